@@ -1,0 +1,35 @@
+"""Digests: names of blobs made of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from assembler.codes import images
+from assembler.errors import ImageError
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether the text is a digest of the kind the store uses."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def checked(text: object, what: str) -> str:
+    """Return `text` if it is a digest; it may come from anywhere, and becomes a file's name."""
+    if not isinstance(text, str) or not is_digest(text):
+        raise ImageError.of(
+            images.BAD_DIGEST, f"{what} is not a sha256 digest: {str(text)[:100]!r}"
+        )
+    return text
+
+
+def of_bytes(data: bytes) -> str:
+    """Return the digest of `data`."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def hex_part(digest: str) -> str:
+    """Return the digest without its algorithm."""
+    return digest.partition(":")[2]

@@ -1,0 +1,221 @@
+"""Descriptors, indexes, manifests and image configs, read from JSON that may be hostile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from assembler.codes import images
+from assembler.errors import ImageError
+from assembler.oci import media
+from assembler.oci.digest import checked
+from assembler.oci.platform import Platform
+
+# What registries accept at most; nobody's image has a larger manifest or config.
+LARGEST_DOCUMENT = 8 << 20
+_LARGEST_BLOB = 1 << 46
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What another document says of a blob: its kind, digest and size."""
+
+    media_type: str
+    digest: str
+    size: int
+    platform: Platform | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_index(self) -> bool:
+        """Tell whether it stands for an index of several images."""
+        return self.media_type in media.INDEXES
+
+    @property
+    def is_manifest(self) -> bool:
+        """Tell whether it stands for a single image."""
+        return self.media_type in media.MANIFESTS
+
+    @property
+    def attests(self) -> str:
+        """Return the digest of the manifest this one says something about, or nothing."""
+        if self.annotations.get(media.ATTESTATION) != media.ATTESTATION_MANIFEST:
+            return ""
+        return self.annotations.get(media.ATTESTED_DIGEST, "")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form that stands in documents."""
+        out: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.size,
+        }
+        if self.platform is not None:
+            out["platform"] = platform_json(self.platform)
+        if self.annotations:
+            out["annotations"] = dict(sorted(self.annotations.items()))
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A single image: its config and its layers, lowest first."""
+
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    subject: Descriptor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Several images under one name, or further indexes."""
+
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """What an image's config says that a container is made of."""
+
+    platform: Platform
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    created: str = ""
+
+
+def parse_document(data: bytes, what: str, media_type: str = "") -> Index | Manifest:
+    """Read a manifest or an index; `what` names it in errors."""
+    doc = _object(data, what)
+    kind = doc.get("mediaType") or media_type
+    if not isinstance(kind, str):
+        raise _broken(what, "its mediaType is not text")
+    if kind in media.INDEXES or (kind not in media.MANIFESTS and "manifests" in doc):
+        items = _list(doc, "manifests", what)
+        return Index(
+            kind or media.OCI_INDEX,
+            tuple(parse_descriptor(d, f"{what}, manifests[{i}]") for i, d in enumerate(items)),
+            _texts(doc, "annotations", what),
+        )
+    if doc.get("schemaVersion") == 1 or "fsLayers" in doc:
+        raise _broken(what, "it is of schema version 1, which is too old")
+    layers = _list(doc, "layers", what)
+    return Manifest(
+        kind or media.OCI_MANIFEST,
+        parse_descriptor(doc.get("config"), f"{what}, config"),
+        tuple(parse_descriptor(d, f"{what}, layers[{i}]") for i, d in enumerate(layers)),
+        _texts(doc, "annotations", what),
+        parse_descriptor(doc["subject"], f"{what}, subject") if doc.get("subject") else None,
+    )
+
+
+def parse_config(data: bytes, what: str) -> ImageConfig:
+    """Read an image's config."""
+    doc = _object(data, what)
+    inner = doc.get("config") or {}
+    if not isinstance(inner, dict):
+        raise _broken(what, "config is not a map")
+    return ImageConfig(
+        platform=_platform(doc, what),
+        entrypoint=_words(inner, "Entrypoint", what),
+        cmd=_words(inner, "Cmd", what),
+        env=_words(inner, "Env", what),
+        working_dir=_text(inner, "WorkingDir", what),
+        user=_text(inner, "User", what),
+        labels=_texts(inner, "Labels", what),
+        created=_text(doc, "created", what),
+    )
+
+
+def parse_descriptor(doc: object, what: str) -> Descriptor:
+    """Read a descriptor; its digest is safe to be used as the name of a file."""
+    if not isinstance(doc, dict):
+        raise _broken(what, "there is no descriptor")
+    size = doc.get("size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _LARGEST_BLOB:
+        raise _broken(what, f"its size is {size!r}")
+    platform = doc.get("platform")
+    if platform is not None and not isinstance(platform, dict):
+        raise _broken(what, "platform is not a map")
+    return Descriptor(
+        _text(doc, "mediaType", what),
+        checked(doc.get("digest"), f"the digest of {what}"),
+        size,
+        _platform(platform, what) if platform else None,
+        _texts(doc, "annotations", what),
+    )
+
+
+def platform_json(platform: Platform) -> dict[str, str]:
+    """Return the platform as it stands in documents."""
+    out = {"architecture": platform.architecture, "os": platform.os}
+    if platform.variant:
+        out["variant"] = platform.variant
+    return out
+
+
+def _platform(doc: Mapping[str, Any], what: str) -> Platform:
+    return Platform(
+        _text(doc, "os", what) or "linux",
+        _text(doc, "architecture", what),
+        _text(doc, "variant", what),
+    )
+
+
+def _object(data: bytes, what: str) -> dict[str, Any]:
+    if len(data) > LARGEST_DOCUMENT:
+        raise _broken(what, f"it is larger than {LARGEST_DOCUMENT >> 20} MiB")
+    try:
+        doc = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _broken(what, "it is not JSON") from error
+    if not isinstance(doc, dict):
+        raise _broken(what, "it is not a JSON object")
+    return doc
+
+
+def _list(doc: Mapping[str, Any], key: str, what: str) -> Sequence[Any]:
+    value = doc.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _broken(what, f"{key} is not a list")
+    return value
+
+
+def _words(doc: Mapping[str, Any], key: str, what: str) -> tuple[str, ...]:
+    items = _list(doc, key, what)
+    if not all(isinstance(i, str) for i in items):
+        raise _broken(what, f"{key} holds something that is not text")
+    return tuple(items)
+
+
+def _text(doc: Mapping[str, Any], key: str, what: str) -> str:
+    value = doc.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _broken(what, f"{key} is not text")
+    return value
+
+
+def _texts(doc: Mapping[str, Any], key: str, what: str) -> dict[str, str]:
+    value = doc.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+        raise _broken(what, f"{key} is not a map of texts")
+    return value
+
+
+def _broken(what: str, why: str) -> ImageError:
+    return ImageError.of(images.BAD_MANIFEST, f"{what}: {why}")

@@ -1,0 +1,72 @@
+"""Platforms: the operating system, architecture and variant an image is made for."""
+
+from __future__ import annotations
+
+import platform as python_platform
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from assembler.codes import images
+from assembler.errors import ImageError
+
+_PART = re.compile(r"[a-z0-9_.-]+")
+# What the kernel, Debian and others call an architecture, and what OCI calls it.
+_ALIASES = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "aarch64": "arm64",
+    "armv7l": "arm",
+    "armhf": "arm",
+    "i686": "386",
+    "ppc64el": "ppc64le",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Platform:
+    """An operating system, an architecture and perhaps a variant of it."""
+
+    os: str = "linux"
+    architecture: str = "amd64"
+    variant: str = ""
+
+    def __str__(self) -> str:
+        """Return `linux/arm64` or `linux/arm64/v8`."""
+        parts = (self.os, self.architecture, self.variant)
+        return "/".join(p for p in parts if p)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `linux/arm64`, `linux/arm/v7` or a bare architecture as `arm64`."""
+        parts = text.lower().split("/")
+        if len(parts) == 1:
+            parts.insert(0, "linux")
+        if len(parts) > 3 or not all(_PART.fullmatch(p) for p in parts):
+            raise ImageError.of(
+                images.BAD_PLATFORM, f"not a platform: {text!r}", "write it as linux/arm64"
+            )
+        parts[1] = normal_architecture(parts[1])
+        return cls(*parts)
+
+    def offers(self, wanted: Platform) -> bool:
+        """Tell whether an image for this platform runs where `wanted` is asked for."""
+        if (self.os, self.architecture) != (wanted.os, wanted.architecture):
+            return False
+        return not wanted.variant or _variant(self) == _variant(wanted)
+
+
+def _variant(p: Platform) -> str:
+    if p.architecture == "arm64" and p.variant in ("", "v8", "8"):
+        return "v8"
+    return p.variant
+
+
+def normal_architecture(name: str) -> str:
+    """Return OCI's name of an architecture."""
+    return _ALIASES.get(name.lower(), name.lower())
+
+
+def host_platform() -> Platform:
+    """Return the platform this process runs on."""
+    return Platform("linux", normal_architecture(python_platform.machine()))

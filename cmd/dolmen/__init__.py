@@ -1,0 +1,1 @@
+"""Dolmen's command line: options, progress and printing around the library `assembler`."""
