@@ -1,0 +1,59 @@
+"""The entry point: runs the command line and turns what goes wrong into words and an exit code.
+
+Exit codes: 0 done, 1 an error that was explained, 2 a command line that makes no sense,
+130 interrupted, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from dolmen.argv import hoist
+
+
+def main() -> NoReturn:
+    """Run `dolmen` with the process's arguments."""
+    signal.signal(signal.SIGTERM, _terminated)
+    arguments = hoist(sys.argv[1:])
+    try:
+        from dolmen.app import app  # noqa: PLC0415 - a signal during the import is handled, too
+
+        app(arguments, prog_name="dolmen")
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing more must be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        _explain(error, arguments)
+    sys.exit(0)
+
+
+def _explain(error: Exception, arguments: list[str]) -> NoReturn:
+    from assembler.errors import DolmenError, UsageError, host_error, is_of_disk  # noqa: PLC0415
+    from dolmen.console import show_diagnostics, wants_color  # noqa: PLC0415
+
+    if isinstance(error, OSError) and is_of_disk(error):
+        error = host_error(error, error.filename or "a file", "use")
+    if not isinstance(error, DolmenError):
+        raise error
+    when = "auto"
+    for word, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        if word == "--color" or word.startswith("--color="):
+            when = word.partition("=")[2] or value
+    show_diagnostics(error.diagnostics, color=wants_color(sys.stderr, when))
+    sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+def _terminated(number: int, _frame: object) -> NoReturn:
+    # An exception, so that everything under way cleans up after itself.
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

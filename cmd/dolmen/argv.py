@@ -1,0 +1,32 @@
+"""Global options wherever they stand: `dolmen build --cache X` is `dolmen --cache X build`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_WITH_VALUE = {"--cache", "--color", "--mirror", "--cert-file"}
+_FLAGS = {"-q", "--quiet", "--verbose"}
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """Move global options in front of the command, and read LinuxKit's `-v 2` as `-vv`."""
+    front: list[str] = []
+    rest: list[str] = []
+    todo = list(arguments)
+    while todo:
+        word = todo.pop(0)
+        if word == "--":
+            rest += [word, *todo]
+            break
+        if word in _WITH_VALUE:
+            front += [word, *todo[:1]]
+            todo = todo[1:]
+        elif word in _FLAGS or word.split("=")[0] in _WITH_VALUE:
+            front.append(word)
+        elif word == "-v" and todo and todo[0] in ("0", "1", "2", "3"):
+            front += ["-v"] * int(todo.pop(0))
+        elif word.startswith("-v") and set(word[1:]) == {"v"}:
+            front.append(word)
+        else:
+            rest.append(word)
+    return front + rest

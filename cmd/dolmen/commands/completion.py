@@ -1,0 +1,35 @@
+"""`dolmen completion`: the script a shell needs to complete Dolmen's commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from assembler.codes import usage
+from assembler.errors import UsageError
+from dolmen.console import say
+from dolmen.lazy import command_app
+
+app = command_app()
+_SHELLS = ("bash", "zsh", "fish")
+
+
+@app.command()
+def completion(
+    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.", metavar="SHELL")],
+) -> None:
+    """Print the completion script for a shell.
+
+    \b
+    dolmen completion bash > ~/.local/share/bash-completion/completions/dolmen
+    dolmen completion zsh > "${fpath[1]}/_dolmen"
+    dolmen completion fish > ~/.config/fish/completions/dolmen.fish
+    """
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]
+
+    if shell not in _SHELLS:
+        raise UsageError.of(
+            usage.BAD_OPTION, f"there is no completion for {shell!r}", "use bash, zsh or fish"
+        )
+    say(get_completion_script(prog_name="dolmen", complete_var="_DOLMEN_COMPLETE", shell=shell))

@@ -1,0 +1,81 @@
+"""What people see: diagnostics in colour or plain, progress as a live display or as lines.
+
+Data goes to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from assembler.diagnostics import Diagnostic, Role, Severity, pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from assembler.events import Reporter
+    from dolmen.settings import Settings
+
+_SGR = {
+    Role.PLACE: "1",
+    Role.ERROR: "1;31",
+    Role.WARNING: "1;33",
+    Role.MESSAGE: "1",
+    Role.MARGIN: "34",
+    Role.CARET: "1;31",
+    Role.HINT: "36",
+    Role.TEXT: "",
+}
+
+
+def wants_color(stream: TextIO, when: str = "auto") -> bool:
+    """Tell whether colours are wanted on the stream."""
+    if when != "auto":
+        return when == "always"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def show_diagnostics(
+    diagnostics: Iterable[Diagnostic], *, color: bool = False, stream: TextIO | None = None
+) -> None:
+    """Write diagnostics for people, and a count if there are several errors."""
+    out = stream or sys.stderr
+    errors = 0
+    for diagnostic in diagnostics:
+        errors += diagnostic.severity is Severity.ERROR
+        out.write(_painted(diagnostic) if color else "".join(t for _, t in pieces(diagnostic)))
+    if errors > 1:
+        out.write(f"{errors} errors\n")
+    out.flush()
+
+
+def _painted(diagnostic: Diagnostic) -> str:
+    painted = []
+    for role, text in pieces(diagnostic):
+        sgr = _SGR[role]
+        body = text.rstrip("\n")
+        painted.append(f"\x1b[{sgr}m{body}\x1b[0m{text[len(body) :]}" if sgr and body else text)
+    return "".join(painted)
+
+
+def say(text: str) -> None:
+    """Write a line of data to standard output."""
+    sys.stdout.write(text + "\n")
+
+
+@contextmanager
+def progress(settings: Settings) -> Iterator[Reporter]:
+    """Give a reporter that fits the terminal, or the lack of one."""
+    color = wants_color(sys.stderr, settings.color)
+    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not settings.quiet
+    if live:
+        from dolmen.live import LiveDisplay  # noqa: PLC0415 - rich is slow to import
+
+        with LiveDisplay(settings.verbosity, color=color) as display:
+            yield display
+    else:
+        from dolmen.lines import LineLog  # noqa: PLC0415
+
+        yield LineLog(settings.verbosity, color=color)

@@ -1,0 +1,80 @@
+"""A command table whose commands are imported when they are run, not when they are listed."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_EPILOG = "Global options fit here as well: see `dolmen --help`."
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """A command's name, the module that has its `app`, and its line in the list."""
+
+    name: str
+    module: str
+    summary: str
+    hidden: bool = False
+
+
+def load(command: Lazy) -> Any:  # noqa: ANN401 - a command of the click inside typer
+    """Import the command's module and return the command typer makes of its `app`."""
+    app: typer.Typer = importlib.import_module(command.module).app
+    loaded = typer.main.get_command(app)
+    loaded.name = command.name
+    loaded.epilog = loaded.epilog or _EPILOG
+    return loaded
+
+
+def lazy_group(table: Iterable[Lazy]) -> type[TyperGroup]:
+    """Return a group class over the table: it lists stand-ins, and runs the real commands."""
+    entries = {entry.name: entry for entry in table}
+
+    class LazyGroup(TyperGroup):
+        """A group of commands that are loaded when they are run."""
+
+        def __init__(self, **options: Any) -> None:  # noqa: ANN401 - typer's own options
+            super().__init__(**options)
+            for entry in entries.values():
+                self.commands[entry.name] = TyperCommand(
+                    name=entry.name, short_help=entry.summary, hidden=entry.hidden
+                )
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+            name, command, rest = super().resolve_command(ctx, args)
+            if command is not None and name in entries:
+                command = load(entries[name])
+            return name, command, rest
+
+    return LazyGroup
+
+
+def group(help_text: str, table: Iterable[Lazy]) -> typer.Typer:
+    """Return a typer app that is nothing but a table of lazily loaded commands."""
+    app = typer.Typer(
+        cls=lazy_group(table),
+        help=help_text,
+        rich_markup_mode=None,
+        add_completion=False,
+        no_args_is_help=True,
+    )
+
+    @app.callback()
+    def nothing() -> None:
+        pass
+
+    nothing.__doc__ = help_text
+    return app
+
+
+def command_app() -> typer.Typer:
+    """Return the typer app for a module with a single command."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False)

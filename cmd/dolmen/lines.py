@@ -1,0 +1,90 @@
+"""Progress as plain lines, for pipes, logs and continuous integration: one line a finished task."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+from assembler.events import Event, Said, TaskAdvanced, TaskEnded, TaskStarted, Warned
+from dolmen.console import show_diagnostics
+
+# A task that takes longer than this is announced when it starts to be late.
+_PATIENCE = 10.0
+
+
+def size(amount: int) -> str:
+    """Return a number of bytes as people read it."""
+    if amount < 1000:
+        return f"{amount} B"
+    value = float(amount)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.5 or unit == "TB":
+            break
+    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
+
+
+@dataclass(slots=True)
+class _Running:
+    started: TaskStarted
+    since: float
+    done: int = 0
+    spoken: float = 0.0
+
+
+@dataclass(slots=True)
+class LineLog:
+    """A reporter that writes a line per finished task to standard error."""
+
+    verbosity: int = 0
+    color: bool = field(default=False, kw_only=True)
+    _running: dict[int, _Running] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def emit(self, event: Event) -> None:
+        """Write what the event is worth."""
+        with self._lock:
+            match event:
+                case TaskStarted():
+                    now = time.monotonic()
+                    self._running[event.task] = _Running(event, now, spoken=now)
+                case TaskAdvanced():
+                    self._advanced(event)
+                case TaskEnded():
+                    self._ended(event)
+                case Said():
+                    if event.level <= self.verbosity:
+                        self._line(event.message)
+                case Warned():
+                    show_diagnostics([event.diagnostic], color=self.color)
+
+    def _advanced(self, event: TaskAdvanced) -> None:
+        running = self._running.get(event.task)
+        if running is None:
+            return
+        running.done = event.done
+        now = time.monotonic()
+        if now - running.spoken > _PATIENCE:
+            running.spoken = now
+            total = running.started.total
+            share = f" of {self._amount(running, total)}" if total else ""
+            self._line(f"{running.started.title}: {self._amount(running, event.done)}{share}")
+
+    def _ended(self, event: TaskEnded) -> None:
+        running = self._running.pop(event.task, None)
+        if running is None:
+            return
+        seconds = time.monotonic() - running.since
+        amount = f" {self._amount(running, running.done)}" if running.done else ""
+        self._line(f"{running.started.title}: {event.outcome}{amount} in {seconds:.1f}s")
+
+    def _amount(self, running: _Running, amount: int) -> str:
+        unit = running.started.unit
+        return size(amount) if unit == "B" else f"{amount} {unit}"
+
+    def _line(self, text: str) -> None:
+        if self.verbosity >= 0:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()

@@ -1,0 +1,54 @@
+"""What holds for every command: where the store is, how much is said and how it looks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import typer
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The global options, environment variables included."""
+
+    cache: Path
+    verbosity: int = 0
+    color: str = "auto"
+    mirrors: tuple[str, ...] = ()
+    cert_files: tuple[Path, ...] = ()
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether only errors and results are wanted."""
+        return self.verbosity < 0
+
+
+def settings_of(ctx: typer.Context) -> Settings:
+    """Return the settings that the top of the command line has made."""
+    found = ctx.find_object(Settings)
+    return found if found is not None else Settings(cache=default_cache(os.environ))
+
+
+def default_cache(env: Mapping[str, str]) -> Path:
+    """Return the store's place if no option names one."""
+    chosen = twin(env, "CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    base = env.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "dolmen"
+
+
+def twin(env: Mapping[str, str], name: str) -> str:
+    """Return `DOLMEN_name`, or what LinuxKit's variable of that name says, or nothing."""
+    return env.get(f"DOLMEN_{name}") or env.get(f"LINUXKIT_{name}") or ""
+
+
+def twin_list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return the comma-separated items of `twin`."""
+    return tuple(item.strip() for item in twin(env, name).split(",") if item.strip())
