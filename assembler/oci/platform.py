@@ -10,6 +10,9 @@ from typing import Self
 from assembler.codes import images
 from assembler.errors import ImageError
 
+_VARIANT = re.compile(r"v?(\d+)(?:\.\d+)*")
+# The variant that an image of this architecture is made for if it names none.
+_BASELINES = {"amd64": 1, "arm": 7, "arm64": 8}
 _PART = re.compile(r"[a-z0-9_.-]+")
 # What the kernel, Debian and others call an architecture, and what OCI calls it.
 _ALIASES = {
@@ -51,15 +54,30 @@ class Platform:
 
     def offers(self, wanted: Platform) -> bool:
         """Tell whether an image for this platform runs where `wanted` is asked for."""
+        return self.rank(wanted) is not None
+
+    def rank(self, wanted: Platform) -> int | None:
+        """Return how well an image for this platform fits `wanted`, 0 best; nothing if not at all.
+
+        A machine of a variant runs images of the lower ones, best of the nearest. Where no variant
+        is wanted any will do, best the one that everybody means.
+        """
         if (self.os, self.architecture) != (wanted.os, wanted.architecture):
-            return False
-        return not wanted.variant or _variant(self) == _variant(wanted)
+            return None
+        here, there = _level(self), _level(wanted)
+        if here is None or there is None:
+            return 0 if self.variant == wanted.variant else None if wanted.variant else 100
+        if wanted.variant and here > there:
+            return None
+        return there - here if here <= there else 50 + here - there
 
 
-def _variant(p: Platform) -> str:
-    if p.architecture == "arm64" and p.variant in ("", "v8", "8"):
-        return "v8"
-    return p.variant
+def _level(p: Platform) -> int | None:
+    """Return the variant as a number, if the architecture counts its variants."""
+    if not p.variant:
+        return _BASELINES.get(p.architecture)
+    number = _VARIANT.fullmatch(p.variant)
+    return int(number[1]) if number and p.architecture in _BASELINES else None
 
 
 def normal_architecture(name: str) -> str:

@@ -1,0 +1,114 @@
+"""From names to images: from the store if they are there, else fetched, all before any is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from assembler.diagnostics import Diagnostic
+from assembler.errors import ImageError
+from assembler.events import Said
+from assembler.oci.store import Absent, find, lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from assembler.diagnostics import Place
+    from assembler.events import Reporter
+    from assembler.oci.image import Image
+    from assembler.oci.platform import Platform
+    from assembler.oci.reference import Reference
+    from assembler.oci.store import Store
+
+
+class Fetch(Protocol):
+    """Whatever brings images into a store, under the names they are asked by.
+
+    It raises a DolmenError that tells of every image it could not bring.
+    """
+
+    def __call__(
+        self, store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
+    ) -> None:
+        """Bring the images for the platform, several at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where images may come from, in this order: the daemon, the store, whatever fetches."""
+
+    store: Store
+    fetch: Fetch | None = None
+    offline: bool = False
+    # Ask the registry also for what is in the store: its tags may have moved.
+    pull: bool = False
+    # Brings those images that the local Docker daemon has, and returns which.
+    daemon: (
+        Callable[[Store, Sequence[Reference], Platform, Reporter], Sequence[Reference]] | None
+    ) = field(default=None)
+
+
+def resolve(
+    references: Mapping[Reference, Place | None],
+    platform: Platform,
+    sources: Sources,
+    reporter: Reporter,
+) -> dict[Reference, Image]:
+    """Return every image, complete in the store; each reference has its place in the YAML, if any.
+
+    What is missing is fetched in one go, or told in one go if nothing may be fetched.
+    """
+    store = sources.store
+    wanted = list(references)
+    fresh: set[Reference] = set()
+    if sources.daemon is not None:
+        fresh.update(sources.daemon(store, wanted, platform, reporter))
+    found: dict[Reference, Image] = {}
+    absent: list[Absent] = []
+    refetch: list[Reference] = []
+    names = store.names()
+    for reference in wanted:
+        if sources.pull and not sources.offline and reference not in fresh and not reference.pinned:
+            refetch.append(reference)
+            continue
+        try:
+            result = lookup(store, reference, platform, reporter, names)
+        except ImageError as error:
+            raise error.at(references[reference]) from error
+        if isinstance(result, Absent):
+            absent.append(result)
+        else:
+            found[reference] = result
+    if absent and (sources.offline or sources.fetch is None):
+        raise ImageError([_placed(a.diagnostic, references[a.reference]) for a in absent])
+    missing = [a.reference for a in absent] + refetch
+    if missing and sources.fetch is not None:
+        reporter.emit(Said(f"{len(found)} images from the store, {len(missing)} to fetch", 1))
+        sources.fetch(store, missing, platform, reporter)
+        found |= _fetched(missing, references, platform, store, reporter)
+    return {reference: found[reference] for reference in references}
+
+
+def _fetched(
+    missing: Sequence[Reference],
+    references: Mapping[Reference, Place | None],
+    platform: Platform,
+    store: Store,
+    reporter: Reporter,
+) -> dict[Reference, Image]:
+    """Look up what should be there by now, and tell of everything that is not."""
+    found: dict[Reference, Image] = {}
+    wrong: list[Diagnostic] = []
+    names = store.names()
+    for reference in missing:
+        try:
+            found[reference] = find(store, reference, platform, reporter, names)
+        except ImageError as error:
+            wrong += error.at(references[reference]).diagnostics
+    if wrong:
+        raise ImageError(wrong)
+    return found
+
+
+def _placed(diagnostic: Diagnostic, place: Place | None) -> Diagnostic:
+    return ImageError([diagnostic]).at(place).diagnostics[0]

@@ -1,0 +1,253 @@
+"""The store itself: the blobs and names of one directory, by the protocol of the package."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from assembler.codes import images
+from assembler.errors import HostError, ImageError, host_error, told
+from assembler.files import appearing, sync_directory
+from assembler.oci import digest as digests
+from assembler.oci.manifest import LARGEST_DOCUMENT, Descriptor
+from assembler.oci.store import locks
+from assembler.oci.store.incoming import Incoming, new_hash
+from assembler.oci.store.layout import Layout
+from assembler.oci.store.names import Names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from assembler.oci.reference import Reference
+
+_LARGEST_INDEX = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The images below one directory; making a Store touches nothing on disk."""
+
+    root: Path
+
+    @property
+    def layout(self) -> Layout:
+        """Return the paths of the store."""
+        return Layout(self.root)
+
+    # Reading
+
+    def path(self, digest: str) -> Path:
+        """Return where the blob is, or would be."""
+        return self.layout.blob(digest)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Tell whether the blob is there, with the size that the descriptor says."""
+        try:
+            found = self.path(descriptor.digest).stat(follow_symlinks=False)
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == descriptor.size
+
+    def read(self, descriptor: Descriptor, what: str = "") -> bytes:
+        """Return a small document, verified; `what` names it in errors."""
+        what = what or descriptor.digest
+        if descriptor.size > LARGEST_DOCUMENT:
+            raise ImageError.of(
+                images.BAD_MANIFEST, f"{what}: it is larger than {LARGEST_DOCUMENT >> 20} MiB"
+            )
+        with self.open(descriptor, what) as file, told(self.path(descriptor.digest), "read"):
+            data = file.read(descriptor.size + 1)
+        if len(data) != descriptor.size or digests.of_bytes(data) != descriptor.digest:
+            raise self._wrong(descriptor, what, "its content is not what its digest says")
+        return data
+
+    def open(self, descriptor: Descriptor, what: str = "") -> IO[bytes]:
+        """Open a blob of any size: verified when it came, now its size is looked at."""
+        what = what or descriptor.digest
+        path = self.path(descriptor.digest)
+        try:
+            file = os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
+        except FileNotFoundError:
+            raise _missing(descriptor, what) from None
+        except OSError as error:
+            raise host_error(error, path, "read") from error
+        size = os.fstat(file.fileno()).st_size
+        if size != descriptor.size:
+            file.close()
+            why = f"it has {size} bytes where {descriptor.size} are expected"
+            raise self._wrong(descriptor, what, why)
+        return file
+
+    def names(self) -> Names:
+        """Return the names as they are now; no store means no names."""
+        path = self.layout.index
+        try:
+            with path.open("rb") as file:
+                data = file.read(_LARGEST_INDEX + 1)
+        except FileNotFoundError:
+            return Names.none()
+        except OSError as error:
+            raise host_error(error, path, "read") from error
+        return Names.parse(data, str(path))
+
+    # Writing blobs
+
+    @contextmanager
+    def incoming(
+        self, descriptor: Descriptor, waiting: Callable[[], None] | None = None
+    ) -> Iterator[Incoming]:
+        """Give the blob for writing, alone; `present` if it is there, perhaps after a wait.
+
+        While another thread or process fetches the same blob, `waiting` is called now and then,
+        and may raise to give up. A thread must not ask for a second blob inside the block.
+        """
+        try:
+            self.layout.prepare()
+            part = self.layout.part(descriptor.digest)
+            handle = locks.open_locked(part, waiting)
+        except HostError:
+            # A store that may not be written to is good enough if the blob is there.
+            if not self.has(descriptor):
+                raise
+            yield Incoming(descriptor, self.path(descriptor.digest))
+            return
+        target = self.path(descriptor.digest)
+        if self.has(descriptor):
+            incoming = Incoming(descriptor, target)
+            try:
+                self._used(target)
+                part.unlink(missing_ok=True)
+            finally:
+                os.close(handle)
+            yield incoming
+            return
+        incoming = Incoming(descriptor, part, handle, target)
+        try:
+            incoming.take_up()
+            yield incoming
+        finally:
+            incoming.close()
+
+    def add_bytes(self, data: bytes, media_type: str = "") -> Descriptor:
+        """Add a small blob, and return its descriptor."""
+        descriptor = Descriptor(media_type, digests.of_bytes(data), len(data))
+        with self.incoming(descriptor) as blob:
+            if not blob.present:
+                blob.restart()
+                blob.write(data)
+                blob.commit()
+        return descriptor
+
+    def add_stream(
+        self, chunks: Iterable[bytes], media_type: str = "", *, expected: str = ""
+    ) -> Descriptor:
+        """Add a blob whose size and, unless `expected`, digest are known only at its end."""
+        self.layout.prepare()
+        hasher, size = new_hash(), 0
+        with locks.fresh(self.layout.tmp, "", ".new") as (handle, path):
+            with told(path), os.fdopen(os.dup(handle), "wb") as file:
+                for chunk in chunks:
+                    hasher.update(chunk)
+                    size += len(chunk)
+                    file.write(chunk)
+            descriptor = Descriptor(media_type, "sha256:" + hasher.hexdigest(), size)
+            if expected and descriptor.digest != expected:
+                raise ImageError.of(
+                    images.BLOB_WRONG, f"what is called {expected} has {descriptor.digest}"
+                )
+            self._settle(descriptor, handle, path)
+        return descriptor
+
+    def _settle(self, descriptor: Descriptor, handle: int, path: Path) -> None:
+        """Give a file whose content is now known its place, unless the blob is there."""
+        with self.incoming(descriptor) as blob, told(path):
+            if blob.present:
+                return
+            os.fchmod(handle, 0o644)
+            os.fsync(handle)
+            path.rename(self.path(descriptor.digest))
+            # What somebody else has begun of it is of no more use.
+            blob.restart()
+
+    def quarantine(self, digest: str) -> None:
+        """Put a blob aside whose content is wrong, so that it is fetched again."""
+        layout = self.layout
+        with told(layout.blob(digest)):
+            layout.quarantine.mkdir(exist_ok=True)
+            with suppress(FileNotFoundError):
+                layout.blob(digest).rename(layout.quarantine / digests.hex_part(digest))
+
+    def touch(self, descriptors: Iterable[Descriptor]) -> None:
+        """Leave a trace that blobs were used, where that is allowed."""
+        for descriptor in descriptors:
+            self._used(self.path(descriptor.digest))
+
+    # Writing names
+
+    def edit(self, change: Callable[[Names], Names]) -> Names:
+        """Replace the names by what `change` makes of them, and return the new ones."""
+        with self.index_locked():
+            before = self.names()
+            after = change(before)
+            if after != before:
+                with told(self.root):
+                    sync_directory(self.layout.blobs)
+                with appearing(self.layout.index) as file:
+                    file.write(after.as_json())
+        return after
+
+    def put(self, name: Reference | str, descriptor: Descriptor) -> None:
+        """Give a blob that is there a name; what had the name before has it no more."""
+        if not self.has(descriptor):
+            raise _missing(descriptor, str(name))
+        if self.names().only(str(name), descriptor):
+            return
+        self.edit(lambda names: names.put(str(name), descriptor))
+
+    def remove(self, names: Iterable[Reference | str]) -> None:
+        """Take names away; blobs stay until garbage is collected."""
+        gone = [str(n) for n in names]
+        self.edit(lambda now: now.without(gone))
+
+    @contextmanager
+    def index_locked(self) -> Iterator[None]:
+        """Hold the names as they are during the block, which must be short."""
+        self.layout.prepare()
+        with locks.held(self.layout.locks / "index"):
+            yield
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep what is used from now on from being collected, until the end of the block."""
+        try:
+            self.layout.prepare()
+        except HostError:
+            yield  # nobody collects garbage in a store that cannot be written to
+            return
+        with locks.fresh(self.layout.locks, "use-", ""):
+            yield
+
+    def _used(self, path: Path) -> None:
+        with suppress(OSError):
+            os.utime(path)
+
+    def _wrong(self, descriptor: Descriptor, what: str, why: str) -> ImageError:
+        hint = "pull or import the image again; `dolmen cache verify` checks the others"
+        try:
+            self.quarantine(descriptor.digest)
+        except HostError:
+            hint = f"remove {self.path(descriptor.digest)} and pull or import the image again"
+        message = f"{what}: the blob {descriptor.digest} in the store is wrong: {why}"
+        return ImageError.of(images.BLOB_WRONG, message, hint)
+
+
+def _missing(descriptor: Descriptor, what: str) -> ImageError:
+    return ImageError.of(
+        images.BLOB_MISSING,
+        f"{what}: the blob {descriptor.digest} is not in the store",
+        "pull or import the image again",
+    )

@@ -1,0 +1,109 @@
+"""A blob on its way into the store: what has arrived, hashed and counted, then made whole."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assembler.codes import images
+from assembler.errors import ImageError, told
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+    from pathlib import Path
+
+    from assembler.oci.manifest import Descriptor
+
+_CHUNK = 1 << 20
+
+
+def new_hash() -> _Hash:
+    """Return what makes digests."""
+    return hashlib.sha256(usedforsecurity=False)
+
+
+@dataclass(slots=True)
+class Incoming:
+    """The blob of a descriptor, open for what is still missing of it.
+
+    `present` blobs need nothing. Else fetch from `offset` on (not 0 if an earlier attempt was cut),
+    `write` what comes and `commit`. A block left without a commit keeps what has arrived for
+    the next attempt; after a failed commit nothing is kept, since some of it is wrong.
+    """
+
+    descriptor: Descriptor
+    path: Path
+    handle: int = -1
+    target: Path | None = None
+    offset: int = 0
+    resumed: bool = False
+    _hash: _Hash = field(default_factory=new_hash)
+
+    @property
+    def present(self) -> bool:
+        """Tell whether the blob is in the store: before the block, or since the commit."""
+        return self.handle < 0
+
+    def take_up(self) -> None:
+        """Hash what an earlier attempt has left, so as to go on from there."""
+        with told(self.path, "read"):
+            size = os.fstat(self.handle).st_size
+            if size > self.descriptor.size:
+                os.ftruncate(self.handle, 0)
+            else:
+                while self.offset < size:
+                    chunk = os.pread(self.handle, _CHUNK, self.offset)
+                    self._hash.update(chunk)
+                    self.offset += len(chunk)
+        self.resumed = self.offset > 0
+
+    def restart(self) -> None:
+        """Throw away what has arrived: whoever sends it begins at the beginning again."""
+        with told(self.path):
+            os.ftruncate(self.handle, 0)
+        self.offset, self.resumed, self._hash = 0, False, new_hash()
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Add what has come next; more than the descriptor's size is refused."""
+        view = memoryview(chunk).cast("B")
+        if self.offset + len(view) > self.descriptor.size:
+            self.restart()
+            raise ImageError.of(
+                images.BLOB_WRONG,
+                f"{self.descriptor.digest} is longer than the {self.descriptor.size} bytes that "
+                "its manifest says",
+            )
+        self._hash.update(view)
+        with told(self.path):
+            written = 0
+            while written < len(view):
+                written += os.pwrite(self.handle, view[written:], self.offset + written)
+        self.offset += len(view)
+
+    def commit(self) -> None:
+        """Check what has arrived and give it its place in the store."""
+        if self.present:
+            return
+        digest = "sha256:" + self._hash.hexdigest()
+        if self.offset != self.descriptor.size or digest != self.descriptor.digest:
+            got = f"{self.offset} bytes with the digest {digest}"
+            wanted = f"{self.descriptor.size} bytes with the digest {self.descriptor.digest}"
+            self.restart()
+            raise ImageError.of(images.BLOB_WRONG, f"what came is {got}; wanted were {wanted}")
+        assert self.target is not None  # noqa: S101 - an open blob always has a target
+        with told(self.path):
+            os.fchmod(self.handle, 0o644)
+            os.fsync(self.handle)
+            self.path.rename(self.target)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the blob; an attempt that has brought nothing leaves nothing."""
+        if self.handle < 0:
+            return
+        if not self.offset:
+            self.path.unlink(missing_ok=True)
+        os.close(self.handle)
+        self.handle = -1

@@ -1,0 +1,85 @@
+"""Where things are in a store, and how an empty one begins."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from assembler.codes import images
+from assembler.errors import ImageError, told
+from assembler.files import appearing
+from assembler.oci.digest import checked, hex_part
+
+LAYOUT_FILE = "oci-layout"
+INDEX_FILE = "index.json"
+_OURS = frozenset({"blobs", "tmp", "locks", "segments", "quarantine"})
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of a store; having one touches nothing on disk."""
+
+    root: Path
+
+    @property
+    def index(self) -> Path:
+        """The file of names."""
+        return self.root / INDEX_FILE
+
+    @property
+    def blobs(self) -> Path:
+        """The directory of blobs."""
+        return self.root / "blobs" / "sha256"
+
+    @property
+    def tmp(self) -> Path:
+        """The directory of what has not arrived whole."""
+        return self.root / "tmp"
+
+    @property
+    def locks(self) -> Path:
+        """The directory of lock files."""
+        return self.root / "locks"
+
+    @property
+    def segments(self) -> Path:
+        """The directory of what encoders derive."""
+        return self.root / "segments"
+
+    @property
+    def quarantine(self) -> Path:
+        """The directory of blobs that are wrong."""
+        return self.root / "quarantine"
+
+    def blob(self, digest: str) -> Path:
+        """Return where the blob is, or would be; a digest made up by somebody is refused."""
+        return self.blobs / hex_part(checked(digest, "the name of a blob"))
+
+    def part(self, digest: str) -> Path:
+        """Return where a blob arrives."""
+        return self.tmp / (hex_part(checked(digest, "the name of a blob")) + ".part")
+
+    def prepare(self) -> None:
+        """Make what is needed to write; does nothing if it is there."""
+        if (self.root / LAYOUT_FILE).exists() and self.tmp.is_dir() and self.locks.is_dir():
+            return
+        with told(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not (self.root / LAYOUT_FILE).exists():
+                self._refuse_other_things()
+                with appearing(self.root / LAYOUT_FILE) as file:
+                    file.write(json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
+            for directory in (self.blobs, self.tmp, self.locks):
+                directory.mkdir(parents=True, exist_ok=True)
+
+    def _refuse_other_things(self) -> None:
+        """Refuse a directory that somebody uses for something else."""
+        for path in self.root.iterdir():
+            known = path.name in _OURS or path.name == INDEX_FILE
+            if not known and not path.name.startswith("."):
+                raise ImageError.of(
+                    images.NOT_A_STORE,
+                    f"{self.root} is not an image store: it holds {path.name!r} and no oci-layout",
+                    "give a new or empty directory with --cache",
+                )

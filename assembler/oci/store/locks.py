@@ -1,0 +1,107 @@
+"""Locks of the store: flock on files, gone with the process that holds them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from assembler.errors import told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+_SHORTEST_NAP = 0.002
+_LONGEST_NAP = 0.25
+
+
+def take(handle: int) -> bool:
+    """Lock an open file if nobody has it locked."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def wait(handle: int, waiting: Callable[[], None] | None = None) -> None:
+    """Lock an open file; `waiting` is called before every nap and may raise to give up.
+
+    Naps and no blocking call, so that an interrupted run ends also where a thread waits.
+    """
+    nap = _SHORTEST_NAP
+    while not take(handle):
+        if waiting is not None:
+            waiting()
+        time.sleep(nap)
+        nap = min(nap * 1.5, _LONGEST_NAP)
+
+
+def still_named(handle: int, path: Path) -> bool:
+    """Tell whether `path` is still the open file: its last owner may have renamed or removed it."""
+    here = os.fstat(handle)
+    try:
+        there = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, which stays there for ever, during the block."""
+    with told(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        wait(handle)
+        yield
+    finally:
+        os.close(handle)
+
+
+def open_locked(path: Path, waiting: Callable[[], None] | None = None) -> int:
+    """Open and lock a file that its owner may rename or remove; return its descriptor."""
+    while True:
+        with told(path):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            wait(handle, waiting)
+            if still_named(handle, path):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def try_locked(path: Path, *, create: bool = False) -> int | None:
+    """Open and lock a file if it is there (or may be made) and nobody has it locked."""
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+    try:
+        handle = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        return None
+    if take(handle) and still_named(handle, path):
+        return handle
+    os.close(handle)
+    return None
+
+
+@contextmanager
+def fresh(directory: Path, prefix: str, suffix: str) -> Iterator[tuple[int, Path]]:
+    """Make a file of a new name and hold it locked; it is removed unless the block moved it."""
+    path = directory / f"{prefix}{secrets.token_hex(8)}{suffix}"
+    with told(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        # A collector may have looked at the file before it was locked, and taken it for a dead one.
+        wait(handle)
+        yield handle, path
+    finally:
+        if still_named(handle, path):
+            path.unlink(missing_ok=True)
+        os.close(handle)

@@ -1,0 +1,253 @@
+"""Finding an image in the store: by which names, for which platform, and what is missing if not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from assembler.codes import images
+from assembler.diagnostics import Diagnostic, Severity
+from assembler.errors import ImageError
+from assembler.events import Silent, Warned
+from assembler.oci.image import Image
+from assembler.oci.manifest import Index, Manifest, parse_config, parse_document
+from assembler.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from assembler.events import Reporter
+    from assembler.oci.manifest import Descriptor
+    from assembler.oci.platform import Platform
+    from assembler.oci.store.blobs import Store
+    from assembler.oci.store.names import Names
+
+_DEEPEST_INDEX = 8
+
+
+class Reason(Enum):
+    """Why an image cannot be used from the store."""
+
+    UNKNOWN = "no such name"
+    PLATFORM = "not for this platform"
+    INCOMPLETE = "parts are missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """An image that cannot be used from the store, and what to tell if it cannot be had."""
+
+    reference: Reference
+    reason: Reason
+    diagnostic: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A manifest that may be the wanted one, and the index that lists it."""
+
+    descriptor: Descriptor
+    index: Descriptor | None = None
+
+
+def find(
+    store: Store,
+    reference: Reference,
+    platform: Platform,
+    reporter: Reporter | None = None,
+    names: Names | None = None,
+) -> Image:
+    """Return the image, complete in the store, or raise an error that says what is missing."""
+    found = lookup(store, reference, platform, reporter, names)
+    if isinstance(found, Absent):
+        raise ImageError([found.diagnostic])
+    return found
+
+
+def lookup(
+    store: Store,
+    reference: Reference,
+    platform: Platform,
+    reporter: Reporter | None = None,
+    names: Names | None = None,
+) -> Image | Absent:
+    """Return the image if it is complete in the store, else why not.
+
+    A manifest that is not what the specification says raises. `names` saves reading them again.
+    """
+    if names is None:
+        names = store.names()
+    absent = _unknown(reference, names)
+    offered: set[Platform] = set()
+    for top in _tops(store, reference, names):
+        try:
+            found = _choose(store, reference, top, platform, offered)
+            if found is not None:
+                return _image(store, reference, found, platform, reporter or Silent())
+        except ImageError as error:
+            diagnostic = error.diagnostics[0]
+            if diagnostic.code not in (images.BLOB_MISSING, images.BLOB_WRONG):
+                raise
+            absent = Absent(reference, Reason.INCOMPLETE, diagnostic)
+        else:
+            if absent.reason is not Reason.INCOMPLETE:
+                absent = _other_platforms(reference, platform, offered)
+    return absent
+
+
+def attestations(store: Store, image: Image) -> tuple[Manifest, ...]:
+    """Return what is in the store of the manifests that say something about the image."""
+    if image.index is None:
+        return ()
+    index = _document(store, image.index, str(image.reference))
+    found = (
+        _document(store, d, f"what {image.reference} is attested by")
+        for d in (index.manifests if isinstance(index, Index) else ())
+        if d.attests == image.digest and store.has(d)
+    )
+    return tuple(m for m in found if isinstance(m, Manifest))
+
+
+def spellings(reference: Reference) -> tuple[str, ...]:
+    """Return the names under which a cache may have the image, best first."""
+    forms = [str(reference)]
+    if reference.tag == "latest" and not reference.digest:
+        forms.append(str(reference.untagged))
+    if reference.bare:
+        forms += [f"{reference.registry}/{form}" for form in forms]
+    return tuple(forms)
+
+
+def _tops(store: Store, reference: Reference, names: Names) -> Iterator[Candidate]:
+    """Yield what the names of the store say the reference is: manifests before indexes."""
+    for form in spellings(reference):
+        entries = names.named(form)
+        for entry in sorted(entries, key=lambda e: e.descriptor.is_index):
+            if reference.digest in ("", entry.descriptor.digest):
+                yield Candidate(entry.descriptor)
+    if reference.digest:
+        yield from _pinned(store, reference, names)
+
+
+def _pinned(store: Store, reference: Reference, names: Names) -> Iterator[Candidate]:
+    """Yield what has the digest under another name of the same repository, or in its indexes."""
+    for entry in names.entries:
+        if not _same_repository(entry.names, reference):
+            continue
+        if entry.descriptor.digest == reference.digest:
+            yield Candidate(entry.descriptor)
+        elif entry.descriptor.is_index and store.has(entry.descriptor):
+            for candidate in _leaves(store, entry.descriptor, str(reference), set()):
+                if candidate.descriptor.digest == reference.digest:
+                    yield candidate
+
+
+def _same_repository(names: Iterable[str], reference: Reference) -> bool:
+    for name in names:
+        try:
+            other = Reference.parse(name)
+        except ImageError:
+            continue
+        if (other.registry, other.repository) == (reference.registry, reference.repository):
+            return True
+    return False
+
+
+def _leaves(
+    store: Store, index: Descriptor, what: str, seen: set[str], depth: int = 0
+) -> Iterator[Candidate]:
+    """Yield the images an index leads to, also through further indexes, attestations left out."""
+    if depth > _DEEPEST_INDEX or index.digest in seen:
+        return
+    seen.add(index.digest)
+    document = _document(store, index, what)
+    if isinstance(document, Manifest):
+        yield Candidate(index)
+        return
+    for descriptor in document.manifests:
+        if descriptor.attests:
+            continue
+        if descriptor.is_index:
+            if store.has(descriptor):
+                yield from _leaves(store, descriptor, what, seen, depth + 1)
+        else:
+            yield Candidate(descriptor, index)
+
+
+def _choose(
+    store: Store,
+    reference: Reference,
+    top: Candidate,
+    wanted: Platform,
+    offered: set[Platform],
+) -> Candidate | None:
+    """Return what fits the platform best, and note in `offered` what there is."""
+    what = str(reference)
+    best: tuple[int, Candidate] | None = None
+    leaves = (top,) if top.descriptor.is_manifest else _leaves(store, top.descriptor, what, set())
+    for leaf in leaves:
+        platform = leaf.descriptor.platform if leaf.index else None
+        if platform is None or not platform.architecture:
+            platform = _platform_of(store, leaf.descriptor, what)
+        if not platform.architecture:
+            rank: int | None = 1000
+        else:
+            rank = platform.rank(wanted)
+            if platform.architecture != "unknown":
+                offered.add(platform)
+        if rank is not None and (best is None or rank < best[0]):
+            best = rank, leaf
+    return best[1] if best else None
+
+
+def _platform_of(store: Store, descriptor: Descriptor, what: str) -> Platform:
+    manifest = _document(store, descriptor, what)
+    if isinstance(manifest, Index):
+        raise ImageError.of(images.BAD_MANIFEST, f"{what}: an index calls itself a manifest")
+    return parse_config(store.read(manifest.config, f"{what}, config"), what).platform
+
+
+def _image(
+    store: Store,
+    reference: Reference,
+    found: Candidate,
+    wanted: Platform,
+    reporter: Reporter,
+) -> Image:
+    """Read a manifest and its config, and make sure that the layers are there."""
+    what = f"{reference} for {wanted}"
+    manifest = _document(store, found.descriptor, what)
+    if isinstance(manifest, Index):
+        raise ImageError.of(images.BAD_MANIFEST, f"{what}: an index calls itself a manifest")
+    config = parse_config(store.read(manifest.config, f"{what}, config"), f"{what}, config")
+    for number, layer in enumerate(manifest.layers):
+        if not store.has(layer):
+            store.open(layer, f"{what}, layer {number + 1}").close()  # raises and says why
+    if not config.platform.architecture:
+        text = f"{reference} does not say which architecture it is made for"
+        reporter.emit(Warned(Diagnostic(images.PLATFORM_UNKNOWN, text, severity=Severity.WARNING)))
+    store.touch((found.descriptor, manifest.config, *manifest.layers))
+    return Image(reference, found.descriptor, manifest, config, found.index)
+
+
+def _document(store: Store, descriptor: Descriptor, what: str) -> Index | Manifest:
+    return parse_document(store.read(descriptor, what), what, descriptor.media_type)
+
+
+def _unknown(reference: Reference, names: Names) -> Absent:
+    others = [e.name for e in names.entries if e.name and _same_repository(e.names, reference)]
+    hints = [f"`dolmen cache pull {reference}` fetches it, `dolmen cache import FILE` takes a file"]
+    if others:
+        more = "" if len(others) <= 5 else f" and {len(others) - 5} more"
+        hints.insert(0, f"of this repository the store has {', '.join(others[:5])}{more}")
+    message = f"{reference} is not in the store"
+    return Absent(
+        reference, Reason.UNKNOWN, Diagnostic(images.NOT_IN_STORE, message, hints=tuple(hints))
+    )
+
+
+def _other_platforms(reference: Reference, wanted: Platform, offered: set[Platform]) -> Absent:
+    have = ", ".join(str(p) for p in sorted(offered)) or "no image"
+    message = f"{reference} has {have}, not {wanted}"
+    return Absent(reference, Reason.PLATFORM, Diagnostic(images.NO_SUCH_PLATFORM, message))

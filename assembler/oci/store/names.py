@@ -1,0 +1,145 @@
+"""The names of a store: an immutable view of index.json, and what can be made of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from assembler.codes import images
+from assembler.errors import ImageError
+from assembler.oci import media
+from assembler.oci.manifest import Descriptor, parse_descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One descriptor of index.json, with everything that others have written into it."""
+
+    descriptor: Descriptor
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return what the image is known by: usually one name, none for a nameless entry."""
+        annotations = self.descriptor.annotations
+        found = (annotations.get(k, "") for k in (media.CONTAINERD_NAME, media.REF_NAME))
+        return tuple(dict.fromkeys(name for name in found if name))
+
+    @property
+    def name(self) -> str:
+        """Return the full name if there is one, else the short one, else nothing."""
+        return self.names[0] if self.names else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """index.json as it was when it was read."""
+
+    # Every item of "manifests" in order; what is no descriptor stands as it is, with a reason.
+    items: tuple[Entry | Broken, ...]
+    rest: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return the names of an empty store."""
+        return cls((), {"schemaVersion": 2, "mediaType": media.OCI_INDEX})
+
+    @classmethod
+    def parse(cls, data: bytes, path: str) -> Self:
+        """Read index.json, which others may have written; single bad entries are kept apart."""
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError):
+            raise _broken(path, "it is not JSON") from None
+        if not isinstance(document, dict):
+            raise _broken(path, "it is not a JSON object")
+        items = document.get("manifests") or []
+        if not isinstance(items, list):
+            raise _broken(path, "manifests is not a list")
+        rest = {k: v for k, v in document.items() if k != "manifests"}
+        return cls(
+            tuple(_item(raw, f"{path}, manifests[{i}]") for i, raw in enumerate(items)), rest
+        )
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Return every entry that can be used."""
+        return tuple(i for i in self.items if isinstance(i, Entry))
+
+    @property
+    def broken(self) -> tuple[Broken, ...]:
+        """Return what stands in the list and cannot be used."""
+        return tuple(i for i in self.items if isinstance(i, Broken))
+
+    def named(self, name: str) -> tuple[Entry, ...]:
+        """Return the entries of this very name, in order; others may have written several."""
+        return tuple(e for e in self.entries if name in e.names)
+
+    def only(self, name: str, descriptor: Descriptor) -> bool:
+        """Tell whether the name stands for this blob and nothing else."""
+        return [e.descriptor.digest for e in self.named(name)] == [descriptor.digest]
+
+    def put(self, name: str, descriptor: Descriptor) -> Names:
+        """Return these names with `name` standing for `descriptor`, at its old place if it had one.
+
+        What others have written into an entry of the same name and content stays.
+        """
+        old = self.named(name)
+        same = next((e for e in old if e.descriptor.digest == descriptor.digest), None)
+        raw = dict(same.raw) if same else {}
+        annotations = raw.get("annotations") or dict(descriptor.annotations)
+        raw |= descriptor.as_json()
+        raw["annotations"] = annotations | {media.REF_NAME: name, media.CONTAINERD_NAME: name}
+        new = Entry(replace(descriptor, annotations=raw["annotations"]), raw)
+        items = list(self.items)
+        place = items.index(old[0]) if old else len(items)
+        items[place : place + 1] = [new]
+        return replace(self, items=tuple(i for i in items if i is new or i not in old))
+
+    def without(self, names: Collection[str]) -> Names:
+        """Return these names without some; those that are not there are not missed."""
+        return replace(
+            self,
+            items=tuple(
+                i for i in self.items if isinstance(i, Broken) or not set(i.names) & set(names)
+            ),
+        )
+
+    def repaired(self) -> Names:
+        """Return these names without what cannot be used."""
+        return replace(self, items=self.entries)
+
+    def as_json(self) -> bytes:
+        """Return the text of index.json."""
+        document = dict(self.rest)
+        document["manifests"] = [i.raw for i in self.items]
+        return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Something in index.json that is no descriptor."""
+
+    raw: Any
+    reason: str
+
+
+def _item(raw: object, what: str) -> Entry | Broken:
+    try:
+        descriptor = parse_descriptor(raw, what)
+    except ImageError as error:
+        return Broken(raw, error.diagnostics[0].message)
+    assert isinstance(raw, dict)  # noqa: S101 - nothing else is a descriptor
+    return Entry(descriptor, raw)
+
+
+def _broken(path: str, why: str) -> ImageError:
+    return ImageError.of(
+        images.BROKEN_STORE,
+        f"{path}: {why}",
+        "`dolmen cache verify --repair` puts it aside and begins a new one",
+    )
