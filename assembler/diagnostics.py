@@ -36,7 +36,8 @@ class Source:
 
     def line(self, number: int) -> str:
         """Return line `number`, counted from 1, or an empty text past the end."""
-        lines = self.text.splitlines()
+        # Not splitlines(): YAML and editors know no other line ends than these.
+        lines = self.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
 

@@ -1,0 +1,64 @@
+"""What is asked for: YAML read with positions, checked completely, merged into frozen data.
+
+    load(arguments, options)  files, `-` and URLs -> Loaded(config, inputs, warnings)
+    read(argument)            one of them -> Input, without looking at the YAML (a stamp needs no more)
+    load_inputs(inputs, ...)  what has been read -> Loaded
+    parse_label(text, image)  the label of an image -> Spec
+    read_build(argument)      build.yml -> Document(data, at, input), checked by its schema
+    render_metadata(config)   the files `metadata: json` and `metadata: yaml`
+    render_yaml(config)       the merged configuration as an image.yml again
+
+Everything that is wrong is a ConfigError with all the diagnostics there are. The names are imported
+when they are first used: whoever needs only the model does not pay for the parser.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assembler.config.building import BUILD_SCHEMA, read_build
+    from assembler.config.composing import Document
+    from assembler.config.labels import parse_label
+    from assembler.config.loading import Loaded, Options, Packages, load, load_inputs
+    from assembler.config.metadata import render_metadata, render_yaml
+    from assembler.config.reading import Input, read
+
+_HOMES = {
+    "BUILD_SCHEMA": "building",
+    "Document": "composing",
+    "Input": "reading",
+    "Loaded": "loading",
+    "Options": "loading",
+    "Packages": "loading",
+    "load": "loading",
+    "load_inputs": "loading",
+    "parse_label": "labels",
+    "read": "reading",
+    "read_build": "building",
+    "render_metadata": "metadata",
+    "render_yaml": "metadata",
+}
+
+__all__ = [
+    "BUILD_SCHEMA",
+    "Document",
+    "Input",
+    "Loaded",
+    "Options",
+    "Packages",
+    "load",
+    "load_inputs",
+    "parse_label",
+    "read",
+    "read_build",
+    "render_metadata",
+    "render_yaml",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module has under that name
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from assembler.config.position import Positions
@@ -66,6 +67,8 @@ class File:
     uid: Id | None = None
     gid: Id | None = None
     at: Positions = _at()
+    # The file that `source` names, found; None also where it is optional and not there.
+    found: Path | None = field(default=None, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,16 @@ class Positions:
     key: Place | None = None
     children: Mapping[str | int, Positions] = field(default_factory=dict)
 
-    def of(self, *path: str | int) -> Place | None:
-        """Return the place of the value at `path`, or of the nearest thing around it."""
+    def within(self, *path: str | int) -> Positions:
+        """Return the positions of what is at `path`, or of the nearest thing around it."""
         here = self
         for step in path:
             inner = here.children.get(step)
             if inner is None:
                 break
             here = inner
-        return here.place
+        return here
+
+    def of(self, *path: str | int) -> Place | None:
+        """Return the place of the value at `path`, or of the nearest thing around it."""
+        return self.within(*path).place
