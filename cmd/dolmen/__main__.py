@@ -21,6 +21,10 @@ def main() -> NoReturn:
     try:
         from dolmen.app import app  # noqa: PLC0415 - a signal during the import is handled, too
 
+        if "_DOLMEN_COMPLETE" in os.environ:
+            from typer.completion import completion_init  # noqa: PLC0415
+
+            completion_init()
         app(arguments, prog_name="dolmen")
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")

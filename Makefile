@@ -1,0 +1,56 @@
+# `make` alone lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint format docs docs-check bench lock clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: $(VENV)/.ready ## install everything that development needs, into .venv and from Debian
+
+$(VENV)/.ready: requirements-dev.txt pyproject.toml .ci/packages.txt
+	@.ci/setup
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: setup lint ## run every test, the slow ones, too
+	@$(BIN)/pytest -m "" -n $(JOBS) --dist worksteal -q
+
+test-fast: setup ## run the tests that take less than a minute together
+	@$(BIN)/pytest -n $(JOBS) -q
+
+lint: setup ## check style, types, the arrows between modules, and generated documents
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports | tail -n 2
+	@$(MAKE) --no-print-directory docs-check
+
+format: setup ## put the code into shape
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+docs: setup ## make the generated documents anew
+	@$(BIN)/python docs/generate.py
+
+docs-check: setup
+	@$(BIN)/python docs/generate.py --check
+
+bench: setup ## measure speed and memory as ratios, and keep bench/results.md
+	@$(BIN)/python bench/run.py
+
+lock: ## renew the pinned versions of the development environment
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header \
+	  --output-file requirements-dev.txt pyproject.toml requirements-dev.in
+
+clean: ## remove what was made here
+	@rm -rf $(VENV) build dist bench/work .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .import_linter_cache test/conformance/layout test/conformance/.layout.lock
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

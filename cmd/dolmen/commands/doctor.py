@@ -1,0 +1,55 @@
+"""`dolmen doctor`: what this machine has and lacks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from dolmen.console import say, wants_color
+from dolmen.health import Finding, findings
+from dolmen.lazy import command_app
+from dolmen.settings import settings_of
+
+app = command_app()
+
+
+@app.command()
+def doctor(
+    ctx: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """Show what this machine has and lacks, and how to install it.
+
+    \b
+    dolmen doctor
+    dolmen doctor --json | jq '.[] | select(.well | not)'
+
+    Nothing in the list is needed for tar, kernel+initrd and OCI outputs: each line
+    says what its program is for. The exit code is 0 unless the store cannot be written.
+    """
+    settings = settings_of(ctx)
+    found = list(findings(settings.cache))
+    if as_json:
+        say(json.dumps([asdict(f) for f in found], indent=2))
+    else:
+        _show(found, color=wants_color(sys.stdout, settings.color))
+    if not all(f.well for f in found if f.name == "store"):
+        raise typer.Exit(1)
+
+
+def _show(found: list[Finding], *, color: bool) -> None:
+    widest = max(len(f.name) for f in found)
+    for group, members in itertools.groupby(found, key=lambda f: f.group):
+        say(group)
+        for f in members:
+            mark, sgr = ("ok", "32") if f.well else ("--", "33")
+            shown = f"\x1b[{sgr}m{mark}\x1b[0m" if color else mark
+            say(f"  {shown} {f.name:{widest}}  {f.seen}")
+            if not f.well:
+                for note in filter(None, (f"for: {f.purpose}" if f.purpose else "", f.mend)):
+                    say(f"     {'':{widest}}  {note}")

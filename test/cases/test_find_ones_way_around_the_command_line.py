@@ -1,0 +1,121 @@
+"""A user looks around: help, version, completion, doctor, mistyped commands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dolmen.app import COMMANDS
+from dolmen.argv import hoist
+from support.cli import Dolmen
+
+
+def test_help_lists_every_command_with_the_summary_its_module_gives(dolmen: Dolmen) -> None:
+    shown = dolmen.run("--help").stdout
+    for command in COMMANDS:
+        assert f"  {command.name}" in shown
+        assert command.summary in shown
+
+
+@pytest.mark.parametrize("command", [c.name for c in COMMANDS])
+def test_every_command_has_help_with_an_example(dolmen: Dolmen, command: str) -> None:
+    helped = dolmen.run(command, "--help")
+    assert helped.returncode == 0, helped.stderr
+    assert "dolmen " + command in helped.stdout.split("Options:")[0].split("\n", 1)[1] or (
+        "Commands:" in helped.stdout
+    )
+
+
+def test_a_mistyped_command_names_the_nearest_one(dolmen: Dolmen) -> None:
+    failed = dolmen.run("validat")
+    assert failed.returncode == 2
+    assert "validate" in failed.stderr
+
+
+def test_version_for_people_and_for_scripts(dolmen: Dolmen) -> None:
+    assert dolmen.run("version").stdout.startswith("dolmen ")
+    assert set(json.loads(dolmen.run("version", "--json").stdout)) == {"version", "python"}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(dolmen: Dolmen, shell: str) -> None:
+    assert "_DOLMEN_COMPLETE" in dolmen.run("completion", shell).stdout
+
+
+def test_bash_completes_commands(dolmen: Dolmen) -> None:
+    completed = dolmen.run(
+        env={
+            "_DOLMEN_COMPLETE": "complete_bash",
+            "COMP_WORDS": "dolmen val",
+            "COMP_CWORD": "1",
+        }
+    )
+    assert completed.stdout.split() == ["validate"]
+
+
+def test_an_unknown_shell_is_told_which_there_are(dolmen: Dolmen) -> None:
+    failed = dolmen.run("completion", "tcsh")
+    assert failed.returncode == 2
+    assert "bash, zsh or fish" in failed.stderr
+
+
+def test_doctor_names_what_is_missing_and_how_to_install_it(dolmen: Dolmen) -> None:
+    empty = dolmen.run("doctor", env={"PATH": "/nonexistent"})
+    assert empty.returncode == 0
+    assert "sudo apt-get install qemu-system-x86" in empty.stdout
+    found = json.loads(dolmen.run("doctor", "--json").stdout)
+    assert {"group", "name", "well", "seen", "purpose", "mend"} == set(found[0])
+
+
+def test_doctor_fails_when_the_store_cannot_be_written(dolmen: Dolmen) -> None:
+    failed = dolmen.run("doctor", "--cache", "/proc/nowhere/cache")
+    assert failed.returncode == 1
+    assert "cannot be written" in failed.stdout
+
+
+def test_global_options_fit_before_and_after_the_command() -> None:
+    assert hoist(["build", "--cache", "X", "a.yml"]) == ["--cache", "X", "build", "a.yml"]
+    assert hoist(["build", "-v", "2", "a.yml"]) == ["-v", "-v", "build", "a.yml"]
+    assert hoist(["build", "a.yml", "--", "--cache"]) == ["build", "a.yml", "--", "--cache"]
+    assert hoist(["build", "--color=never", "-q"]) == ["--color=never", "-q", "build"]
+
+
+def test_nothing_heavy_is_imported_for_help_and_version() -> None:
+    heavy = {"rich", "ruamel", "jsonschema", "requests", "oras", "docker", "zstandard", "isal"}
+    script = (
+        "import sys\n"
+        "from dolmen.app import app\n"
+        "try: app(sys.argv[1:], prog_name='dolmen')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    for words in (["--help"], ["version"], ["build", "--help"]):
+        ran = subprocess.run(
+            [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
+        )
+        modules = set(eval(ran.stdout.splitlines()[-1]))  # noqa: S307 - our own output
+        assert not heavy & modules, words
+
+
+def test_a_reader_that_stops_early_is_no_error(dolmen: Dolmen) -> None:
+    piped = subprocess.run(
+        f"{sys.executable} -m dolmen explain | head -n 1",
+        shell=True,
+        env=dolmen.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Traceback" not in piped.stderr
+
+
+def test_colour_only_where_it_is_wanted(dolmen: Dolmen, tmp_path: Path) -> None:
+    wrong = tmp_path / "image.yml"
+    wrong.write_text("kernle: {}\n")
+    assert "\x1b[" not in dolmen.run("validate", wrong).stderr
+    assert "\x1b[" in dolmen.run("validate", "--color", "always", wrong).stderr
+    assert "\x1b[" not in dolmen.run("validate", "--color", "never", wrong).stderr
