@@ -221,13 +221,14 @@ def _image(
     if isinstance(manifest, Index):
         raise ImageError.of(images.BAD_MANIFEST, f"{what}: an index calls itself a manifest")
     config = parse_config(store.read(manifest.config, f"{what}, config"), f"{what}, config")
+    # First touched, then looked at: what is there now is not collected while we are in use.
+    store.touch((found.descriptor, manifest.config, *manifest.layers))
     for number, layer in enumerate(manifest.layers):
         if not store.has(layer):
             store.open(layer, f"{what}, layer {number + 1}").close()  # raises and says why
     if not config.platform.architecture:
         text = f"{reference} does not say which architecture it is made for"
         reporter.emit(Warned(Diagnostic(images.PLATFORM_UNKNOWN, text, severity=Severity.WARNING)))
-    store.touch((found.descriptor, manifest.config, *manifest.layers))
     return Image(reference, found.descriptor, manifest, config, found.index)
 
 
