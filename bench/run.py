@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Run every benchmark and keep what they print in bench/results.md.
+
+Each benchmark is a script that prints a Markdown table of its figures, measured against a baseline
+in the same run, and says on standard error what it is doing.
+
+    bench/run.py             all of them
+    bench/run.py startup     one of them; the other tables of results.md stay as they are
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.md"
+BENCHMARKS = ("startup", "pull", "assemble")
+INTRODUCTION = """# Results
+
+Measured by `make bench`. Wall times depend on the machine and on what else it does; ratios to a
+baseline that ran in between, on the same machine, are what counts.
+"""
+
+
+def main(chosen: list[str]) -> int:
+    """Run the benchmarks and write their tables."""
+    unknown = set(chosen) - set(BENCHMARKS)
+    if unknown:
+        sys.stderr.write(f"no such benchmark: {', '.join(sorted(unknown))}\n")
+        return 2
+    tables = read_tables()
+    for name in chosen or BENCHMARKS:
+        sys.stderr.write(f"== {name}\n")
+        ran = subprocess.run(
+            [sys.executable, HERE / f"{name}.py"], stdout=subprocess.PIPE, text=True
+        )
+        if ran.returncode:
+            return ran.returncode
+        tables[name] = ran.stdout.strip()
+        sys.stdout.write(tables[name] + "\n\n")
+    RESULTS.write_text(
+        INTRODUCTION
+        + f"\nMachine: {os.cpu_count()} cores, Linux {platform.machine()}, "
+        + f"Python {platform.python_version()}.\n"
+        + "".join(f"\n## {name}\n\n{tables[name]}\n" for name in BENCHMARKS if name in tables)
+    )
+    return 0
+
+
+def read_tables() -> dict[str, str]:
+    """Return the tables that are in results.md already."""
+    if not RESULTS.exists():
+        return {}
+    parts = re.split(r"^## (\w+)$", RESULTS.read_text(), flags=re.MULTILINE)
+    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
