@@ -65,11 +65,18 @@ class StoreBlob:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Content that is a file in the root of an image, as the kernel in a kernel image."""
+    """Content that is a file in the root of an image, as the kernel in a kernel image.
+
+    Only whoever reads the layers sees whether it is there and is a regular file:
+    `members.missing` and `members.not_a_file` make the errors for that.
+    """
 
     image: Image
     name: str
     decompress: bool = False
+    # What it is wanted for ("kernel", "microcode"), and where it was asked for.
+    purpose: str = field(default="", compare=False)
+    place: Place | None = field(default=None, compare=False, repr=False)
 
 
 Content = bytes | LocalFile | StoreBlob | Member
@@ -81,6 +88,7 @@ class Entry:
 
     path: str
     kind: Kind
+    # With a Member as content its mode in the image counts instead.
     mode: int
     content: Content = b""
     target: str = ""
