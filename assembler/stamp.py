@@ -53,7 +53,8 @@ class Trace:
 class Stamp:
     """What a build depended on and what it made."""
 
-    images: Mapping[str, Sequence[str]]
+    names: tuple[str, ...]
+    digests: Mapping[str, Sequence[str]]
     sources: tuple[Trace, ...]
     outputs: tuple[Trace, ...]
     result: Mapping[str, Any]
@@ -89,7 +90,8 @@ def still_valid(store: Path, key: str) -> Stamp | None:
     try:
         doc = json.loads(_place(store, key).read_bytes())
         stamp = Stamp(
-            doc["images"],
+            tuple(doc["names"]),
+            doc["digests"],
             tuple(Trace(**t) for t in doc["sources"]),
             tuple(Trace(**t) for t in doc["outputs"]),
             doc["result"],
@@ -97,8 +99,7 @@ def still_valid(store: Path, key: str) -> Stamp | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     as_it_was = all(Trace.of(t.path) == t for t in (*stamp.sources, *stamp.outputs))
-    names = stamp.images.get("names", ())
-    same_images = known_as(store, names) == stamp.images.get("digests")
+    same_images = known_as(store, stamp.names) == stamp.digests
     return stamp if as_it_was and same_images else None
 
 
