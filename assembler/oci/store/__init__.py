@@ -55,18 +55,27 @@ Wrong content (`Store.quarantine`, `verify`)
 """
 
 from assembler.oci.store.blobs import Store
+from assembler.oci.store.collect import Collected, collect, remove
 from assembler.oci.store.incoming import Incoming
 from assembler.oci.store.lookup import Absent, Reason, attestations, find, lookup
 from assembler.oci.store.names import Entry, Names
+from assembler.oci.store.verify import Report, verify
+from assembler.oci.store.weigh import Limits
 
 __all__ = [
     "Absent",
+    "Collected",
     "Entry",
     "Incoming",
+    "Limits",
     "Names",
     "Reason",
+    "Report",
     "Store",
     "attestations",
+    "collect",
     "find",
     "lookup",
+    "remove",
+    "verify",
 ]

@@ -194,11 +194,15 @@ class Store:
             before = self.names()
             after = change(before)
             if after != before:
-                with told(self.root):
-                    sync_directory(self.layout.blobs)
-                with appearing(self.layout.index) as file:
-                    file.write(after.as_json())
+                self.replace_names(after)
         return after
+
+    def replace_names(self, names: Names) -> None:
+        """Write the names; only for those who hold `index_locked` since they read them."""
+        with told(self.root):
+            sync_directory(self.layout.blobs)
+        with appearing(self.layout.index) as file:
+            file.write(names.as_json())
 
     def put(self, name: Reference | str, descriptor: Descriptor) -> None:
         """Give a blob that is there a name; what had the name before has it no more."""

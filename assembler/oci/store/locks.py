@@ -94,14 +94,21 @@ def try_locked(path: Path, *, create: bool = False) -> int | None:
 @contextmanager
 def fresh(directory: Path, prefix: str, suffix: str) -> Iterator[tuple[int, Path]]:
     """Make a file of a new name and hold it locked; it is removed unless the block moved it."""
-    path = directory / f"{prefix}{secrets.token_hex(8)}{suffix}"
-    with told(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    path, handle = _new(directory, prefix, suffix)
     try:
-        # A collector may have looked at the file before it was locked, and taken it for a dead one.
-        wait(handle)
         yield handle, path
     finally:
         if still_named(handle, path):
             path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _new(directory: Path, prefix: str, suffix: str) -> tuple[Path, int]:
+    while True:
+        path = directory / f"{prefix}{secrets.token_hex(8)}{suffix}"
+        with told(path):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # A collector may have looked before the file was locked, and taken it for a dead one's.
+        if take(handle) and still_named(handle, path):
+            return path, handle
         os.close(handle)

@@ -109,6 +109,11 @@ class Names:
             ),
         )
 
+    def drop(self, entries: Collection[Entry]) -> Names:
+        """Return these names without some of their entries."""
+        gone = {id(e) for e in entries}
+        return replace(self, items=tuple(i for i in self.items if id(i) not in gone))
+
     def repaired(self) -> Names:
         """Return these names without what cannot be used."""
         return replace(self, items=self.entries)

@@ -1,0 +1,138 @@
+"""Collecting garbage: what no name leads to, and the names and segments that are not wanted."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assembler.errors import told
+from assembler.oci.store import locks
+from assembler.oci.store.weigh import Kept, Limits, State, Weighed, files_below, unwanted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from assembler.oci.store.blobs import Store
+    from assembler.oci.store.names import Entry
+    from assembler.oci.store.walk import Blob
+
+
+@dataclass(slots=True)
+class Collected:
+    """What was removed, or would have been."""
+
+    names: list[str] = field(default_factory=list)
+    blobs: int = 0
+    segments: int = 0
+    # Unfinished downloads, blobs that were put aside, files that are nothing.
+    others: int = 0
+    bytes: int = 0
+
+
+def collect(store: Store, limits: Limits | None = None) -> Collected:
+    """Remove what the limits do not keep; safe beside anything else, and if killed at any time."""
+    limits = limits or Limits()
+    done = Collected()
+    if not store.root.is_dir():
+        return done
+    with nullcontext() if limits.dry_run else store.index_locked():
+        state = State.of(store, limits)
+        images, segments = unwanted(state)
+        _drop(state, images, done)
+        _sweep_blobs(state, images, state.blobs, done)
+        for segment in segments:
+            done.segments += _unlink(state, segment, done)
+        _sweep_rest(state, done)
+    return done
+
+
+def remove(store: Store, entries: Collection[Entry], *, dry_run: bool = False) -> Collected:
+    """Remove entries of index.json, and at once the blobs that only they lead to."""
+    done = Collected()
+    with nullcontext() if dry_run else store.index_locked():
+        state = State.of(store, Limits(dry_run=dry_run))
+        gone = [i for i in state.images if i.entry in entries]
+        _drop(state, gone, done)
+        theirs = {d for image in gone for d in image.contents.blobs}
+        _sweep_blobs(state, gone, [b for b in state.blobs if b.digest in theirs], done)
+    return done
+
+
+def discard(store: Store, digests: Collection[str]) -> None:
+    """Remove blobs that were brought in vain, as far as nothing needs them."""
+    with store.index_locked():
+        state = State.of(store, Limits(grace=0))
+        mine = [b for b in state.blobs if b.digest in digests]
+        _sweep_blobs(state, (), mine, Collected())
+
+
+def _drop(state: State, images: Iterable[Weighed], done: Collected) -> None:
+    """Take the names away before anything they lead to."""
+    entries = [image.entry for image in images]
+    done.names = [e.name or e.descriptor.digest for e in entries]
+    if entries and not state.limits.dry_run:
+        state.store.replace_names(state.names.drop(entries))
+
+
+def _sweep_blobs(
+    state: State, dropped: Iterable[Weighed], blobs: Iterable[Blob], done: Collected
+) -> None:
+    """Remove blobs that nothing that stays leads to; those of dropped images need not be old."""
+    theirs = {d for image in dropped for d in image.contents.blobs}
+    gone = {id(image) for image in dropped}
+    needed = {d for image in state.images if id(image) not in gone for d in image.contents.blobs}
+    for blob in blobs:
+        if blob.digest and blob.digest in needed:
+            continue
+        limit = state.begun if blob.digest in theirs else state.young
+        if blob.used < limit:
+            done.blobs += _remove_blob(state, blob, limit, done)
+
+
+def _remove_blob(state: State, blob: Blob, limit: float, done: Collected) -> bool:
+    """Remove a blob with the lock on its coming held, unless it was used by now."""
+    if not blob.digest or state.limits.dry_run:
+        return _unlink(state, Kept(blob.path, blob.size, blob.used), done)
+    part = state.store.layout.part(blob.digest)
+    with told(part):
+        handle = locks.try_locked(part, create=True)
+    if handle is None:
+        return False
+    try:
+        with suppress(FileNotFoundError):
+            if blob.path.stat().st_mtime < limit:
+                return _unlink(state, Kept(blob.path, blob.size, blob.used), done)
+        return False
+    finally:
+        if not os.fstat(handle).st_size:
+            part.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _sweep_rest(state: State, done: Collected) -> None:
+    """Remove what never became a blob, and blobs that were put aside."""
+    layout = state.store.layout
+    for item in files_below(layout.tmp):
+        if item.used >= state.young:
+            continue
+        with told(item.path):
+            handle = locks.try_locked(item.path)
+        if handle is not None:
+            done.others += _unlink(state, item, done)
+            os.close(handle)
+    for item in files_below(layout.quarantine):
+        if item.used < state.young:
+            done.others += _unlink(state, item, done)
+
+
+def _unlink(state: State, item: Kept, done: Collected) -> bool:
+    if not state.limits.dry_run:
+        with told(item.path, "remove"):
+            try:
+                item.path.unlink()
+            except FileNotFoundError:
+                return False
+    done.bytes += item.size
+    return True

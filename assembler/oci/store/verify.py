@@ -1,0 +1,251 @@
+"""Checking a store byte by byte, and repairing it: wrong blobs aside, missing ones fetched."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from assembler.codes import images
+from assembler.diagnostics import Diagnostic
+from assembler.errors import DolmenError, HostError, ImageError, told
+from assembler.events import task
+from assembler.oci.digest import hex_part
+from assembler.oci.manifest import parse_config
+from assembler.oci.platform import host_platform
+from assembler.oci.reference import Reference
+from assembler.oci.store.incoming import new_hash
+from assembler.oci.store.names import Names
+from assembler.oci.store.walk import Walker, blobs_on_disk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from assembler.codes import Code
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
+    from assembler.oci.store.blobs import Store
+    from assembler.oci.store.names import Entry
+    from assembler.oci.store.walk import Blob, Contents, Leaf
+
+    Fetch = Callable[[Store, Sequence[Reference], Platform, Reporter], None]
+
+_CHUNK = 1 << 20
+_WORKERS = 2
+
+
+@dataclass(slots=True)
+class Report:
+    """What a check has found."""
+
+    images: int = 0
+    blobs: int = 0
+    bytes: int = 0
+    # What no name leads to: no mistake, `clean` removes it in time.
+    orphans: int = 0
+    orphan_bytes: int = 0
+    # What is wrong, and what has been done about it by a repair.
+    problems: list[Diagnostic] = field(default_factory=list)
+    repaired: list[str] = field(default_factory=list)
+
+    @property
+    def clean(self) -> bool:
+        """Tell whether nothing is wrong, or not any more."""
+        return not self.problems
+
+    def wrong(self, code: Code, message: str, *hints: str) -> None:
+        """Note something that is wrong."""
+        self.problems.append(Diagnostic(code, message, hints=hints))
+
+
+def verify(
+    store: Store, reporter: Reporter, *, repair: bool = False, fetch: Fetch | None = None
+) -> Report:
+    """Hash every blob, put wrong ones aside, see whether every name leads to something whole.
+
+    A repair removes what cannot be read from index.json, and lets `fetch` bring what is missing.
+    """
+    report = Report()
+    if not store.root.exists():
+        return report
+    names = _readable_names(store, report, repair=repair)
+    _hash_all(store, report, reporter)
+    incomplete = _incomplete(store, names, report)
+    if incomplete and repair and fetch is not None:
+        mended = _fetch_again(store, incomplete, fetch, reporter, report)
+        report.repaired += [f"fetched {name} again" for name in mended]
+        incomplete = [i for i in incomplete if i.entry.name not in mended]
+    for image in incomplete:
+        report.problems.append(image.diagnostic())
+    return report
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """A name that does not lead to something whole."""
+
+    entry: Entry
+    contents: Contents
+
+    def diagnostic(self) -> Diagnostic:
+        """Say what is missing."""
+        name = self.entry.name or "an entry without a name"
+        if self.contents.headless:
+            why = f"its manifest {self.entry.descriptor.digest} is not in the store"
+        elif not self.contents.leaves:
+            why = "none of the images in its index is in the store"
+        else:
+            gone = self.contents.missing
+            why = f"{gone[0].digest} is not in the store"
+            why += f", nor are {len(gone) - 1} other blobs" if len(gone) > 1 else ""
+        return Diagnostic(
+            images.BLOB_MISSING,
+            f"{name} is not complete: {why}",
+            hints=(f"`dolmen cache pull {name}` or `dolmen cache rm {name}`",),
+        )
+
+    def platforms(self, store: Store) -> set[Platform]:
+        """Return for which platforms something is missing."""
+        broken = (leaf for leaf in self.contents.images if leaf.missing)
+        return {_platform_of(store, leaf) for leaf in broken} or {host_platform()}
+
+
+def _platform_of(store: Store, leaf: Leaf) -> Platform:
+    """Return the platform of an image that is not whole, as far as it can be known."""
+    if leaf.descriptor.platform is not None:
+        return leaf.descriptor.platform
+    try:
+        config = parse_config(store.read(leaf.manifest.config), "config")
+    except ImageError:
+        return host_platform()
+    return config.platform if config.platform.architecture else host_platform()
+
+
+def _readable_names(store: Store, report: Report, *, repair: bool) -> Names:
+    """Return the names; an index.json that is none is put aside by a repair."""
+    try:
+        names = store.names()
+    except ImageError as error:
+        if not repair:
+            report.problems += error.diagnostics
+            return Names.none()
+        with store.index_locked():
+            aside = _set_aside(store)
+            store.replace_names(Names.none())
+        report.repaired.append(f"put the unreadable index.json aside as {aside}")
+        return Names.none()
+    if names.broken and repair:
+        names = store.edit(Names.repaired)
+        report.repaired.append("removed what is no descriptor from index.json")
+    for broken in names.broken:
+        report.wrong(
+            images.BROKEN_STORE, broken.reason, "`dolmen cache verify --repair` removes the entry"
+        )
+    return names
+
+
+def _set_aside(store: Store) -> str:
+    layout = store.layout
+    with told(layout.quarantine):
+        layout.quarantine.mkdir(exist_ok=True)
+        number = 1
+        while (target := layout.quarantine / f"index.json.{number}").exists():
+            number += 1
+        layout.index.rename(target)
+    return str(target)
+
+
+def _hash_all(store: Store, report: Report, reporter: Reporter) -> None:
+    blobs = sorted(blobs_on_disk(store), key=lambda b: -b.size)
+    report.blobs = len(blobs)
+    report.bytes = sum(b.size for b in blobs)
+    with (
+        task(reporter, "verify", report.bytes) as progress,
+        ThreadPoolExecutor(_WORKERS) as pool,
+    ):
+        for blob, found in zip(blobs, pool.map(_hash, blobs), strict=True):
+            progress.advance(blob.size)
+            if isinstance(found, OSError):
+                report.wrong(
+                    images.BLOB_WRONG, f"{blob.path} cannot be read: {found.strerror or found}"
+                )
+            elif not blob.digest:
+                report.orphans += 1
+                report.orphan_bytes += blob.size
+            elif found and found != hex_part(blob.digest):
+                _put_aside(store, blob, report)
+        progress.outcome = "wrong" if report.problems else "verified"
+
+
+def _hash(blob: Blob) -> str | OSError:
+    """Return the blob's real digest; nothing if it has gone meanwhile or is no blob anyway."""
+    if not blob.digest:
+        return ""
+    hasher, buffer = new_hash(), bytearray(_CHUNK)
+    view = memoryview(buffer)
+    try:
+        with blob.path.open("rb", buffering=0) as file:
+            while got := file.readinto(buffer):
+                hasher.update(view[:got])
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error
+    return hasher.hexdigest()
+
+
+def _put_aside(store: Store, blob: Blob, report: Report) -> None:
+    message = f"{blob.digest}: the blob's content is not what its digest says"
+    try:
+        store.quarantine(blob.digest)
+    except HostError:
+        report.wrong(images.BLOB_WRONG, f"{message}; it cannot be put aside", f"rm {blob.path}")
+    else:
+        report.repaired.append(f"{message}; put aside")
+        report.blobs -= 1
+        report.bytes -= blob.size
+
+
+def _incomplete(store: Store, names: Names, report: Report) -> list[Incomplete]:
+    """Return the names that do not lead to something whole, and count what none leads to."""
+    walker = Walker(store)
+    needed: set[str] = set()
+    found = []
+    report.images = len(names.entries)
+    for entry in names.entries:
+        contents = walker.contents(entry.descriptor)
+        needed |= contents.blobs.keys()
+        if not contents.usable:
+            found.append(Incomplete(entry, contents))
+    orphans = [b for b in blobs_on_disk(store) if b.digest and b.digest not in needed]
+    report.orphans += len(orphans)
+    report.orphan_bytes += sum(b.size for b in orphans)
+    return found
+
+
+def _fetch_again(
+    store: Store,
+    incomplete: Iterable[Incomplete],
+    fetch: Fetch,
+    reporter: Reporter,
+    report: Report,
+) -> set[str]:
+    """Fetch by digest, since a tag may mean something else by now; return the names made whole."""
+    mended: set[str] = set()
+    for image in incomplete:
+        top = image.entry.descriptor
+        try:
+            reference = replace(Reference.parse(image.entry.name), digest=top.digest)
+            had = bool(store.names().named(str(reference)))
+            for platform in sorted(image.platforms(store)):
+                fetch(store, [reference], platform, reporter)
+        except DolmenError as error:
+            report.problems += error.diagnostics
+            continue
+        if not had:
+            with suppress(DolmenError):
+                store.remove([str(reference)])
+        if Walker(store).contents(top).usable:
+            mended.add(image.entry.name)
+    return mended

@@ -1,0 +1,134 @@
+"""What the names of a store lead to: every blob of an image, and which of them are missing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assembler.errors import ImageError
+from assembler.oci.digest import is_digest
+from assembler.oci.manifest import Index, Manifest, parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from assembler.oci.manifest import Descriptor
+    from assembler.oci.store.blobs import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A single image that is there: its descriptor, what it says, and what is missing of it."""
+
+    descriptor: Descriptor
+    manifest: Manifest
+    missing: tuple[Descriptor, ...]
+
+
+@dataclass(slots=True)
+class Contents:
+    """Everything a descriptor of index.json leads to, as far as it can be read."""
+
+    # By digest: what is there and what should be, but not manifests nobody has fetched.
+    blobs: dict[str, Descriptor] = field(default_factory=dict)
+    leaves: list[Leaf] = field(default_factory=list)
+    # Images an index lists that are not in the store.
+    elsewhere: list[Descriptor] = field(default_factory=list)
+    # The top itself cannot be read.
+    headless: bool = False
+
+    @property
+    def missing(self) -> tuple[Descriptor, ...]:
+        """Return what is missing of the images that are there."""
+        return tuple(d for leaf in self.leaves for d in leaf.missing)
+
+    @property
+    def images(self) -> tuple[Leaf, ...]:
+        """Return the images that something can be made of: not what only attests."""
+        return tuple(leaf for leaf in self.leaves if not leaf.descriptor.attests)
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether an image is there, and everything of every image that is there."""
+        return bool(self.leaves) and not self.missing
+
+
+@dataclass(slots=True)
+class Walker:
+    """Walks from descriptors to what they lead to, reading each document once."""
+
+    store: Store
+    _documents: dict[str, Index | Manifest | None] = field(default_factory=dict)
+
+    def contents(self, top: Descriptor) -> Contents:
+        """Return what the descriptor leads to; broken documents count as missing."""
+        found = Contents()
+        document = self._document(top)
+        if document is None:
+            found.headless = True
+            found.blobs[top.digest] = top
+        else:
+            self._enter(top, document, found)
+        return found
+
+    def _enter(self, descriptor: Descriptor, document: Index | Manifest, found: Contents) -> None:
+        todo: list[tuple[Descriptor, Index | Manifest]] = [(descriptor, document)]
+        while todo:
+            descriptor, document = todo.pop(0)
+            if descriptor.digest in found.blobs:
+                continue
+            found.blobs[descriptor.digest] = descriptor
+            if isinstance(document, Manifest):
+                parts = (document.config, *document.layers)
+                found.blobs |= {d.digest: d for d in parts}
+                gone = tuple(d for d in parts if not self.store.has(d))
+                found.leaves.append(Leaf(descriptor, document, gone))
+                continue
+            for child in document.manifests:
+                inner = self._document(child)
+                if inner is None:
+                    found.elsewhere.append(child)
+                else:
+                    todo.append((child, inner))
+
+    def _document(self, descriptor: Descriptor) -> Index | Manifest | None:
+        if descriptor.digest not in self._documents:
+            try:
+                data = self.store.read(descriptor)
+                document = parse_document(data, descriptor.digest, descriptor.media_type)
+            except ImageError:
+                self._documents[descriptor.digest] = None
+            else:
+                self._documents[descriptor.digest] = document
+        return self._documents[descriptor.digest]
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file among the blobs; `digest` is empty if its name is none."""
+
+    path: Path
+    digest: str
+    size: int
+    used: float
+
+
+def blobs_on_disk(store: Store) -> Iterator[Blob]:
+    """Yield the files that are among the blobs, in no order; no store has none."""
+    try:
+        listing = os.scandir(store.layout.blobs)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with listing:
+        for item in listing:
+            try:
+                found = item.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(found.st_mode):
+                digest = f"sha256:{item.name}"
+                path = store.layout.blobs / item.name
+                yield Blob(path, digest if is_digest(digest) else "", found.st_size, found.st_mtime)
