@@ -15,7 +15,7 @@ from assembler.files import appearing, sync_directory
 from assembler.oci import digest as digests
 from assembler.oci.manifest import LARGEST_DOCUMENT, Descriptor
 from assembler.oci.store import locks
-from assembler.oci.store.incoming import Incoming, new_hash
+from assembler.oci.store.incoming import Incoming, new_hash, write_at
 from assembler.oci.store.layout import Layout
 from assembler.oci.store.names import Names
 
@@ -149,11 +149,11 @@ class Store:
         self.layout.prepare()
         hasher, size = new_hash(), 0
         with locks.fresh(self.layout.tmp, "", ".new") as (handle, path):
-            with told(path), os.fdopen(os.dup(handle), "wb") as file:
-                for chunk in chunks:
-                    hasher.update(chunk)
-                    size += len(chunk)
-                    file.write(chunk)
+            for chunk in chunks:
+                hasher.update(chunk)
+                with told(path):
+                    write_at(handle, memoryview(chunk), size)
+                size += len(chunk)
             descriptor = Descriptor(media_type, "sha256:" + hasher.hexdigest(), size)
             if expected and descriptor.digest != expected:
                 raise ImageError.of(

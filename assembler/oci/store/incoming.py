@@ -24,6 +24,13 @@ def new_hash() -> _Hash:
     return hashlib.sha256(usedforsecurity=False)
 
 
+def write_at(handle: int, data: memoryview, offset: int) -> None:
+    """Write all of the data: the kernel may take it in pieces."""
+    while data:
+        written = os.pwrite(handle, data, offset)
+        data, offset = data[written:], offset + written
+
+
 @dataclass(slots=True)
 class Incoming:
     """The blob of a descriptor, open for what is still missing of it.
@@ -77,9 +84,7 @@ class Incoming:
             )
         self._hash.update(view)
         with told(self.path):
-            written = 0
-            while written < len(view):
-                written += os.pwrite(self.handle, view[written:], self.offset + written)
+            write_at(self.handle, view, self.offset)
         self.offset += len(view)
 
     def commit(self) -> None:
