@@ -1,0 +1,322 @@
+"""Pulling: images from registries into the store, blobs in parallel, names when all is there.
+
+Manifests come first, so that it is known what has to be fetched; a blob that several images share
+is fetched once, one that the store has is not. Blobs come largest first over all images; what
+another process is fetching at the moment is left to it. An image gets its name when the last of its
+blobs has come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from assembler.codes import registries as codes
+from assembler.errors import DolmenError, RegistryError
+from assembler.events import Said, Silent, Task, task
+from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document
+from assembler.oci.registry.blobs import download
+from assembler.oci.registry.documents import Document, close_tags, fetch_document
+from assembler.oci.registry.failures import RegistryFailure
+from assembler.oci.registry.options import RegistryOptions
+from assembler.oci.registry.registries import Registries, speaking
+from assembler.oci.registry.tree import Tree, grow
+from assembler.oci.registry.workers import Busy, Done, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from assembler.diagnostics import Diagnostic
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
+    from assembler.oci.reference import Reference
+    from assembler.oci.registry.client import Client
+    from assembler.oci.store import Incoming, Names, Store
+
+T = TypeVar("T")
+R = TypeVar("R")
+_FOREIGN = ("foreign", "nondistributable")
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """What of the images is wanted, and how registries are spoken to."""
+
+    registries: RegistryOptions = field(default_factory=RegistryOptions)
+    # Empty means all there are.
+    platforms: tuple[Platform, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """An image that is in the store now."""
+
+    reference: Reference
+    descriptor: Descriptor
+    # Of all its blobs, and of those that had to be fetched.
+    blobs: int
+    fetched: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Brings what a build misses: the wanted platform of each image, and what is attested of it."""
+
+    registries: RegistryOptions
+
+    def __call__(
+        self, store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
+    ) -> None:
+        """Bring the images for the platform, several at once."""
+        pull(store, references, PullOptions(self.registries, (platform,)), reporter)
+
+
+def pull(
+    store: Store,
+    references: Sequence[Reference],
+    options: PullOptions,
+    reporter: Reporter | None = None,
+) -> tuple[Pulled, ...]:
+    """Bring images into the store under their names, and return what came.
+
+    One that cannot be had does not keep the others from coming; then, at the end, the error tells
+    of every such image.
+    """
+    with store.in_use(), speaking(options.registries, reporter) as registries:
+        return _Run(store, registries, options.platforms, reporter or Silent()).pull(references)
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """An image on its way: what it is made of, and which blobs are still to come."""
+
+    reference: Reference
+    tree: Tree
+    blobs: dict[str, Descriptor]
+    waiting: set[str] = field(default_factory=set)
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class _Blob:
+    """A blob to be fetched, and the images that want it."""
+
+    descriptor: Descriptor
+    images: list[_Wanted]
+
+
+@dataclass(slots=True)
+class _Run:
+    store: Store
+    registries: Registries
+    platforms: tuple[Platform, ...]
+    reporter: Reporter
+    problems: list[Diagnostic] = field(default_factory=list)
+    # How many bytes came from where.
+    sources: Counter[str] = field(default_factory=Counter)
+
+    def pull(self, references: Sequence[Reference]) -> tuple[Pulled, ...]:
+        began = time.monotonic()
+        wanted = self._plan(list(dict.fromkeys(references)))
+        blobs = self._missing(wanted)
+        fetched = {b.descriptor.digest for b in blobs}
+        ready = [w for w in wanted if not w.waiting]
+        if ready:
+            self._name(ready)
+        self._fetch(blobs, len(wanted))
+        self._tell(wanted, blobs, time.monotonic() - began)
+        if self.problems:
+            raise RegistryError(list(dict.fromkeys(self.problems)))
+        return tuple(
+            Pulled(w.reference, w.tree.root, len(w.blobs), len(fetched & w.blobs.keys()))
+            for w in wanted
+        )
+
+    # Manifests
+
+    def _plan(self, references: list[Reference]) -> list[_Wanted]:
+        """Return what each image is made of, in order; its documents are in the store then."""
+        order = {reference: number for number, reference in enumerate(references)}
+        found: list[_Wanted] = []
+        for done in self._spread(references, self._planned):
+            if done.error is not None:
+                self.problems += done.error.diagnostics
+            elif done.result is not None:
+                found.append(done.result)
+        return sorted(found, key=lambda w: order[w.reference])
+
+    def _planned(self, reference: Reference, _patient: object) -> _Wanted:
+        root, content = self._root(reference)
+        tree = grow(
+            str(reference), root, content, lambda d: self._document(reference, d), self.platforms
+        )
+        return _Wanted(reference, tree, {b.digest: b for b in tree.blobs()})
+
+    def _root(self, reference: Reference) -> tuple[Descriptor, Index | Manifest]:
+        """Return what the name stands for, asked from its registry unless a digest says it."""
+
+        def ask(client: Client) -> Document:
+            return fetch_document(client, reference.repository, reference.spoken)
+
+        try:
+            document = self.registries.through(reference.registry, ask)
+        except RegistryFailure as error:
+            if error.code is codes.NOT_FOUND and not reference.digest:
+                raise self._with_close_tags(reference, error) from None
+            raise
+        self._keep(document.descriptor, document.data)
+        return document.descriptor, document.content
+
+    def _document(self, reference: Reference, descriptor: Descriptor) -> Index | Manifest:
+        """Return a document an index lists, from the store if it is there."""
+        what = f"{reference}, {descriptor.digest}"
+
+        def ask(client: Client) -> Document:
+            return fetch_document(client, reference.repository, descriptor.digest)
+
+        with self.store.incoming(descriptor, self.registries.pauses.check) as incoming:
+            if not incoming.present:
+                document = self.registries.through(reference.registry, ask)
+                _fill(incoming, document.data)
+        return parse_document(self.store.read(descriptor, what), what, descriptor.media_type)
+
+    def _keep(self, descriptor: Descriptor, data: bytes) -> None:
+        with self.store.incoming(descriptor, self.registries.pauses.check) as incoming:
+            if not incoming.present:
+                _fill(incoming, data)
+
+    def _with_close_tags(self, reference: Reference, error: RegistryFailure) -> RegistryFailure:
+        client = self.registries.origin(reference.registry)
+        tags = close_tags(client, reference.repository, reference.spoken)
+        if not tags:
+            return error
+        return error.hinting(f"tags there are, among others: {', '.join(tags)}")
+
+    # Blobs
+
+    def _missing(self, wanted: Iterable[_Wanted]) -> list[_Blob]:
+        """Return each blob that the store lacks once, largest first."""
+        found: dict[tuple[str, int], _Blob] = {}
+        for image in wanted:
+            # First touched, then looked at: what is there now is not collected under our hands.
+            self.store.touch(image.blobs.values())
+            for digest, blob in image.blobs.items():
+                if self.store.has(blob):
+                    self.reporter.emit(Said(f"{image.reference}: {digest} is in the store", 2))
+                    continue
+                image.waiting.add(digest)
+                found.setdefault((digest, blob.size), _Blob(blob, [])).images.append(image)
+        return sorted(found.values(), key=lambda b: (-b.descriptor.size, b.descriptor.digest))
+
+    def _fetch(self, blobs: list[_Blob], images: int) -> None:
+        """Fetch blobs, and name images as they become complete."""
+        if not blobs:
+            return
+        total = sum(b.descriptor.size for b in blobs)
+        title = f"pull of {_several(images, 'image')}"
+        with task(self.reporter, title, total) as summary:
+            for done in self._spread(blobs, self._brought):
+                if done.error is not None:
+                    self._lost(done.item, done.error)
+                    continue
+                summary.advance(done.item.descriptor.size)
+                for image in done.item.images:
+                    image.waiting.discard(done.item.descriptor.digest)
+                self._name([i for i in done.item.images if not i.waiting and not i.failed])
+            summary.outcome = "incomplete" if self.problems else "complete"
+            if self.sources:
+                summary.outcome += f", from {', '.join(sorted(self.sources))}"
+
+    def _brought(self, blob: _Blob, patient: bool) -> None:  # noqa: FBT001 - called by spread
+        descriptor = blob.descriptor
+
+        def waiting() -> None:
+            self.registries.pauses.check()
+            if not patient:
+                raise Busy
+
+        with self.store.incoming(descriptor, waiting) as incoming:
+            if incoming.present:
+                return
+            first = blob.images[0].reference
+            short = descriptor.digest.partition(":")[2][:12]
+            with task(self.reporter, f"{first} {short}", descriptor.size) as current:
+                current.advance(incoming.offset)
+                source = self._download(blob, incoming, current)
+                current.outcome = f"pulled from {source}"
+                self.sources[source] += descriptor.size
+
+    def _download(self, blob: _Blob, incoming: Incoming, current: Task) -> str:
+        """Bring a blob from one of the repositories that have it, and return from where."""
+
+        def arrived(length: int) -> None:
+            current.advance(length - current.done)
+
+        places = list(
+            dict.fromkeys((i.reference.registry, i.reference.repository) for i in blob.images)
+        )
+        for number, (registry, repository) in enumerate(places):
+
+            def bring(client: Client, repository: str = repository) -> str:
+                download(client, repository, incoming, arrived)
+                return str(client.endpoint)
+
+            try:
+                return self.registries.through(registry, bring)
+            except RegistryError as error:
+                if number == len(places) - 1:
+                    raise _explained(error, blob.descriptor) from None
+        raise AssertionError("a blob is wanted by an image")
+
+    def _lost(self, blob: _Blob, error: DolmenError) -> None:
+        self.problems += error.diagnostics
+        for image in blob.images:
+            image.failed = True
+
+    # Names
+
+    def _name(self, images: Sequence[_Wanted]) -> None:
+        """Give images that are complete their names."""
+        if not images:
+            return
+
+        def named(names: Names) -> Names:
+            for image in images:
+                names = names.put(str(image.reference), image.tree.root)
+            return names
+
+        self.store.edit(named)
+
+    def _tell(self, wanted: Sequence[_Wanted], blobs: Sequence[_Blob], seconds: float) -> None:
+        for image in wanted:
+            if image.failed:
+                continue
+            how = "complete" if any(image in b.images for b in blobs) else "up to date"
+            said = f"{image.reference}: {how}, {image.tree.root.digest}"
+            self.reporter.emit(Said(said))
+        self.reporter.emit(Said(f"pulling took {seconds:.1f} s", level=1))
+
+    def _spread(self, items: Iterable[T], work: Callable[[T, bool], R]) -> Iterator[Done[T, R]]:
+        run = self.registries
+        return spread(items, work, run.options.jobs, run.pauses.stop, run.abort)
+
+
+def _fill(incoming: Incoming, data: bytes) -> None:
+    incoming.restart()
+    incoming.write(data)
+    incoming.commit()
+
+
+def _explained(error: RegistryError, descriptor: Descriptor) -> RegistryError:
+    """Say why a layer may be missing that its maker did not want registries to have."""
+    if not any(word in descriptor.media_type for word in _FOREIGN):
+        return error
+    first, *others = error.diagnostics
+    hint = "the layer may not be given away by registries; addresses in manifests are not followed"
+    return RegistryError([replace(first, hints=(*first.hints, hint)), *others])
+
+
+def _several(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

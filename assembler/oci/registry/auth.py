@@ -1,0 +1,263 @@
+"""Authorization at one endpoint: answers to its challenges, tokens kept by what they are good for.
+
+Credentials go to the host they are for, and to the token service that this host names: over https,
+or in plain http if the host itself is spoken to in plain http on this very machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from oras.auth.token import TokenAuth
+from oras.auth.utils import authHeader
+
+from assembler.codes import registries
+from assembler.oci.registry.credentials import Search
+from assembler.oci.registry.endpoints import is_loopback, may_be_insecure
+from assembler.oci.registry.failures import RegistryFailure, failure, of_answer
+from assembler.oci.registry.redact import redacted_url
+from assembler.oci.registry.wire import LARGEST_ERROR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import requests
+
+    from assembler.oci.registry.credentials import Credentials
+    from assembler.oci.registry.endpoints import Endpoint, Subject
+    from assembler.oci.registry.options import RegistryOptions
+    from assembler.oci.registry.wire import Wire
+
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)(?:\s+|\Z)(?!=)")
+_PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*,?')
+_LARGEST_TOKEN_ANSWER = 1 << 20
+READING, WRITING = "pull", "pull,push"
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One way a server would like to be told who we are."""
+
+    scheme: str
+    parameters: Mapping[str, str]
+
+
+def parse_challenges(header: str) -> Iterator[Challenge]:
+    """Read a WWW-Authenticate header, which may hold several challenges."""
+    at = 0
+    while match := _SCHEME.match(header, at):
+        at, parameters = match.end(), {}
+        while one := _PARAMETER.match(header, at):
+            quoted, plain = one[2], one[3]
+            value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            parameters[one[1].lower()] = value
+            at = one.end()
+        yield Challenge(match[1].lower(), parameters)
+
+
+@dataclass(slots=True)
+class Authority:
+    """What one endpoint has been told, or has told us, of who we are."""
+
+    endpoint: Endpoint
+    options: RegistryOptions
+    wire: Wire
+    search: Callable[[str], Search]
+    # Runs a request again while it fails in a way that passes.
+    patiently: Callable[[Callable[[], requests.Response]], requests.Response]
+    _known: dict[Key, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _searched: Search | None = None
+
+    def header(self, subject: Subject, action: str) -> str | None:
+        """Return what has been accepted for such a request before, or nothing."""
+        return self._known.get((subject.repository, action)) or self._known.get(("", ""))
+
+    def answer(
+        self, challenge: str, subject: Subject, action: str, refused: str | None
+    ) -> str | None:
+        """Return another header than the `refused` one, or nothing if there is no other."""
+        with self._lock:
+            now = self.header(subject, action)
+            if now is not None and now != refused:
+                return now  # another thread has asked meanwhile
+            key, made = self._make(challenge, subject, action)
+            if made is None or made == refused:
+                return None
+            self._known[key] = made
+            return made
+
+    def denied(self, refusal: RegistryFailure) -> RegistryFailure:
+        """Return the refusal with what was tried, and what can be done."""
+        name = self.endpoint.host if self.endpoint.is_mirror else self.endpoint.registry
+        search = self._searched or Search(None)
+        where = "; ".join(search.tried) or "there is no config.json of Docker"
+        said = (
+            f"the credentials used are those from {search.found.source}"
+            if search.found
+            else f"no credentials were found for {name}: {where}"
+        )
+        made = failure(
+            registries.DENIED,
+            refusal.diagnostics[0].message,
+            said,
+            f"docker login {name}, or --registry-creds {name}=USER:PASS",
+        )
+        made.status = refusal.status
+        return made
+
+    def _credentials(self) -> Credentials | None:
+        if self._searched is None:
+            self._searched = self.search(self.endpoint.host)
+        return self._searched.found
+
+    def _make(self, challenge: str, subject: Subject, action: str) -> tuple[Key, str | None]:
+        """Return a header, and what it is good for; a registry's own token is good for all."""
+        credentials = self._credentials()
+        ways = {c.scheme: c.parameters for c in parse_challenges(challenge)}
+        if credentials and credentials.registry_token:
+            return ("", ""), f"Bearer {credentials.registry_token}"
+        if "bearer" in ways:
+            token = self._token(ways["bearer"], subject, action, credentials)
+            return (subject.repository, action), f"Bearer {token}"
+        if "basic" in ways and credentials and credentials.basic:
+            return ("", ""), f"Basic {credentials.basic}"
+        return ("", ""), None
+
+    def _token(
+        self,
+        parameters: Mapping[str, str],
+        subject: Subject,
+        action: str,
+        credentials: Credentials | None,
+    ) -> str:
+        realm = self._realm(parameters.get("realm", ""))
+        scope = parameters.get("scope", "").split()
+        if not scope and subject.repository:
+            scope = [f"repository:{subject.repository}:{action}"]
+        if credentials and credentials.identity_token:
+            return self._token_for_identity(realm, parameters, scope, credentials)
+        asker = TokenAuth()
+        asker.session = _TokenSession(self)
+        if credentials and credentials.basic:
+            asker.set_basic_auth(credentials.user, credentials.password)
+        header = authHeader({"realm": realm, "service": parameters.get("service"), "scope": scope})
+        return self._checked(asker.request_token(header), realm)
+
+    def _token_for_identity(
+        self, realm: str, parameters: Mapping[str, str], scope: list[str], who: Credentials
+    ) -> str:
+        """Exchange a token that stands for a user, which oras does not know of."""
+        form = {
+            "grant_type": "refresh_token",
+            "service": parameters.get("service", ""),
+            "client_id": "dolmen",
+            "scope": " ".join(scope),
+            "refresh_token": who.identity_token,
+        }
+        return self._checked(_TokenSession(self).post(realm, form).token(), realm)
+
+    def _realm(self, realm: str) -> str:
+        """Return the token service's URL if credentials may be sent there."""
+        url = urlsplit(realm)
+        plain_is_fine = self.endpoint.scheme == "http" and (
+            is_loopback(url.netloc) or may_be_insecure(url.netloc, self.options)
+        )
+        if url.scheme == "https" or (url.scheme == "http" and plain_is_fine):
+            return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+        raise failure(
+            registries.TOKEN_REFUSED,
+            f"{self.endpoint}: its token service {redacted_url(realm)!r} is not to be trusted: "
+            "it is not at an https address",
+        )
+
+    def _checked(self, token: object, realm: str) -> str:
+        if isinstance(token, str) and token and token.isascii() and token.isprintable():
+            return token
+        raise failure(
+            registries.TOKEN_REFUSED,
+            f"{self.endpoint}: what its token service {redacted_url(realm)} sent holds no token",
+        )
+
+
+class _TokenAnswer:
+    """As much of an answer as oras looks at."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status_code = 200
+        self._body = body
+
+    def json(self) -> dict[str, object]:
+        """Return the JSON object in the body; whatever else it is holds no token."""
+        try:
+            document = json.loads(self._body)
+        except (ValueError, RecursionError):
+            return {}
+        return document if isinstance(document, dict) else {}
+
+    def token(self) -> object:
+        document = self.json()
+        return document.get("token") or document.get("access_token")
+
+
+class _TokenSession:
+    """The session oras asks token services with: the wire, errors told instead of dropped."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+
+    def get(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        params: Mapping[str, object],
+        **_trust: object,
+    ) -> _TokenAnswer:
+        """Ask for a token as oras does; trust is the wire's matter."""
+        return self._ask("GET", url, headers, params=params)
+
+    def post(self, url: str, form: Mapping[str, str]) -> _TokenAnswer:
+        """Ask for a token with a form."""
+        return self._ask("POST", url, {"Accept": "application/json"}, data=form)
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        params: Mapping[str, object] | None = None,
+        data: Mapping[str, str] | None = None,
+    ) -> _TokenAnswer:
+        authority = self._authority
+        wire, host = authority.wire, urlsplit(url).netloc
+        what = f"{authority.endpoint}: a token from {host}"
+        sent = {**headers, "User-Agent": str(wire.session.headers["User-Agent"])}
+
+        def ask() -> requests.Response:
+            response = wire.send(method, url, what, headers=sent, params=params, data=data)
+            if response.status_code == 200:
+                return response
+            body = wire.read(response, what, LARGEST_ERROR)
+            raise self._refusal(of_answer(response.status_code, response.headers, body, what, host))
+
+        return _TokenAnswer(wire.read(authority.patiently(ask), what, _LARGEST_TOKEN_ANSWER))
+
+    def _refusal(self, made: RegistryFailure) -> RegistryFailure:
+        if made.status in (401, 403):
+            return self._authority.denied(made)
+        refused = failure(
+            registries.TOKEN_REFUSED,
+            made.diagnostics[0].message,
+            *made.diagnostics[0].hints,
+            passing=made.passing,
+        )
+        refused.retry_after, refused.status = made.retry_after, made.status
+        return refused

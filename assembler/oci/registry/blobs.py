@@ -1,0 +1,127 @@
+"""Blobs from a registry into the store: streamed, taken up where a cut left off, verified."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from assembler.codes import images, registries
+from assembler.errors import ImageError
+from assembler.oci.registry.failures import RegistryFailure, failure, wrong_content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import requests
+
+    from assembler.oci.registry.client import Client
+    from assembler.oci.store import Incoming
+
+_CHUNK = 512 << 10
+# An attempt that brought as much as this has not failed, it was only cut.
+_PROGRESS = 64 << 10
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+def download(
+    client: Client, repository: str, incoming: Incoming, arrived: Callable[[int], None]
+) -> None:
+    """Bring a blob into the store; `arrived` is told of its length so far, now and then."""
+    digest = incoming.descriptor.digest
+    url = client.url(client.container(repository).get_blob_url(digest))
+    tried, afresh = 0, False
+    while True:
+        before = incoming.offset
+        try:
+            _attempt(client, url, incoming, arrived)
+        except RegistryFailure as error:
+            tried = 1 if incoming.offset - before >= _PROGRESS else tried + 1
+            client.pauses.after(error, tried, client.attempts)
+            continue
+        pieced = before > 0 and not afresh
+        try:
+            incoming.commit()
+        except ImageError as error:
+            if error.diagnostics[0].code is not images.BLOB_WRONG:
+                raise
+            if pieced:
+                # It may be the part that was there before that is wrong: all of it once more.
+                afresh = True
+                arrived(0)
+                continue
+            why = "its digest is another one"
+            raise wrong_content(client.what(url), client.endpoint.host, why) from None
+        return
+
+
+def _attempt(client: Client, url: str, incoming: Incoming, arrived: Callable[[int], None]) -> None:
+    """Ask for what is missing and write what comes, up to the end of the blob."""
+    size = incoming.descriptor.size
+    if incoming.offset == size:
+        return  # it was cut between its last byte and its end, or it is empty
+    what = client.what(url)
+    headers = {"Range": f"bytes={incoming.offset}-"} if incoming.offset else {}
+    try:
+        response = client.do_request(url, headers=headers, stream=True)
+    except RegistryFailure as error:
+        if error.status != 416:
+            # Whatever may pass has been tried again already.
+            error.passing = False
+            raise
+        incoming.restart()
+        response = client.do_request(url, stream=True)
+    with response, client.wire.streaming(response):
+        _check_range(client, what, response, incoming)
+        _receive(client, what, response, incoming, arrived)
+    if incoming.offset < size:
+        raise failure(
+            registries.UNREACHABLE,
+            f"{what}: the connection to {client.endpoint.host} broke "
+            f"after {incoming.offset} of {size} bytes",
+            "try again: what has arrived is kept",
+            passing=True,
+        )
+
+
+def _check_range(
+    client: Client, what: str, response: requests.Response, incoming: Incoming
+) -> None:
+    """Make sure that what comes is what was asked for, before any of it is read."""
+    size, host = incoming.descriptor.size, client.endpoint.host
+    if response.status_code != 206:
+        if incoming.offset:
+            incoming.restart()  # the server does not do ranges: it begins at the beginning
+    else:
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+        if match is None or int(match[1]) != incoming.offset:
+            raise wrong_content(what, host, "another part of it than was asked for")
+        if match[3] not in ("*", str(size)):
+            raise wrong_content(what, host, f"{match[3]} bytes where {size} are expected")
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) != size - incoming.offset:
+        raise wrong_content(
+            what, host, f"{length} bytes where {size - incoming.offset} are expected"
+        )
+
+
+def _receive(
+    client: Client,
+    what: str,
+    response: requests.Response,
+    incoming: Incoming,
+    arrived: Callable[[int], None],
+) -> None:
+    host = client.endpoint.host
+    while True:
+        client.pauses.check()
+        with client.wire.reading(what, host):
+            chunk = response.raw.read(_CHUNK, decode_content=False)
+        if not chunk:
+            return
+        if incoming.offset + len(chunk) > incoming.descriptor.size:
+            incoming.restart()
+            raise wrong_content(
+                what, host, f"more than the {incoming.descriptor.size} bytes it should have"
+            )
+        incoming.write(chunk)
+        arrived(incoming.offset)

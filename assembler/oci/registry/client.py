@@ -1,0 +1,198 @@
+"""The client of one endpoint: oras, with requests that are safe, bounded and tried again.
+
+oras (`oras.provider.Registry`) knows the paths of the registry API, its pagination, its uploads;
+all of that goes through its one method `do_request`. Here this method is our own: credentials never
+follow to another host, redirects and answers are bounded, only what may pass is tried again, and
+every failure is an error with the registry's own words. docs/dependencies.md has the measurements.
+"""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+import oras.container
+import oras.provider
+
+from assembler.codes import registries
+from assembler.oci.manifest import LARGEST_DOCUMENT
+from assembler.oci.registry.auth import READING, WRITING, Authority
+from assembler.oci.registry.endpoints import Subject, is_loopback, may_be_insecure
+from assembler.oci.registry.failures import RegistryFailure, failure, of_answer
+from assembler.oci.registry.redact import redacted_url
+from assembler.oci.registry.wire import LARGEST_ERROR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import requests
+
+    from assembler.oci.registry.credentials import Search
+    from assembler.oci.registry.endpoints import Endpoint
+    from assembler.oci.registry.options import RegistryOptions
+    from assembler.oci.registry.retry import Pauses
+    from assembler.oci.registry.wire import Wire
+
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
+    """An oras client for one endpoint."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        options: RegistryOptions,
+        wire: Wire,
+        pauses: Pauses,
+        search: Callable[[str], Search],
+    ) -> None:
+        """Prepare the client; nothing is asked yet."""
+        super().__init__(hostname=endpoint.host, insecure=endpoint.scheme == "http")
+        self.endpoint = endpoint
+        self.wire = wire
+        self.pauses = pauses
+        self.session = wire.session
+        # A mirror that does not answer is no reason to wait: there is somebody else to ask.
+        self.attempts = 2 if endpoint.is_mirror else options.patience.attempts
+        self._options = options
+        self._authority = Authority(endpoint, options, wire, search, pauses.patiently)
+
+    def container(self, repository: str, name: str = "") -> oras.container.Container:
+        """Return what oras calls a repository, perhaps with a tag or digest in it.
+
+        Its own parser takes `my.org/app` for a host and `localhost/app` for a repository.
+        """
+        made = oras.container.Container("placeholder", registry=self.endpoint.host)
+        namespace, _, last = self.endpoint.repository(repository).rpartition("/")
+        made.namespace, made.repository = namespace or None, last
+        made.tag = made.digest = None
+        if ":" in name:
+            made.digest = name
+        else:
+            made.tag = name or None
+        return made
+
+    def url(self, path: str) -> str:
+        """Return the URL of a path as oras builds it, `HOST/v2/...`."""
+        return f"{self.prefix}://{path}"
+
+    def what(self, url: str) -> str:
+        """Return what a URL of this endpoint is about, in people's words."""
+        return Subject.of_path(urlsplit(url).path).told(self.endpoint)
+
+    def do_request(
+        self,
+        url: str,
+        method: str = "GET",
+        data: bytes | IO[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: object = None,
+        stream: bool = False,  # noqa: FBT001, FBT002 - the signature is that of oras
+    ) -> requests.Response:
+        """Do a request for oras or for us; an answer that comes back is a success.
+
+        That is: 2xx, or 404 to a HEAD. Without `stream`, the body has been read, bounded.
+        """
+        assert json is None  # noqa: S101 - documents are sent as the bytes their digest is of
+        # What has changed something may not be sent again blindly; whoever sends it decides.
+        repeatable = method in ("GET", "HEAD") or "/manifests/" in url
+        what = self.what(url)
+
+        def ask() -> requests.Response:
+            response = self._authorized(method, url, what, headers or {}, data)
+            if not stream:
+                response._content = self.wire.read(response, what, LARGEST_DOCUMENT)  # noqa: SLF001
+            return response
+
+        if not repeatable:
+            return ask()
+        return self.pauses.patiently(ask, self.attempts)
+
+    def _authorized(
+        self,
+        method: str,
+        url: str,
+        what: str,
+        headers: Mapping[str, str],
+        data: bytes | IO[bytes] | None,
+    ) -> requests.Response:
+        """Send a request, and answer if the registry asks who we are."""
+        subject = Subject.of_path(urlsplit(url).path)
+        action = READING if method in ("GET", "HEAD") else WRITING
+        used = self._authority.header(subject, action)
+        # The second time is for what was accepted before and has run out.
+        for _ in range(3):
+            response = self._followed(method, url, what, {**headers}, data, used)
+            if response.status_code != 401:
+                break
+            challenge = response.headers.get("WWW-Authenticate", "")
+            body = self.wire.read(response, what, LARGEST_ERROR)
+            refused, used = used, self._authority.answer(challenge, subject, action, used)
+            if used is None or used == refused:
+                raise self._authority.denied(self._failed(response, body, what))
+        return self._checked(response, method, what)
+
+    def _followed(
+        self,
+        method: str,
+        url: str,
+        what: str,
+        headers: dict[str, str],
+        data: bytes | IO[bytes] | None,
+        authorization: str | None,
+    ) -> requests.Response:
+        """Send a request and follow redirects; authorization stays with the endpoint's host."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            headers.pop("Authorization", None)
+            if authorization and self._is_home(url):
+                headers["Authorization"] = authorization
+            if data is not None and not isinstance(data, bytes):
+                data.seek(0)
+            response = self.wire.send(method, url, what, headers=headers, data=data)
+            target = response.headers.get("Location")
+            if response.status_code not in _REDIRECTS or not target:
+                return response
+            response.close()
+            url = self._redirected(method, url, target, what)
+        raise failure(
+            registries.BAD_REDIRECT,
+            f"{what}: {self.endpoint.host} redirects again and again, last to {redacted_url(url)}",
+        )
+
+    def _is_home(self, url: str) -> bool:
+        parts = urlsplit(url)
+        return (parts.scheme, parts.netloc) == (self.endpoint.scheme, self.endpoint.host)
+
+    def _redirected(self, method: str, url: str, target: str, what: str) -> str:
+        """Return where a redirect leads if we go there."""
+        made = urlsplit(urljoin(url, target))
+        made = made._replace(netloc=made.netloc.rpartition("@")[2], fragment="")
+        host = made.netloc
+        there = f"{what}: {self.endpoint.host} redirects to {redacted_url(made.geturl())}"
+        if made.scheme not in ("http", "https") or not made.hostname:
+            raise failure(registries.BAD_REDIRECT, f"{there}, which is no address of http")
+        if method not in ("GET", "HEAD") and not self._is_home(made.geturl()):
+            raise failure(registries.BAD_REDIRECT, f"{there}, but uploads are not sent elsewhere")
+        if made.scheme == "http" and not self._is_home(made.geturl()):
+            was_plain = urlsplit(url).scheme == "http"
+            if not may_be_insecure(host, self._options) and not (was_plain and is_loopback(host)):
+                raise failure(
+                    registries.BAD_REDIRECT,
+                    f"{there}, in plain http",
+                    f"if you trust the network between: --insecure {host}",
+                )
+        return made.geturl()
+
+    def _checked(self, response: requests.Response, method: str, what: str) -> requests.Response:
+        status = response.status_code
+        if 200 <= status < 300 or (status == 404 and method == "HEAD"):
+            return response
+        body = self.wire.read(response, what, LARGEST_ERROR)
+        made = self._failed(response, body, what)
+        raise self._authority.denied(made) if status in (401, 403) else made
+
+    def _failed(self, response: requests.Response, body: bytes, what: str) -> RegistryFailure:
+        host = urlsplit(response.url).netloc
+        return of_answer(response.status_code, response.headers, body, what, host)

@@ -1,0 +1,109 @@
+"""Endpoints: the addresses a registry is asked at, its mirrors first, and what its paths mean."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.oci.reference import DEFAULT_REGISTRY
+
+if TYPE_CHECKING:
+    from assembler.oci.registry.options import RegistryOptions
+
+# docker.io is a name in references; its API is elsewhere.
+_API_HOSTS = {DEFAULT_REGISTRY: "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+_PATH = re.compile(r"/v2/(?P<repository>.+)/(?P<kind>manifests|blobs|tags)/(?P<name>.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address at which images of a registry can be asked for."""
+
+    registry: str
+    host: str
+    # Empty until it is known: loopback and insecure hosts may speak either.
+    scheme: str = "https"
+    prefix: str = ""
+    is_mirror: bool = False
+
+    def __str__(self) -> str:
+        """Return what people call it."""
+        if not self.is_mirror:
+            return self.registry
+        return f"mirror {self.scheme}://{self.host}" + (f"/{self.prefix}" if self.prefix else "")
+
+    def repository(self, name: str) -> str:
+        """Return the repository under which the endpoint has what the registry calls `name`."""
+        return f"{self.prefix}/{name}" if self.prefix else name
+
+    def known_as(self, repository: str) -> str:
+        """Return the registry's name for a repository of the endpoint."""
+        inner = repository.removeprefix(f"{self.prefix}/") if self.prefix else repository
+        return f"{self.registry}/{inner}"
+
+
+def endpoints_of(registry: str, options: RegistryOptions) -> tuple[Endpoint, ...]:
+    """Return the mirrors of a registry in order, and last the registry itself."""
+    mirrors = (
+        Endpoint(registry, m.host, m.scheme, m.prefix, is_mirror=True)
+        for m in options.mirrors_of(registry)
+    )
+    return (*mirrors, origin_of(registry, options))
+
+
+def origin_of(registry: str, options: RegistryOptions) -> Endpoint:
+    """Return the registry itself."""
+    host = _API_HOSTS.get(registry, registry)
+    plain = is_loopback(host) or may_be_insecure(host, options)
+    return Endpoint(registry, host, "" if plain else "https")
+
+
+def may_be_insecure(host: str, options: RegistryOptions) -> bool:
+    """Tell whether the user has allowed plain http and unknown certificates for the host."""
+    return host in options.insecure or without_port(host) in options.insecure
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether the host is this very machine, seen by its name or address."""
+    name = without_port(host)
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def without_port(host: str) -> str:
+    """Return the host's name without a port."""
+    return re.sub(r":\d+\Z", "", host)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a request is about, read from its path."""
+
+    repository: str = ""
+    kind: str = ""
+    name: str = ""
+
+    @classmethod
+    def of_path(cls, path: str) -> Subject:
+        """Read the path of a URL."""
+        match = _PATH.fullmatch(path)
+        return cls(**match.groupdict()) if match else cls()
+
+    def told(self, endpoint: Endpoint) -> str:
+        """Return it in people's words."""
+        if not self.kind:
+            return endpoint.host
+        image = endpoint.known_as(self.repository)
+        if self.kind == "manifests":
+            return f"{image}{'@' if ':' in self.name else ':'}{self.name}"
+        if self.kind == "tags":
+            return f"the tags of {image}"
+        if self.name.startswith("uploads"):
+            return f"an upload to {image}"
+        return f"{image}, blob {self.name}"

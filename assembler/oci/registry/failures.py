@@ -1,0 +1,242 @@
+"""Failures: what went wrong with a registry, in people's words, and whether it may pass."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import json
+import socket
+import ssl
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from assembler.codes import registries
+from assembler.errors import RegistryError
+from assembler.oci.registry.redact import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from assembler.codes import Code
+    from assembler.diagnostics import Diagnostic
+
+_PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
+_LONGEST_EXCERPT = 300
+
+
+class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not all ...Error
+    """A registry's error that may pass, or may not occur elsewhere."""
+
+    def __init__(
+        self,
+        diagnostics: Sequence[Diagnostic],
+        *,
+        passing: bool = False,
+        status: int = 0,
+        retry_after: float | None = None,
+    ) -> None:
+        """Hold the diagnostics, and what decides on trying again."""
+        super().__init__(diagnostics)
+        self.passing = passing
+        self.status = status
+        self.retry_after = retry_after
+
+    def hinting(self, *hints: str) -> RegistryFailure:
+        """Return the same failure with more hints."""
+        first, *others = self.diagnostics
+        return RegistryFailure(
+            [replace(first, hints=(*first.hints, *hints)), *others],
+            passing=self.passing,
+            status=self.status,
+            retry_after=self.retry_after,
+        )
+
+    @property
+    def code(self) -> Code:
+        """Return what kind of failure it is."""
+        return self.diagnostics[0].code
+
+    @property
+    def is_down(self) -> bool:
+        """Tell whether nobody answers there at all, so that asking for more is in vain."""
+        return self.code in (
+            registries.UNREACHABLE,
+            registries.UNKNOWN_HOST,
+            registries.TLS_REFUSED,
+            registries.STALLED,
+        )
+
+
+def failure(code: Code, message: str, *hints: str, passing: bool = False) -> RegistryFailure:
+    """Make a failure of a single diagnostic."""
+    made = RegistryFailure.of(code, message, *hints)
+    made.passing = passing
+    return made
+
+
+def of_exception(error: BaseException, what: str, host: str, stall: float) -> RegistryFailure:
+    """Say what an exception of the network means; `what` was asked for from `host`."""
+    causes = tuple(_causes(error))
+    names = {type(c).__name__ for c in causes}
+    refused = next((c for c in causes if isinstance(c, ssl.SSLError)), None)
+    if isinstance(refused, ssl.SSLCertVerificationError):
+        why = refused.verify_message or "it is not trusted"
+        hints = ["give the certificate of its authority with --cert-file CA.pem"]
+        if "self" in why and "signed" in why:
+            hints.append(f"or speak to it without looking at it: --insecure {host}")
+        if "ostname" in why or "IP address" in why:
+            hints = ["the certificate belongs to another name: is the registry's name right?"]
+        return failure(registries.TLS_REFUSED, f"{what}: the certificate of {host}: {why}", *hints)
+    if refused is not None:
+        reason = (refused.reason or str(refused)).lower().replace("_", " ")
+        return failure(
+            registries.TLS_REFUSED,
+            f"{what}: no TLS connection to {host}: {reason}",
+            f"if it speaks plain http only: --insecure {host}",
+        )
+    if names & {"NameResolutionError"} or any(isinstance(c, socket.gaierror) for c in causes):
+        return failure(
+            registries.UNKNOWN_HOST,
+            f"{what}: there is no host {host.partition(':')[0]}",
+            "check the registry's name, and the network of this machine",
+            passing=any(getattr(c, "errno", None) == socket.EAI_AGAIN for c in causes),
+        )
+    if names & {"ReadTimeoutError", "ReadTimeout", "TimeoutError"} and "ConnectTimeout" not in (
+        names
+    ):
+        return failure(
+            registries.STALLED,
+            f"{what}: {host} sent nothing for {stall:g} s",
+            "try again: what has arrived is kept",
+            passing=True,
+        )
+    if "ProxyError" in names:
+        return failure(
+            registries.UNREACHABLE,
+            f"{what}: the proxy does not lead to {host}: {_reason(causes)}",
+            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+            passing=True,
+        )
+    cut = names & {"IncompleteRead", "ProtocolError", "RemoteDisconnected", "ConnectionResetError"}
+    doing = "the connection to {} broke" if cut else "cannot connect to {}"
+    return failure(
+        registries.UNREACHABLE,
+        f"{what}: {doing.format(host)}: {_reason(causes)}",
+        "try again: what has arrived is kept" if cut else "is the registry running there?",
+        passing=True,
+    )
+
+
+def of_answer(
+    status: int, headers: Mapping[str, str], body: bytes, what: str, host: str
+) -> RegistryFailure:
+    """Say what an answer that is no success means."""
+    said = _said(body)
+    tail = f": {said}" if said else ""
+    after = _retry_after(headers)
+    if status in (401, 403):
+        made = failure(registries.DENIED, f"{what}: {host} does not allow it ({status}){tail}")
+    elif status == 404:
+        made = failure(registries.NOT_FOUND, f"{what}: {host} does not have it{tail}")
+    elif status == 429:
+        wait = f"; it asks to come back in {after:.0f} s" if after else ""
+        made = failure(
+            registries.TOO_MANY_REQUESTS,
+            f"{what}: {host} was asked too often{tail}{wait}",
+            "log in, if you have not: registries allow more then",
+            "or pull through a mirror: --mirror URL",
+        )
+    elif status >= 500:
+        made = failure(
+            registries.SERVER_FAILED,
+            f"{what}: {host} has failed ({status}){tail}",
+            "try again later, or pull through a mirror: --mirror URL",
+        )
+    elif 300 <= status < 400:
+        made = failure(registries.BAD_REDIRECT, f"{what}: {host} redirects to nowhere ({status})")
+    else:
+        made = failure(registries.PUSH_REFUSED, f"{what}: {host} refused ({status}){tail}")
+        if b"<html" in body[:1000].lower() or not said:
+            made = failure(
+                registries.NOT_A_REGISTRY,
+                f"{what}: {host} does not answer like a registry ({status}){tail}",
+            )
+    made.status = status
+    made.retry_after = after
+    made.passing = status in _PASSING_STATUSES
+    return made
+
+
+def not_a_registry(what: str, host: str, body: bytes) -> RegistryFailure:
+    """Say that something else than a registry is there; `body` is the beginning of its answer."""
+    text = " ".join(body[:200].decode("utf-8", "replace").split())
+    return failure(
+        registries.NOT_A_REGISTRY,
+        f"{what}: what {host} sent is no manifest: {redacted(text[:80])!r}",
+        "is that the address of a registry? A login page of the network looks like this, too",
+    )
+
+
+def wrong_content(what: str, host: str, why: str) -> RegistryFailure:
+    """Say that a registry sent something else than was asked for."""
+    return failure(
+        registries.WRONG_CONTENT,
+        f"{what}: {host} sent something else: {why}",
+        "nothing of it was kept; the copy there, or at a proxy on the way, is damaged",
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the exception and everything it is made of, each once."""
+    seen: set[int] = set()
+    todo = [error]
+    while todo:
+        current = todo.pop(0)
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        inner = [a for a in current.args if isinstance(a, BaseException)]
+        reason = getattr(current, "reason", None)
+        if isinstance(reason, BaseException):
+            inner.append(reason)
+        todo += [*inner, current.__cause__, current.__context__]
+
+
+def _reason(causes: Sequence[BaseException]) -> str:
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+    return redacted(str(causes[-1]))[:_LONGEST_EXCERPT] or type(causes[-1]).__name__
+
+
+def _said(body: bytes) -> str:
+    """Return a registry's own words about an error, bounded and harmless to a terminal."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    found: list[str] = []
+    errors = document.get("errors") if isinstance(document, dict) else None
+    for error in errors if isinstance(errors, list) else [document]:
+        if isinstance(error, dict):
+            words = error.get("message") or error.get("details") or error.get("code") or ""
+            found.append(" ".join(str(words).split()))
+    text = "; ".join(dict.fromkeys(f for f in found if f))
+    return redacted(text)[:_LONGEST_EXCERPT]
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds a registry asks to wait: a number, or a date by its own clock."""
+    value = headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    if value.isdecimal():
+        return float(value)
+    try:
+        until = email.utils.parsedate_to_datetime(value)
+        said = headers.get("Date")
+        now = email.utils.parsedate_to_datetime(said) if said else dt.datetime.now(dt.UTC)
+        return max(0.0, (until - now).total_seconds())
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -1,0 +1,130 @@
+"""How registries are spoken to: mirrors, trust, credentials, patience, as frozen options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from assembler.codes import registries
+from assembler.errors import UsageError
+from assembler.oci.registry.credentials import Given, parse_given
+from assembler.oci.registry.redact import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long something is tried again that may pass."""
+
+    attempts: int = 5
+    first: float = 0.25
+    longest: float = 8.0
+    # What a registry may ask us to wait (Retry-After) before we give up instead.
+    longest_asked: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A place to ask before the registry itself; `registry` is empty for a mirror of all."""
+
+    registry: str
+    scheme: str
+    host: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOptions:
+    """Everything a user can say about how registries are spoken to."""
+
+    mirrors: tuple[Mirror, ...] = ()
+    # Hosts that may be spoken to in plain http, or with a certificate nobody knows.
+    insecure: frozenset[str] = frozenset()
+    cert_files: tuple[Path, ...] = ()
+    given: tuple[Given, ...] = ()
+    # Files like Docker's config.json, the first that knows a registry wins.
+    config_files: tuple[Path, ...] = ()
+    connect_timeout: float = 10.0
+    stall_timeout: float = 30.0
+    patience: Patience = field(default_factory=Patience)
+    jobs: int = 4
+
+    def mirrors_of(self, registry: str) -> tuple[Mirror, ...]:
+        """Return the mirrors to ask for a registry: its own ones, else those of all."""
+        own = tuple(m for m in self.mirrors if m.registry == registry)
+        return own or tuple(m for m in self.mirrors if not m.registry)
+
+
+def read_options(
+    env: Mapping[str, str],
+    *,
+    mirrors: Iterable[str] = (),
+    insecure: Iterable[str] = (),
+    cert_files: Iterable[Path] = (),
+    creds: Iterable[str] = (),
+) -> RegistryOptions:
+    """Make options of what stands on the command line and in the environment.
+
+    What the command line says of credentials goes before DOLMEN_REGISTRY_CREDS, and that before
+    Docker's config.json.
+    """
+    given = [parse_given(text, "--registry-creds") for text in creds]
+    variable = "DOLMEN_REGISTRY_CREDS"
+    given += [parse_given(text, variable) for text in env.get(variable, "").split()]
+    hosts = [*insecure, *(h.strip() for h in env.get("DOLMEN_INSECURE", "").split(","))]
+    return RegistryOptions(
+        mirrors=tuple(parse_mirror(text) for text in mirrors),
+        insecure=frozenset(h for h in hosts if h),
+        cert_files=tuple(cert_files),
+        given=tuple(given),
+        config_files=tuple(_config_files(env)),
+    )
+
+
+def parse_mirror(text: str) -> Mirror:
+    """Read `[REGISTRY=]URL`."""
+    registry, equals, url = text.rpartition("=")
+    # An equals sign may stand in a URL, too; a registry's name has no slash.
+    if not equals or "/" in registry:
+        registry, url = "", text
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise _bad_mirror(text, "its URL cannot be read") from None
+    if parts.scheme not in ("http", "https"):
+        raise _bad_mirror(text, "its URL must begin with https:// or http://")
+    if not parts.hostname:
+        raise _bad_mirror(text, "its URL has no host")
+    if parts.username or parts.password:
+        raise _bad_mirror(text, "credentials do not belong in the URL; use --registry-creds")
+    if parts.query or parts.fragment:
+        raise _bad_mirror(text, "its URL has more than a host and a path")
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"{name}:{port}" if port else name
+    prefix = parts.path.strip("/")
+    prefix = "" if prefix == "v2" else prefix.removeprefix("v2/")
+    return Mirror(registry, parts.scheme, host, prefix)
+
+
+def _config_files(env: Mapping[str, str]) -> Iterable[Path]:
+    if env.get("DOCKER_CONFIG"):
+        yield Path(env["DOCKER_CONFIG"]) / "config.json"
+    elif env.get("HOME"):
+        yield Path(env["HOME"]) / ".docker" / "config.json"
+    if env.get("REGISTRY_AUTH_FILE"):
+        yield Path(env["REGISTRY_AUTH_FILE"])
+    elif env.get("XDG_RUNTIME_DIR"):
+        yield Path(env["XDG_RUNTIME_DIR"]) / "containers" / "auth.json"
+
+
+def _bad_mirror(text: str, why: str) -> UsageError:
+    return UsageError.of(
+        registries.BAD_MIRROR,
+        f"not a mirror: {redacted(text)}: {why}",
+        "--mirror https://mirror.example.com, or --mirror docker.io=http://127.0.0.1:5000",
+    )

@@ -1,0 +1,153 @@
+"""All registries of one run: a client for each endpoint, mirrors first, the origin last."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from assembler.codes import images
+from assembler.codes import registries as codes
+from assembler.diagnostics import Diagnostic, Severity
+from assembler.errors import DolmenError, ImageError, RegistryError
+from assembler.events import Silent, Warned
+from assembler.oci.registry.client import Client
+from assembler.oci.registry.credentials import look_for
+from assembler.oci.registry.endpoints import endpoints_of, origin_of
+from assembler.oci.registry.failures import RegistryFailure
+from assembler.oci.registry.retry import Pauses
+from assembler.oci.registry.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from assembler.codes import Code
+    from assembler.events import Reporter
+    from assembler.oci.registry.credentials import Search
+    from assembler.oci.registry.endpoints import Endpoint
+    from assembler.oci.registry.options import RegistryOptions
+
+T = TypeVar("T")
+_PING = "/v2/"
+# A mirror that fails so for one image may still have others.
+_OF_ONE_IMAGE = (
+    codes.NOT_FOUND,
+    codes.DENIED,
+    codes.WRONG_CONTENT,
+    images.BAD_MANIFEST,
+    images.BLOB_WRONG,
+)
+
+
+class Registries:
+    """The clients of a run, made when they are needed; its methods may be called from threads."""
+
+    def __init__(self, options: RegistryOptions, reporter: Reporter | None = None) -> None:
+        """Prepare everything; nothing is connected yet."""
+        self.options = options
+        self.reporter: Reporter = reporter or Silent()
+        self.pauses = Pauses(options.patience, self.reporter)
+        self._wire = Wire(options)
+        self._clients: dict[Endpoint, Client] = {}
+        self._down: dict[Endpoint, DolmenError] = {}
+        self._warned: set[tuple[Endpoint, Code]] = set()
+        self._searches: dict[str, Search] = {}
+        self._lock = threading.RLock()
+
+    def through(self, registry: str, work: Callable[[Client], T]) -> T:
+        """Do `work` with the first endpoint of a registry that it succeeds with."""
+        *mirrors, origin = endpoints_of(registry, self.options)
+        failed: list[str] = []
+        for mirror in mirrors:
+            if mirror in self._down:
+                continue
+            try:
+                return work(self.client(mirror))
+            except (RegistryError, ImageError) as error:
+                failed.append(f"{mirror} did not help: {error.diagnostics[0].message}")
+                self._fell_back(mirror, error)
+        client = self.client(origin)
+        try:
+            return work(client)
+        except RegistryFailure as error:
+            if error.is_down:
+                # It was waited for once; whatever else is asked of it need not wait as long.
+                client.attempts = 1
+            raise error.hinting(*failed) from None
+
+    def origin(self, registry: str) -> Client:
+        """Return the client of the registry itself, for what mirrors are not asked."""
+        return self.client(origin_of(registry, self.options))
+
+    def client(self, endpoint: Endpoint) -> Client:
+        """Return the endpoint's client."""
+        with self._lock:
+            if endpoint in self._down:
+                raise self._down[endpoint]
+            made = self._clients.get(endpoint)
+            if made is None:
+                known = endpoint if endpoint.scheme else self._probed(endpoint)
+                made = Client(known, self.options, self._wire, self.pauses, self._search)
+                self._clients[endpoint] = made
+            return made
+
+    def abort(self) -> None:
+        """Stop what is under way: nobody waits for an answer any more."""
+        self.pauses.stop.set()
+        self._wire.abort()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._wire.close()
+
+    def _probed(self, endpoint: Endpoint) -> Endpoint:
+        """Find out whether a host that may speak plain http does."""
+        url = f"http://{endpoint.host}{_PING}"
+
+        def ask() -> Endpoint:
+            response = self._wire.send("GET", url, str(endpoint))
+            body = self._wire.read(response, str(endpoint), 1 << 10)
+            leads = urlsplit(response.headers.get("Location", ""))
+            # A TLS server that is spoken to in plain http says so, or sends us to itself.
+            if (response.status_code == 400 and b"HTTPS" in body) or leads.scheme == "https":
+                return replace(endpoint, scheme="https")
+            return replace(endpoint, scheme="http")
+
+        try:
+            return self.pauses.patiently(ask)
+        except RegistryFailure as error:
+            if error.code is codes.UNREACHABLE and "broke" in error.diagnostics[0].message:
+                return replace(endpoint, scheme="https")
+            self._down[endpoint] = error
+            raise
+
+    def _search(self, host: str) -> Search:
+        with self._lock:
+            if host not in self._searches:
+                self._searches[host] = look_for(host, self.options.given, self.options.config_files)
+            return self._searches[host]
+
+    def _fell_back(self, mirror: Endpoint, error: DolmenError) -> None:
+        """Warn once of each way in which a mirror fails, and ask one that is down no more."""
+        code = error.diagnostics[0].code
+        with self._lock:
+            if code not in _OF_ONE_IMAGE:
+                self._down[mirror] = error
+            if code is codes.NOT_FOUND or (mirror, code) in self._warned:
+                return
+            self._warned.add((mirror, code))
+        message = f"{mirror} did not help: {error.diagnostics[0].message}"
+        warning = Diagnostic(codes.MIRROR_FAILED, message, severity=Severity.WARNING)
+        self.reporter.emit(Warned(warning))
+
+
+@contextmanager
+def speaking(options: RegistryOptions, reporter: Reporter | None = None) -> Iterator[Registries]:
+    """Give the registries of a run, and close their connections at its end."""
+    run = Registries(options, reporter)
+    try:
+        yield run
+    finally:
+        run.close()

@@ -1,0 +1,65 @@
+"""Trying again: what may pass is waited for, with growing pauses, and not for ever."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from assembler.events import Reporter, Said, Silent
+from assembler.oci.registry.failures import RegistryFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assembler.oci.registry.options import Patience
+
+T = TypeVar("T")
+
+
+class Stopped(Exception):  # noqa: N818 - nothing went wrong here, but elsewhere
+    """The run is over because of something that happened in another thread; never leaves a run."""
+
+
+@dataclass(slots=True)
+class Pauses:
+    """The pauses of one run, which end at once when the run is stopped."""
+
+    patience: Patience
+    reporter: Reporter = field(default_factory=Silent)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """Raise if the run is stopped."""
+        if self.stop.is_set():
+            raise Stopped
+
+    def patiently(self, work: Callable[[], T], attempts: int = 0) -> T:
+        """Return what `work` returns, tried again while it fails in a way that may pass."""
+        attempts = attempts or self.patience.attempts
+        tried = 0
+        while True:
+            self.check()
+            try:
+                return work()
+            except RegistryFailure as error:
+                tried += 1
+                self.after(error, tried, attempts)
+
+    def after(self, error: RegistryFailure, tried: int, attempts: int = 0) -> None:
+        """Pause after the failure of attempt number `tried`, or raise it if that is pointless."""
+        asked = error.retry_after or 0.0
+        attempts = attempts or self.patience.attempts
+        if not error.passing or tried >= attempts or asked > self.patience.longest_asked:
+            raise error
+        pause = max(asked, self._pause(tried))
+        reason = error.diagnostics[0].message
+        self.reporter.emit(Said(f"{reason}; trying again in {pause:.1f} s", level=1))
+        if self.stop.wait(pause):
+            raise Stopped
+
+    def _pause(self, tried: int) -> float:
+        longest = min(self.patience.longest, self.patience.first * float(2 ** (tried - 1)))
+        # Many that were cut off at once must not come back at once.
+        return longest * (0.5 + random.random() / 2)  # noqa: S311 - no secret

@@ -1,0 +1,136 @@
+"""Trees: what an image is made of, from its tag down to the blobs, and what of it is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assembler.codes import images
+from assembler.errors import ImageError
+from assembler.oci.manifest import Descriptor, Index, Manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from assembler.oci.platform import Platform
+
+_DEEPEST_INDEX = 8
+# Nobody's image has more; an index that says so would keep us busy for hours.
+_MOST_DOCUMENTS = 1000
+
+
+@dataclass(slots=True)
+class Tree:
+    """The part of an image that is wanted."""
+
+    root: Descriptor
+    # Every manifest and index below the root that is wanted, children before parents.
+    documents: list[Descriptor] = field(default_factory=list)
+    manifests: list[tuple[Descriptor, Manifest]] = field(default_factory=list)
+
+    def blobs(self) -> Iterator[Descriptor]:
+        """Yield configs and layers, each once."""
+        seen: set[str] = set()
+        for _, manifest in self.manifests:
+            for blob in (manifest.config, *manifest.layers):
+                if blob.digest not in seen:
+                    seen.add(blob.digest)
+                    yield blob
+
+
+@dataclass(slots=True)
+class _Leaf:
+    descriptor: Descriptor
+    attests: str = ""
+
+
+def grow(
+    name: str,
+    root: Descriptor,
+    content: Index | Manifest,
+    read: Callable[[Descriptor], Index | Manifest],
+    platforms: Sequence[Platform],
+) -> Tree:
+    """Return the tree below `root`: for some platforms with their attestations, or all of it."""
+    tree = Tree(root)
+    if isinstance(content, Manifest):
+        tree.manifests.append((root, content))
+        return tree
+    leaves = list(_leaves(name, content, read, tree, 0))
+    for leaf in _chosen(name, leaves, platforms) if platforms else leaves:
+        if any(d.digest == leaf.descriptor.digest for d, _ in tree.manifests):
+            continue
+        manifest = read(leaf.descriptor)
+        if isinstance(manifest, Index):
+            raise ImageError.of(images.BAD_MANIFEST, f"{name}: an index calls itself a manifest")
+        tree.manifests.append((leaf.descriptor, manifest))
+    tree.documents[:0] = [d for d, _ in tree.manifests]
+    return tree
+
+
+def _leaves(
+    name: str,
+    index: Index,
+    read: Callable[[Descriptor], Index | Manifest],
+    tree: Tree,
+    depth: int,
+) -> Iterator[_Leaf]:
+    """Yield the manifests below an index; the indexes on the way go into the tree."""
+    if depth > _DEEPEST_INDEX:
+        raise ImageError.of(images.BAD_MANIFEST, f"{name}: its indexes are nested too deeply")
+    if len(index.manifests) + len(tree.documents) > _MOST_DOCUMENTS:
+        raise ImageError.of(
+            images.BAD_MANIFEST, f"{name}: its index lists more than {_MOST_DOCUMENTS} manifests"
+        )
+    for child in index.manifests:
+        if not child.is_index:
+            yield _Leaf(child, child.attests)
+            continue
+        content = read(child)
+        if isinstance(content, Manifest):
+            raise ImageError.of(images.BAD_MANIFEST, f"{name}: a manifest calls itself an index")
+        if len(tree.documents) >= _MOST_DOCUMENTS:
+            raise ImageError.of(images.BAD_MANIFEST, f"{name}: it has too many indexes")
+        yield from _leaves(name, content, read, tree, depth + 1)
+        tree.documents.append(child)
+
+
+def _chosen(name: str, leaves: list[_Leaf], platforms: Sequence[Platform]) -> list[_Leaf]:
+    """Return the best leaf for each platform, with what is attested of it."""
+    chosen: list[_Leaf] = []
+    for wanted in platforms:
+        ranked = [
+            (rank, number)
+            for number, leaf in enumerate(leaves)
+            if not leaf.attests and (rank := _rank(leaf.descriptor, wanted)) is not None
+        ]
+        if not ranked:
+            raise _no_platform(name, leaves, wanted)
+        chosen.append(leaves[min(ranked)[1]])
+    # What does not say what it is for is told apart by its config only: there is no way round it.
+    chosen += [leaf for leaf in leaves if not leaf.attests and _is_silent(leaf.descriptor)]
+    digests = {leaf.descriptor.digest for leaf in chosen}
+    return chosen + [leaf for leaf in leaves if leaf.attests in digests]
+
+
+def _is_silent(descriptor: Descriptor) -> bool:
+    return descriptor.platform is None or not descriptor.platform.architecture
+
+
+def _rank(descriptor: Descriptor, wanted: Platform) -> int | None:
+    if descriptor.platform is None or _is_silent(descriptor):
+        return 1000
+    return descriptor.platform.rank(wanted)
+
+
+def _no_platform(name: str, leaves: Sequence[_Leaf], wanted: Platform) -> ImageError:
+    has = sorted(
+        {
+            str(leaf.descriptor.platform)
+            for leaf in leaves
+            if leaf.descriptor.platform and leaf.descriptor.platform.architecture != "unknown"
+        }
+    )
+    return ImageError.of(
+        images.NO_SUCH_PLATFORM, f"{name} has {', '.join(has) or 'no image'}, not {wanted}"
+    )

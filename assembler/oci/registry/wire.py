@@ -1,0 +1,165 @@
+"""The wire: single HTTP requests over kept connections, with timeouts, trust and proxies.
+
+No retries, no redirects, no credentials are added here: whoever asks decides on these. What the
+network does wrong leaves as a `RegistryFailure`.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+import requests.adapters
+import requests.utils
+import urllib3
+
+from assembler.errors import host_error
+from assembler.oci.registry.endpoints import is_loopback, may_be_insecure
+from assembler.oci.registry.failures import of_exception
+from assembler.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from assembler.oci.registry.options import RegistryOptions
+
+_NETWORK = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+# Enough of an error's text for a message; more is not read.
+LARGEST_ERROR = 16 << 10
+
+
+class Wire:
+    """A session for all hosts of a run, shared by its threads."""
+
+    def __init__(self, options: RegistryOptions) -> None:
+        """Prepare the session; nothing is connected yet."""
+        self._options = options
+        self._long: set[requests.Response] = set()
+        self._lock = threading.Lock()
+        self.session = requests.Session()
+        # Neither ~/.netrc nor the environment may add credentials or trust behind our back.
+        self.session.trust_env = False
+        self.session.headers = requests.structures.CaseInsensitiveDict(
+            {"User-Agent": f"dolmen/{__version__}", "Accept-Encoding": "identity"}
+        )
+        adapter = _Adapter(options, pool_maxsize=options.jobs + 2)
+        self.session.mount("https://", adapter)
+        self.session.mount("http://", adapter)
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        what: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        data: bytes | IO[bytes] | Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send one request and return the answer, whose body is still to be read and closed."""
+        host = urlsplit(url).netloc
+        with self.reading(what, host):
+            return self.session.request(
+                method,
+                url,
+                params=params,
+                data=data,
+                headers=headers,
+                stream=True,
+                allow_redirects=False,
+                proxies=_proxies(url),
+                timeout=(self._options.connect_timeout, self._options.stall_timeout),
+            )
+
+    @contextmanager
+    def reading(self, what: str, host: str) -> Iterator[None]:
+        """Turn what goes wrong on the network inside the block into a failure."""
+        try:
+            yield
+        except _NETWORK as error:
+            raise of_exception(error, what, host, self._options.stall_timeout) from None
+
+    def read(self, response: requests.Response, what: str, limit: int) -> bytes:
+        """Read and close a small answer, of which no more than `limit` + 1 bytes are taken."""
+        with response, self.reading(what, urlsplit(response.url).netloc):
+            parts, left = [], limit + 1
+            while left and (part := response.raw.read(left, decode_content=True)):
+                parts.append(part)
+                left -= len(part)
+            return b"".join(parts)
+
+    @contextmanager
+    def streaming(self, response: requests.Response) -> Iterator[None]:
+        """Let `abort` cut off a long answer that is read inside the block."""
+        with self._lock:
+            self._long.add(response)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._long.discard(response)
+
+    def abort(self) -> None:
+        """Cut off the long answers, so that those who read them wake up."""
+        with self._lock:
+            for response in self._long:
+                with suppress(Exception):  # it may be over at this very moment, in any state
+                    response.raw.shutdown()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.session.close()
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """Connections that trust this machine's authorities and the given ones."""
+
+    def __init__(self, options: RegistryOptions, pool_maxsize: int) -> None:
+        self._options = options
+        super().__init__(pool_connections=8, pool_maxsize=pool_maxsize)
+
+    def build_connection_pool_key_attributes(  # type: ignore[override]  # private types
+        self, request: requests.PreparedRequest, verify: object, cert: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return how to connect; overrides the choice of requests, which knows only certifi."""
+        del verify, cert
+        url = urlsplit(str(request.url))
+        where = {"scheme": url.scheme, "host": url.hostname, "port": url.port}
+        if url.scheme != "https":
+            return where, {}
+        if may_be_insecure(url.netloc, self._options):
+            return where, {"ssl_context": self._careless, "assert_hostname": False}
+        return where, {"ssl_context": self._careful}
+
+    def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
+        """Leave everything to the context."""
+
+    @cached_property
+    def _careful(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        for path in self._options.cert_files:
+            try:
+                context.load_verify_locations(cafile=path)
+            except OSError as error:  # an ssl.SSLError, too: a file without certificates
+                raise host_error(error, path, "read certificates from") from error
+        return context
+
+    @cached_property
+    def _careless(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """Return the proxies that the environment names for the URL; none lead to this machine."""
+    if is_loopback(urlsplit(url).netloc):
+        return {}
+    found: dict[str, str] = requests.utils.get_environ_proxies(url, no_proxy=None)
+    return found

@@ -1,0 +1,90 @@
+"""Threads that share the work of a run, and let go of it at once when the run is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from assembler.errors import DolmenError, HostError
+from assembler.oci.registry.retry import Stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# How long threads may take to see that the run is stopped; one that waits for an answer is left.
+_FAREWELL_SECONDS = 2.0
+
+
+class Busy(Exception):  # noqa: N818 - a message from a piece of work to the threads, not an error
+    """Somebody else is doing this piece of work: let it be the last one, and wait for it then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T, R]):
+    """A piece of work that is over, with its result or what went wrong."""
+
+    item: T
+    result: R | None = None
+    error: DolmenError | None = None
+
+
+def spread(
+    items: Iterable[T],
+    work: Callable[[T, bool], R],
+    jobs: int,
+    stop: threading.Event,
+    abort: Callable[[], None],
+) -> Iterator[Done[T, R]]:
+    """Do `work(item, patient)` for all items in `jobs` threads, in order; yield what is done.
+
+    `work` that is not `patient` may raise Busy; it is called again, patient, when all others are
+    begun. An error of one piece does not end the others, but one of this machine does: a full disk
+    is full for all. If the caller stops iterating, or is interrupted, all threads are stopped.
+    """
+    todo = deque((item, False) for item in items)
+    left = len(todo)
+    done: SimpleQueue[Done[T, R] | BaseException] = SimpleQueue()
+
+    def worker() -> None:
+        while not stop.is_set():
+            try:
+                item, patient = todo.popleft()
+            except IndexError:
+                return
+            try:
+                done.put(Done(item, work(item, patient)))
+            except Busy:
+                todo.append((item, True))
+            except HostError as error:
+                done.put(error)
+            except DolmenError as error:
+                done.put(Done(item, error=error))
+            except Stopped:
+                return
+            except BaseException as error:  # a bug; it belongs to whoever asked for the work
+                done.put(error)
+                return
+
+    # Daemons: an interrupted process does not wait for a server that says nothing.
+    threads = [threading.Thread(target=worker, daemon=True) for _ in range(min(jobs, left))]
+    for thread in threads:
+        thread.start()
+    try:
+        while left:
+            outcome = done.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            left -= 1
+            yield outcome
+    finally:
+        if left:
+            stop.set()
+            abort()
+        for thread in threads:
+            thread.join(_FAREWELL_SECONDS)

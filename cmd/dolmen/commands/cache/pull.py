@@ -1,0 +1,63 @@
+"""`dolmen cache pull`: images from registries into the store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dolmen.console import progress
+from dolmen.lazy import command_app
+from dolmen.registries import Creds, Insecure, registry_options
+from dolmen.settings import settings_of
+
+app = command_app()
+
+
+@app.command()
+def pull(
+    ctx: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of images.")],
+    platform: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this platform, as linux/arm64; repeatable.", metavar="OS/ARCH[/VARIANT]"
+        ),
+    ] = None,
+    all_platforms: Annotated[
+        bool, typer.Option("--all-platforms", help="All platforms; this is the default.")
+    ] = False,
+    insecure: Insecure = None,
+    registry_creds: Creds = None,
+) -> None:
+    """Bring images from their registries.
+
+    \b
+    dolmen cache pull alpine:3.20
+    dolmen cache pull --platform linux/arm64 alpine:3.20 busybox
+    dolmen --mirror docker.io=https://mirror.example.com cache pull alpine
+
+    All platforms of an image are fetched, so that it can be exported, pushed and built
+    for any of them. What is in the store already is not fetched again, and a pull that
+    was cut off goes on where it was.
+    """
+    from assembler.codes import usage
+    from assembler.errors import UsageError
+    from assembler.oci.platform import Platform
+    from assembler.oci.pull import PullOptions
+    from assembler.oci.pull import pull as pull_images
+    from assembler.oci.reference import Reference
+    from assembler.oci.store import Store
+
+    if platform and all_platforms:
+        raise UsageError.of(
+            usage.BAD_OPTION, "--platform and --all-platforms do not go together", "leave one out"
+        )
+    settings = settings_of(ctx)
+    references = [Reference.parse(name) for name in names]
+    options = PullOptions(
+        registry_options(settings, insecure, registry_creds),
+        tuple(Platform.parse(p) for p in platform or ()),
+    )
+    with progress(settings) as reporter:
+        pull_images(Store(settings.cache), references, options, reporter)
