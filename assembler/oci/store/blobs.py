@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -227,12 +227,11 @@ class Store:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """Keep what is used from now on from being collected, until the end of the block."""
-        try:
-            self.layout.prepare()
-        except HostError:
-            yield  # nobody collects garbage in a store that cannot be written to
-            return
-        with locks.fresh(self.layout.locks, "use-", ""):
+        with ExitStack() as stack:
+            # Nobody collects garbage in a store that cannot be written to.
+            with suppress(HostError):
+                self.layout.prepare()
+                stack.enter_context(locks.fresh(self.layout.locks, "use-", ""))
             yield
 
     def _used(self, path: Path) -> None:

@@ -13,7 +13,7 @@ from assembler.oci.digest import checked, hex_part
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
-_OURS = frozenset({"blobs", "tmp", "locks", "segments", "quarantine"})
+_OURS = frozenset({LAYOUT_FILE, INDEX_FILE, "blobs", "tmp", "locks", "segments", "quarantine"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class Layout:
     def _refuse_other_things(self) -> None:
         """Refuse a directory that somebody uses for something else."""
         for path in self.root.iterdir():
-            known = path.name in _OURS or path.name == INDEX_FILE
-            if not known and not path.name.startswith("."):
+            # A dot begins the temporary name of an oci-layout that is just being written.
+            if path.name not in _OURS and not path.name.startswith("."):
                 raise ImageError.of(
                     images.NOT_A_STORE,
                     f"{self.root} is not an image store: it holds {path.name!r} and no oci-layout",

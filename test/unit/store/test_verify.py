@@ -1,0 +1,179 @@
+"""Every byte is checked, and what is wrong is told, put aside, fetched again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from assembler.codes import images
+from assembler.errors import RegistryError
+from assembler.events import Reporter, Silent
+from assembler.oci import media
+from assembler.oci.platform import Platform
+from assembler.oci.reference import Reference
+from assembler.oci.store import Store, find, verify
+from support.pictures import AMD64, ARM64, Painter
+
+QUIET = Silent()
+
+
+@dataclass
+class Origin:
+    """Brings blobs back from a copy of the store, as a registry would."""
+
+    copy: Store
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(
+        self, store: Store, references: Sequence[Reference], platform: Platform, _: Reporter
+    ) -> None:
+        for reference in references:
+            self.asked.append(f"{reference} {platform}")
+            for path in self.copy.layout.blobs.iterdir():
+                store.add_bytes(path.read_bytes())
+            for entry in self.copy.names().entries:
+                if entry.descriptor.digest == reference.digest:
+                    store.put(reference, entry.descriptor)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def origin(store: Store, painter: Painter, tmp_path: Path) -> Origin:
+    """Fill the store with an image of two platforms, and give what can bring it again."""
+    index = painter.index(painter.image({"a": b"1"}), painter.image({"a": b"2"}, ARM64))
+    store.put("docker.io/library/x:1", index)
+    shutil.copytree(store.root, tmp_path / "copy")
+    return Origin(Store(tmp_path / "copy"))
+
+
+def blob(store: Store, part: str) -> Path:
+    image = find(store, Reference.parse("x:1"), ARM64)
+    assert image.index is not None
+    return store.path(
+        {
+            "layer": image.manifest.layers[0],
+            "config": image.manifest.config,
+            "manifest": image.descriptor,
+            "index": image.index,
+        }[part].digest
+    )
+
+
+@pytest.mark.usefixtures("origin")
+def test_a_store_without_mistakes(store: Store) -> None:
+    report = verify(store, QUIET)
+    assert report.clean
+    assert (report.images, report.blobs, report.orphans) == (1, 7, 0)
+    assert report.bytes == sum(p.stat().st_size for p in store.layout.blobs.iterdir())
+
+
+def test_no_store_has_no_mistakes(store: Store) -> None:
+    assert verify(store, QUIET).clean
+    assert not store.root.exists()
+
+
+def test_a_foreign_layout_has_none_either(conformance_layout: Path) -> None:
+    report = verify(Store(conformance_layout), QUIET)
+    assert report.problems == []
+
+
+@pytest.mark.parametrize("part", ["layer", "config", "index"])
+def test_a_flipped_bit_is_found_and_mended(store: Store, origin: Origin, part: str) -> None:
+    path = blob(store, part)
+    right = path.read_bytes()
+    flip(path)
+    report = verify(store, QUIET)
+    assert [d.code for d in report.problems] == [images.BLOB_MISSING]
+    assert "docker.io/library/x:1" in report.problems[0].message
+    assert not path.exists()
+    report = verify(store, QUIET, repair=True, fetch=origin)
+    assert report.clean
+    assert path.read_bytes() == right
+    assert verify(store, QUIET).clean
+    assert [e.name for e in store.names().entries] == ["docker.io/library/x:1"]
+    digest = store.names().entries[0].descriptor.digest
+    platform = "linux/arm64" if part != "index" else str(AMD64)
+    assert origin.asked == [f"docker.io/library/x:1@{digest} {platform}"]
+
+
+def test_a_missing_platform_is_no_mistake(store: Store, origin: Origin) -> None:
+    blob(store, "manifest").unlink()
+    report = verify(store, QUIET, repair=True, fetch=origin)
+    assert report.clean
+    assert report.orphans == 2
+    assert origin.asked == []
+
+
+def test_an_index_without_any_image_is_one(store: Store, painter: Painter) -> None:
+    image = painter.image({"a": b"1"})
+    store.put("docker.io/library/x:1", painter.index(image))
+    store.path(image.digest).unlink()
+    (problem,) = verify(store, QUIET).problems
+    assert "none of the images in its index" in problem.message
+
+
+@pytest.mark.usefixtures("origin")
+def test_what_cannot_be_fetched_is_told(store: Store) -> None:
+    def refuse(*_: object) -> None:
+        raise RegistryError.of(images.NOT_IN_STORE, "the registry has burnt down")
+
+    blob(store, "layer").unlink()
+    report = verify(store, QUIET, repair=True, fetch=refuse)
+    refusal, incomplete = report.problems
+    assert refusal.message == "the registry has burnt down"
+    assert "is not complete" in incomplete.message
+
+
+def test_garbage_in_index_json_is_put_aside(store: Store, origin: Origin) -> None:
+    store.layout.index.write_bytes(b"{ garbage")
+    assert [d.code for d in verify(store, QUIET).problems] == [images.BROKEN_STORE]
+    assert store.layout.index.read_bytes() == b"{ garbage"
+    report = verify(store, QUIET, repair=True, fetch=origin)
+    assert report.clean
+    assert (store.layout.quarantine / "index.json.1").read_bytes() == b"{ garbage"
+    assert store.names().entries == ()
+    assert report.orphans == 7
+    store.layout.index.write_bytes(b"")
+    assert verify(store, QUIET, repair=True).clean
+    assert (store.layout.quarantine / "index.json.2").exists()
+
+
+def test_entries_that_are_none_are_removed_by_a_repair(store: Store, painter: Painter) -> None:
+    store.put("docker.io/library/x:1", painter.image({"a": b"1"}))
+    text = store.layout.index.read_text()
+    store.layout.index.write_text(text.replace('"manifests": [', '"manifests": [ 7, {"x": 1},'))
+    assert [d.code for d in verify(store, QUIET).problems] == [images.BROKEN_STORE] * 2
+    assert verify(store, QUIET, repair=True).clean
+    assert store.layout.index.read_text() == text
+
+
+def test_a_wrong_orphan_is_put_aside(store: Store) -> None:
+    path = store.path(store.add_bytes(b"abc").digest)
+    flip(path)
+    report = verify(store, QUIET)
+    assert report.clean
+    assert "put aside" in report.repaired[0]
+    assert not path.exists()
+
+
+def test_names_that_no_registry_knows_are_told(
+    store: Store, painter: Painter, origin: Origin
+) -> None:
+    image = painter.image({"a": b"lost"})
+    index = store.layout.index
+    text = index.read_text().replace('"docker.io/library/x:1"', '"Not A Name"')
+    index.write_text(text.replace(store.names().entries[0].descriptor.digest, image.digest))
+    store.edit(lambda names: names.put("fine", image))
+    store.path(image.digest).unlink()
+    report = verify(store, QUIET, repair=True, fetch=origin)
+    assert not report.clean
+    assert media.REF_NAME in index.read_text()
