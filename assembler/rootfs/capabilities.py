@@ -1,0 +1,72 @@
+"""Capabilities: from the names in the YAML to the five sets of the runtime specification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.codes import rootfs
+from assembler.rootfs.findings import Findings
+
+if TYPE_CHECKING:
+    from assembler.rootfs.merging import Merged
+    from assembler.rootfs.rendering import Json
+
+# In the order of their numbers in the kernel.
+ALL = tuple(
+    f"CAP_{name}"
+    for name in (  # noqa: SIM905 - forty words read better than forty lines
+        "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP "
+        "LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER "
+        "SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE "
+        "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP "
+        "MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF "
+        "CHECKPOINT_RESTORE"
+    ).split()
+)
+_KNOWN = frozenset(ALL)
+
+
+def capabilities(wanted: Merged) -> Json:
+    """Return the sets.
+
+    Ambient capabilities are not in the effective set: the kernel makes that set anew when the
+    command is executed, and ambient ones are in it then.
+    """
+    findings = Findings()
+    own, ambient = _names(wanted, "capabilities", findings), _names(wanted, "ambient", findings)
+    findings.raise_errors()
+    both = sorted({*own, *ambient})
+    return {
+        "bounding": both,
+        "effective": own,
+        "inheritable": both,
+        "permitted": both,
+        "ambient": ambient,
+    }
+
+
+def _names(wanted: Merged, field: str, findings: Findings) -> list[str]:
+    """Return a list of names in its own order, each once."""
+    words = wanted.words[field]
+    if len(words) == 1 and words[0].text.lower() in ("all", "none"):
+        return list(ALL) if words[0].text.lower() == "all" else []
+    for word in words:
+        if word.text not in _KNOWN:
+            with findings.caught():
+                message = f"there is no capability {word.text!r}"
+                raise wanted.error(
+                    rootfs.BAD_CAPABILITY, message, *_hints(word.text), place=word.place
+                )
+    return list(dict.fromkeys(w.text for w in words))
+
+
+def _hints(text: str) -> list[str]:
+    proper = text.upper().removeprefix("CAP_")
+    if proper in ("ALL", "NONE"):
+        return [f"{proper.lower()!r} stands alone: leave the other names out"]
+    if f"CAP_{proper}" in _KNOWN:
+        return [f"write it as CAP_{proper}"]
+    import difflib  # noqa: PLC0415 - only for somebody who has mistyped
+
+    close = difflib.get_close_matches(f"CAP_{proper}", ALL, 1)
+    return [f"did you mean {close[0]}?"] if close else []

@@ -1,0 +1,78 @@
+"""Devices of a container, and which devices its cgroup lets it use."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from assembler.codes import rootfs
+from assembler.rootfs.findings import Findings
+
+if TYPE_CHECKING:
+    from assembler.config.model import Device
+    from assembler.rootfs.merging import Merged
+    from assembler.rootfs.rendering import Json
+
+_TYPES = ("c", "b", "u", "p")
+_MODE = re.compile(r"[0-7]{1,5}")
+# Not a path, but leave to use any device of the type.
+_EVERY = "all"
+
+
+def devices(wanted: Merged) -> list[Json]:
+    """Return the device nodes that the runtime makes."""
+    findings, found = Findings(), []
+    for device in wanted.spec.devices or ():
+        with findings.caught():
+            _check(wanted, device)
+            if device.path != _EVERY:
+                found.append(
+                    {
+                        "path": device.path,
+                        "type": device.type,
+                        "major": device.major or 0,
+                        "minor": device.minor or 0,
+                        "fileMode": _mode(wanted, device),
+                    }
+                )
+    findings.raise_errors()
+    return found
+
+
+def rules(wanted: Merged) -> list[Json]:
+    """Return what the cgroup has to allow for the devices."""
+    found: list[Json] = []
+    for device in wanted.spec.devices or ():
+        rule: Json = {"allow": True}
+        if device.type:
+            rule["type"] = device.type
+        if device.path != _EVERY:
+            rule |= {"major": device.major or 0, "minor": device.minor or 0}
+        found.append(rule | {"access": "rwm"})
+    return found
+
+
+def _check(wanted: Merged, device: Device) -> None:
+    path = device.path or ""
+    if path != _EVERY and not path.startswith("/"):
+        message = f"{path!r} is not the absolute path of a device"
+        raise wanted.error(rootfs.BAD_DEVICE, message, place=device.at.of("path"))
+    kinds = (*_TYPES, "a", None, "") if path == _EVERY else _TYPES
+    if device.type not in kinds:
+        message = f"device {path}: {device.type or 'no type'!r} is not a type of devices"
+        hint = "c is a character device, b a block device, u an unbuffered one, p a pipe"
+        raise wanted.error(rootfs.BAD_DEVICE, message, hint, place=device.at.of("type"))
+    for name, number in (("major", device.major), ("minor", device.minor)):
+        if number is not None and not 0 <= number < 1 << 32:
+            message = f"device {path}: {name} is {number}"
+            raise wanted.error(rootfs.BAD_DEVICE, message, place=device.at.of(name))
+
+
+def _mode(wanted: Merged, device: Device) -> int:
+    text = device.mode or ""
+    if not _MODE.fullmatch(text) or int(text, 8) > 0o7777:
+        what = f"{text!r} is not a mode" if text else "the mode is missing"
+        hint = 'a mode is octal text, as mode: "0660"'
+        message = f"device {device.path}: {what}"
+        raise wanted.error(rootfs.BAD_DEVICE, message, hint, place=device.at.of("mode"))
+    return int(text, 8)

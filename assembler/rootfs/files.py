@@ -1,0 +1,215 @@
+"""The section `files`: files, directories and links of the root filesystem."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assembler.codes import rootfs
+from assembler.errors import PlanError, told
+from assembler.rootfs.plan import Content, Entry, Kind, LocalFile, Made, Origin, Part
+
+if TYPE_CHECKING:
+    from assembler.config.model import Config, File
+    from assembler.rootfs.findings import Findings
+    from assembler.rootfs.ids import Ids
+    from assembler.rootfs.options import PlanOptions
+
+_SOURCE = "linuxkit.files"
+_MODE = re.compile(r"[0-7]{1,6}")
+_FILE_MODE, _DIRECTORY_MODE = 0o600, 0o700
+_METADATA = ("json", "yaml")
+# Directories that everybody must be able to write to.
+_SHARED = {"tmp": 0o1777, "var/tmp": 0o1777}
+
+
+def file_parts(
+    config: Config, options: PlanOptions, ids: Ids, findings: Findings
+) -> Iterator[Part]:
+    """Yield a part for each entry, with the directories leading to it."""
+    written: set[str] = set()
+    for number, file in enumerate(config.files):
+        with findings.caught(file.at.place):
+            entry = _entry(file, options, ids)
+            if entry is None:
+                continue
+            parents = tuple(_parents(entry, written, options))
+            _doubts(file, parents if config.init else (), options, findings)
+            origin = Origin(_SOURCE, f"files[{number}]", file.at.place)
+            yield Made(origin, (*parents, entry))
+            written |= {p.path for p in parents}
+            if entry.kind is Kind.DIRECTORY:
+                written.add(entry.path)
+
+
+def _entry(file: File, options: PlanOptions, ids: Ids) -> Entry | None:
+    """Return what the entry asks for, or nothing if it is optional and has no source."""
+    path = _path(file)
+    _refuse_contradictions(file, path)
+    mode = _mode(file, path)
+    uid, gid = _id(file, "uid", ids), _id(file, "gid", ids)
+    if file.directory:
+        return Entry(path, Kind.DIRECTORY, mode, uid=uid, gid=gid)
+    if file.symlink:
+        return Entry(path, Kind.SYMLINK, mode, target=file.symlink, uid=uid, gid=gid)
+    content = _content(file, path, options)
+    return None if content is None else Entry(path, Kind.FILE, mode, content, uid=uid, gid=gid)
+
+
+def _path(file: File) -> str:
+    """Return the path without anything that means nothing in it."""
+    given = file.path or ""
+    parts = [part for part in given.split("/") if part not in ("", ".")]
+    if not parts:
+        what = f"{given!r} is no path of a file" if given else "there is no path"
+        raise _wrong(file, "path", what, 'say where it goes: path: "etc/motd"')
+    if ".." in parts:
+        raise _wrong(file, "path", f"{given!r} leads upwards: leave .. out")
+    if any("\0" in part for part in parts):
+        raise _wrong(file, "path", f"{given!r} has a NUL in it")
+    return "/".join(parts)
+
+
+def _refuse_contradictions(file: File, path: str) -> None:
+    """Make sure that exactly one thing says what the entry is."""
+    given = [
+        key
+        for key, there in (
+            ("directory", bool(file.directory)),
+            # Beside a directory it has no effect, see `_doubts`.
+            ("symlink", bool(file.symlink) and not file.directory),
+            ("contents", file.contents is not None),
+            ("source", bool(file.source)),
+            ("metadata", bool(file.metadata)),
+        )
+        if there
+    ]
+    if not given:
+        hint = "give it directory, symlink, contents, source or metadata (contents may be empty)"
+        raise PlanError.of(
+            rootfs.BAD_FILE, f"nothing says what {path} is", hint, place=file.at.of("path")
+        )
+    if len(given) > 1:
+        message = f"{path}: {' and '.join(given)} exclude each other"
+        raise _wrong(file, given[-1], message, "keep one of them")
+
+
+def _mode(file: File, path: str) -> int:
+    if not file.mode:
+        return _DIRECTORY_MODE if file.directory else _FILE_MODE
+    if not _MODE.fullmatch(file.mode) or int(file.mode, 8) > 0o7777:
+        raise PlanError.of(
+            rootfs.BAD_MODE,
+            f"{path}: {file.mode!r} is not a mode",
+            'a mode is octal text, as mode: "0644"',
+            place=file.at.of("mode"),
+        )
+    return int(file.mode, 8)
+
+
+def _id(file: File, key: str, ids: Ids) -> int:
+    try:
+        return ids.number(getattr(file, key))
+    except PlanError as error:
+        raise error.at(file.at.of(key)) from error
+
+
+def _content(file: File, path: str, options: PlanOptions) -> Content | None:
+    if file.contents is not None:
+        try:
+            return file.contents.encode()
+        except UnicodeEncodeError as error:
+            raise _wrong(file, "contents", f"{path}: the contents are not Unicode") from error
+    if file.metadata:
+        if file.metadata not in _METADATA:
+            message = f"{path}: there is no metadata {file.metadata!r}"
+            raise _wrong(file, "metadata", message, f"there are {' and '.join(_METADATA)}")
+        return options.metadata(file.metadata)
+    return _local_file(file, path, options)
+
+
+def _local_file(file: File, path: str, options: PlanOptions) -> LocalFile | None:
+    """Return the file named by `source`, or nothing if it is not there and optional."""
+    given = file.source or ""
+    home = options.home
+    if given.startswith("~/") and home is not None:
+        local = home / given[2:]
+    else:
+        local = options.directory / given
+    try:
+        found = local.stat()
+    except FileNotFoundError:
+        if file.optional:
+            return None
+        raise _unusable(file, f"{path}: there is no file {given}", *_elsewhere(file)) from None
+    except OSError as error:
+        raise _unusable(file, f"{path}: cannot look at {given}: {error.strerror}") from error
+    except ValueError as error:
+        raise _unusable(file, f"{path}: {given!r} is not the name of a file") from error
+    if not stat.S_ISREG(found.st_mode):
+        what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+        raise _unusable(file, f"{path}: {given} is {what}")
+    with told(local, "read"), local.open("rb"):
+        pass
+    return LocalFile(local, found.st_size)
+
+
+def _elsewhere(file: File) -> list[str]:
+    """Look whether the author meant the directory of the YAML file."""
+    place = file.at.of("source")
+    if place is None or not file.source:
+        return []
+    beside = Path(place.source.name).parent / file.source
+    try:
+        there = beside.is_file()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        return []
+    return [f"a source is relative to the current directory; {beside} exists"]
+
+
+def _parents(entry: Entry, written: set[str], options: PlanOptions) -> Iterator[Entry]:
+    """Yield the leading directories that the section has not written yet."""
+    mode = entry.mode
+    for shift in (0, 3, 6):
+        if mode >> shift & 0o7:
+            mode |= 0o1 << shift
+    implied = not options.habits.parents_follow_files
+    parts = entry.path.split("/")
+    for number in range(1, len(parts)):
+        path = "/".join(parts[:number])
+        if path not in written:
+            yield Entry(path, Kind.DIRECTORY, mode, uid=entry.uid, gid=entry.gid, implied=implied)
+
+
+def _doubts(
+    file: File, parents: tuple[Entry, ...], options: PlanOptions, findings: Findings
+) -> None:
+    """Warn of what has no effect, or one that nobody would expect."""
+    if file.directory and file.symlink:
+        findings.warn(
+            rootfs.NO_EFFECT,
+            f"{file.path} is a directory: `symlink` has no effect",
+            place=file.at.of("symlink"),
+        )
+    for parent in parents if options.habits.parents_follow_files else ():
+        wanted = _SHARED.get(parent.path)
+        if wanted is not None and parent.mode != wanted:
+            findings.warn(
+                rootfs.PARENT_MODE,
+                f"{file.path} makes /{parent.path} a directory of mode {parent.mode:04o}",
+                f"list it before: {{path: {parent.path}, directory: true, mode: '{wanted:04o}'}}",
+                place=file.at.of("path"),
+            )
+
+
+def _wrong(file: File, key: str, message: str, *hints: str) -> PlanError:
+    return PlanError.of(rootfs.BAD_FILE, message, *hints, place=file.at.of(key))
+
+
+def _unusable(file: File, message: str, *hints: str) -> PlanError:
+    return PlanError.of(rootfs.BAD_SOURCE, message, *hints, place=file.at.of("source"))

@@ -1,0 +1,156 @@
+"""A volume of format oci: an image, for one or several platforms, as an OCI image layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from assembler.codes import rootfs
+from assembler.errors import PlanError
+from assembler.oci import media
+from assembler.oci.digest import hex_part
+from assembler.oci.manifest import Index, Manifest, parse_config, parse_document
+from assembler.rootfs.needs import platforms
+from assembler.rootfs.plan import Entry, Kind, StoreBlob
+
+if TYPE_CHECKING:
+    from assembler.config.model import Volume
+    from assembler.oci.manifest import Descriptor
+    from assembler.oci.platform import Platform
+    from assembler.oci.reference import Reference
+    from assembler.rootfs.options import Resolved
+
+_VERSION = b'{\n\t\t"imageLayoutVersion": "1.0.0"\n\t}'
+_DEEPEST_INDEX = 8
+
+
+def layout_entries(
+    volume: Volume, reference: Reference, prefix: str, resolved: Resolved
+) -> tuple[Entry, ...]:
+    """Return the entries of the layout.
+
+    Its index keeps its digest, and so the image its name, even where not all platforms are taken:
+    the specification of layouts allows an index to name what is not in the layout.
+    """
+    top = resolved.layouts[reference]
+    what = str(reference)
+    chosen = _chosen(volume, top, what, resolved)
+    blobs: dict[str, Descriptor] = {}
+    for descriptors in chosen:
+        blobs |= {d.digest: d for d in descriptors}
+    return (
+        _file(f"{prefix}oci-layout", _VERSION),
+        _directory(f"{prefix}blobs"),
+        _directory(f"{prefix}blobs/sha256"),
+        *(
+            Entry(
+                f"{prefix}blobs/sha256/{hex_part(d.digest)}",
+                Kind.FILE,
+                0o644,
+                StoreBlob(d),
+                mtime=0,
+            )
+            for d in blobs.values()
+        ),
+        _file(f"{prefix}index.json", _index_json(top, reference)),
+    )
+
+
+def _chosen(
+    volume: Volume, top: Descriptor, what: str, resolved: Resolved
+) -> list[tuple[Descriptor, ...]]:
+    """Return what is taken, in an order in which everything comes before what names it."""
+    wanted = platforms(volume)
+    if not top.is_index:
+        _refuse_other_platform(volume, top, wanted, what, resolved)
+        return [_with_content(top, what, resolved)]
+    indexes: dict[str, Descriptor] = {}
+    found: list[tuple[Descriptor, ...]] = []
+    have: list[Platform] = []
+    for leaf in _leaves(top, what, resolved, indexes):
+        platform = leaf.platform
+        if platform is not None:
+            have.append(platform)
+        if not wanted or (platform and any(platform.offers(w) for w in wanted)):
+            found.append(_with_content(leaf, what, resolved))
+    for number, platform in enumerate(wanted):
+        if not any(p.offers(platform) for p in have):
+            offered = ", ".join(sorted({str(p) for p in have})) or "no platform"
+            raise PlanError.of(
+                rootfs.BAD_VOLUME,
+                f"{what} is not there for {platform}",
+                f"its index has {offered}",
+                place=volume.at.of("platforms", number),
+            )
+    # An inner index comes before the one that names it.
+    return [*found, tuple(reversed(indexes.values()))]
+
+
+def _leaves(
+    index: Descriptor, what: str, resolved: Resolved, seen: dict[str, Descriptor], depth: int = 0
+) -> Iterator[Descriptor]:
+    if index.digest in seen or depth > _DEEPEST_INDEX:
+        return
+    seen[index.digest] = index
+    document = parse_document(resolved.read(index, what), what, index.media_type)
+    for descriptor in document.manifests if isinstance(document, Index) else ():
+        if descriptor.is_index:
+            yield from _leaves(descriptor, what, resolved, seen, depth + 1)
+        else:
+            yield descriptor
+
+
+def _with_content(manifest: Descriptor, what: str, resolved: Resolved) -> tuple[Descriptor, ...]:
+    document = parse_document(resolved.read(manifest, what), what, manifest.media_type)
+    if not isinstance(document, Manifest):
+        raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index calls itself a manifest")
+    return (document.config, *document.layers, manifest)
+
+
+def _refuse_other_platform(
+    volume: Volume,
+    manifest: Descriptor,
+    wanted: tuple[Platform, ...],
+    what: str,
+    resolved: Resolved,
+) -> None:
+    """Make sure that a single manifest is for one of the platforms, and for all that are wanted."""
+    if not wanted:
+        return
+    document = parse_document(resolved.read(manifest, what), what, manifest.media_type)
+    if isinstance(document, Index):
+        raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index calls itself a manifest")
+    config = parse_config(resolved.read(document.config, f"{what}, config"), what)
+    for number, platform in enumerate(wanted):
+        if not config.platform.offers(platform):
+            raise PlanError.of(
+                rootfs.BAD_VOLUME,
+                f"{what} is not there for {platform}",
+                f"it is a single image for {config.platform}",
+                place=volume.at.of("platforms", number),
+            )
+
+
+def _index_json(top: Descriptor, reference: Reference) -> bytes:
+    document = {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_INDEX,
+        "manifests": [
+            {
+                "mediaType": top.media_type,
+                "size": top.size,
+                "digest": top.digest,
+                "annotations": {media.REF_NAME: str(reference)},
+            }
+        ],
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _file(path: str, content: bytes) -> Entry:
+    return Entry(path, Kind.FILE, 0o644, content, mtime=0)
+
+
+def _directory(path: str) -> Entry:
+    return Entry(path, Kind.DIRECTORY, 0o755, mtime=0)

@@ -1,0 +1,201 @@
+"""The mounts of a container: the usual ones, tmpfs, binds and mounts, one per destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.codes import rootfs
+from assembler.diagnostics import Diagnostic, Severity
+from assembler.errors import PlanError
+from assembler.rootfs.findings import Findings
+from assembler.rootfs.rendering import Json, without_nothing
+
+if TYPE_CHECKING:
+    from assembler.config.model import IdMapping, Mount
+    from assembler.diagnostics import Place
+    from assembler.rootfs.merging import Merged, Word
+    from assembler.rootfs.volumes import Volumes
+
+# What the source of a mount without a type may say, and the destination of one without that.
+_TYPE_IS_SOURCE = ("mqueue", "devpts", "proc", "sysfs", "cgroup")
+_DESTINATIONS = {
+    "proc": "/proc",
+    "devpts": "/dev/pts",
+    "sysfs": "/sys",
+    "cgroup": "/sys/fs/cgroup",
+    "mqueue": "/dev/mqueue",
+}
+_BOUND = ("rw", "rbind", "rshared")
+
+
+@dataclass(frozen=True, slots=True)
+class SpecMount:
+    """A mount as the runtime specification and runtime.json have it."""
+
+    destination: str
+    type: str = ""
+    source: str = ""
+    options: tuple[str, ...] = ()
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
+
+    def as_json(self) -> Json:
+        """Return the form that is written; the destination is always there."""
+        rest = without_nothing(
+            {
+                "type": self.type,
+                "source": self.source,
+                "options": list(self.options),
+                "uidMappings": id_mappings(self.uid_mappings),
+                "gidMappings": id_mappings(self.gid_mappings),
+            }
+        )
+        return {"destination": self.destination, **rest}
+
+
+def id_mappings(given: tuple[IdMapping, ...] | None, *, ids_lost: bool = False) -> list[Json]:
+    """Return mappings with all their members; `ids_lost` is for labels, see `Habits`."""
+    return [
+        {
+            "containerID": 0 if ids_lost else m.container_id or 0,
+            "hostID": 0 if ids_lost else m.host_id or 0,
+            "size": m.size or 0,
+        }
+        for m in given or ()
+    ]
+
+
+def mounts(wanted: Merged, volumes: Volumes, warnings: Findings) -> list[Json]:
+    """Return the mounts sorted by destination; of one destination the last counts."""
+    findings = Findings()
+    found = {m.destination: m for m in _usual(readonly=bool(wanted.spec.readonly))}
+    for word in wanted.words["tmpfs"]:
+        with findings.caught():
+            mount = _tmpfs(wanted, word)
+            found[mount.destination] = mount
+    for word in wanted.words["binds"]:
+        with findings.caught():
+            mount = _bind(wanted, word, volumes, warnings)
+            found[mount.destination] = mount
+    for given in wanted.spec.mounts or ():
+        with findings.caught():
+            mount = _mount(wanted, given, volumes, warnings)
+            found[mount.destination] = mount
+    findings.raise_errors()
+    return [found[destination].as_json() for destination in sorted(found)]
+
+
+def _usual(*, readonly: bool) -> Iterator[SpecMount]:
+    ro = ("ro",) if readonly else ()
+    yield SpecMount(
+        "/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k", *ro)
+    )
+    yield SpecMount(
+        "/dev/pts",
+        "devpts",
+        "devpts",
+        ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
+    )
+    yield SpecMount("/proc", "proc", "proc", ("nosuid", "nodev", "noexec", "relatime"))
+    yield SpecMount("/sys", "sysfs", "sysfs", ("nosuid", "noexec", "nodev", *ro))
+    yield SpecMount(
+        "/sys/fs/cgroup", "cgroup", "cgroup", ("nosuid", "noexec", "nodev", "relatime", "ro")
+    )
+
+
+def _tmpfs(wanted: Merged, word: Word) -> SpecMount:
+    destination, colon, options = word.text.partition(":")
+    if ":" in options:
+        message = f"tmpfs {word.text!r} has too many parts"
+        hint = "write DESTINATION[:OPTION,...], as /tmp:size=64m,mode=1777"
+        raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=word.place)
+    _check_destination(wanted, destination, f"tmpfs {word.text!r}", word.place)
+    return SpecMount(destination, "tmpfs", "tmpfs", _options(options) if colon else ())
+
+
+def _bind(wanted: Merged, word: Word, volumes: Volumes, warnings: Findings) -> SpecMount:
+    parts = word.text.split(":")
+    if not 2 <= len(parts) <= 3:
+        message = f"bind {word.text!r} has {'one part' if len(parts) < 2 else 'too many parts'}"
+        hint = "write SOURCE:DESTINATION[:OPTION,...], as /etc/hosts:/etc/hosts:ro"
+        raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=word.place)
+    _check_destination(wanted, parts[1], f"bind {word.text!r}", word.place)
+    options = (*_options(parts[2]), "rbind") if len(parts) == 3 else _BOUND
+    source = _source(wanted, parts[0], options, volumes, word.from_label, word.place, warnings)
+    return SpecMount(parts[1], "bind", source, options)
+
+
+def _mount(wanted: Merged, given: Mount, volumes: Volumes, warnings: Findings) -> SpecMount:
+    kind, source, destination = given.type or "", given.source or "", given.destination or ""
+    if not kind:
+        if source in _TYPE_IS_SOURCE:
+            kind = source
+        elif destination == "/dev":
+            kind = "tmpfs"
+        else:
+            message = f"the mount at {destination or 'no destination'} has no type"
+            hint = 'say its type: "bind", "tmpfs", or that of a filesystem, as "ext4"'
+            raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=given.at.place)
+    if not destination:
+        if kind not in _DESTINATIONS:
+            message = f"the mount of type {kind} has no destination"
+            raise wanted.error(rootfs.BAD_MOUNT, message, place=given.at.place)
+        destination = _DESTINATIONS[kind]
+    place = given.at.of("destination")
+    _check_destination(wanted, destination, f"the mount of type {kind}", place)
+    options = given.options or ()
+    if kind == "bind" and source:
+        from_label = wanted.from_label("mounts")
+        place = given.at.of("source")
+        source = _source(wanted, source, options, volumes, from_label, place, warnings)
+    return SpecMount(
+        destination,
+        kind,
+        source or kind,
+        options,
+        given.uid_mappings or (),
+        given.gid_mappings or (),
+    )
+
+
+def _source(
+    wanted: Merged,
+    source: str,
+    options: tuple[str, ...],
+    volumes: Volumes,
+    from_label: bool,  # noqa: FBT001 - one of the facts about the source
+    place: Place | None,
+    warnings: Findings,
+) -> str:
+    """Return the path that is bound: a source without a slash in front is a volume."""
+    if source.startswith("/"):
+        return source
+    if from_label and source not in volumes:
+        # A label cannot know the volumes of all systems; LinuxKit hands on what it says.
+        diagnostic = wanted.explained(
+            Diagnostic(
+                rootfs.UNKNOWN_VOLUME,
+                f"{wanted.name!r} binds {source!r}, which is no volume of this system",
+                place,
+                (f"define it: `volumes: [{{name: {source}}}]`",),
+                severity=Severity.WARNING,
+            )
+        )
+        warnings.note(diagnostic)
+        return source
+    try:
+        return volumes.source(source, options)
+    except PlanError as error:
+        raise PlanError([wanted.explained(d) for d in error.at(place).diagnostics]) from error
+
+
+def _check_destination(wanted: Merged, destination: str, what: str, place: Place | None) -> None:
+    if not destination.startswith("/"):
+        message = f"{what}: {destination!r} is not an absolute path in the container"
+        raise wanted.error(rootfs.BAD_MOUNT, message, place=place)
+
+
+def _options(text: str) -> tuple[str, ...]:
+    return tuple(option for option in text.split(",") if option)

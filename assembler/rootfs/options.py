@@ -1,0 +1,65 @@
+"""What the planning stage needs to know besides the configuration: images, options, habits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assembler.config.model import Spec
+from assembler.oci.image import Image
+from assembler.oci.manifest import Descriptor
+from assembler.oci.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What LinuxKit does and we would do otherwise, were it not for systems that rely on it.
+
+    docs/linuxkit.md explains each; every one that takes effect makes a warning where it can harm.
+    """
+
+    # An entry of `files` changes owner and mode of the directories leading to it.
+    parents_follow_files: bool = True
+    # In labels, ids of mappings are 0, and keys of resources with capital letters are dropped.
+    labels_lose_capitals: bool = True
+
+
+LINUXKIT = Habits()
+OWN = Habits(parents_follow_files=False, labels_lose_capitals=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What the names in the configuration were resolved to; all of it is in the store."""
+
+    # Every image that is laid out, for the platform of the build.
+    images: Mapping[Reference, Image]
+    # Reads a document (manifest, index) of the store; the text names it in errors.
+    read: Callable[[Descriptor, str], bytes]
+    # What the names of volumes of format oci stand for: an index, or a single manifest.
+    layouts: Mapping[Reference, Descriptor] = field(default_factory=dict)
+
+
+def _no_metadata(kind: str) -> bytes:
+    raise NotImplementedError(f"no renderer of {kind} metadata was given")
+
+
+def _no_label(text: str, image: str) -> Spec:
+    raise NotImplementedError(f"nobody to read the label {text[:20]!r} of {image} was given")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """How to plan."""
+
+    architecture: str
+    decompress_kernel: bool = False
+    # Where relative sources of `files` start, and what ~ means in them.
+    directory: Path = Path()
+    home: Path | None = None
+    # Renders the whole configuration for `metadata: json` or `metadata: yaml`.
+    metadata: Callable[[str], bytes] = _no_metadata
+    # Reads an image's label; `config.parse_label` does.
+    read_label: Callable[[str, str], Spec] = _no_label
+    habits: Habits = LINUXKIT

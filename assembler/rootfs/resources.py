@@ -1,0 +1,187 @@
+"""What a container may use: `resources` in the spelling of the OCI runtime specification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from assembler.codes import rootfs
+from assembler.rootfs.findings import Findings
+
+if TYPE_CHECKING:
+    from assembler.rootfs.merging import Merged
+    from assembler.rootfs.rendering import Json
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A number, from `least` to `most`; written as zero if `always` and not given."""
+
+    least: int
+    most: int
+    always: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Many:
+    """A list of maps."""
+
+    of: Mapping[str, Any]
+
+
+_ANY = _Whole(-(1 << 63), (1 << 63) - 1)
+_U64, _U32, _U16 = (_Whole(0, (1 << bits) - 1) for bits in (64, 32, 16))
+_NUMBER = _Whole(0, (1 << 32) - 1, always=True)
+_TEXT, _FLAG, _ALLOW, _PAGES = "text", "flag", "allow", "pages"
+_RATE = _Many({"major": _NUMBER, "minor": _NUMBER, "rate": _Whole(0, (1 << 64) - 1, always=True)})
+_WEIGHT = _Many({"major": _NUMBER, "minor": _NUMBER, "weight": _U16, "leafWeight": _U16})
+
+# Names and their order are those of the specification; in the YAML any case of letters will do.
+SHAPE: Mapping[str, Any] = {
+    "devices": _Many(
+        {"allow": _ALLOW, "type": _TEXT, "major": _ANY, "minor": _ANY, "access": _TEXT}
+    ),
+    "memory": {
+        "limit": _ANY,
+        "reservation": _ANY,
+        "swap": _ANY,
+        "kernel": _ANY,
+        "kernelTCP": _ANY,
+        "swappiness": _U64,
+        "disableOOMKiller": _FLAG,
+    },
+    "cpu": {
+        "shares": _U64,
+        "quota": _ANY,
+        "period": _U64,
+        "realtimeRuntime": _ANY,
+        "realtimePeriod": _U64,
+        "cpus": _TEXT,
+        "mems": _TEXT,
+    },
+    "pids": {"limit": _Whole(-(1 << 63), (1 << 63) - 1, always=True)},
+    "blockIO": {
+        "weight": _U16,
+        "leafWeight": _U16,
+        "weightDevice": _WEIGHT,
+        "throttleReadBpsDevice": _RATE,
+        "throttleWriteBpsDevice": _RATE,
+        "throttleReadIOPSDevice": _RATE,
+        "throttleWriteIOPSDevice": _RATE,
+    },
+    "hugepageLimits": _Many({"pageSize": _PAGES, "limit": _Whole(0, (1 << 64) - 1, always=True)}),
+    "network": {
+        "classID": _U32,
+        "priorities": _Many({"name": _TEXT, "priority": _NUMBER}),
+    },
+}
+
+
+def resources(wanted: Merged, rules: Sequence[Json], *, lower_case_only: bool) -> Json:
+    """Return the resources, and the cgroup's rules for devices after the ones given.
+
+    `lower_case_only` leaves out what LinuxKit leaves out where a label says it.
+    """
+    findings = Findings()
+    given = dict(wanted.spec.resources or {})
+
+    def fail(path: tuple[str | int, ...], message: str) -> None:
+        with findings.caught():
+            name = ".".join(str(p) for p in path)
+            place = wanted.place("resources", *path)
+            raise wanted.error(rootfs.BAD_RESOURCE, f"resources.{name}: {message}", place=place)
+
+    document = _map(given, SHAPE, (), fail, lower_case_only)
+    findings.raise_errors()
+    if rules:
+        document = {"devices": [*document.pop("devices", []), *rules], **document}
+    return document
+
+
+def lost_in_labels(given: Mapping[str, Any]) -> list[str]:
+    """Return the keys that have no effect in a label, as LinuxKit reads it."""
+    return [
+        f"resources.{name}{'.' if inner else ''}{inner}"
+        for name, value in given.items()
+        for inner in (value if isinstance(value, Mapping) and _plain(name) else ("",))
+        if not _plain(inner or name)
+    ]
+
+
+def _plain(key: str) -> bool:
+    return key == key.lower() or key == "blockIO"
+
+
+def _map(
+    given: Mapping[str, Any],
+    shape: Mapping[str, Any],
+    path: tuple[str | int, ...],
+    fail: Callable[[tuple[str | int, ...], str], None],
+    lower_case_only: bool,  # noqa: FBT001 - handed on through a recursion of its own
+) -> Json:
+    spelt = {key.lower(): key for key in given}
+    document: Json = {}
+    for name, kind in shape.items():
+        key = spelt.get(name.lower())
+        dropped = lower_case_only and not _plain(name)
+        value = None if key is None or dropped else given[key]
+        here = (*path, key if key is not None else name)
+        if value is None:
+            if isinstance(kind, _Whole) and kind.always:
+                document[name] = 0
+            elif kind is _ALLOW:
+                document[name] = False
+        elif isinstance(kind, _Many):
+            entries = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+            document[name] = [
+                _map(entry, kind.of, (*here, number), fail, lower_case_only)
+                for number, entry in enumerate(entries)
+            ]
+        elif isinstance(kind, Mapping):
+            document[name] = _map(value, kind, here, fail, lower_case_only)
+        else:
+            document[name] = _one(value, kind, here, fail)
+    return document
+
+
+def _one(
+    value: object,
+    kind: object,
+    path: tuple[str | int, ...],
+    fail: Callable[[tuple[str | int, ...], str], None],
+) -> object:
+    if isinstance(kind, _Whole):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not kind.least <= value <= kind.most:  # type: ignore[operator]
+            fail(path, f"{value!r} is not a number from {kind.least} to {kind.most}")
+    elif kind in (_FLAG, _ALLOW) and not isinstance(value, bool):
+        fail(path, f"{value!r} is neither true nor false")
+    elif kind is _TEXT and not isinstance(value, str):
+        fail(path, f"{value!r} is not a text")
+    elif kind is _PAGES:
+        return _page_size(value, path, fail)
+    return value
+
+
+def _page_size(
+    value: object,
+    path: tuple[str | int, ...],
+    fail: Callable[[tuple[str | int, ...], str], None],
+) -> str:
+    """Return `2MB`, what the kernel calls a size of pages.
+
+    LinuxKit's schema has a number there. A small one can only mean megabytes (there are no pages of
+    two bytes), a large one means bytes.
+    """
+    if isinstance(value, str):
+        return value
+    number = value if isinstance(value, int) and value > 0 else 0
+    size = number * _MIB if number < 4096 else number
+    for unit, name in ((1 << 30, "GB"), (_MIB, "MB"), (1 << 10, "KB")):
+        if size and size % unit == 0:
+            return f"{size // unit}{name}"
+    fail(path, f"{value!r} is not a size of huge pages: write megabytes (2, 1024) or bytes")
+    return ""

@@ -1,0 +1,66 @@
+"""runtime.json: what the init system does around a container."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from assembler.config.model import BindNS, Runtime
+from assembler.rootfs.mounts import SpecMount
+from assembler.rootfs.rendering import Json, without_nothing
+
+if TYPE_CHECKING:
+    from assembler.config.model import Interface, Mount
+
+# Below a bundle: where the init system mounts the tmpfs that holds what a container writes.
+SCRATCH = "tmp"
+
+
+def root_mounts(bundle: str, tree: str, *, readonly: bool) -> tuple[SpecMount, ...]:
+    """Return what makes BUNDLE/rootfs of the image's tree; both are paths without a slash."""
+    rootfs = f"/{bundle}/rootfs"
+    if readonly:
+        return (SpecMount(rootfs, "", f"/{tree}", ("bind",)),)
+    scratch = f"/{bundle}/{SCRATCH}"
+    return (
+        SpecMount(scratch, "tmpfs", "tmpfs"),
+        SpecMount(scratch, "", "", ("remount", "private")),
+        SpecMount(
+            rootfs,
+            "overlay",
+            "overlay",
+            (f"lowerdir=/{tree}", f"upperdir={scratch}/upper", f"workdir={scratch}/work"),
+        ),
+    )
+
+
+def runtime_json(runtime: Runtime, first: tuple[SpecMount, ...]) -> Json:
+    """Return the document, all its members always there, with `first` in front of the mounts."""
+    return {
+        "cgroups": list(runtime.cgroups or ()),
+        "mounts": [m.as_json() for m in (*first, *(_mount(m) for m in runtime.mounts or ()))],
+        "mkdir": list(runtime.mkdir or ()),
+        "interfaces": [_interface(i) for i in runtime.interfaces or ()],
+        "bindNS": {
+            f.name: getattr(runtime.bind_ns, f.name, None) or ""
+            for f in fields(BindNS)
+            if f.name != "at"
+        },
+        "namespace": runtime.namespace or "",
+    }
+
+
+def _mount(given: Mount) -> SpecMount:
+    return SpecMount(
+        given.destination or "",
+        given.type or "",
+        given.source or "",
+        given.options or (),
+        given.uid_mappings or (),
+        given.gid_mappings or (),
+    )
+
+
+def _interface(given: Interface) -> Json:
+    named = without_nothing({"name": given.name, "add": given.add, "peer": given.peer})
+    return {**named, "createInRoot": bool(given.create_in_root)}

@@ -1,0 +1,181 @@
+"""config.json: what the OCI runtime is told of a container (runtime specification 1.2.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.codes import rootfs
+from assembler.diagnostics import Diagnostic, Severity
+from assembler.rootfs.capabilities import capabilities
+from assembler.rootfs.devices import devices, rules
+from assembler.rootfs.findings import Findings
+from assembler.rootfs.limits import rlimits
+from assembler.rootfs.mounts import id_mappings, mounts
+from assembler.rootfs.namespaces import namespaces
+from assembler.rootfs.rendering import Json, without_nothing
+from assembler.rootfs.resources import lost_in_labels, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from assembler.codes import Code
+    from assembler.config.model import Id
+    from assembler.diagnostics import Place
+    from assembler.rootfs.ids import Ids
+    from assembler.rootfs.merging import Merged
+    from assembler.rootfs.options import Habits
+    from assembler.rootfs.volumes import Volumes
+
+OCI_VERSION = "1.2.1"
+_PARTS_LEFT_OUT = ("", "root", "0")
+
+
+def config_json(
+    wanted: Merged, ids: Ids, volumes: Volumes, habits: Habits, warnings: Findings
+) -> Json:
+    """Return the document; raise for all that is wrong with the container."""
+    findings = Findings()
+    document: Json = {"ociVersion": OCI_VERSION}
+
+    def part(key: str, make: Callable[[], object]) -> None:
+        with findings.caught():
+            document[key] = make()
+
+    part("process", lambda: _process(wanted, ids))
+    document["root"] = {"path": "rootfs", "readonly": bool(wanted.spec.readonly)}
+    document |= without_nothing({"hostname": wanted.spec.hostname})
+    part("mounts", lambda: mounts(wanted, volumes, warnings))
+    document |= without_nothing({"annotations": _sorted(wanted.spec.annotations)})
+    part("linux", lambda: _linux(wanted, habits))
+    findings.raise_errors()
+    _doubts(wanted, habits, warnings)
+    return document
+
+
+def _process(wanted: Merged, ids: Ids) -> Json:
+    findings = Findings()
+    document: Json = {"terminal": False}
+
+    def part(key: str, make: Callable[[], object]) -> None:
+        with findings.caught():
+            document[key] = make()
+
+    part("user", lambda: _user(wanted, ids))
+    document["args"] = list(_arguments(wanted))
+    document |= without_nothing({"env": list(_environment(wanted))})
+    document["cwd"] = wanted.spec.cwd or wanted.image.config.working_dir or "/"
+    part("capabilities", lambda: capabilities(wanted))
+    part("rlimits", lambda: rlimits(wanted))
+    findings.raise_errors()
+    document |= without_nothing({"noNewPrivileges": wanted.spec.no_new_privileges})
+    if wanted.spec.oom_score_adj is not None:
+        document["oomScoreAdj"] = wanted.spec.oom_score_adj
+    if not document["rlimits"]:
+        del document["rlimits"]
+    return document
+
+
+def _user(wanted: Merged, ids: Ids) -> Json:
+    findings = Findings()
+
+    def number(field: str, given: Id | None, *path: int) -> int:
+        found = 0
+        with findings.caught(wanted.place(field, *path)):
+            found = ids.number(given)
+        return found  # noqa: RET504 - 0 after an error that was caught
+
+    spec = wanted.spec
+    user: Json = {"uid": number("uid", spec.uid), "gid": number("gid", spec.gid)}
+    more = [number("additional_gids", gid, n) for n, gid in enumerate(spec.additional_gids or ())]
+    findings.raise_errors()
+    return user | without_nothing({"additionalGids": more})
+
+
+def _arguments(wanted: Merged) -> tuple[str, ...]:
+    if wanted.spec.command is not None:
+        return wanted.spec.command
+    return (*wanted.image.config.entrypoint, *wanted.image.config.cmd)
+
+
+def _environment(wanted: Merged) -> tuple[str, ...]:
+    return wanted.image.config.env if wanted.spec.env is None else wanted.spec.env
+
+
+def _linux(wanted: Merged, habits: Habits) -> Json:
+    spec = wanted.spec
+    findings = Findings()
+    document: Json = {}
+
+    def part(key: str, make: Callable[[], object]) -> None:
+        with findings.caught():
+            document[key] = make()
+
+    def mappings(field: str) -> list[Json]:
+        lost = habits.labels_lose_capitals and wanted.from_label(field)
+        return id_mappings(getattr(spec, field), ids_lost=lost)
+
+    document["uidMappings"] = mappings("uid_mappings")
+    document["gidMappings"] = mappings("gid_mappings")
+    document["sysctl"] = _sorted(spec.sysctl)
+    lost = habits.labels_lose_capitals and wanted.from_label("resources")
+    part("resources", lambda: resources(wanted, rules(wanted), lower_case_only=lost))
+    document["cgroupsPath"] = spec.cgroups_path
+    part("namespaces", lambda: namespaces(wanted))
+    part("devices", lambda: devices(wanted))
+    document["rootfsPropagation"] = spec.rootfs_propagation
+    document["maskedPaths"] = list(spec.masked_paths or ())
+    document["readonlyPaths"] = list(spec.readonly_paths or ())
+    findings.raise_errors()
+    return without_nothing(document) | {"resources": document["resources"]}
+
+
+def _sorted(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    return dict(sorted((mapping or {}).items()))
+
+
+def _doubts(wanted: Merged, habits: Habits, warnings: Findings) -> None:
+    """Warn of what will not do what its author may have meant."""
+
+    def warn(code: Code, message: str, *hints: str, place: Place | None) -> None:
+        diagnostic = Diagnostic(code, message, place, hints, severity=Severity.WARNING)
+        warnings.note(wanted.explained(diagnostic))
+
+    name, spec, image = wanted.name, wanted.spec, wanted.image
+    if not _arguments(wanted):
+        place = wanted.place("command") or wanted.container.at.of("image")
+        warn(rootfs.NO_COMMAND, f"{name!r} has no command, it cannot start", place=place)
+    user = image.config.user
+    if spec.uid is None and user.partition(":")[0] not in _PARTS_LEFT_OUT:
+        uid, _, gid = user.partition(":")
+        numbers = ", ".join(
+            f"{key}: {text}" for key, text in (("uid", uid), ("gid", gid)) if text.isdecimal()
+        )
+        warn(
+            rootfs.USER_IGNORED,
+            f"{name!r} runs as root, though the image {image.reference} asks for user {user!r}",
+            *([f"to run it as the image asks, say {numbers}"] if numbers else []),
+            place=wanted.container.at.of("image"),
+        )
+    for plain, added in (("capabilities", "capabilities.add"), ("binds", "binds.add")):
+        if getattr(wanted.container, plain) is not None and getattr(
+            wanted.container, added.replace(".", "_")
+        ):
+            warn(
+                rootfs.NO_EFFECT,
+                f"{name!r}: `{added}` has no effect beside `{plain}`",
+                f"`{added}` adds to what the image's label says; put everything into `{plain}`",
+                place=wanted.container.at.of(added),
+            )
+    if habits.labels_lose_capitals:
+        lost = [f for f in ("uid_mappings", "gid_mappings") if wanted.from_label(f)]
+        keys = ["uidMappings" if f == "uid_mappings" else "gidMappings" for f in lost]
+        if wanted.from_label("resources"):
+            keys += lost_in_labels(spec.resources or {})
+        if keys:
+            warn(
+                rootfs.LABEL_KEYS_LOST,
+                f"{name!r}: the label of {image.reference} says {', '.join(keys)}, which has no "
+                "effect in a label",
+                "say it in image.yml, where it counts",
+                place=wanted.container.at.of("image"),
+            )

@@ -1,0 +1,121 @@
+"""Volumes: their directories and content, and the binds and mounts that use them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.codes import rootfs
+from assembler.errors import PlanError
+from assembler.oci.reference import Reference
+from assembler.rootfs.layout import layout_entries
+from assembler.rootfs.needs import is_layout
+from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, Origin, Part, Rules
+
+if TYPE_CHECKING:
+    from assembler.config.model import Config, Volume
+    from assembler.rootfs.findings import Findings
+    from assembler.rootfs.options import Resolved
+
+ROOT = "containers/volumes"
+_NAME = re.compile(r"[a-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Volumes:
+    """The volumes there are, by name."""
+
+    by_name: Mapping[str, Volume]
+
+    @classmethod
+    def of(cls, config: Config) -> Volumes:
+        """Return the volumes of a configuration."""
+        return cls({v.name: v for v in config.volumes})
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether there is a volume of that name."""
+        return name in self.by_name
+
+    def source(self, name: str, options: Sequence[str]) -> str:
+        """Return the path that stands for a volume where it is bound with `options`."""
+        volume = self.by_name.get(name)
+        if volume is None:
+            hints = [f"the root filesystem's path would be /{name}"]
+            if self.by_name:
+                hints.insert(0, f"volumes are {', '.join(self.by_name)}")
+            message = f"there is no volume {name!r}"
+            raise PlanError.of(rootfs.UNKNOWN_VOLUME, message, *hints)
+        if volume.readonly and not read_only(options):
+            raise PlanError.of(
+                rootfs.READONLY_VOLUME,
+                f"volume {name!r} is read-only, and is bound for writing",
+                f"bind it read-only: {name}:/DESTINATION:ro",
+            )
+        return merged_path(name)
+
+
+def read_only(options: Sequence[str]) -> bool:
+    """Tell what a mount with these options is; the first of ro and rw decides."""
+    return next((option == "ro" for option in options if option in ("ro", "rw")), False)
+
+
+def merged_path(name: str) -> str:
+    """Return where a volume is mounted in the running system."""
+    return f"/{ROOT}/{name}/merged"
+
+
+def volume_parts(config: Config, resolved: Resolved, findings: Findings) -> Iterator[Part]:
+    """Yield the parts of all volumes, in their order."""
+    for number, volume in enumerate(config.volumes):
+        with findings.caught(volume.at.of("name")):
+            yield from _parts(volume, f"volume[{number}]", resolved, findings)
+
+
+def _parts(volume: Volume, location: str, resolved: Resolved, findings: Findings) -> Iterator[Part]:
+    if not _NAME.fullmatch(volume.name):
+        raise PlanError.of(
+            rootfs.BAD_NAME,
+            f"{volume.name!r} cannot be the name of a volume" if volume.name else "no name",
+            "names of volumes are made of a-z, 0-9, _ and -",
+        )
+    place = volume.at.of("image") if volume.image else volume.at.of("name")
+    reference = Reference.parse(volume.image) if volume.image else None
+    origin = Origin(str(reference) if reference else "empty", location, place)
+    base = f"{ROOT}/{volume.name}"
+    yield Made(origin, leading_directories(f"{base}/lower"))
+    _doubts(volume, findings)
+    if reference is not None and is_layout(volume):
+        yield Made(origin, layout_entries(volume, reference, f"{base}/lower/", resolved))
+    elif reference is not None:
+        image = resolved.images[reference]
+        yield ImageTree(origin, image, f"{base}/lower/", Rules.VOLUME)
+    yield Made(
+        Origin("linuxkit.volumes", location, place),
+        tuple(Entry(f"{base}/{name}", Kind.DIRECTORY, 0o755) for name in ("tmp", "merged")),
+    )
+
+
+def leading_directories(path: str) -> tuple[Entry, ...]:
+    """Return the directories on the way to `path` and itself, for where nothing made them yet."""
+    parts = path.split("/")
+    paths = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+    return tuple(Entry(p, Kind.DIRECTORY, 0o755, implied=True) for p in paths)
+
+
+def _doubts(volume: Volume, findings: Findings) -> None:
+    """Warn of what is said of a volume and has no effect."""
+    if volume.format == "oci" and not volume.image:
+        findings.warn(
+            rootfs.NO_EFFECT,
+            f"volume {volume.name!r} has a format but no image: it is blank",
+            place=volume.at.of("format"),
+        )
+    elif volume.platforms and not is_layout(volume):
+        findings.warn(
+            rootfs.NO_EFFECT,
+            f"volume {volume.name!r}: platforms count for the format oci only",
+            "without it the volume is made of the image for the platform of the build",
+            place=volume.at.of("platforms"),
+        )
