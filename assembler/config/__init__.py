@@ -1,10 +1,10 @@
 """What is asked for: YAML read with positions, checked completely, merged into frozen data.
 
     load(arguments, options)  files, `-` and URLs -> Loaded(config, inputs, warnings)
-    read(argument)            one of them -> Input, without looking at the YAML (a stamp needs no more)
+    read(argument)            one of them -> Input; nothing of YAML is imported
     load_inputs(inputs, ...)  what has been read -> Loaded
     parse_label(text, image)  the label of an image -> Spec
-    read_build(argument)      build.yml -> Document(data, at, input), checked by its schema
+    read_build(argument)      build.yml -> BuildDocument(data, at, input, config, warnings)
     render_metadata(config)   the files `metadata: json` and `metadata: yaml`
     render_yaml(config)       the merged configuration as an image.yml again
 
@@ -18,16 +18,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from assembler.config.building import BUILD_SCHEMA, read_build
-    from assembler.config.composing import Document
+    from assembler.config.building import BuildDocument, read_build
     from assembler.config.labels import parse_label
     from assembler.config.loading import Loaded, Options, Packages, load, load_inputs
     from assembler.config.metadata import render_metadata, render_yaml
     from assembler.config.reading import Input, read
 
 _HOMES = {
-    "BUILD_SCHEMA": "building",
-    "Document": "composing",
+    "BuildDocument": "building",
     "Input": "reading",
     "Loaded": "loading",
     "Options": "loading",
@@ -42,8 +40,7 @@ _HOMES = {
 }
 
 __all__ = [
-    "BUILD_SCHEMA",
-    "Document",
+    "BuildDocument",
     "Input",
     "Loaded",
     "Options",

@@ -100,9 +100,7 @@ def _not_there(path: Path, name: str) -> ConfigError:
             hints.append(f"did you mean {path.parent / close[0]}?")
     else:
         hints.append(f"there is no directory {path.parent}")
-    return ConfigError.of(
-        codes.NOT_THERE, f"there is no file {name}", *hints, place=_whole(name)
-    )
+    return ConfigError.of(codes.NOT_THERE, f"there is no file {name}", *hints, place=_whole(name))
 
 
 def _bounded(name: str, content: bytes) -> bytes:

@@ -1,0 +1,91 @@
+"""Making and ordering diagnostics, and finding the word that was meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.diagnostics import Diagnostic, Place, Remark, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from assembler.codes import Code
+
+_MOST = 100
+
+
+def error(
+    code: Code,
+    message: str,
+    place: Place | None,
+    *hints: str,
+    first: tuple[str, Place | None] = ("", None),
+) -> Diagnostic:
+    """Make an error; `first` says what about an earlier place, if that explains it."""
+    return Diagnostic(code, message, place, tuple(h for h in hints if h), _remarks(first))
+
+
+def warning(
+    code: Code,
+    message: str,
+    place: Place | None,
+    *hints: str,
+    first: tuple[str, Place | None] = ("", None),
+) -> Diagnostic:
+    """Make a warning, as `error` makes errors."""
+    return Diagnostic(
+        code, message, place, tuple(h for h in hints if h), _remarks(first), Severity.WARNING
+    )
+
+
+def _remarks(first: tuple[str, Place | None]) -> tuple[Remark, ...]:
+    words, place = first
+    return (Remark(words, place),) if place is not None else ()
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that `word` is most like, if it is like one at all."""
+    import difflib  # noqa: PLC0415 - only where something is wrong
+
+    by_lower = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(word.lower()[:80], by_lower, 1, 0.6)
+    return by_lower[close[0]] if close else None
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return the hint that names the nearest known word, or nothing."""
+    found = nearest(word, known)
+    return f"did you mean {found}?" if found else ""
+
+
+def in_order(found: Sequence[Diagnostic]) -> list[Diagnostic]:
+    """Sort by place, files in the order they came in; errors that hide others are not repeated."""
+    files: dict[str, int] = {}
+    for diagnostic in found:
+        if diagnostic.place is not None:
+            files.setdefault(diagnostic.place.source.name, len(files))
+
+    def key(diagnostic: Diagnostic) -> tuple[int, int, int]:
+        place = diagnostic.place
+        if place is None:
+            return len(files), 0, 0
+        return files[place.source.name], place.line, place.column
+
+    ordered = sorted(found, key=key)
+    if len(ordered) <= _MOST:
+        return ordered
+    # Errors first: a flood of warnings must not push them out.
+    ordered.sort(key=lambda d: d.severity is Severity.WARNING)
+    kept, last = ordered[: _MOST - 1], ordered[_MOST - 1]
+    more = f"{len(ordered) - _MOST} more mistakes are not shown"
+    return [
+        *kept,
+        Diagnostic(
+            last.code, last.message, last.place, (*last.hints, more), last.remarks, last.severity
+        ),
+    ]
+
+
+def has_errors(found: Iterable[Diagnostic]) -> bool:
+    """Tell whether there is an error among warnings."""
+    return any(d.severity is Severity.ERROR for d in found)
