@@ -1,0 +1,117 @@
+"""The SPDX documents that images carry: attestations beside them in their index, not trusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from assembler.codes import rootfs
+from assembler.diagnostics import Diagnostic, Severity
+from assembler.errors import ImageError
+from assembler.oci import media
+from assembler.oci.digest import of_bytes
+
+if TYPE_CHECKING:
+    from assembler.oci.image import Image
+    from assembler.oci.manifest import Descriptor, Manifest
+
+# The largest seen had some 20 MiB, for an image of a gigabyte.
+LARGEST_SBOM = 64 << 20
+_DEEPEST = 32
+# The lists of a document that are taken over, each a list of maps.
+LISTS = (
+    "packages",
+    "files",
+    "snippets",
+    "hasExtractedLicensingInfos",
+    "externalDocumentRefs",
+    "relationships",
+    "annotations",
+)
+_WITH_ID = ("packages", "files", "snippets")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Where attestations are read from; a store does both."""
+
+    attestations: Callable[[Image], Sequence[Manifest]]
+    # Opens a blob; the text names it in errors.
+    open: Callable[[Descriptor, str], IO[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """An SPDX document, checked as far as it is used."""
+
+    digest: str
+    document: Mapping[str, Any]
+
+
+def documents(image: Image, library: Library) -> Iterator[Attached | Diagnostic]:
+    """Yield the documents of an image, and for each that cannot be read a warning."""
+    for manifest in library.attestations(image):
+        for layer in manifest.layers:
+            if (
+                layer.media_type == media.IN_TOTO
+                and layer.annotations.get(media.PREDICATE_TYPE) == media.SPDX_DOCUMENT
+            ):
+                yield _read(image, layer, library)
+
+
+def _read(image: Image, layer: Descriptor, library: Library) -> Attached | Diagnostic:
+    what = f"the SBOM of {image.reference}"
+
+    def unusable(why: str) -> Diagnostic:
+        message = f"{what} is left out: {why}"
+        return Diagnostic(rootfs.BAD_SBOM, message, severity=Severity.WARNING)
+
+    if layer.size > LARGEST_SBOM:
+        return unusable(f"it is larger than {LARGEST_SBOM >> 20} MiB")
+    try:
+        with library.open(layer, what) as file:
+            data = file.read(layer.size + 1)
+    except ImageError as error:
+        return unusable(error.diagnostics[0].message)
+    if len(data) != layer.size or of_bytes(data) != layer.digest:
+        return unusable("its content is not what its digest says")
+    try:
+        statement = json.loads(data)
+    except (ValueError, RecursionError):
+        return unusable("it is not JSON")
+    document = statement.get("predicate") if isinstance(statement, dict) else None
+    why = _wrong(document)
+    if why or not isinstance(document, dict):
+        return unusable(why)
+    return Attached(layer.digest, document)
+
+
+def _wrong(document: object) -> str:
+    """Return what is wrong with the document, or nothing."""
+    if _deeper(document, _DEEPEST):
+        return "it is nested too deeply"
+    if not isinstance(document, dict):
+        return "it holds no document"
+    version = document.get("spdxVersion")
+    if not isinstance(version, str) or not version.startswith("SPDX-2."):
+        return f"it is not SPDX 2 but {str(version)[:40]!r}"
+    for name in LISTS:
+        entries = document.get(name) or []
+        if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+            return f"{name} is not a list of maps"
+        if name in _WITH_ID:
+            for entry in entries:
+                if not isinstance(entry.get("SPDXID"), str):
+                    return f"something in {name} has no SPDXID"
+    return ""
+
+
+def _deeper(value: object, levels: int) -> bool:
+    """Tell whether maps and lists are nested deeper than so many levels."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return not levels or any(_deeper(inner, levels - 1) for inner in value)
