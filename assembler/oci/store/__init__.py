@@ -57,6 +57,7 @@ Wrong content (`Store.quarantine`, `verify`)
 from assembler.oci.store.blobs import Store
 from assembler.oci.store.collect import Collected, collect, remove
 from assembler.oci.store.incoming import Incoming
+from assembler.oci.store.listing import Listed, entries_of, listing
 from assembler.oci.store.lookup import Absent, Reason, attestations, find, lookup
 from assembler.oci.store.names import Entry, Names
 from assembler.oci.store.verify import Report, verify
@@ -68,13 +69,16 @@ __all__ = [
     "Entry",
     "Incoming",
     "Limits",
+    "Listed",
     "Names",
     "Reason",
     "Report",
     "Store",
     "attestations",
     "collect",
+    "entries_of",
     "find",
+    "listing",
     "lookup",
     "remove",
     "verify",

@@ -12,10 +12,10 @@ from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, HostError, ImageError, told
 from assembler.events import task
 from assembler.oci.digest import hex_part
-from assembler.oci.manifest import parse_config
 from assembler.oci.platform import host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store.incoming import new_hash
+from assembler.oci.store.listing import platform_of
 from assembler.oci.store.names import Names
 from assembler.oci.store.walk import Walker, blobs_on_disk
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from assembler.oci.platform import Platform
     from assembler.oci.store.blobs import Store
     from assembler.oci.store.names import Entry
-    from assembler.oci.store.walk import Blob, Contents, Leaf
+    from assembler.oci.store.walk import Blob, Contents
 
     Fetch = Callable[[Store, Sequence[Reference], Platform, Reporter], None]
 
@@ -108,18 +108,7 @@ class Incomplete:
     def platforms(self, store: Store) -> set[Platform]:
         """Return for which platforms something is missing."""
         broken = (leaf for leaf in self.contents.images if leaf.missing)
-        return {_platform_of(store, leaf) for leaf in broken} or {host_platform()}
-
-
-def _platform_of(store: Store, leaf: Leaf) -> Platform:
-    """Return the platform of an image that is not whole, as far as it can be known."""
-    if leaf.descriptor.platform is not None:
-        return leaf.descriptor.platform
-    try:
-        config = parse_config(store.read(leaf.manifest.config), "config")
-    except ImageError:
-        return host_platform()
-    return config.platform if config.platform.architecture else host_platform()
+        return {platform_of(store, leaf) or host_platform() for leaf in broken} or {host_platform()}
 
 
 def _readable_names(store: Store, report: Report, *, repair: bool) -> Names:

@@ -1,0 +1,61 @@
+"""Which images of a store a registry has, too: only those can be removed without losing them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from assembler.errors import DolmenError, ImageError
+from assembler.events import Said, task
+from assembler.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assembler.events import Reporter
+    from assembler.oci.registry.options import RegistryOptions
+    from assembler.oci.registry.registries import Registries
+    from assembler.oci.store import Entry
+
+_WORKERS = 4
+
+
+def published(
+    entries: Iterable[Entry], options: RegistryOptions, reporter: Reporter
+) -> frozenset[tuple[str, str]]:
+    """Return name and digest of the entries whose registry says the same digest for the name.
+
+    A mirror's word does not count: what is there may be gone from the origin.
+    """
+    from assembler.oci.registry.registries import speaking  # noqa: PLC0415 - brings requests
+
+    asked = list(entries)
+    with (
+        speaking(options, reporter) as registries,
+        task(reporter, "ask registries", len(asked), "images") as progress,
+        ThreadPoolExecutor(_WORKERS) as pool,
+    ):
+        found = set()
+        for entry, there in zip(
+            asked, pool.map(lambda e: _is_there(e, registries, reporter), asked), strict=True
+        ):
+            progress.advance(1)
+            if there:
+                found.add((entry.name, entry.descriptor.digest))
+        return frozenset(found)
+
+
+def _is_there(entry: Entry, registries: Registries, reporter: Reporter) -> bool:
+    from assembler.oci.registry.documents import head_document  # noqa: PLC0415
+
+    try:
+        reference = Reference.parse(entry.name)
+    except ImageError:
+        return False
+    try:
+        client = registries.origin(reference.registry)
+        digest = head_document(client, reference.repository, reference.spoken)
+    except DolmenError as error:
+        reporter.emit(Said(f"{reference} counts as not published: {error.diagnostics[0].message}"))
+        return False
+    return digest == entry.descriptor.digest

@@ -1,0 +1,76 @@
+"""`dolmen cache rm`: images leave the store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dolmen.console import progress, say
+from dolmen.lazy import command_app
+from dolmen.lines import size
+from dolmen.registries import Creds, Insecure, registry_options
+from dolmen.settings import settings_of
+
+app = command_app()
+
+
+@app.command()
+def rm(
+    ctx: typer.Context,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of images.")],
+    published_only: Annotated[
+        bool,
+        typer.Option("--published-only", help="Only those that their registry has, too."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
+    ] = False,
+    insecure: Insecure = None,
+    registry_creds: Creds = None,
+) -> None:
+    """Remove images from the store, and what only they need.
+
+    \b
+    dolmen cache rm alpine:3.19 busybox
+    dolmen cache rm --published-only example/app:1   # not if it were lost by that
+
+    What a build or pull under way is using stays until it is not used any more and
+    `dolmen cache clean` comes by.
+    """
+    from assembler.codes import images
+    from assembler.diagnostics import Diagnostic
+    from assembler.errors import ImageError
+    from assembler.oci.store import Store, entries_of, remove
+
+    settings = settings_of(ctx)
+    store = Store(settings.cache)
+    now = store.names()
+    found = {name: entries_of(now, name) for name in names}
+    unknown = [name for name, entries in found.items() if not entries]
+    if unknown:
+        hints = ("`dolmen cache ls` shows what is there",)
+        raise ImageError(
+            [
+                Diagnostic(images.NOT_IN_STORE, f"{_full(n)} is not in the store", hints=hints)
+                for n in unknown
+            ]
+        )
+    entries = [e for several in found.values() for e in several]
+    with progress(settings) as reporter:
+        if published_only:
+            from assembler.oci.published import published
+
+            options = registry_options(settings, insecure, registry_creds)
+            there = published(entries, options, reporter)
+            entries = [e for e in entries if (e.name, e.descriptor.digest) in there]
+        done = remove(store, entries, dry_run=dry_run)
+    for name in done.names:
+        say(f"{'would remove' if dry_run else 'removed'} {name}")
+    say(f"{'would free' if dry_run else 'freed'} {size(done.bytes)} in {done.blobs} blobs")
+
+
+def _full(name: str) -> str:
+    from assembler.oci.reference import Reference
+
+    return str(Reference.parse(name))
