@@ -1,0 +1,265 @@
+"""Reading build.yml: from checked data to the frozen model, with what the schema cannot say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from assembler.codes import packages
+from assembler.config import read_build
+from assembler.diagnostics import Diagnostic
+from assembler.errors import DolmenError, PackageError
+from assembler.oci.reference import Reference
+from assembler.packages.model import (
+    DEFAULT_ARCHES,
+    DEFAULT_DOCKERFILE,
+    DEFAULT_FILE,
+    DEFAULT_GITREPO,
+    DEFAULT_ORG,
+    DEFAULT_TAG,
+    BuildFile,
+    Debs,
+    DockerImages,
+    ExtraSource,
+    Package,
+    RecipeFile,
+)
+
+if TYPE_CHECKING:
+    from assembler.codes import Code
+    from assembler.config import BuildDocument
+
+Data = Mapping[str, Any]
+_BUILD_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*%?=.*", re.DOTALL)
+_TEMPLATE_ARGUMENT = re.compile(r"@(?:lkt|dolmen):(?P<kind>[a-z]*):")
+_USER = re.compile(r"[a-z_][a-z0-9_-]*(?::[0-9]{1,10}){0,2}")
+
+
+def read_package(directory: Path, build_yml: str = DEFAULT_FILE) -> Package:
+    """Read the build.yml of a package's directory; an error tells everything that is wrong."""
+    path = directory / build_yml
+    if not path.exists():
+        raise PackageError.of(packages.NOT_A_PACKAGE, *_no_package(directory, build_yml))
+    # Not resolved: what git and messages say should be what the user has written.
+    document = read_build(str(path))
+    return Package(directory.absolute(), path, build_file(document), document.warnings)
+
+
+def build_file(document: BuildDocument) -> BuildFile:
+    """Make the model of a build.yml whose schema has been checked."""
+    reader = _Reader(document)
+    made = reader.build_file()
+    if reader.wrong:
+        raise PackageError(reader.wrong)
+    return made
+
+
+def _no_package(directory: Path, build_yml: str) -> tuple[str, ...]:
+    if not directory.exists():
+        return (f"there is no directory {directory}",)
+    if not directory.is_dir():
+        return (f"{directory} is not a directory", "name the directory the package is in")
+    inside = sorted(p.parent.name for p in directory.glob(f"*/{build_yml}"))[:5]
+    hints = (f"packages in it are: {', '.join(inside)}",) if inside else ()
+    return (f"{directory} is not a package: it has no {build_yml}", *hints)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Collects everything that is wrong while the model is made."""
+
+    document: BuildDocument
+    wrong: list[Diagnostic] = field(default_factory=list)
+
+    def build_file(self) -> BuildFile:
+        data: Data = self.document.data
+        return BuildFile(
+            image=data["image"],
+            org=data.get("org") or DEFAULT_ORG,
+            tag=data.get("tag") or DEFAULT_TAG,
+            dockerfile=data.get("dockerfile") or DEFAULT_DOCKERFILE,
+            arches=_names(data, "arches") or DEFAULT_ARCHES,
+            extra_sources=tuple(self._extra_sources(data)),
+            gitrepo=data.get("gitrepo") or DEFAULT_GITREPO,
+            network=bool(data.get("network", False)),
+            disable_cache=bool(data.get("disable-cache", False)),
+            config=self.document.config,
+            label=data.get("config"),
+            build_args=tuple(self._build_args(data)),
+            docker_images=self._docker_images(data),
+            debs=self._debs(data["debs"]) if data.get("debs") is not None else None,
+            at=self.document.at,
+        )
+
+    def _say(self, code: Code, message: str, *hints: str, at: tuple[str | int, ...]) -> None:
+        self.wrong.append(Diagnostic(code, message, self.document.at.of(*at), hints))
+
+    def _extra_sources(self, data: Data) -> Iterator[ExtraSource]:
+        for i, text in enumerate(_names(data, "extra-sources")):
+            source, colon, destination = text.partition(":")
+            if not colon or not source or not destination or ":" in destination:
+                self._say(
+                    packages.BAD_SOURCE,
+                    f"not an extra source: {text!r}",
+                    "write it as SOURCE:DESTINATION, for example ../shared:src/shared",
+                    at=("extra-sources", i),
+                )
+                continue
+            inside = PurePosixPath("/", destination)
+            if ".." in inside.parts:
+                self._say(
+                    packages.BAD_SOURCE,
+                    f"the destination {destination!r} leaves the build context",
+                    at=("extra-sources", i),
+                )
+                continue
+            yield ExtraSource(Path(source), inside.relative_to("/"))
+
+    def _build_args(self, data: Data) -> Iterator[str]:
+        for i, text in enumerate(_names(data, "buildArgs")):
+            key, _, value = text.partition("=")
+            template = _TEMPLATE_ARGUMENT.match(value)
+            if not _BUILD_ARGUMENT.fullmatch(text):
+                problem, hint = f"not a build argument: {text!r}", "write it as KEY=VALUE"
+            elif template and template["kind"] not in ("pkg", "pkgs"):
+                problem = f"there is no {template.group()!r}"
+                hint = "there are @dolmen:pkg:DIR and @dolmen:pkgs:PATTERN"
+            elif (template is not None and template["kind"] == "pkgs") != key.endswith("%"):
+                problem = f"the key of {text!r} does not fit its value"
+                hint = "a key ends with % exactly if its value begins with @dolmen:pkgs:"
+            else:
+                yield text
+                continue
+            self._say(packages.BAD_BUILD_ARGUMENT, problem, hint, at=("buildArgs", i))
+
+    def _docker_images(self, data: Data) -> DockerImages | None:
+        given = (data.get("depends") or {}).get("docker-images")
+        if not given:
+            return None
+        where = ("depends", "docker-images")
+        for one, other in (("target", "target-dir"), ("list", "from-file")):
+            if given.get(one) and given.get(other):
+                self._say(
+                    packages.BAD_DEPENDS,
+                    f"{one} and {other} cannot be given together",
+                    "remove one of them",
+                    at=(*where, other),
+                )
+        if not (given.get("target") or given.get("target-dir")):
+            self._say(
+                packages.BAD_DEPENDS,
+                "it does not say where to put the images",
+                "give a target (a file) or a target-dir",
+                at=where,
+            )
+        paths = {}
+        for key in ("target", "target-dir", "from-file"):
+            text = given.get(key)
+            paths[key] = PurePosixPath(text) if text else None
+            if text and (text.startswith("/") or ".." in PurePosixPath(text).parts):
+                self._say(
+                    packages.BAD_DEPENDS,
+                    f"{key} is relative to the package and inside it, and {text!r} is not",
+                    at=(*where, key),
+                )
+        for i, name in enumerate(_names(given, "list")):
+            self._pinned(name, (*where, "list", i))
+        return DockerImages(
+            paths["target"], paths["target-dir"], paths["from-file"], _names(given, "list")
+        )
+
+    def _pinned(self, name: str, at: tuple[str | int, ...]) -> None:
+        try:
+            pinned = Reference.parse(name).pinned
+        except DolmenError as error:
+            self.wrong.extend(error.at(self.document.at.of(*at)).diagnostics)
+            return
+        if not pinned:
+            self._say(
+                packages.BAD_DEPENDS,
+                f"the image {name!r} lacks a digest",
+                f"pin it, as {name}@sha256:…, so that the package stays the same",
+                at=at,
+            )
+
+    def _debs(self, data: Data) -> Debs:
+        links = self._paths(data.get("links") or {})
+        for i, text in enumerate(_names(data, "users")):
+            if not _USER.fullmatch(text):
+                self._say(
+                    packages.BAD_RECIPE,
+                    f"not a user: {text!r}",
+                    "write NAME for a user of Debian's, or NAME:UID or NAME:UID:GID",
+                    at=("debs", "users", i),
+                )
+        return Debs(
+            suite=data["suite"],
+            packages=_names(data, "packages"),
+            components=_names(data, "components") or ("main",),
+            exclude=_names(data, "exclude"),
+            no_deps=bool(data.get("no-deps", False)),
+            drop=_names(data, "drop"),
+            links=links,
+            users=_names(data, "users"),
+            files=tuple(self._files(data.get("files") or ())),
+            kernel=bool(data.get("kernel", False)),
+            modules=_names(data, "modules"),
+            entrypoint=_names(data, "entrypoint"),
+            command=_names(data, "command"),
+            env=_names(data, "env"),
+            workdir=data.get("workdir") or "",
+        )
+
+    def _paths(self, links: Mapping[str, str]) -> dict[str, str]:
+        made = {}
+        for path, target in links.items():
+            clean = self._path(path, ("debs", "links", path))
+            if clean:
+                made[clean] = target
+        return made
+
+    def _path(self, text: str, at: tuple[str | int, ...]) -> str:
+        """Return an absolute path of the image without its first slash."""
+        parts = PurePosixPath(text).parts
+        if text.startswith("/") and ".." not in parts and len(parts) > 1 and "\0" not in text:
+            return str(PurePosixPath(*parts[1:]))
+        self._say(packages.BAD_RECIPE, f"{text!r} is not an absolute path in the image", at=at)
+        return ""
+
+    def _files(self, items: Sequence[Data]) -> Iterator[RecipeFile]:
+        for i, item in enumerate(items):
+            at = ("debs", "files", i)
+            path = self._path(item["path"], (*at, "path"))
+            kinds = [k for k in ("source", "contents", "directory") if item.get(k) is not None]
+            if len(kinds) != 1:
+                self._say(
+                    packages.BAD_RECIPE,
+                    f"a file has one of source, contents and directory, and {item['path']} has "
+                    + (" and ".join(kinds) or "none"),
+                    at=at,
+                )
+            source = item.get("source")
+            if source and (source.startswith("/") or ".." in PurePosixPath(source).parts):
+                self._say(
+                    packages.BAD_RECIPE,
+                    f"the source {source!r} is not inside the package",
+                    "put the file into the package's directory, so that it is part of its tag",
+                    at=(*at, "source"),
+                )
+            mode = item.get("mode")
+            yield RecipeFile(
+                path=path,
+                source=source,
+                contents=item.get("contents"),
+                directory=bool(item.get("directory")),
+                mode=int(mode, 8) if mode else None,
+                uid=item.get("uid") or 0,
+                gid=item.get("gid") or 0,
+            )
+
+
+def _names(data: Data, key: str) -> tuple[str, ...]:
+    return tuple(data.get(key) or ())

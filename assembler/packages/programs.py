@@ -1,0 +1,144 @@
+"""Running an external program with bounds: of its output, of its time, and of its environment."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from assembler.codes import host
+from assembler.errors import HostError, told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+_CHUNK = 1 << 16
+_LAST_LINES = 12
+_LARGEST_TAIL = 8 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a program may use before it is stopped."""
+
+    seconds: float = 300.0
+    output: int = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a program ended, and what it said."""
+
+    status: int
+    output: bytes = field(repr=False)
+    errors: str = field(repr=False)
+
+
+def run(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    *,
+    limits: Limits = Limits(),
+    given: bytes = b"",
+) -> Outcome:
+    """Run a program to its end, with its output in memory.
+
+    The program is in a group of its own, so that whatever stops us stops its children as well.
+    """
+    pieces: list[bytes] = []
+    status, errors = _watched(command, environment, limits, given, pieces.append)
+    return Outcome(status, b"".join(pieces), errors)
+
+
+def failed(command: Sequence[str | Path], outcome: Outcome, *hints: str) -> HostError:
+    """Say which program failed, how it can be run again, and what its last words were."""
+    said = outcome.errors or outcome.output[-_LARGEST_TAIL:].decode("utf-8", "replace")
+    last = "\n".join(said.rstrip().splitlines()[-_LAST_LINES:])
+    program = os.path.basename(command[0])  # noqa: PTH119 - may be text
+    how = f"by signal {-outcome.status}" if outcome.status < 0 else f"with {outcome.status}"
+    return HostError.of(
+        host.TOOL_FAILED,
+        f"{program} ended {how}" + (f":\n{last}" if last else ""),
+        "it was run as: " + shlex.join(str(c) for c in command),
+        *hints,
+    )
+
+
+def _watched(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    limits: Limits,
+    given: bytes,
+    take: Callable[[bytes], object],
+) -> tuple[int, str]:
+    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as standard_input:
+        standard_input.write(given)
+        standard_input.seek(0)
+        with told(str(command[0]), "run"):
+            process = subprocess.Popen(
+                command,
+                stdin=standard_input,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        stop = threading.Timer(limits.seconds, _kill, [process])
+        stop.daemon = True
+        stop.start()
+        try:
+            assert process.stdout is not None  # noqa: S101 - asked for above
+            _drain(process.stdout, command, limits, take)
+            status = process.wait()
+            late = not stop.is_alive() and status == -signal.SIGKILL
+        finally:
+            stop.cancel()
+            if process.poll() is None:
+                _kill(process)
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+        if late:
+            raise HostError.of(
+                host.TOOL_FAILED,
+                f"{command[0]} did not end within {limits.seconds:.0f} s and was stopped",
+                "it was run as: " + shlex.join(str(c) for c in command),
+            )
+        return status, _tail(errors)
+
+
+def _drain(
+    stream: IO[bytes],
+    command: Sequence[str | Path],
+    limits: Limits,
+    take: Callable[[bytes], object],
+) -> None:
+    left = limits.output
+    while chunk := stream.read1(_CHUNK) if hasattr(stream, "read1") else stream.read(_CHUNK):
+        left -= len(chunk)
+        if left < 0:
+            raise HostError.of(
+                host.TOOL_FAILED,
+                f"{command[0]} printed more than {limits.output >> 20} MiB and was stopped",
+                "it was run as: " + shlex.join(str(c) for c in command),
+            )
+        take(chunk)
+
+
+def _tail(errors: IO[bytes]) -> str:
+    size = errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, size - _LARGEST_TAIL))
+    return errors.read().decode("utf-8", "replace")
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()

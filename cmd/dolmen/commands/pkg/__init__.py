@@ -1,0 +1,19 @@
+"""`dolmen pkg`: the table of commands for packages."""
+
+from __future__ import annotations
+
+from dolmen.lazy import Lazy, group
+
+_HELP = """Build packages: images made from directories.
+
+A package is a directory with a build.yml. Its image is called ORG/IMAGE:TAG, where the tag is the
+hash of the directory's tree in git: the same sources have the same name everywhere.
+
+\b
+    dolmen pkg show-tag pkg/sshd     # what the package is called
+"""
+
+app = group(
+    _HELP,
+    (Lazy("show-tag", "dolmen.commands.pkg.show_tag", "Print the names of packages."),),
+)
