@@ -231,6 +231,8 @@ class _Run:
 
     def _brought(self, blob: _Blob, patient: bool) -> None:  # noqa: FBT001 - called by spread
         descriptor = blob.descriptor
+        if all(image.failed for image in blob.images):
+            return  # nobody wants it any more
 
         def waiting() -> None:
             self.registries.pauses.check()
@@ -271,7 +273,9 @@ class _Run:
         raise AssertionError("a blob is wanted by an image")
 
     def _lost(self, blob: _Blob, error: DolmenError) -> None:
-        self.problems += error.diagnostics
+        """Give up the images that want the blob; one reason for each is told."""
+        if not all(image.failed for image in blob.images):
+            self.problems += error.diagnostics
         for image in blob.images:
             image.failed = True
 
