@@ -167,7 +167,8 @@ def _wrong_type(
     if not path:
         message = f"the file must be {want.removesuffix(' or nothing')}, not {given(value)}"
         return error(codes.WRONG_TYPE, message, here.place, "as `init: […]`, `services: […]`")
-    message = f"{_name(path)} must be {want}, not {given(value)}"
+    what = f"the number {_written(here)}" if _is_number(value) else given(value)
+    message = f"{_name(path)} must be {want}, not {what}"
     place = here.place
     if value is None and here.key is not None:
         message = f"{_name(path)} has no value; it must be {want}"
@@ -190,9 +191,7 @@ def _remedy(piece: dict[str, Any], value: object, path: _Path, here: Positions) 
         if isinstance(value, dict) and text_list and key in ("env", "rlimits"):
             return f"write {lead}{flow([f'{k}={v}' for k, v in value.items()][:3])}"
     elif "string" in types and isinstance(value, bool | int | float) and here.place is not None:
-        place = here.place
-        written = place.source.line(place.line)[place.column - 1 :][: place.length].strip()
-        return f'put it in quotes: {lead}"{written}"'
+        return f'put it in quotes: {lead}"{_written(here)}"'
     elif types == "boolean" and str(value).lower() in ("true", "yes", "on", "y"):
         return f"write {lead}true"
     elif types == "boolean" and str(value).lower() in ("false", "no", "off", "n"):
@@ -200,6 +199,18 @@ def _remedy(piece: dict[str, Any], value: object, path: _Path, here: Positions) 
     elif types == "integer" and isinstance(value, str) and value.strip().lstrip("-").isdigit():
         return f"write {lead}{value.strip()}, without quotes"
     return example(key, piece)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _written(here: Positions) -> str:
+    """Return a value as it stands in the file: 0644, where the number is 420."""
+    place = here.place
+    if place is None:
+        return ""
+    return shortened(place.source.line(place.line)[place.column - 1 :][: place.length].strip())
 
 
 def _name(path: _Path) -> str:

@@ -1,0 +1,112 @@
+"""`dolmen new`: a commented YAML file to start from."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assembler.codes import usage
+from assembler.errors import UsageError
+from dolmen.console import say
+from dolmen.lazy import command_app
+from dolmen.settings import settings_of
+
+app = command_app()
+_FOLDER = Path(__file__).resolve().parent.parent / "templates"
+# Where packages are in a checkout, as seen from a directory above the YAML file.
+_PLACES = ("pkg/{name}", "{name}")
+_ORG = "dolmen"
+
+
+def _template(value: str) -> str:
+    known = sorted(path.stem for path in _FOLDER.glob("*.yml"))
+    if value not in known:
+        raise typer.BadParameter(f"must be one of {', '.join(known)}")
+    return value
+
+
+@app.command()
+def new(
+    ctx: typer.Context,
+    file: Annotated[
+        str, typer.Argument(help="The file to write; `-` prints it.", metavar="[FILE]")
+    ] = "-",
+    template: Annotated[
+        str,
+        typer.Option(help="minimal, service or sshd.", metavar="NAME", callback=_template),
+    ] = "minimal",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented YAML file to start from.
+
+    \b
+    dolmen new image.yml                       # kernel, init and a console
+    dolmen new --template service web.yml      # ... a network and a web server
+    dolmen new --template sshd box.yml         # ... and a login by SSH
+    dolmen new                                 # to standard output
+
+    Its first line tells editors with a YAML language server which schema completes
+    and explains the keys.
+    """
+    target = None if file == "-" else Path(file)
+    beside = Path() if target is None else target.parent
+    text = _filled((_FOLDER / f"{template}.yml").read_text("utf-8"), beside)
+    if target is None:
+        say(text.rstrip("\n"))
+        return
+    _write(target, text, force=force)
+    if not settings_of(ctx).quiet:
+        sys.stderr.write(f"wrote {file}; build it with: dolmen build {file}\n")
+
+
+def _write(target: Path, text: str, *, force: bool) -> None:
+    from assembler.errors import told
+    from assembler.files import appearing
+
+    if target.is_dir() or (os.path.lexists(target) and not force):
+        kind = "a directory" if target.is_dir() else "there already"
+        raise UsageError.of(
+            usage.BAD_OPTION,
+            f"{target} is {kind}",
+            "give another name" if target.is_dir() else "--force replaces it",
+        )
+    with told(target):
+        if not target.parent.is_dir():
+            raise FileNotFoundError(2, f"there is no directory {target.parent}", str(target))
+    with appearing(target) as output:
+        output.write(text.encode())
+
+
+def _filled(text: str, beside: Path) -> str:
+    """Put in the place of the schema and the names of packages."""
+    from assembler.config import schemas
+
+    schema = schemas.path("image")
+    top = schema.parent.parent
+    inside = beside.resolve().is_relative_to(top)
+    shown = Path(os.path.relpath(schema, beside.resolve())) if inside else schema
+    lines = text.replace("{schema}", str(shown)).splitlines()
+    return "\n".join(_with_packages(line, beside) for line in lines) + "\n"
+
+
+def _with_packages(line: str, beside: Path) -> str:
+    """Replace `{pkg:NAME}` by the package in this checkout, or by the name of its image."""
+    start, mark, rest = line.partition("{pkg:")
+    if not mark:
+        return line
+    name, _, end = rest.partition("}")
+    return start + _package(name, beside) + _with_packages(end, beside)
+
+
+def _package(name: str, beside: Path) -> str:
+    here = beside.resolve()
+    for folder in (here, *here.parents):
+        for place in _PLACES:
+            found = folder / place.format(name=name)
+            if (found / "build.yml").is_file():
+                return f'"@pkg:{os.path.relpath(found, here)}"'
+    return f"{_ORG}/{name}"

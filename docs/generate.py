@@ -1,0 +1,182 @@
+"""Makes the generated documents: the reference of keys, and the list of codes.
+
+python docs/generate.py            writes them
+python docs/generate.py --check    exits with 1 if one of them is stale
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assembler import codes
+from assembler.config.schemas import resolved, schema
+from assembler.config.wording import flow, wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HERE = Path(__file__).resolve().parent
+_NOTE = "<!-- Made by `make docs`; changes belong in {source}. -->"
+_WIDTH = 100
+_STAGES = {
+    "config": "YAML files",
+    "images": "Images and the store",
+    "registries": "Registries",
+    "layers": "Layers",
+    "rootfs": "Laying the system out",
+    "output": "Outputs",
+    "packages": "Packages",
+    "host": "This machine",
+    "usage": "The command line",
+}
+
+
+def documents() -> dict[Path, str]:
+    """Return the text of every generated document."""
+    return {_HERE / "reference-yaml.md": reference(), _HERE / "errors.md": errors()}
+
+
+def errors() -> str:
+    """Return the list of codes with their explanations."""
+    lines = [
+        "# Errors",
+        "",
+        _NOTE.format(source="assembler/codes/"),
+        "",
+        *_wrapped(
+            "Every error and warning has a code, which never changes its meaning. "
+            "`dolmen explain DM0114` prints what stands here; `dolmen explain volume` finds the "
+            "codes that speak of volumes."
+        ),
+    ]
+    by_stage: dict[str, list[codes.Code]] = {stage: [] for stage in codes.STAGES}
+    for code in codes.all_codes().values():
+        by_stage[codes.STAGES[_stage(code)]].append(code)
+    for stage, members in by_stage.items():
+        if members:
+            lines += ["", f"## {_STAGES[stage]}"]
+        for code in members:
+            lines += ["", f"### {code}: {code.title}", "", *_wrapped(code.explanation)]
+    return "\n".join(lines) + "\n"
+
+
+def _stage(code: codes.Code) -> int:
+    """Return the index of a code's stage: two hundreds for the first, one for each other."""
+    return max(0, code.number // 100 - 1)
+
+
+def reference() -> str:
+    """Return the reference of all keys of image.yml and build.yml."""
+    lines = [
+        "# Reference: image.yml and build.yml",
+        "",
+        _NOTE.format(source="schema/"),
+        "",
+        *_wrapped(
+            "All keys, made from the schemas that also check the files and complete keys in "
+            "editors (`dolmen schema --path` says where they are). Keys are optional unless they "
+            "are called mandatory. A text that looks like a number, `0644` or `1`, needs quotes."
+        ),
+    ]
+    seen: set[str] = set()
+    for kind in ("image", "build"):
+        whole = schema(kind)
+        lines += ["", f"## {whole['title']}", "", *_wrapped(whole["description"]), ""]
+        lines += _table(kind, whole)
+        lines += ["", "```yaml", *_block(whole["examples"][0]), "```"]
+        for name, piece in _objects(kind, whole):
+            heading = f"### {_heading(kind, name, piece)}"
+            if heading not in seen:
+                seen.add(heading)
+                lines += ["", heading, "", *_wrapped(piece["description"]), ""]
+                lines += _table(kind, piece)
+                lines += ["", "```yaml", *_block(piece["examples"][0]), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _heading(kind: str, name: str, piece: dict[str, Any]) -> str:
+    """Return a heading that says where the part belongs, for those that are nowhere else."""
+    return f"{piece['title']} (`{name}`)" if kind == "image" or name else piece["title"]
+
+
+def _objects(kind: str, whole: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every part that has keys of its own, once, in the order of the file."""
+    seen: list[int] = []
+    todo = [(key, _inner(kind, value)) for key, value in whole["properties"].items()]
+    while todo:
+        name, piece = todo.pop(0)
+        if "properties" not in piece or id(piece) in seen:
+            continue
+        seen.append(id(piece))
+        yield name, piece
+        more = [(f"{name}.{k}", _inner(kind, v)) for k, v in piece["properties"].items()]
+        todo = more + todo
+
+
+def _inner(kind: str, piece: dict[str, Any]) -> dict[str, Any]:
+    piece = resolved(kind, piece)
+    return resolved(kind, piece["items"]) if piece.get("type") == "array" else piece
+
+
+def _table(kind: str, piece: dict[str, Any]) -> list[str]:
+    lines = ["| key | type | meaning |", "|---|---|---|"]
+    mandatory = piece.get("required", [])
+    for key, value in piece["properties"].items():
+        found = resolved(kind, value)
+        meaning = found["description"]
+        if key in mandatory:
+            meaning = "**Mandatory.** " + meaning
+        if "enum" in found:
+            meaning += " One of " + ", ".join(f"`{v}`" for v in found["enum"]) + "."
+        if "default" in found:
+            meaning += f" Default: `{flow(found['default'])}`."
+        examples = found.get("examples", [])
+        if examples and found.get("type") not in ("object", "boolean") and "enum" not in found:
+            meaning += " Example: " + ", ".join(f"`{flow(e)}`" for e in examples[:2]) + "."
+        kind_of_value = wanted(kind, found) if found.get("type") != "object" else "a mapping"
+        lines.append(f"| `{key}` | {kind_of_value} | {meaning.replace('|', '&#124;')} |")
+    return lines
+
+
+def _block(data: object, indent: str = "") -> list[str]:
+    """Return an example as YAML of a readable shape: keys one below the other, leaves in a line."""
+    if not isinstance(data, dict):
+        return [indent + flow(data)]
+    lines = []
+    for key, value in data.items():
+        nested = isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values())
+        if nested:
+            lines += [f"{indent}{key}:", *_block(value, indent + "  ")]
+        elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
+            lines += [f"{indent}{key}:", *[f"{indent}  - {flow(v)}" for v in value]]
+        else:
+            lines.append(f"{indent}{key}: {flow(value)}")
+    return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def main() -> int:
+    """Write the documents, or tell which are stale."""
+    stale = [
+        path
+        for path, text in documents().items()
+        if not path.is_file() or path.read_text("utf-8") != text
+    ]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            sys.stderr.write(f"{path.name} is stale: run `make docs`\n")
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(documents()[path], "utf-8")
+        sys.stdout.write(f"wrote {path.name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
