@@ -22,6 +22,8 @@ from assembler.oci.store import Store, find, verify
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry
 from support.pictures import AMD64
 
+# The largest blob comes first then.
+ONE_BY_ONE = replace(QUICK, jobs=1)
 MANIFESTS, BLOBS = "GET .*/manifests/", "GET .*/blobs/"
 
 
@@ -171,14 +173,14 @@ def test_a_blob_of_wrong_bytes(registry: FaultyRegistry, store: Store, app: str)
 
 def test_a_cut_is_taken_up_where_it_was(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(BLOBS, cut_after=100_000, times=1)
-    pulled(store, app)
+    pulled(store, app, ONE_BY_ONE)
     ranges = [r.headers["range"] for r in registry.asked(BLOBS) if "range" in r.headers]
     assert ranges == ["bytes=100000-"]
 
 
 def test_a_cut_is_taken_up_by_another_run(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(BLOBS, cut_after=200_000, times=1)
-    once = replace(QUICK, patience=Patience(attempts=1), jobs=1)
+    once = replace(ONE_BY_ONE, patience=Patience(attempts=1))
     says(refused(store, app, once), codes.UNREACHABLE, "broke", "has arrived is kept")
     registry.forget()
     pulled(store, app)
@@ -189,7 +191,7 @@ def test_a_cut_is_taken_up_by_another_run(registry: FaultyRegistry, store: Store
 def test_a_server_that_knows_no_ranges(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(BLOBS, cut_after=100_000, times=1)
     registry.fail(BLOBS, no_ranges=True)
-    pulled(store, app)
+    pulled(store, app, ONE_BY_ONE)
     is_well_again(registry, store, app)
 
 
@@ -200,7 +202,7 @@ def test_a_server_that_sends_another_range(
     registry.fail(
         BLOBS, only_with_range=True, status=206, headers={"Content-Range": "bytes 5-9/10"}
     )
-    says(refused(store, app), codes.WRONG_CONTENT, "another part")
+    says(refused(store, app, ONE_BY_ONE), codes.WRONG_CONTENT, "another part")
     is_well_again(registry, store, app)
 
 
