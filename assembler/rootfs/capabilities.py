@@ -5,25 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
+from assembler.config.checks.limits import CAPABILITIES
 from assembler.rootfs.findings import Findings
 
 if TYPE_CHECKING:
     from assembler.rootfs.merging import Merged
     from assembler.rootfs.rendering import Json
 
-# In the order of their numbers in the kernel.
-ALL = tuple(
-    f"CAP_{name}"
-    for name in (  # noqa: SIM905 - forty words read better than forty lines
-        "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP "
-        "LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER "
-        "SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE "
-        "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP "
-        "MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF "
-        "CHECKPOINT_RESTORE"
-    ).split()
-)
-_KNOWN = frozenset(ALL)
+_KNOWN = frozenset(CAPABILITIES)
 
 
 def capabilities(wanted: Merged) -> Json:
@@ -49,7 +38,7 @@ def _names(wanted: Merged, field: str, findings: Findings) -> list[str]:
     """Return a list of names in its own order, each once."""
     words = wanted.words[field]
     if len(words) == 1 and words[0].text.lower() in ("all", "none"):
-        return list(ALL) if words[0].text.lower() == "all" else []
+        return list(CAPABILITIES) if words[0].text.lower() == "all" else []
     for word in words:
         if word.text not in _KNOWN:
             with findings.caught():
@@ -68,5 +57,5 @@ def _hints(text: str) -> list[str]:
         return [f"write it as CAP_{proper}"]
     import difflib  # noqa: PLC0415 - only for somebody who has mistyped
 
-    close = difflib.get_close_matches(f"CAP_{proper}", ALL, 1)
+    close = difflib.get_close_matches(f"CAP_{proper}", CAPABILITIES, 1)
     return [f"did you mean {close[0]}?"] if close else []

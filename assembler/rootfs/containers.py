@@ -75,7 +75,7 @@ def _label(container: Container, image: Image, options: PlanOptions) -> Spec:
     if not text.strip():
         return Spec()
     try:
-        return options.read_label(text, str(image.reference))
+        return options.read_label(text, str(image.reference)) or Spec()
     except DolmenError as error:
         empty = Merged(container, image, Spec(), {}, {})
         raise PlanError([empty.explained(d) for d in error.diagnostics]) from error

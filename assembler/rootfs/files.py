@@ -135,7 +135,9 @@ def _local_file(file: File, path: str, options: PlanOptions) -> LocalFile | None
     """Return the file named by `source`, or nothing if it is not there and optional."""
     given = file.source or ""
     home = options.home
-    if given.startswith("~/") and home is not None:
+    if file.found is not None:
+        local = file.found
+    elif given.startswith("~/") and home is not None:
         local = home / given[2:]
     else:
         local = options.directory / given
@@ -144,7 +146,7 @@ def _local_file(file: File, path: str, options: PlanOptions) -> LocalFile | None
     except FileNotFoundError:
         if file.optional:
             return None
-        raise _unusable(file, f"{path}: there is no file {given}", *_elsewhere(file)) from None
+        raise _unusable(file, f"{path}: there is no file {given}") from None
     except OSError as error:
         raise _unusable(file, f"{path}: cannot look at {given}: {error.strerror}") from error
     except ValueError as error:
@@ -155,21 +157,6 @@ def _local_file(file: File, path: str, options: PlanOptions) -> LocalFile | None
     with told(local, "read"), local.open("rb"):
         pass
     return LocalFile(local, found.st_size)
-
-
-def _elsewhere(file: File) -> list[str]:
-    """Look whether the author meant the directory of the YAML file."""
-    place = file.at.of("source")
-    if place is None or not file.source:
-        return []
-    beside = Path(place.source.name).parent / file.source
-    try:
-        there = beside.is_file()
-    except (OSError, ValueError):
-        there = False
-    if not there:
-        return []
-    return [f"a source is relative to the current directory; {beside} exists"]
 
 
 def _parents(entry: Entry, written: set[str], options: PlanOptions) -> Iterator[Entry]:

@@ -6,17 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
+from assembler.config.checks.limits import RLIMITS, UNLIMITED
 from assembler.rootfs.findings import Findings
 
 if TYPE_CHECKING:
     from assembler.rootfs.merging import Merged, Word
     from assembler.rootfs.rendering import Json
 
-NAMES = (  # noqa: SIM905 - words read better than lines of one word
-    "CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE NICE RTPRIO "
-    "RTTIME"
-).split()
-UNLIMITED = (1 << 64) - 1
 _NUMBER = re.compile(r"[0-9]{1,20}")
 
 
@@ -40,11 +36,11 @@ def _limit(wanted: Merged, word: Word) -> Json:
             place=word.place,
         )
     name = parts[0].upper().removeprefix("RLIMIT_")
-    if name not in NAMES:
+    if name not in RLIMITS:
         raise wanted.error(
             rootfs.BAD_LIMIT,
             f"there is no limit called {parts[0]!r}",
-            f"limits are {', '.join(n.lower() for n in NAMES)}",
+            f"limits are {', '.join(n.lower() for n in RLIMITS)}",
             place=word.place,
         )
     soft, hard = (_value(wanted, word, part) for part in parts[1:])

@@ -45,7 +45,7 @@ def _no_metadata(kind: str) -> bytes:
     raise NotImplementedError(f"no renderer of {kind} metadata was given")
 
 
-def _no_label(text: str, image: str) -> Spec:
+def _no_label(text: str, image: str) -> Spec | None:
     raise NotImplementedError(f"nobody to read the label {text[:20]!r} of {image} was given")
 
 
@@ -55,11 +55,11 @@ class PlanOptions:
 
     architecture: str
     decompress_kernel: bool = False
-    # Where relative sources of `files` start, and what ~ means in them.
+    # For sources of `files` that loading did not find: where they start, and what ~ means.
     directory: Path = Path()
     home: Path | None = None
     # Renders the whole configuration for `metadata: json` or `metadata: yaml`.
     metadata: Callable[[str], bytes] = _no_metadata
     # Reads an image's label; `config.parse_label` does.
-    read_label: Callable[[str, str], Spec] = _no_label
+    read_label: Callable[[str, str], Spec | None] = _no_label
     habits: Habits = LINUXKIT

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import rootfs
+from assembler.config.resources import page_size
 from assembler.rootfs.findings import Findings
 
 if TYPE_CHECKING:
     from assembler.rootfs.merging import Merged
     from assembler.rootfs.rendering import Json
-
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,27 +160,6 @@ def _one(
         fail(path, f"{value!r} is neither true nor false")
     elif kind is _TEXT and not isinstance(value, str):
         fail(path, f"{value!r} is not a text")
-    elif kind is _PAGES:
-        return _page_size(value, path, fail)
+    elif kind is _PAGES and isinstance(value, str | int):
+        return page_size(value)
     return value
-
-
-def _page_size(
-    value: object,
-    path: tuple[str | int, ...],
-    fail: Callable[[tuple[str | int, ...], str], None],
-) -> str:
-    """Return `2MB`, what the kernel calls a size of pages.
-
-    LinuxKit's schema has a number there. A small one can only mean megabytes (there are no pages of
-    two bytes), a large one means bytes.
-    """
-    if isinstance(value, str):
-        return value
-    number = value if isinstance(value, int) and value > 0 else 0
-    size = number * _MIB if number < 4096 else number
-    for unit, name in ((1 << 30, "GB"), (_MIB, "MB"), (1 << 10, "KB")):
-        if size and size % unit == 0:
-            return f"{size // unit}{name}"
-    fail(path, f"{value!r} is not a size of huge pages: write megabytes (2, 1024) or bytes")
-    return ""
