@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from assembler.config.converting import yaml_fields
 from assembler.config.emitting import emit
 from assembler.config.merging import SECTIONS
+from assembler.config.model import Device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,5 +71,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of the model
         return [_plain(v) for v in value]
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((key, getattr(value, f.name)) for key, f in yaml_fields(type(value)))
-        return {key: _plain(v) for key, v in pairs if v is not None}
+        made = {key: _plain(v) for key, v in pairs if v is not None}
+        # A device's numbers are always written; without them in the YAML they are 0.
+        return made | {"major": 0, "minor": 0} | made if isinstance(value, Device) else made
     return value
