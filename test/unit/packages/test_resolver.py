@@ -1,0 +1,36 @@
+"""`@pkg:` stands for the image of a package, under the name LinuxKit gives it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from assembler.errors import DolmenError
+from assembler.packages.resolver import LocalPackages
+
+
+def test_outside_of_git_the_tag_is_latest(tmp_path: Path) -> None:
+    (tmp_path / "build.yml").write_text("image: tool\ntag: v1\n")
+    assert LocalPackages().reference(tmp_path) == "docker.io/linuxkit/tool:latest"
+    assert LocalPackages(org="o").reference(tmp_path) == "docker.io/o/tool:latest"
+
+
+def test_the_tag_is_the_hash_whatever_build_yml_says(tmp_path: Path) -> None:
+    (tmp_path / "build.yml").write_text("image: tool\norg: reg.example.com/o\ntag: v1\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *words], check=True)
+    tree = subprocess.run(
+        [*git, "rev-parse", "HEAD^{tree}"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert LocalPackages().reference(tmp_path) == f"reg.example.com/o/tool:{tree}"
+
+
+def test_a_package_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DolmenError, match=r"no build\.yml"):
+        LocalPackages().reference(tmp_path)
+    (tmp_path / "build.yml").write_text("image: [x]\n")
+    with pytest.raises(DolmenError, match=r"build\.yml:1:8"):
+        LocalPackages().reference(tmp_path)
