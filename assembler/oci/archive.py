@@ -1,0 +1,172 @@
+"""Archives of images: what comes out of a tar that anybody may have made, before it gets a name.
+
+A tar is read once, from front to back, since it may come through a pipe. Its files become blobs of
+the store under their digests, small documents stay in memory, links are remembered as text: no
+path that stands in the archive is ever used on the disk.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from assembler.codes import images
+from assembler.errors import ImageError
+from assembler.oci import media
+from assembler.oci.digest import is_digest
+from assembler.oci.layers.fields import Malformed
+from assembler.oci.layers.inflate import Limits, inflate
+from assembler.oci.layers.reader import FILE, LINK, SYMLINK, entries
+from assembler.oci.manifest import LARGEST_DOCUMENT, Descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from assembler.events import Task
+    from assembler.oci.layers.reader import TarReader
+    from assembler.oci.store import Store
+
+INDEX, DOCKER_INDEX = "index.json", "manifest.json"
+_MOST_ENTRIES = 200_000
+_MOST_DOCUMENTS = 128 << 20
+_LIMITS = Limits(floor=256 << 30)
+_BLOBS = "blobs/sha256/"
+_LONGEST_CHAIN = 16
+
+
+@dataclass(slots=True)
+class Contents:
+    """What was in an archive, by cleaned path."""
+
+    documents: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, Descriptor] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+
+    def resolved(self, path: str) -> str:
+        """Return the path of a file, through links inside the archive."""
+        path = cleaned(path)
+        for _ in range(_LONGEST_CHAIN):
+            if path not in self.links:
+                return path
+            path = self.links[path]
+        raise broken(f"{path} is a link that goes in a circle")
+
+    def document(self, path: str, store: Store) -> bytes:
+        """Return a small file."""
+        path = self.resolved(path)
+        if path in self.documents:
+            return self.documents[path]
+        return store.read(self.blob(path), path)
+
+    def blob(self, path: str) -> Descriptor:
+        """Return the blob that a file has become."""
+        found = self.files.get(self.resolved(path))
+        if found is None:
+            raise broken(f"{path!r} is not in it")
+        return found
+
+
+class Source:
+    """A file that is read once, counted; it can go back to the beginning of its first piece."""
+
+    def __init__(self, file: IO[bytes], progress: Task) -> None:
+        """Read from `file`, which may be a pipe."""
+        self._file, self._progress = file, progress
+        self._head: bytes | None = None
+        self._again = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, fewer only at the end."""
+        if self._again:
+            data, self._again = self._again[:size], self._again[size:]
+            return data + self.read(size - len(data)) if len(data) < size else data
+        data = self._file.read(size)
+        self._progress.advance(len(data))
+        self._head = data if self._head is None else b""
+        return data
+
+    def seek(self, position: int) -> int:
+        """Go back to the beginning, which only the first to read can do."""
+        if position or not self._head:
+            raise OSError("the archive is read from front to back")
+        self._again, self._head = self._head, b""
+        return 0
+
+
+def read_archive(store: Store, source: Source, arrived: set[str]) -> Contents:
+    """Put what is in an archive into the store, and note in `arrived` which blobs came."""
+    contents = Contents()
+    room = _MOST_DOCUMENTS
+    try:
+        for entry in entries(inflate(source, 0, _LIMITS)):  # type: ignore[arg-type]
+            if entry.count > _MOST_ENTRIES:
+                raise broken(f"it has more than {_MOST_ENTRIES} entries")
+            path = cleaned(entry.name.decode("utf-8", "surrogateescape"))
+            if entry.kind in (LINK, SYMLINK):
+                target = entry.link.decode("utf-8", "surrogateescape")
+                base = posixpath.dirname(path) if entry.kind == SYMLINK else ""
+                contents.links[path] = cleaned(posixpath.join(base, target))
+            elif entry.kind == FILE and _is_document(path, entry.size):
+                room -= entry.size
+                if room < 0:
+                    raise broken(f"its documents have more than {_MOST_DOCUMENTS >> 20} MiB")
+                contents.documents[path] = entry.read(LARGEST_DOCUMENT)
+            elif entry.kind == FILE:
+                contents.files[path] = added = _blob(store, path, entry)
+                arrived.add(added.digest)
+    except Malformed as error:
+        raise broken(str(error)) from None
+    return contents
+
+
+def _is_document(path: str, size: int) -> bool:
+    return size <= LARGEST_DOCUMENT and (path.endswith(".json") or path == "oci-layout")
+
+
+def _blob(store: Store, path: str, entry: TarReader) -> Descriptor:
+    """Add a file; one below blobs/ must be what it is called, and is not written if it is there."""
+    expected = ""
+    if path.startswith(_BLOBS):
+        expected = f"sha256:{path.removeprefix(_BLOBS)}"
+        if not is_digest(expected):
+            raise broken(f"{path!r} is not the name of a blob")
+        known = Descriptor("", expected, entry.size)
+        if store.has(known):
+            store.touch([known])
+            if store.has(known):
+                return known
+    return store.add_stream(entry.chunks(), expected=expected)
+
+
+def cleaned(path: str) -> str:
+    """Return a path of an archive as the key it is: without `./`, `//` and `..`."""
+    return posixpath.normpath("/" + path).lstrip("/")
+
+
+def layer_type(store: Store, descriptor: Descriptor) -> str:
+    """Return the media type of a layer, which archives do not tell."""
+    with store.open(descriptor) as file:
+        head = file.read(4)
+    if head[:2] == b"\x1f\x8b":
+        return media.OCI_LAYER_GZIP
+    return media.OCI_LAYER_ZSTD if head == b"\x28\xb5\x2f\xfd" else media.OCI_LAYER
+
+
+def content_digest(chunks: Iterable[bytes]) -> str:
+    """Return the digest of what chunks make up."""
+    from assembler.oci.store.incoming import new_hash  # noqa: PLC0415
+
+    hasher = new_hash()
+    for chunk in chunks:
+        hasher.update(chunk)
+    return "sha256:" + hasher.hexdigest()
+
+
+def broken(why: str) -> ImageError:
+    """Return the error that an archive is not one of images."""
+    return ImageError.of(
+        images.BAD_ARCHIVE,
+        f"the archive cannot be imported: {why}",
+        "an archive is a tar of an OCI image layout, or what `docker save` writes",
+    )

@@ -1,0 +1,58 @@
+"""`dolmen cache import`: images from a file or standard input into the store."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from dolmen.console import progress, say
+from dolmen.lazy import command_app
+from dolmen.settings import settings_of
+
+app = command_app()
+
+
+@app.command(name="import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="A tar of images; - is standard input.")
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The name the image gets, in place of its own."),
+    ] = None,
+) -> None:
+    """Bring images from a file or standard input.
+
+    \b
+    dolmen cache import image.tar
+    docker save example/app:1 | dolmen cache import -
+    skopeo copy dir:app oci-archive:/dev/stdout | dolmen cache import --name app:1 -
+
+    The file is a tar of an OCI image layout, or what `docker save` writes; either may be
+    compressed by gzip or zstd. All of its images arrive, or none.
+    """
+    from assembler.errors import told
+    from assembler.oci.archive_import import Upload, import_archive
+    from assembler.oci.reference import Reference
+    from assembler.oci.store import Store
+
+    settings = settings_of(ctx)
+    reference = Reference.parse(name) if name else None
+    opened: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
+    title, size = "import", 0
+    if file != "-":
+        path = Path(file)
+        with told(path, "read"):
+            opened, size = path.open("rb"), path.stat().st_size
+        title = f"import {path.name}"
+    with opened as source, progress(settings) as reporter:
+        upload = Upload(source, title, size or None, reference)
+        done = import_archive(Store(settings.cache), upload, reporter)
+    for image in done:
+        say(f"{image.reference} {image.descriptor.digest}")
