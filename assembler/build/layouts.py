@@ -1,0 +1,76 @@
+"""Images that are data themselves (volumes of format oci): whole, for all platforms asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.codes import images
+from assembler.errors import ImageError
+from assembler.oci.store.lookup import spellings
+from assembler.oci.store.walk import Walker
+from assembler.rootfs import Need, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.build.request import Supply
+    from assembler.events import Reporter
+    from assembler.oci.manifest import Descriptor
+    from assembler.oci.platform import Platform
+    from assembler.oci.reference import Reference
+    from assembler.oci.registry.options import RegistryOptions
+    from assembler.oci.store import Store
+
+
+def layouts(
+    needs: Sequence[Need], supply: Supply, store: Store, reporter: Reporter
+) -> dict[Reference, Descriptor]:
+    """Return what the name of each such image stands for, fetched as far as it was missing."""
+    found: dict[Reference, Descriptor] = {}
+    for need in needs:
+        if need.role is not Role.LAYOUT:
+            continue
+        top = None if supply.pull and not supply.offline else _whole(store, need)
+        if top is None and supply.registries is not None and not supply.offline:
+            _fetch(store, need, supply.registries, reporter)
+            top = _whole(store, need)
+        if top is None:
+            raise ImageError.of(
+                images.NOT_IN_STORE,
+                f"{need.reference} is not in the store with everything that the volume holds",
+                f"`dolmen cache pull {need.reference}` fetches all of it",
+                place=need.place,
+            )
+        found[need.reference] = top
+    return found
+
+
+def _fetch(store: Store, need: Need, registries: RegistryOptions, reporter: Reporter) -> None:
+    from assembler.oci.pull import PullOptions, pull  # noqa: PLC0415 - requests is slow to import
+
+    pull(store, [need.reference], PullOptions(registries, need.platforms), reporter)
+
+
+def _whole(store: Store, need: Need) -> Descriptor | None:
+    """Return what the name stands for if all that is wanted of it is there; an index if it can."""
+    names = store.names()
+    entries = [e for form in spellings(need.reference) for e in names.named(form)]
+    for entry in sorted(entries, key=lambda e: not e.descriptor.is_index):
+        contents = Walker(store).contents(entry.descriptor)
+        missing_images = [d for d in contents.elsewhere if _is_wanted(d, need.platforms)]
+        missing_parts = [
+            d
+            for leaf in contents.images
+            if _is_wanted(leaf.descriptor, need.platforms)
+            for d in leaf.missing
+        ]
+        if not contents.headless and not missing_images and not missing_parts:
+            return entry.descriptor
+    return None
+
+
+def _is_wanted(descriptor: Descriptor, platforms: Sequence[Platform]) -> bool:
+    if descriptor.attests:
+        return not platforms
+    has = descriptor.platform
+    return not platforms or has is None or any(has.offers(p) for p in platforms)

@@ -1,0 +1,110 @@
+"""From YAML texts to a plan with every image in the store: config, resolve, plan in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assembler.build.layouts import layouts
+from assembler.config import Options, load_inputs, parse_label, render_metadata
+from assembler.events import Warned
+from assembler.oci.platform import Platform
+from assembler.oci.reference import Reference
+from assembler.oci.resolve import Sources, resolve
+from assembler.oci.store import Store, attestations
+from assembler.rootfs import (
+    PlanOptions,
+    Resolved,
+    Role,
+    laid_out,
+    make_plan,
+    references,
+    with_file,
+)
+from assembler.rootfs.plan import STANDARD_TIME, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from assembler.build.request import Request, SbomRequest, Supply
+    from assembler.config import Input, Loaded
+    from assembler.diagnostics import Place
+    from assembler.events import Reporter
+    from assembler.oci.image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan, and the images it stands on."""
+
+    plan: Plan
+    images: Mapping[Reference, Image]
+
+
+def read_config(inputs: Sequence[Input]) -> Loaded:
+    """Check and merge the texts, with packages and references understood."""
+    from assembler.packages.resolver import LocalPackages  # noqa: PLC0415 - few files need it
+
+    options = Options(packages=LocalPackages(), check_reference=Reference.parse)
+    return load_inputs(inputs, options)
+
+
+def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Prepared:
+    """Return the plan of what the texts ask for; every image it needs is in the store then."""
+    loaded = read_config(inputs)
+    for warning in loaded.warnings:
+        reporter.emit(Warned(warning))
+    config = loaded.config
+    store = Store(request.supply.store)
+    platform = Platform.parse(request.architecture)
+    needs = references(config)
+    wanted: dict[Reference, Place | None] = {}
+    for need in needs:
+        if need.role is not Role.LAYOUT:
+            wanted.setdefault(need.reference, need.place)
+    images = resolve(wanted, platform, sources(request.supply, store), reporter)
+    resolved = Resolved(images, store.read, layouts(needs, request.supply, store, reporter))
+    metadata = partial(render_metadata, config, full_name=lambda n: str(Reference.parse(n)))
+    plan = make_plan(
+        config,
+        resolved,
+        PlanOptions(
+            architecture=platform.architecture,
+            decompress_kernel=request.decompress_kernel,
+            home=Path.home(),
+            metadata=lambda form: metadata(form=form).encode(),
+            read_label=parse_label,
+        ),
+    )
+    for warning in plan.warnings:
+        reporter.emit(Warned(warning))
+    if request.sbom is not None:
+        plan = _with_sbom(plan, request.sbom, store, reporter)
+    return Prepared(plan, images)
+
+
+def sources(supply: Supply, store: Store) -> Sources:
+    """Return where images may come from."""
+    fetch = daemon = None
+    if supply.registries is not None and not supply.offline:
+        from assembler.oci.pull import Fetcher  # noqa: PLC0415 - requests is slow to import
+
+        fetch = Fetcher(supply.registries)
+    if supply.docker and not supply.offline:
+        from assembler.oci.daemon import bring  # noqa: PLC0415 - docker is slow to import
+
+        daemon = bring
+    return Sources(store, fetch, supply.offline, supply.pull, daemon)
+
+
+def _with_sbom(plan: Plan, asked: SbomRequest, store: Store, reporter: Reporter) -> Plan:
+    from assembler.sbom import Library, join  # noqa: PLC0415 - not every build wants it
+
+    library = Library(partial(attestations, store), store.open)
+    created = STANDARD_TIME if asked.created is None else asked.created
+    joined = join(laid_out(plan), library, created)
+    for warning in joined.warnings:
+        reporter.emit(Warned(warning))
+    return with_file(plan, asked.name, joined.content)

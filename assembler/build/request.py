@@ -1,0 +1,44 @@
+"""What a build is asked for, as frozen data, the command line left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assembler.oci.registry.options import RegistryOptions
+
+DEFAULT_SBOM = "sbom.spdx.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Where images come from."""
+
+    store: Path
+    registries: RegistryOptions | None = None
+    # No socket is opened; what is missing is an error.
+    offline: bool = False
+    pull: bool = False
+    docker: bool = False
+    # An earlier tar of ours, for images that cannot be had any more.
+    input_tar: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SbomRequest:
+    """Which file the joined SPDX document becomes, and when it says it was made."""
+
+    name: str = DEFAULT_SBOM
+    created: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A system to be planned."""
+
+    supply: Supply
+    architecture: str
+    decompress_kernel: bool = False
+    sbom: SbomRequest | None = field(default_factory=SbomRequest)
