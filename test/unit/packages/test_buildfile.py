@@ -122,7 +122,7 @@ debs:
         (
             "image: t\ndebs: {suite: x, packages: [y], files: [{path: /x, source: ../a}]}\n",
             "DM0720",
-            ":2:68:",
+            ":2:60:",
             "not inside the package",
         ),
     ],
