@@ -8,7 +8,7 @@ every failure is an error with the registry's own words. docs/dependencies.md ha
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import oras.container
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from assembler.oci.registry.endpoints import Endpoint
     from assembler.oci.registry.options import RegistryOptions
     from assembler.oci.registry.retry import Pauses
-    from assembler.oci.registry.wire import Wire
+    from assembler.oci.registry.wire import Body, Wire
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -82,11 +82,31 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         """Return what a URL of this endpoint is about, in people's words."""
         return Subject.of_path(urlsplit(url).path).told(self.endpoint)
 
+    def location(self, response: requests.Response, url: str) -> str:
+        """Return where an upload goes on."""
+        target = response.headers.get("Location", "")
+        what = self.what(url)
+        if not target:
+            raise failure(
+                registries.NOT_A_REGISTRY, f"{what}: {self.endpoint.host} does not say where to"
+            )
+        made = urlsplit(urljoin(url, target))
+        if made.netloc == self.endpoint.host:
+            # A registry behind a proxy often does not know that it is spoken to in https.
+            return made._replace(scheme=self.endpoint.scheme).geturl()
+        return self._redirected("GET", url, target, what)
+
+    def _get_location(
+        self, response: requests.Response, container: oras.container.Container
+    ) -> str:
+        """Return where an upload of oras's own goes on; oras would go anywhere."""
+        return self.location(response, self.url(container.upload_blob_url()))
+
     def do_request(
         self,
         url: str,
         method: str = "GET",
-        data: bytes | IO[bytes] | None = None,
+        data: bytes | Body | None = None,
         headers: Mapping[str, str] | None = None,
         json: object = None,
         stream: bool = False,  # noqa: FBT001, FBT002 - the signature is that of oras
@@ -116,7 +136,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         url: str,
         what: str,
         headers: Mapping[str, str],
-        data: bytes | IO[bytes] | None,
+        data: bytes | Body | None,
     ) -> requests.Response:
         """Send a request, and answer if the registry asks who we are."""
         subject = Subject.of_path(urlsplit(url).path)
@@ -140,7 +160,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         url: str,
         what: str,
         headers: dict[str, str],
-        data: bytes | IO[bytes] | None,
+        data: bytes | Body | None,
         authorization: str | None,
     ) -> requests.Response:
         """Send a request and follow redirects; authorization stays with the endpoint's host."""

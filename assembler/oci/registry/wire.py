@@ -10,7 +10,7 @@ import ssl
 import threading
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 _NETWORK = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 # Enough of an error's text for a message; more is not read.
 LARGEST_ERROR = 16 << 10
+
+
+class Body(Protocol):
+    """What a large request is read from; it can be rewound."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return what comes next."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Begin again."""
 
 
 class Wire:
@@ -59,7 +69,7 @@ class Wire:
         *,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
-        data: bytes | IO[bytes] | Mapping[str, str] | None = None,
+        data: bytes | Body | Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send one request and return the answer, whose body is still to be read and closed."""
         host = urlsplit(url).netloc

@@ -1,0 +1,250 @@
+"""Pushing: images of the store to registries, blobs first, the tag last.
+
+Before anything is sent it is made sure that the store has all of the image, and that no tag is
+taken by another one. What the registry has is not sent; what another repository there has is
+mounted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from assembler.codes import images
+from assembler.codes import registries as codes
+from assembler.errors import DolmenError, ImageError, RegistryError
+from assembler.events import Said, Silent, task
+from assembler.oci.manifest import Descriptor, parse_config
+from assembler.oci.reference import Reference
+from assembler.oci.registry.documents import head_document
+from assembler.oci.registry.options import RegistryOptions
+from assembler.oci.registry.registries import Registries, speaking
+from assembler.oci.registry.uploads import Upload, has_document, put_document
+from assembler.oci.registry.workers import spread
+from assembler.oci.store.lookup import spellings
+from assembler.oci.store.walk import Contents, Walker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.diagnostics import Diagnostic
+    from assembler.events import Reporter
+    from assembler.oci.registry.client import Client
+    from assembler.oci.store import Names, Store
+    from assembler.oci.store.walk import Leaf
+
+# So many other images are looked at for where a blob may be at the registry already.
+_MOST_NEIGHBOURS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """Under which names images are pushed, and how registries are spoken to."""
+
+    registries: RegistryOptions = field(default_factory=RegistryOptions)
+    # Where to push to, if not to where the image's name says.
+    remote_name: Reference | None = None
+    # Push the image of each platform as TAG-ARCH, too.
+    arch_tags: bool = False
+    # Replace tags that stand for something else.
+    override: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """An image that is at its registry now, under these tags."""
+
+    target: Reference
+    descriptor: Descriptor
+    tags: tuple[str, ...]
+    # How many blobs were pushed, mounted, or there.
+    blobs: Counter[str] = field(default_factory=Counter)
+
+
+def push(
+    store: Store,
+    references: Sequence[Reference],
+    options: PushOptions,
+    reporter: Reporter | None = None,
+) -> tuple[Pushed, ...]:
+    """Send images to their registries; one that cannot be sent does not keep back the others."""
+    pushed: list[Pushed] = []
+    problems: list[Diagnostic] = []
+    with store.in_use(), speaking(options.registries, reporter) as registries:
+        run = _Run(store, registries, options, reporter or Silent(), store.names())
+        for reference in references:
+            try:
+                pushed.append(run.push(reference))
+            except DolmenError as error:
+                if not isinstance(error, ImageError | RegistryError):
+                    raise
+                problems += error.diagnostics
+    if problems:
+        raise RegistryError(problems)
+    return tuple(pushed)
+
+
+@dataclass(slots=True)
+class _Run:
+    store: Store
+    registries: Registries
+    options: PushOptions
+    reporter: Reporter
+    names: Names
+
+    def push(self, reference: Reference) -> Pushed:
+        target = self.options.remote_name or reference
+        client = self.registries.origin(target.registry)
+        top = self._top(reference)
+        contents = Walker(self.store).contents(top)
+        self._check_complete(reference, target, contents, client)
+        tags = self._tags(reference, target, top, contents)
+        already = self._check_tags(target, tags, client)
+        if already:
+            self.reporter.emit(Said(f"{target}: there already, {top.digest}"))
+            return Pushed(target, top, tuple(tags))
+        counts = self._send_blobs(target, contents, client)
+        self._send_documents(target, top, contents, tags, client)
+        return Pushed(target, top, tuple(tags), counts)
+
+    def _top(self, reference: Reference) -> Descriptor:
+        """Return what the store has under the name, an index rather than a manifest."""
+        found = [
+            entry.descriptor
+            for form in spellings(reference)
+            for entry in self.names.named(form)
+            if reference.digest in ("", entry.descriptor.digest)
+        ]
+        if not found:
+            raise ImageError.of(
+                images.NOT_IN_STORE,
+                f"{reference} is not in the store",
+                "`dolmen cache ls` shows what is",
+            )
+        return min(found, key=lambda d: not d.is_index)
+
+    def _check_complete(
+        self, reference: Reference, target: Reference, contents: Contents, client: Client
+    ) -> None:
+        """Make sure that all of the image is here, or what is not here is there."""
+        gone = [*contents.missing]
+        if contents.headless:
+            gone += contents.blobs.values()
+        gone += [
+            child
+            for child in contents.elsewhere
+            if not has_document(client, target.repository, child.digest)
+        ]
+        if gone:
+            platforms = sorted({str(d.platform) for d in gone if d.platform})
+            which = f" ({', '.join(platforms)})" if platforms else ""
+            raise ImageError.of(
+                codes.NOT_COMPLETE,
+                f"{reference}: {len(gone)} parts are not in the store{which}",
+                f"`dolmen cache pull {reference}` fetches all platforms",
+            )
+
+    def _tags(
+        self, reference: Reference, target: Reference, top: Descriptor, contents: Contents
+    ) -> dict[str, Descriptor]:
+        """Return what each tag will stand for; a digest if the image has no tag."""
+        tags = {target.tag or top.digest: top}
+        if not self.options.arch_tags or not target.tag:
+            return tags
+        leaves = {self._platform(reference, leaf): leaf for leaf in contents.images}
+        architectures = Counter(architecture for architecture, _ in leaves)
+        for (architecture, variant), leaf in leaves.items():
+            several = architectures[architecture] > 1 and variant
+            suffix = f"{architecture}-{variant}" if several else architecture
+            tags[f"{target.tag}-{suffix}"] = leaf.descriptor
+        return tags
+
+    def _platform(self, reference: Reference, leaf: Leaf) -> tuple[str, str]:
+        platform = leaf.descriptor.platform
+        if platform is None or not platform.architecture:
+            what = f"{reference}, config"
+            platform = parse_config(self.store.read(leaf.manifest.config, what), what).platform
+        return platform.architecture or "unknown", platform.variant
+
+    def _check_tags(self, target: Reference, tags: dict[str, Descriptor], client: Client) -> bool:
+        """Refuse to replace what others may use; tell whether everything is there already."""
+        there = 0
+        for tag, descriptor in tags.items():
+            digest = head_document(client, target.repository, tag)
+            there += digest == descriptor.digest
+            if digest in (None, descriptor.digest) or self.options.override:
+                continue
+            raise RegistryError.of(
+                codes.TAG_TAKEN,
+                f"{replace(target, tag=tag, digest='')} stands for another image there, {digest}",
+                "--override replaces it",
+            )
+        return there == len(tags)
+
+    def _send_blobs(self, target: Reference, contents: Contents, client: Client) -> Counter[str]:
+        blobs = {
+            d.digest: d
+            for leaf in contents.leaves
+            for d in (leaf.manifest.config, *leaf.manifest.layers)
+        }
+        near = self._near(target, set(blobs))
+        counts: Counter[str] = Counter()
+        problems: list[DolmenError] = []
+
+        def send(blob: Descriptor, _patient: object) -> str:
+            if problems:
+                return ""  # the image will not be there, so why send more of it
+            upload = Upload(self.store, client, target.repository, blob, near.get(blob.digest, ""))
+            short = blob.digest.partition(":")[2][:12]
+            with task(self.reporter, f"{target} {short}", blob.size) as current:
+                current.outcome = upload.send(lambda at: current.advance(at - current.done))
+            return current.outcome
+
+        run = self.registries
+        largest_first = sorted(blobs.values(), key=lambda d: (-d.size, d.digest))
+        for done in spread(largest_first, send, run.options.jobs, run.pauses.stop, run.abort):
+            if done.error is not None:
+                problems.append(done.error)
+            counts[done.result or ""] += 1
+        if problems:
+            raise problems[0]
+        return counts
+
+    def _near(self, target: Reference, digests: set[str]) -> dict[str, str]:
+        """Return which other repositories of the registry may have some of the blobs."""
+        found: dict[str, str] = {}
+        walker = Walker(self.store)
+        for entry in self.names.entries[:_MOST_NEIGHBOURS]:
+            for name in entry.names:
+                try:
+                    other = Reference.parse(name)
+                except ImageError:
+                    continue
+                if other.registry != target.registry or other.repository == target.repository:
+                    continue
+                for digest in digests & walker.contents(entry.descriptor).blobs.keys():
+                    found.setdefault(digest, other.repository)
+        return found
+
+    def _send_documents(
+        self,
+        target: Reference,
+        top: Descriptor,
+        contents: Contents,
+        tags: dict[str, Descriptor],
+        client: Client,
+    ) -> None:
+        """Send manifests, then what lists them, then the tags, the one of all platforms last."""
+        inner = [leaf.descriptor for leaf in contents.leaves if leaf.descriptor != top]
+        indexes = [d for d in contents.blobs.values() if d.is_index and d.digest != top.digest]
+        for descriptor in (*inner, *reversed(indexes)):
+            self._put(target, descriptor.digest, descriptor, client)
+        for tag, descriptor in reversed(tags.items()):
+            self._put(target, tag, descriptor, client)
+            at = "@" if tag == descriptor.digest else ":"
+            self.reporter.emit(Said(f"{target.name}{at}{tag}: pushed, {descriptor.digest}"))
+
+    def _put(self, target: Reference, name: str, descriptor: Descriptor, client: Client) -> None:
+        data = self.store.read(descriptor, str(target))
+        put_document(client, target.repository, name, descriptor.media_type, data)

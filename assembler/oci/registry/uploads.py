@@ -1,0 +1,161 @@
+"""Blobs and manifests sent to a registry: not if they are there, mounted if they are near."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+import oras.utils
+
+from assembler.codes import registries
+from assembler.errors import RegistryError
+from assembler.oci import digest as digests
+from assembler.oci.registry.failures import RegistryFailure, failure, wrong_content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import oras.container
+
+    from assembler.oci.manifest import Descriptor
+    from assembler.oci.registry.client import Client
+    from assembler.oci.store import Store
+
+# oras reads a blob as a whole before it sends it; that is fine for these.
+_SMALL = 1 << 20
+_PIECE = 8 << 20
+_TOO_LARGE = 413
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A blob of the store on its way into a repository."""
+
+    store: Store
+    client: Client
+    repository: str
+    descriptor: Descriptor
+    # A repository of the same registry that may have the blob.
+    near: str = ""
+
+    def send(self, sent: Callable[[int], None]) -> str:
+        """Bring the blob there and return how: "there", "mounted" or "pushed"."""
+        container = self.client.container(self.repository)
+        if self.client.blob_exists(self._layer, container):
+            return "there"
+        # Once only: if anything about mounting is wrong, the blob is sent like any other.
+        location = self._mounted(container) if self.near else ""
+        if location is None:
+            return "mounted"
+        began = [location] if location else []
+
+        def attempt() -> None:
+            self._sent(container, began.pop() if began else "", sent)
+
+        self.client.pauses.patiently(attempt)
+        return "pushed"
+
+    @property
+    def _layer(self) -> dict[str, str | int]:
+        """Return the descriptor as oras wants it."""
+        return {"digest": self.descriptor.digest, "size": self.descriptor.size}
+
+    def _mounted(self, container: oras.container.Container) -> str | None:
+        """Return nothing if the registry has taken the blob over, else where to send it."""
+        origin = self.client.endpoint.repository(self.near)
+        query = {"mount": self.descriptor.digest, "from": origin}
+        url = oras.utils.append_url_params(self.client.url(container.upload_blob_url()), query)
+        try:
+            response = self.client.do_request(url, "POST")
+        except RegistryFailure:
+            return ""
+        if response.status_code == 201:
+            return None
+        return self.client.location(response, url)
+
+    def _sent(
+        self, container: oras.container.Container, location: str, sent: Callable[[int], None]
+    ) -> None:
+        sent(0)
+        if self.descriptor.size <= _SMALL and not location:
+            path = str(self.store.path(self.descriptor.digest))
+            self.client.put_upload(path, container, self._layer)
+            sent(self.descriptor.size)
+            return
+        if not location:
+            url = self.client.url(container.upload_blob_url())
+            location = self.client.location(self.client.do_request(url, "POST"), url)
+        target = oras.utils.append_url_params(location, {"digest": self.descriptor.digest})
+        with self.store.open(self.descriptor) as file:
+            body = _Counted(file, self.descriptor.size, sent)
+            headers = {"Content-Type": "application/octet-stream"}
+            try:
+                self.client.do_request(target, "PUT", data=body, headers=headers)
+            except RegistryFailure as error:
+                if error.status != _TOO_LARGE:
+                    raise
+                self._sent_in_pieces(container)
+        sent(self.descriptor.size)
+
+    def _sent_in_pieces(self, container: oras.container.Container) -> None:
+        """Send the blob as several requests, for proxies that bound what one may have."""
+        path = str(self.store.path(self.descriptor.digest))
+        try:
+            self.client.chunked_upload(path, container, self._layer, chunk_size=_PIECE)
+        except ValueError as error:  # what oras makes of an answer it does not expect
+            raise failure(
+                registries.PUSH_REFUSED,
+                f"{container.registry}/{container.api_prefix}: {self.client.endpoint.host} takes "
+                f"the blob {self.descriptor.digest} neither whole nor in pieces",
+            ) from error
+
+
+def put_document(client: Client, repository: str, name: str, kind: str, data: bytes) -> None:
+    """Send a manifest or index, in the very bytes its digest is made of."""
+    url = client.url(client.container(repository, name).manifest_url())
+    response = client.do_request(url, "PUT", data=data, headers={"Content-Type": kind})
+    claimed = response.headers.get("Docker-Content-Digest", "")
+    digest = digests.of_bytes(data)
+    if digests.is_digest(claimed) and claimed != digest:
+        raise wrong_content(
+            client.what(url), client.endpoint.host, f"it says it took {claimed} for {digest}"
+        )
+
+
+def has_document(client: Client, repository: str, digest: str) -> bool:
+    """Tell whether a repository has a manifest."""
+    url = client.url(client.container(repository, digest).manifest_url())
+    try:
+        return bool(client.do_request(url, "HEAD").status_code != 404)
+    except RegistryError:
+        return False
+
+
+class _Counted(io.RawIOBase):
+    """A file being sent, as requests reads it; tells how much has been read."""
+
+    def __init__(self, file: IO[bytes], size: int, sent: Callable[[int], None]) -> None:
+        super().__init__()
+        self._file = file
+        self._sent = sent
+        # requests makes Content-Length of it.
+        self.len = size
+
+    def read(self, size: int = -1) -> bytes:
+        """Return what comes next."""
+        chunk = self._file.read(size)
+        self._sent(self._file.tell())
+        return chunk
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Begin again, after a 401."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return how much has been read."""
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
