@@ -169,10 +169,10 @@ DUPLICATE_VOLUME = Code(
 )
 BAD_NAME = Code(
     112,
-    "Not a good name for a container",
+    "Not a good name for a container or volume",
     "The name becomes a directory and the name of the container at run time, which takes letters, "
     "digits, `_`, `.`, `+` and `-`. Other names are accepted with a warning as LinuxKit does, "
-    "but not those that would leave their directory.",
+    "but not empty ones, nor those that are more than one directory.",
 )
 UNKNOWN_VOLUME = Code(
     114,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _KINDS = ("contents", "source", "symlink", "directory", "metadata")
 # What LinuxKit accepts, and which of the two it then leaves out.
 _TOLERATED = {
-    frozenset(("symlink", "contents")): "contents",
     frozenset(("directory", "symlink")): "symlink",
 }
 

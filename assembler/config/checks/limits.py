@@ -135,7 +135,7 @@ def check_rlimits(spec: Spec) -> Iterator[Diagnostic]:
         soft, hard = numbers
         if soft is not None and hard is not None and soft > hard:
             message = f"the soft limit of {parts[0]} is above the hard one"
-            yield warning(codes.DOUBTFUL, message, place, "the kernel refuses such limits")
+            yield error(codes.BAD_RLIMIT, message, place, "the kernel refuses such limits")
         if name in seen:
             yield warning(
                 codes.DOUBTFUL,

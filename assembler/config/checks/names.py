@@ -78,8 +78,8 @@ def _container_name(container: Container) -> Iterator[Diagnostic]:
     if "name" not in container.at.children:
         return
     parts = name.split("/")
-    if not name or name == "." or ".." in parts or name.startswith("/"):
-        why = "it is empty" if not name else "it leads out of its directory"
+    if name in ("", ".", "..") or len(parts) > 1:
+        why = "it is empty" if not name else "it is to be one directory"
         yield error(codes.BAD_NAME, f"{name!r} cannot be a container's name: {why}", place)
     elif not _GOOD_NAME.fullmatch(name):
         yield warning(
