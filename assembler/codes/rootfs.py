@@ -78,12 +78,6 @@ BAD_SOURCE = Code(
     "(not to the YAML file); ~/ is your home directory. With `optional: true` an entry whose "
     "source does not exist is left out.",
 )
-KERNEL_WITHOUT_IMAGE = Code(
-    513,
-    "The section `kernel` names no image",
-    "Without `image` there is no kernel, and the other keys of the section have no effect. That is "
-    "fine for a container filesystem or a part that is merged with another file.",
-)
 MEMBER_MISSING = Code(
     514,
     "The kernel image lacks a file",
@@ -95,13 +89,6 @@ MEMBER_NOT_A_FILE = Code(
     515,
     "What should be the kernel, its modules or microcode is not a regular file",
     "The file named by `binary`, `tar` or `ucode` is a directory, a link or a device in the image.",
-)
-BAD_NAMESPACE = Code(
-    516,
-    "Not a namespace",
-    "`net`, `pid`, `ipc`, `uts` and `userns` take `new`, `host` (or `root`), for net also `none`, "
-    "or the absolute path of a namespace that was bound there by another container's "
-    "`runtime: bindNS`.",
 )
 NOT_COMPRESSED = Code(
     517,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from assembler.rootfs.options import PlanOptions
 
 _SOURCE = "linuxkit.files"
-_MODE = re.compile(r"[0-7]{1,6}")
+_MODE = re.compile(r"[0-7]+")
 _FILE_MODE, _DIRECTORY_MODE = 0o600, 0o700
 _METADATA = ("json", "yaml")
 # Directories that everybody must be able to write to.
@@ -79,7 +78,7 @@ def _refuse_contradictions(file: File, path: str) -> None:
         key
         for key, there in (
             ("directory", bool(file.directory)),
-            # Beside a directory it has no effect, see `_doubts`.
+            # Beside a directory it has no effect, of which loading warns.
             ("symlink", bool(file.symlink) and not file.directory),
             ("contents", file.contents is not None),
             ("source", bool(file.source)),
@@ -176,13 +175,7 @@ def _parents(entry: Entry, written: set[str], options: PlanOptions) -> Iterator[
 def _doubts(
     file: File, parents: tuple[Entry, ...], options: PlanOptions, findings: Findings
 ) -> None:
-    """Warn of what has no effect, or one that nobody would expect."""
-    if file.directory and file.symlink:
-        findings.warn(
-            rootfs.NO_EFFECT,
-            f"{file.path} is a directory: `symlink` has no effect",
-            place=file.at.of("symlink"),
-        )
+    """Warn of an effect that nobody would expect."""
     for parent in parents if options.habits.parents_follow_files else ():
         wanted = _SHARED.get(parent.path)
         if wanted is not None and parent.mode != wanted:

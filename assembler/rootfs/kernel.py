@@ -28,15 +28,6 @@ def boot(
     if kernel is None:
         return None
     if not kernel.image:
-        given = [k for k in ("cmdline", "binary", "tar", "ucode") if getattr(kernel, k)]
-        if given:
-            message = f"the section kernel has no image: {', '.join(given)} without effect"
-            findings.warn(
-                rootfs.KERNEL_WITHOUT_IMAGE,
-                message,
-                "say `image:`, or take the section away",
-                place=kernel.at.of(given[0]),
-            )
         return None
     member = _member(kernel, "binary", DEFAULT_BINARY, "kernel", resolved, findings)
     return Boot(

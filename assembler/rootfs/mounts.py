@@ -111,7 +111,6 @@ def _tmpfs(wanted: Merged, word: Word) -> SpecMount:
         message = f"tmpfs {word.text!r} has too many parts"
         hint = "write DESTINATION[:OPTION,...], as /tmp:size=64m,mode=1777"
         raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=word.place)
-    _check_destination(wanted, destination, f"tmpfs {word.text!r}", word.place)
     return SpecMount(destination, "tmpfs", "tmpfs", _options(options) if colon else ())
 
 
@@ -121,7 +120,6 @@ def _bind(wanted: Merged, word: Word, volumes: Volumes, warnings: Findings) -> S
         message = f"bind {word.text!r} has {'one part' if len(parts) < 2 else 'too many parts'}"
         hint = "write SOURCE:DESTINATION[:OPTION,...], as /etc/hosts:/etc/hosts:ro"
         raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=word.place)
-    _check_destination(wanted, parts[1], f"bind {word.text!r}", word.place)
     options = (*_options(parts[2]), "rbind") if len(parts) == 3 else _BOUND
     source = _source(wanted, parts[0], options, volumes, word.from_label, word.place, warnings)
     return SpecMount(parts[1], "bind", source, options)
@@ -143,8 +141,6 @@ def _mount(wanted: Merged, given: Mount, volumes: Volumes, warnings: Findings) -
             message = f"the mount of type {kind} has no destination"
             raise wanted.error(rootfs.BAD_MOUNT, message, place=given.at.place)
         destination = _DESTINATIONS[kind]
-    place = given.at.of("destination")
-    _check_destination(wanted, destination, f"the mount of type {kind}", place)
     options = given.options or ()
     if kind == "bind" and source:
         from_label = wanted.from_label("mounts")
@@ -189,12 +185,6 @@ def _source(
         return volumes.source(source, options)
     except PlanError as error:
         raise PlanError([wanted.explained(d) for d in error.at(place).diagnostics]) from error
-
-
-def _check_destination(wanted: Merged, destination: str, what: str, place: Place | None) -> None:
-    if not destination.startswith("/"):
-        message = f"{what}: {destination!r} is not an absolute path in the container"
-        raise wanted.error(rootfs.BAD_MOUNT, message, place=place)
 
 
 def _options(text: str) -> tuple[str, ...]:

@@ -70,10 +70,10 @@ def volume_parts(config: Config, resolved: Resolved, findings: Findings) -> Iter
     """Yield the parts of all volumes, in their order."""
     for number, volume in enumerate(config.volumes):
         with findings.caught(volume.at.of("name")):
-            yield from _parts(volume, f"volume[{number}]", resolved, findings)
+            yield from _parts(volume, f"volume[{number}]", resolved)
 
 
-def _parts(volume: Volume, location: str, resolved: Resolved, findings: Findings) -> Iterator[Part]:
+def _parts(volume: Volume, location: str, resolved: Resolved) -> Iterator[Part]:
     if not _NAME.fullmatch(volume.name):
         raise PlanError.of(
             rootfs.BAD_NAME,
@@ -85,7 +85,6 @@ def _parts(volume: Volume, location: str, resolved: Resolved, findings: Findings
     origin = Origin(str(reference) if reference else "empty", location, place)
     base = f"{ROOT}/{volume.name}"
     yield Made(origin, leading_directories(f"{base}/lower"))
-    _doubts(volume, findings)
     if reference is not None and is_layout(volume):
         yield Made(origin, layout_entries(volume, reference, f"{base}/lower/", resolved))
     elif reference is not None:
@@ -102,20 +101,3 @@ def leading_directories(path: str) -> tuple[Entry, ...]:
     parts = path.split("/")
     paths = ["/".join(parts[: n + 1]) for n in range(len(parts))]
     return tuple(Entry(p, Kind.DIRECTORY, 0o755, implied=True) for p in paths)
-
-
-def _doubts(volume: Volume, findings: Findings) -> None:
-    """Warn of what is said of a volume and has no effect."""
-    if volume.format == "oci" and not volume.image:
-        findings.warn(
-            rootfs.NO_EFFECT,
-            f"volume {volume.name!r} has a format but no image: it is blank",
-            place=volume.at.of("format"),
-        )
-    elif volume.platforms and not is_layout(volume):
-        findings.warn(
-            rootfs.NO_EFFECT,
-            f"volume {volume.name!r}: platforms count for the format oci only",
-            "without it the volume is made of the image for the platform of the build",
-            place=volume.at.of("platforms"),
-        )

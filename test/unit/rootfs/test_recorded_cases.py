@@ -26,10 +26,7 @@ SETS = ("bounding", "effective", "inheritable", "permitted", "ambient", "namespa
 
 # Cases that are planned differently; docs/linuxkit.md gives the reason of each.
 DIFFERENT = {
-    "059-bind-odd",
-    "060-namespaces",
     "062-rlimits",
-    "067-devices",
     "075-id-negative",
     "098-volume-name-empty",
     "113-files-symlink-and-contents",
@@ -121,6 +118,7 @@ CHANGED = {
     "006-kernel-ucode-missing",
     "041-label-vs-yaml-3",
     "043-yaml-everything",
+    "059-bind-odd",
     "071-resources",
     "104-volume-by-mount",
 }
