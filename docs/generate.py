@@ -81,39 +81,49 @@ def reference() -> str:
             "are called mandatory. A text that looks like a number, `0644` or `1`, needs quotes."
         ),
     ]
-    seen: set[str] = set()
+    described: set[str] = set()
     for kind in ("image", "build"):
         whole = schema(kind)
-        lines += ["", f"## {whole['title']}", "", *_wrapped(whole["description"]), ""]
-        lines += _table(kind, whole)
-        lines += ["", "```yaml", *_block(whole["examples"][0]), "```"]
-        for name, piece in _objects(kind, whole):
-            heading = f"### {_heading(kind, name, piece)}"
-            if heading not in seen:
-                seen.add(heading)
-                lines += ["", heading, "", *_wrapped(piece["description"]), ""]
-                lines += _table(kind, piece)
-                lines += ["", "```yaml", *_block(piece["examples"][0]), "```"]
+        lines += ["", f"## {whole['title']}", *_part(kind, whole)]
+        for piece, names in _objects(kind, whole):
+            if piece["title"] in described:
+                continue
+            described.add(piece["title"])
+            places = ", ".join(f"`{name}`" for name in names)
+            lines += ["", f"### {piece['title']} ({places})", *_part(kind, piece)]
     return "\n".join(lines) + "\n"
 
 
-def _heading(kind: str, name: str, piece: dict[str, Any]) -> str:
-    """Return a heading that says where the part belongs, for those that are nowhere else."""
-    return f"{piece['title']} (`{name}`)" if kind == "image" or name else piece["title"]
+def _part(kind: str, piece: dict[str, Any]) -> list[str]:
+    lines = ["", *_wrapped(piece["description"]), ""]
+    if "name" not in piece["properties"] and "capabilities" in piece["properties"]:
+        lines += [
+            "Its keys are those of a [container](#container-onboot-onshutdown-services) above."
+        ]
+    else:
+        lines += _table(kind, piece)
+    return [*lines, "", "```yaml", *_block(piece["examples"][0]), "```"]
 
 
-def _objects(kind: str, whole: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every part that has keys of its own, once, in the order of the file."""
-    seen: list[int] = []
-    todo = [(key, _inner(kind, value)) for key, value in whole["properties"].items()]
-    while todo:
-        name, piece = todo.pop(0)
-        if "properties" not in piece or id(piece) in seen:
-            continue
-        seen.append(id(piece))
-        yield name, piece
-        more = [(f"{name}.{k}", _inner(kind, v)) for k, v in piece["properties"].items()]
-        todo = more + todo
+def _objects(kind: str, whole: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """Yield every part that has keys of its own, once, and what leads to it."""
+    found: dict[int, tuple[dict[str, Any], list[str]]] = {}
+
+    def look(name: str, piece: dict[str, Any]) -> None:
+        piece = _inner(kind, piece)
+        if "properties" not in piece:
+            return
+        known = id(piece) in found
+        found.setdefault(id(piece), (piece, []))[1].append(name)
+        if not known:
+            # What is inside a container is called by its path from there.
+            is_container = {"capabilities", "binds"} <= piece["properties"].keys()
+            for key, value in piece["properties"].items():
+                look(key if is_container else f"{name}.{key}", value)
+
+    for key, value in whole["properties"].items():
+        look(key, value)
+    yield from found.values()
 
 
 def _inner(kind: str, piece: dict[str, Any]) -> dict[str, Any]:

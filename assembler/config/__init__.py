@@ -5,6 +5,7 @@
     load_inputs(inputs, ...)  what has been read -> Loaded
     parse_label(text, image)  the label of an image -> Spec
     read_build(argument)      build.yml -> BuildDocument(data, at, input, config, warnings)
+    label_json(spec)          what parse_label reads, for a package's image
     render_metadata(config)   the files `metadata: json` and `metadata: yaml`
     render_yaml(config)       the merged configuration as an image.yml again
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from assembler.config.building import BuildDocument, read_build
     from assembler.config.labels import parse_label
     from assembler.config.loading import Loaded, Options, Packages, load, load_inputs
-    from assembler.config.metadata import render_metadata, render_yaml
+    from assembler.config.metadata import label_json, render_metadata, render_yaml
     from assembler.config.reading import Input, read
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "Loaded": "loading",
     "Options": "loading",
     "Packages": "loading",
+    "label_json": "metadata",
     "load": "loading",
     "load_inputs": "loading",
     "parse_label": "labels",
@@ -45,6 +47,7 @@ __all__ = [
     "Loaded",
     "Options",
     "Packages",
+    "label_json",
     "load",
     "load_inputs",
     "parse_label",

@@ -9,7 +9,7 @@ from assembler.config.checking import check
 from assembler.config.checks import Known, check_spec
 from assembler.config.composing import compose
 from assembler.config.converting import convert
-from assembler.config.findings import has_errors, in_order
+from assembler.config.findings import bounded, has_errors, in_order
 from assembler.config.model import Spec
 from assembler.config.reading import Input, read
 from assembler.errors import ConfigError
@@ -40,7 +40,7 @@ def read_build(argument: str | Input) -> BuildDocument:
     config = None
     if isinstance(data.get("config"), dict):
         config = convert(Spec, data["config"], document.at.within("config"))
-        found += check_spec(config, Known())
+        found += bounded(check_spec(config, Known()))
     found = in_order(found)
     if has_errors(found):
         raise ConfigError(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from jsonschema.validators import Draft202012Validator, extend
 
 from assembler.codes import config as codes
-from assembler.config.findings import error, meant, nearest
+from assembler.config.findings import MOST, error, meant, nearest
 from assembler.config.schemas import resolved, schema
 from assembler.config.wording import (
     SYNONYMS,
@@ -43,9 +43,19 @@ class Checked:
     found: tuple[Diagnostic, ...]
     wrong: frozenset[_Path]
 
-    def doubtful(self, *sections: str) -> bool:
-        """Tell whether one of the sections has lost something to a mistake."""
-        return any(not path or path[0] in sections for path in self.wrong)
+    def lost(self, key: str, *sections: str) -> bool:
+        """Tell whether a key of the sections (or of their entries) may be lost to a mistake.
+
+        A section under a name that is not known may be any.
+        """
+        known = schema("image")["properties"]
+        return any(
+            not path
+            or path[0] not in known
+            or (path[0] in sections and (key in path or isinstance(path[-1], int) or not path[1:]))
+            for path in self.wrong
+            if len(path) <= 3
+        )
 
 
 def check(kind: str, data: Any, at: Positions, definition: str = "") -> Checked:  # noqa: ANN401
@@ -62,6 +72,9 @@ def check(kind: str, data: Any, at: Positions, definition: str = "") -> Checked:
             if where not in wrong:
                 found.append(diagnostic)
                 wrong.add(where)
+        if len(found) > MOST:
+            # What is left cannot be relied on.
+            return Checked(None, tuple(found), frozenset({()}))
     kept = _without(data, (), wrong) if wrong else data
     return Checked(kept, tuple(found), frozenset(wrong))
 

@@ -18,7 +18,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
     StreamStartEvent,
 )
-from ruamel.yaml.scanner import Scanner
+from ruamel.yaml.scanner import Scanner, ScannerError
 
 from assembler.codes import config as codes
 from assembler.config import scalars
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _DEEPEST = 40
 _MOST = 20_000
+_LONGEST_TAG = 200
+_END_OF_TAG = re.compile("[\\s\0]")
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _LONE = re.compile("[\ud800-\udfff]")
 # Without quotes; in quotes it is a key like any other.
@@ -71,6 +73,13 @@ def compose_source(source: Source) -> tuple[Any, Positions]:
 
 class _TabScanner(Scanner):
     """A scanner that lets tabs stand between tokens, as LinuxKit's does, but not indent."""
+
+    def scan_tag(self) -> Any:  # noqa: ANN401 - a token of ruamel's
+        # The scanner takes time in the square of a tag's length.
+        if not _END_OF_TAG.search(self.reader.prefix(_LONGEST_TAG)):
+            mark = self.reader.get_mark()
+            raise ScannerError("while scanning a tag", mark, "found an endless tag", mark)
+        return super().scan_tag()
 
     def scan_to_next_token(self) -> None:
         peek, forward = self.reader.peek, self.reader.forward

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from assembler.diagnostics import Diagnostic, Place, Remark, Severity
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
 
     from assembler.codes import Code
 
-_MOST = 100
+# Nobody reads on after so many; and each hint costs time.
+MOST = 100
+_CANDIDATES = 60
 
 
 def error(
@@ -47,8 +50,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` is most like, if it is like one at all."""
     import difflib  # noqa: PLC0415 - only where something is wrong
 
+    asked = word.lower()[:80]
     by_lower = {k.lower(): k for k in known}
-    close = difflib.get_close_matches(word.lower()[:80], by_lower, 1, 0.6)
+    if len(by_lower) > _CANDIDATES:
+        alike = (k for k in by_lower if k[:1] == asked[:1] and abs(len(k) - len(asked)) < 3)
+        by_lower = {k: by_lower[k] for k in islice(alike, _CANDIDATES)}
+    close = difflib.get_close_matches(asked, by_lower, 1, 0.6)
     return by_lower[close[0]] if close else None
 
 
@@ -72,18 +79,32 @@ def in_order(found: Sequence[Diagnostic]) -> list[Diagnostic]:
         return files[place.source.name], place.line, place.column
 
     ordered = sorted(found, key=key)
-    if len(ordered) <= _MOST:
+    if len(ordered) <= MOST:
         return ordered
     # Errors first: a flood of warnings must not push them out.
     ordered.sort(key=lambda d: d.severity is Severity.WARNING)
-    kept, last = ordered[: _MOST - 1], ordered[_MOST - 1]
-    more = f"{len(ordered) - _MOST} more mistakes are not shown"
+    kept, last = ordered[: MOST - 1], ordered[MOST - 1]
+    more = f"{len(ordered) - MOST} more mistakes are not shown"
     return [
         *kept,
         Diagnostic(
             last.code, last.message, last.place, (*last.hints, more), last.remarks, last.severity
         ),
     ]
+
+
+def bounded(found: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Gather findings until there are enough errors; of warnings the first ones are enough."""
+    kept: list[Diagnostic] = []
+    errors = 0
+    for diagnostic in found:
+        is_error = diagnostic.severity is Severity.ERROR
+        errors += is_error
+        if is_error or len(kept) < MOST:
+            kept.append(diagnostic)
+        if errors > MOST:
+            break
+    return kept
 
 
 def has_errors(found: Iterable[Diagnostic]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
@@ -9,7 +10,7 @@ from assembler.config.checking import check
 from assembler.config.checks import Known, check_ids, check_spec
 from assembler.config.composing import compose_source
 from assembler.config.converting import convert
-from assembler.config.findings import error, has_errors, in_order, warning
+from assembler.config.findings import bounded, error, has_errors, in_order, warning
 from assembler.config.model import Spec
 from assembler.config.wording import given
 from assembler.diagnostics import Diagnostic, Source
@@ -56,7 +57,7 @@ def parse_label(
     found += checked.found
     spec = convert(Spec, checked.data, at)
     known = Known(containers=frozenset(names or ()), names_complete=names is not None)
-    found += [*check_spec(spec, known), *check_ids(spec, known), *_additions(spec)]
+    found += bounded(chain(check_spec(spec, known), check_ids(spec, known), _additions(spec)))
     found = in_order(found)
     if has_errors(found):
         raise ConfigError(found)

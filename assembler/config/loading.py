@@ -10,7 +10,7 @@ from assembler.config.checking import Checked, check
 from assembler.config.checks import Gaps, check_config
 from assembler.config.composing import compose
 from assembler.config.converting import convert
-from assembler.config.findings import error, has_errors, in_order
+from assembler.config.findings import bounded, error, has_errors, in_order
 from assembler.config.merging import merge
 from assembler.config.model import Config
 from assembler.config.reading import Input, read
@@ -48,6 +48,7 @@ class Loaded:
     warnings: tuple[Diagnostic, ...] = ()
 
 
+_CONTAINERS = ("onboot", "onshutdown", "services")
 _DEFAULT = Options()
 
 
@@ -90,16 +91,14 @@ def _load(inputs: Sequence[Input], options: Options, found: list[Diagnostic]) ->
         found += more
         configs.append(config)
     config = merge(configs) if configs else Config()
-    found += check_config(
-        config,
-        Gaps(
-            volumes=unread or any(c.doubtful("volumes") for c in checked),
-            names=unread or any(c.doubtful("onboot", "onshutdown", "services") for c in checked),
-            kernel=unread or any(c.doubtful("kernel") for c in checked),
-        ),
+    gaps = Gaps(
+        volumes=unread or any(c.lost("name", "volumes") for c in checked),
+        names=unread or any(c.lost("name", *_CONTAINERS) for c in checked),
+        kernel=unread or any(c.lost("image", "kernel") for c in checked),
     )
+    found += bounded(check_config(config, gaps))
     if options.check_reference is not None:
-        found += _references(config, options.check_reference)
+        found += bounded(_references(config, options.check_reference))
     found = in_order(found)
     if has_errors(found):
         raise ConfigError(found)

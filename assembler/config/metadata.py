@@ -14,7 +14,7 @@ from assembler.config.model import Device
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assembler.config.model import Config
+    from assembler.config.model import Config, Spec
 
 _SECTIONS = ("init", "onboot", "onshutdown", "services", "files", "volumes")
 
@@ -53,6 +53,11 @@ def render_yaml(config: Config) -> str:
         if getattr(config, section):
             whole[section] = _plain(getattr(config, section))
     return emit(whole)
+
+
+def label_json(spec: Spec) -> str:
+    """Return what stands in the label of an image, so that `parse_label` reads it again."""
+    return json.dumps(_plain(spec), separators=(",", ":"), ensure_ascii=False)
 
 
 def _with_switches(file: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from assembler.diagnostics import Place, Source
 from assembler.errors import ConfigError
 
 # More than any hand or program writes, and little enough to be parsed within a second.
-LARGEST = 1 << 20
+LARGEST = 1 << 19
 STDIN = "-"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
@@ -114,7 +114,7 @@ def too_large(name: str) -> ConfigError:
     source = Source(name, "")
     return ConfigError.of(
         codes.TOO_LARGE,
-        f"larger than {LARGEST >> 20} MiB, which is more than is read",
+        f"larger than {LARGEST >> 10} KiB, which is more than is read",
         "keep large contents in files of their own, and name them with `source:`",
         place=Place(source),
     )

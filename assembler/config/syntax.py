@@ -110,6 +110,11 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
         "a text that begins with `!` needs quotes",
     ),
     (
+        "found an endless tag",
+        "a text cannot begin with `!`",
+        "put it in quotes: '!…'",
+    ),
+    (
         "expected the node content",
         "a value is missing here, or begins with a character of YAML's own",
         "a text that begins with one of , [ ] { } & * ! | > % @ ` needs quotes",
@@ -148,6 +153,9 @@ def refusal(source: Source, error: MarkedYAMLError) -> ConfigError:
     if code is codes.SYNTAX and _is_tab(place):
         code = codes.TAB
         message, hint = _WORDS[0][1:]
+    elif "\t" in place.source.line(place.line)[max(0, place.column - 2) : place.column]:
+        code = codes.TAB
+        message, hint = "a tab cannot be part of a text here", "put the text in double quotes"
     return ConfigError(
         [Diagnostic(code, message, place, (hint,) if hint else (), _context(source, error, place))]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from assembler.config.schemas import resolved, schema
@@ -117,7 +118,8 @@ def example(key: str | None, piece: dict[str, Any]) -> str:
     return f"for example: {key}: {text}" if key else f"for example: {text}"
 
 
-def homes_of(kind: str, key: str) -> list[str]:
+@cache
+def homes_of(kind: str, key: str) -> tuple[str, ...]:
     """Return the names of the parts that have a key."""
     found: dict[str, None] = {}
 
@@ -136,4 +138,4 @@ def homes_of(kind: str, key: str) -> list[str]:
                 look(below, label, depth + 1)
 
     look(schema(kind), "", 0)
-    return list(found)
+    return tuple(found)
