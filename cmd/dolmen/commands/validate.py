@@ -91,16 +91,25 @@ def _as_json(found: Sequence[Diagnostic]) -> str:
 
 def _check(files: Sequence[str], schema: str) -> tuple[Diagnostic, ...]:
     """Return what is said about files that belong together."""
-    from assembler.config import Options, load, read_build
+    from assembler.config import Options, load
     from assembler.oci.reference import Reference
 
     try:
         if schema == "build" or (schema == "auto" and _is_build(files)):
-            return tuple(w for file in files for w in read_build(file).warnings)
+            return tuple(w for file in files for w in _check_package(file))
         options = Options(packages=_Packages(), check_reference=Reference.parse)
         return load(files, options).warnings
     except DolmenError as error:
         return error.diagnostics
+
+
+def _check_package(file: str) -> tuple[Diagnostic, ...]:
+    from assembler.config import read_build
+    from assembler.packages.buildfile import build_file
+
+    document = read_build(file)
+    build_file(document)
+    return document.warnings
 
 
 def _is_build(files: Sequence[str]) -> bool:
