@@ -1,0 +1,96 @@
+"""Volumes: blank ones, trees of images, and whole images as layouts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assembler.codes import rootfs
+from assembler.errors import PlanError
+from assembler.oci import media
+from assembler.oci.store import Store
+from assembler.rootfs import Role, references
+from assembler.rootfs.plan import ImageTree, Plan, Rules, StoreBlob
+from support.pictures import ARM64, Painter
+from support.systems import loaded, made, planned
+
+
+def below(plan: Plan, name: str) -> list[str]:
+    prefix = f"containers/volumes/{name}/"
+    return [p.removeprefix(prefix) for p in made(plan) if p.startswith(prefix)]
+
+
+def test_a_blank_volume(store: Store) -> None:
+    plan = planned(loaded("volumes: [{name: v, format: oci}]"), store)
+    assert below(plan, "v") == ["lower", "tmp", "merged"]
+
+
+def test_the_tree_of_an_image(store: Store) -> None:
+    plan = planned(loaded("volumes: [{name: v, image: example/voldata:1}]"), store)
+    (tree,) = [p for p in plan.parts if isinstance(p, ImageTree)]
+    assert (tree.prefix, tree.rules) == ("containers/volumes/v/lower/", Rules.VOLUME)
+
+
+def test_a_layout_of_some_platforms_keeps_the_name_of_its_index(store: Store) -> None:
+    text = "volumes: [{name: v, image: example/multi:1, format: oci, platforms: [linux/arm64]}]"
+    config = loaded(text)
+    (need,) = references(config)
+    assert need.role is Role.LAYOUT
+    assert [str(p) for p in need.platforms] == ["linux/arm64"]
+    plan = planned(config, store)
+    blobs = [e.content for e in made(plan).values() if isinstance(e.content, StoreBlob)]
+    kinds = [b.descriptor.media_type for b in blobs]
+    layers = [media.OCI_LAYER_GZIP] * 2
+    assert kinds == [media.OCI_CONFIG, *layers, media.OCI_MANIFEST, media.OCI_INDEX]
+    index = index_of(plan)
+    assert index["mediaType"] == media.OCI_INDEX
+    assert index["annotations"] == {media.REF_NAME: "docker.io/example/multi:1"}
+    assert below(plan, "v")[-3:] == ["lower/index.json", "tmp", "merged"]
+
+
+def test_an_index_of_docker_is_called_what_it_is(store: Store) -> None:
+    text = "volumes: [{name: v, image: example/multi-docker:1, format: oci}]"
+    plan = planned(loaded(text), store)
+    assert index_of(plan)["mediaType"] == media.DOCKER_INDEX
+
+
+def test_a_single_manifest_makes_a_layout(store: Store) -> None:
+    plan = planned(loaded("volumes: [{name: v, image: example/plain:1, format: oci}]"), store)
+    assert index_of(plan)["mediaType"] == media.DOCKER_MANIFEST
+
+
+@pytest.mark.parametrize("image", ["multi", "plain"])
+def test_a_platform_that_is_not_there_is_refused(store: Store, image: str) -> None:
+    text = (
+        f"volumes: [{{name: v, image: 'example/{image}:1', format: oci, platforms: [linux/s390x]}}]"
+    )
+    with pytest.raises(PlanError) as caught:
+        planned(loaded(text), store)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code == rootfs.BAD_VOLUME
+    assert diagnostic.place is not None
+    assert diagnostic.place.column == text.index("linux/s390x") + 1
+    assert "linux/amd64" in diagnostic.hints[0]
+
+
+def test_indexes_in_an_index(tmp_path: Path) -> None:
+    own = Store(tmp_path)
+    painter = Painter(own)
+    inner = painter.index(painter.image({"a": b"1"}))
+    outer = painter.index(inner, painter.image({"a": b"2"}, ARM64))
+    own.put("docker.io/example/nested:1", outer)
+    text = "volumes: [{name: v, image: example/nested:1, format: oci}]"
+    plan = planned(loaded(text), own)
+    names = below(plan, "v")
+    assert f"lower/blobs/sha256/{inner.digest[7:]}" in names
+    assert len([n for n in names if n.startswith("lower/blobs/sha256/")]) == 2 * 3 + 2
+
+
+def index_of(plan: Plan) -> dict[str, object]:
+    content = made(plan)["containers/volumes/v/lower/index.json"].content
+    assert isinstance(content, bytes)
+    (descriptor,) = json.loads(content)["manifests"]
+    assert isinstance(descriptor, dict)
+    return descriptor
