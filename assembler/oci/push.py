@@ -20,7 +20,7 @@ from assembler.oci.reference import Reference
 from assembler.oci.registry.documents import head_document
 from assembler.oci.registry.options import RegistryOptions
 from assembler.oci.registry.registries import Registries, speaking
-from assembler.oci.registry.uploads import Upload, has_document, put_document
+from assembler.oci.registry.uploads import Upload, put_document
 from assembler.oci.registry.workers import spread
 from assembler.oci.store.lookup import spellings
 from assembler.oci.store.walk import Contents, Walker
@@ -134,7 +134,7 @@ class _Run:
         gone += [
             child
             for child in contents.elsewhere
-            if not has_document(client, target.repository, child.digest)
+            if head_document(client, target.repository, child.digest) is None
         ]
         if gone:
             platforms = sorted({str(d.platform) for d in gone if d.platform})

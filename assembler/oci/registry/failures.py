@@ -81,12 +81,11 @@ def of_exception(error: BaseException, what: str, host: str, stall: float) -> Re
     refused = next((c for c in causes if isinstance(c, ssl.SSLError)), None)
     if isinstance(refused, ssl.SSLCertVerificationError):
         why = refused.verify_message or "it is not trusted"
-        hints = ["give the certificate of its authority with --cert-file CA.pem"]
-        if "self" in why and "signed" in why:
-            hints.append(f"or speak to it without looking at it: --insecure {host}")
-        if "ostname" in why or "IP address" in why:
-            hints = ["the certificate belongs to another name: is the registry's name right?"]
-        return failure(registries.TLS_REFUSED, f"{what}: the certificate of {host}: {why}", *hints)
+        return failure(
+            registries.TLS_REFUSED,
+            f"{what}: the certificate of {host} is not trusted: {why}",
+            *_certificate_hints(why, host),
+        )
     if refused is not None:
         reason = (refused.reason or str(refused)).lower().replace("_", " ")
         return failure(
@@ -183,6 +182,17 @@ def wrong_content(what: str, host: str, why: str) -> RegistryFailure:
         registries.WRONG_CONTENT,
         f"{what}: {host} sent something else: {why}",
         "nothing of it was kept; the copy there, or at a proxy on the way, is damaged",
+    )
+
+
+def _certificate_hints(why: str, host: str) -> tuple[str, ...]:
+    if "ostname" in why or "IP address" in why:
+        return ("the certificate belongs to another name: is the registry's name right?",)
+    if "expired" in why or "not yet valid" in why:
+        return ("is the clock of this machine right? If so, the registry needs a new one",)
+    return (
+        "give the certificate of its authority with --cert-file CA.pem",
+        f"or speak to it whatever its certificate is: --insecure {host}",
     )
 
 

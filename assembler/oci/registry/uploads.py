@@ -9,7 +9,6 @@ from typing import IO, TYPE_CHECKING
 import oras.utils
 
 from assembler.codes import registries
-from assembler.errors import RegistryError
 from assembler.oci import digest as digests
 from assembler.oci.registry.failures import RegistryFailure, failure, wrong_content
 
@@ -121,15 +120,6 @@ def put_document(client: Client, repository: str, name: str, kind: str, data: by
         raise wrong_content(
             client.what(url), client.endpoint.host, f"it says it took {claimed} for {digest}"
         )
-
-
-def has_document(client: Client, repository: str, digest: str) -> bool:
-    """Tell whether a repository has a manifest."""
-    url = client.url(client.container(repository, digest).manifest_url())
-    try:
-        return bool(client.do_request(url, "HEAD").status_code != 404)
-    except RegistryError:
-        return False
 
 
 class _Counted(io.RawIOBase):
