@@ -1,0 +1,133 @@
+"""The local Docker daemon as a source of images: what it has comes into the store."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, TYPE_CHECKING, Any, cast
+
+from assembler.codes import images
+from assembler.errors import ImageError
+from assembler.events import Said
+from assembler.oci.archive_import import Upload, import_archive
+from assembler.oci.platform import Platform, normal_architecture
+from assembler.oci.store import Absent, lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from docker import DockerClient
+    from docker.models.images import Image as DaemonImage
+
+    from assembler.events import Reporter
+    from assembler.oci.reference import Reference
+    from assembler.oci.store import Store
+
+
+def bring(
+    store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
+) -> list[Reference]:
+    """Bring those images that the daemon has for the platform, and return which.
+
+    References with a digest are left to others: what the daemon gives out has other digests.
+    """
+    import docker  # noqa: PLC0415 - slow to import, and seldom needed
+    import requests  # noqa: PLC0415
+
+    brought = []
+    try:
+        client = docker.from_env()
+        try:
+            for reference in references:
+                image = None if reference.pinned else _known(client, reference)
+                if image is not None and _brought(store, image, reference, platform, reporter):
+                    brought.append(reference)
+        finally:
+            client.close()
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise ImageError.of(
+            images.NO_DAEMON,
+            f"the Docker daemon cannot be asked: {_short(error)}",
+            "see whether `docker info` works, or leave --docker away",
+        ) from None
+    return brought
+
+
+def _known(client: DockerClient, reference: Reference) -> DaemonImage | None:
+    import docker  # noqa: PLC0415
+
+    try:
+        return client.images.get(str(reference))
+    except docker.errors.NotFound:
+        return None
+
+
+def _brought(
+    store: Store,
+    image: DaemonImage,
+    reference: Reference,
+    platform: Platform,
+    reporter: Reporter,
+) -> bool:
+    """Bring one image, unless it is for another platform, or the very same is in the store."""
+    made_for = _platform_of(image.attrs)
+    if made_for is not None and not made_for.offers(platform):
+        reporter.emit(Said(f"{reference} in the Docker daemon is for {made_for}: not used"))
+        return False
+    if _is_here(store, image, reference, platform):
+        reporter.emit(Said(f"{reference} in the Docker daemon is what the store has", 1))
+        return True
+    stream = image.save(named=str(reference))
+    file = io.BufferedReader(_ChunkFile(iter(stream)), 1 << 20)
+    upload = Upload(cast("IO[bytes]", file), f"docker {reference}", name=reference)
+    import_archive(store, upload, reporter)
+    return True
+
+
+def _platform_of(attrs: dict[str, Any]) -> Platform | None:
+    architecture = attrs.get("Architecture")
+    if not architecture:
+        return None
+    system, variant = attrs.get("Os") or "linux", attrs.get("Variant") or ""
+    return Platform(str(system), normal_architecture(str(architecture)), str(variant))
+
+
+def _is_here(store: Store, image: DaemonImage, reference: Reference, platform: Platform) -> bool:
+    found = lookup(store, reference, platform)
+    if isinstance(found, Absent):
+        return False
+    tops = {found.manifest.config.digest, found.digest}
+    if found.index is not None:
+        tops.add(found.index.digest)
+    return image.id in tops
+
+
+def _short(error: Exception) -> str:
+    """Return the innermost reason, without the addresses of Python objects."""
+    reason: BaseException = error
+    while (inner := reason.__cause__ or reason.__context__) is not None:
+        reason = inner
+    text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    return " ".join(str(text).split())[:200]
+
+
+class _ChunkFile(io.RawIOBase):
+    """What comes in chunks, as a file to read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._chunks = chunks
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - whatever can be written to
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = chunk
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count

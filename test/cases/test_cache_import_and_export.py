@@ -1,0 +1,121 @@
+"""Taking images along in files: `dolmen cache import` and `dolmen cache export`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from assembler.oci.reference import Reference
+from assembler.oci.store import Store, find
+from support.cli import Dolmen
+from support.pictures import AMD64, ARM64, Painter
+
+APP = Reference.parse("example/app:1")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Give a store with an image example/app:1 of two platforms."""
+    store = Store(tmp_path / "cache")
+    painter = Painter(store)
+    amd, arm = painter.image({"a": b"amd64"}), painter.image({"a": b"arm64"}, ARM64)
+    store.put(APP, painter.index(amd, arm))
+    return store
+
+
+def test_to_a_file_and_back(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
+    archive = tmp_path / "app.tar"
+    done = dolmen.run(
+        "cache", "export", "example/app:1", "--outfile", archive, "--cache", store.root
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    other = tmp_path / "other"
+    done = dolmen.run("cache", "import", archive, "--cache", other)
+    descriptor = find(Store(other), APP, ARM64).index
+    assert descriptor is not None
+    assert done.stdout == f"docker.io/example/app:1 {descriptor.digest}\n"
+
+
+def test_through_a_pipe(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
+    environment = dolmen.environment()
+    command = [sys.executable, "-m", "dolmen", "cache"]
+    first = subprocess.Popen(
+        [
+            *(*command, "export", "example/app:1", "-o", "-", "--format", "docker"),
+            *("--platform", "linux/arm64", "--name", "other:2", "--cache", str(store.root)),
+        ],
+        env=environment,
+        stdout=subprocess.PIPE,
+    )
+    subprocess.run(
+        [*command, "import", "-", "--cache", str(tmp_path / "other")],
+        env=environment,
+        stdin=first.stdout,
+        check=True,
+        capture_output=True,
+    )
+    assert first.wait() == 0
+    assert find(Store(tmp_path / "other"), Reference.parse("other:2"), ARM64)
+
+
+def test_the_files_alone(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
+    out = tmp_path / "root.tar"
+    dolmen.run(
+        *("cache", "export", "example/app:1", "-o", out, "--format", "filesystem"),
+        *("--platform", "amd64", "--cache", store.root),
+        check=True,
+    )
+    with tarfile.open(out) as tar:
+        assert [m.name for m in tar] == ["a"]
+        assert tar.extractfile("a").read() == b"amd64"  # type: ignore[union-attr]
+
+
+def test_an_export_that_fails_leaves_no_file(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
+    layer = find(store, APP, AMD64).manifest.layers[0]
+    store.path(layer.digest).write_bytes(bytes(layer.size))
+    out = tmp_path / "out.tar"
+    done = dolmen.run("cache", "export", "example/app:1", "-o", out, "--cache", store.root)
+    assert done.returncode == 1
+    assert "error[DM0208]" in done.stderr
+    assert [p.name for p in tmp_path.iterdir() if "out" in p.name] == []
+
+
+def test_what_cannot_be_imported_is_told(dolmen: Dolmen, tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("hello" * 500)
+    for argument in (text, tmp_path / "missing.tar", tmp_path):
+        done = dolmen.run("cache", "import", argument, "--cache", tmp_path / "cache")
+        assert done.returncode == 1
+        assert "error[DM" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_format(dolmen: Dolmen, store: Store) -> None:
+    done = dolmen.run("cache", "export", "x", "-o", "-", "--format", "zip", "--cache", store.root)
+    assert done.returncode == 2
+    assert "use oci, docker, filesystem" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough(dolmen: Dolmen, store: Store) -> None:
+    big = Painter(store, compression="none").image({"a": bytes(5_000_000)})
+    store.put("docker.io/example/big:1", big)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "dolmen", "cache", "export", "example/big:1"),
+            *("-o", "-", "--cache", str(store.root)),
+        ],
+        env=dolmen.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=False,
+    )
+    assert process.stdout is not None
+    process.stdout.read(1000)
+    process.stdout.close()
+    assert process.stderr is not None
+    assert b"Traceback" not in process.stderr.read()
+    assert process.wait() == 1
