@@ -1,0 +1,119 @@
+"""From names to images: nothing is used before everything is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from assembler.codes import images
+from assembler.diagnostics import Place
+from assembler.diagnostics import Source as Text
+from assembler.errors import ImageError, RegistryError
+from assembler.events import Reporter, Silent
+from assembler.oci.platform import Platform
+from assembler.oci.reference import Reference
+from assembler.oci.resolve import Sources, resolve
+from assembler.oci.store import Store, find
+from support.pictures import AMD64, ARM64, Painter
+
+A, B, C = (Reference.parse(f"{name}:1") for name in "abc")
+TEXT = Text("image.yml", "kernel: a:1\ninit: b:1\n")
+PLACES = {A: Place(TEXT, 1, 9, 3), B: Place(TEXT, 2, 7, 3), C: None}
+
+
+@dataclass
+class Registry:
+    """Brings images of one layer, of this content, for one platform."""
+
+    content: bytes = b"registry"
+    platform: Platform = AMD64
+    asked: list[list[str]] = field(default_factory=list)
+
+    def __call__(
+        self, store: Store, references: Sequence[Reference], _: Platform, __: Reporter
+    ) -> None:
+        self.asked.append([str(r) for r in references])
+        for reference in references:
+            files = {str(reference): self.content}
+            store.put(reference, Painter(store).image(files, self.platform))
+
+
+def test_what_is_there_is_not_fetched(store: Store, painter: Painter) -> None:
+    store.put(A, painter.image({"a": b"1"}))
+    registry = Registry()
+    found = resolve({A: None}, AMD64, Sources(store, registry), Silent())
+    assert found == {A: find(store, A, AMD64)}
+    assert registry.asked == []
+
+
+def test_all_that_is_missing_is_fetched_at_once_in_order(store: Store, painter: Painter) -> None:
+    store.put(B, painter.image({"a": b"1"}))
+    registry = Registry()
+    found = resolve(PLACES, AMD64, Sources(store, registry), Silent())
+    assert list(found) == [A, B, C]
+    assert registry.asked == [[str(A), str(C)]]
+
+
+def test_offline_tells_of_everything_that_is_missing(store: Store, painter: Painter) -> None:
+    store.put(C, painter.image({"a": b"1"}, ARM64))
+    with pytest.raises(ImageError) as caught:
+        resolve(PLACES, AMD64, Sources(store, Registry(), offline=True), Silent())
+    assert [(d.code, d.place) for d in caught.value.diagnostics] == [
+        (images.NOT_IN_STORE, PLACES[A]),
+        (images.NOT_IN_STORE, PLACES[B]),
+        (images.NO_SUCH_PLATFORM, None),
+    ]
+    assert "image.yml:2:7: error[DM0205]: docker.io/library/b:1 is not in" in str(caught.value)
+
+
+def test_pull_asks_for_everything_but_digests(store: Store, painter: Painter) -> None:
+    old = painter.image({"a": b"old"})
+    store.put(A, old)
+    pinned = Reference.parse(f"a@{old.digest}")
+    registry = Registry()
+    sources = Sources(store, registry, pull=True)
+    found = resolve({A: None, pinned: None}, AMD64, sources, Silent())
+    assert registry.asked == [[str(A)]]
+    assert found[A].digest != old.digest
+    store.put(A, old)
+    found = resolve({A: None}, AMD64, Sources(store, registry, pull=True, offline=True), Silent())
+    assert found[A].digest == old.digest
+
+
+def test_a_platform_that_the_store_lacks_is_fetched(store: Store, painter: Painter) -> None:
+    store.put(A, painter.image({"a": b"1"}, ARM64))
+    assert resolve({A: None}, AMD64, Sources(store, Registry()), Silent())[A]
+
+
+def test_a_platform_that_nobody_has(store: Store) -> None:
+    sources = Sources(store, Registry(platform=ARM64))
+    with pytest.raises(ImageError) as caught:
+        resolve(PLACES, AMD64, sources, Silent())
+    assert [d.place for d in caught.value.diagnostics] == [PLACES[A], PLACES[B], None]
+    assert "has linux/arm64, not linux/amd64" in str(caught.value)
+
+
+def test_a_broken_layer_is_fetched_again(store: Store) -> None:
+    registry = Registry()
+    image = resolve({A: None}, AMD64, Sources(store, registry), Silent())[A]
+    store.quarantine(image.manifest.layers[0].digest)
+    assert resolve({A: None}, AMD64, Sources(store, registry), Silent())[A] == image
+    assert len(registry.asked) == 2
+
+
+def test_a_changed_manifest_is_fetched_again(store: Store) -> None:
+    registry = Registry()
+    image = resolve({A: None}, AMD64, Sources(store, registry), Silent())[A]
+    path = store.path(image.digest)
+    path.write_bytes(path.read_bytes().replace(b"sha256", b"sha265", 1))
+    assert resolve({A: None}, AMD64, Sources(store, registry), Silent())[A] == image
+
+
+def test_a_registry_that_refuses(store: Store) -> None:
+    def refuse(*_: object) -> None:
+        raise RegistryError.of(images.NOT_IN_STORE, "no")
+
+    with pytest.raises(RegistryError):
+        resolve({A: None}, AMD64, Sources(store, refuse), Silent())
