@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from oras.auth.token import TokenAuth
+from oras.auth import get_auth_backend
 from oras.auth.utils import authHeader
 
 from assembler.codes import registries
@@ -144,8 +144,7 @@ class Authority:
             scope = [f"repository:{subject.repository}:{action}"]
         if credentials and credentials.identity_token:
             return self._token_for_identity(realm, parameters, scope, credentials)
-        asker = TokenAuth()
-        asker.session = _TokenSession(self)
+        asker = get_auth_backend("token", session=_TokenSession(self))
         if credentials and credentials.basic:
             asker.set_basic_auth(credentials.user, credentials.password)
         header = authHeader({"realm": realm, "service": parameters.get("service"), "scope": scope})
