@@ -133,3 +133,21 @@ FILE_CONFLICT = Code(
     "Packages that are laid over each other may share directories, not files, unless one says that "
     "it replaces the other. Leave one out with `exclude`, or the file with `drop`.",
 )
+BAD_LOCK = Code(
+    729,
+    "The lock does not fit",
+    "`debs.lock` says exactly which Debian packages an image is made of. `dolmen pkg lock DIR` "
+    "writes it; make it anew when the recipe in build.yml has changed, and commit it.",
+)
+NO_BUILDER = Code(
+    730,
+    "The package cannot be built here",
+    "A package with a recipe (`debs:` in build.yml) is built by Dolmen itself. One with a "
+    "Dockerfile needs a builder.",
+)
+NO_PLATFORM = Code(
+    731,
+    "The package is not made for the platform",
+    "`arches` in build.yml lists the architectures a package is made for; `--platforms` chooses "
+    "among them.",
+)

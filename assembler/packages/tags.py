@@ -94,6 +94,11 @@ class PackageName:
         return Reference.parse(str(_checked(self)))
 
 
+def is_lasting(name: PackageName) -> bool:
+    """Tell whether the name stands for one content, so that an image of that name can be kept."""
+    return name.hash not in ("", _DEVELOPMENT)
+
+
 def name_of(package: Package, naming: Naming) -> PackageName:
     """Return what the package is called."""
     build = package.build

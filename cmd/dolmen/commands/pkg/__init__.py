@@ -10,10 +10,15 @@ A package is a directory with a build.yml. Its image is called ORG/IMAGE:TAG, wh
 hash of the directory's tree in git: the same sources have the same name everywhere.
 
 \b
+    dolmen pkg build pkg/sshd        # make its image
     dolmen pkg show-tag pkg/sshd     # what the package is called
 """
 
 app = group(
     _HELP,
-    (Lazy("show-tag", "dolmen.commands.pkg.show_tag", "Print the names of packages."),),
+    (
+        Lazy("build", "dolmen.commands.pkg.build", "Make the images of packages."),
+        Lazy("show-tag", "dolmen.commands.pkg.show_tag", "Print the names of packages."),
+        Lazy("lock", "dolmen.commands.pkg.lock", "Write down which Debian packages are used."),
+    ),
 )

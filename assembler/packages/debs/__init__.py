@@ -1,0 +1,1 @@
+"""Recipes: images made of Debian packages, without root, Docker or maintainer scripts."""

@@ -1,0 +1,87 @@
+"""passwd and group: what base-passwd's scripts would make of its lists, and users asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from assembler.codes import packages
+from assembler.errors import PackageError
+
+# Debian's users that are the same on every system: uid, gid, home, shell.
+_STATIC: Mapping[str, tuple[int, int, str, str]] = {
+    "root": (0, 0, "/root", "/bin/sh"),
+    "daemon": (1, 1, "/usr/sbin", "/usr/sbin/nologin"),
+    "bin": (2, 2, "/bin", "/usr/sbin/nologin"),
+    "sys": (3, 3, "/dev", "/usr/sbin/nologin"),
+    "games": (5, 60, "/usr/games", "/usr/sbin/nologin"),
+    "man": (6, 12, "/var/cache/man", "/usr/sbin/nologin"),
+    "lp": (7, 7, "/var/spool/lpd", "/usr/sbin/nologin"),
+    "mail": (8, 8, "/var/mail", "/usr/sbin/nologin"),
+    "news": (9, 9, "/var/spool/news", "/usr/sbin/nologin"),
+    "uucp": (10, 10, "/var/spool/uucp", "/usr/sbin/nologin"),
+    "proxy": (13, 13, "/bin", "/usr/sbin/nologin"),
+    "www-data": (33, 33, "/var/www", "/usr/sbin/nologin"),
+    "backup": (34, 34, "/var/backups", "/usr/sbin/nologin"),
+    "list": (38, 38, "/var/list", "/usr/sbin/nologin"),
+    "irc": (39, 39, "/run/ircd", "/usr/sbin/nologin"),
+    "nobody": (65534, 65534, "/nonexistent", "/usr/sbin/nologin"),
+}
+_ALWAYS = ("root", "nobody")
+_GROUPS = {"root": 0, "tty": 5, "nogroup": 65534}
+USERS_LIST = "usr/share/base-passwd/passwd.master"
+GROUPS_LIST = "usr/share/base-passwd/group.master"
+
+
+def accounts(users: Iterable[str], masters: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return etc/passwd and etc/group, or nothing if nobody needs them.
+
+    `masters` are base-passwd's lists as far as that package is there; without it the lists have
+    root, nobody and those asked for.
+    """
+    wanted = list(users)
+    if not wanted and USERS_LIST not in masters:
+        return {}
+    passwd = _lines(masters.get(USERS_LIST, b""))
+    groups = _lines(masters.get(GROUPS_LIST, b""))
+    if not passwd:
+        for name in _ALWAYS:
+            passwd[name] = _user(name, *_STATIC[name])
+    if not groups:
+        groups |= {name: f"{name}:*:{gid}:" for name, gid in _GROUPS.items()}
+    for text in wanted:
+        name, _, ids = text.partition(":")
+        uid, gid, home, shell = _ids(name, ids, passwd)
+        passwd[name] = _user(name, uid, gid, home, shell)
+        if not any(line.split(":")[2] == str(gid) for line in groups.values()):
+            groups[name] = f"{name}:*:{gid}:"
+    return {
+        "etc/passwd": "".join(f"{line}\n" for line in passwd.values()).encode(),
+        "etc/group": "".join(f"{line}\n" for line in groups.values()).encode(),
+    }
+
+
+def _ids(name: str, ids: str, passwd: Mapping[str, str]) -> tuple[int, int, str, str]:
+    known = _STATIC.get(name)
+    if name in passwd:
+        _, _, uid, gid, _, home, shell = passwd[name].split(":", 6)
+        known = int(uid), int(gid), home, shell
+    if ids:
+        uid, _, gid = ids.partition(":")
+        home, shell = known[2:] if known else ("/nonexistent", "/usr/sbin/nologin")
+        return int(uid), int(gid or uid), home, shell
+    if known is None:
+        raise PackageError.of(
+            packages.BAD_RECIPE,
+            f"the user {name} is not one that every Debian has, so its number has to be given",
+            f"write it as {name}:UID or {name}:UID:GID, for example {name}:101",
+        )
+    return known
+
+
+def _user(name: str, uid: int, gid: int, home: str, shell: str) -> str:
+    return f"{name}:*:{uid}:{gid}:{name}:{home}:{shell}"
+
+
+def _lines(data: bytes) -> dict[str, str]:
+    text = data.decode("utf-8", "replace")
+    return {line.split(":")[0]: line for line in text.splitlines() if line.count(":") >= 3}

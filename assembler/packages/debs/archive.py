@@ -1,0 +1,218 @@
+"""Reading a .deb: an ar of two compressed tars, streamed in bounded memory, nothing believed."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Protocol, cast
+
+from assembler.codes import packages
+from assembler.errors import PackageError, told
+from assembler.packages.debs.tarball import Tarball, TarballError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAGIC = b"!<arch>\n"
+_MOST_MEMBERS = 16
+_CHUNK = 1 << 18
+# What xz and zstd may ask for; Debian's packages need 65 MiB at most.
+_LARGEST_DICTIONARY = 256 << 20
+# All scripts and lists of a package together.
+_LARGEST_CONTROL = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    name: str
+    offset: int
+    size: int
+    time: int
+
+
+class _Inflater(Protocol):
+    """The common part of Python's decompressors of bz2 and xz."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes: ...
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Deb]:
+    """Open a .deb; what is wrong with it, here or while it is read, names the file."""
+    try:
+        with told(path, "read"), path.open("rb") as file:
+            yield Deb(file, {m.name: m for m in _members(file)})
+    except (TarballError, lzma.LZMAError, zlib.error, ValueError, EOFError) as error:
+        raise PackageError.of(
+            packages.BROKEN_DEB, f"the package file {path.name} is broken: {error}"
+        ) from error
+
+
+class Deb:
+    """An open .deb."""
+
+    def __init__(self, file: IO[bytes], members: dict[str, _Member]) -> None:
+        self._file = file
+        self._members = members
+
+    @property
+    def time(self) -> int:
+        """Return when the package was made; none of its files is newer."""
+        return max((m.time for m in self._members.values()), default=0)
+
+    def control(self) -> dict[str, bytes]:
+        """Return the control file, the lists and the scripts by their names."""
+        found = {}
+        left = _LARGEST_CONTROL
+        tarball = self._tarball("control.tar")
+        for entry in tarball:
+            if entry.is_file:
+                left -= entry.size
+                if left < 0:
+                    raise ValueError("its control files are too large")
+                found[entry.path] = b"".join(tarball.content())
+        if "control" not in found:
+            raise ValueError("it has no control file")
+        return found
+
+    def data(self) -> Tarball:
+        """Return the files of the package, to be read from the beginning to the end."""
+        return self._tarball("data.tar")
+
+    def _tarball(self, stem: str) -> Tarball:
+        for name, member in self._members.items():
+            if name == stem or name.startswith(stem + "."):
+                return Tarball(_decompressed(self._file, member, name[len(stem) :]))
+        raise ValueError(f"it has no {stem}")
+
+
+def _members(file: IO[bytes]) -> Iterator[_Member]:
+    if file.read(len(_MAGIC)) != _MAGIC:
+        raise ValueError("it is not an ar archive")
+    for _ in range(_MOST_MEMBERS):
+        header = file.read(60)
+        if not header:
+            return
+        if len(header) < 60 or header[58:] != b"`\n":
+            raise ValueError("a header of the ar archive is wrong")
+        digits, time = header[48:58].strip(), header[16:28].strip()
+        if not digits.isdigit() or not time.isdigit():
+            raise ValueError("a size or time in the ar archive is wrong")
+        name = header[:16].decode("ascii", "replace").strip().rstrip("/")
+        member = _Member(name, file.tell(), int(digits), int(time))
+        yield member
+        file.seek(member.offset + member.size + member.size % 2)
+    raise ValueError("the ar archive has too many members")
+
+
+def _decompressed(file: IO[bytes], member: _Member, suffix: str) -> Iterator[bytes]:
+    match suffix:
+        case "":
+            return _raw(file, member)
+        case ".gz":
+            return _gunzipped(_raw(file, member))
+        case ".xz":
+            return _inflated(_raw(file, member), _xz)
+        case ".lzma":
+            return _inflated(_raw(file, member), _lzma)
+        case ".bz2":
+            return _inflated(_raw(file, member), bz2.BZ2Decompressor)
+        case ".zst":
+            return _zstd(_raw(file, member))
+    raise ValueError(f"it is compressed in a way that is not known: {member.name}")
+
+
+def _raw(file: IO[bytes], member: _Member) -> Iterator[bytes]:
+    at, end = member.offset, member.offset + member.size
+    while at < end:
+        file.seek(at)
+        chunk = file.read(min(_CHUNK, end - at))
+        if not chunk:
+            raise EOFError("it is cut off")
+        at += len(chunk)
+        yield chunk
+
+
+def _xz() -> _Inflater:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_DICTIONARY)
+
+
+def _lzma() -> _Inflater:
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LARGEST_DICTIONARY)
+
+
+def _inflated(chunks: Iterator[bytes], make: Callable[[], _Inflater]) -> Iterator[bytes]:
+    inflater = make()
+    for chunk in chunks:
+        data = chunk
+        while data or not inflater.needs_input:
+            if inflater.eof:
+                # Streams may follow one another, with zeros between them.
+                data = (inflater.unused_data or data).lstrip(b"\0")
+                if not data:
+                    break
+                inflater = make()
+            yield inflater.decompress(data, _CHUNK)
+            data = inflater.unused_data if inflater.eof else b""
+            if inflater.eof and not data.lstrip(b"\0"):
+                break
+    if not inflater.eof:
+        raise EOFError("it is cut off")
+
+
+def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(31)
+    for chunk in chunks:
+        data = chunk
+        while data:
+            yield inflater.decompress(data, _CHUNK)
+            data = inflater.unconsumed_tail
+            if inflater.eof:
+                data = inflater.unused_data.lstrip(b"\0")
+                if data:
+                    inflater = zlib.decompressobj(31)
+    if not inflater.eof:
+        raise EOFError("it is cut off")
+
+
+def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    import zstandard  # noqa: PLC0415 - few packages are compressed with it
+
+    reader = zstandard.ZstdDecompressor(max_window_size=_LARGEST_DICTIONARY)
+    try:
+        with reader.stream_reader(
+            cast(IO[bytes], _Chunks(chunks)), read_across_frames=True
+        ) as stream:
+            while data := stream.read(_CHUNK):
+                yield data
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
+
+
+class _Chunks:
+    """Chunks as a file, as zstandard wants it."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+        if size < 0:
+            size = len(self._rest)
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data

@@ -1,0 +1,136 @@
+"""What a kernel module says of itself: read out of its ELF file, whatever its machine."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_LARGEST = 256 << 20
+_SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module: its path below the directory of modules, and what modprobe has to know of it."""
+
+    path: str
+    name: str
+    depends: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    softdeps: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+
+    @property
+    def soft_names(self) -> tuple[str, ...]:
+        """Return the modules that should be there, too, if they exist."""
+        words = " ".join(self.softdeps).replace("pre:", " ").replace("post:", " ").split()
+        return tuple(normal_name(word) for word in words)
+
+
+def is_module(path: str) -> bool:
+    """Tell whether a path is that of a module."""
+    return path.endswith(_SUFFIXES)
+
+
+def normal_name(name: str) -> str:
+    """Return a module's name as the kernel has it: `-` and `_` are the same."""
+    return name.replace("-", "_")
+
+
+def name_of(path: str) -> str:
+    """Return the name of the module in a file."""
+    return normal_name(path.rpartition("/")[2].partition(".ko")[0])
+
+
+def read_module(path: str, content: bytes) -> Module:
+    """Read a module, compressed or not; ValueError if it is none."""
+    sections = dict(_sections(_plain(path, content)))
+    said: dict[str, list[str]] = {}
+    for text in _strings(sections.get(".modinfo", b"")):
+        key, _, value = text.partition("=")
+        said.setdefault(key, []).append(value)
+    depends = [d for text in said.get("depends", ()) for d in text.split(",") if d]
+    return Module(
+        path=path,
+        name=name_of(path),
+        depends=tuple(dict.fromkeys(normal_name(d) for d in depends)),
+        aliases=tuple(said.get("alias", ())),
+        softdeps=tuple(said.get("softdep", ())),
+        symbols=tuple(sorted(_exported(sections))),
+    )
+
+
+def _exported(sections: Mapping[str, bytes]) -> set[str]:
+    """Return the names of the symbols that a module offers to others.
+
+    Among the strings beside the table of symbols are the names of namespaces as well.
+    """
+    names = set(_strings(sections.get("__ksymtab_strings", b"")))
+    entries = _strings(sections.get(".strtab", b""))
+    known = {n.removeprefix("__ksymtab_") for n in entries if n.startswith("__ksymtab_")}
+    return names & known if known else names
+
+
+def builtin_infos(modinfo: bytes) -> Iterator[tuple[str, str, str]]:
+    """Yield module, key and value of what is built in, out of modules.builtin.modinfo."""
+    for text in _strings(modinfo):
+        head, _, value = text.partition("=")
+        module, _, key = head.partition(".")
+        yield normal_name(module), key, value
+
+
+def _plain(path: str, content: bytes) -> bytes:
+    if path.endswith(".xz"):
+        decompressor = lzma.LZMADecompressor(lzma.FORMAT_AUTO, memlimit=_LARGEST)
+        data = decompressor.decompress(content, _LARGEST)
+    elif path.endswith(".zst"):
+        import zstandard  # noqa: PLC0415 - Debian compresses modules with xz
+
+        try:
+            with zstandard.ZstdDecompressor(max_window_size=_LARGEST).stream_reader(content) as s:
+                data = s.read(_LARGEST)
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from error
+    elif path.endswith(".gz"):
+        import io  # noqa: PLC0415
+
+        with gzip.open(io.BytesIO(content)) as stream:
+            data = stream.read(_LARGEST)
+    else:
+        data = content
+    if len(data) >= _LARGEST:
+        raise ValueError(f"the module {path} is too large")
+    return data
+
+
+def _sections(elf: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the sections of an ELF file by name, of 32 and 64 bits and both orders of bytes."""
+    if elf[:4] != b"\x7fELF" or elf[4] not in (1, 2) or elf[5] not in (1, 2):
+        raise ValueError("a kernel module is not an ELF file")
+    order = "<" if elf[5] == 1 else ">"
+    wide = elf[4] == 2
+    try:
+        if wide:
+            (start,) = struct.unpack_from(order + "Q", elf, 0x28)
+            size, count, names = struct.unpack_from(order + "HHH", elf, 0x3A)
+            form = struct.Struct(order + "IIQQQQ")
+        else:
+            (start,) = struct.unpack_from(order + "I", elf, 0x20)
+            size, count, names = struct.unpack_from(order + "HHH", elf, 0x2E)
+            form = struct.Struct(order + "IIIIII")
+        headers = [form.unpack_from(elf, start + i * size) for i in range(count)]
+        _, _, _, _, at, length = headers[names]
+        texts = elf[at : at + length]
+        for name, kind, _, _, at, length in headers:
+            end = texts.find(b"\0", name)
+            if kind != 8 and end >= 0:  # 8: without content
+                yield texts[name:end].decode("ascii", "replace"), elf[at : at + length]
+    except (struct.error, IndexError) as error:
+        raise ValueError("a kernel module is a broken ELF file") from error
+
+
+def _strings(data: bytes) -> Iterator[str]:
+    return (part.decode("utf-8", "replace") for part in data.split(b"\0") if part)

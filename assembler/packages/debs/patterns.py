@@ -1,0 +1,29 @@
+"""Patterns of paths, as `drop:` has them: `*` and `?` within a part, `**` across parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+_PIECE = re.compile(r"/\*\*/|/\*\*$|^\*\*/|\*|\?|[^*?/]+|/")
+_MEANS = {"/**/": "/(?:.*/)?", "/**": "/.*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+
+
+def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Return a test of paths (without a slash at the beginning) against absolute patterns.
+
+    A pattern that matches a directory matches everything in it.
+    """
+    if not patterns:
+        return _never
+    together = re.compile("|".join(f"(?:{_expression(p)})(?:/.*)?" for p in patterns), re.DOTALL)
+    return lambda path: together.fullmatch(path) is not None
+
+
+def _never(_path: str) -> bool:
+    return False
+
+
+def _expression(pattern: str) -> str:
+    pieces = _PIECE.findall(pattern.strip("/"))
+    return "".join(_MEANS.get(piece, re.escape(piece)) for piece in pieces)

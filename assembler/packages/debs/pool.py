@@ -1,0 +1,78 @@
+"""Packages kept on this machine, each under its digest: what is there is whole and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+
+from assembler.codes import packages
+from assembler.errors import PackageError, told
+from assembler.files import appearing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.packages.debs.engine import Chosen
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The packages below a directory."""
+
+    root: Path
+
+    def path(self, chosen: Chosen) -> Path:
+        """Return where the package is, or would be."""
+        return self.root / "pool" / f"{chosen.sha256}.deb"
+
+    def has(self, chosen: Chosen) -> bool:
+        """Tell whether the package is there."""
+        try:
+            return self.path(chosen).stat().st_size == chosen.size
+        except OSError:
+            return False
+
+    def used(self, chosen: Chosen) -> Path:
+        """Return the package's file and leave a trace of its use."""
+        path = self.path(chosen)
+        with suppress(OSError):  # a pool that may only be read is as good
+            os.utime(path)
+        return path
+
+    def take(self, file: Path, chosen: Chosen) -> None:
+        """Copy a file into the pool if it is what was chosen; it may be a link to a mirror's."""
+        digest, size = hashlib.sha256(), 0
+        with told(self.root):
+            self.path(chosen).parent.mkdir(parents=True, exist_ok=True)
+        with told(file, "read"), file.open("rb") as source, appearing(self.path(chosen)) as target:
+            while chunk := source.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+                target.write(chunk)
+            if (digest.hexdigest(), size) != (chosen.sha256, chosen.size):
+                raise PackageError.of(
+                    packages.WRONG_DEB,
+                    f"{chosen.name} {chosen.version} as it was fetched is not what the archive's "
+                    f"index says: {size} bytes with the sha256 {digest.hexdigest()} in place of "
+                    f"{chosen.size} bytes with {chosen.sha256}",
+                    "the mirror may just be changing: try again, or choose another mirror",
+                )
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """Give a directory that is gone after the block."""
+        with told(self.root):
+            (self.root / "tmp").mkdir(parents=True, exist_ok=True)
+            directory = Path(mkdtemp(dir=self.root / "tmp"))
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)

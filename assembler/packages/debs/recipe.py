@@ -1,0 +1,148 @@
+"""From a recipe to an image in the store: choose, fetch, lay over each other, describe."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assembler.codes import packages
+from assembler.errors import PackageError
+from assembler.events import task
+from assembler.oci import media
+from assembler.packages.debs.engine import Chosen, Request, debian_architecture
+from assembler.packages.debs.kernel import kernel_layer
+from assembler.packages.debs.layer import Recipe, ingredients, layer
+from assembler.packages.debs.lock import LOCK_FILE, Lock
+from assembler.packages.debs.spdx import document
+from assembler.packages.images import Made, Settings, add_attestation, add_image, add_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
+    from assembler.oci.store import Store
+    from assembler.packages.debs.engine import Engine
+    from assembler.packages.model import Debs
+
+# What was chosen, on the image's manifest: a line for each package.
+CHOSEN = "dolmen.debs"
+_RESTRICTED = re.compile(r"(?P<name>[^\s\[\]]+)\s*(?:\[(?P<only>[^\[\]]*)\])?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An image to be made of a recipe."""
+
+    debs: Debs
+    # Where build.yml, the lock and the sources of files are.
+    directory: Path
+    platform: Platform
+    # As people know the image, for what is attested.
+    name: str
+    labels: Mapping[str, str]
+    lock: Lock | None = None
+
+    @property
+    def architecture(self) -> str:
+        """Return what Debian calls the platform's architecture."""
+        return debian_architecture(self.platform)
+
+
+def request_for(debs: Debs, architecture: str) -> Request:
+    """Return what a recipe asks for on one architecture.
+
+    A package may be for some only, as Debian writes it: `linux-image-riscv64 [riscv64]`.
+    """
+    return Request(
+        suite=debs.suite,
+        architecture=architecture,
+        packages=tuple(_for_architecture(debs.packages, architecture)),
+        components=debs.components,
+        exclude=tuple(_for_architecture(debs.exclude, architecture)),
+        dependencies=not debs.no_deps,
+    )
+
+
+def lock_for(debs: Debs, platforms: tuple[Platform, ...], engine: Engine) -> Lock:
+    """Choose the newest packages for each platform."""
+    requests = [request_for(debs, debian_architecture(p)) for p in platforms]
+    return Lock(
+        suite=debs.suite,
+        wanted={r.architecture: _wanted(r) for r in requests},
+        chosen={r.architecture: engine.resolve(r) for r in requests},
+    )
+
+
+def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made:
+    """Make the image, and the document of what is in it."""
+    chosen = _choose(order, engine)
+    if order.debs.kernel:
+        chosen = tuple(c for c in chosen if c.name.startswith(("linux-image-", "linux-modules-")))
+    files = dict(zip(chosen, engine.fetch(order.debs.suite, chosen), strict=True))
+    recipe = Recipe(order.debs, order.architecture, ingredients([*files.values()]), order.directory)
+    with task(reporter, f"lay out {len(chosen)} Debian packages for {order.platform}"):
+        write = kernel_layer if order.debs.kernel else layer
+        made = add_layer(store, write(recipe))
+    described = "; ".join(f"{c.name} {c.version}" for c in chosen)
+    settings = Settings(
+        platform=order.platform,
+        created=recipe.time,
+        history=f"Debian {order.debs.suite}: {described}",
+        entrypoint=order.debs.entrypoint,
+        command=order.debs.command,
+        env=order.debs.env,
+        workdir=order.debs.workdir,
+        labels=order.labels,
+        annotations={CHOSEN: described},
+    )
+    image = add_image(store, [made], settings)
+    by_path = {path: one for one, path in files.items()}
+    contents = [(i, by_path[i.path]) for i in recipe.ingredients]
+    told: dict[str, Any] = document(
+        order.name, image.digest, recipe.time, order.debs.suite, contents
+    )
+    return Made(image, (add_attestation(store, order.name, image, media.SPDX_DOCUMENT, told),))
+
+
+def _choose(order: Order, engine: Engine) -> tuple[Chosen, ...]:
+    request = request_for(order.debs, order.architecture)
+    lock = order.lock
+    if lock is None:
+        return engine.resolve(request)
+    if lock.suite != request.suite or lock.wanted.get(request.architecture) != _wanted(request):
+        raise PackageError.of(
+            packages.BAD_LOCK,
+            f"{order.directory / LOCK_FILE} is not of this recipe"
+            + ("" if request.architecture in lock.chosen else f" on {request.architecture}"),
+            f"make it anew: dolmen pkg lock {order.directory}",
+        )
+    return lock.chosen[request.architecture]
+
+
+def _wanted(request: Request) -> tuple[str, ...]:
+    """Return all that decides which packages are chosen."""
+    return (
+        *request.packages,
+        *(f"without {name}" for name in request.exclude),
+        *(f"component {name}" for name in request.components),
+        *(() if request.dependencies else ("no dependencies",)),
+    )
+
+
+def _for_architecture(names: tuple[str, ...], architecture: str) -> Iterator[str]:
+    for text in names:
+        match = _RESTRICTED.fullmatch(text)
+        if match is None:
+            raise PackageError.of(
+                packages.BAD_RECIPE,
+                f"not the name of a Debian package: {text!r}",
+                "write a name as busybox-static, or linux-image-riscv64 [riscv64] for one "
+                "architecture only",
+            )
+        only = (match["only"] or "").split()
+        without = {name[1:] for name in only if name.startswith("!")}
+        if not only or architecture in only or (without and architecture not in without):
+            yield match["name"]

@@ -1,0 +1,228 @@
+"""Images made here: layers, config, manifest and what attests them, put into the store.
+
+Everything is a function of what is given: no clock, no name of the machine, no order of chance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from assembler.errors import ImageError
+from assembler.oci import media
+from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document, platform_json
+from assembler.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from assembler.oci.store import Names, Store
+
+_LEVEL = 3
+_DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_UNKNOWN = Platform("unknown", "unknown")
+_STATEMENT = "https://in-toto.io/Statement/v0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer in the store, and the digest of what is inside the compression."""
+
+    descriptor: Descriptor
+    diff_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the config of an image says besides its layers."""
+
+    platform: Platform
+    # Seconds since 1970.
+    created: int
+    history: str
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    workdir: str = ""
+    user: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    # Of the manifest.
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An image of one platform in the store, with the attestations that belong to it."""
+
+    descriptor: Descriptor
+    attestations: tuple[Descriptor, ...] = ()
+
+
+def timestamp(seconds: int) -> str:
+    """Return a time as documents have it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def as_document(data: object) -> bytes:
+    """Return data as JSON that is always the same for the same data."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def add_layer(store: Store, tar: Iterable[bytes | memoryview]) -> Layer:
+    """Compress a tar into the store, in bounded memory."""
+    diff = hashlib.sha256(usedforsecurity=False)
+    descriptor = store.add_stream(_gzipped(tar, diff), media.OCI_LAYER_GZIP)
+    return Layer(descriptor, "sha256:" + diff.hexdigest())
+
+
+def add_image(store: Store, layers: Sequence[Layer], settings: Settings) -> Descriptor:
+    """Add config and manifest, and return the manifest's descriptor with its platform."""
+    inner: dict[str, Any] = {
+        "Entrypoint": list(settings.entrypoint),
+        "Cmd": list(settings.command),
+        "Env": list(settings.env or (_DEFAULT_PATH,)),
+        "WorkingDir": settings.workdir,
+        "User": settings.user,
+        "Labels": dict(settings.labels),
+    }
+    created = timestamp(settings.created)
+    config = {
+        **platform_json(settings.platform),
+        "created": created,
+        "config": {key: value for key, value in inner.items() if value},
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "history": [{"created": created, "created_by": settings.history} for _ in layers],
+    }
+    added = store.add_bytes(as_document(config), media.OCI_CONFIG)
+    manifest = _manifest(added, [layer.descriptor for layer in layers], settings.annotations)
+    return replace(
+        store.add_bytes(as_document(manifest), media.OCI_MANIFEST), platform=settings.platform
+    )
+
+
+def add_attestation(
+    store: Store, name: str, subject: Descriptor, predicate_type: str, predicate: object
+) -> Descriptor:
+    """Add what is said about an image, in the form BuildKit gives it."""
+    statement = {
+        "_type": _STATEMENT,
+        "predicateType": predicate_type,
+        "subject": [{"name": name, "digest": {"sha256": subject.digest.partition(":")[2]}}],
+        "predicate": predicate,
+    }
+    layer = store.add_bytes(as_document(statement), media.IN_TOTO)
+    layer = replace(layer, annotations={media.PREDICATE_TYPE: predicate_type})
+    config = {
+        **platform_json(_UNKNOWN),
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
+    }
+    added = store.add_bytes(as_document(config), media.OCI_CONFIG)
+    manifest = store.add_bytes(as_document(_manifest(added, [layer], {})), media.OCI_MANIFEST)
+    return replace(
+        manifest,
+        platform=_UNKNOWN,
+        annotations={
+            media.ATTESTATION: media.ATTESTATION_MANIFEST,
+            media.ATTESTED_DIGEST: subject.digest,
+        },
+    )
+
+
+def publish(store: Store, names: Sequence[str], made: Sequence[Made]) -> Descriptor:
+    """Give an index with the images its names; images of other platforms in it stay.
+
+    With the names `TAG` go `TAG-ARCH` for each image. Return the index's descriptor.
+    """
+    added: list[Descriptor] = []
+
+    def change(now: Names) -> Names:
+        kept = _of_other_platforms(store, now, names[0], made)
+        index = {
+            "schemaVersion": 2,
+            "mediaType": media.OCI_INDEX,
+            "manifests": [d.as_json() for d in _in_order(kept, made)],
+        }
+        descriptor = store.add_bytes(as_document(index), media.OCI_INDEX)
+        added.append(descriptor)
+        for name in names:
+            now = now.put(name, descriptor)
+            for one in made:
+                if one.descriptor.platform is not None:
+                    alone = f"{name}-{one.descriptor.platform.architecture}"
+                    now = now.put(alone, one.descriptor)
+        return now
+
+    store.edit(change)
+    return added[-1]
+
+
+def _of_other_platforms(
+    store: Store, now: Names, name: str, made: Sequence[Made]
+) -> list[Descriptor]:
+    """Return what an index of that name has of other platforms, as far as it is there."""
+    ours = {one.descriptor.platform for one in made}
+    for entry in now.named(name):
+        if not entry.descriptor.is_index:
+            continue
+        try:
+            index = parse_document(store.read(entry.descriptor), name)
+        except ImageError:
+            continue  # a broken index of that name is replaced
+        if isinstance(index, Index):
+            others = [d for d in index.manifests if not d.attests and d.platform not in ours]
+            staying = {d.digest for d in others if store.has(d)}
+            return [d for d in index.manifests if d.digest in staying or d.attests in staying]
+    return []
+
+
+def _in_order(kept: Iterable[Descriptor], made: Iterable[Made]) -> list[Descriptor]:
+    """Return images by platform, then what attests them."""
+    everything = [*kept]
+    for one in made:
+        everything += [one.descriptor, *one.attestations]
+    images = sorted((d for d in everything if not d.attests), key=lambda d: str(d.platform))
+    order = {d.digest: i for i, d in enumerate(images)}
+    attesting = [d for d in everything if d.attests in order]
+    return [*images, *sorted(attesting, key=lambda d: (order[d.attests], d.digest))]
+
+
+def _manifest(
+    config: Descriptor, layers: Sequence[Descriptor], annotations: Mapping[str, str]
+) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_MANIFEST,
+        "config": config.as_json(),
+        "layers": [layer.as_json() for layer in layers],
+    }
+    if annotations:
+        out["annotations"] = dict(annotations)
+    return out
+
+
+def _gzipped(tar: Iterable[bytes | memoryview], diff: hashlib._Hash) -> Iterator[bytes]:
+    from isal import isal_zlib  # noqa: PLC0415 - only where a layer is written
+
+    compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 31)
+    for chunk in tar:
+        diff.update(chunk)
+        data = compressor.compress(chunk)
+        if data:
+            yield data
+    yield compressor.flush()
+
+
+__all__ = [
+    "Layer",
+    "Made",
+    "Manifest",
+    "Settings",
+    "add_attestation",
+    "add_image",
+    "add_layer",
+    "publish",
+    "timestamp",
+]

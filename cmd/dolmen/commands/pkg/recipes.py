@@ -1,0 +1,80 @@
+"""Options about Debian packages, and the engine they make."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dolmen.settings import twin_list
+
+if TYPE_CHECKING:
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
+    from assembler.packages.debs.engine import Engine
+    from dolmen.settings import Settings
+
+DebianMirror = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="URL",
+        help="Take Debian packages from there and not from this machine's mirrors; repeatable.  "
+        "[env: DOLMEN_DEBIAN_MIRROR]",
+    ),
+]
+DebianKeyring = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The keys that the archives are signed with.  [env: DOLMEN_DEBIAN_KEYRING]",
+    ),
+]
+Platforms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--platforms",
+        metavar="OS/ARCH,...",
+        help="Build for these only, in place of build.yml's; repeatable.",
+    ),
+]
+Refresh = Annotated[
+    bool, typer.Option("--refresh", help="Ask the archives anew, however short ago it was.")
+]
+
+
+def engine_for(
+    settings: Settings,
+    reporter: Reporter,
+    mirrors: list[str] | None,
+    keyring: Path | None,
+    *,
+    refresh: bool,
+) -> Engine:
+    """Return the engine for recipes, its packages kept in the store."""
+    from assembler.oci.store import Store
+    from assembler.packages.debs.apt import FRESH_FOR, AptEngine
+    from assembler.packages.debs.pool import Pool
+    from assembler.packages.debs.sources import Mirrors
+
+    store = Store(settings.cache)
+    store.layout.prepare()
+    named = os.environ.get("DOLMEN_DEBIAN_KEYRING")
+    return AptEngine(
+        Pool(store.root.absolute() / "debs"),
+        Mirrors(
+            given=tuple(mirrors or twin_list(os.environ, "DEBIAN_MIRROR")),
+            keyring=keyring or (Path(named) if named else None),
+        ),
+        fresh_for=0 if refresh else FRESH_FOR,
+        reporter=reporter,
+    )
+
+
+def platforms(texts: list[str] | None) -> tuple[Platform, ...]:
+    """Read platforms, separated by commas or given one by one."""
+    from assembler.oci.platform import Platform
+
+    parts = [part.strip() for text in texts or () for part in text.split(",")]
+    return tuple(Platform.parse(part) for part in parts if part)
