@@ -1,9 +1,9 @@
 """Pulling: images from registries into the store, blobs in parallel, names when all is there.
 
-Manifests come first, so that it is known what has to be fetched; a blob that several images share
-is fetched once, one that the store has is not. Blobs come largest first over all images; what
-another process is fetching at the moment is left to it. An image gets its name when the last of its
-blobs has come.
+Manifests are asked for first, so that it is known what has to be fetched; a blob that several
+images share is fetched once, one that the store has is not. Blobs come largest first over all
+images; what another process is fetching at the moment is left to it. When the last blob of an image
+has come, its manifests go into the store, then its name.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from assembler.codes import images as image_codes
 from assembler.codes import registries as codes
-from assembler.errors import DolmenError, RegistryError
+from assembler.errors import DolmenError, ImageError, RegistryError
 from assembler.events import Said, Silent, Task, task
 from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document
 from assembler.oci.registry.blobs import download
@@ -95,6 +96,8 @@ class _Wanted:
     reference: Reference
     tree: Tree
     blobs: dict[str, Descriptor]
+    # Manifests and indexes that came for it, by digest: they go into the store after the blobs.
+    documents: dict[str, bytes] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     failed: bool = False
 
@@ -137,7 +140,7 @@ class _Run:
     # Manifests
 
     def _plan(self, references: list[Reference]) -> list[_Wanted]:
-        """Return what each image is made of, in order; its documents are in the store then."""
+        """Return what each image is made of, in order."""
         order = {reference: number for number, reference in enumerate(references)}
         found: list[_Wanted] = []
         for done in self._spread(references, self._planned):
@@ -148,13 +151,20 @@ class _Run:
         return sorted(found, key=lambda w: order[w.reference])
 
     def _planned(self, reference: Reference, _patient: object) -> _Wanted:
-        root, content = self._root(reference)
+        came: dict[str, bytes] = {}
+        root, content = self._root(reference, came)
         tree = grow(
-            str(reference), root, content, lambda d: self._document(reference, d), self.platforms
+            str(reference),
+            root,
+            content,
+            lambda d: self._document(reference, d, came),
+            self.platforms,
         )
-        return _Wanted(reference, tree, {b.digest: b for b in tree.blobs()})
+        return _Wanted(reference, tree, {b.digest: b for b in tree.blobs()}, came)
 
-    def _root(self, reference: Reference) -> tuple[Descriptor, Index | Manifest]:
+    def _root(
+        self, reference: Reference, came: dict[str, bytes]
+    ) -> tuple[Descriptor, Index | Manifest]:
         """Return what the name stands for, asked from its registry unless a digest says it."""
 
         def ask(client: Client) -> Document:
@@ -166,21 +176,30 @@ class _Run:
             if error.code is codes.NOT_FOUND and not reference.digest:
                 raise self._with_close_tags(reference, error) from None
             raise
-        self._keep(document.descriptor, document.data)
+        came[document.descriptor.digest] = document.data
         return document.descriptor, document.content
 
-    def _document(self, reference: Reference, descriptor: Descriptor) -> Index | Manifest:
+    def _document(
+        self, reference: Reference, descriptor: Descriptor, came: dict[str, bytes]
+    ) -> Index | Manifest:
         """Return a document an index lists, from the store if it is there."""
         what = f"{reference}, {descriptor.digest}"
 
         def ask(client: Client) -> Document:
             return fetch_document(client, reference.repository, descriptor.digest)
 
-        with self.store.incoming(descriptor, self.registries.pauses.check) as incoming:
-            if not incoming.present:
-                document = self.registries.through(reference.registry, ask)
-                _fill(incoming, document.data)
-        return parse_document(self.store.read(descriptor, what), what, descriptor.media_type)
+        self.store.touch([descriptor])
+        if self.store.has(descriptor):
+            return parse_document(self.store.read(descriptor, what), what, descriptor.media_type)
+        document = self.registries.through(reference.registry, ask)
+        if document.descriptor.size != descriptor.size:
+            raise ImageError.of(
+                image_codes.BAD_MANIFEST,
+                f"{what}: it has {document.descriptor.size} bytes, its index says "
+                f"{descriptor.size}",
+            )
+        came[descriptor.digest] = document.data
+        return document.content
 
     def _keep(self, descriptor: Descriptor, data: bytes) -> None:
         with self.store.incoming(descriptor, self.registries.pauses.check) as incoming:
@@ -282,9 +301,17 @@ class _Run:
     # Names
 
     def _name(self, images: Sequence[_Wanted]) -> None:
-        """Give images that are complete their names."""
+        """Give images that are complete their names.
+
+        Their manifests and indexes come into the store only now: there, a manifest means that its
+        image is whole.
+        """
         if not images:
             return
+        for image in images:
+            for document in (*image.tree.documents, image.tree.root):
+                if document.digest in image.documents:
+                    self._keep(document, image.documents[document.digest])
 
         def named(names: Names) -> Names:
             for image in images:
