@@ -23,7 +23,7 @@ IS_A_DIRECTORY = Code(
 TOO_LARGE = Code(
     4,
     "The file is larger than any configuration",
-    "Up to 1 MiB is read. Large contents belong in files of their own, named with `source:`.",
+    "Up to 512 KiB are read. Large contents belong in files of their own, named with `source:`.",
 )
 NOT_TEXT = Code(
     5,
@@ -46,7 +46,7 @@ BAD_CHARACTER = Code(
 NOT_FETCHED = Code(
     8,
     "The URL cannot be fetched",
-    "A configuration is fetched within a minute and up to 1 MiB; proxies are taken from the "
+    "A configuration is fetched within a minute and up to 512 KiB; proxies are taken from the "
     "environment. Try the URL with curl, or save the file and name it.",
 )
 GIVEN_TWICE = Code(
@@ -169,7 +169,7 @@ DUPLICATE_VOLUME = Code(
 )
 BAD_NAME = Code(
     112,
-    "Not a good name for a container or volume",
+    "Not a good name for a container",
     "The name becomes a directory and the name of the container at run time, which takes letters, "
     "digits, `_`, `.`, `+` and `-`. Other names are accepted with a warning as LinuxKit does, "
     "but not empty ones, nor those that are more than one directory.",

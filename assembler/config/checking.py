@@ -48,14 +48,7 @@ class Checked:
 
         A section under a name that is not known may be any.
         """
-        known = schema("image")["properties"]
-        return any(
-            not path
-            or path[0] not in known
-            or (path[0] in sections and (key in path or isinstance(path[-1], int) or not path[1:]))
-            for path in self.wrong
-            if len(path) <= 3
-        )
+        return any(_hides(path, key, sections) for path in self.wrong)
 
 
 def check(kind: str, data: Any, at: Positions, definition: str = "") -> Checked:  # noqa: ANN401
@@ -77,6 +70,18 @@ def check(kind: str, data: Any, at: Positions, definition: str = "") -> Checked:
             return Checked(None, tuple(found), frozenset({()}))
     kept = _without(data, (), wrong) if wrong else data
     return Checked(kept, tuple(found), frozenset(wrong))
+
+
+def _hides(path: _Path, key: str, sections: tuple[str, ...]) -> bool:
+    known = schema("image")["properties"]
+    if not path or path[0] not in known:
+        return True
+    if path[0] not in sections:
+        return False
+    piece, rest = resolved("image", known[path[0]]), path[1:]
+    if piece["type"] == "array":
+        piece, rest = resolved("image", piece["items"]), path[2:]
+    return not rest or (len(rest) == 1 and (rest[0] == key or rest[0] not in piece["properties"]))
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ruamel.yaml import YAML
@@ -267,7 +267,7 @@ class _Composer:
             children[len(items)] = value.at
             items.append(value.data)
             weight += value.weight
-        return _Value(items, Positions(place, None, children), weight)
+        return _Value(items, Positions(_up_to(place, event), None, children), weight)
 
     def _mapping(self, place: Place) -> _Value:
         items: dict[str, Any] = {}
@@ -289,7 +289,7 @@ class _Composer:
                 if name not in items:
                     items[name] = data
                     children[name] = other.at.children[name]
-        return _Value(items, Positions(place, None, children), weight)
+        return _Value(items, Positions(_up_to(place, event), None, children), weight)
 
     def _key(self, key: _Value, children: Mapping[str | int, Positions]) -> str:
         place = key.at.place
@@ -348,6 +348,13 @@ class _Composer:
 
     def _refuse(self, code: Code, message: str, place: Place, *hints: str) -> NoReturn:
         raise ConfigError.of(code, message, *hints, place=place)
+
+
+def _up_to(place: Place, end: Any) -> Place:  # noqa: ANN401 - the event that ends a collection
+    """Widen the place of a `[` or `{` up to its end, if that is on the same line."""
+    mark = end.end_mark
+    brackets = mark.index > end.start_mark.index and mark.line + 1 == place.line
+    return replace(place, length=mark.column + 1 - place.column) if brackets else place
 
 
 def _joined(match: re.Match[str]) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from assembler.config.converting import yaml_fields
 from assembler.config.emitting import emit
 from assembler.config.merging import SECTIONS
-from assembler.config.model import Device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +37,10 @@ def render_metadata(
     for section in ("onboot", "onshutdown", "services"):
         for container in whole[section]:
             container["image"] = full_name(container["image"])
+            for device in container.get("devices", ()):
+                # As LinuxKit writes them: a device's numbers are there even if nobody gave them.
+                device.setdefault("major", 0)
+                device.setdefault("minor", 0)
     whole["files"] = [_with_switches(file) for file in whole["files"]]
     if form == "json":
         return json.dumps(whole, indent=4, ensure_ascii=False)
@@ -76,7 +79,5 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of the model
         return [_plain(v) for v in value]
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((key, getattr(value, f.name)) for key, f in yaml_fields(type(value)))
-        made = {key: _plain(v) for key, v in pairs if v is not None}
-        # A device's numbers are always written; without them in the YAML they are 0.
-        return made | {"major": 0, "minor": 0} | made if isinstance(value, Device) else made
+        return {key: _plain(v) for key, v in pairs if v is not None}
     return value

@@ -115,6 +115,11 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
         "put it in quotes: '!…'",
     ),
     (
+        "expected the node content, but found '<stream end>'",
+        "the file ends where a value is wanted",
+        "is a `[`, a `{` or a quote not closed?",
+    ),
+    (
         "expected the node content",
         "a value is missing here, or begins with a character of YAML's own",
         "a text that begins with one of , [ ] { } & * ! | > % @ ` needs quotes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.findings import error, warning
+from assembler.config.findings import warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,13 +38,6 @@ def check_system(config: Config, *, kernel_complete: bool) -> Iterator[Diagnosti
 
 
 def _volume(volume: Volume) -> Iterator[Diagnostic]:
-    if not volume.name and (volume.at.children.get("name") or "name" not in volume.at.children):
-        yield error(
-            codes.BAD_NAME,
-            "a volume without a name has no directory of its own",
-            volume.at.of("name"),
-            "give it a name",
-        )
     if volume.format == "oci" and not volume.image:
         yield warning(
             codes.NO_EFFECT,

@@ -1,0 +1,28 @@
+"""Short ways to the configuration stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from assembler.config import Input, Loaded, Options, load_inputs
+
+Load = Callable[..., Loaded]
+
+
+def given(text: str, name: str = "image.yml") -> Input:
+    """Return a text as if it had been read from a file in the current directory."""
+    return Input(name, text.encode(), Path())
+
+
+@pytest.fixture
+def load_text() -> Load:
+    """Give a function that loads texts as the files a.yml, b.yml and so on."""
+
+    def load(*texts: str, options: Options | None = None) -> Loaded:
+        inputs = [given(text, f"{chr(97 + i)}.yml") for i, text in enumerate(texts)]
+        return load_inputs(inputs, options or Options())
+
+    return load

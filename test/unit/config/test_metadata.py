@@ -1,0 +1,132 @@
+"""The merged configuration as text: like LinuxKit's, and always an image.yml again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assembler.config import Input, Options, load_inputs, render_metadata, render_yaml
+from assembler.config.composing import compose
+from assembler.config.emitting import emit
+from assembler.config.model import Config
+from assembler.errors import ConfigError
+from assembler.oci.reference import Reference
+
+CASES = Path(__file__).parents[2] / "conformance" / "open"
+WITH_METADATA = sorted(
+    path.parent
+    for path in CASES.glob("*/image.yml")
+    if "metadata: json" in path.read_text() or "metadata: yaml" in path.read_text()
+)
+QUIET = Options(check_sources=False)
+
+
+def essence(value: Any) -> Any:
+    """Drop what LinuxKit writes though it is not set, and what it names differently."""
+    if isinstance(value, dict):
+        kept = {k.lower(): essence(v) for k, v in value.items()}
+        return {k: v for k, v in kept.items() if v not in (None, "", [], {}, False)}
+    return [essence(v) for v in value] if isinstance(value, list) else value
+
+
+def recorded(case: Path) -> list[tuple[str, Any]]:
+    """Return form and content of the files with metadata that LinuxKit has made."""
+    found = []
+    for line in (case / "expected.jsonl").read_text("utf-8").splitlines():
+        entry = json.loads(line)
+        if entry.get("pax", {}).get("LINUXKIT.source") == "linuxkit.files":
+            if "yamltree" in entry:
+                found.append(("yaml", entry["yamltree"]))
+            elif "json" in entry:
+                found.append(("json", entry["json"]))
+    return found
+
+
+def full_name(name: str) -> str:
+    """Return the whole name of an image, with its tag only where one was given."""
+    return str(Reference.parse(name))
+
+
+@pytest.mark.parametrize("case", WITH_METADATA, ids=lambda case: case.name)
+def test_metadata_is_linuxkits(case: Path) -> None:
+    """What LinuxKit has recorded of the merged configuration is what is rendered."""
+    if (case / "pkgs").exists() or not (case / "expected.jsonl").exists():
+        pytest.skip("needs packages, or is refused")
+    given_input = Input("image.yml", (case / "image.yml").read_bytes(), case)
+    config = load_inputs([given_input], QUIET).config
+    expected = recorded(case)
+    assert expected
+    for form, content in expected:
+        text = render_metadata(config, form, full_name)
+        made = json.loads(text) if form == "json" else yaml.safe_load(text)
+        assert list(made) == [k for k in content if k in made]
+        assert essence(made) == essence(content)
+
+
+@pytest.mark.parametrize("case", sorted(CASES.glob("*/image.yml")), ids=lambda p: p.parent.name)
+def test_what_is_rendered_says_the_same(case: Path) -> None:
+    """Both forms of metadata and the merged YAML are read as the same configuration."""
+    try:
+        config = load_inputs([Input("a.yml", case.read_bytes(), case.parent)], QUIET).config
+    except ConfigError:
+        return  # what is refused is tested elsewhere
+
+    def read(text: str) -> Config:
+        return load_inputs([Input("b.yml", text.encode(), Path())], QUIET).config
+
+    assert read(render_yaml(config)) == replace(config, trust=None)
+    for form in ("json", "yaml"):
+        text = render_metadata(config, form)
+        assert render_metadata(read(text), form) == text
+
+
+_ODD = [
+    "",
+    "yes",
+    "0644",
+    "1e3",
+    "~",
+    "- a",
+    "a: b",
+    "#x",
+    "x #y",
+    "a\n b\n",
+    "\na",
+    "a\n\n",
+    " a\nb",
+    "a\n\n\nb\n\n",
+    "@x",
+    "'",
+    '"',
+    "\t",
+    "a\tb\nc",
+    "a \nb",
+    "a\r\nb",
+    "\u2028",
+    "---\na",
+    "<<",
+    "!x",
+]
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\ufeff"), max_size=40)
+_TEXT |= st.sampled_from(_ODD)
+_PLAIN = st.recursive(
+    _TEXT | st.integers() | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.dictionaries(_TEXT, _PLAIN, max_size=4))
+def test_any_data_survives_being_written(data: dict[str, Any]) -> None:
+    """What is emitted is read as the same data, by the own reader and by another."""
+    text = emit(data)
+    assert compose(Input("x.yml", text.encode(), Path())).data == data
+    assert yaml.safe_load(text) == data

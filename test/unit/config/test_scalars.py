@@ -1,0 +1,75 @@
+"""What plain scalars mean: as LinuxKit's reader of YAML has it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from assembler.config import scalars
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("~", None),
+        ("null", None),
+        ("nULL", "nULL"),
+        ("true", True),
+        ("FALSE", False),
+        ("yes", "yes"),
+        ("No", "No"),
+        ("on", "on"),
+        ("y", "y"),
+        ("0", 0),
+        ("-1", -1),
+        ("+5", 5),
+        ("0644", 0o644),
+        ("0o644", 0o644),
+        ("0x1F", 31),
+        ("0b101", 5),
+        ("1_000", 1000),
+        ("09", 9.0),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("5.", 5.0),
+        (".inf", math.inf),
+        ("-.inf", -math.inf),
+        ("1:30", "1:30"),
+        ("2001-12-14", "2001-12-14"),
+        ("1.2.3", "1.2.3"),
+        ("-", "-"),
+        (".", "."),
+        ("0x", "0x"),
+        ("٣", "٣"),
+        ("9" * 5000, math.inf),
+    ],
+)
+def test_plain_scalars(text: str, value: object) -> None:
+    """A plain scalar has the type that LinuxKit's reader gives it."""
+    found = scalars.plain(text)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_not_a_number() -> None:
+    """`.nan` is a number that is none."""
+    found = scalars.plain(".nan")
+    assert isinstance(found, float)
+    assert math.isnan(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "tag", "value"),
+    [("5", "str", "5"), ("0x10", "int", 16), ("5", "float", 5.0), ("true", "bool", True)],
+)
+def test_tagged_scalars(text: str, tag: str, value: object) -> None:
+    """A tag decides what a scalar is."""
+    assert scalars.tagged(text, tag) == value
+
+
+@pytest.mark.parametrize(("text", "tag"), [("x", "int"), ("1", "bool"), ("x", "null")])
+def test_a_tag_that_does_not_fit(text: str, tag: str) -> None:
+    """A tag that promises what the text does not keep is refused."""
+    with pytest.raises(ValueError, match="not of the type"):
+        scalars.tagged(text, tag)

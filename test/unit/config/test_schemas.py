@@ -1,0 +1,110 @@
+"""The schemas: complete, explained, and the same as the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from assembler.config import model
+from assembler.config.converting import yaml_fields
+from assembler.config.schemas import KINDS, resolved, schema
+
+
+def pieces(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every described part of a schema with its path."""
+
+    def look(name: str, piece: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        if "$ref" in piece:
+            return
+        yield name, piece
+        for key, inner in piece.get("properties", {}).items():
+            yield from look(f"{name}.{key}", inner)
+        if piece.get("items", {}).get("properties"):
+            yield from look(f"{name}[]", piece["items"])
+
+    whole = schema(kind)
+    yield from look(kind, whole)
+    for name, piece in whole["$defs"].items():
+        yield from look(name, piece)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_schema_is_one(kind: str) -> None:
+    """Each is a schema of draft 2020-12, also with what it shares brought in."""
+    assert schema(kind)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    Draft202012Validator.check_schema(schema(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_is_explained(kind: str) -> None:
+    """Each has a title, a description that is a sentence, and an example that fits."""
+    whole = schema(kind)
+    for name, piece in pieces(kind):
+        assert piece.get("title"), name
+        assert piece.get("description", "").endswith("."), name
+        assert piece.get("examples"), name
+        validator = Draft202012Validator({**piece, "$defs": whole["$defs"]})
+        for example in piece["examples"]:
+            assert not list(validator.iter_errors(example)), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_unknown_is_let_through(kind: str) -> None:
+    """Every mapping either has known keys only, or texts as values."""
+    for name, piece in pieces(kind):
+        if "object" in str(piece.get("type")):
+            assert piece["additionalProperties"] in (False, {"type": "string"}), name
+
+
+@pytest.mark.parametrize(
+    ("part", "definition"),
+    [
+        (model.Volume, "volume"),
+        (model.File, "file"),
+        (model.Container, "container"),
+        (model.Spec, "spec"),
+        (model.Mount, "mount"),
+        (model.Device, "device"),
+        (model.IdMapping, "idMapping"),
+        (model.Runtime, "runtime"),
+    ],
+)
+def test_the_model_has_the_keys_of_the_schema(part: type, definition: str) -> None:
+    """A key in one and not in the other would be lost."""
+    properties = schema("image")["$defs"][definition]["properties"]
+    assert {key for key, _ in yaml_fields(part)} == set(properties)
+
+
+def test_the_whole_model_has_the_keys_of_the_schema() -> None:
+    """Also at the top, and in the parts that are not shared."""
+    whole = schema("image")["properties"]
+    assert {key for key, _ in yaml_fields(model.Config)} == set(whole)
+    for key in ("kernel", "trust"):
+        part = next(
+            t
+            for t in vars(model).values()
+            if is_dataclass(t) and isinstance(t, type) and t.__name__.lower() == key
+        )
+        assert {k for k, _ in yaml_fields(part)} == set(whole[key]["properties"])
+        assert get_type_hints(part)
+        assert fields(part)
+
+
+def test_containers_and_labels_have_the_same_keys() -> None:
+    """What the label may say is what a container may say, except name and image."""
+    definitions = schema("image")["$defs"]
+    container, spec = definitions["container"]["properties"], definitions["spec"]["properties"]
+    assert list(container) == ["name", "image", *spec]
+    for key in spec:
+        assert resolved("image", container[key]) == resolved("image", spec[key])
+
+
+def test_a_package_configures_containers_like_a_label() -> None:
+    """build.yml's `config` is the same definition, in a schema that needs no other file."""
+    build = schema("build")
+    assert resolved("build", build["properties"]["config"])["title"] == "Container without a name"
+    assert "image.schema.json" not in str(build).replace("'$id': 'image.schema.json'", "")
