@@ -9,7 +9,6 @@ encoders keep them encoded (segments). Made parts depend on the YAML; they are s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -164,5 +163,3 @@ class Plan:
     parts: tuple[Part, ...]
     boot: Boot | None = None
     warnings: tuple[Diagnostic, ...] = ()
-    # Which image and prefix each SPDX document of the plan's images belongs to.
-    documents: Mapping[str, str] = field(default_factory=dict)
