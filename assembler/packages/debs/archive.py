@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import bz2
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Protocol, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from assembler.codes import packages
 from assembler.errors import PackageError, told
@@ -32,21 +31,6 @@ class _Member:
     offset: int
     size: int
     time: int
-
-
-class _Inflater(Protocol):
-    """The common part of Python's decompressors of bz2 and xz."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def needs_input(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes: ...
 
 
 @contextmanager
@@ -125,11 +109,7 @@ def _decompressed(file: IO[bytes], member: _Member, suffix: str) -> Iterator[byt
         case ".gz":
             return _gunzipped(_raw(file, member))
         case ".xz":
-            return _inflated(_raw(file, member), _xz)
-        case ".lzma":
-            return _inflated(_raw(file, member), _lzma)
-        case ".bz2":
-            return _inflated(_raw(file, member), bz2.BZ2Decompressor)
+            return _unxz(_raw(file, member))
         case ".zst":
             return _zstd(_raw(file, member))
     raise ValueError(f"it is compressed in a way that is not known: {member.name}")
@@ -146,16 +126,8 @@ def _raw(file: IO[bytes], member: _Member) -> Iterator[bytes]:
         yield chunk
 
 
-def _xz() -> _Inflater:
-    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_DICTIONARY)
-
-
-def _lzma() -> _Inflater:
-    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_LARGEST_DICTIONARY)
-
-
-def _inflated(chunks: Iterator[bytes], make: Callable[[], _Inflater]) -> Iterator[bytes]:
-    inflater = make()
+def _unxz(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_DICTIONARY)
     for chunk in chunks:
         data = chunk
         while data or not inflater.needs_input:
@@ -164,7 +136,7 @@ def _inflated(chunks: Iterator[bytes], make: Callable[[], _Inflater]) -> Iterato
                 data = (inflater.unused_data or data).lstrip(b"\0")
                 if not data:
                     break
-                inflater = make()
+                inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_DICTIONARY)
             yield inflater.decompress(data, _CHUNK)
             data = inflater.unused_data if inflater.eof else b""
             if inflater.eof and not data.lstrip(b"\0"):
