@@ -13,6 +13,7 @@ from assembler.rootfs.plan import Content, Entry, Kind, LocalFile, Made, Origin,
 
 if TYPE_CHECKING:
     from assembler.config.model import Config, File
+    from assembler.diagnostics import Place
     from assembler.rootfs.findings import Findings
     from assembler.rootfs.ids import Ids
     from assembler.rootfs.options import PlanOptions
@@ -46,7 +47,7 @@ def file_parts(
 
 def _entry(file: File, options: PlanOptions, ids: Ids) -> Entry | None:
     """Return what the entry asks for, or nothing if it is optional and has no source."""
-    path = _path(file)
+    path = clean_path(file.path or "", file.at.of("path"))
     _refuse_contradictions(file, path)
     mode = _mode(file, path)
     uid, gid = _id(file, "uid", ids), _id(file, "gid", ids)
@@ -58,17 +59,17 @@ def _entry(file: File, options: PlanOptions, ids: Ids) -> Entry | None:
     return None if content is None else Entry(path, Kind.FILE, mode, content, uid=uid, gid=gid)
 
 
-def _path(file: File) -> str:
-    """Return the path without anything that means nothing in it."""
-    given = file.path or ""
+def clean_path(given: str, place: Place | None = None) -> str:
+    """Return the path in the system without anything that means nothing in it."""
     parts = [part for part in given.split("/") if part not in ("", ".")]
     if not parts:
         what = f"{given!r} is no path of a file" if given else "there is no path"
-        raise _wrong(file, "path", what, 'say where it goes: path: "etc/motd"')
+        hint = 'say where it goes: path: "etc/motd"'
+        raise PlanError.of(rootfs.BAD_FILE, what, hint, place=place)
     if ".." in parts:
-        raise _wrong(file, "path", f"{given!r} leads upwards: leave .. out")
-    if any("\0" in part for part in parts):
-        raise _wrong(file, "path", f"{given!r} has a NUL in it")
+        raise PlanError.of(rootfs.BAD_FILE, f"{given!r} leads upwards: leave .. out", place=place)
+    if "\0" in given:
+        raise PlanError.of(rootfs.BAD_FILE, f"{given!r} has a NUL in it", place=place)
     return "/".join(parts)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assembler.rootfs.containers import container_parts
-from assembler.rootfs.files import file_parts
+from assembler.rootfs.files import clean_path, file_parts
 from assembler.rootfs.findings import Findings
 from assembler.rootfs.ids import Ids
 from assembler.rootfs.initial import init_parts
@@ -45,5 +45,5 @@ def laid_out(plan: Plan) -> tuple[tuple[Image, str], ...]:
 
 def with_file(plan: Plan, path: str, content: bytes) -> Plan:
     """Return the plan with a file at its end that nothing in the YAML asked for, as an SBOM."""
-    entry = Entry(path.lstrip("/"), Kind.FILE, 0o644, content)
+    entry = Entry(clean_path(path), Kind.FILE, 0o644, content)
     return replace(plan, parts=(*plan.parts, Made(Origin("", ""), (entry,))))

@@ -106,3 +106,9 @@ def test_a_file_at_the_end(store: Store) -> None:
     assert isinstance(part, Made)
     assert (part.origin.source, part.origin.location) == ("", "")
     assert [e.path for e in part.entries] == ["sbom.json"]
+
+
+@pytest.mark.parametrize("path", ["", "/", "../x", "a/../../b", "a\0"])
+def test_a_file_at_the_end_stays_in_the_system(store: Store, path: str) -> None:
+    with pytest.raises(PlanError):
+        with_file(planned(loaded("{}"), store), path, b"")
