@@ -10,7 +10,7 @@ from typing import Self
 from assembler.codes import images
 from assembler.errors import ImageError
 
-_VARIANT = re.compile(r"v?(\d+)(?:\.\d+)*")
+_VARIANT = re.compile(r"v?(\d{1,4})(?:\.\d+)*", re.ASCII)
 # The variant that an image of this architecture is made for if it names none.
 _BASELINES = {"amd64": 1, "arm": 7, "arm64": 8}
 _PART = re.compile(r"[a-z0-9_.-]+")

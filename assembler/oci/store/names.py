@@ -122,7 +122,7 @@ class Names:
         """Return the text of index.json."""
         document = dict(self.rest)
         document["manifests"] = [i.raw for i in self.items]
-        return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+        return json.dumps(document, indent=2).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import pytest
 from assembler.codes import host
 from assembler.errors import HostError
 from assembler.events import Silent
+from assembler.oci.archive_export import Download, export
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Limits, Store, collect, find, lookup, verify
@@ -117,6 +118,47 @@ def test_eight_processes_fetch_every_blob_once(tmp_path: Path) -> None:
     assert report.clean
     assert report.orphans == 12
     assert list(store.layout.tmp.iterdir()) == []
+
+
+IMPORTER = """
+    import sys
+    from pathlib import Path
+    from assembler.events import Silent
+    from assembler.oci.archive_import import Upload, import_archive
+    from assembler.oci.store import Store
+    Path(sys.argv[1] + ".ready").touch()
+    with open(sys.argv[2], "rb") as file:
+        import_archive(Store(Path(sys.argv[1])), Upload(file, "test"), Silent())
+"""
+
+
+@pytest.mark.slow
+def test_kill_an_import_at_any_moment(tmp_path: Path) -> None:
+    source, store, chance = Store(tmp_path / "source"), Store(tmp_path / "store"), random.Random(5)
+    painter = Painter(source, compression="none")
+    content = [{f"{n}": chance.randbytes(600_000)} for n in range(6)]
+    source.put("docker.io/library/x:1", painter.index(painter.image(content)))
+    archive, ready = tmp_path / "x.tar", tmp_path / "store.ready"
+    with archive.open("wb") as out:
+        export(source, Download(Reference.parse("x:1")), out, Silent())
+    killed = 0
+    for _ in range(15):
+        ready.unlink(missing_ok=True)
+        importer = start(IMPORTER, store.root, archive)
+        while not ready.exists():
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.04))
+        importer.kill()
+        killed += importer.wait() != 0
+        assert verify(store, Silent()).clean
+        collect(store, Limits(grace=-1, everything=chance.random() < 0.5))
+        assert list(store.layout.tmp.iterdir()) == []
+    assert killed > 3
+    both = [start(IMPORTER, store.root, archive) for _ in range(2)]
+    assert [p.wait(30) for p in both] == [0, 0]
+    assert find(store, Reference.parse("x:1"), AMD64)
+    report = verify(store, Silent())
+    assert (report.problems, report.orphans) == ([], 0)
 
 
 def _system(*command: str) -> subprocess.CompletedProcess[str]:

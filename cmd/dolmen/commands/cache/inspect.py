@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dolmen.commands.cache.text import printable
 from dolmen.console import say
 from dolmen.lazy import command_app
 from dolmen.lines import size
@@ -75,10 +76,5 @@ def _show(found: Findings, statements: tuple[str, ...]) -> None:
 
 
 def _fact(key: str, value: str) -> None:
-    for number, line in enumerate(_printable(value).splitlines()):
+    for number, line in enumerate(printable(value).splitlines()):
         say(f"{'' if number else key:12}{line}")
-
-
-def _printable(text: str) -> str:
-    """Keep control characters of a hostile image from the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

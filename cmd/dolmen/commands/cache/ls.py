@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dolmen.commands.cache.text import printable
 from dolmen.console import say
 from dolmen.lazy import command_app
 from dolmen.lines import size
@@ -51,8 +52,8 @@ def _row(row: Listed) -> tuple[str, str, str, str, str]:
 
     platforms = [str(p) for p in row.platforms] + [f"({p})" for p in row.elsewhere]
     return (
-        row.name or "<no name>",
-        ",".join(platforms) or "-",
+        printable(row.name) or "<no name>",
+        printable(",".join(platforms)) or "-",
         size(row.size) + ("" if row.complete else " incomplete"),
         age((datetime.now(UTC) - datetime.fromtimestamp(row.used, UTC)).total_seconds()),
         row.descriptor.digest,

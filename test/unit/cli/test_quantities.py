@@ -1,0 +1,46 @@
+"""Sizes and ages as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from assembler.errors import UsageError
+from dolmen.quantities import age, parse_age, parse_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("0", 0),
+        ("500", 500),
+        ("2k", 2000),
+        ("1.5MB", 1_500_000),
+        ("5 G", 5 * 10**9),
+        ("2GiB", 2 << 30),
+    ],
+)
+def test_sizes(text: str, amount: int) -> None:
+    assert parse_bytes(text, "--keep-bytes") == amount
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1", "1X", "1 2", "1e9"])
+def test_no_sizes(text: str) -> None:
+    with pytest.raises(UsageError, match="--keep-bytes: not a size"):
+        parse_bytes(text, "--keep-bytes")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("12h", 43200), ("1.5d", 129600)])
+def test_ages(text: str, seconds: float) -> None:
+    assert parse_age(text, "--older-than") == seconds
+    with pytest.raises(UsageError):
+        parse_age(text[:-1], "--older-than")
+
+
+def test_ages_for_people() -> None:
+    assert [age(s) for s in (5, 61, 7300, 86400, 200000)] == [
+        "now",
+        "1 minute",
+        "2 hours",
+        "1 day",
+        "2 days",
+    ]
