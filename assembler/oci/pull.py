@@ -3,7 +3,7 @@
 Manifests are asked for first, so that it is known what has to be fetched; a blob that several
 images share is fetched once, one that the store has is not. Blobs come largest first over all
 images; what another process is fetching at the moment is left to it. When the last blob of an image
-has come, its manifests go into the store, then its name.
+has come, its manifests, which waited in the store's tmp/, go into the store, then its name.
 """
 
 from __future__ import annotations
@@ -15,9 +15,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from assembler.codes import images as image_codes
 from assembler.codes import registries as codes
-from assembler.errors import DolmenError, ImageError, RegistryError
+from assembler.errors import DolmenError, ImageError, RegistryError, told
 from assembler.events import Said, Silent, Task, task
-from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document
+from assembler.oci import digest as digests
+from assembler.oci.manifest import (
+    LARGEST_DOCUMENT,
+    Descriptor,
+    Index,
+    Manifest,
+    parse_document,
+)
 from assembler.oci.registry.blobs import download
 from assembler.oci.registry.documents import Document, close_tags, fetch_document
 from assembler.oci.registry.failures import RegistryFailure
@@ -96,8 +103,6 @@ class _Wanted:
     reference: Reference
     tree: Tree
     blobs: dict[str, Descriptor]
-    # Manifests and indexes that came for it, by digest: they go into the store after the blobs.
-    documents: dict[str, bytes] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
     failed: bool = False
 
@@ -151,21 +156,18 @@ class _Run:
         return sorted(found, key=lambda w: order[w.reference])
 
     def _planned(self, reference: Reference, _patient: object) -> _Wanted:
-        came: dict[str, bytes] = {}
-        root, content = self._root(reference, came)
+        root = self._root(reference)
         tree = grow(
             str(reference),
-            root,
-            content,
-            lambda d: self._document(reference, d, came),
+            root.descriptor,
+            root.content,
+            lambda d: self._document(reference, d),
             self.platforms,
         )
-        return _Wanted(reference, tree, {b.digest: b for b in tree.blobs()}, came)
+        return _Wanted(reference, tree, {b.digest: b for b in tree.blobs()})
 
-    def _root(
-        self, reference: Reference, came: dict[str, bytes]
-    ) -> tuple[Descriptor, Index | Manifest]:
-        """Return what the name stands for, asked from its registry unless a digest says it."""
+    def _root(self, reference: Reference) -> Document:
+        """Return what the name stands for, which only its registry knows."""
 
         def ask(client: Client) -> Document:
             return fetch_document(client, reference.repository, reference.spoken)
@@ -176,35 +178,40 @@ class _Run:
             if error.code is codes.NOT_FOUND and not reference.digest:
                 raise self._with_close_tags(reference, error) from None
             raise
-        came[document.descriptor.digest] = document.data
-        return document.descriptor, document.content
+        with self.store.incoming(document.descriptor, self.registries.pauses.check) as incoming:
+            _park(incoming, document.data)
+        return document
 
-    def _document(
-        self, reference: Reference, descriptor: Descriptor, came: dict[str, bytes]
-    ) -> Index | Manifest:
-        """Return a document an index lists, from the store if it is there."""
+    def _document(self, reference: Reference, descriptor: Descriptor) -> Index | Manifest:
+        """Return a document an index lists; if it is not in the store it waits before its door."""
         what = f"{reference}, {descriptor.digest}"
+        with self.store.incoming(descriptor, self.registries.pauses.check) as incoming:
+            if incoming.present:
+                data = self.store.read(descriptor, what)
+            else:
+                data = _parked(incoming) or self._fetched(reference, descriptor)
+                _park(incoming, data)
+        return parse_document(data, what, descriptor.media_type)
 
+    def _fetched(self, reference: Reference, descriptor: Descriptor) -> bytes:
         def ask(client: Client) -> Document:
             return fetch_document(client, reference.repository, descriptor.digest)
 
-        self.store.touch([descriptor])
-        if self.store.has(descriptor):
-            return parse_document(self.store.read(descriptor, what), what, descriptor.media_type)
         document = self.registries.through(reference.registry, ask)
         if document.descriptor.size != descriptor.size:
             raise ImageError.of(
                 image_codes.BAD_MANIFEST,
-                f"{what}: it has {document.descriptor.size} bytes, its index says "
-                f"{descriptor.size}",
+                f"{reference}, {descriptor.digest}: it has {document.descriptor.size} bytes, "
+                f"its index says {descriptor.size}",
             )
-        came[descriptor.digest] = document.data
-        return document.content
+        return document.data
 
-    def _keep(self, descriptor: Descriptor, data: bytes) -> None:
+    def _let_in(self, reference: Reference, descriptor: Descriptor) -> None:
+        """Give a document that waits its place in the store."""
         with self.store.incoming(descriptor, self.registries.pauses.check) as incoming:
             if not incoming.present:
-                _fill(incoming, data)
+                _park(incoming, _parked(incoming) or self._fetched(reference, descriptor))
+                incoming.commit()
 
     def _with_close_tags(self, reference: Reference, error: RegistryFailure) -> RegistryFailure:
         client = self.registries.origin(reference.registry)
@@ -310,8 +317,7 @@ class _Run:
             return
         for image in images:
             for document in (*image.tree.documents, image.tree.root):
-                if document.digest in image.documents:
-                    self._keep(document, image.documents[document.digest])
+                self._let_in(image.reference, document)
 
         def named(names: Names) -> Names:
             for image in images:
@@ -334,10 +340,20 @@ class _Run:
         return spread(items, work, run.options.jobs, run.pauses.stop, run.abort)
 
 
-def _fill(incoming: Incoming, data: bytes) -> None:
-    incoming.restart()
-    incoming.write(data)
-    incoming.commit()
+def _park(incoming: Incoming, data: bytes) -> None:
+    """Let a document wait where blobs arrive: it is there if the run is killed, but not in yet."""
+    if not incoming.present and _parked(incoming) != data:
+        incoming.restart()
+        incoming.write(data)
+
+
+def _parked(incoming: Incoming) -> bytes:
+    """Return a document that waits already, or nothing if what is there is not the document."""
+    if incoming.offset != incoming.descriptor.size or incoming.offset > LARGEST_DOCUMENT:
+        return b""
+    with told(incoming.path, "read"):
+        data = incoming.path.read_bytes()
+    return data if digests.of_bytes(data) == incoming.descriptor.digest else b""
 
 
 def _explained(error: RegistryError, descriptor: Descriptor) -> RegistryError:

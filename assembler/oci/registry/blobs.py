@@ -115,7 +115,8 @@ def _receive(
     while True:
         client.pauses.check()
         with client.wire.reading(what, host):
-            chunk = response.raw.read(_CHUNK, decode_content=False)
+            # What has come, however little: a process that is killed has not lost it.
+            chunk = response.raw.read1(_CHUNK, decode_content=False)
         if not chunk:
             return
         if incoming.offset + len(chunk) > incoming.descriptor.size:

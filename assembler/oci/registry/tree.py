@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _DEEPEST_INDEX = 8
 # Nobody's image has more; an index that says so would keep us busy for hours.
 _MOST_DOCUMENTS = 1000
+_MOST_BYTES = 32 << 20
 
 
 @dataclass(slots=True)
@@ -56,11 +57,23 @@ def grow(
     if isinstance(content, Manifest):
         tree.manifests.append((root, content))
         return tree
-    leaves = list(_leaves(name, content, read, tree, 0))
+    left = _MOST_BYTES
+
+    def bounded(descriptor: Descriptor) -> Index | Manifest:
+        nonlocal left
+        left -= descriptor.size
+        if left < 0:
+            raise ImageError.of(
+                images.BAD_MANIFEST,
+                f"{name}: its manifests are larger than {_MOST_BYTES >> 20} MiB",
+            )
+        return read(descriptor)
+
+    leaves = list(_leaves(name, content, bounded, tree, 0))
     for leaf in _chosen(name, leaves, platforms) if platforms else leaves:
         if any(d.digest == leaf.descriptor.digest for d, _ in tree.manifests):
             continue
-        manifest = read(leaf.descriptor)
+        manifest = bounded(leaf.descriptor)
         if isinstance(manifest, Index):
             raise ImageError.of(images.BAD_MANIFEST, f"{name}: an index calls itself a manifest")
         tree.manifests.append((leaf.descriptor, manifest))
