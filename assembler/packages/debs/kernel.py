@@ -110,7 +110,7 @@ def _survey(recipe: Recipe) -> _Contents:
             if entry.is_file and below in _LISTS:
                 found.lists[below] = _whole(entry, tarball)
             elif entry.is_file and is_module(below):
-                found.modules[path] = read_module(below, _whole(entry, tarball))
+                found.modules[path] = _module(below, _whole(entry, tarball))
     if len(kernels) != 1:
         has = " and ".join(sorted(kernels)) or "none"
         raise PackageError.of(
@@ -193,9 +193,18 @@ def _files(recipe: Recipe) -> Iterator[tuple[TarEntry, Tarball]]:
                 yield (replace(entry, path=f"usr/{entry.path}") if old else entry), tarball
 
 
+def _module(path: str, content: bytes) -> Module:
+    try:
+        return read_module(path, content)
+    except ValueError as error:
+        raise PackageError.of(
+            packages.BROKEN_DEB, f"the kernel module {path} cannot be read: {error}"
+        ) from error
+
+
 def _whole(entry: TarEntry, tarball: Tarball) -> bytes:
     if entry.size > _LARGEST_MEMBER:
-        raise ValueError(f"{entry.path!r} is too large")
+        raise PackageError.of(packages.BROKEN_DEB, f"/{entry.path} is too large")
     return b"".join(tarball.content())
 
 

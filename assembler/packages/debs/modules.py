@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -47,7 +48,10 @@ def name_of(path: str) -> str:
 
 def read_module(path: str, content: bytes) -> Module:
     """Read a module, compressed or not; ValueError if it is none."""
-    sections = dict(_sections(_plain(path, content)))
+    try:
+        sections = dict(_sections(_plain(path, content)))
+    except (lzma.LZMAError, zlib.error, EOFError, OSError) as error:
+        raise ValueError(f"not compressed as its name says: {error}") from error
     said: dict[str, list[str]] = {}
     for text in _strings(sections.get(".modinfo", b"")):
         key, _, value = text.partition("=")
