@@ -272,8 +272,8 @@ def test_credentials_do_not_follow_a_redirect(
     options = logged_in(registry)
     with faulty_registry(remote) as other:
         other.tags = registry.tags
-        layer = layers_of(remote, app)[0].digest
-        target = f"http://me:secret@{other.host}/v2/x/blobs/{layer}"
+        something = registry.tags["org/app", "1.0"].digest
+        target = f"http://me:secret@{other.host}/v2/x/blobs/{something}"
         registry.fail(BLOBS, status=307, headers={"Location": target}, times=1)
         with pytest.raises(DolmenError):  # it is not the blob that was asked for
             pulled(store, app, options)
