@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,11 +62,10 @@ def _read_file(path: Path, name: str) -> bytes:
         # Not blocking, so that a pipe without a writer is refused instead of waited for.
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
-            kind = os.fstat(file.fileno()).st_mode
-            if stat.S_ISDIR(kind):
-                raise _is_a_directory(path, name)
             os.set_blocking(file.fileno(), True)
             return file.read(LARGEST + 1)
+    except IsADirectoryError as error:
+        raise _is_a_directory(path, name) from error
     except FileNotFoundError as error:
         raise _not_there(path, name) from error
     except (OSError, ValueError) as error:

@@ -1,0 +1,99 @@
+"""`dolmen explain`, and the documents made from the same tables."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from assembler.codes import all_codes
+from assembler.config.schemas import KINDS, resolved, schema
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("asked", ["DM0114", "dm0114", "114", "0114", "DM114"])
+def test_a_code_however_it_is_written(dolmen: Dolmen, asked: str) -> None:
+    """The code of a message is all one needs."""
+    result = dolmen.run("explain", asked)
+    assert result.returncode == 0
+    assert result.stdout.startswith("DM0114: There is no such volume\n\n")
+
+
+def test_a_word(dolmen: Dolmen) -> None:
+    """A word finds the codes that speak of it."""
+    result = dolmen.run("explain", "tmpfs")
+    assert "DM0121  Not a tmpfs mount" in result.stdout
+
+
+def test_all_codes(dolmen: Dolmen) -> None:
+    """Without a code all are listed."""
+    lines = dolmen.run("explain").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(all_codes())
+    found = json.loads(dolmen.run("explain", "--json").stdout)
+    assert [entry["code"] for entry in found] == list(all_codes())
+
+
+def test_a_code_that_does_not_exist(dolmen: Dolmen) -> None:
+    """The nearest ones are named."""
+    result = dolmen.run("explain", "DM0199")
+    assert result.returncode == 2
+    assert "there is no code DM0199" in result.stderr
+    assert "DM0201 is" in result.stderr
+    assert "There is no such volume" in dolmen.run("explain", "volumee").stderr
+
+
+def test_codes_are_unique_and_explained() -> None:
+    """No number is used twice, and each explanation is a sentence or more."""
+    codes = list(all_codes().values())
+    assert len({c.number for c in codes}) == len(codes)
+    for code in codes:
+        assert code.explanation.endswith((".", "`")), code
+        assert not code.title.endswith("."), code
+
+
+def generator() -> Any:
+    """Return docs/generate.py as a module."""
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["reference-yaml.md", "errors.md"])
+def test_generated_documents_are_not_stale(name: str) -> None:
+    """They are what the schemas and tables say now."""
+    made = generator().documents()[DOCS / name]
+    assert (DOCS / name).read_text("utf-8") == made, "run `make docs`"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_reference_lists_every_key(kind: str) -> None:
+    """Each key of the schemas stands in a table, with its description."""
+    text = (DOCS / "reference-yaml.md").read_text("utf-8")
+    whole = schema(kind)
+    seen: set[int] = set()
+
+    def look(piece: dict[str, Any]) -> None:
+        piece = resolved(kind, piece)
+        if id(piece) in seen:
+            return
+        seen.add(id(piece))
+        for key, inner in piece.get("properties", {}).items():
+            described = resolved(kind, inner)["description"].replace("|", "&#124;")
+            assert f"| `{key}` |" in text
+            assert described in text, key
+            look(inner)
+        if "items" in piece:
+            look(piece["items"])
+
+    look(whole)
+    assert len(seen) > 20

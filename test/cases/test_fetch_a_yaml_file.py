@@ -1,0 +1,113 @@
+"""YAML behind a URL: fetched within limits, and checked like any other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from assembler.config import fetching, load
+from assembler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/slow":
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(50):
+                    self.wfile.write(b"#\n")
+                    self.wfile.flush()
+                    time.sleep(0.1)
+            return
+        answers = {
+            "/good.yml": (200, b"init: ['a:1']\n"),
+            "/bad.yml": (200, b"init: a\n"),
+            "/big": (200, b"#" * (1 << 20)),
+        }
+        if self.path == "/round":
+            self.send_response(302)
+            self.send_header("Location", "/round")
+            self.end_headers()
+            return
+        status, body = answers.get(self.path, (404, b"nothing"))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Give the URL of a server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as http:
+        http.daemon_threads = True
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def test_a_file_by_url(server: str) -> None:
+    """It is loaded, and knows where it came from."""
+    loaded = load([f"{server}/good.yml"])
+    assert loaded.config.init == ("a:1",)
+    assert str(loaded.config.at.of("init", 0)) == f"{server}/good.yml:1:8"
+
+
+def test_mistakes_behind_a_url(dolmen: Dolmen, server: str) -> None:
+    """They have the URL, line and column."""
+    result = dolmen.run("validate", f"{server}/bad.yml", env={"NO_PROXY": "127.0.0.1"})
+    assert f"{server}/bad.yml:1:7: error[DM0102]" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/none", "the server says 404"),
+        ("/big", "larger than 512 KiB"),
+        ("/round", "redirected round and round"),
+    ],
+)
+def test_urls_that_give_no_file(server: str, path: str, words: str) -> None:
+    """The server's answer is told."""
+    with pytest.raises(ConfigError, match=words):
+        load([server + path])
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:1/x", "no connection"),
+        ("http://", "not a URL"),
+        ("http://[::1/x", "not a URL"),
+        ("http://127.0.0.1:99999/x", "cannot fetch"),
+    ],
+)
+def test_urls_that_lead_nowhere(url: str, words: str) -> None:
+    """No server, or no URL at all."""
+    with pytest.raises(ConfigError, match=words):
+        load([url])
+
+
+def test_a_server_that_dawdles(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole fetch has a limit, however often a little comes."""
+    monkeypatch.setattr(fetching, "_WHOLE", 0.3)
+    monkeypatch.setattr(fetching, "_PIECE", 2)
+    with pytest.raises(ConfigError, match="not complete"):
+        load([f"{server}/slow"])
