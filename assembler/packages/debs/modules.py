@@ -112,7 +112,7 @@ def _plain(path: str, content: bytes) -> bytes:
 
 def _sections(elf: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the sections of an ELF file by name, of 32 and 64 bits and both orders of bytes."""
-    if elf[:4] != b"\x7fELF" or elf[4] not in (1, 2) or elf[5] not in (1, 2):
+    if len(elf) < 64 or elf[:4] != b"\x7fELF" or elf[4] not in (1, 2) or elf[5] not in (1, 2):
         raise ValueError("a kernel module is not an ELF file")
     order = "<" if elf[5] == 1 else ">"
     wide = elf[4] == 2
