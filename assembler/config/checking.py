@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from jsonschema.validators import Draft202012Validator, extend
 
 from assembler.codes import config as codes
-from assembler.config.findings import MOST, error, meant, nearest
+from assembler.config.findings import DROPPED, MOST, error, meant, nearest
 from assembler.config.schemas import resolved, schema
 from assembler.config.wording import (
     SYNONYMS,
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from assembler.diagnostics import Diagnostic, Place
 
 _Path = tuple[str | int, ...]
-# Stands for a list entry that is wrong, so that its neighbours keep their numbers.
-DROPPED = object()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from ruamel.yaml.scanner import Scanner, ScannerError
 from assembler.codes import config as codes
 from assembler.config import scalars
 from assembler.config.position import Positions
+from assembler.config.reading import position
 from assembler.config.syntax import check_characters, refusal
 from assembler.diagnostics import Diagnostic, Place, Remark, Source
 from assembler.errors import ConfigError
@@ -37,6 +38,7 @@ _DEEPEST = 40
 _MOST = 20_000
 _LONGEST_TAG = 200
 _END_OF_TAG = re.compile("[\\s\0]")
+_BEYOND_UNICODE = re.compile(r"\\U(?!00(?:0|10))[0-9a-fA-F]{8}")
 _SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _LONE = re.compile("[\ud800-\udfff]")
 # Without quotes; in quotes it is a key like any other.
@@ -68,7 +70,13 @@ def compose_source(source: Source) -> tuple[Any, Positions]:
         raise refusal(source, error) from error
     except (YAMLError, ValueError, OverflowError) as error:
         # Escapes beyond Unicode, and directives with absurd numbers.
-        raise ConfigError.of(codes.BAD_SCALAR, f"not YAML: {error}", place=composer.last) from error
+        beyond = _BEYOND_UNICODE.search(source.text)
+        if beyond is None:
+            message, place = f"not YAML: {error}", composer.last
+        else:
+            message = f"no character has the number of the escape {beyond.group()}"
+            place = Place(source, *position(source.text, beyond.start()), len(beyond.group()))
+        raise ConfigError.of(codes.BAD_SCALAR, message, place=place) from error
 
 
 class _TabScanner(Scanner):

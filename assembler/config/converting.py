@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from assembler.config.checking import DROPPED
+from assembler.config.findings import DROPPED
 from assembler.config.resources import as_runtime_spec
 
 if TYPE_CHECKING:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from assembler.codes import Code
 
+# Stands for a list entry that is wrong, so that its neighbours keep their numbers.
+DROPPED = object()
 # Nobody reads on after so many; and each hint costs time.
 MOST = 100
 _CANDIDATES = 60
@@ -66,7 +68,7 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 
 def in_order(found: Sequence[Diagnostic]) -> list[Diagnostic]:
-    """Sort by place, files in the order they came in; errors that hide others are not repeated."""
+    """Sort by place, files in the order they came in, and drop what nobody would read."""
     files: dict[str, int] = {}
     for diagnostic in found:
         if diagnostic.place is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from assembler.config.checking import DROPPED
+from assembler.config.findings import DROPPED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

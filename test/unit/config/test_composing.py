@@ -76,7 +76,7 @@ def test_what_a_text_says(text: str | bytes, data: object) -> None:
         ("<<: 5", "DM0019", "x.yml:1:5"),
         ("a: !!int b", "DM0020", "x.yml:1:4"),
         (r'a: "\ud800"', "DM0020", "x.yml:1:4"),
-        (r'b: "\UFFFFFFFF"', "DM0020", "x.yml:1:1"),
+        (r'b: "\UFFFFFFFF"', "DM0020", "x.yml:1:5"),
     ],
 )
 def test_what_is_refused(text: str | bytes, code: str, place: str) -> None:
