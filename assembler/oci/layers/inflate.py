@@ -1,0 +1,163 @@
+"""Decompression of layers: gzip by isal, zstd, plain; told apart by content, strict and bounded.
+
+Chunks are of at most CHUNK bytes. A stream that is cut, has a wrong checksum or something behind
+its end is `Malformed`; so is one that grows beyond what `Limits` allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from assembler.oci.layers.fields import Malformed
+
+CHUNK = 256 << 10
+_INPUT = 128 << 10
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+# What the zstd tools accept without being told to; an honest stream needs no more.
+_LARGEST_WINDOW = 128 << 20
+_STRANGERS = {
+    b"\xfd7zXZ\x00": "xz",
+    b"BZh": "bzip2",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\x02\x21\x4c\x18": "lz4",
+    b"PK\x03\x04": "zip",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may come out of a layer: `floor` bytes, or `ratio` times what is stored if more.
+
+    Real layers grow three times, seldom twenty times. What grows more, or has more entries, is made
+    to fill a disk or the memory, or is a disk image full of zeros.
+    """
+
+    ratio: int = 250
+    floor: int = 1 << 30
+    entries: int = 4_000_000
+
+    def of(self, stored: int) -> int:
+        """Return the most bytes that a layer of `stored` bytes may become."""
+        return max(self.floor, self.ratio * stored)
+
+
+def inflate(file: IO[bytes], stored: int, limits: Limits) -> Iterator[bytes]:
+    """Yield the content of a layer whose blob has `stored` bytes."""
+    left = limits.of(stored)
+    for chunk in _chunks(file):
+        left -= len(chunk)
+        if left < 0:
+            raise Malformed(
+                f"it grows beyond {limits.of(stored) >> 20} MiB, from {stored} bytes stored"
+            )
+        yield chunk
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    head = file.read(_INPUT)
+    if head[:2] == _GZIP:
+        return _gunzip(file, head)
+    if head[:4] == _ZSTD or _is_skippable(head):
+        file.seek(0)
+        return _unzstd(file)
+    for magic, name in _STRANGERS.items():
+        if head.startswith(magic):
+            raise Malformed(f"it is compressed with {name}; images have gzip, zstd or plain layers")
+    return _plain(file, head)
+
+
+def _plain(file: IO[bytes], head: bytes) -> Iterator[bytes]:
+    while head:
+        yield head
+        head = file.read(CHUNK)
+
+
+def _gunzip(file: IO[bytes], data: bytes) -> Iterator[bytes]:
+    from isal import igzip_lib  # noqa: PLC0415 - takes a while
+
+    broken: Any = igzip_lib.IsalError  # the stubs have it as a value
+    read = file.read
+    try:
+        while data:
+            if data[:2] != _GZIP[: len(data)]:
+                raise Malformed("there is something behind the end of its gzip stream")
+            stream = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+            decompress = stream.decompress
+            while True:
+                out = decompress(data, CHUNK)
+                if out:
+                    yield out
+                if stream.eof:
+                    data = stream.unused_data or read(_INPUT)
+                    if len(data) == 1:
+                        data += read(_INPUT)
+                    break
+                if stream.needs_input:
+                    data = read(_INPUT)
+                    if not data:
+                        raise Malformed("its gzip stream is cut off")
+                else:
+                    data = b""
+    except broken as error:
+        raise Malformed(f"its gzip stream is broken: {error}") from None
+
+
+def _is_skippable(head: bytes) -> bool:
+    return len(head) >= 4 and head[0] & 0xF0 == 0x50 and head[1:4] == b"\x2a\x4d\x18"
+
+
+def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
+    """Walk the frames and give them to the library block by block.
+
+    The library's readers take a cut stream for a complete one, and give gigabytes for a few bytes
+    at once. A block becomes 128 KiB at most, so that block by block the memory is bounded.
+    """
+    import zstandard  # noqa: PLC0415 - takes a while
+
+    while magic := file.read(4):
+        if _is_skippable(magic):
+            size = int.from_bytes(_exactly(file, 4), "little")
+            while size:
+                size -= len(_exactly(file, min(size, _INPUT)))
+            continue
+        if magic != _ZSTD:
+            raise Malformed("there is something behind the end of its zstd stream")
+        try:
+            decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+            yield from _frame(file, decompressor.decompressobj().decompress)
+        except zstandard.ZstdError as error:
+            raise Malformed(f"its zstd stream is broken: {error}") from None
+
+
+def _frame(file: IO[bytes], decompress: Callable[[bytes], bytes]) -> Iterator[bytes]:
+    descriptor = _exactly(file, 1)
+    flags = descriptor[0]
+    single = flags >> 5 & 1
+    rest = (0 if single else 1) + (0, 1, 2, 4)[flags & 3] + (single, 2, 4, 8)[flags >> 6]
+    out = decompress(_ZSTD + descriptor + _exactly(file, rest))
+    last = False
+    while not last:
+        header = _exactly(file, 3)
+        word = int.from_bytes(header, "little")
+        last = bool(word & 1)
+        stored = 1 if word >> 1 & 3 == 1 else word >> 3
+        if stored > 128 << 10:
+            raise Malformed("its zstd stream is broken: a block is too large")
+        out += decompress(header + _exactly(file, stored))
+        if len(out) >= CHUNK - (128 << 10):
+            yield out
+            out = b""
+    if flags >> 2 & 1:
+        out += decompress(_exactly(file, 4))
+    if out:
+        yield out
+
+
+def _exactly(file: IO[bytes], size: int) -> bytes:
+    data = file.read(size)
+    if len(data) != size:
+        raise Malformed("its zstd stream is cut off")
+    return data

@@ -1,0 +1,416 @@
+"""A reader of tar archives: ustar, pax, GNU long names and sparse files, base-256 numbers.
+
+The reader is made for layers of ten thousands of entries: it is one object whose attributes change
+from entry to entry, numbers that repeat are looked up, and content passes in slices of the chunks
+it came in. It is strict: checksums, numbers, lengths and the end of the archive are verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+from zlib import adler32
+
+from assembler.oci.layers import fields
+from assembler.oci.layers.fields import Malformed, Pieces
+
+Put = Callable[[bytes | memoryview], object]
+
+FILE, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0123456"
+_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"xgLK"
+_OLD_FILE, _CONTIGUOUS, _SPARSE = 0, 0x37, 0x53
+_KINDS = {k: k for k in (FILE, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO)} | {
+    _OLD_FILE: FILE,
+    _CONTIGUOUS: FILE,
+    _SPARSE: FILE,
+}
+_BLOCK = 512
+_ZEROS = bytes(_BLOCK)
+_ZERO_CHUNK = bytes(1 << 16)
+_LARGEST_HEADER = 1 << 20
+_NO_RECORDS: dict[bytes, bytes] = {}
+# What is understood here, and not handed on.
+_TAKEN = (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime")
+# Slices shorter than this are copied, so that they do not keep a whole chunk alive.
+_WORTH_A_VIEW = 64 << 10
+_MOST_REMEMBERED = 4096
+
+
+class TarReader:
+    """The entry of an archive that has been come to; `next` goes on to the one after it.
+
+    name, link      as they stand in the archive, not cleaned
+    kind            one of FILE, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO
+    mtime           whole seconds; `mtime_text` is the exact time if it has a fraction
+    owner           88 bytes of a ustar header: magic, names of user and group, device numbers
+    records         pax records that are not understood here, as extended attributes
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_end",
+        "_ids",
+        "_left",
+        "_owners",
+        "_pieces",
+        "_position",
+        "_time_field",
+        "_time_value",
+        "count",
+        "gid",
+        "kind",
+        "link",
+        "major",
+        "minor",
+        "mode",
+        "mtime",
+        "mtime_text",
+        "name",
+        "owner",
+        "records",
+        "size",
+        "uid",
+    )
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        """Read the archive that the chunks make up."""
+        self._chunks = iter(chunks)
+        self._buffer = b""
+        self._position = self._end = 0
+        # How many bytes of the entry's content, padding included, have not been read yet.
+        self._left = 0
+        self._pieces: Pieces | None = None
+        self._ids: dict[bytes, tuple[int, int, int]] = {}
+        self._owners: dict[bytes, tuple[bool, bytes, int, int]] = {}
+        self._time_field, self._time_value = b"", 0
+        self.count = 0
+        self.name = self.link = self.mtime_text = self.owner = b""
+        self.kind = self.mode = self.uid = self.gid = self.size = self.mtime = 0
+        self.major = self.minor = 0
+        self.records = _NO_RECORDS
+
+    def next(self) -> bool:
+        """Go on to the next entry, skipping what was not read of this one; False at the end."""
+        if self._left:
+            self._skip(self._left)
+        self._pieces = None
+        pax = name = link = None
+        while True:
+            position = self._position
+            if position + _BLOCK <= self._end:
+                h = self._buffer[position : position + _BLOCK]
+                self._position = position + _BLOCK
+            elif position == self._end and not self._refill():
+                h = _ZEROS  # many writers leave the two blocks of zeros at the end out
+            else:
+                h = self._take(_BLOCK)
+            if h == _ZEROS:
+                if pax or name or link:
+                    raise Malformed("the archive ends between an extended header and its entry")
+                self._finish()
+                return False
+            self._verify(h)
+            kind = h[156]
+            if kind == _PAX:
+                pax = fields.records(self._extension(h))
+            elif kind == _LONG_NAME:
+                name = self._extension(h).rstrip(b"\0")
+            elif kind == _LONG_LINK:
+                link = self._extension(h).rstrip(b"\0")
+            elif kind == _PAX_GLOBAL:
+                # Tools write comments there; nobody applies anything else to an image's layer.
+                self._extension(h)
+            else:
+                break
+        self.count += 1
+        if pax is None:
+            self._entry(h, kind, name, link)
+        else:
+            self._entry(h, kind, pax.get(b"path", name), pax.get(b"linkpath", link))
+            self._apply(pax)
+        if kind == _SPARSE:
+            self._old_sparse(h)
+        return True
+
+    def _verify(self, h: bytes) -> None:
+        # The low half of Adler's sum is one more than the sum of the bytes, modulo 65521: as good
+        # as the sum for what a checksum is for, and a tenth of its cost.
+        found = adler32(h[156:], adler32(h[:148])) & 0xFFFF
+        stored = fields.number(h[148:156], "checksum")
+        if (stored - 255 - found) % 65521:
+            signed = sum(b - 256 if b > 127 else b for b in h[:148] + h[156:]) + 256
+            if stored != signed:
+                self.name = h[:100].split(b"\0", 1)[0]
+                raise Malformed("the checksum of its header is wrong")
+
+    def _entry(self, h: bytes, kind: int, name: bytes | None, link: bytes | None) -> None:
+        """Take over what stands in the header itself."""
+        if name is None:
+            end = h.find(b"\0", 0, 100)
+            self.name = h[:100] if end < 0 else h[:end]
+        else:
+            self.name = name
+        try:
+            self.mode, self.uid, self.gid = self._ids[h[100:124]]
+        except KeyError:
+            self._new_ids(h)
+        try:
+            posix, self.owner, self.major, self.minor = self._owners[h[257:345]]
+        except KeyError:
+            posix = self._new_owner(h)
+        if posix and name is None and h[345]:
+            self.name = h[345:500].split(b"\0", 1)[0] + b"/" + self.name
+        field = h[136:148]
+        if field != self._time_field:
+            self._time_value = fields.number(field, "time")
+            self._time_field = field
+        self.mtime, self.mtime_text = self._time_value, b""
+        self.records = _NO_RECORDS
+        field = h[124:136]
+        size = fields.size_of(field)
+        known = _KINDS.get(kind)
+        if known is None:
+            raise Malformed(f"it is of the unknown type {bytes([kind])!r}")
+        if known == FILE and self.name[-1:] == b"/":
+            known = DIRECTORY  # as archives older than ustar have it
+        self.kind = known
+        self.link = b""
+        if known in (LINK, SYMLINK):
+            self.link = h[157:257].split(b"\0", 1)[0] if link is None else link
+        if known != FILE:
+            # Some writers give links the size of the file, without its content.
+            self.size = self._left = 0
+        else:
+            self.size = size
+            self._left = (size + 511) & ~511
+
+    def _new_ids(self, h: bytes) -> None:
+        mode = fields.number(h[100:108], "mode") & 0o7777
+        uid = fields.number(h[108:116], "user id")
+        gid = fields.number(h[116:124], "group id")
+        if not (0 <= uid < 1 << 32 and 0 <= gid < 1 << 32):
+            raise Malformed(f"its owner is {uid}:{gid}")
+        self.mode, self.uid, self.gid = mode, uid, gid
+        if len(self._ids) < _MOST_REMEMBERED:
+            self._ids[h[100:124]] = mode, uid, gid
+
+    def _new_owner(self, h: bytes) -> bool:
+        field = h[257:345]
+        posix = field[:6] == b"ustar\0"
+        names = field[8:72] if posix or field[:6] == b"ustar " else bytes(64)
+        major = minor = 0
+        if h[156] in b"34":
+            major = fields.number(h[329:337], "device number")
+            minor = fields.number(h[337:345], "device number")
+            if not (0 <= major < 1 << 32 and 0 <= minor < 1 << 32):
+                raise Malformed(f"its device number is {major}:{minor}")
+        self.owner, self.major, self.minor = names, major, minor
+        # A device's numbers are read only where they mean something.
+        if h[156] not in b"34" and len(self._owners) < _MOST_REMEMBERED:
+            self._owners[field] = posix, names, 0, 0
+        return posix
+
+    def _apply(self, pax: dict[bytes, bytes]) -> None:
+        """Let pax records win over the header."""
+        get = pax.get
+        if (value := get(b"size")) is not None and self.kind == FILE:
+            self.size = fields.decimal(value, "size")
+            self._left = (self.size + 511) & ~511
+        if value := get(b"uid"):
+            self.uid = _id(value, "user id")
+        if value := get(b"gid"):
+            self.gid = _id(value, "group id")
+        if value := get(b"mtime"):
+            self.mtime, self.mtime_text = fields.moment(value)
+        sparse = any(key.startswith(b"GNU.sparse.") for key in pax)
+        if sparse and self.kind == FILE:
+            self._pax_sparse(pax)
+        self.records = {
+            k: v
+            for k, v in pax.items()
+            if k not in _TAKEN and v and not k.startswith((b"GNU.sparse.", b"LINUXKIT."))
+        }
+
+    def _pax_sparse(self, pax: dict[bytes, bytes]) -> None:
+        self.name = pax.get(b"GNU.sparse.name", self.name)
+        size = pax.get(b"GNU.sparse.realsize", pax.get(b"GNU.sparse.size"))
+        if size is None:
+            raise Malformed("its pax header speaks of holes, but not of its size")
+        if pax.get(b"GNU.sparse.major") == b"1":
+            pieces = self._map_in_front()
+        else:
+            pieces = fields.pieces_of_map(pax.get(b"GNU.sparse.map", b""))
+        self._set_holes(pieces, fields.decimal(size, "size"))
+
+    def _map_in_front(self) -> Pieces:
+        """Read the map of pax sparse format 1.0, which stands in front of the content."""
+        stored = self.size
+        words: list[bytes] = []
+        rest = b""
+        while not words or len(words) < 1 + 2 * fields.decimal(words[0], "map of holes"):
+            if stored < _BLOCK or len(words) > 1 << 21:
+                raise Malformed("its map of holes is broken")
+            block = rest + self._take(_BLOCK)
+            self._left -= _BLOCK
+            stored -= _BLOCK
+            *more, rest = block.split(b"\n")
+            words += more
+        self.size = stored
+        values = [fields.decimal(w, "map of holes") for w in words]
+        count = 2 * values[0]
+        return list(zip(values[1 : 1 + count : 2], values[2 : 2 + count : 2], strict=True))
+
+    def _old_sparse(self, h: bytes) -> None:
+        """Read the map of GNU's old sparse format: in the header and the blocks after it."""
+        pieces = list(fields.pieces_of_header(h, 386, 4))
+        more = h[482]
+        while more:
+            block = self._take(_BLOCK)
+            pieces += fields.pieces_of_header(block, 0, 21)
+            more = block[504]
+            if len(pieces) > 1 << 20:
+                raise Malformed("its map of holes is broken")
+        self._set_holes(pieces, fields.size_of(h[483:495]))
+
+    def _set_holes(self, pieces: Pieces, size: int) -> None:
+        self._pieces = fields.checked_pieces(pieces, size, self.size)
+        self.size = size
+
+    # Content
+
+    def write_to(self, put: Put) -> None:
+        """Hand over the whole content, holes as zeros."""
+        if self._pieces is not None:
+            self._expand(put)
+            return
+        size, position = self.size, self._position
+        self._left -= size
+        if position + size <= self._end:
+            self._position = position + size
+            if size < _WORTH_A_VIEW:
+                put(self._buffer[position : position + size])
+            else:
+                put(memoryview(self._buffer)[position : position + size])
+        else:
+            self._hand_over(size, put)
+
+    def read(self, most: int) -> bytes:
+        """Return the whole content of a small file."""
+        if self.size > most:
+            raise Malformed(f"it has {self.size} bytes, where {most} are the most that make sense")
+        parts: list[bytes | memoryview] = []
+        self.write_to(parts.append)
+        return b"".join(parts)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the whole content; nothing else may be done with the reader meanwhile."""
+        if self._pieces is not None:
+            raise Malformed("it has holes where an archive is expected")
+        size = self.size
+        while size:
+            if self._position == self._end:
+                self._more()
+            part = min(size, self._end - self._position)
+            self._position += part
+            self._left -= part
+            size -= part
+            yield self._buffer[self._position - part : self._position]
+
+    def _expand(self, put: Put) -> None:
+        at = 0
+        for offset, length in self._pieces or ():
+            _put_zeros(offset - at, put)
+            self._hand_over(length, put)
+            self._left -= length
+            at = offset + length
+        _put_zeros(self.size - at, put)
+
+    def _hand_over(self, size: int, put: Put) -> None:
+        while size:
+            if self._position == self._end:
+                self._more()
+            position = self._position
+            part = min(size, self._end - position)
+            self._position = position + part
+            size -= part
+            if part < _WORTH_A_VIEW:
+                put(self._buffer[position : position + part])
+            else:
+                put(memoryview(self._buffer)[position : position + part])
+
+    # The stream
+
+    def _refill(self) -> bool:
+        """Go on to the next chunk; False at the end of the stream."""
+        for chunk in self._chunks:
+            if chunk:
+                self._buffer, self._position, self._end = chunk, 0, len(chunk)
+                return True
+        return False
+
+    def _more(self) -> None:
+        if not self._refill():
+            raise Malformed("the archive is cut off")
+
+    def _take(self, size: int) -> bytes:
+        """Return the next bytes, which may lie in several chunks."""
+        parts: list[bytes] = []
+        while size:
+            if self._position == self._end:
+                self._more()
+            part = self._buffer[self._position : self._position + size]
+            self._position += len(part)
+            size -= len(part)
+            parts.append(part)
+        return b"".join(parts)
+
+    def _skip(self, size: int) -> None:
+        self._left = 0
+        while size:
+            if self._position == self._end:
+                self._more()
+            part = min(size, self._end - self._position)
+            self._position += part
+            size -= part
+
+    def _extension(self, h: bytes) -> bytes:
+        """Return the content of a header that says more about the entry after it."""
+        size = fields.size_of(h[124:136])
+        if size > _LARGEST_HEADER:
+            raise Malformed(f"it has an extended header of {size} bytes")
+        data = self._take((size + 511) & ~511)
+        return data[:size]
+
+    def _finish(self) -> None:
+        """Make sure that nothing but zeros follows, and that the stream itself ends well."""
+        rest = self._buffer[self._position : self._end]
+        self._position = self._end
+        while True:
+            if rest.strip(b"\0"):
+                raise Malformed("there is something behind the end of the archive")
+            following = next(self._chunks, None)
+            if following is None:
+                return
+            rest = following
+
+
+def _id(text: bytes, what: str) -> int:
+    value = fields.decimal(text, what)
+    if value >= 1 << 32:
+        raise Malformed(f"its {what} is {value}")
+    return value
+
+
+def _put_zeros(size: int, put: Put) -> None:
+    while size > 0:
+        part = min(size, len(_ZERO_CHUNK))
+        put(_ZERO_CHUNK if part == len(_ZERO_CHUNK) else bytes(part))
+        size -= part
+
+
+def entries(chunks: Iterable[bytes]) -> Iterator[TarReader]:
+    """Yield the same reader once for every entry of an archive."""
+    reader: Any = TarReader(chunks)
+    while reader.next():
+        yield reader
