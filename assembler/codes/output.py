@@ -1,1 +1,54 @@
-"""Codes of the stage "output"."""
+"""Codes of the stage "output": encoding, formats, output files."""
+
+from assembler.codes import Code
+
+BAD_COMPRESSION = Code(
+    601,
+    "Not a way of compressing",
+    "Outputs are compressed with gzip, zstd, lz4, xz or not at all (none), perhaps with a "
+    "level: `--compression zstd:19`. The kernel has to be configured to unpack what an initrd "
+    "is compressed with (CONFIG_RD_GZIP and so on).",
+)
+TOO_LARGE = Code(
+    602,
+    "Something does not fit into the format",
+    "An initrd holds files below 4 GiB with paths below 4096 bytes. Nothing is cut off "
+    "silently: what does not fit ends the build before an output appears.",
+)
+BAD_FORMAT = Code(
+    603,
+    "There is no such output format, or it cannot be used this way",
+    "`dolmen build --format help` lists the formats. Only formats of a single file can be "
+    "written to a chosen path or to standard output.",
+)
+LOST_ATTRIBUTES = Code(
+    604,
+    "Extended attributes are lost in an initrd",
+    "The cpio format of initrds has no room for extended attributes. Programs that have "
+    "capabilities of their own (as ping has) lose them, and have to be run by root. Formats "
+    "with a filesystem (kernel+squashfs, kernel+erofs) keep them.",
+)
+CANNOT_UNPACK = Code(
+    605,
+    "The kernel cannot unpack an initrd compressed this way",
+    "The kernel's configuration, which the kernel image carries, lacks the option for this "
+    "compression. The machine would stop with `Unable to mount root fs`. Choose another "
+    "compression, or a kernel with the option.",
+)
+WORKER_LOST = Code(
+    606,
+    "A worker process ended unexpectedly",
+    "The kernel ends processes when memory runs out; `dmesg` shows it. With `--jobs 1` no further "
+    "processes are used. Nothing half-written was left behind.",
+)
+SOURCE_CHANGED = Code(
+    607,
+    "A file changed while it was being read",
+    "The size of a file of this machine was not what it was when the build began. Build again when "
+    "nothing writes to the file.",
+)
+NO_KERNEL = Code(
+    608,
+    "There is no kernel to write",
+    "The format needs a kernel, and image.yml has no `kernel:` section with an image.",
+)

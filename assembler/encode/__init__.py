@@ -1,0 +1,6 @@
+"""Encoding: a plan's parts as tar and newc, kept as segments and joined to outputs."""
+
+from assembler.encode.assembly import Assembly, EncodeOptions, Payload
+from assembler.encode.compression import CODECS, Compression
+
+__all__ = ["CODECS", "Assembly", "Compression", "EncodeOptions", "Payload"]

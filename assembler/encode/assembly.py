@@ -1,0 +1,449 @@
+"""A plan turned into what formats write: the tree as a tar, as an initrd, the kernel beside it.
+
+`Assembly.prepare` makes the segments that are missing, in several processes. After that
+everything is streamed from them: nothing large is ever in memory, and what depends on the YAML is
+encoded fresh.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import IO
+
+from assembler.codes import output as codes
+from assembler.diagnostics import Diagnostic, Severity
+from assembler.encode import tar
+from assembler.encode.compression import Compression
+from assembler.encode.inventory import Inventory
+from assembler.encode.jobs import (
+    ALIGNMENT,
+    TAR,
+    Encoder,
+    Form,
+    Job,
+    Sources,
+    TreeJob,
+    add_made,
+    capture_for,
+)
+from assembler.encode.joining import Stretch, append
+from assembler.encode.members import Wanted, jobs_for
+from assembler.encode.newc import NewcEncoder, is_boot
+from assembler.encode.output import CompressedOutput
+from assembler.encode.segments import Segment, SegmentCache
+from assembler.encode.tar import TarEncoder
+from assembler.encode.workers import run_all
+from assembler.errors import OutputError, told
+from assembler.events import Reporter, Silent, Warned, task
+from assembler.oci.layers import Limits
+from assembler.oci.store import Store
+from assembler.rootfs.plan import (
+    Entry,
+    ImageTree,
+    JoinedDatabase,
+    Kind,
+    Made,
+    Member,
+    MemberTree,
+    Origin,
+    Part,
+    Plan,
+    StoreBlob,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeOptions:
+    """How a plan is turned into outputs."""
+
+    compression: Compression = field(default_factory=Compression)
+    # How many processes work at once.
+    jobs: int = 2
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A file taken out of an image, open for reading."""
+
+    content: Stretch
+    mode: int
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return self.content.size
+
+
+class Assembly:
+    """A plan, and everything that formats can have of it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        options: EncodeOptions | None = None,
+        reporter: Reporter | None = None,
+    ) -> None:
+        """Make nothing yet: formats say what they need."""
+        self.plan = plan
+        self.store = store
+        self.options = options or EncodeOptions()
+        self._reporter = reporter or Silent()
+        self._cache = SegmentCache(store.layout.segments)
+        self._sources = Sources(store, self.options.limits)
+        self._open: dict[str, Segment] = {}
+        self._warned = False
+
+    def close(self) -> None:
+        """Let go of all files."""
+        for segment in self._open.values():
+            segment.close()
+        self._open.clear()
+
+    def __enter__(self) -> Assembly:
+        """Let go of all files at the end of the block."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Let go of all files."""
+        self.close()
+
+    # What formats use
+
+    @property
+    def initrd_form(self) -> Form:
+        """Return how the initrd is encoded."""
+        return Form(self.options.compression)
+
+    def prepare(self, *, tree: bool = False, initrd: bool = False, boot: bool = False) -> None:
+        """Make what will be needed and is not in the cache, the largest images first."""
+        forms = ([TAR] if tree else []) + ([self.initrd_form] if initrd else [])
+        jobs = [job for job in self._jobs(forms, boot=boot) if not self._has(job)]
+        if not jobs:
+            return
+        self._cache.sweep()
+        jobs.sort(key=lambda job: (-job.image.layer_bytes, job.names))
+        total = sum(job.image.layer_bytes for job in jobs)
+        with task(self._reporter, "laying out images", total) as progress:
+
+            def work(number: int) -> None:
+                jobs[number].run(self._sources)
+
+            def done(number: int) -> None:
+                progress.advance(jobs[number].image.layer_bytes)
+
+            run_all(len(jobs), work, self.options.jobs, done)
+
+    def write_tree(self, out: IO[bytes], extra: Sequence[Made] = ()) -> None:
+        """Write the whole tree as a tar, and `extra` behind it."""
+        for piece in self.tree(extra):
+            if isinstance(piece, Stretch):
+                append(out, piece)
+            else:
+                out.write(piece)
+
+    def tree(self, extra: Sequence[Made] = ()) -> Iterator[bytes | memoryview | Stretch]:
+        """Yield the whole tree as a tar, in pieces each of which is used before the next."""
+        self.prepare(tree=True)
+        known = _Known()
+        for part in (*self.plan.parts, *extra):
+            if isinstance(part, ImageTree | MemberTree):
+                segment = self._segment(self._name(part, TAR))
+                yield Stretch(segment.file.fileno(), segment.size)
+                known.add(segment.inventory())
+            elif (made := self._made(part)) is not None:
+                fresh = _TarPart(made.origin)
+                for entry in known.missing(made.entries):
+                    with self._content(entry) as content:
+                        add(fresh.encoder, fresh, entry, content)
+                        yield from fresh.taken()
+                known.add(fresh.inventory)
+        yield tar.END
+
+    def write_initrd(self, out: IO[bytes], *, ucode: bool = True) -> None:
+        """Write the tree without boot/* as a sequence of compressed archives."""
+        self.prepare(initrd=True, boot=ucode and self.plan.boot is not None)
+        if ucode and (early := self.ucode()) is not None:
+            append(out, early.content)
+            out.write(bytes(-early.size % ALIGNMENT))
+        known = _Known()
+        fresh = _InitrdPart(out, self.options.compression)
+        inventories: list[Inventory] = []
+        for part in self.plan.parts:
+            if isinstance(part, ImageTree | MemberTree):
+                segment = self._segment(self._name(part, self.initrd_form))
+                inventories.append(segment.inventory())
+                self._add_all(fresh, known.missing(_directories(inventories[-1].late)))
+                known.add(fresh.inventory)
+                fresh = fresh.finish()
+                append(out, Stretch(segment.file.fileno(), segment.size))
+                known.add(inventories[-1])
+            elif (made := self._made(part)) is not None:
+                entries = [e for e in made.entries if not is_boot(e.path.encode())]
+                self._add_all(fresh, known.missing(_led(entries, known)))
+                known.add(fresh.inventory)
+        fresh.finish()
+        self._warn_of_lost(inventories)
+
+    def _add_all(self, fresh: _InitrdPart, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            with self._content(entry) as content:
+                add(fresh.encoder, fresh, entry, content)
+
+    def kernel(self) -> Payload | None:
+        """Return the kernel, if the system has one."""
+        return self._payload(self.plan.boot.kernel) if self.plan.boot else None
+
+    def ucode(self) -> Payload | None:
+        """Return the microcode for the kernel, if the system has one."""
+        boot = self.plan.boot
+        return self._payload(boot.ucode) if boot and boot.ucode else None
+
+    @property
+    def cmdline(self) -> str:
+        """Return the kernel's command line, or nothing."""
+        return self.plan.boot.cmdline if self.plan.boot else ""
+
+    # Segments
+
+    def _jobs(self, forms: Iterable[Form], *, boot: bool) -> Iterator[Job]:
+        databases = [p for p in self.plan.parts if isinstance(p, JoinedDatabase)]
+        wanted: list[Wanted] = []
+        seen: set[str] = set()
+        for form in forms:
+            for part in self.plan.parts:
+                if isinstance(part, ImageTree):
+                    job = TreeJob(part, form, capture_for(part, databases))
+                    if job.names[0] not in seen:
+                        seen.update(job.names)
+                        yield job
+                elif isinstance(part, MemberTree):
+                    wanted.append(Wanted(part, form))
+                elif isinstance(part, Made) and form == TAR:
+                    boot = boot or any(isinstance(e.content, Member) for e in part.entries)
+        if boot and self.plan.boot:
+            wanted.append(Wanted(self.plan.boot.kernel))
+            if self.plan.boot.ucode:
+                wanted.append(Wanted(self.plan.boot.ucode))
+        lacking = [w for w in wanted if self._find(w.name) is None]
+        yield from jobs_for(lacking)
+
+    def _has(self, job: Job) -> bool:
+        return all(self._find(name) is not None for name in job.names)
+
+    def _name(self, part: ImageTree | MemberTree, form: Form) -> str:
+        if isinstance(part, MemberTree):
+            return Wanted(part, form).name
+        databases = [p for p in self.plan.parts if isinstance(p, JoinedDatabase)]
+        return TreeJob(part, form, capture_for(part, databases)).names[0]
+
+    def _find(self, name: str) -> Segment | None:
+        """Return a segment if it is there; it stays open, so that nobody can take it away."""
+        segment = self._open.get(name)
+        if segment is None:
+            segment = self._cache.open(name)
+            if segment is not None:
+                self._open[name] = segment
+        return segment
+
+    def _segment(self, name: str) -> Segment:
+        segment = self._find(name)
+        if segment is None:
+            raise OutputError.of(
+                codes.WORKER_LOST,
+                f"what was just made in {self._cache.directory} is gone",
+                "something else removes files there; build again",
+            )
+        return segment
+
+    def _payload(self, member: Member) -> Payload:
+        name = Wanted(member).name
+        if self._find(name) is None:
+            self.prepare(boot=True)
+        segment = self._segment(name)
+        content = Stretch(segment.file.fileno(), segment.size)
+        return Payload(content, int(segment.details["mode"]))
+
+    # What depends on the YAML
+
+    def _made(self, part: Part) -> Made | None:
+        if isinstance(part, Made):
+            return part
+        if isinstance(part, JoinedDatabase):
+            return self._joined(part)
+        return None
+
+    def _joined(self, part: JoinedDatabase) -> Made | None:
+        """Return the joined package databases, if more than one image has one."""
+        found = []
+        for image in part.images:
+            for tree in self.plan.parts:
+                if isinstance(tree, ImageTree) and tree.image == image and not tree.prefix:
+                    found.append(self._captured(tree, part.path))
+                    break
+        contents = [c for c in found if c is not None]
+        if len(contents) < 2:
+            return None
+        content = b"".join(c + b"\n\n" for c in contents)
+        return Made(part.origin, (Entry(part.path, Kind.FILE, 0o644, content, mtime=0),))
+
+    def _captured(self, tree: ImageTree, path: str) -> bytes | None:
+        for form in (TAR, self.initrd_form):
+            segment = self._find(self._name(tree, form))
+            if segment is not None:
+                return segment.captured(path)
+        return None
+
+    @contextmanager
+    def _content(self, entry: Entry) -> Iterator[bytes | Payload]:
+        """Give the content of an entry: bytes, or a file that is open during the block."""
+        content = entry.content
+        if isinstance(content, bytes):
+            yield content
+            return
+        if isinstance(content, Member):
+            yield self._payload(content)
+            return
+        if isinstance(content, StoreBlob):
+            file = self.store.open(content.descriptor, entry.path)
+        else:
+            with told(content.path, "read"):
+                file = content.path.open("rb")
+        with closing(file):
+            if os.fstat(file.fileno()).st_size != content.size:
+                raise OutputError.of(
+                    codes.SOURCE_CHANGED,
+                    f"the file for {entry.path} changed while the build was under way",
+                    "build again when nothing writes to it",
+                )
+            yield Payload(Stretch(file.fileno(), content.size), entry.mode)
+
+    def _warn_of_lost(self, inventories: Sequence[Inventory]) -> None:
+        count = sum(i.capable_count for i in inventories)
+        if not count or self._warned:
+            return
+        self._warned = True
+        names = [n.decode("utf-8", "replace") for i in inventories for n in i.capable][:3]
+        more = f" and {count - len(names)} more" if count > len(names) else ""
+        self._reporter.emit(
+            Warned(
+                Diagnostic(
+                    codes.LOST_ATTRIBUTES,
+                    f"file capabilities are lost in the initrd: {', '.join(names)}{more}",
+                    hints=("formats with a filesystem (kernel+squashfs, kernel+erofs) keep them",),
+                    severity=Severity.WARNING,
+                )
+            )
+        )
+
+
+class _Known:
+    """Which paths something earlier in the tree has, as directory or symbolic link."""
+
+    def __init__(self) -> None:
+        self._paths: set[bytes] = set()
+
+    def add(self, inventory: Inventory) -> None:
+        self._paths.update(inventory.directories)
+        self._paths.update(inventory.symlinks)
+
+    def __contains__(self, path: str) -> bool:
+        return path.encode("utf-8", "surrogateescape") in self._paths
+
+    def missing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield the entries without leading directories that are there."""
+        fresh: set[str] = set()
+        for entry in entries:
+            if entry.implied and (entry.path in self or entry.path in fresh):
+                continue
+            if entry.kind is not Kind.FILE:
+                fresh.add(entry.path)
+            yield entry
+
+
+def _directories(paths: Iterable[bytes]) -> Iterator[Entry]:
+    for path in paths:
+        name = path.decode("utf-8", "surrogateescape")
+        yield Entry(name, Kind.DIRECTORY, 0o755, implied=True)
+
+
+def _led(entries: Iterable[Entry], known: _Known) -> Iterator[Entry]:
+    """Yield entries with the directories that lead to them: the kernel does not make them."""
+    for entry in entries:
+        parts = entry.path.split("/")[:-1]
+        for count in range(1, len(parts) + 1):
+            path = "/".join(parts[:count])
+            if path not in known:
+                yield Entry(path, Kind.DIRECTORY, 0o755, implied=True)
+        yield entry
+
+
+class _TarPart:
+    """A fresh part of a tar, in pieces."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.inventory = Inventory()
+        self.encoder = TarEncoder(self, origin, "", self.inventory)
+        self._pieces: list[bytes | memoryview | Stretch] = []
+
+    def put(self, data: bytes | memoryview) -> None:
+        self._pieces.append(data)
+
+    def splice(self, stretch: Stretch) -> None:
+        self._pieces.append(stretch)
+
+    def finish(self) -> None:
+        """Do nothing: pieces are taken when they are there."""
+
+    def taken(self) -> list[bytes | memoryview | Stretch]:
+        """Return the pieces there are, and have them no more."""
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+
+class _InitrdPart:
+    """Fresh parts of an initrd up to the next segment; nothing is written if there are none."""
+
+    def __init__(self, out: IO[bytes], compression: Compression) -> None:
+        self.inventory = Inventory()
+        self._out = out
+        self._compression = compression
+        self._output: CompressedOutput | None = None
+        self.encoder = NewcEncoder(self, "", self.inventory, "image.yml")
+
+    def put_all(self, pieces: list[bytes | memoryview]) -> None:
+        if self._output is None:
+            self._out.flush()
+            self._output = CompressedOutput(self._out.fileno(), self._compression.start())
+        self._output.put_all(pieces)
+
+    def splice(self, stretch: Stretch) -> None:
+        for data in stretch.chunks():
+            self.encoder.put(data)
+
+    def finish(self) -> _InitrdPart:
+        """Bring everything to the output, and return a new part."""
+        if self.encoder.is_empty:
+            return self
+        self.encoder.finish()
+        if self._output is not None:
+            self._output.finish(ALIGNMENT)
+        return _InitrdPart(self._out, self._compression)
+
+
+def add(
+    encoder: Encoder, part: _TarPart | _InitrdPart, entry: Entry, content: bytes | Payload
+) -> None:
+    """Write a made entry."""
+    if entry.kind is not Kind.FILE:
+        encoder.made(entry, 0)
+    elif isinstance(content, bytes):
+        add_made(encoder, entry, content)
+    else:
+        encoder.made(replace(entry, mode=content.mode), content.size)
+        part.splice(content.content)
+        encoder.pad(content.size)

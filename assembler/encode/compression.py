@@ -1,0 +1,184 @@
+"""Compression of outputs: the codecs the Linux kernel unpacks an initrd with.
+
+Each is streamed with little memory, gives the same bytes for the same input and library, and is
+framed as the kernel's own unpackers need it: lz4 in the legacy format, xz with CRC32 and a small
+dictionary.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Protocol, Self
+
+from assembler.codes import output as codes
+from assembler.encode.output import Bytes
+from assembler.errors import UsageError
+
+_LZ4_MAGIC = 0x184C2102
+_LZ4_BLOCK = 8 << 20
+_XZ_DICTIONARY = 1 << 20
+
+
+class Compressor(Protocol):
+    """A stream being compressed."""
+
+    def compress(self, data: Bytes, /) -> bytes:
+        """Take data, give what has come out so far."""
+
+    def flush(self) -> bytes:
+        """End the stream, give the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """A way of compressing."""
+
+    name: str
+    levels: range
+    default: int
+    # The distribution whose version decides about the bytes; none if it is Python's own.
+    library: str
+    # What a kernel must be configured with to unpack it.
+    kernel_option: str
+
+
+CODECS = {
+    c.name: c
+    for c in (
+        Codec("gzip", range(1, 10), 1, "isal", "CONFIG_RD_GZIP"),
+        Codec("zstd", range(1, 23), 3, "zstandard", "CONFIG_RD_ZSTD"),
+        Codec("lz4", range(1, 13), 1, "lz4", "CONFIG_RD_LZ4"),
+        Codec("xz", range(10), 6, "", "CONFIG_RD_XZ"),
+        Codec("none", range(1), 0, "", ""),
+    )
+}
+# Levels of isal; above, zlib is slower and smaller.
+_ISAL_LEVELS = (1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """A codec and how hard it tries."""
+
+    codec: str = "gzip"
+    level: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `zstd`, `zstd:19` or `none`."""
+        found = re.fullmatch(r"([a-z0-9]+)(?::(\d{1,2}))?", text)
+        codec = CODECS.get(found[1]) if found else None
+        if found is None or codec is None:
+            raise UsageError.of(
+                codes.BAD_COMPRESSION,
+                f"not a compression: {text!r}",
+                f"it is one of {', '.join(CODECS)}, perhaps with a level as in zstd:19",
+            )
+        level = int(found[2]) if found[2] else codec.default
+        if level not in codec.levels:
+            raise UsageError.of(
+                codes.BAD_COMPRESSION,
+                f"{codec.name} has no level {level}",
+                f"its levels are {codec.levels[0]} to {codec.levels[-1]}"
+                if len(codec.levels) > 1
+                else f"write {codec.name} alone",
+            )
+        return cls(codec.name, level)
+
+    def __str__(self) -> str:
+        """Return the form that `parse` reads."""
+        return self.codec if self.codec == "none" else f"{self.codec}:{self.level}"
+
+    @property
+    def identity(self) -> str:
+        """Return what stands for the bytes that come out: codec, level and library version."""
+        codec = CODECS[self.codec]
+        if self.codec == "gzip" and self.level not in _ISAL_LEVELS:
+            import zlib  # noqa: PLC0415 - seldom used
+
+            return f"{self}/zlib-{zlib.ZLIB_RUNTIME_VERSION}"
+        if self.codec == "xz":
+            return f"{self}/lzma"
+        return f"{self}/{metadata.version(codec.library)}" if codec.library else str(self)
+
+    def start(self) -> Compressor:
+        """Begin a stream."""
+        return _STARTERS[self.codec](self.level)
+
+
+class _Copy:
+    """No compression."""
+
+    def compress(self, data: Bytes) -> bytes:
+        return bytes(data)
+
+    def flush(self) -> bytes:
+        return b""
+
+
+class _Lz4Legacy:
+    """The format of `lz4 -l`: a magic, then blocks of 8 MiB, each behind its compressed size."""
+
+    def __init__(self, level: int) -> None:
+        import lz4.block  # noqa: PLC0415 - seldom used
+
+        self._pending = bytearray()
+        self._begun = False
+        self._options = {"mode": "high_compression", "compression": level} if level > 2 else {}
+        self._block: Callable[..., bytes] = lz4.block.compress
+
+    def compress(self, data: Bytes) -> bytes:
+        self._pending += data
+        out = b""
+        while len(self._pending) >= _LZ4_BLOCK:
+            out += self._take(_LZ4_BLOCK)
+        return out
+
+    def _take(self, size: int) -> bytes:
+        with memoryview(self._pending) as view, view[:size] as block:
+            packed = self._block(block, store_size=False, **self._options)
+        del self._pending[:size]
+        head = b"" if self._begun else struct.pack("<I", _LZ4_MAGIC)
+        self._begun = True
+        return head + struct.pack("<I", len(packed)) + packed
+
+    def flush(self) -> bytes:
+        return self._take(len(self._pending)) if self._pending or not self._begun else b""
+
+
+def _start_gzip(level: int) -> Compressor:
+    if level in _ISAL_LEVELS:
+        from isal import isal_zlib  # noqa: PLC0415 - not every run compresses
+
+        stream: Compressor = isal_zlib.compressobj(level, wbits=31, memLevel=9)
+        return stream
+    import zlib  # noqa: PLC0415 - seldom used
+
+    return zlib.compressobj(level, wbits=31)
+
+
+def _start_zstd(level: int) -> Compressor:
+    import zstandard  # noqa: PLC0415 - seldom used
+
+    stream: Compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+    return stream
+
+
+def _start_xz(level: int) -> Compressor:
+    import lzma  # noqa: PLC0415 - seldom used
+
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": level, "dict_size": _XZ_DICTIONARY}]
+    return lzma.LZMACompressor(lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=filters)
+
+
+_STARTERS: dict[str, Callable[[int], Compressor]] = {
+    "gzip": _start_gzip,
+    "zstd": _start_zstd,
+    "lz4": _Lz4Legacy,
+    "xz": _start_xz,
+    "none": lambda _level: _Copy(),
+}

@@ -1,0 +1,318 @@
+"""Writing newc cpio archives, the format of initrds, with hard links as the kernel makes them.
+
+The kernel links a regular file to one before it if both have the same inode number and more than
+one link each; the content stands with the first. A tar archive does not say beforehand which
+files will be linked to, so what is written is kept back for a while and headers in it are changed
+when a link comes. A link to something further back makes `again` true: then the part is to be
+written anew by an encoder that is given what the first one `learned`.
+
+Left out, since newc has no room for them: extended attributes, fractions of seconds, times beyond
+32 bits (they become the nearest one). Files of 4 GiB and more are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from assembler.codes import output as codes
+from assembler.encode.inventory import Inventory
+from assembler.encode.output import Bytes
+from assembler.errors import OutputError
+from assembler.oci.layers import (
+    BLOCK,
+    CHARACTER,
+    DIRECTORY,
+    FIFO,
+    FILE,
+    SYMLINK,
+    TarReader,
+    clean,
+)
+from assembler.rootfs.plan import Entry, Kind
+
+# Counted up whenever the same input gives other bytes.
+VERSION = 1
+
+Learned = dict[bytes, list[bytes]]
+
+_HALF_WINDOW = 3 << 20
+_MOST_PIECES = 20_000
+_PADDING = (b"", b"\0", b"\0\0", b"\0\0\0")
+_TYPES = {
+    FILE: 0o100000,
+    DIRECTORY: 0o040000,
+    SYMLINK: 0o120000,
+    CHARACTER: 0o020000,
+    BLOCK: 0o060000,
+    FIFO: 0o010000,
+}
+_KINDS = {Kind.FILE: FILE, Kind.DIRECTORY: DIRECTORY, Kind.SYMLINK: SYMLINK}
+_LARGEST = 0xFFFFFFFF
+_LONGEST_PATH = 4095
+_MOST_REMEMBERED = 4096
+_NO_DEVICE = b"0" * 16
+# Where fields are in a header.
+_INODE, _IDS, _LINKS, _TIME = slice(6, 14), slice(14, 38), slice(38, 46), slice(46, 54)
+
+
+class Pieces(Protocol):
+    """Where the archive goes, many pieces at a time."""
+
+    def put_all(self, pieces: list[Bytes]) -> None:
+        """Write all pieces."""
+
+
+class NewcEncoder:
+    """Writes the entries of one part as an archive with a trailer of its own."""
+
+    def __init__(
+        self,
+        output: Pieces,
+        prefix: str,
+        inventory: Inventory,
+        what: str,
+        learned: Learned | None = None,
+    ) -> None:
+        """Write below `prefix`, which is empty or ends in a slash; `what` names it in errors."""
+        self._output = output
+        self._prefix = prefix.encode("utf-8", "surrogateescape")
+        self._inventory = inventory
+        self._what = what
+        # For each name that gets links, the names of these.
+        self.learned: Learned = {}
+        self.again = False
+        self._known = learned or {}
+        self._inode = 0
+        # A link's name leads to the name of the file.
+        self._originals: dict[bytes, bytes] = {}
+        # Files that are known to get links, and other entries: how to write them once more.
+        self._headers: dict[bytes, bytes] = {}
+        self._copies: dict[bytes, tuple[bytes, bytes, bytes, bytes]] = {}
+        self._made: set[bytes] = set()
+        self._parent = b""
+        # What is kept back, in two halves, and where in them the headers of files are.
+        self._old: list[Bytes] = []
+        self._new: list[Bytes] = []
+        self._old_files: dict[bytes, int] = {}
+        self._new_files: dict[bytes, int] = {}
+        self._pending = 0
+        self._ids: dict[tuple[int, int, int, int], bytes] = {}
+        self._time, self._time_text = -1, b"00000000"
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing was written yet."""
+        return self._inode == 0
+
+    def add(self, name: bytes, reader: TarReader) -> None:
+        """Write the entry the reader stands at, with its content."""
+        name = self._prefix + name
+        kind = reader.kind
+        mtime = reader.mtime
+        if mtime != self._time:
+            self._time, self._time_text = mtime, b"%08X" % min(max(mtime, 0), _LARGEST)
+        try:
+            ids = self._ids[kind, reader.mode, reader.uid, reader.gid]
+        except KeyError:
+            ids = self._new_ids(kind, reader.mode, reader.uid, reader.gid)
+        if is_boot(name):
+            others = self._known.get(name)
+            if not others or kind != FILE:
+                return
+            # Only links to it stay: the first of them becomes the file.
+            self._originals[others[0]] = others[0]
+            self._known[others[0]] = others[1:]
+            self._originals[name] = name = others[0]
+        if kind != FILE or reader.records:
+            self._inventory.note(name, reader)
+        if kind != FILE:
+            device = _NO_DEVICE
+            if kind in (CHARACTER, BLOCK):
+                device = b"%08X%08X" % (reader.major, reader.minor)
+            if name in self._known:
+                self._copies[name] = (ids, self._time_text, reader.link, device)
+            self._special(name, ids, self._time_text, reader.link, device)
+            return
+        size = reader.size
+        self._file(name, ids, self._time_text, size)
+        if size and not self.again:
+            reader.write_to(self._take)
+            if size & 3:
+                self._new.append(_PADDING[-size & 3])
+
+    def _file(self, name: bytes, ids: bytes, time: bytes, size: int) -> None:
+        """Write the header of a regular file."""
+        if size > _LARGEST:
+            raise OutputError.of(
+                codes.TOO_LARGE,
+                f"{self._what}: {_text(name)} has {size / (1 << 30):.1f} GiB; an initrd has room "
+                "for files below 4 GiB only",
+                "put the file on a disk, or choose a format with a filesystem that holds it "
+                "(kernel+squashfs, kernel+erofs)",
+            )
+        self._lead(name)
+        self._inode += 1
+        links = 1 + len(self._known[name]) if name in self._known else 1
+        # The magic, then: inode, mode and owner, links, time, size, device (twice),
+        # special device (twice), length of the name, checksum, and the name itself.
+        head = b"070701%08X%b%08X%b%08X00000000000000000000000000000000%08X00000000%b\0" % (
+            self._inode,
+            ids,
+            links,
+            time,
+            size,
+            len(name) + 1,
+            name,
+        )
+        if links > 1:
+            self._headers[name] = head
+        self._new_files[name] = len(self._new)
+        length = len(head)
+        self._take(head + _PADDING[-length & 3] if length & 3 else head)
+
+    def _special(
+        self, name: bytes, ids: bytes, time: bytes, data: bytes, device: bytes = _NO_DEVICE
+    ) -> None:
+        """Write an entry that is no regular file."""
+        if max(len(name), len(data)) > _LONGEST_PATH:
+            raise OutputError.of(
+                codes.TOO_LARGE,
+                f"{self._what}: the path {_text(name)[:60]}… is longer than the kernel takes",
+            )
+        self._lead(name)
+        self._inode += 1
+        links = 1
+        if ids[:5] == b"00004":
+            self._made.add(clean(name))
+            links = 2
+        self._take(_entry(self._inode, ids, links, time, name, data, device))
+
+    def link(self, name: bytes, target: bytes, reader: TarReader) -> None:  # noqa: ARG002
+        """Write a hard link to what was written before; it has that one's attributes."""
+        name, target = self._prefix + name, self._prefix + target
+        if is_boot(name) or self._originals.get(name) == name:
+            return
+        original = self._originals.get(target, target)
+        self._originals[name] = original
+        links = self.learned.setdefault(original, [])
+        links.append(name)
+        if self.again:
+            return
+        if original in self._copies:
+            self._special(name, *self._copies[original])
+            return
+        head = self._headers.get(original) or self._change(original, len(links) + 1)
+        if head is None:
+            self.again = True
+            return
+        self._lead(name)
+        self._take(
+            _entry(int(head[_INODE], 16), head[_IDS], int(head[_LINKS], 16), head[_TIME], name)
+        )
+
+    def _change(self, name: bytes, links: int) -> bytes | None:
+        """Change the number of links in a header that is kept back; return the header."""
+        pieces, at = self._new, self._new_files.get(name)
+        if at is None:
+            pieces, at = self._old, self._old_files.get(name)
+        if at is None:
+            return None
+        head = bytes(pieces[at])
+        pieces[at] = head = head[: _LINKS.start] + b"%08X" % links + head[_LINKS.stop :]
+        return head
+
+    def made(self, entry: Entry, size: int) -> None:
+        """Write an entry that the assembler makes; content of `size` follows with `put`."""
+        name = self._prefix + entry.path.encode("utf-8", "surrogateescape")
+        kind = _KINDS[entry.kind]
+        self._inventory.note_made(name, entry.kind)
+        ids = self._new_ids(kind, entry.mode & 0o7777, entry.uid, entry.gid)
+        time = b"%08X" % min(max(entry.mtime, 0), _LARGEST)
+        if kind == FILE:
+            self._file(name, ids, time, size)
+        else:
+            self._special(name, ids, time, entry.target.encode("utf-8", "surrogateescape"))
+
+    def put(self, data: Bytes) -> None:
+        """Write a piece of the content of a made entry."""
+        self._take(data)
+
+    def pad(self, size: int) -> None:
+        """Fill up content of `size`."""
+        self._take(_PADDING[-size & 3])
+
+    def finish(self) -> None:
+        """Write the trailer, and everything that was kept back."""
+        self._new.append(_entry(0, b"0" * 24, 1, b"0" * 8, b"TRAILER!!!"))
+        self._rotate()
+        self._rotate()
+
+    def _new_ids(self, kind: int, mode: int, uid: int, gid: int) -> bytes:
+        ids = b"%08X%08X%08X" % (_TYPES[kind] | mode, uid, gid)
+        if len(self._ids) < _MOST_REMEMBERED:
+            self._ids[kind, mode, uid, gid] = ids
+        return ids
+
+    def _lead(self, name: bytes) -> None:
+        """Note the directories that lead to an entry and were not written before it."""
+        parent = name[: max(name.rfind(b"/"), 0)]
+        if parent == self._parent:
+            return
+        self._parent = parent
+        made = self._made
+        if parent[:1] == b".":
+            parent = clean(parent)
+        missing = []
+        while parent and parent not in made:
+            made.add(parent)
+            missing.append(parent)
+            parent = parent[: max(parent.rfind(b"/"), 0)]
+        self._inventory.late += reversed(missing)
+
+    def _take(self, data: Bytes) -> None:
+        self._new.append(data)
+        self._pending += len(data)
+        if self._pending > _HALF_WINDOW or len(self._new) > _MOST_PIECES:
+            self._rotate()
+
+    def _rotate(self) -> None:
+        """Let the older half go, and make the newer one the older."""
+        if not self.again:
+            self._output.put_all(self._old)
+        self._old, self._new = self._new, []
+        self._old_files, self._new_files = self._new_files, {}
+        self._pending = 0
+
+
+def is_boot(name: bytes) -> bool:
+    """Tell whether a path is below boot/: what stands there is given to boot loaders."""
+    if name[:5] == b"boot/":
+        return True
+    return name[:1] in (b".", b"/") and clean(name)[:5] == b"boot/"
+
+
+def _entry(
+    inode: int,
+    ids: bytes,
+    links: int,
+    time: bytes,
+    name: bytes,
+    data: bytes = b"",
+    device: bytes = _NO_DEVICE,
+) -> bytes:
+    head = b"070701%08X%b%08X%b%08X%b%b%08X00000000%b\0" % (
+        inode,
+        ids,
+        links,
+        time,
+        len(data),
+        _NO_DEVICE,
+        device,
+        len(name) + 1,
+        name,
+    )
+    return head + _PADDING[-len(head) & 3] + data + _PADDING[-len(data) & 3]
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "backslashreplace")

@@ -1,0 +1,147 @@
+"""Where encoded bytes go: batched writes to a file, straight or through a compressor."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from isal.isal_zlib import crc32
+
+if TYPE_CHECKING:
+    from assembler.encode.compression import Compressor
+
+Bytes = bytes | memoryview
+
+_BATCH = 512 << 10
+# Linux takes 1024 pieces at once.
+_MOST_PIECES = 1000
+
+
+class Output(Protocol):
+    """A stream of bytes that is written in many small pieces."""
+
+    def put(self, data: Bytes) -> None:
+        """Write; the data must not change afterwards."""
+
+    def finish(self) -> None:
+        """Bring everything to where it goes."""
+
+
+class FileOutput:
+    """Writes pieces to a file descriptor, many at a time and without joining them."""
+
+    __slots__ = ("_handle", "_pending", "_pieces", "checksum", "written")
+
+    def __init__(self, handle: int) -> None:
+        """Write to an open file, at its current position."""
+        self._handle = handle
+        # The CRC-32 of everything written.
+        self.checksum = 0
+        self._pieces: list[Bytes] = []
+        self._pending = 0
+        self.written = 0
+
+    def put(self, data: Bytes) -> None:
+        """Write; the data must not change afterwards."""
+        self._pieces.append(data)
+        self._pending += len(data)
+        if self._pending >= _BATCH or len(self._pieces) >= _MOST_PIECES:
+            self.finish()
+
+    def finish(self) -> None:
+        """Bring everything to the file."""
+        if not self._pieces:
+            return
+        done = os.writev(self._handle, self._pieces)
+        if done != self._pending:
+            rest = memoryview(b"".join(self._pieces))[done:]
+            while rest:
+                rest = rest[os.write(self._handle, rest) :]
+        self.written += self._pending
+        checksum = self.checksum
+        for piece in self._pieces:
+            checksum = crc32(piece, checksum)
+        self.checksum = checksum
+        self._pieces, self._pending = [], 0
+
+
+class CompressedOutput:
+    """Compresses pieces on their way to a file descriptor."""
+
+    __slots__ = ("_compressor", "_file", "_pending", "_pieces", "taken")
+
+    def __init__(self, handle: int, compressor: Compressor) -> None:
+        """Write to an open file, at its current position."""
+        self._file = FileOutput(handle)
+        self._compressor = compressor
+        self._pieces: list[Bytes] = []
+        self._pending = 0
+        self.taken = 0
+
+    @property
+    def written(self) -> int:
+        """Return how many bytes have come out so far."""
+        return self._file.written
+
+    @property
+    def checksum(self) -> int:
+        """Return the CRC-32 of what has come out so far."""
+        return self._file.checksum
+
+    def put(self, data: Bytes) -> None:
+        """Write; the data must not change afterwards."""
+        self._pieces.append(data)
+        self._pending += len(data)
+        if self._pending >= _BATCH:
+            self._compress()
+
+    def put_all(self, pieces: list[Bytes]) -> None:
+        """Write many pieces."""
+        batch, pending = self._pieces, self._pending
+        for piece in pieces:
+            batch.append(piece)
+            pending += len(piece)
+            if pending >= _BATCH:
+                self._pending = pending
+                self._compress()
+                batch, pending = self._pieces, 0
+        self._pending = pending
+
+    def _compress(self) -> None:
+        pieces = self._pieces
+        if pieces:
+            self.taken += self._pending
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if out := self._compressor.compress(data):
+                self._file.put(out)
+        self._pieces, self._pending = [], 0
+
+    def finish(self, multiple: int = 1) -> None:
+        """Compress what is left, end the stream, fill up with zeros, and bring it to the file."""
+        self._compress()
+        self._file.put(self._compressor.flush())
+        self._file.finish()
+        if rest := -self._file.written % multiple:
+            self._file.put(bytes(rest))
+            self._file.finish()
+
+
+class BytesOutput:
+    """Keeps a few bytes in memory."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.pieces: list[Bytes] = []
+
+    def put(self, data: Bytes) -> None:
+        """Keep the data."""
+        self.pieces.append(data)
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+    def value(self) -> bytes:
+        """Return everything."""
+        return b"".join(self.pieces)

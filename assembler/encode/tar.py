@@ -1,0 +1,260 @@
+"""Writing tar archives in the pax format, from entries of other archives and from made ones."""
+
+from __future__ import annotations
+
+from typing import IO
+from zlib import adler32
+
+from assembler.encode.inventory import Inventory
+from assembler.encode.output import Bytes, Output
+from assembler.oci.layers import DIRECTORY, FILE, LINK, SYMLINK, TarReader
+from assembler.rootfs.plan import Entry, Kind, Origin
+
+# Counted up whenever the same input gives other bytes.
+VERSION = 1
+END = bytes(1024)
+
+_PADDING = tuple(bytes(n) for n in range(512))
+_LARGEST_ID = 0o7777777
+_LARGEST_NUMBER = 0o77777777777
+_NO_OWNER = bytes(64)
+_MAGIC = b"ustar\x0000"
+_KINDS = {Kind.FILE: FILE, Kind.DIRECTORY: DIRECTORY, Kind.SYMLINK: SYMLINK}
+_MOST_REMEMBERED = 4096
+
+
+class TarEncoder:
+    """Writes the entries of one part: each carries where it comes from in two pax records."""
+
+    def __init__(
+        self, output: Output, origin: Origin | None, prefix: str, inventory: Inventory
+    ) -> None:
+        """Write below `prefix`, which is empty or ends in a slash; no origin means no records."""
+        self._put = self.put = output.put
+        self._prefix = prefix.encode("utf-8", "surrogateescape")
+        self._records: dict[bytes, bytes] = {}
+        if origin is not None:
+            self._records[b"LINUXKIT.location"] = origin.location.encode()
+            self._records[b"LINUXKIT.source"] = origin.source.encode()
+        self._block = _pax_block(self._records) if origin is not None else b""
+        self._note = inventory.note
+        self._inventory = inventory
+        self._ids: dict[tuple[int, int, int], bytes] = {}
+        self._tails: dict[tuple[int, bytes], tuple[bytes, int]] = {}
+        self._time, self._time_text = -1, b""
+
+    def add(self, name: bytes, reader: TarReader) -> None:
+        """Write the entry the reader stands at, with its content."""
+        name = self._prefix + name
+        kind, size = reader.kind, reader.size
+        if kind != FILE or reader.records:
+            self._note(name, reader)
+        put = self._put
+        put(self._head(name, b"", reader))
+        if size:
+            reader.write_to(put)
+            if size & 511:
+                put(_PADDING[-size & 511])
+
+    def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
+        """Write a hard link to what was written before."""
+        self._put(self._header_of(LINK, self._prefix + name, self._prefix + target, reader, 0))
+
+    def made(self, entry: Entry, size: int) -> None:
+        """Write the header of an entry that the assembler makes; content of `size` follows."""
+        name = self._prefix + entry.path.encode("utf-8", "surrogateescape")
+        self._inventory.note_made(name, entry.kind)
+        self._put(
+            self._compose(
+                _KINDS[entry.kind],
+                name,
+                entry.target.encode("utf-8", "surrogateescape"),
+                (entry.mode & 0o7777, entry.uid, entry.gid),
+                entry.mtime,
+                size,
+                dict(self._records),
+            )
+        )
+
+    def pad(self, size: int) -> None:
+        """Fill up the last block of content of `size`."""
+        self._put(_PADDING[-size & 511])
+
+    def _head(self, name: bytes, link: bytes, reader: TarReader) -> bytes:
+        """Compose the headers of the usual entry quickly, and leave others to `_header_of`."""
+        kind, size, mtime = reader.kind, reader.size, reader.mtime
+        if (
+            kind == SYMLINK
+            or len(name) > 100
+            or reader.records
+            or reader.mtime_text
+            or size > _LARGEST_NUMBER
+            or reader.major
+            or reader.minor
+            or not name.isascii()
+        ):
+            return self._header_of(kind, name, link or reader.link, reader, size)
+        if mtime != self._time:
+            if not 0 <= mtime <= _LARGEST_NUMBER:
+                return self._header_of(kind, name, b"", reader, size)
+            self._time, self._time_text = mtime, b"%011o\0" % mtime
+        try:
+            ids = self._ids[reader.mode, reader.uid, reader.gid]
+        except KeyError:
+            if reader.uid > _LARGEST_ID or reader.gid > _LARGEST_ID:
+                return self._header_of(kind, name, b"", reader, size)
+            ids = b"%07o\0%07o\0%07o\0" % (reader.mode, reader.uid, reader.gid)
+            if len(self._ids) < _MOST_REMEMBERED:
+                self._ids[reader.mode, reader.uid, reader.gid] = ids
+        try:
+            tail, total = self._tails[kind, reader.owner]
+        except KeyError:
+            tail, total = self._tail(kind, reader.owner)
+        if kind == DIRECTORY and len(name) < 100:
+            name += b"/"
+        front = b"%b%b%011o\0%b" % (name.ljust(100, b"\0"), ids, size, self._time_text)
+        # The low half of Adler's sum is the sum of the bytes, plus one: ASCII alone stays below
+        # the modulus.
+        return b"%b%b%06o\0 %b" % (
+            self._block,
+            front,
+            total + (adler32(front) & 0xFFFF) - 1,
+            tail,
+        )
+
+    def _tail(self, kind: int, owner: bytes) -> tuple[bytes, int]:
+        """Return what stands behind the checksum, and the part of the checksum that is known."""
+        device = b"0000000\0" * 2 if kind in b"34" else bytes(16)
+        names = owner if owner.isascii() and len(owner) == 64 else _NO_OWNER
+        tail = bytes([kind]) + bytes(100) + _MAGIC + names + device + bytes(167)
+        found = tail, 256 + sum(tail)
+        if len(self._tails) < _MOST_REMEMBERED:
+            self._tails[kind, owner] = found
+        return found
+
+    def _header_of(
+        self, kind: int, name: bytes, link: bytes, reader: TarReader, size: int
+    ) -> bytes:
+        records = dict(self._records)
+        records.update(reader.records)
+        if reader.mtime_text:
+            records[b"mtime"] = reader.mtime_text
+        device = (reader.major, reader.minor) if kind in b"34" else (0, 0)
+        ids = (reader.mode, reader.uid, reader.gid)
+        return self._compose(
+            kind, name, link, ids, reader.mtime, size, records, reader.owner, device
+        )
+
+    def _compose(
+        self,
+        kind: int,
+        name: bytes,
+        link: bytes,
+        ids: tuple[int, int, int],
+        mtime: int,
+        size: int,
+        records: dict[bytes, bytes],
+        owner: bytes = _NO_OWNER,
+        device: tuple[int, int] = (0, 0),
+    ) -> bytes:
+        """Compose the headers of any entry."""
+        mode, uid, gid = ids
+        if kind == DIRECTORY:
+            name += b"/"
+        short = _fitting(b"path", name, records)
+        short_link = _fitting(b"linkpath", link, records) if link else b""
+        uid = _fitting_number(b"uid", uid, _LARGEST_ID, records)
+        gid = _fitting_number(b"gid", gid, _LARGEST_ID, records)
+        size = _fitting_number(b"size", size, _LARGEST_NUMBER, records)
+        if not 0 <= mtime <= _LARGEST_NUMBER and b"mtime" not in records:
+            records[b"mtime"] = b"%d" % mtime
+        mtime = min(max(mtime, 0), _LARGEST_NUMBER)
+        devices = b"%07o\0%07o\0" % device if max(device) <= _LARGEST_ID else bytes(16)
+        if max(device) > _LARGEST_ID:
+            records[b"SCHILY.devmajor"] = b"%d" % device[0]
+            records[b"SCHILY.devminor"] = b"%d" % device[1]
+        if kind not in b"34":
+            devices = bytes(16)
+        front = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (
+            short.ljust(100, b"\0"),
+            mode,
+            uid,
+            gid,
+            size,
+            mtime,
+        )
+        names = owner if owner.isascii() and len(owner) == 64 else _NO_OWNER
+        tail = b"%c%b%b%b%b%b" % (
+            kind,
+            short_link.ljust(100, b"\0"),
+            _MAGIC,
+            names,
+            devices,
+            bytes(167),
+        )
+        header = b"%b%06o\0 %b" % (front, sum(front) + 256 + sum(tail), tail)
+        same = len(records) == len(self._records)
+        return (self._block if same else _pax_block(records)) + header
+
+
+class PlainTar:
+    """Writes a small archive of files that the assembler makes, without records."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        """Write to a file or stream; contents go there, too, between `head` and `pad`."""
+        self._out = out
+        self._encoder = TarEncoder(self, None, "", Inventory())
+
+    def put(self, data: Bytes) -> None:
+        """Write a piece of a header."""
+        self._out.write(data)
+
+    def finish(self) -> None:
+        """Do nothing: all is written."""
+
+    def head(self, name: str, size: int, mode: int = 0o644) -> None:
+        """Write the header of a file whose content follows."""
+        self._encoder.made(Entry(name, Kind.FILE, mode), size)
+
+    def pad(self, size: int) -> None:
+        """Fill up content of `size`."""
+        self._encoder.pad(size)
+
+
+def _fitting(key: bytes, text: bytes, records: dict[bytes, bytes]) -> bytes:
+    """Return what of a name goes into the header; a record has all of it if that is not enough."""
+    if len(text) <= 100 and text.isascii():
+        return text
+    records[key] = text
+    return text.decode("ascii", "replace").replace("\ufffd", "_").encode()[:100]
+
+
+def _fitting_number(key: bytes, value: int, most: int, records: dict[bytes, bytes]) -> int:
+    if value <= most:
+        return value
+    records[key] = b"%d" % value
+    return 0
+
+
+def _pax_block(records: dict[bytes, bytes]) -> bytes:
+    """Return the extended header that goes in front of an entry."""
+    body = b"".join(_record(k, records[k]) for k in sorted(records))
+    front = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (
+        b"PaxHeaders.0/entry".ljust(100, b"\0"),
+        0o644,
+        0,
+        0,
+        len(body),
+        0,
+    )
+    tail = b"x" + bytes(100) + _MAGIC + bytes(247)
+    header = b"%b%06o\0 %b" % (front, sum(front) + 256 + sum(tail), tail)
+    return header + body + bytes(-len(body) % 512)
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    body = b" %b=%b\n" % (key, value)
+    size = len(body) + 1
+    while len(b"%d" % size) + len(body) != size:
+        size = len(b"%d" % size) + len(body)
+    return b"%d%b" % (size, body)

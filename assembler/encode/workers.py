@@ -1,0 +1,180 @@
+"""Doing jobs in several processes: the largest first, with nothing left behind when stopped.
+
+Workers are forked, so they have everything at hand without loading it again, and get the numbers of
+jobs through a pipe; what comes back is a line of JSON, or a pickled error. They take no notice of
+Ctrl-C, which the terminal sends to all: the parent ends them, and they clean up after themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+from assembler.codes import output as codes
+from assembler.errors import DolmenError, HostError
+
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A child process, and the pipes to and from it."""
+
+    pid: int
+    orders: int
+    answers: int
+    job: int | None = None
+
+
+def run_all(
+    count: int,
+    work: Callable[[int], None],
+    workers: int,
+    done: Callable[[int], None],
+) -> None:
+    """Do the work for 0 … count-1 in this order, `workers` at a time; say what is done.
+
+    The first error ends the others and is raised.
+    """
+    if workers <= 1 or count <= 1:
+        for number in range(count):
+            work(number)
+            done(number)
+        return
+    team: list[_Worker] = []
+    try:
+        for _ in range(min(workers, count)):
+            team.append(_start(work, team))
+        _lead(team, count, done)
+    finally:
+        _end(team)
+
+
+def _lead(team: list[_Worker], count: int, done: Callable[[int], None]) -> None:
+    numbers = iter(range(count))
+    by_answers = {w.answers: w for w in team}
+    for worker in team:
+        _order(worker, next(numbers, None))
+    while any(w.job is not None for w in team):
+        busy = [w.answers for w in team if w.job is not None]
+        for handle in select.select(busy, [], [])[0]:
+            worker = by_answers[handle]
+            error = _answer(worker)
+            if error is not None:
+                raise error
+            if worker.job is not None:
+                done(worker.job)
+            _order(worker, next(numbers, None))
+
+
+def _order(worker: _Worker, number: int | None) -> None:
+    worker.job = number
+    if number is not None:
+        os.write(worker.orders, _LENGTH.pack(number))
+
+
+def _answer(worker: _Worker) -> BaseException | None:
+    """Read what a worker says about its job: nothing, or an error."""
+    head = _read(worker.answers, _LENGTH.size)
+    body = _read(worker.answers, _LENGTH.unpack(head)[0]) if head is not None else None
+    if body is None:
+        return HostError.of(
+            codes.WORKER_LOST,
+            "a worker process ended unexpectedly, perhaps because memory ran out",
+            "`--jobs 1` works without further processes",
+        )
+    if not body:
+        return None
+    kind, content = pickle.loads(body)  # noqa: S301 - from our own child
+    if issubclass(kind, DolmenError):
+        error: BaseException = kind(content)
+        return error
+    return content if isinstance(content, BaseException) else RuntimeError(content)
+
+
+def _read(handle: int, size: int) -> bytes | None:
+    data = b""
+    while len(data) < size:
+        part = os.read(handle, size - len(data))
+        if not part:
+            return None
+        data += part
+    return data
+
+
+def _start(work: Callable[[int], None], others: Sequence[_Worker]) -> _Worker:
+    orders_in, orders_out = os.pipe()
+    answers_in, answers_out = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        for worker in others:
+            os.close(worker.orders)
+            os.close(worker.answers)
+        os.close(orders_out)
+        os.close(answers_in)
+        _serve(work, orders_in, answers_out)
+    os.close(orders_in)
+    os.close(answers_out)
+    return _Worker(pid, orders_out, answers_in)
+
+
+def _end(team: Sequence[_Worker]) -> None:
+    for worker in team:
+        os.close(worker.orders)
+        if worker.job is not None:
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGTERM)
+    for worker in team:
+        with suppress(ChildProcessError):
+            os.waitpid(worker.pid, 0)
+        os.close(worker.answers)
+
+
+class _Stopped(BaseException):
+    """The parent wants this worker to end."""
+
+
+def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
+    """Be a worker: never return into the code of the parent."""
+    status = 1
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, _stop)
+        while (order := _read(orders, _LENGTH.size)) is not None:
+            body = b""
+            try:
+                work(_LENGTH.unpack(order)[0])
+            except DolmenError as error:
+                body = pickle.dumps((type(error), error.diagnostics))
+            except Exception as error:
+                body = _pickled(error)
+            os.write(answers, _LENGTH.pack(len(body)) + body)
+        status = 0
+    except (_Stopped, BrokenPipeError):
+        pass
+    finally:
+        os._exit(status)
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    raise _Stopped
+
+
+def _pickled(error: Exception) -> bytes:
+    import traceback  # noqa: PLC0415 - for bugs only
+
+    text = "".join(traceback.format_exception(error))
+    error.add_note("in a worker process:\n" + text)
+    try:
+        body = pickle.dumps((type(error), error))
+        pickle.loads(body)  # noqa: S301
+    except Exception:
+        body = pickle.dumps((RuntimeError, text))
+    return body
