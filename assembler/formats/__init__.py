@@ -1,0 +1,20 @@
+"""Output formats: a plan's system as files that machines boot from, or tools go on with.
+
+`available` lists the formats, `chosen` finds those asked for, `write_all` writes them. Each
+format is a module of this package with a `FORMAT`, and a line in the registry.
+"""
+
+from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.registry import available, chosen
+from assembler.formats.writing import write_all
+
+__all__ = [
+    "Format",
+    "FormatOptions",
+    "Needs",
+    "Output",
+    "Target",
+    "available",
+    "chosen",
+    "write_all",
+]

@@ -1,0 +1,41 @@
+"""The root filesystem as a tar archive that `docker build -` makes an image of."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING
+
+from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.writing import write_stream
+from assembler.rootfs.plan import Entry, Kind, Made, Origin
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+
+ENTRYPOINT = "/bin/rc.init"
+_DOCKERFILE = f"""
+FROM scratch
+
+COPY . ./
+
+ENTRYPOINT ["{ENTRYPOINT}"]
+"""
+
+
+def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
+    dockerfile = Entry("Dockerfile", Kind.FILE, 0o644, _DOCKERFILE.encode())
+    extra = (Made(Origin("Dockerfile", "docker"), (dockerfile,)),)
+
+    def fill(out: IO[bytes]) -> None:
+        assembly.write_tree(out, extra)
+
+    return [write_stream("docker", "docker", target, ".docker", fill)]
+
+
+FORMAT = Format(
+    name="docker",
+    description="the same with a Dockerfile, as input of a docker build",
+    suffixes={"docker": ".docker"},
+    write=_write,
+    needs=Needs(tree=True),
+    is_stream=True,
+)

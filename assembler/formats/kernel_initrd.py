@@ -1,0 +1,50 @@
+"""Kernel, initrd and command line as three files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.encode.joining import append
+from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.writing import new_file
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+
+KERNEL, INITRD, CMDLINE = "-kernel", "-initrd.img", "-cmdline"
+
+
+def write_kernel(assembly: Assembly, target: Target, name: str) -> list[Output]:
+    """Write the kernel and its command line, as far as there are any."""
+    written = []
+    kernel = assembly.kernel()
+    if kernel is not None:
+        path = target.path(KERNEL)
+        with new_file(path) as file:
+            append(file, kernel.content)
+        written.append(Output(name, "kernel", kernel.size, path))
+    if assembly.cmdline:
+        path = target.path(CMDLINE)
+        data = assembly.cmdline.encode()
+        with new_file(path) as file:
+            file.write(data)
+        written.append(Output(name, "cmdline", len(data), path))
+    return written
+
+
+def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
+    path = target.path(INITRD)
+    with new_file(path) as file:
+        assembly.write_initrd(file)
+        size = file.seek(0, 2)
+    written = write_kernel(assembly, target, FORMAT.name)
+    return [*written[:1], Output(FORMAT.name, "initrd", size, path), *written[1:]]
+
+
+FORMAT = Format(
+    name="kernel+initrd",
+    description="kernel, initrd and command line as files",
+    suffixes={"kernel": KERNEL, "initrd": INITRD, "cmdline": CMDLINE},
+    write=_write,
+    needs=Needs(initrd=True, boot=True),
+)

@@ -1,0 +1,102 @@
+"""The root filesystem as an image with one layer, in the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from assembler.encode.compression import Compression
+from assembler.encode.joining import Stretch
+from assembler.formats.docker import ENTRYPOINT
+from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.oci import media
+from assembler.oci.manifest import Descriptor
+from assembler.oci.reference import Reference
+from assembler.rootfs.plan import STANDARD_TIME
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+
+_MEDIA_TYPES = {
+    "gzip": media.OCI_LAYER_GZIP,
+    "zstd": media.OCI_LAYER_ZSTD,
+    "none": media.OCI_LAYER,
+}
+
+
+def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
+    reference = Reference.parse(options.image_name or target.name)
+    compression = assembly.options.compression
+    if compression.codec not in _MEDIA_TYPES:
+        # Images know fewer codecs than kernels.
+        compression = Compression()
+    layer = _Layer(assembly, compression)
+    store = assembly.store
+    with store.in_use():
+        blob = store.add_stream(layer.chunks(), _MEDIA_TYPES[compression.codec])
+        config = store.add_bytes(
+            _document(_config(assembly.plan.architecture, layer.digest)), media.OCI_CONFIG
+        )
+        manifest = store.add_bytes(_document(_manifest(config, blob)), media.OCI_MANIFEST)
+        store.put(reference, manifest)
+    return [Output("oci", "image", blob.size, reference=str(reference), digest=manifest.digest)]
+
+
+class _Layer:
+    """The tree as a compressed stream, hashed before compression."""
+
+    def __init__(self, assembly: Assembly, compression: Compression) -> None:
+        self._assembly = assembly
+        self._compression = compression
+        self._hasher = hashlib.sha256()
+
+    @property
+    def digest(self) -> str:
+        """Return the digest of the plain tar, once all chunks have passed."""
+        return "sha256:" + self._hasher.hexdigest()
+
+    def chunks(self) -> Iterator[bytes]:
+        stream = self._compression.start()
+        for piece in self._assembly.tree():
+            for data in piece.chunks() if isinstance(piece, Stretch) else (piece,):
+                self._hasher.update(data)
+                if out := stream.compress(data):
+                    yield out
+        yield stream.flush()
+
+
+def _config(architecture: str, diff_id: str) -> dict[str, object]:
+    created = datetime.fromtimestamp(STANDARD_TIME, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "created": created,
+        "architecture": architecture,
+        "os": "linux",
+        "config": {"Entrypoint": [ENTRYPOINT]},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        "history": [{"created": created, "created_by": "dolmen build"}],
+    }
+
+
+def _manifest(config: Descriptor, layer: Descriptor) -> dict[str, object]:
+    return {
+        "schemaVersion": 2,
+        "mediaType": media.OCI_MANIFEST,
+        "config": config.as_json(),
+        "layers": [layer.as_json()],
+    }
+
+
+def _document(value: dict[str, object]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+
+
+FORMAT = Format(
+    name="oci",
+    description="the root filesystem as an image in the store",
+    suffixes={},
+    write=_write,
+    needs=Needs(tree=True),
+)

@@ -1,0 +1,104 @@
+"""What every output format says of itself and is given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from assembler.errors import told
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What of an assembly a format uses: made for all formats of a run before any is written."""
+
+    tree: bool = False
+    initrd: bool = False
+    boot: bool = False
+
+    def __or__(self, other: Needs) -> Needs:
+        """Return the needs of two formats."""
+        return Needs(self.tree or other.tree, self.initrd or other.initrd, self.boot or other.boot)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where outputs go: NAME and a suffix in a directory, or one file or stream as a whole."""
+
+    directory: Path
+    name: str
+    output: Path | IO[bytes] | None = None
+
+    def path(self, suffix: str) -> Path:
+        """Return where an output goes that is not sent elsewhere."""
+        return self.directory / (self.name + suffix)
+
+
+@dataclass(frozen=True, slots=True)
+class FormatOptions:
+    """What the user may say about outputs, beyond their place."""
+
+    # Of disks, in bytes.
+    disk_size: int = 1 << 30
+    # What the system is called as an image in the store, if not as Target.name.
+    image_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Something that was written: a file, a stream or an image of the store."""
+
+    format: str
+    role: str
+    size: int
+    path: Path | None = None
+    # The full name of an image in the store.
+    reference: str = ""
+    # Known only where it had to be computed; `digest_of` computes it for files.
+    digest: str = ""
+
+    def with_digest(self) -> Output:
+        """Return the same with a digest, reading the file if it has to be."""
+        if self.digest or self.path is None:
+            return self
+        return Output(
+            self.format, self.role, self.size, self.path, self.reference, digest_of(self.path)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """An output format."""
+
+    name: str
+    description: str
+    # What NAME is followed by in the names of the outputs, and what the outputs are.
+    suffixes: dict[str, str]
+    write: Callable[[Assembly, Target, FormatOptions], Sequence[Output]]
+    needs: Needs
+    # Architectures it is for; none means any.
+    architectures: frozenset[str] = frozenset()
+    # Programs it runs, by their names in `assembler.tools`.
+    tools: tuple[str, ...] = ()
+    # Whether it is a single stream, which may go to a chosen file or to standard output.
+    is_stream: bool = False
+    # Whether there is nothing to write without a kernel.
+    needs_kernel: bool = False
+    aliases: tuple[str, ...] = field(default=())
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a file."""
+    hasher = hashlib.sha256()
+    with told(path, "read"), path.open("rb") as file:
+        while data := file.read(_CHUNK):
+            hasher.update(data)
+    return "sha256:" + hasher.hexdigest()

@@ -1,0 +1,79 @@
+"""The list of output formats; a format's module is imported when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.codes import output as codes
+from assembler.errors import UsageError
+
+if TYPE_CHECKING:
+    from assembler.formats.protocol import Format
+
+DEFAULT = "kernel+initrd"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A format by name, what it is, and the module that has it."""
+
+    name: str
+    description: str
+    module: str
+
+
+_FORMATS = (
+    Listed("tar", "the root filesystem as a tar archive", "tar"),
+    Listed("docker", "the same with a Dockerfile, as input of a docker build", "docker"),
+    Listed("kernel+initrd", "kernel, initrd and command line as files", "kernel_initrd"),
+    Listed("tar-kernel-initrd", "the same three in a tar archive", "tar_kernel_initrd"),
+    Listed("oci", "the root filesystem as an image in the store", "oci"),
+)
+
+
+def available() -> Sequence[Listed]:
+    """Return all formats, in the order in which they are shown."""
+    return _FORMATS
+
+
+def find(name: str) -> Format:
+    """Return a format by its name."""
+    for listed in _FORMATS:
+        if listed.name == name:
+            module = importlib.import_module(f"assembler.formats.{listed.module}")
+            found: Format = module.FORMAT
+            return found
+    names = [f.name for f in _FORMATS]
+    near = difflib.get_close_matches(name, names, 1, 0.5)
+    raise UsageError.of(
+        codes.BAD_FORMAT,
+        f"there is no output format {name!r}",
+        f"did you mean {near[0]}?" if near else f"the formats are {', '.join(names)}",
+    )
+
+
+def chosen(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
+    """Return the formats asked for, each once; `to_stream` if they go to one chosen output.
+
+    Nothing asked for means kernel+initrd, or tar if there is one output.
+    """
+    wanted = list(dict.fromkeys(n.strip() for text in names for n in text.split(",") if n.strip()))
+    formats = [find(name) for name in wanted or ["tar" if to_stream else DEFAULT]]
+    if not to_stream:
+        return formats
+    several = [f for f in formats if not f.is_stream]
+    if several or len(formats) > 1:
+        streams = ", ".join(f.name for f in _FORMATS if find(f.name).is_stream)
+        what = (
+            f"{several[0].name} is more than one file"
+            if several
+            else "several formats cannot go to one output"
+        )
+        raise UsageError.of(
+            codes.BAD_FORMAT, what, f"only one of {streams} can be written to a chosen output"
+        )
+    return formats

@@ -1,0 +1,107 @@
+"""Writing formats: what they need is made once for all, then each is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from assembler import tools
+from assembler.codes import output as codes
+from assembler.errors import OutputError, told
+from assembler.files import appearing
+from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+
+
+def write_all(
+    assembly: Assembly,
+    formats: Sequence[Format],
+    target: Target,
+    options: FormatOptions | None = None,
+) -> list[Output]:
+    """Write the system in each format, and say what was written."""
+    for one in formats:
+        _check(one, assembly)
+    needs = Needs()
+    for one in formats:
+        needs |= one.needs
+    boot = needs.boot and assembly.plan.boot is not None
+    assembly.prepare(tree=needs.tree, initrd=needs.initrd, boot=boot)
+    if target.output is None:
+        with told(target.directory):
+            target.directory.mkdir(parents=True, exist_ok=True)
+    written: list[Output] = []
+    for one in formats:
+        written += one.write(assembly, target, options or FormatOptions())
+    return written
+
+
+def _check(one: Format, assembly: Assembly) -> None:
+    """Refuse at once what cannot become anything."""
+    architecture = assembly.plan.architecture
+    if one.architectures and architecture not in one.architectures:
+        raise OutputError.of(
+            codes.BAD_FORMAT,
+            f"the format {one.name} is not for {architecture}",
+            f"it is for {', '.join(sorted(one.architectures))}",
+        )
+    if one.needs_kernel and assembly.plan.boot is None:
+        raise OutputError.of(
+            codes.NO_KERNEL,
+            f"the format {one.name} needs a kernel, and the YAML has none",
+            "add a section `kernel` with an image, or choose the format tar",
+        )
+    for program in one.tools:
+        tools.need(program)
+
+
+def write_stream(
+    format_name: str,
+    role: str,
+    target: Target,
+    suffix: str,
+    fill: Callable[[IO[bytes]], None],
+) -> Output:
+    """Write the single stream of a format to where it should go."""
+    if target.output is not None and not isinstance(target.output, Path):
+        counted = _Counting(target.output)
+        fill(counted)  # type: ignore[arg-type]  # it has all that is used of a file
+        counted.flush()
+        return Output(format_name, role, counted.written)
+    path = target.output or target.path(suffix)
+    with appearing(path, durable=False) as file:
+        fill(file)
+        file.flush()
+        size = file.seek(0, 2)
+    return Output(format_name, role, size, path)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file that becomes an output when the block ends well.
+
+    Outputs are not synced: what a power cut takes can be built again, and the stamp of a build sees
+    that it is gone.
+    """
+    with appearing(path, durable=False) as file:
+        yield file
+
+
+class _Counting:
+    """A stream that knows how much went through it; it hides the descriptor."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.written = 0
+
+    def write(self, data: bytes | memoryview) -> int:
+        self._stream.write(data)
+        self.written += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
