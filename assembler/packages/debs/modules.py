@@ -132,7 +132,7 @@ def _sections(elf: bytes) -> Iterator[tuple[str, bytes]]:
             end = texts.find(b"\0", name)
             if kind != 8 and end >= 0:  # 8: without content
                 yield texts[name:end].decode("ascii", "replace"), elf[at : at + length]
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, OverflowError) as error:
         raise ValueError("a kernel module is a broken ELF file") from error
 
 

@@ -1,0 +1,380 @@
+"""A user makes images of Debian packages, from an archive of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assembler.events import Silent
+from assembler.oci.platform import Platform
+from assembler.oci.reference import Reference
+from assembler.oci.store import Store, attestations, find
+from assembler.packages import building
+from assembler.packages.buildfile import read_package
+from assembler.packages.debs.apt import AptEngine
+from assembler.packages.debs.pool import Pool
+from assembler.packages.debs.sources import Mirrors
+from assembler.packages.tags import Naming, name_of
+from support.cli import Dolmen
+from support.debian import Deb, Link, make_archive
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get is not installed"),
+]
+RECIPE = """
+image: tool
+arches: [amd64, arm64]
+config: {binds: ["/etc/x:/etc/x"]}
+debs:
+  suite: trixie
+  packages: [tool]
+  command: [/usr/bin/tool]
+"""
+LIBRARY = Deb("libtool", "2:1.0+b1", files={"usr/lib/libtool.so": b"1.0"})
+TOOL = Deb("tool", files={"usr/bin/tool": b"amd64"}, fields={"Depends": "libtool (>= 2:1.0)"})
+
+
+def both(deb: Deb) -> list[Deb]:
+    """Return a package for two architectures."""
+    return [Deb(deb.name, deb.version, a, deb.files, deb.fields) for a in ("amd64", "arm64")]
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    return make_archive(tmp_path / "archive", [*both(LIBRARY), *both(TOOL)])
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    package = tmp_path / "work" / "tool"
+    package.mkdir(parents=True)
+    (package / "build.yml").write_text(RECIPE)
+    git(package.parent, "init", "-q", ".")
+    commit(package)
+    return package
+
+
+def git(directory: Path, *words: str) -> None:
+    command = ["git", "-c", "user.name=n", "-c", "user.email=e", *words]
+    subprocess.run(command, cwd=directory, check=True)
+
+
+def commit(package: Path) -> None:
+    git(package, "add", "-A", ".")
+    git(package, "commit", "-q", "-m", "x")
+
+
+class Packages:
+    """`dolmen pkg` with an archive and a store."""
+
+    def __init__(self, dolmen: Dolmen, archive: Path, store: Path) -> None:
+        self.dolmen = dolmen
+        self.store = store
+        self.env = {"DOLMEN_DEBIAN_MIRROR": f"[trusted=yes] file:{archive}"}
+
+    def run(self, *words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+        words = ("pkg", words[0], "--cache", self.store, *words[1:])
+        return self.dolmen.run(*words, env=self.env | env)
+
+    def build(self, *words: str | Path, **env: str) -> str:
+        done = self.run("build", *words, **env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()[-1]
+
+    def layer(self, name: str, arch: str = "amd64") -> tarfile.TarFile:
+        store = Store(self.store)
+        image = find(store, Reference.parse(name), Platform("linux", arch))
+        data = store.path(image.manifest.layers[0].digest).read_bytes()
+        return tarfile.open(fileobj=io.BytesIO(data))
+
+    def digest(self, name: str) -> str:
+        return find(Store(self.store), Reference.parse(name), Platform()).digest
+
+
+@pytest.fixture
+def pkg(dolmen: Dolmen, archive: Path, tmp_path: Path) -> Packages:
+    return Packages(dolmen, archive, tmp_path / "store")
+
+
+def test_an_image_for_every_architecture(pkg: Packages, package: Path) -> None:
+    name = pkg.build(package)
+    store = Store(pkg.store)
+    for arch in ("amd64", "arm64"):
+        image = find(store, Reference.parse(name), Platform("linux", arch))
+        assert image.config.cmd == ("/usr/bin/tool",)
+        assert json.loads(image.config.labels["org.mobyproject.config"]) == {
+            "binds": ["/etc/x:/etc/x"]
+        }
+        assert image.manifest.annotations["dolmen.debs"] == "libtool 2:1.0+b1; tool 1.0"
+        alone = find(store, Reference.parse(f"{name}-{arch}"), Platform("linux", arch))
+        assert alone.digest == image.digest
+        layer = pkg.layer(name, arch)
+        assert {"usr/bin/tool", "usr/lib/libtool.so", "bin"} <= set(layer.getnames())
+
+
+def test_the_image_says_what_is_in_it(pkg: Packages, package: Path) -> None:
+    name = pkg.build(package, "--platforms", "linux/arm64")
+    store = Store(pkg.store)
+    image = find(store, Reference.parse(name), Platform("linux", "arm64"))
+    (manifest,) = attestations(store, image)
+    (layer,) = manifest.layers
+    assert layer.annotations["in-toto.io/predicate-type"] == "https://spdx.dev/Document"
+    statement = json.loads(store.read(layer))
+    assert statement["subject"][0]["digest"]["sha256"] == image.digest.partition(":")[2]
+    document: dict[str, Any] = statement["predicate"]
+    assert [p["name"] for p in document["packages"]] == ["libtool", "tool"]
+    purl = document["packages"][0]["externalRefs"][0]["referenceLocator"]
+    assert purl == "pkg:deb/debian/libtool@2:1.0%2Bb1?arch=arm64&distro=trixie"
+
+
+def test_what_is_there_is_not_built_again(pkg: Packages, package: Path, tmp_path: Path) -> None:
+    name = pkg.build(package, "--platforms", "amd64")
+    # Another architecture is added to the image, and needs no more than itself.
+    assert pkg.build(package) == name
+    names = {n for e in Store(pkg.store).names().entries for n in e.names}
+    assert {n.rpartition("-")[2] for n in names} >= {"amd64", "arm64"}
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    (empty / "git").symlink_to(shutil.which("git") or "")
+    done = pkg.run("build", package, PATH=str(empty))
+    assert (done.returncode, done.stdout.strip()) == (0, name)
+    assert "is there" in done.stderr
+    forced = pkg.run("build", "--force", package, PATH=str(empty))
+    assert forced.returncode == 1
+    assert "apt-get install apt" in forced.stderr
+
+
+def test_a_tag_of_its_own_goes_with_the_plain_hash(pkg: Packages, package: Path) -> None:
+    (package / "build.yml").write_text(RECIPE + "tag: v1-{{.Hash}}\n")
+    commit(package)
+    name = pkg.build(package, "--platforms", "amd64")
+    head, _, tag = name.partition(":")
+    assert tag.startswith("v1-")
+    assert pkg.digest(f"{head}:{tag.removeprefix('v1-')}") == pkg.digest(name)
+
+
+def test_the_same_recipe_is_the_same_image_anywhere(
+    dolmen: Dolmen, pkg: Packages, package: Path, archive: Path, tmp_path: Path
+) -> None:
+    name = pkg.build(package)
+    elsewhere = tmp_path / "else" / "where"
+    elsewhere.parent.mkdir()
+    git(tmp_path, "clone", "-q", str(package.parent), str(elsewhere))
+    other = Packages(dolmen, archive, tmp_path / "other")
+    before = os.umask(0o077)
+    try:
+        assert other.build(elsewhere / "tool", TZ="Asia/Tokyo", LC_ALL="C.UTF-8") == name
+    finally:
+        os.umask(before)
+    assert other.digest(name) == pkg.digest(name)
+    assert Store(other.store).names().named(str(Reference.parse(name)))[0].descriptor == (
+        Store(pkg.store).names().named(str(Reference.parse(name)))[0].descriptor
+    )
+
+
+def test_a_lock_holds_the_packages(pkg: Packages, package: Path, archive: Path) -> None:
+    done = pkg.run("lock", package)
+    assert done.returncode == 0, done.stderr
+    lock = package / "debs.lock"
+    assert done.stdout.strip() == str(lock)
+    text = lock.read_text()
+    commit(package)
+    name = pkg.build(package)
+
+    newer = Deb("tool", "2.0", files={"usr/bin/tool": b"newer"}, fields=TOOL.fields)
+    make_archive(archive, [*both(LIBRARY), *both(TOOL), *both(newer)])
+    pkg.build("--force", "--refresh", package)
+    assert pkg.layer(name).extractfile("usr/bin/tool").read() == b"amd64"  # type: ignore[union-attr]
+    assert pkg.run("lock", package).returncode == 0
+    assert lock.read_text() != text
+    commit(package)
+    newer_name = pkg.build(package)
+    assert newer_name != name
+    content = pkg.layer(newer_name).extractfile("usr/bin/tool")
+    assert content is not None
+    assert content.read() == b"newer"
+
+
+def test_a_locked_version_that_is_gone(
+    dolmen: Dolmen, pkg: Packages, package: Path, archive: Path, tmp_path: Path
+) -> None:
+    assert pkg.run("lock", package).returncode == 0
+    commit(package)
+    pkg.build(package)
+    shutil.rmtree(archive)
+    newer = Deb("tool", "2.0", fields=TOOL.fields)
+    make_archive(archive, [*both(LIBRARY), *both(newer)])
+    # What was fetched once is kept; a machine that never had it cannot have it any more.
+    pkg.build("--force", package)
+    other = Packages(dolmen, archive, tmp_path / "other")
+    done = other.run("build", package)
+    assert done.returncode == 1
+    assert "DM0727" in done.stderr
+    assert "tool 1.0" in done.stderr
+    assert "dolmen pkg lock" in done.stderr
+
+
+def test_a_lock_of_another_recipe(pkg: Packages, package: Path) -> None:
+    assert pkg.run("lock", package).returncode == 0
+    (package / "build.yml").write_text(RECIPE.replace("[tool]", "[tool, libtool]"))
+    done = pkg.run("build", package)
+    assert (done.returncode, "DM0729" in done.stderr) == (1, True)
+    (package / "debs.lock").write_text('{"version": 1}')
+    done = pkg.run("build", package)
+    assert (done.returncode, "DM0729" in done.stderr) == (1, True)
+
+
+def test_excluded_packages_and_single_architectures(pkg: Packages, package: Path) -> None:
+    text = RECIPE.replace(
+        "packages: [tool]", 'packages: [tool, "other [arm64]"]\n  exclude: [libtool]'
+    )
+    (package / "build.yml").write_text(text)
+    done = pkg.run("build", "--platforms", "amd64", package)
+    assert done.returncode == 0, done.stderr
+    assert "usr/lib/libtool.so" not in pkg.layer(done.stdout.strip()).getnames()
+    done = pkg.run("build", package)
+    assert "other" in done.stderr
+    assert "DM0726" in done.stderr
+    (package / "build.yml").write_text(RECIPE + "  no-deps: true\n")
+    done = pkg.run("build", "--platforms", "amd64", package)
+    assert done.returncode == 0, done.stderr
+    assert "usr/lib/libtool.so" not in pkg.layer(done.stdout.strip()).getnames()
+
+
+def test_a_kernel(pkg: Packages, package: Path, archive: Path) -> None:
+    files = {
+        "boot/vmlinuz-6.1": b"kernel",
+        "usr/lib/modules/6.1/modules.order": b"",
+        "usr/lib/modules/6.1/build": Link("/usr/src/x"),
+    }
+    image = Deb("linux-image-6.1-amd64", files=files, fields={"Depends": "libtool"})
+    meta = Deb("linux-image-amd64", fields={"Depends": "linux-image-6.1-amd64"})
+    make_archive(archive, [*both(LIBRARY), image, meta])
+    (package / "build.yml").write_text(
+        "image: k\narches: [amd64]\n"
+        "debs: {suite: trixie, packages: [linux-image-amd64], kernel: true}\n"
+    )
+    layer = pkg.layer(pkg.build(package))
+    assert layer.getnames()[:2] == ["kernel", "kernel.tar"]
+    kernel_tar = layer.extractfile("kernel.tar")
+    assert kernel_tar is not None
+    with tarfile.open(fileobj=io.BytesIO(kernel_tar.read())) as modules:
+        assert "usr/lib/modules/6.1/modules.dep.bin" in modules.getnames()
+        assert "usr/lib/modules/6.1/build" not in modules.getnames()
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        ("packages: [nothing]", "DM0726", "Unable to locate package nothing"),
+        ("packages: [tool=9]", "DM0727", "was not found"),
+        ("packages: ['--help']", "DM0720", "not the name"),
+        ("packages: [tool-]", "DM0720", "not the name"),
+        ("packages: []", "DM0720", "no packages"),
+        ("packages: [tool]\n  exclude: [nope]", "DM0726", "to exclude does not exist"),
+        ("packages: [tool]\n  components: [contrib]", "DM0726", "Unable to locate"),
+    ],
+)
+def test_packages_that_cannot_be_had(
+    pkg: Packages, package: Path, change: str, code: str, words: str
+) -> None:
+    (package / "build.yml").write_text(RECIPE.replace("packages: [tool]", change))
+    done = pkg.run("build", package)
+    assert done.returncode == 1
+    assert code in done.stderr, done.stderr
+    assert words in done.stderr
+    assert Store(pkg.store).names().entries == ()
+
+
+def test_an_archive_that_cannot_be_trusted(pkg: Packages, package: Path, archive: Path) -> None:
+    done = pkg.run("build", package, DOLMEN_DEBIAN_MIRROR=f"file:{archive}")
+    assert done.returncode == 1
+    assert "DM0725" in done.stderr
+    assert "not signed" in done.stderr or "insecure" in done.stderr
+    done = pkg.run("build", package, DOLMEN_DEBIAN_MIRROR="[trusted=yes] file:/nowhere")
+    assert (done.returncode, "DM0721" in done.stderr) == (1, True)
+
+
+def test_a_package_that_is_not_what_the_index_says(
+    pkg: Packages, package: Path, archive: Path
+) -> None:
+    path = archive / TOOL.path
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    done = pkg.run("build", "--platforms", "amd64", package)
+    assert done.returncode == 1
+    assert "DM0724" in done.stderr or "DM0727" in done.stderr
+    assert "Hash" in done.stderr or "sha256" in done.stderr
+    path.write_bytes(TOOL.build())
+    pkg.build("--platforms", "amd64", package)
+
+
+def test_two_builds_at_once(pkg: Packages, package: Path) -> None:
+    words = ["pkg", "build", "--cache", str(pkg.store), str(package)]
+    command = [sys.executable, "-m", "dolmen", *words]
+    environment = pkg.dolmen.environment(pkg.env)
+    running = [
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120) for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert sorted("is there" in errors for _, errors in said) == [False, True]
+
+
+def test_a_package_with_a_dockerfile_is_told_plainly(pkg: Packages, package: Path) -> None:
+    (package / "build.yml").write_text("image: tool\n")
+    (package / "Dockerfile").write_text("FROM scratch\n")
+    done = pkg.run("build", package)
+    assert (done.returncode, "DM0730" in done.stderr) == (1, True)
+    done = pkg.run("lock", package)
+    assert (done.returncode, "DM0720" in done.stderr) == (1, True)
+    (package / "build.yml").write_text(RECIPE)
+    done = pkg.run("build", "--platforms", "riscv64", package)
+    assert (done.returncode, "DM0731" in done.stderr) == (1, True)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_nobody_needs_to_be_root(archive: Path, package: Path, tmp_path: Path) -> None:
+    shutil.rmtree(package.parent / ".git")
+    stores = tmp_path / "roots", tmp_path / "nobodys"
+    stores[1].mkdir()
+    os.chown(stores[1], 65534, 65534)
+    for path in (tmp_path, *tmp_path.parents):
+        path.chmod(path.stat().st_mode | 0o111)
+    # The first build imports everything: where the interpreter is, others may not look.
+    made = build_by_hand(archive, package, stores[0])
+    child = os.fork()
+    if not child:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        same = False
+        with contextlib.suppress(BaseException):
+            same = build_by_hand(archive, package, stores[1]) == made
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert {p.stat().st_uid for p in stores[1].rglob("*")} == {65534}
+
+
+def build_by_hand(archive: Path, package: Path, store: Path) -> str:
+    mirrors = Mirrors((f"[trusted=yes] file:{archive}",))
+    engine = AptEngine(Pool(store / "debs"), mirrors)
+    found = read_package(package)
+    job = building.Job(found, name_of(found, Naming()), (Platform(),))
+    name = building.build(Store(store), job, engine, Silent()).name
+    return find(Store(store), Reference.parse(name), Platform()).digest
