@@ -294,17 +294,16 @@ class _Handler(BaseHTTPRequestHandler):
         with self.registry.lock:
             self.registry.requests.append(request)
         fault = self.registry.take_fault(request) or Fault("")
-        answer = self.registry.answer(request)
+        # With a status of its own nothing of what was asked is done.
+        answer = Answer(fault.status) if fault.status else self.registry.answer(request)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._send(request, answer, fault)
 
     do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = _handle  # noqa: N815 - names of http.server
 
     def _send(self, request: Request, answer: Answer, fault: Fault) -> None:
-        status, body = fault.status or answer.status, answer.body
-        headers = answer.headers | fault.headers
-        if fault.body is not None or fault.status:
-            body = fault.body or b""
+        status, headers = answer.status, answer.headers | fault.headers
+        body = answer.body if fault.body is None else fault.body
         if fault.corrupt:
             body = body[:-1] + bytes([body[-1] ^ 1])
         ranged = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))

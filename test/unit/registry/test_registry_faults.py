@@ -313,3 +313,18 @@ def logged_in(registry: FaultyRegistry) -> RegistryOptions:
 def layers_of(remote: Store, name: str) -> list[Descriptor]:
     """Return the layers of an image of the registry."""
     return list(find(remote, Reference.parse(name), AMD64).manifest.layers)
+
+
+def test_through_a_proxy(
+    registry: FaultyRegistry, store: Store, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:hidden@{registry.host}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    name = app.replace(registry.host, "registry.invalid")
+    pulled(store, name, replace(QUICK, insecure=frozenset({"registry.invalid"})))
+    assert {r.headers["host"] for r in registry.requests} == {"registry.invalid"}
+    registry.fail("/v2/", status=502)
+    monkeypatch.setenv("HTTP_PROXY", "http://me:hidden@127.0.0.1:1")
+    error = refused(store, name + "x", replace(QUICK, insecure=frozenset({"registry.invalid"})))
+    says(error, codes.UNREACHABLE, "proxy")
+    assert "hidden" not in str(error)

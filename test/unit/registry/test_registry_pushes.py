@@ -1,0 +1,208 @@
+"""Pushing to registries that do not do as they should."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from assembler.codes import registries as codes
+from assembler.errors import DolmenError
+from assembler.events import Recorder, TaskAdvanced, TaskStarted
+from assembler.oci.pull import PullOptions, pull
+from assembler.oci.push import Pushed, PushOptions, push
+from assembler.oci.reference import Reference
+from assembler.oci.registry.credentials import parse_given
+from assembler.oci.registry.options import Patience
+from assembler.oci.store import Store, find
+from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry, noise
+from support.pictures import AMD64, Painter
+
+_LARGE = 1_500_000
+
+
+@pytest.fixture
+def name(store: Store, registry: FaultyRegistry) -> str:
+    """Give the name of an image in the store, not yet at the registry."""
+    layers = [{"small": noise(1, 9000)}, {"large": noise(2, _LARGE)}]
+    made = f"{registry.host}/org/new:1"
+    store.put(made, Painter(store).image(layers, AMD64))
+    return made
+
+
+def pushed(store: Store, name: str, recorder: Recorder | None = None, **options: object) -> Pushed:
+    """Push one image."""
+    chosen = PushOptions(**{"registries": QUICK} | options)  # type: ignore[arg-type]
+    return push(store, [Reference.parse(name)], chosen, recorder)[0]
+
+
+def is_there(registry: FaultyRegistry, name: str, tmp_path_store: Store) -> None:
+    """See that the image can be pulled from where it was pushed to."""
+    registry.forget()
+    pull(tmp_path_store, [Reference.parse(name)], PullOptions(QUICK))
+    find(tmp_path_store, Reference.parse(name), AMD64)
+
+
+@pytest.fixture
+def elsewhere(remote: Store) -> Store:
+    """Give an empty store to pull into."""
+    return Store(remote.root.parent / "elsewhere")
+
+
+def test_everything_goes_well(
+    registry: FaultyRegistry, store: Store, elsewhere: Store, name: str
+) -> None:
+    recorder = Recorder()
+    done = pushed(store, name, recorder)
+    assert done.tags == ("1",)
+    assert done.blobs == {"pushed": 3}
+    # The tag comes last of all.
+    assert registry.requests[-1].method == "PUT"
+    assert registry.requests[-1].path.endswith("/manifests/1")
+    totals = {e.task: e.total for e in recorder.events if isinstance(e, TaskStarted)}
+    assert {e.task: e.done for e in recorder.events if isinstance(e, TaskAdvanced)} == totals
+    is_there(registry, name, elsewhere)
+    assert pushed(store, name).blobs == {}
+    assert not registry.asked("POST")
+
+
+@pytest.mark.parametrize("where", ["HEAD", "POST", "PUT .*/blobs", "PUT .*/manifests"])
+@pytest.mark.parametrize("fault", [{"status": 503}, {"cut_after": 0}, {"status": 429}])
+def test_what_passes_is_not_noticed(
+    registry: FaultyRegistry,
+    store: Store,
+    elsewhere: Store,
+    name: str,
+    where: str,
+    fault: dict[str, object],
+) -> None:
+    if where == "HEAD" and "cut_after" in fault:
+        return  # there is nothing in the answer to cut
+    registry.fail(where, times=2, **fault)
+    pushed(store, name)
+    is_there(registry, name, elsewhere)
+
+
+@pytest.mark.parametrize("where", ["HEAD", "POST", "PUT .*/blobs", "PUT .*/manifests"])
+def test_what_does_not_pass_is_told(
+    registry: FaultyRegistry, store: Store, elsewhere: Store, name: str, where: str
+) -> None:
+    registry.fail(where, status=500, body=b'{"errors":[{"message":"the disk is full"}]}')
+    with pytest.raises(DolmenError) as caught:
+        pushed(store, name)
+    assert caught.value.diagnostics[0].code is codes.SERVER_FAILED
+    if where != "HEAD":
+        assert "the disk is full" in str(caught.value)
+    assert ("org/new", "1") not in registry.tags
+    registry.forget()
+    pushed(store, name)
+    is_there(registry, name, elsewhere)
+
+
+def test_refused(registry: FaultyRegistry, store: Store, name: str) -> None:
+    body = b'{"errors":[{"code":"DENIED","message":"requested access is denied"}]}'
+    registry.fail("POST", status=403, body=body)
+    with pytest.raises(DolmenError) as caught:
+        pushed(store, name)
+    assert caught.value.diagnostics[0].code is codes.DENIED
+    assert "requested access is denied" in str(caught.value)
+    assert len(registry.asked("POST")) <= 3
+
+
+def test_a_manifest_that_is_not_liked(registry: FaultyRegistry, store: Store, name: str) -> None:
+    body = b'{"errors":[{"code":"MANIFEST_INVALID","message":"unknown media type"}]}'
+    registry.fail("PUT .*/manifests", status=400, body=body)
+    with pytest.raises(DolmenError) as caught:
+        pushed(store, name)
+    assert caught.value.diagnostics[0].code is codes.PUSH_REFUSED
+    assert "unknown media type" in str(caught.value)
+
+
+def test_large_blobs_go_in_pieces_where_they_must(
+    registry: FaultyRegistry, store: Store, elsewhere: Store, name: str
+) -> None:
+    # The proxy before the registry does not let a large request pass.
+    registry.fail("PUT .*/blobs/uploads", status=413, times=1)
+    pushed(store, name, registries=replace(QUICK, jobs=1))
+    assert registry.asked("PATCH")
+    is_there(registry, name, elsewhere)
+
+
+def test_large_blobs_are_sent_as_a_stream(
+    registry: FaultyRegistry, store: Store, name: str
+) -> None:
+    pushed(store, name)
+    sizes = [int(r.headers["content-length"]) for r in registry.asked("PUT .*/blobs")]
+    assert max(sizes) > _LARGE
+    assert not registry.asked("PATCH")
+
+
+def test_a_blob_of_a_neighbour_is_mounted(
+    registry: FaultyRegistry, store: Store, elsewhere: Store, name: str
+) -> None:
+    registry.strict_repositories = True
+    pushed(store, name)
+    near = name.replace("org/new", "org/near")
+    top = store.names().named(name)[0].descriptor
+    store.put(near, top)
+    assert pushed(store, near).blobs == {"mounted": 3}
+    is_there(registry, near, elsewhere)
+
+
+@pytest.mark.parametrize("status", [0, 400, 500])
+def test_where_mounting_does_not_work(
+    registry: FaultyRegistry, store: Store, elsewhere: Store, name: str, status: int
+) -> None:
+    registry.strict_repositories = True
+    top = store.names().named(name)[0].descriptor
+    store.put(name.replace("org/new", "org/near"), top)
+    if status:
+        registry.fail("POST", status=status, times=1)
+    # The neighbour was never pushed: there is nothing to mount, and the upload has begun.
+    assert pushed(store, name).blobs == {"pushed": 3}
+    is_there(registry, name, elsewhere)
+
+
+def test_an_upload_at_another_host_gets_no_credentials(
+    registry: FaultyRegistry, store: Store, remote: Store, name: str
+) -> None:
+    registry.login = "me:secret"
+    options = replace(
+        QUICK,
+        given=(parse_given(f"{registry.host}=me:secret", ""),),
+        patience=Patience(attempts=1),
+    )
+    with faulty_registry(remote) as other:
+        location = f"http://{other.host}/v2/org/new/blobs/uploads/x"
+        registry.fail("POST", status=202, headers={"Location": location}, after=1)
+        with pytest.raises(DolmenError):
+            pushed(store, name, registries=options)
+        assert other.requests
+        assert not any(r.authorization for r in other.requests)
+
+
+def test_an_upload_that_goes_nowhere(registry: FaultyRegistry, store: Store, name: str) -> None:
+    registry.fail("POST", status=202)
+    with pytest.raises(DolmenError) as caught:
+        pushed(store, name)
+    assert "does not say where to" in str(caught.value)
+
+
+def test_one_image_of_several(
+    registry: FaultyRegistry, store: Store, elsewhere: Store, name: str
+) -> None:
+    taken = f"{registry.host}/org/taken:1"
+    store.put(taken, store.names().named(name)[0].descriptor)
+    registry.publish("org/taken", "1", Painter(registry.store).image({"a": b"other"}))
+    with pytest.raises(DolmenError) as caught:
+        push(store, [Reference.parse(n) for n in (taken, name)], PushOptions(QUICK))
+    assert [d.code for d in caught.value.diagnostics] == [codes.TAG_TAKEN]
+    is_there(registry, name, elsewhere)
+
+
+def test_tokens_for_writing(registry: FaultyRegistry, store: Store, name: str) -> None:
+    registry.login, registry.tokens = "me:secret", True
+    options = replace(QUICK, given=(parse_given(f"{registry.host}=me:secret", ""),))
+    pushed(store, name, registries=options)
+    scopes = {r.query.partition("scope=")[2] for r in registry.asked("/token")}
+    assert scopes == {"repository%3Aorg%2Fnew%3Apull", "repository%3Aorg%2Fnew%3Apull%2Cpush"}
