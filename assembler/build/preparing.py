@@ -23,7 +23,7 @@ from assembler.rootfs import (
     references,
     with_file,
 )
-from assembler.rootfs.plan import STANDARD_TIME, Plan
+from assembler.rootfs.plan import STANDARD_TIME, ImageTree, MemberTree, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +41,22 @@ class Prepared:
 
     plan: Plan
     images: Mapping[Reference, Image]
+    # Of all images, those that are data included.
+    references: tuple[Reference, ...]
+    # What `source:` names, whether it is there or may be missing.
+    local_files: tuple[Path, ...]
+
+    def report(self) -> list[dict[str, str | None]]:
+        """Return what the system is made of, in order, for scripts."""
+        return [
+            {
+                "source": part.origin.source,
+                "location": part.origin.location,
+                "prefix": part.prefix if isinstance(part, ImageTree) else None,
+                "digest": part.image.digest if isinstance(part, ImageTree | MemberTree) else None,
+            }
+            for part in self.plan.parts
+        ]
 
 
 def read_config(inputs: Sequence[Input]) -> Loaded:
@@ -82,7 +98,12 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
         reporter.emit(Warned(warning))
     if request.sbom is not None:
         plan = _with_sbom(plan, request.sbom, store, reporter)
-    return Prepared(plan, images)
+    return Prepared(
+        plan,
+        images,
+        tuple(dict.fromkeys(need.reference for need in needs)),
+        tuple(Path(f.source).expanduser() for f in config.files if f.source),
+    )
 
 
 def sources(supply: Supply, store: Store) -> Sources:

@@ -22,7 +22,9 @@ def main() -> NoReturn:
         from dolmen.app import app  # noqa: PLC0415 - a signal during the import is handled, too
 
         if "_DOLMEN_COMPLETE" in os.environ:
-            from typer.completion import completion_init  # noqa: PLC0415
+            from typer.completion import (  # type: ignore[attr-defined]  # noqa: PLC0415
+                completion_init,
+            )
 
             completion_init()
         app(arguments, prog_name="dolmen")

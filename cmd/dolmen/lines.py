@@ -8,22 +8,10 @@ import time
 from dataclasses import dataclass, field
 
 from assembler.events import Event, Said, TaskAdvanced, TaskEnded, TaskStarted, Warned
-from dolmen.console import show_diagnostics
+from dolmen.console import show_diagnostics, size_text
 
 # A task that takes longer than this is announced when it starts to be late.
 _PATIENCE = 10.0
-
-
-def size(amount: int) -> str:
-    """Return a number of bytes as people read it."""
-    if amount < 1000:
-        return f"{amount} B"
-    value = float(amount)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 999.5 or unit == "TB":
-            break
-    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
 
 
 @dataclass(slots=True)
@@ -82,7 +70,7 @@ class LineLog:
 
     def _amount(self, running: _Running, amount: int) -> str:
         unit = running.started.unit
-        return size(amount) if unit == "B" else f"{amount} {unit}"
+        return size_text(amount) if unit == "B" else f"{amount} {unit}"
 
     def _line(self, text: str) -> None:
         if self.verbosity >= 0:

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import progress, say
+from dolmen.console import progress, say, size_text
 from dolmen.lazy import command_app
-from dolmen.lines import size
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
@@ -77,4 +76,4 @@ def clean(
     for name in done.names:
         say(f"{'would remove' if dry_run else 'removed'} {name}")
     parts = f"{done.blobs} blobs, {done.segments} segments, {done.others} leftovers"
-    say(f"{'would free' if dry_run else 'freed'} {size(done.bytes)}: {parts}")
+    say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes)}: {parts}")

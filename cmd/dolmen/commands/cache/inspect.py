@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dolmen.commands.cache.text import printable
-from dolmen.console import say
+from dolmen.console import say, size_text
 from dolmen.lazy import command_app
-from dolmen.lines import size
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def _show(found: Findings, statements: tuple[str, ...]) -> None:
         _fact(key, value)
     for number, layer in enumerate(image.manifest.layers):
         kind = layer.media_type.rpartition("/")[2]
-        _fact("layers" if not number else "", f"{layer.digest}  {size(layer.size):>8}  {kind}")
+        _fact("layers" if not number else "", f"{layer.digest}  {size_text(layer.size):>8}  {kind}")
     for number, (key, value) in enumerate(sorted(config.labels.items())):
         _fact("labels" if not number else "", f"{key}={value}")
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dolmen.commands.cache.text import printable
-from dolmen.console import say
+from dolmen.console import say, size_text
 from dolmen.lazy import command_app
-from dolmen.lines import size
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def _row(row: Listed) -> tuple[str, str, str, str, str]:
     return (
         printable(row.name) or "<no name>",
         printable(",".join(platforms)) or "-",
-        size(row.size) + ("" if row.complete else " incomplete"),
+        size_text(row.size) + ("" if row.complete else " incomplete"),
         age((datetime.now(UTC) - datetime.fromtimestamp(row.used, UTC)).total_seconds()),
         row.descriptor.digest,
     )

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import progress, say
+from dolmen.console import progress, say, size_text
 from dolmen.lazy import command_app
-from dolmen.lines import size
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
@@ -67,7 +66,7 @@ def rm(
         done = remove(store, entries, dry_run=dry_run)
     for name in done.names:
         say(f"{'would remove' if dry_run else 'removed'} {name}")
-    say(f"{'would free' if dry_run else 'freed'} {size(done.bytes)} in {done.blobs} blobs")
+    say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes)} in {done.blobs} blobs")
 
 
 def _full(name: str) -> str:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.console import progress, say
+from dolmen.console import progress, say, size_text
 from dolmen.lazy import command_app
-from dolmen.lines import size
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
@@ -72,7 +71,7 @@ def _show(report: Report, *, as_json: bool) -> None:
         return
     for line in report.repaired:
         say(line)
-    say(f"{report.images} images, {report.blobs} blobs, {size(report.bytes)} verified")
+    say(f"{report.images} images, {report.blobs} blobs, {size_text(report.bytes)} verified")
     if report.orphans:
-        what = f"{report.orphans} blobs, {size(report.orphan_bytes)}, belong to no image"
+        what = f"{report.orphans} blobs, {size_text(report.orphan_bytes)}, belong to no image"
         say(f"{what}: `dolmen cache clean` removes them when they are an hour old")

@@ -1,0 +1,326 @@
+"""What `dolmen build` does: from its options to a result, by way of the stamp if nothing changed.
+
+Everything heavy is imported after the stamp was looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assembler import stamp
+from assembler.codes import usage
+from assembler.config.reading import Input, is_url, read
+from assembler.errors import ConfigError, DolmenError, UsageError
+from dolmen.console import progress, say, size_text
+
+if TYPE_CHECKING:
+    from assembler.build import Request
+    from assembler.build.preparing import Prepared
+    from assembler.diagnostics import Diagnostic
+    from assembler.events import Reporter
+    from assembler.formats import Format, Output, Target
+    from dolmen.settings import Settings
+
+# Their archive is one stream that the others have no part in.
+_ALONE = ("tar", "docker")
+_SIZE = re.compile(r"(\d+)([MG]?)B?", re.IGNORECASE)
+# What stands outside of the options and has a say in what comes out.
+_ENVIRONMENT = ("HOME", "DOLMEN_PKG_ORG", "LINUXKIT_PKG_ORG", "SOURCE_DATE_EPOCH")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of `dolmen build`, as they were given."""
+
+    files: tuple[str, ...]
+    formats: tuple[str, ...]
+    name: str
+    directory: Path | None
+    output: str
+    architecture: str
+    compression: str
+    size: str
+    jobs: int
+    decompress_kernel: bool
+    offline: bool
+    pull: bool
+    docker: bool
+    input_tar: Path | None
+    sbom: str | None
+    sbom_current_time: bool
+    dry_run: bool
+    force: bool
+    as_json: bool
+    insecure: tuple[str, ...]
+    registry_creds: tuple[str, ...]
+
+    @property
+    def disk_size(self) -> int:
+        """Return the size of disks in bytes; a number alone means GB, as in LinuxKit."""
+        found = _SIZE.fullmatch(self.size)
+        if not found or not int(found[1]):
+            raise UsageError.of(
+                usage.BAD_OPTION, f"--size: not a size: {self.size!r}", "write it as 512M or 2G"
+            )
+        return int(found[1]) << (20 if found[2].upper() == "M" else 30)
+
+    @property
+    def target_name(self) -> str:
+        """Return what outputs are named after."""
+        if self.name:
+            return self.name
+        last = self.files[-1]
+        stem = Path(last.rstrip("/").rpartition("/")[2]).stem
+        return "moby" if last == "-" else stem or "image"
+
+
+def run(settings: Settings, asked: Asked) -> None:
+    """Build, or find that nothing has to be done."""
+    if "help" in asked.formats:
+        _list_formats()
+        return
+    _check(asked)
+    inputs = _read_all(asked.files)
+    if asked.dry_run:
+        _print_merged(inputs)
+        return
+    key = stamp.key_of(_what_counts(asked), [i.content for i in inputs])
+    may_stamp = _may_stamp(asked, inputs)
+    if may_stamp and not asked.force:
+        kept = stamp.still_valid(settings.cache, key)
+        if kept is not None:
+            _tell(settings, asked, {**kept.result, "unchanged": True})
+            return
+    with progress(settings) as reporter:
+        built = _build(settings, asked, inputs, reporter)
+    if may_stamp:
+        stamp.keep(settings.cache, key, built.stamp(settings.cache))
+    _tell(settings, asked, built.result)
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """What a build has made, and what it was made from."""
+
+    prepared: Prepared
+    outputs: Sequence[Output]
+    seconds: Mapping[str, float]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Return everything a script may want to know, but for the digests of files."""
+        return {
+            "unchanged": False,
+            "outputs": [
+                {
+                    "format": o.format,
+                    "role": o.role,
+                    "path": str(o.path) if o.path else None,
+                    "reference": o.reference or None,
+                    "size": o.size,
+                    "digest": o.digest or None,
+                }
+                for o in self.outputs
+            ],
+            "parts": self.prepared.report(),
+            "seconds": dict(self.seconds),
+        }
+
+    def stamp(self, store: Path) -> stamp.Stamp:
+        """Return what lets the next build see that nothing has changed."""
+        from assembler.oci.reference import Reference  # noqa: PLC0415
+        from assembler.oci.store.lookup import spellings  # noqa: PLC0415
+
+        references = [
+            *self.prepared.references,
+            *(Reference.parse(o.reference) for o in self.outputs if o.reference),
+        ]
+        names = tuple(sorted({form for r in references for form in spellings(r)}))
+        return stamp.Stamp(
+            names,
+            stamp.known_as(store, names),
+            tuple(stamp.Trace.of(path) for path in self.prepared.local_files),
+            tuple(stamp.Trace.of(o.path) for o in self.outputs if o.path),
+            self.result,
+        )
+
+
+def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: Reporter) -> _Built:
+    from assembler.build.preparing import prepare  # noqa: PLC0415
+    from assembler.encode.assembly import Assembly, EncodeOptions  # noqa: PLC0415
+    from assembler.encode.compression import Compression  # noqa: PLC0415
+    from assembler.formats import FormatOptions, chosen, write_all  # noqa: PLC0415
+    from assembler.oci.store import Store  # noqa: PLC0415
+
+    formats = chosen(asked.formats, to_stream=bool(asked.output))
+    _check_alone(formats)
+    compression = Compression.parse(asked.compression)
+    store = Store(settings.cache)
+    times = [time.perf_counter()]
+    with store.in_use():
+        prepared = prepare(_request(settings, asked), inputs, reporter)
+        times.append(time.perf_counter())
+        encoding = EncodeOptions(compression, asked.jobs)
+        with Assembly(prepared.plan, store, encoding, reporter) as assembly:
+            options = FormatOptions(asked.disk_size)
+            outputs = write_all(assembly, formats, _target(asked), options)
+        times.append(time.perf_counter())
+    seconds = {"prepare": times[1] - times[0], "write": times[2] - times[1]}
+    return _Built(prepared, outputs, {name: round(s, 3) for name, s in seconds.items()})
+
+
+def _check(asked: Asked) -> None:
+    """Refuse options that contradict one another, whatever is in the files."""
+    problem = None
+    if not asked.files:
+        problem = ("no YAML file was given", "dolmen build image.yml")
+    elif asked.output and (asked.name or asked.directory):
+        problem = ("--output names the file; --name and --dir have no part in it", "leave one out")
+    elif asked.input_tar is not None and asked.pull:
+        problem = ("--input-tar and --pull contradict each other", "leave one out")
+    elif asked.offline and (asked.pull or asked.docker):
+        problem = ("--offline opens no socket; --pull and --docker need one", "leave one out")
+    if problem:
+        raise UsageError.of(usage.BAD_OPTION, *problem)
+    _ = asked.disk_size
+
+
+def _check_alone(formats: Sequence[Format]) -> None:
+    alone = next((f.name for f in formats if f.name in _ALONE), None)
+    if alone and len(formats) > 1:
+        raise UsageError.of(
+            usage.BAD_OPTION,
+            f"the format {alone} stands alone, as in LinuxKit",
+            "run `dolmen build` once more for the others: what they share is not made again",
+        )
+
+
+def _read_all(names: Sequence[str]) -> list[Input]:
+    """Read every file, and tell of all that cannot be read."""
+    inputs: list[Input] = []
+    problems: list[Diagnostic] = []
+    for name in names:
+        try:
+            inputs.append(read(name))
+        except ConfigError as error:
+            problems += error.diagnostics
+    if problems:
+        # What is wrong inside of the others is worth knowing, too.
+        try:
+            _load(inputs)
+        except DolmenError as error:
+            problems += error.diagnostics
+        raise ConfigError(problems)
+    return inputs
+
+
+def _load(inputs: Sequence[Input]) -> Any:  # noqa: ANN401 - Loaded, whose module is heavy
+    from assembler.build.preparing import read_config  # noqa: PLC0415
+
+    return read_config(inputs)
+
+
+def _print_merged(inputs: Sequence[Input]) -> None:
+    from assembler.config import render_yaml  # noqa: PLC0415
+
+    sys.stdout.write(render_yaml(_load(inputs).config))
+
+
+def _what_counts(asked: Asked) -> dict[str, Any]:
+    """Return everything but the files' texts that decides what comes out."""
+    counts = {k: v if v is None else str(v) for k, v in asdict(asked).items()}
+    for name in ("jobs", "force", "as_json", "dry_run", "offline", "insecure", "registry_creds"):
+        del counts[name]
+    counts |= {name: os.environ.get(name) for name in _ENVIRONMENT}
+    counts["cwd"] = str(Path.cwd())
+    return counts
+
+
+def _may_stamp(asked: Asked, inputs: Sequence[Input]) -> bool:
+    """Tell whether everything that the outcome depends on can be seen again next time."""
+    moving = asked.pull or asked.docker or asked.output == "-" or any(map(is_url, asked.files))
+    clock = asked.sbom_current_time and "SOURCE_DATE_EPOCH" not in os.environ
+    return not (moving or clock or any(b"@pkg:" in i.content for i in inputs))
+
+
+def _request(settings: Settings, asked: Asked) -> Request:
+    from assembler.build import Request, SbomRequest, Supply  # noqa: PLC0415
+    from assembler.oci.platform import host_platform  # noqa: PLC0415
+    from dolmen.registries import registry_options  # noqa: PLC0415
+
+    registries = (
+        None
+        if asked.offline
+        else registry_options(settings, list(asked.insecure), list(asked.registry_creds))
+    )
+    return Request(
+        Supply(
+            store=settings.cache,
+            registries=registries,
+            offline=asked.offline,
+            pull=asked.pull,
+            docker=asked.docker,
+            input_tar=asked.input_tar,
+        ),
+        architecture=asked.architecture or host_platform().architecture,
+        decompress_kernel=asked.decompress_kernel,
+        sbom=SbomRequest(asked.sbom, _sbom_time(asked)) if asked.sbom else None,
+    )
+
+
+def _sbom_time(asked: Asked) -> int | None:
+    if not asked.sbom_current_time:
+        return None
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if text and not text.isdigit():
+        raise UsageError.of(
+            usage.BAD_OPTION,
+            f"SOURCE_DATE_EPOCH is {text!r}",
+            "it is a number of seconds since 1970",
+        )
+    return int(text) if text else int(time.time())
+
+
+def _target(asked: Asked) -> Target:
+    from assembler.formats import Target  # noqa: PLC0415
+
+    directory = asked.directory or Path()
+    if asked.output == "-":
+        return Target(directory, asked.target_name, sys.stdout.buffer)
+    output = Path(asked.output) if asked.output else None
+    return Target(directory, asked.target_name, output)
+
+
+def _list_formats() -> None:
+    from assembler.formats import available  # noqa: PLC0415
+
+    listed = available()
+    widest = max(len(f.name) for f in listed)
+    for f in listed:
+        say(f"{f.name:{widest}}  {f.description}")
+
+
+def _tell(settings: Settings, asked: Asked, result: dict[str, Any]) -> None:
+    """Say what there is now: JSON on standard output, or a line per output on standard error."""
+    if asked.as_json:
+        if asked.output == "-":
+            return
+        for output in result["outputs"]:
+            if output["path"] and not output["digest"]:
+                from assembler.formats.protocol import digest_of  # noqa: PLC0415
+
+                output["digest"] = digest_of(Path(output["path"]))
+        say(json.dumps(result, indent=2))
+    elif not settings.quiet:
+        for output in result["outputs"]:
+            what = output["path"] or output["reference"] or "standard output"
+            state = "unchanged" if result["unchanged"] else size_text(output["size"])
+            sys.stderr.write(f"{what}  {state}\n")

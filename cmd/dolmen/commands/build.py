@@ -1,0 +1,161 @@
+"""`dolmen build`: from YAML files to files that a machine can boot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dolmen.lazy import command_app
+from dolmen.registries import Creds, Insecure
+from dolmen.settings import settings_of
+
+app = command_app()
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FILE...",
+        help="YAML files, `-` or http(s) URLs; several are merged in order.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def build(
+    ctx: typer.Context,
+    files: Files = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-f",
+            "--format",
+            help="What to write, separated by commas or repeated; `help` lists all there is.  "
+            "[default: kernel+initrd, or tar with --output]",
+            metavar="FORMAT",
+        ),
+    ] = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            help="What the outputs are named after.  [default: the last file]", metavar="NAME"
+        ),
+    ] = "",
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", help="Where the outputs go.  [default: .]", metavar="DIR"),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            "--o",
+            help="Write a single output to FILE, or to standard output (`-`).",
+            metavar="FILE",
+        ),
+    ] = "",
+    architecture: Annotated[
+        str,
+        typer.Option(
+            "--arch",
+            "-a",
+            help="amd64, arm64, riscv64 …  [default: this machine's]",
+            metavar="ARCH",
+        ),
+    ] = "",
+    compression: Annotated[
+        str,
+        typer.Option(
+            help="How an initrd is packed: gzip, zstd, lz4, xz, none; with a level as zstd:9.",
+            metavar="CODEC[:LEVEL]",
+        ),
+    ] = "gzip",
+    size: Annotated[str, typer.Option(help="Size of disks: 512M, 2G.", metavar="SIZE")] = "1024M",
+    jobs: Annotated[
+        int, typer.Option("-j", "--jobs", help="Processes that encode at once.", min=1, max=64)
+    ] = 2,
+    decompress_kernel: Annotated[
+        bool, typer.Option("--decompress-kernel", help="Unpack a compressed kernel.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Open no socket: images must be in the store.")
+    ] = False,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Ask registries anew even for what is in the store.")
+    ] = False,
+    docker: Annotated[
+        bool, typer.Option("--docker", help="Take images from the local Docker daemon first.")
+    ] = False,
+    input_tar: Annotated[
+        Path | None,
+        typer.Option(
+            help="An earlier tar output: a source for images that cannot be had any more.",
+            metavar="FILE",
+        ),
+    ] = None,
+    no_sbom: Annotated[bool, typer.Option("--no-sbom", help="Put no SPDX document in.")] = False,
+    sbom_output: Annotated[
+        str, typer.Option(help="The SPDX document's path in the system.", metavar="PATH")
+    ] = "sbom.spdx.json",
+    sbom_current_time: Annotated[
+        bool,
+        typer.Option(
+            "--sbom-current-time",
+            help="Let the SPDX document tell the current time (or SOURCE_DATE_EPOCH).",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the merged YAML, build nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build even if nothing has changed.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON: outputs, parts, times.")
+    ] = False,
+    insecure: Insecure = None,
+    registry_creds: Creds = None,
+) -> None:
+    """Assemble a bootable image from YAML files.
+
+    \b
+    dolmen build image.yml                         # image-kernel, image-initrd.img, image-cmdline
+    dolmen build --arch arm64 --dir out image.yml
+    dolmen build --format tar -o - image.yml | tar t
+    dolmen build --format help
+    dolmen build --dry-run base.yml site.yml
+
+    Outputs appear whole or not at all, and are the same bytes wherever and whenever they are
+    built. If nothing has changed since the last time, they are left as they are.
+    """
+    from dolmen.building import Asked, run
+
+    run(
+        settings_of(ctx),
+        Asked(
+            files=tuple(files or ()),
+            formats=tuple(f for group in formats or () for f in group.split(",")),
+            name=name,
+            directory=directory,
+            output=output,
+            architecture=architecture,
+            compression=compression,
+            size=size,
+            jobs=jobs,
+            decompress_kernel=decompress_kernel,
+            offline=offline,
+            pull=pull,
+            docker=docker,
+            input_tar=input_tar,
+            sbom=None if no_sbom else sbom_output,
+            sbom_current_time=sbom_current_time,
+            dry_run=dry_run,
+            force=force,
+            as_json=as_json,
+            insecure=tuple(insecure or ()),
+            registry_creds=tuple(registry_creds or ()),
+        ),
+    )
