@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -166,3 +167,25 @@ def test_a_disk_that_is_full(dolmen: Dolmen, registry: FaultyRegistry, tmp_path:
     pull(store, [Reference.parse(name)], PullOptions(QUICK))
     find(store, Reference.parse(name), AMD64)
     assert verify(store, Silent()).clean
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
+)
+def test_stopped_by_the_user(
+    dolmen: Dolmen, registry: FaultyRegistry, tmp_path: Path, number: int, status: int
+) -> None:
+    registry.forget()
+    registry.fail("GET .*/blobs/", stall_after=20_000, stall_seconds=20)
+    store = Store(tmp_path / "store")
+    process = start(dolmen, store, f"{registry.host}/org/app0:1")
+    while not registry.asked("GET .*/blobs/"):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(number)
+    assert process.wait(5) == status
+    assert verify(store, Silent()).clean
+    registry.forget()
+    pull(store, [Reference.parse(f"{registry.host}/org/app0:1")], PullOptions(QUICK))
+    # What had come was not fetched again.
+    assert any(r.headers.get("range") == "bytes=20000-" for r in registry.requests)

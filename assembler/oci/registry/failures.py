@@ -32,12 +32,15 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
         diagnostics: Sequence[Diagnostic],
         *,
         passing: bool = False,
+        was_cut: bool = False,
         status: int = 0,
         retry_after: float | None = None,
     ) -> None:
         """Hold the diagnostics, and what decides on trying again."""
         super().__init__(diagnostics)
         self.passing = passing
+        # There was a connection, but it broke.
+        self.was_cut = was_cut
         self.status = status
         self.retry_after = retry_after
 
@@ -47,6 +50,7 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
         return RegistryFailure(
             [replace(first, hints=(*first.hints, *hints)), *others],
             passing=self.passing,
+            was_cut=self.was_cut,
             status=self.status,
             retry_after=self.retry_after,
         )
@@ -118,12 +122,14 @@ def of_exception(error: BaseException, what: str, host: str, stall: float) -> Re
         )
     cut = names & {"IncompleteRead", "ProtocolError", "RemoteDisconnected", "ConnectionResetError"}
     doing = "the connection to {} broke" if cut else "cannot connect to {}"
-    return failure(
+    made = failure(
         registries.UNREACHABLE,
         f"{what}: {doing.format(host)}: {_reason(causes)}",
         "try again: what has arrived is kept" if cut else "is the registry running there?",
         passing=True,
     )
+    made.was_cut = bool(cut)
+    return made
 
 
 def of_answer(

@@ -15,7 +15,7 @@ from assembler.errors import DolmenError, ImageError, RegistryError
 from assembler.events import Silent, Warned
 from assembler.oci.registry.client import Client
 from assembler.oci.registry.credentials import look_for
-from assembler.oci.registry.endpoints import endpoints_of, origin_of
+from assembler.oci.registry.endpoints import endpoints_of, origin_of, without_port
 from assembler.oci.registry.failures import RegistryFailure
 from assembler.oci.registry.retry import Pauses
 from assembler.oci.registry.wire import Wire
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from assembler.oci.registry.options import RegistryOptions
 
 T = TypeVar("T")
-_PING = "/v2/"
+_PING, _PING_ATTEMPTS = "/v2/", 3
 # A mirror that fails so for one image may still have others.
 _OF_ONE_IMAGE = (
     codes.NOT_FOUND,
@@ -116,9 +116,11 @@ class Registries:
             return replace(endpoint, scheme="http")
 
         try:
-            return self.pauses.patiently(ask)
+            return self.pauses.patiently(ask, _PING_ATTEMPTS)
         except RegistryFailure as error:
-            if error.code is codes.UNREACHABLE and "broke" in error.diagnostics[0].message:
+            # Without a port in its name, https is at another one.
+            has_port = endpoint.host != without_port(endpoint.host)
+            if error.was_cut or (error.code is codes.UNREACHABLE and not has_port):
                 return replace(endpoint, scheme="https")
             self._down[endpoint] = error
             raise

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from assembler.codes import registries
 from assembler.events import Reporter, Said, Silent
 from assembler.oci.registry.failures import RegistryFailure
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from assembler.oci.registry.options import Patience
 
 T = TypeVar("T")
+_STALLS = 3
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong here, but elsewhere
@@ -51,6 +53,9 @@ class Pauses:
         """Pause after the failure of attempt number `tried`, or raise it if that is pointless."""
         asked = error.retry_after or 0.0
         attempts = attempts or self.patience.attempts
+        if error.code is registries.STALLED:
+            # Each took as long as we are ready to wait.
+            attempts = min(attempts, _STALLS)
         if not error.passing or tried >= attempts or asked > self.patience.longest_asked:
             raise error
         pause = max(asked, self._pause(tried))

@@ -10,6 +10,7 @@ import ssl
 import threading
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -54,6 +55,8 @@ class Wire:
         self.session = requests.Session()
         # Neither ~/.netrc nor the environment may add credentials or trust behind our back.
         self.session.trust_env = False
+        # A registry that sees a cookie takes us for a browser.
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.session.headers = requests.structures.CaseInsensitiveDict(
             {"User-Agent": f"dolmen/{__version__}", "Accept-Encoding": "identity"}
         )

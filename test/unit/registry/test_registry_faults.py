@@ -320,9 +320,9 @@ def test_through_a_proxy(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://me:hidden@{registry.host}")
     monkeypatch.delenv("NO_PROXY", raising=False)
-    name = app.replace(registry.host, "registry.invalid")
+    name = app.replace(registry.host, "registry.invalid:5000")
     pulled(store, name, replace(QUICK, insecure=frozenset({"registry.invalid"})))
-    assert {r.headers["host"] for r in registry.requests} == {"registry.invalid"}
+    assert {r.headers["host"] for r in registry.requests} == {"registry.invalid:5000"}
     registry.fail("/v2/", status=502)
     monkeypatch.setenv("HTTP_PROXY", "http://me:hidden@127.0.0.1:1")
     error = refused(store, name + "x", replace(QUICK, insecure=frozenset({"registry.invalid"})))

@@ -26,7 +26,7 @@ def name(store: Store, registry: FaultyRegistry) -> str:
     """Give the name of an image in the store, not yet at the registry."""
     layers = [{"small": noise(1, 9000)}, {"large": noise(2, _LARGE)}]
     made = f"{registry.host}/org/new:1"
-    store.put(made, Painter(store).image(layers, AMD64))
+    store.put(made, Painter(store, compression="").image(layers, AMD64))
     return made
 
 
