@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import io
 import json
 import os
@@ -10,13 +11,15 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from assembler.events import Silent
-from assembler.oci.platform import Platform
+from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, attestations, find
 from assembler.packages import building
@@ -378,3 +381,73 @@ def build_by_hand(archive: Path, package: Path, store: Path) -> str:
     job = building.Job(found, name_of(found, Naming()), (Platform(),))
     name = building.build(Store(store), job, engine, Silent()).name
     return find(Store(store), Reference.parse(name), Platform()).digest
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """An http proxy that has an archive behind every name, and keeps what it was asked for."""
+
+    archive: Path
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        path = self.archive / unquote(urlsplit(self.path).path).lstrip("/")
+        content = path.read_bytes() if path.is_file() else b""
+        self.send_response(200 if path.is_file() else 404)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_archives_are_reached_as_the_machine_reaches_them(
+    pkg: Packages, package: Path, archive: Path, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    handler = type("Handler", (Proxy,), {"archive": archive, "asked": asked})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        machine = tmp_path / "apt.conf"
+        machine.write_text(
+            f'Acquire::http::Proxy "http://127.0.0.1:{server.server_port}";\n'
+            f'APT::Update::Pre-Invoke {{ "touch {tmp_path}/hook"; }};\n'
+        )
+        pkg.build(
+            *("--platforms", "amd64", package),
+            DOLMEN_DEBIAN_MIRROR="[trusted=yes] http://mirror.invalid/",
+            APT_CONFIG=str(machine),
+        )
+        server.shutdown()
+    assert any(a.startswith("http://mirror.invalid/dists/trixie/") for a in asked)
+    assert any(a.endswith(".deb") for a in asked)
+    # Nothing else of the machine's configuration has a say: its hooks are not run.
+    assert not (tmp_path / "hook").exists()
+
+
+def test_packages_of_debian_itself(dolmen: Dolmen, package: Path, tmp_path: Path) -> None:
+    (package / "build.yml").write_text(
+        "image: busybox\narches: [amd64, arm64]\n"
+        "debs: {suite: trixie, packages: [busybox-static], links: {/usr/bin/sh: busybox}}\n"
+    )
+    pkg = Packages(dolmen, tmp_path, tmp_path / "store")
+    pkg.env = {}
+    done = pkg.run("build", package)
+    if done.returncode and "DM0721" in done.stderr:
+        pytest.skip("this machine has no mirror of Debian that can be reached")
+    assert done.returncode == 0, done.stderr
+    for arch, machine in (("amd64", 62), ("arm64", 183)):
+        layer = pkg.layer(done.stdout.strip(), arch)
+        busybox = layer.extractfile("usr/bin/busybox")
+        assert busybox is not None
+        program = busybox.read()
+        assert (program[:4], int.from_bytes(program[18:20], "little")) == (b"\x7fELF", machine)
+        assert "usr/share/doc/busybox-static/copyright" in layer.getnames()
+        if Platform("linux", arch) == host_platform():
+            (tmp_path / "busybox").write_bytes(program)
+            (tmp_path / "busybox").chmod(0o755)
+            said = subprocess.run(
+                [tmp_path / "busybox", "echo", "hello"], check=True, capture_output=True
+            )
+            assert said.stdout == b"hello\n"

@@ -61,6 +61,8 @@ APT::Sandbox::User "";
 APT::Get::Assume-Yes "true";
 Acquire::Languages "none";
 Acquire::ForceHash "SHA256";
+Acquire::GzipIndexes "true";
+Dir::Cache::srcpkgcache "";
 Debug::NoLocking "true";
 """
 _UPDATE = programs.Limits(seconds=900)
@@ -263,21 +265,34 @@ def _last_error(outcome: programs.Outcome) -> str:
     return "; ".join(errors) or outcome.errors.strip() or "apt does not say why"
 
 
+# What apt says of an archive, what it means, what can be done about it.
+_REFUSALS = (
+    (
+        ("NO_PUBKEY", "public key is not available"),
+        packages.NO_KEYRING,
+        "install a newer debian-archive-keyring, or name a keyring with --debian-keyring",
+    ),
+    (
+        ("is not signed", "signatures were invalid", "EXPKEYSIG", "expired"),
+        packages.BAD_SIGNATURE,
+        "nothing of such an archive is used; try another mirror",
+    ),
+    (
+        ("Mirror sync in progress", "Hash Sum mismatch"),
+        packages.NO_MIRROR,
+        "the mirror contradicts itself, as while it is updated: try again, or --debian-mirror",
+    ),
+    (("",), packages.NO_MIRROR, "is the mirror there, and does it have the suite?"),
+)
+
+
 def _not_updated(apt: _Apt, outcome: programs.Outcome) -> PackageError:
-    said = outcome.errors
     sources = (apt.root / "sources.list").read_text("utf-8").strip()
-    if "NO_PUBKEY" in said or "public key is not available" in said:
-        code, hint = (
-            packages.NO_KEYRING,
-            "install a newer debian-archive-keyring, or name a keyring",
-        )
-    elif "is not signed" in said or "signatures were invalid" in said or "EXPKEYSIG" in said:
-        code, hint = (
-            packages.BAD_SIGNATURE,
-            "nothing of such an archive is used; try another mirror",
-        )
-    else:
-        code, hint = packages.NO_MIRROR, "is the mirror there, and does it have the suite?"
+    code, hint = next(
+        (code, hint)
+        for signs, code, hint in _REFUSALS
+        if any(sign in outcome.errors for sign in signs)
+    )
     return PackageError.of(
         code, f"the archive cannot be used: {_last_error(outcome)}", hint, f"asked were:\n{sources}"
     )

@@ -6,7 +6,9 @@ the size of kernel.tar stands before its content.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -28,6 +30,9 @@ _MODULES = "usr/lib/modules/"
 # What is built on the machine the package is built for, and of no use in an image.
 _NOT_WANTED = ("build", "source")
 _LARGEST_MEMBER = 192 << 20
+# Modules are inflated by several threads; so many wait in memory at most.
+_READERS = 2
+_MOST_WAITING = 8
 _LISTS = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 
 
@@ -35,13 +40,18 @@ _LISTS = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 class _Contents:
     """What the packages of a kernel have."""
 
-    version: str = ""
-    kernel: bytes = b""
-    config: bytes = b""
+    # By version; in the end there is one.
+    kernels: dict[str, bytes] = field(default_factory=dict)
+    configs: dict[str, bytes] = field(default_factory=dict)
     modules: dict[str, Module] = field(default_factory=dict)
     lists: dict[str, bytes] = field(default_factory=dict)
     # Everything below the directory of modules, in the packages' order.
     entries: dict[str, TarEntry] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """Return the version of the one kernel."""
+        return next(iter(self.kernels))
 
 
 def kernel_layer(recipe: Recipe) -> Iterator[bytes | memoryview]:
@@ -71,9 +81,9 @@ def kernel_layer(recipe: Recipe) -> Iterator[bytes | memoryview]:
         size = len(content)
         yield from file_chunks(TarEntry(path, Kind.FILE, mode, 0, 0, recipe.time, size), content)
 
-    yield from file("kernel", found.kernel)
-    if found.config:
-        yield from file("kernel-config", found.config)
+    yield from file("kernel", found.kernels[found.version])
+    if found.version in found.configs:
+        yield from file("kernel-config", found.configs[found.version])
     generated = b"".join(
         b"".join(file(base + name, content)) for name, content in sorted(made.items())
     )
@@ -92,39 +102,46 @@ def kernel_layer(recipe: Recipe) -> Iterator[bytes | memoryview]:
 
 def _survey(recipe: Recipe) -> _Contents:
     found = _Contents()
-    kernels: dict[str, bytes] = {}
-    configs: dict[str, bytes] = {}
-    for entry, tarball in _files(recipe):
-        path = entry.path
-        if path.startswith("boot/") and entry.is_file:
-            name = path.removeprefix("boot/")
-            if name.startswith(("vmlinuz-", "vmlinux-")):
-                kernels[name.partition("-")[2]] = _whole(entry, tarball)
-            elif name.startswith("config-"):
-                configs[name.removeprefix("config-")] = _whole(entry, tarball)
-        elif path.startswith(_MODULES) and path.count("/") >= 3:
-            version, _, below = path.removeprefix(_MODULES).partition("/")
-            if not below or below in _NOT_WANTED:
-                continue
-            found.entries[path] = entry
-            if entry.is_file and below in _LISTS:
-                found.lists[below] = _whole(entry, tarball)
-            elif entry.is_file and is_module(below):
-                found.modules[path] = _module(below, _whole(entry, tarball))
-    if len(kernels) != 1:
-        has = " and ".join(sorted(kernels)) or "none"
+    with ThreadPoolExecutor(_READERS) as pool:
+        reading: deque[tuple[str, Future[Module]]] = deque()
+        for entry, tarball in _files(recipe):
+            path = entry.path
+            if path.startswith("boot/") and entry.is_file:
+                _boot(found, path.removeprefix("boot/"), entry, tarball)
+            elif path.startswith(_MODULES) and path.count("/") >= 3:
+                _, _, below = path.removeprefix(_MODULES).partition("/")
+                if not below or below in _NOT_WANTED:
+                    continue
+                found.entries[path] = entry
+                if entry.is_file and below in _LISTS:
+                    found.lists[below] = _whole(entry, tarball)
+                elif entry.is_file and is_module(below):
+                    content = _whole(entry, tarball)
+                    reading.append((path, pool.submit(_module, below, content)))
+                    if len(reading) > _MOST_WAITING:
+                        done, future = reading.popleft()
+                        found.modules[done] = future.result()
+        for done, future in reading:
+            found.modules[done] = future.result()
+    if len(found.kernels) != 1:
+        has = " and ".join(sorted(found.kernels)) or "none"
         raise PackageError.of(
             packages.BAD_RECIPE,
             f"a kernel's packages have one kernel, and these have {has}",
             "name one package as linux-image-cloud-amd64; see `apt-cache search linux-image`",
         )
-    ((version, kernel),) = kernels.items()
-    found.version, found.kernel = version, kernel
-    found.config = configs.get(version, b"")
-    for path in [p for p in found.entries if not p.startswith(f"{_MODULES}{version}/")]:
+    for path in [p for p in found.entries if not p.startswith(f"{_MODULES}{found.version}/")]:
         del found.entries[path]
         found.modules.pop(path, None)
     return found
+
+
+def _boot(found: _Contents, name: str, entry: TarEntry, tarball: Tarball) -> None:
+    kind, _, version = name.partition("-")
+    if kind in ("vmlinuz", "vmlinux"):
+        found.kernels[version] = _whole(entry, tarball)
+    elif kind == "config":
+        found.configs[version] = _whole(entry, tarball)
 
 
 def _selected(found: _Contents, patterns: tuple[str, ...]) -> set[str]:
