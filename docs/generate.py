@@ -1,4 +1,4 @@
-"""Makes the generated documents: the reference of keys, and the list of codes.
+"""Makes the generated documents: the references of keys and commands, and the list of codes.
 
 python docs/generate.py            writes them
 python docs/generate.py --check    exits with 1 if one of them is stale
@@ -11,9 +11,12 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from assembler import codes
 from assembler.config.schemas import resolved, schema
 from assembler.config.wording import flow, wanted
+from dolmen.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +39,42 @@ _STAGES = {
 
 def documents() -> dict[Path, str]:
     """Return the text of every generated document."""
-    return {_HERE / "reference-yaml.md": reference(), _HERE / "errors.md": errors()}
+    return {
+        _HERE / "reference-yaml.md": reference(),
+        _HERE / "errors.md": errors(),
+        _HERE / "commands.md": commands(),
+    }
+
+
+def commands() -> str:
+    """Return the help of every command."""
+    lines = [
+        "# Commands",
+        "",
+        _NOTE.format(source="cmd/dolmen/commands/"),
+        "",
+        *_wrapped(
+            "What `dolmen COMMAND --help` prints. The options of `dolmen` itself may stand "
+            "anywhere, as in LinuxKit: `dolmen build --cache DIR image.yml`. Data goes to standard output, "
+            "everything else to standard error. Exit codes: 0 done, 1 an error that was explained, "
+            "2 a command line that makes no sense, 130 interrupted, 143 terminated."
+        ),
+    ]
+    for name, text in _helps("dolmen", typer.main.get_command(app)):
+        lines += ["", f"## {name}", "", "```", text.rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _helps(name: str, command: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - typer's own
+    """Yield the help of a command and of all below it, as it looks on 100 columns."""
+    with command.make_context(
+        name, [], resilient_parsing=True, terminal_width=100, max_content_width=100
+    ) as context:
+        yield name, command.get_help(context)
+        for child in getattr(command, "commands", {}):
+            _, loaded, _ = command.resolve_command(context, [child])
+            if not loaded.hidden:
+                yield from _helps(f"{name} {child}", loaded)
 
 
 def errors() -> str:
