@@ -87,6 +87,7 @@ def _watched(
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 env=dict(environment),
+                bufsize=0,
                 start_new_session=True,
             )
         stop = threading.Timer(limits.seconds, _kill, [process])
@@ -120,7 +121,7 @@ def _drain(
     take: Callable[[bytes], object],
 ) -> None:
     left = limits.output
-    while chunk := stream.read1(_CHUNK) if hasattr(stream, "read1") else stream.read(_CHUNK):
+    while chunk := os.read(stream.fileno(), _CHUNK):
         left -= len(chunk)
         if left < 0:
             raise HostError.of(

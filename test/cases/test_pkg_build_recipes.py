@@ -8,6 +8,8 @@ import io
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -424,6 +426,34 @@ def test_archives_are_reached_as_the_machine_reaches_them(
     assert any(a.endswith(".deb") for a in asked)
     # Nothing else of the machine's configuration has a say: its hooks are not run.
     assert not (tmp_path / "hook").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing_running(
+    pkg: Packages, package: Path, number: signal.Signals
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        environment = {"DOLMEN_DEBIAN_MIRROR": f"[trusted=yes] http://127.0.0.1:{port}/"}
+        words = ["pkg", "build", "--cache", str(pkg.store), str(package)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dolmen", *words],
+            env=pkg.dolmen.environment(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = silent.accept()
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=30)
+        assert (process.returncode, out) == (128 + number, "")
+        assert "Traceback" not in errors
+        # Whoever held the connection is gone: what it has sent ends.
+        connection.settimeout(10)
+        while connection.recv(4096):
+            pass
+        connection.close()
+    assert Store(pkg.store).names().entries == ()
 
 
 def test_packages_of_debian_itself(dolmen: Dolmen, package: Path, tmp_path: Path) -> None:
