@@ -121,20 +121,6 @@ NO_EFFECT = Code(
     "It is accepted since LinuxKit accepts it; take it away, or say it in the way the message "
     "shows.",
 )
-PARENT_MODE = Code(
-    522,
-    "A file takes the directory above it along",
-    "As in LinuxKit, an entry of `files` gives the directories leading to it its owner and its "
-    "mode (with x added), even if an image has them. List the directory itself earlier, with the "
-    "mode it should have.",
-)
-LABEL_KEYS_LOST = Code(
-    523,
-    "An image's label says something that has no effect in labels",
-    "LinuxKit reads `hostID` and `containerID` of a label as 0, and drops keys of `resources` that "
-    "have capital letters. So that an image gives the same system, Dolmen does as well. In "
-    "image.yml they count: say them there.",
-)
 BAD_SBOM = Code(
     524,
     "An SBOM attached to an image cannot be read",

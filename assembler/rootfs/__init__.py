@@ -7,13 +7,10 @@ with_file(plan, path, content)      the plan with one more file at the end
 """
 
 from assembler.rootfs.needs import Need, Role, references
-from assembler.rootfs.options import LINUXKIT, OWN, Habits, PlanOptions, Resolved
+from assembler.rootfs.options import PlanOptions, Resolved
 from assembler.rootfs.planning import laid_out, make_plan, with_file
 
 __all__ = [
-    "LINUXKIT",
-    "OWN",
-    "Habits",
     "Need",
     "PlanOptions",
     "Resolved",

@@ -51,7 +51,7 @@ def container_parts(
                 origin = Origin(
                     str(image.reference), f"{section}[{number}]", container.at.of("image")
                 )
-                spec = config_json(wanted, ids, volumes, options.habits, findings)
+                spec = config_json(wanted, ids, volumes, findings)
                 yield from _bundle(wanted, rendered(spec), bundle, origin, trees)
 
 

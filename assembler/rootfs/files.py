@@ -23,7 +23,6 @@ _MODE = re.compile(r"[0-7]+")
 _FILE_MODE, _DIRECTORY_MODE = 0o600, 0o700
 _METADATA = ("json", "yaml")
 # Directories that everybody must be able to write to.
-_SHARED = {"tmp": 0o1777, "var/tmp": 0o1777}
 
 
 def file_parts(
@@ -36,8 +35,7 @@ def file_parts(
             entry = _entry(file, options, ids)
             if entry is None:
                 continue
-            parents = tuple(_parents(entry, written, options))
-            _doubts(file, parents if config.init else (), options, findings)
+            parents = tuple(_parents(entry, written))
             origin = Origin(_SOURCE, f"files[{number}]", file.at.place)
             yield Made(origin, (*parents, entry))
             written |= {p.path for p in parents}
@@ -159,33 +157,17 @@ def _local_file(file: File, path: str, options: PlanOptions) -> LocalFile | None
     return LocalFile(local, found.st_size)
 
 
-def _parents(entry: Entry, written: set[str], options: PlanOptions) -> Iterator[Entry]:
-    """Yield the leading directories that the section has not written yet."""
+def _parents(entry: Entry, written: set[str]) -> Iterator[Entry]:
+    """Yield the leading directories that nothing may have made yet."""
     mode = entry.mode
     for shift in (0, 3, 6):
         if mode >> shift & 0o7:
             mode |= 0o1 << shift
-    implied = not options.habits.parents_follow_files
     parts = entry.path.split("/")
     for number in range(1, len(parts)):
         path = "/".join(parts[:number])
         if path not in written:
-            yield Entry(path, Kind.DIRECTORY, mode, uid=entry.uid, gid=entry.gid, implied=implied)
-
-
-def _doubts(
-    file: File, parents: tuple[Entry, ...], options: PlanOptions, findings: Findings
-) -> None:
-    """Warn of an effect that nobody would expect."""
-    for parent in parents if options.habits.parents_follow_files else ():
-        wanted = _SHARED.get(parent.path)
-        if wanted is not None and parent.mode != wanted:
-            findings.warn(
-                rootfs.PARENT_MODE,
-                f"{file.path} makes /{parent.path} a directory of mode {parent.mode:04o}",
-                f"list it before: {{path: {parent.path}, directory: true, mode: '{wanted:04o}'}}",
-                place=file.at.of("path"),
-            )
+            yield Entry(path, Kind.DIRECTORY, mode, uid=entry.uid, gid=entry.gid, implied=True)
 
 
 def _wrong(file: File, key: str, message: str, *hints: str) -> PlanError:

@@ -55,12 +55,12 @@ class SpecMount:
         return {"destination": self.destination, **rest}
 
 
-def id_mappings(given: tuple[IdMapping, ...] | None, *, ids_lost: bool = False) -> list[Json]:
-    """Return mappings with all their members; `ids_lost` is for labels, see `Habits`."""
+def id_mappings(given: tuple[IdMapping, ...] | None) -> list[Json]:
+    """Return mappings with all their members."""
     return [
         {
-            "containerID": 0 if ids_lost else m.container_id or 0,
-            "hostID": 0 if ids_lost else m.host_id or 0,
+            "containerID": m.container_id or 0,
+            "hostID": m.host_id or 0,
             "size": m.size or 0,
         }
         for m in given or ()

@@ -1,4 +1,4 @@
-"""What the planning stage needs to know besides the configuration: images, options, habits."""
+"""What the planning stage needs to know besides the configuration: images and options."""
 
 from __future__ import annotations
 
@@ -10,23 +10,6 @@ from assembler.config.model import Spec
 from assembler.oci.image import Image
 from assembler.oci.manifest import Descriptor
 from assembler.oci.reference import Reference
-
-
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """What LinuxKit does and we would do otherwise, were it not for systems that rely on it.
-
-    docs/linuxkit.md explains each; every one that takes effect makes a warning where it can harm.
-    """
-
-    # An entry of `files` changes owner and mode of the directories leading to it.
-    parents_follow_files: bool = True
-    # In labels, ids of mappings are 0, and keys of resources with capital letters are dropped.
-    labels_lose_capitals: bool = True
-
-
-LINUXKIT = Habits()
-OWN = Habits(parents_follow_files=False, labels_lose_capitals=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +45,3 @@ class PlanOptions:
     metadata: Callable[[str], bytes] = _no_metadata
     # Reads an image's label; `config.parse_label` does.
     read_label: Callable[[str, str], Spec | None] = _no_label
-    habits: Habits = LINUXKIT

@@ -79,11 +79,8 @@ SHAPE: Mapping[str, Any] = {
 }
 
 
-def resources(wanted: Merged, rules: Sequence[Json], *, lower_case_only: bool) -> Json:
-    """Return the resources, and the cgroup's rules for devices after the ones given.
-
-    `lower_case_only` leaves out what LinuxKit leaves out where a label says it.
-    """
+def resources(wanted: Merged, rules: Sequence[Json]) -> Json:
+    """Return the resources, and the cgroup's rules for devices after the ones given."""
     findings = Findings()
     given = dict(wanted.spec.resources or {})
 
@@ -93,25 +90,11 @@ def resources(wanted: Merged, rules: Sequence[Json], *, lower_case_only: bool) -
             place = wanted.place("resources", *path)
             raise wanted.error(rootfs.BAD_RESOURCE, f"resources.{name}: {message}", place=place)
 
-    document = _map(given, SHAPE, (), fail, lower_case_only)
+    document = _map(given, SHAPE, (), fail)
     findings.raise_errors()
     if rules:
         document = {"devices": [*document.pop("devices", []), *rules], **document}
     return document
-
-
-def lost_in_labels(given: Mapping[str, Any]) -> list[str]:
-    """Return the keys that have no effect in a label, as LinuxKit reads it."""
-    return [
-        f"resources.{name}{'.' if inner else ''}{inner}"
-        for name, value in given.items()
-        for inner in (value if isinstance(value, Mapping) and _plain(name) else ("",))
-        if not _plain(inner or name)
-    ]
-
-
-def _plain(key: str) -> bool:
-    return key == key.lower() or key == "blockIO"
 
 
 def _map(
@@ -119,14 +102,12 @@ def _map(
     shape: Mapping[str, Any],
     path: tuple[str | int, ...],
     fail: Callable[[tuple[str | int, ...], str], None],
-    lower_case_only: bool,  # noqa: FBT001 - handed on through a recursion of its own
 ) -> Json:
     spelt = {key.lower(): key for key in given}
     document: Json = {}
     for name, kind in shape.items():
         key = spelt.get(name.lower())
-        dropped = lower_case_only and not _plain(name)
-        value = None if key is None or dropped else given[key]
+        value = None if key is None else given[key]
         here = (*path, key if key is not None else name)
         if value is None:
             if isinstance(kind, _Whole) and kind.always:
@@ -136,11 +117,10 @@ def _map(
         elif isinstance(kind, _Many):
             entries = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
             document[name] = [
-                _map(entry, kind.of, (*here, number), fail, lower_case_only)
-                for number, entry in enumerate(entries)
+                _map(entry, kind.of, (*here, number), fail) for number, entry in enumerate(entries)
             ]
         elif isinstance(kind, Mapping):
-            document[name] = _map(value, kind, here, fail, lower_case_only)
+            document[name] = _map(value, kind, here, fail)
         else:
             document[name] = _one(value, kind, here, fail)
     return document

@@ -13,7 +13,7 @@ from assembler.rootfs.limits import rlimits
 from assembler.rootfs.mounts import id_mappings, mounts
 from assembler.rootfs.namespaces import namespaces
 from assembler.rootfs.rendering import Json, without_nothing
-from assembler.rootfs.resources import lost_in_labels, resources
+from assembler.rootfs.resources import resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,16 +23,13 @@ if TYPE_CHECKING:
     from assembler.diagnostics import Place
     from assembler.rootfs.ids import Ids
     from assembler.rootfs.merging import Merged
-    from assembler.rootfs.options import Habits
     from assembler.rootfs.volumes import Volumes
 
 OCI_VERSION = "1.2.1"
 _PARTS_LEFT_OUT = ("", "root", "0")
 
 
-def config_json(
-    wanted: Merged, ids: Ids, volumes: Volumes, habits: Habits, warnings: Findings
-) -> Json:
+def config_json(wanted: Merged, ids: Ids, volumes: Volumes, warnings: Findings) -> Json:
     """Return the document; raise for all that is wrong with the container."""
     findings = Findings()
     document: Json = {"ociVersion": OCI_VERSION}
@@ -46,9 +43,9 @@ def config_json(
     document |= without_nothing({"hostname": wanted.spec.hostname})
     part("mounts", lambda: mounts(wanted, volumes, warnings))
     document |= without_nothing({"annotations": _sorted(wanted.spec.annotations)})
-    part("linux", lambda: _linux(wanted, habits))
+    part("linux", lambda: _linux(wanted))
     findings.raise_errors()
-    _doubts(wanted, habits, warnings)
+    _doubts(wanted, warnings)
     return document
 
 
@@ -101,7 +98,7 @@ def _environment(wanted: Merged) -> tuple[str, ...]:
     return wanted.image.config.env if wanted.spec.env is None else wanted.spec.env
 
 
-def _linux(wanted: Merged, habits: Habits) -> Json:
+def _linux(wanted: Merged) -> Json:
     spec = wanted.spec
     findings = Findings()
     document: Json = {}
@@ -110,15 +107,10 @@ def _linux(wanted: Merged, habits: Habits) -> Json:
         with findings.caught():
             document[key] = make()
 
-    def mappings(field: str) -> list[Json]:
-        lost = habits.labels_lose_capitals and wanted.from_label(field)
-        return id_mappings(getattr(spec, field), ids_lost=lost)
-
-    document["uidMappings"] = mappings("uid_mappings")
-    document["gidMappings"] = mappings("gid_mappings")
+    document["uidMappings"] = id_mappings(spec.uid_mappings)
+    document["gidMappings"] = id_mappings(spec.gid_mappings)
     document["sysctl"] = _sorted(spec.sysctl)
-    lost = habits.labels_lose_capitals and wanted.from_label("resources")
-    part("resources", lambda: resources(wanted, rules(wanted), lower_case_only=lost))
+    part("resources", lambda: resources(wanted, rules(wanted)))
     document["cgroupsPath"] = spec.cgroups_path
     part("namespaces", lambda: namespaces(wanted))
     part("devices", lambda: devices(wanted))
@@ -133,7 +125,7 @@ def _sorted(mapping: Mapping[str, str] | None) -> dict[str, str]:
     return dict(sorted((mapping or {}).items()))
 
 
-def _doubts(wanted: Merged, habits: Habits, warnings: Findings) -> None:
+def _doubts(wanted: Merged, warnings: Findings) -> None:
     """Warn of what will not do what its author may have meant."""
 
     def warn(code: Code, message: str, *hints: str, place: Place | None) -> None:
@@ -165,17 +157,4 @@ def _doubts(wanted: Merged, habits: Habits, warnings: Findings) -> None:
                 f"{name!r}: `{added}` has no effect beside `{plain}`",
                 f"`{added}` adds to what the image's label says; put everything into `{plain}`",
                 place=wanted.container.at.of(added),
-            )
-    if habits.labels_lose_capitals:
-        lost = [f for f in ("uid_mappings", "gid_mappings") if wanted.from_label(f)]
-        keys = ["uidMappings" if f == "uid_mappings" else "gidMappings" for f in lost]
-        if wanted.from_label("resources"):
-            keys += lost_in_labels(spec.resources or {})
-        if keys:
-            warn(
-                rootfs.LABEL_KEYS_LOST,
-                f"{name!r}: the label of {image.reference} says {', '.join(keys)}, which has no "
-                "effect in a label",
-                "say it in image.yml, where it counts",
-                place=wanted.container.at.of("image"),
             )

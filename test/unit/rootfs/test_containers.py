@@ -10,7 +10,6 @@ import pytest
 from assembler.codes import rootfs
 from assembler.errors import PlanError
 from assembler.oci.store import Store
-from assembler.rootfs import OWN
 from assembler.rootfs.plan import ImageTree
 from support.systems import loaded, made, planned
 
@@ -73,21 +72,15 @@ def test_mounts_with_id_mappings(store: Store) -> None:
     assert mounts(spec)["/b"]["uidMappings"] == [{"containerID": 2, "hostID": 1, "size": 3}]
 
 
-def test_what_labels_lose_as_in_linuxkit_is_told(store: Store) -> None:
-    container = "image: example/lab-all:1"
-    as_linuxkit = spec_of(store, container)["linux"]
-    assert as_linuxkit["uidMappings"] == [{"containerID": 0, "hostID": 0, "size": 10}]
-    assert "disableOOMKiller" not in as_linuxkit["resources"]["memory"]
-    own = spec_of(store, container, habits=OWN)["linux"]
-    assert own["uidMappings"] == [{"containerID": 0, "hostID": 1000, "size": 10}]
-    assert own["resources"]["memory"]["disableOOMKiller"] is True
-    plan = planned(loaded(f"services: [{{name: s, {container}}}]"), store)
-    (warning,) = plan.warnings
-    assert warning.code == rootfs.LABEL_KEYS_LOST
-    assert "uidMappings, gidMappings, resources.memory.disableOOMKiller" in warning.message
+def test_labels_lose_nothing(store: Store) -> None:
+    plan = planned(loaded("services: [{name: s, image: example/lab-all:1}]"), store)
+    assert plan.warnings == ()
+    linux = spec_of(store, "image: example/lab-all:1")["linux"]
+    assert linux["uidMappings"] == [{"containerID": 0, "hostID": 1000, "size": 10}]
+    assert linux["resources"]["memory"]["disableOOMKiller"] is True
 
 
-def test_the_same_key_in_the_yaml_is_not_lost(store: Store) -> None:
+def test_the_same_key_in_the_yaml_counts_as_a_whole(store: Store) -> None:
     spec = spec_of(
         store,
         "image: example/lab-all:1, resources: {memory: {disableOOMKiller: true}},"

@@ -10,7 +10,7 @@ from assembler.codes import rootfs
 from assembler.config.model import Config, File
 from assembler.errors import DolmenError, PlanError
 from assembler.oci.store import Store
-from assembler.rootfs import OWN, PlanOptions, Resolved, make_plan
+from assembler.rootfs import PlanOptions, Resolved, make_plan
 from assembler.rootfs.plan import Entry, Kind, LocalFile, Made, Plan
 from support.systems import loaded, made, planned
 
@@ -23,19 +23,9 @@ def plan_of(*files: File, directory: Path = Path(), home: Path | None = None) ->
     return make_plan(Config(files=files), NOTHING, options)
 
 
-def test_parents_follow_files_as_in_linuxkit(store: Store) -> None:
-    config = loaded(
-        "init: ['example/init:v1']\n"
-        "files: [{path: tmp/a, contents: x}, {path: etc/b/c, contents: y}]"
-    )
-    plan = planned(config, store)
-    assert made(plan)["tmp"] == Entry("tmp", Kind.DIRECTORY, 0o700)
-    assert [w.code for w in plan.warnings] == [rootfs.PARENT_MODE]
-
-
-def test_parents_that_images_have_can_be_left_alone(store: Store) -> None:
+def test_parents_that_images_have_are_left_alone(store: Store) -> None:
     config = loaded("init: ['example/init:v1']\nfiles: [{path: tmp/a, contents: x}]")
-    plan = planned(config, store, habits=OWN)
+    plan = planned(config, store)
     assert made(plan)["tmp"] == Entry("tmp", Kind.DIRECTORY, 0o700, implied=True)
     assert plan.warnings == ()
 
@@ -56,7 +46,7 @@ def test_a_directory_that_was_listed_keeps_its_mode() -> None:
 )
 def test_parents_can_be_entered_by_whoever_may_use_the_file(mode: str | None, parent: int) -> None:
     plan = plan_of(File("a/b", contents="x", mode=mode, uid=3, gid=4))
-    assert made(plan)["a"] == Entry("a", Kind.DIRECTORY, parent, uid=3, gid=4)
+    assert made(plan)["a"] == Entry("a", Kind.DIRECTORY, parent, uid=3, gid=4, implied=True)
 
 
 @pytest.mark.parametrize(

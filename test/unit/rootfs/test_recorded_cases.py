@@ -86,12 +86,11 @@ def test_a_plan_is_what_was_recorded(
 ) -> None:
     plan, trees = plan_of(case, conformance_layout, monkeypatch)
     differences = list(differing(recorded(case), plan, trees))
-    oddity = json.loads((CASES / case / "cmd.json").read_text()).get("reference_oddity")
-    if oddity:
-        assert differences == [] or case in CHANGED, differences
-        assert (differences != []) == (case in CHANGED)
+    if case in LABELS:
+        assert differences
+        assert all("/config.json: " in d for d in differences), differences
     else:
-        assert differences == []
+        assert (differences != []) == (case in CHANGED), differences
 
 
 @pytest.mark.parametrize("case", sorted({*cases(accepts=False), *DIFFERENT} - ACCEPTED - LATER))
@@ -121,6 +120,18 @@ CHANGED = {
     "059-bind-odd",
     "071-resources",
     "104-volume-by-mount",
+}
+# LinuxKit loses ids of mappings and keys with capitals where a label has them.
+LABELS = {
+    "037-labels-as-they-are",
+    "039-label-vs-yaml-1",
+    "067-devices",
+    "131-metadata-json",
+    "132-metadata-yaml",
+    "244-whole-system",
+    "256-drawn-07",
+    "259-drawn-10",
+    "261-drawn-12",
 }
 
 
