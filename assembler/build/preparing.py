@@ -26,11 +26,12 @@ from assembler.rootfs import (
 from assembler.rootfs.plan import STANDARD_TIME, ImageTree, MemberTree, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from assembler.build.request import Request, SbomRequest, Supply
     from assembler.config import Input, Loaded
-    from assembler.diagnostics import Place
+    from assembler.config.model import Config
+    from assembler.diagnostics import Diagnostic, Place
     from assembler.events import Reporter
     from assembler.oci.image import Image
 
@@ -70,9 +71,9 @@ def read_config(inputs: Sequence[Input]) -> Loaded:
 def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Prepared:
     """Return the plan of what the texts ask for; every image it needs is in the store then."""
     loaded = read_config(inputs)
-    for warning in loaded.warnings:
-        reporter.emit(Warned(warning))
     config = loaded.config
+    warnings = _Warnings(reporter)
+    warnings.tell_all(loaded.warnings)
     store = Store(request.supply.store)
     platform = Platform.parse(request.architecture)
     needs = references(config)
@@ -91,13 +92,12 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
             decompress_kernel=request.decompress_kernel,
             home=Path.home(),
             metadata=lambda form: metadata(form=form).encode(),
-            read_label=parse_label,
+            read_label=partial(parse_label, names=_container_names(config), warn=warnings.tell),
         ),
     )
-    for warning in plan.warnings:
-        reporter.emit(Warned(warning))
+    warnings.tell_all(plan.warnings)
     if request.sbom is not None:
-        plan = _with_sbom(plan, request.sbom, store, reporter)
+        plan = _with_sbom(plan, request.sbom, store, warnings)
     return Prepared(
         plan,
         images,
@@ -120,12 +120,32 @@ def sources(supply: Supply, store: Store) -> Sources:
     return Sources(store, fetch, supply.offline, supply.pull, daemon)
 
 
-def _with_sbom(plan: Plan, asked: SbomRequest, store: Store, reporter: Reporter) -> Plan:
+class _Warnings:
+    """Tells each warning once: several containers may have one image, and its label."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._told: set[Diagnostic] = set()
+
+    def tell(self, warning: Diagnostic) -> None:
+        if warning not in self._told:
+            self._told.add(warning)
+            self._reporter.emit(Warned(warning))
+
+    def tell_all(self, warnings: Iterable[Diagnostic]) -> None:
+        for warning in warnings:
+            self.tell(warning)
+
+
+def _container_names(config: Config) -> frozenset[str]:
+    return frozenset(c.name for c in (*config.onboot, *config.onshutdown, *config.services))
+
+
+def _with_sbom(plan: Plan, asked: SbomRequest, store: Store, warnings: _Warnings) -> Plan:
     from assembler.sbom import Library, join  # noqa: PLC0415 - not every build wants it
 
     library = Library(partial(attestations, store), store.open)
     created = STANDARD_TIME if asked.created is None else asked.created
     joined = join(laid_out(plan), library, created)
-    for warning in joined.warnings:
-        reporter.emit(Warned(warning))
+    warnings.tell_all(joined.warnings)
     return with_file(plan, asked.name, joined.content)
