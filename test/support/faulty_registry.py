@@ -90,7 +90,7 @@ class Answer:
     body: bytes = b""
 
 
-@dataclass
+@dataclass(repr=False)
 class FaultyRegistry:
     """A registry that serves what is in a store, under repositories and tags of its own."""
 

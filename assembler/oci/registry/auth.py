@@ -18,10 +18,10 @@ from oras.auth.utils import authHeader
 
 from assembler.codes import registries
 from assembler.oci.registry.credentials import Search
-from assembler.oci.registry.endpoints import is_loopback, may_be_insecure
+from assembler.oci.registry.endpoints import address, is_loopback, may_be_insecure
 from assembler.oci.registry.failures import RegistryFailure, failure, of_answer
 from assembler.oci.registry.redact import redacted_url
-from assembler.oci.registry.wire import LARGEST_ERROR
+from assembler.oci.registry.wire import LARGEST_ERROR, USER_AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -165,12 +165,14 @@ class Authority:
 
     def _realm(self, realm: str) -> str:
         """Return the token service's URL if credentials may be sent there."""
-        url = urlsplit(realm)
-        plain_is_fine = self.endpoint.scheme == "http" and (
-            is_loopback(url.netloc) or may_be_insecure(url.netloc, self.options)
+        url = address(realm)
+        plain_is_fine = (
+            url is not None
+            and self.endpoint.scheme == "http"
+            and (is_loopback(url.netloc) or may_be_insecure(url.netloc, self.options))
         )
-        if url.scheme == "https" or (url.scheme == "http" and plain_is_fine):
-            return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+        if url is not None and (url.scheme == "https" or (url.scheme == "http" and plain_is_fine)):
+            return url.geturl()
         raise failure(
             registries.TOKEN_REFUSED,
             f"{self.endpoint}: its token service {redacted_url(realm)!r} is not to be trusted: "
@@ -238,7 +240,7 @@ class _TokenSession:
         authority = self._authority
         wire, host = authority.wire, urlsplit(url).netloc
         what = f"{authority.endpoint}: a token from {host}"
-        sent = {**headers, "User-Agent": str(wire.session.headers["User-Agent"])}
+        sent = {**headers, "User-Agent": USER_AGENT}
 
         def ask() -> requests.Response:
             response = wire.send(method, url, what, headers=sent, params=params, data=data)

@@ -9,7 +9,7 @@ every failure is an error with the registry's own words. docs/dependencies.md ha
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import oras.container
 import oras.provider
@@ -17,7 +17,7 @@ import oras.provider
 from assembler.codes import registries
 from assembler.oci.manifest import LARGEST_DOCUMENT
 from assembler.oci.registry.auth import READING, WRITING, Authority
-from assembler.oci.registry.endpoints import Subject, is_loopback, may_be_insecure
+from assembler.oci.registry.endpoints import Subject, address, is_loopback, may_be_insecure
 from assembler.oci.registry.failures import RegistryFailure, failure, of_answer
 from assembler.oci.registry.redact import redacted_url
 from assembler.oci.registry.wire import LARGEST_ERROR
@@ -53,7 +53,6 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         self.endpoint = endpoint
         self.wire = wire
         self.pauses = pauses
-        self.session = wire.session
         # A mirror that does not answer is no reason to wait: there is somebody else to ask.
         self.attempts = 2 if endpoint.is_mirror else options.patience.attempts
         self._options = options
@@ -90,8 +89,8 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
             raise failure(
                 registries.NOT_A_REGISTRY, f"{what}: {self.endpoint.host} does not say where to"
             )
-        made = urlsplit(urljoin(url, target))
-        if made.netloc == self.endpoint.host:
+        made = address(target, url)
+        if made is not None and made.netloc == self.endpoint.host:
             # A registry behind a proxy often does not know that it is spoken to in https.
             return made._replace(scheme=self.endpoint.scheme).geturl()
         return self._redirected("GET", url, target, what)
@@ -174,7 +173,8 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
             target = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or not target:
                 return response
-            response.close()
+            # A short answer that is read to its end leaves the connection for the next request.
+            self.wire.read(response, what, LARGEST_ERROR)
             url = self._redirected(method, url, target, what)
         raise failure(
             registries.BAD_REDIRECT,
@@ -187,12 +187,12 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
 
     def _redirected(self, method: str, url: str, target: str, what: str) -> str:
         """Return where a redirect leads if we go there."""
-        made = urlsplit(urljoin(url, target))
-        made = made._replace(netloc=made.netloc.rpartition("@")[2], fragment="")
+        made = address(target, url)
+        if made is None or made.scheme not in ("http", "https"):
+            there = f"{what}: {self.endpoint.host} redirects to {redacted_url(target)!r}"
+            raise failure(registries.BAD_REDIRECT, f"{there}, which is no address of http")
         host = made.netloc
         there = f"{what}: {self.endpoint.host} redirects to {redacted_url(made.geturl())}"
-        if made.scheme not in ("http", "https") or not made.hostname:
-            raise failure(registries.BAD_REDIRECT, f"{there}, which is no address of http")
         if method not in ("GET", "HEAD") and not self._is_home(made.geturl()):
             raise failure(registries.BAD_REDIRECT, f"{there}, but uploads are not sent elsewhere")
         if made.scheme == "http" and not self._is_home(made.geturl()):

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from assembler.oci.reference import DEFAULT_REGISTRY
 
@@ -79,6 +80,18 @@ def is_loopback(host: str) -> bool:
 def without_port(host: str) -> str:
     """Return the host's name without a port."""
     return re.sub(r":\d+\Z", "", host)
+
+
+def address(text: str, base: str = "") -> SplitResult | None:
+    """Return an address that a server names, without user and fragment, if it can be read."""
+    try:
+        parts = urlsplit(urljoin(base, text))
+        parts.port  # noqa: B018 - raises if it is no number
+    except ValueError:
+        return None
+    if not parts.hostname:
+        return None
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
 
 
 @dataclass(frozen=True, slots=True)

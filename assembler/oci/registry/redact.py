@@ -13,7 +13,10 @@ _HARMLESS = frozenset({"service", "scope", "n", "last", "mount", "from", "digest
 
 def redacted_url(url: str) -> str:
     """Return the URL without user, password, and the values of what may be a token."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that cannot be read"
     host = parts.netloc.rpartition("@")[2]
     query = "&".join(
         f"{key}={value if key in _HARMLESS else '…'}" for key, value in parse_qsl(parts.query)

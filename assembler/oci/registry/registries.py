@@ -6,7 +6,6 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlsplit
 
 from assembler.codes import images
 from assembler.codes import registries as codes
@@ -15,7 +14,7 @@ from assembler.errors import DolmenError, ImageError, RegistryError
 from assembler.events import Silent, Warned
 from assembler.oci.registry.client import Client
 from assembler.oci.registry.credentials import look_for
-from assembler.oci.registry.endpoints import endpoints_of, origin_of, without_port
+from assembler.oci.registry.endpoints import address, endpoints_of, origin_of, without_port
 from assembler.oci.registry.failures import RegistryFailure
 from assembler.oci.registry.retry import Pauses
 from assembler.oci.registry.wire import Wire
@@ -109,9 +108,11 @@ class Registries:
         def ask() -> Endpoint:
             response = self._wire.send("GET", url, str(endpoint))
             body = self._wire.read(response, str(endpoint), 1 << 10)
-            leads = urlsplit(response.headers.get("Location", ""))
+            leads = address(response.headers.get("Location", ""))
             # A TLS server that is spoken to in plain http says so, or sends us to itself.
-            if (response.status_code == 400 and b"HTTPS" in body) or leads.scheme == "https":
+            if (response.status_code == 400 and b"HTTPS" in body) or (
+                leads and leads.scheme == "https"
+            ):
                 return replace(endpoint, scheme="https")
             return replace(endpoint, scheme="http")
 

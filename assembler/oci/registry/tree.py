@@ -70,6 +70,8 @@ def grow(
         return read(descriptor)
 
     leaves = list(_leaves(name, content, bounded, tree, 0))
+    if not leaves:
+        raise ImageError.of(images.BAD_MANIFEST, f"{name}: its index leads to no image")
     for leaf in _chosen(name, leaves, platforms) if platforms else leaves:
         if any(d.digest == leaf.descriptor.digest for d, _ in tree.manifests):
             continue

@@ -10,7 +10,6 @@ import ssl
 import threading
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 _NETWORK = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 # Enough of an error's text for a message; more is not read.
 LARGEST_ERROR = 16 << 10
+USER_AGENT = f"dolmen/{__version__}"
+HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 
 
 class Body(Protocol):
@@ -45,24 +46,14 @@ class Body(Protocol):
 
 
 class Wire:
-    """A session for all hosts of a run, shared by its threads."""
+    """The connections of a run to all its hosts, shared by its threads."""
 
     def __init__(self, options: RegistryOptions) -> None:
-        """Prepare the session; nothing is connected yet."""
+        """Prepare for them; nothing is connected yet."""
         self._options = options
         self._long: set[requests.Response] = set()
         self._lock = threading.Lock()
-        self.session = requests.Session()
-        # Neither ~/.netrc nor the environment may add credentials or trust behind our back.
-        self.session.trust_env = False
-        # A registry that sees a cookie takes us for a browser.
-        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.session.headers = requests.structures.CaseInsensitiveDict(
-            {"User-Agent": f"dolmen/{__version__}", "Accept-Encoding": "identity"}
-        )
-        adapter = _Adapter(options, pool_maxsize=options.jobs + 2)
-        self.session.mount("https://", adapter)
-        self.session.mount("http://", adapter)
+        self._adapter = _Adapter(options, pool_maxsize=options.jobs + 2)
 
     def send(
         self,
@@ -77,14 +68,14 @@ class Wire:
         """Send one request and return the answer, whose body is still to be read and closed."""
         host = urlsplit(url).netloc
         with self.reading(what, host):
-            return self.session.request(
-                method,
-                url,
-                params=params,
-                data=data,
-                headers=headers,
+            # Not through a session of requests: that reads answers which redirect, of any length,
+            # parses where they lead, keeps cookies, and adds what ~/.netrc says.
+            request = requests.Request(
+                method, url, headers={**HEADERS, **(headers or {})}, params=params, data=data
+            )
+            return self._adapter.send(
+                request.prepare(),
                 stream=True,
-                allow_redirects=False,
                 proxies=_proxies(url),
                 timeout=(self._options.connect_timeout, self._options.stall_timeout),
             )
@@ -126,7 +117,7 @@ class Wire:
 
     def close(self) -> None:
         """Close all connections."""
-        self.session.close()
+        self._adapter.close()
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
