@@ -17,6 +17,7 @@ from assembler.oci.platform import Platform
 from assembler.oci.pull import Pulled, PullOptions, pull
 from assembler.oci.reference import Reference
 from assembler.oci.registry.credentials import parse_given
+from assembler.oci.registry.failures import of_answer
 from assembler.oci.registry.options import Patience, RegistryOptions
 from assembler.oci.store import Store, find, verify
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry
@@ -328,3 +329,19 @@ def test_through_a_proxy(
     error = refused(store, name + "x", replace(QUICK, insecure=frozenset({"registry.invalid"})))
     says(error, codes.UNREACHABLE, "proxy")
     assert "hidden" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("Fri, 21 Nov 2025 10:00:30 GMT", 30.0),
+        ("Fri, 21 Nov 2025 09:00:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+    ],
+)
+def test_when_to_come_back(value: str, seconds: float | None) -> None:
+    headers = {"Retry-After": value, "Date": "Fri, 21 Nov 2025 10:00:00 GMT"}
+    assert of_answer(429, headers, b"", "an image", "a host").retry_after == seconds
