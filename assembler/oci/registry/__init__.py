@@ -1,0 +1,16 @@
+"""Registries: how they are reached, believed, and asked again.
+
+    options, credentials    what users say about registries, and who they are to them
+    endpoints               the addresses of a registry: mirrors first, then itself
+    wire                    single HTTP requests: connections, trust, timeouts, proxies
+    auth                    answers to challenges; tokens, kept by what they are good for
+    client                  oras for one endpoint, over the wire: redirects, retries, errors
+    registries              the clients of a run; falling back from mirrors
+    documents, blobs        fetching: bounded, verified, taken up after a cut
+    uploads                 sending: what is there is not sent, what is near is mounted
+    tree                    what an image is made of, and which part of it is wanted
+    retry, workers          patience, and threads that let go at once
+    failures, redact        what went wrong in people's words, without secrets
+
+Pulling and pushing whole images are `assembler.oci.pull` and `assembler.oci.push`.
+"""
