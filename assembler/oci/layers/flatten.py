@@ -30,8 +30,9 @@ from assembler.oci.layers.fields import LONGEST_NAME, Malformed, clean
 from assembler.oci.layers.inflate import Limits, inflate
 from assembler.oci.layers.reader import DIRECTORY, FILE, LINK, SYMLINK, TarReader
 
-# What is known of a path: the layer that decided it, counted from 1, and how; layer 0 is the rules.
-_DIR, _OTHER, _GONE, _LINKED, _RULED = range(5)
+# What is known of a path: the layer that decided it, counted from 1 (0 stands for exceptions), and
+# how. GONE: a whiteout; TAKEN: an exception; COVERED: upper layers have made it a directory.
+_DIR, _OTHER, _LINKED, _GONE, _TAKEN, _COVERED = range(6)
 _STEP = 8
 _MOST_PASSES = 24
 
@@ -101,7 +102,22 @@ class _Corrections:
     rescued: dict[tuple[int, bytes], list[bytes]] = field(default_factory=dict)
     # A symbolic link, met in this layer, that upper layers have put something below.
     moved: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
-    changes: int = 0
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return how much is known, of what the other things depend on first."""
+        return (
+            sum(self.repeated.values()),
+            len(self.moved),
+            sum(len(links) for links in self.rescued.values()),
+        )
+
+    def forget_doubtful(self, before: tuple[int, int, int]) -> None:
+        """Drop what was learned by a pass that did not know something else yet."""
+        repeated, moved, _ = self.counts()
+        if repeated != before[0]:
+            self.moved.clear()
+        if repeated != before[0] or moved != before[1]:
+            self.rescued.clear()
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
@@ -120,11 +136,13 @@ def flatten(
     """Hand the tree of the layers, lowest first, over to the sink; `image` names it in errors."""
     corrections = _Corrections()
     for _ in range(_MOST_PASSES):
-        before = corrections.changes
+        before = corrections.counts()
         flattening = _Pass(image, sink, exceptions or Exceptions(), limits or Limits(), corrections)
         tree = flattening.run(layers)
-        if corrections.changes == before:
+        if corrections.counts() == before:
+            flattening.expect_nothing_more()
             return tree
+        corrections.forget_doubtful(before)
         sink.restart()
     raise LayerError.of(
         codes.BROKEN, f"{image}: its links between layers lead to no end", "build the image anew"
@@ -149,25 +167,36 @@ class _Pass:
         self.corrections = corrections
         self.pending_repeats = dict(corrections.repeated)
         self.tree = Tree()
+        # Directories that something was met in, perhaps without an entry of their own: True if it
+        # was more than whiteouts.
+        self.occupied: dict[bytes, bool] = {}
         # Directories whose content in layers below this one is hidden, other than by _OTHER.
         self.closed: dict[bytes, int] = {}
-        # Targets not met yet, and the links waiting for them.
-        self.waiting: dict[bytes, list[bytes]] = {}
+        # Targets not met yet, and the links waiting for them with their layers: what comes after
+        # a link in its own layer is not what it leads to.
+        self.waiting: dict[bytes, list[tuple[int, bytes]]] = {}
+        # Links whose content has passed by already: for the next pass.
+        self.rescued_next: set[bytes] = set()
+        # Links to links that wait.
+        self.followers: dict[bytes, list[bytes]] = {}
         self.done_links: set[bytes] = set()
         # Of the current layer:
         self.layer = 0
         self.hidden_directories: dict[bytes, bool] = {}
         self.hidden_names: set[bytes] = set()
+        # Those of them that links got their content from.
+        self.hidden_links: set[bytes] = set()
         self.current = b""
         for path in (*exceptions.dropped, *exceptions.only_files):
             directory, base = split(path)
-            self.tree.names.setdefault(directory, {})[base] = _RULED
+            self.tree.names.setdefault(directory, {})[base] = _TAKEN
 
     def run(self, layers: Sequence[Layer]) -> Tree:
         count = 0
         for self.layer, layer in enumerate(reversed(layers), 1):
             self.hidden_directories = {}
             self.hidden_names = set()
+            self.hidden_links = set()
             self.current = b""
             with layer.open() as file:
                 try:
@@ -178,15 +207,17 @@ class _Pass:
                         raise Malformed(f"it has more than {self.limits.entries} entries")
                 except Malformed as error:
                     raise self._error(layer, str(error)) from None
-        if self.waiting:
-            target, links = next(iter(self.waiting.items()))
+        return self.tree
+
+    def expect_nothing_more(self) -> None:
+        """Refuse hard links whose targets have not come."""
+        for target, links in self.waiting.items():
             raise LayerError.of(
                 codes.BROKEN,
-                f"{self.image}: {_text(links[0])} is a hard link to {_text(target)}, "
+                f"{self.image}: {_text(links[0][1])} is a hard link to {_text(target)}, "
                 "which no layer has",
                 "build the image anew",
             )
-        return self.tree
 
     def _error(self, layer: Layer, why: str) -> LayerError:
         entry = f", entry {_text(self.current)}" if self.current else ""
@@ -197,7 +228,7 @@ class _Pass:
 
     def _walk(self, reader: TarReader) -> None:
         """Go through a layer. This is the hot loop: everything unusual is left to `_unusual`."""
-        names, waiting = self.tree.names, self.waiting
+        names, waiting, occupied = self.tree.names, self.waiting, self.occupied
         moved = self.corrections.moved
         repeats = self.pending_repeats
         add, advance = self.sink.add, reader.next
@@ -233,6 +264,9 @@ class _Pass:
             if parent != directory:
                 directory = parent
                 hidden = self._is_hidden(parent)
+                if not hidden:
+                    self._expect_directories(parent)
+                self._occupy(parent, by_entry=True)
                 known = names.get(parent)
                 if known is None:
                     known = names[parent] = {}
@@ -244,7 +278,7 @@ class _Pass:
                 or kind == LINK
                 or waiting
                 or repeats
-                or (kind != DIRECTORY and name in names)
+                or (kind != DIRECTORY and name in occupied)
             ):
                 self._unusual(name, siblings, base, reader, hidden=hidden)
                 continue
@@ -261,18 +295,28 @@ class _Pass:
         hidden: bool,
     ) -> None:
         kind = reader.kind
+        if self.pending_repeats.get((self.layer, name)):
+            self.pending_repeats[self.layer, name] -= 1
+            if kind != DIRECTORY and not hidden:
+                self._close(name)
+            return
         if not hidden:
-            if self.pending_repeats.get((self.layer, name)):
-                self.pending_repeats[self.layer, name] -= 1
-                return
             hidden = self._decide(name, siblings, base, reader)
         if hidden:
             self._pass_by(name, reader)
         elif kind == LINK:
-            self._hard_link(name, _target(reader), reader)
+            arrived = self._ready(name)
+            done = name in self.done_links
+            if done and not self._waits(name):
+                self._link_all(arrived, name, reader)
+            else:
+                self.followers.setdefault(name, []).extend(arrived)
+            if not done:
+                self._hard_link(name, self._target(reader), reader)
         else:
             self.sink.add(name, reader)
-            self._handed_on(name, reader)
+            if kind != DIRECTORY:
+                self._handed_on(name, reader)
 
     def _decide(
         self, name: bytes, siblings: dict[bytes, int], base: bytes, reader: TarReader
@@ -281,42 +325,54 @@ class _Pass:
         kind, layer = reader.kind, self.layer
         own = _DIR if kind == DIRECTORY else _LINKED if kind == SYMLINK else _OTHER
         known = siblings.get(base)
-        if known is None:
-            if own != _DIR and self.tree.names.get(name):
-                return self._below_something(name, own, reader)
-        elif known == _RULED:
+        if known == _TAKEN:
             refusal = self.exceptions.only_files.get(name)
             if refusal is not None and kind != FILE:
                 raise LayerError.of(
                     codes.REFUSED, f"{self.image}: {_text(name)} is not a regular file", refusal
                 )
-            siblings[base] = layer * _STEP + (_DIR if own == _DIR else _RULED)
+            siblings[base] = layer * _STEP + (_DIR if own == _DIR else _TAKEN)
             return True
-        elif known // _STEP < layer:
+        if known is not None and known // _STEP < layer:
             if own != _DIR:
                 self._close(name)
             return True
-        elif known % _STEP == _GONE:
+        how = None if known is None else known % _STEP
+        if how == _TAKEN:
+            return True
+        if how == _GONE:
             # The layer hides what is below, and has the path itself.
             self._close(name)
-        elif known % _STEP == _RULED:
-            return True
-        elif own != _DIR or known % _STEP != _DIR:
-            key = (layer, name)
-            self.corrections.repeated[key] = self.corrections.repeated.get(key, 0) + 1
-            self.corrections.changes += 1
+        elif how is not None and not (own == how == _DIR):
+            self._repeat(name)
+        by_entry = self.occupied.get(name)
+        if how in (None, _GONE) and own != _DIR and by_entry is not None:
+            if own == _LINKED:
+                self._move(name, reader.link)
+            if own == _LINKED or by_entry:
+                siblings[base] = layer * _STEP + (_LINKED if own == _LINKED else _COVERED)
+                return True
         siblings[base] = layer * _STEP + own
         return False
 
-    def _below_something(self, name: bytes, own: int, reader: TarReader) -> bool:
-        """Decide on something that is no directory, where entries below its path were handed on."""
-        if own == _LINKED:
-            self._move(name, reader.link, self.layer)
-        else:
-            self._close(name)
-        return True
+    def _repeat(self, name: bytes) -> None:
+        """Note that an earlier occurrence of a path in this layer does not count."""
+        key = (self.layer, name)
+        self.corrections.repeated[key] = self.corrections.repeated.get(key, 0) + 1
 
-    def _move(self, name: bytes, link: bytes, layer: int) -> None:
+    def _occupy(self, directory: bytes, *, by_entry: bool) -> None:
+        """Note that something is in a directory, or in the nearest one that is not hidden."""
+        occupied = self.occupied
+        while directory and self._is_hidden(directory):
+            directory = split(directory)[0]
+        while directory and not occupied.get(directory, False):
+            if not by_entry and directory in occupied:
+                return
+            occupied[directory] = by_entry
+            directory = split(directory)[0]
+
+    def _move(self, name: bytes, link: bytes) -> None:
+        """Note that upper layers have put something below what is a symbolic link here."""
         directory = b"" if link[:1] == b"/" else split(name)[0]
         parts = directory.split(b"/") if directory else []
         for part in link.split(b"/"):
@@ -324,8 +380,7 @@ class _Pass:
                 del parts[-1:]
             elif part and part != b".":
                 parts.append(part)
-        self.corrections.moved[name] = layer, b"/".join(parts)
-        self.corrections.changes += 1
+        self.corrections.moved[name] = self.layer, b"/".join(parts)
 
     def _redirected(self, directory: bytes) -> bytes:
         """Return where a directory of the current layer is, if lower layers have it as a link."""
@@ -352,25 +407,30 @@ class _Pass:
             known = self.closed.get(directory, self.layer) < self.layer
             if not known and directory:
                 parent, base = split(directory)
-                known = self._is_hidden(parent) or self._is_covered(directory, parent, base)
+                known = self._is_hidden(parent) or self._is_covered(parent, base)
             self.hidden_directories[directory] = known
         return known
 
-    def _is_covered(self, directory: bytes, parent: bytes, base: bytes) -> bool:
-        """Tell whether the directory's own path is something else in an upper layer."""
+    def _is_covered(self, parent: bytes, base: bytes) -> bool:
+        """Tell whether a directory's own path is something else in an upper layer."""
         state = self.tree.names.get(parent, {}).get(base, _DIR)
-        if state % _STEP in (_DIR, _RULED):
-            return state % _STEP == _RULED and 0 < state // _STEP < self.layer
-        if state // _STEP < self.layer:
-            return True
-        if state % _STEP == _OTHER:
-            raise Malformed(f"it lies below {_text(directory)}, which is not a directory")
-        return False
+        if state % _STEP in (_DIR, _TAKEN):
+            return state % _STEP == _TAKEN and 0 < state // _STEP < self.layer
+        return state // _STEP < self.layer
+
+    def _expect_directories(self, directory: bytes) -> None:
+        """Refuse what lies below a file of the same layer."""
+        while directory:
+            state = self.tree.kind(directory)
+            if state == self.layer * _STEP + _OTHER:
+                raise Malformed(f"it lies below {_text(directory)}, which is not a directory")
+            directory = split(directory)[0]
 
     def _whiteout(self, directory: bytes, base: bytes) -> None:
         if self._is_hidden(directory):
             return
         if base == b".wh..wh..opq":
+            self._occupy(directory, by_entry=True)
             self._close(directory)
             return
         if base.startswith(b".wh..wh."):
@@ -378,57 +438,80 @@ class _Pass:
         hidden = base[4:]
         if hidden in (b"", b".", b".."):
             raise Malformed("it is a whiteout of nothing")
+        self._occupy(directory, by_entry=False)
         siblings = self.tree.names.setdefault(directory, {})
         known = siblings.get(hidden)
         path = directory + b"/" + hidden if directory else hidden
         if known is None:
             siblings[hidden] = self.layer * _STEP + _GONE
-            if self.tree.names.get(path):
+            if self.occupied.get(path):
+                # Upper layers have it again, without what was there before.
                 self._close(path)
-                # Something lies in it: it is a directory again, without what was there before.
         elif known % _STEP != _GONE:
             self._close(path)
-            if known == _RULED:
-                siblings[hidden] = self.layer * _STEP + _RULED
+            if known == _TAKEN:
+                siblings[hidden] = self.layer * _STEP + _TAKEN
 
     # Hard links
 
+    def _target(self, reader: TarReader) -> bytes:
+        """Return the path that a hard link leads to."""
+        target = _cleaned(reader.link)
+        if not target or target == reader.name:
+            raise Malformed("it is a hard link to itself")
+        directory, base = split(target)
+        if self.corrections.moved:
+            directory = self._redirected(directory)
+        return directory + b"/" + base if directory else base
+
     def _hard_link(self, name: bytes, target: bytes, reader: TarReader) -> None:
         """Hand on a link whose own path is visible."""
-        if name in self.done_links:
-            self.done_links.discard(name)
-            return
-        if target == name:
-            raise Malformed("it is a hard link to itself")
         directory, base = split(target)
         state = self.tree.names.get(directory, {}).get(base)
         here = state is not None and state // _STEP == self.layer
         if here and state is not None and state % _STEP in (_OTHER, _LINKED):
             if self._waits(target):
-                self.waiting.setdefault(target, []).append(name)
+                self.followers.setdefault(target, []).append(name)
             else:
-                self.sink.link(name, target, reader)
-                self._handed_on(name, reader)
+                self._link_all([name], target, reader)
         elif here and state is not None and state % _STEP == _DIR:
             raise Malformed(f"it is a hard link to {_text(target)}, which is a directory")
         elif target in self.hidden_names:
             links = self.corrections.rescued.setdefault((self.layer, target), [])
             if name not in links:
                 links.append(name)
-                self.corrections.changes += 1
+            self.rescued_next.add(name)
         else:
-            self.waiting.setdefault(target, []).append(name)
+            self._wait(target, name)
+
+    def _wait(self, target: bytes, link: bytes) -> None:
+        self.waiting.setdefault(target, []).append((self.layer, link))
 
     def _waits(self, name: bytes) -> bool:
-        return any(name in links for links in self.waiting.values())
+        """Tell whether a link was not handed on yet."""
+        return (
+            name in self.rescued_next
+            or any(name == link for links in self.waiting.values() for _, link in links)
+            or any(name in links for links in self.followers.values())
+        )
+
+    def _ready(self, target: bytes) -> list[bytes]:
+        """Return the links of upper layers that wait for a target, no longer waiting."""
+        links = self.waiting.pop(target, [])
+        later = [(layer, link) for layer, link in links if layer >= self.layer]
+        if later:
+            self.waiting[target] = later
+        return [link for layer, link in links if layer < self.layer]
 
     def _handed_on(self, name: bytes, reader: TarReader) -> None:
         """Hand on the links that waited for a name, and those that waited for them."""
-        if not self.waiting:
-            return
-        for link in self.waiting.pop(name, ()):
-            self.sink.link(link, name, reader)
-            self._handed_on(link, reader)
+        if self.waiting:
+            self._link_all(self._ready(name), name, reader)
+
+    def _link_all(self, links: Sequence[bytes], target: bytes, reader: TarReader) -> None:
+        for link in links:
+            self.sink.link(link, target, reader)
+            self._link_all(self.followers.pop(link, ()), link, reader)
 
     def _pass_by(self, name: bytes, reader: TarReader) -> None:
         """Look at a hidden entry: links may need its content."""
@@ -438,37 +521,30 @@ class _Pass:
         links = self.corrections.rescued.get((self.layer, name), [])
         fresh = [link for link in links if link not in self.done_links]
         self.done_links.update(fresh)
-        waited = self.waiting.pop(name, [])
+        waited = self._ready(name)
+        if name in self.hidden_links:
+            self._repeat(name)
+        elif waited or links:
+            self.hidden_links.add(name)
         self.hidden_names.add(name)
         if kind == LINK:
-            target = _target(reader)
+            target = self._target(reader)
             for link in waited:
                 self._hard_link(link, target, reader)
             for link in fresh:
-                self.done_links.discard(link)
                 self._hard_link(link, target, reader)
-                self.done_links.add(link)
             return
         first, *others = [*waited, *fresh] or [b""]
         if first:
             self.sink.add(first, reader)
-            for link in others:
-                self.sink.link(link, first, reader)
-            for link in (first, *others):
-                self._handed_on(link, reader)
+            self._link_all(others, first, reader)
+            self._link_all(self.followers.pop(first, ()), first, reader)
 
 
 def _cleaned(name: bytes) -> bytes:
     if b"\0" in name:
         raise Malformed("its name holds a NUL")
     return clean(name)
-
-
-def _target(reader: TarReader) -> bytes:
-    target = _cleaned(reader.link)
-    if not target:
-        raise Malformed("it is a hard link to nothing")
-    return target
 
 
 def _text(name: bytes) -> str:

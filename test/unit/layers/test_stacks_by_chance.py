@@ -1,0 +1,183 @@
+"""Layers drawn by chance are flattened to what applying them one after the other gives."""
+
+from __future__ import annotations
+
+import random
+import tarfile
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assembler.oci.layers import DIRECTORY, FILE, SYMLINK, flatten
+from support.archives import Collected, E, Node, directory, groups, hardlink, layer, symlink
+
+
+class Tree(dict[bytes, Node]):
+    """Paths and what they are; and the links that layers have written through.
+
+    Flattening from the top down knows of a link that something was written through, but not if
+    the link is something else further up; nobody's layers do that.
+    """
+
+    def __init__(self, other: Tree | None = None) -> None:
+        super().__init__(other or {})
+        self.traversed: set[bytes] = set(other.traversed) if other else set()
+        # What hard links lead to: none of it is written through, either.
+        self.linked: set[Node] = set(other.linked) if other else set()
+
+
+class NonsenseError(Exception):
+    """What was drawn makes no sense; no tool would have written it."""
+
+
+def resolve(tree: Tree, path: bytes) -> bytes:
+    """Return where a path leads if its directories are symbolic links."""
+    for _ in range(20):
+        parts = path.split(b"/")
+        for count in range(1, len(parts)):
+            at = b"/".join(parts[:count])
+            node = tree.get(at)
+            if node is not None and node.kind == SYMLINK:
+                if node in tree.linked:
+                    raise NonsenseError
+                tree.traversed.add(at)
+                base = [] if node.link[:1] == b"/" else parts[: count - 1]
+                for part in node.link.split(b"/"):
+                    if part == b"..":
+                        del base[-1:]
+                    elif part:
+                        base.append(part)
+                path = b"/".join([*base, *parts[count:]])
+                break
+        else:
+            return path
+    raise NonsenseError
+
+
+def remove(tree: Tree, path: bytes) -> None:
+    for other in [p for p in tree if p == path or p.startswith(path + b"/")]:
+        if other in tree.traversed:
+            raise NonsenseError
+        del tree[other]
+
+
+def apply(tree: Tree, entries: list[E]) -> None:  # noqa: C901, PLR0912 - a model in one piece
+    """Do what unpacking a layer over the ones below does."""
+    below = Tree(tree)
+    fresh: set[bytes] = set()
+    targets: set[bytes] = set()
+    replaced = {e.name.encode() for e in entries if e.type != tarfile.DIRTYPE}
+    for entry in entries:
+        name = entry.name.encode()
+        if b".wh." in name:
+            at = resolve(below, name)
+            if any(n.startswith(path + b"/") for path in replaced for n in (at, name)):
+                raise NonsenseError
+        parent, _, base = name.rpartition(b"/")
+        if base == b".wh..wh..opq":
+            at = resolve(below, parent + b"/x")[:-2]
+            for path in [p for p in tree if p.startswith(at + b"/")]:
+                remove(tree, path)
+            parts = at.split(b"/")
+            for above in (b"/".join(parts[:count]) for count in range(1, len(parts) + 1)):
+                if above in tree and tree[above].kind != DIRECTORY:
+                    remove(tree, above)
+        elif base.startswith(b".wh."):
+            hidden = resolve(below, (parent + b"/" if parent else b"") + base[4:])
+            remove(tree, hidden)
+    tree.traversed |= below.traversed
+    for entry in entries:
+        name = entry.name.encode()
+        if b".wh." in name:
+            continue
+        if any(name.startswith(p + b"/") and tree[p].kind == SYMLINK for p in fresh):
+            raise NonsenseError
+        name = resolve(tree, name)
+        parts = name.split(b"/")
+        for count in range(1, len(parts)):
+            at = b"/".join(parts[:count])
+            if at in tree and tree[at].kind != DIRECTORY:
+                if at in fresh or name != entry.name.encode():
+                    raise NonsenseError
+                del tree[at]
+        kind = {tarfile.DIRTYPE: DIRECTORY, tarfile.SYMTYPE: SYMLINK}.get(entry.type, FILE)
+        same_layer = name in fresh
+        if kind != DIRECTORY and any(p.startswith(name + b"/") for p in fresh):
+            raise NonsenseError
+        if name in tree.traversed or (same_layer and name in targets):
+            raise NonsenseError
+        old = tree.get(name)
+        if entry.type == tarfile.LNKTYPE:
+            target = resolve(tree, entry.link.encode())
+            node = tree.get(target) if target in fresh else below.get(target)
+            if node is None or node.kind == DIRECTORY or target == name or same_layer:
+                raise NonsenseError
+            if target not in fresh and target in tree and tree[target] is not node:
+                raise NonsenseError
+            tree.linked.add(node)
+            targets.add(target)
+        else:
+            node = Node(kind, entry.data, entry.link.encode(), entry.mode)
+        if kind != DIRECTORY or (old is not None and old.kind != DIRECTORY):
+            remove(tree, name)
+        tree[name] = node
+        fresh.add(name)
+
+
+def draw(rng: random.Random) -> tuple[list[list[E]], Tree]:
+    """Return layers that make sense one after the other, and what they make."""
+    tree = Tree()
+    layers: list[list[E]] = []
+    for number in range(rng.randint(1, 4)):
+        entries: list[E] = []
+        for _ in range(rng.randint(1, 7)):
+            attempt = [*entries, draw_entry(rng, tree, entries, number)]
+            trial = Tree(tree)
+            try:
+                apply(trial, attempt)
+            except NonsenseError:
+                continue
+            entries = attempt
+        apply(tree, entries)
+        layers.append(entries)
+    return layers, tree
+
+
+def draw_path(rng: random.Random) -> str:
+    return "/".join(rng.choice("abc") for _ in range(rng.choice((1, 1, 2, 2, 3))))
+
+
+def draw_entry(rng: random.Random, tree: Tree, entries: list[E], number: int) -> E:
+    name = draw_path(rng)
+    what = rng.random()
+    if what < 0.25:
+        return directory(name, mode=rng.choice((0o755, 0o700, 0o1777)))
+    if what < 0.5:
+        return E(name, f"{number} {len(entries)} {name}".encode(), mode=rng.choice((0o644, 0o4755)))
+    if what < 0.6:
+        return symlink(name, rng.choice(("a", "b", "c", "/a", "../b", "b/c")))
+    if what < 0.75 and tree:
+        above, _, base = name.rpartition("/")
+        return E(f"{above}/.wh.{base}" if above else f".wh.{base}")
+    if what < 0.8:
+        return E(f"{name}/.wh..wh..opq")
+    names = [e.name for e in entries if ".wh." not in e.name] + [p.decode() for p in tree]
+    return hardlink(name, rng.choice(names)) if names else directory(name)
+
+
+def shape(tree: Tree) -> dict[bytes, tuple[int, bytes, bytes, int]]:
+    return {p: (n.kind, n.content, n.link, n.mode) for p, n in tree.items()}
+
+
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(st.integers(0, 1 << 32))
+def test_flattening_is_applying_layers_in_order(seed: int) -> None:
+    layers, expected = draw(random.Random(seed))
+    sink = Collected()
+    flatten("image", [layer(entries) for entries in layers], sink)
+    told = "\n".join(
+        f"{number}: {[(e.name, e.type.decode(), e.link) for e in entries]}"
+        for number, entries in enumerate(layers)
+    )
+    assert shape(sink.tree) == shape(expected), told
+    assert groups(sink.tree) == groups(expected), told
