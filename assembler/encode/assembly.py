@@ -19,7 +19,6 @@ from assembler.encode import tar
 from assembler.encode.compression import Compression
 from assembler.encode.inventory import Inventory
 from assembler.encode.jobs import (
-    ALIGNMENT,
     TAR,
     Encoder,
     Form,
@@ -29,10 +28,11 @@ from assembler.encode.jobs import (
     add_made,
     capture_for,
 )
+from assembler.encode.joined import ALIGNMENT, JoinedArchive
 from assembler.encode.joining import Stretch, append
 from assembler.encode.members import Wanted, jobs_for
 from assembler.encode.newc import NewcEncoder, is_boot
-from assembler.encode.output import CompressedOutput
+from assembler.encode.output import CompressedOutput, Plain
 from assembler.encode.segments import Segment, SegmentCache
 from assembler.encode.tar import TarEncoder
 from assembler.encode.workers import run_all
@@ -165,13 +165,15 @@ class Assembly:
         yield tar.END
 
     def write_initrd(self, out: IO[bytes], *, ucode: bool = True) -> None:
-        """Write the tree without boot/* as a sequence of compressed archives."""
+        """Write the tree without boot/* as one or several compressed archives."""
         self.prepare(initrd=True, boot=ucode and self.plan.boot is not None)
         if ucode and (early := self.ucode()) is not None:
             append(out, early.content)
             out.write(bytes(-early.size % ALIGNMENT))
         known = _Known()
-        fresh = _InitrdPart(out, self.options.compression)
+        whole = JoinedArchive(out, self.options.compression)
+        whole.begin()
+        fresh = _InitrdPart(whole)
         inventories: list[Inventory] = []
         for part in self.plan.parts:
             if isinstance(part, ImageTree | MemberTree):
@@ -181,12 +183,14 @@ class Assembly:
                 known.add(fresh.inventory)
                 fresh = fresh.finish()
                 append(out, Stretch(segment.file.fileno(), segment.size))
+                whole.account(Plain(*segment.details["plain"]))
                 known.add(inventories[-1])
             elif (made := self._made(part)) is not None:
                 entries = [e for e in made.entries if not is_boot(e.path.encode())]
                 self._add_all(fresh, known.missing(_led(entries, known)))
                 known.add(fresh.inventory)
         fresh.finish()
+        whole.end()
         self._warn_of_lost(inventories)
 
     def _add_all(self, fresh: _InitrdPart, entries: Iterable[Entry]) -> None:
@@ -408,17 +412,17 @@ class _TarPart:
 class _InitrdPart:
     """Fresh parts of an initrd up to the next segment; nothing is written if there are none."""
 
-    def __init__(self, out: IO[bytes], compression: Compression) -> None:
+    def __init__(self, whole: JoinedArchive) -> None:
         self.inventory = Inventory()
-        self._out = out
-        self._compression = compression
+        self._whole = whole
         self._output: CompressedOutput | None = None
         self.encoder = NewcEncoder(self, "", self.inventory, "image.yml")
 
     def put_all(self, pieces: list[bytes | memoryview]) -> None:
         if self._output is None:
-            self._out.flush()
-            self._output = CompressedOutput(self._out.fileno(), self._compression.start())
+            self._whole.out.flush()
+            compressor = self._whole.compression.start_piece()
+            self._output = CompressedOutput(self._whole.out.fileno(), compressor)
         self._output.put_all(pieces)
 
     def splice(self, stretch: Stretch) -> None:
@@ -429,10 +433,12 @@ class _InitrdPart:
         """Bring everything to the output, and return a new part."""
         if self.encoder.is_empty:
             return self
-        self.encoder.finish()
+        joins = self._whole.compression.joins
+        self.encoder.finish(trailer=not joins)
         if self._output is not None:
-            self._output.finish(ALIGNMENT)
-        return _InitrdPart(self._out, self._compression)
+            self._output.finish(1 if joins else ALIGNMENT)
+            self._whole.account(self._output.plain)
+        return _InitrdPart(self._whole)
 
 
 def add(

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from assembler.codes import output as codes
 from assembler.encode.output import Bytes
@@ -21,6 +21,8 @@ from assembler.errors import UsageError
 _LZ4_MAGIC = 0x184C2102
 _LZ4_BLOCK = 8 << 20
 _XZ_DICTIONARY = 1 << 20
+# What zlib calls Z_FULL_FLUSH: nothing that follows refers to what was before.
+_FULL_FLUSH = 3
 
 
 class Compressor(Protocol):
@@ -44,16 +46,18 @@ class Codec:
     library: str
     # What a kernel must be configured with to unpack it.
     kernel_option: str
+    # Whether pieces compressed apart can be joined into one stream.
+    joins: bool = False
 
 
 CODECS = {
     c.name: c
     for c in (
-        Codec("gzip", range(1, 10), 1, "isal", "CONFIG_RD_GZIP"),
+        Codec("gzip", range(1, 10), 1, "isal", "CONFIG_RD_GZIP", joins=True),
         Codec("zstd", range(1, 23), 3, "zstandard", "CONFIG_RD_ZSTD"),
         Codec("lz4", range(1, 13), 1, "lz4", "CONFIG_RD_LZ4"),
         Codec("xz", range(10), 6, "", "CONFIG_RD_XZ"),
-        Codec("none", range(1), 0, "", ""),
+        Codec("none", range(1), 0, "", "", joins=True),
     )
 }
 # Levels of isal; above, zlib is slower and smaller.
@@ -105,9 +109,41 @@ class Compression:
             return f"{self}/lzma"
         return f"{self}/{metadata.version(codec.library)}" if codec.library else str(self)
 
+    @property
+    def joins(self) -> bool:
+        """Tell whether pieces compressed apart can be joined into one stream."""
+        return CODECS[self.codec].joins
+
     def start(self) -> Compressor:
         """Begin a stream."""
         return _STARTERS[self.codec](self.level)
+
+    def start_piece(self) -> Compressor:
+        """Begin a piece of a stream that is joined, or a stream where that cannot be."""
+        return _DeflatePiece(self.level) if self.codec == "gzip" else self.start()
+
+
+class _DeflatePiece:
+    """Deflate without a frame, ending at a byte and open for more."""
+
+    def __init__(self, level: int) -> None:
+        self._stream: Any
+        if level in _ISAL_LEVELS:
+            from isal import isal_zlib  # noqa: PLC0415 - not every run compresses
+
+            self._stream = isal_zlib.compressobj(level, wbits=-15, memLevel=9)
+        else:
+            import zlib  # noqa: PLC0415 - seldom used
+
+            self._stream = zlib.compressobj(level, wbits=-15)
+
+    def compress(self, data: Bytes) -> bytes:
+        out: bytes = self._stream.compress(data)
+        return out
+
+    def flush(self) -> bytes:
+        out: bytes = self._stream.flush(_FULL_FLUSH)
+        return out
 
 
 class _Copy:

@@ -14,6 +14,7 @@ from typing import Protocol
 from assembler.codes import layers as codes
 from assembler.encode import newc, rules, segments, tar
 from assembler.encode.compression import Compression
+from assembler.encode.joined import ALIGNMENT
 from assembler.encode.newc import Learned, NewcEncoder
 from assembler.encode.output import Bytes, CompressedOutput, FileOutput
 from assembler.encode.segments import Draft, SegmentCache
@@ -24,8 +25,6 @@ from assembler.oci.layers import Layer, Limits, TarReader, flatten
 from assembler.oci.store import Store
 from assembler.rootfs.plan import Entry, ImageTree, JoinedDatabase, Origin
 
-# Segments of an initrd begin where a filesystem can share blocks between files.
-ALIGNMENT = 4096
 _LARGEST_CAPTURE = 64 << 20
 
 
@@ -116,16 +115,23 @@ class TreeJob:
         return self.part.image
 
     @property
+    def identity(self) -> str:
+        """Return what stands for the tree, whatever form it gets."""
+        return segments.key(
+            kind="tree",
+            manifest=self.part.image.digest,
+            prefix=self.part.prefix,
+            rules=f"{self.part.rules.value}/{rules.VERSION}",
+        )
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The segment that it makes."""
         origin = self.part.origin
         return (
             segments.key(
-                kind="tree",
+                tree=self.identity,
                 form=self.form.identity,
-                manifest=self.part.image.digest,
-                prefix=self.part.prefix,
-                rules=f"{self.part.rules.value}/{rules.VERSION}",
                 capture=self.capture,
                 origin=[origin.source, origin.location] if self.form == TAR else None,
             ),
@@ -138,7 +144,8 @@ class TreeJob:
         with SegmentCache(sources.segments).writing(self.names[0]) as draft:
             learned: Learned | None = None
             while True:
-                writer = Writer(draft, self.form, part.origin, part.prefix, what, learned)
+                target = Placed(part.origin, part.prefix, what, self.identity)
+                writer = Writer(draft, self.form, target, learned)
                 sink = _TreeSink(writer, draft, self.capture)
                 exceptions = rules.exceptions(part.rules)
                 layers = sources.layers(part.image)
@@ -151,31 +158,44 @@ class TreeJob:
                 draft.restart()
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A tree on its way into a segment: where it comes from and goes, and its name in errors."""
+
+    origin: Origin
+    prefix: str
+    what: str
+    # A hash of everything that the tree depends on, in hexadecimal digits.
+    identity: str
+
+    @property
+    def device(self) -> bytes:
+        """Return what tells its inodes in an initrd from those of other trees."""
+        return self.identity[:16].upper().encode()
+
+
 class Writer:
     """An encoder and where its output goes."""
 
     def __init__(
-        self,
-        draft: Draft,
-        form: Form,
-        origin: Origin,
-        prefix: str,
-        what: str,
-        learned: Learned | None = None,
+        self, draft: Draft, form: Form, placed: Placed, learned: Learned | None = None
     ) -> None:
         """Begin at the beginning of the draft."""
-        self._args = (draft, form, origin, prefix, what, learned)
+        self._args = (draft, form, placed, learned)
         self._draft = draft
         self._attempted = learned is not None
+        self._joins = form.compression is not None and form.compression.joins
         handle = draft.file.fileno()
         self.output: FileOutput | CompressedOutput
         self.encoder: TarEncoder | NewcEncoder
         if form.compression is None:
             self.output = FileOutput(handle)
-            self.encoder = TarEncoder(self.output, origin, prefix, draft.inventory)
+            self.encoder = TarEncoder(self.output, placed.origin, placed.prefix, draft.inventory)
         else:
-            self.output = CompressedOutput(handle, form.compression.start())
-            self.encoder = NewcEncoder(self.output, prefix, draft.inventory, what, learned)
+            self.output = CompressedOutput(handle, form.compression.start_piece())
+            self.encoder = NewcEncoder(
+                self.output, placed.prefix, draft.inventory, placed.what, learned, placed.device
+            )
 
     def again(self) -> Writer:
         """Return a writer like this one at its beginning."""
@@ -190,9 +210,10 @@ class Writer:
                 if self._attempted:
                     raise _lost_link(what, encoder)
                 return encoder.learned
-            encoder.finish()
+            encoder.finish(trailer=not self._joins)
         if isinstance(self.output, CompressedOutput):
-            self.output.finish(ALIGNMENT)
+            self.output.finish(1 if self._joins else ALIGNMENT)
+            self._draft.details["plain"] = [self.output.plain.crc32, self.output.plain.size]
         else:
             self.output.finish()
         self._draft.details["crc32"] = self.output.checksum

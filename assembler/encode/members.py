@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from assembler.codes import layers as codes
 from assembler.encode import segments
-from assembler.encode.jobs import TAR, Form, Sources, Writer
+from assembler.encode.jobs import TAR, Form, Placed, Sources, Writer
 from assembler.encode.newc import Learned
 from assembler.encode.output import FileOutput
 from assembler.encode.segments import Draft, SegmentCache
@@ -142,7 +142,10 @@ class _Taker:
     def _unpack(self, part: MemberTree, reader: TarReader) -> None:
         """Encode the entries of an archive in the image, its names as they are."""
         what = f"{part.image.reference}, {part.member}"
-        writer = Writer(self.draft, self.wanted.form or TAR, part.origin, "", what, self._learned)
+        placed = Placed(
+            part.origin, "", what, segments.key(member=part.member, of=part.image.digest)
+        )
+        writer = Writer(self.draft, self.wanted.form or TAR, placed, self._learned)
         entry = b""
         try:
             inner = TarReader(_checked(reader.chunks(), part.member))

@@ -31,7 +31,7 @@ from assembler.oci.layers import (
 from assembler.rootfs.plan import Entry, Kind
 
 # Counted up whenever the same input gives other bytes.
-VERSION = 1
+VERSION = 2
 
 Learned = dict[bytes, list[bytes]]
 
@@ -63,7 +63,7 @@ class Pieces(Protocol):
 
 
 class NewcEncoder:
-    """Writes the entries of one part as an archive with a trailer of its own."""
+    """Writes the entries of one part as an archive, or as a piece of one."""
 
     def __init__(
         self,
@@ -72,9 +72,14 @@ class NewcEncoder:
         inventory: Inventory,
         what: str,
         learned: Learned | None = None,
+        device: bytes = _NO_DEVICE,
     ) -> None:
-        """Write below `prefix`, which is empty or ends in a slash; `what` names it in errors."""
+        """Write below `prefix`, which is empty or ends in a slash; `what` names it in errors.
+
+        `device`, 16 digits, tells its inodes from those of other pieces of the archive.
+        """
         self._output = output
+        self._device = device
         self._prefix = prefix.encode("utf-8", "surrogateescape")
         self._inventory = inventory
         self._what = what
@@ -155,12 +160,13 @@ class NewcEncoder:
         links = 1 + len(self._known[name]) if name in self._known else 1
         # The magic, then: inode, mode and owner, links, time, size, device (twice),
         # special device (twice), length of the name, checksum, and the name itself.
-        head = b"070701%08X%b%08X%b%08X00000000000000000000000000000000%08X00000000%b\0" % (
+        head = b"070701%08X%b%08X%b%08X%b0000000000000000%08X00000000%b\0" % (
             self._inode,
             ids,
             links,
             time,
             size,
+            self._device,
             len(name) + 1,
             name,
         )
@@ -185,7 +191,7 @@ class NewcEncoder:
         if ids[:5] == b"00004":
             self._made.add(clean(name))
             links = 2
-        self._take(_entry(self._inode, ids, links, time, name, data, device))
+        self._take(_entry(self._inode, ids, links, time, name, data, self._device, device))
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:  # noqa: ARG002
         """Write a hard link to what was written before; it has that one's attributes."""
@@ -206,9 +212,8 @@ class NewcEncoder:
             self.again = True
             return
         self._lead(name)
-        self._take(
-            _entry(int(head[_INODE], 16), head[_IDS], int(head[_LINKS], 16), head[_TIME], name)
-        )
+        inode, count = int(head[_INODE], 16), int(head[_LINKS], 16)
+        self._take(_entry(inode, head[_IDS], count, head[_TIME], name, b"", self._device))
 
     def _change(self, name: bytes, links: int) -> bytes | None:
         """Change the number of links in a header that is kept back; return the header."""
@@ -241,9 +246,10 @@ class NewcEncoder:
         """Fill up content of `size`."""
         self._take(_PADDING[-size & 3])
 
-    def finish(self) -> None:
-        """Write the trailer, and everything that was kept back."""
-        self._new.append(_entry(0, b"0" * 24, 1, b"0" * 8, b"TRAILER!!!"))
+    def finish(self, *, trailer: bool) -> None:
+        """Write everything that was kept back, and the archive's trailer if it ends here."""
+        if trailer:
+            self._new.append(TRAILER)
         self._rotate()
         self._rotate()
 
@@ -299,6 +305,7 @@ def _entry(
     name: bytes,
     data: bytes = b"",
     device: bytes = _NO_DEVICE,
+    special: bytes = _NO_DEVICE,
 ) -> bytes:
     head = b"070701%08X%b%08X%b%08X%b%b%08X00000000%b\0" % (
         inode,
@@ -306,12 +313,15 @@ def _entry(
         links,
         time,
         len(data),
-        _NO_DEVICE,
         device,
+        special,
         len(name) + 1,
         name,
     )
     return head + _PADDING[-len(head) & 3] + data + _PADDING[-len(data) & 3]
+
+
+TRAILER = _entry(0, b"0" * 24, 1, b"0" * 8, b"TRAILER!!!")
 
 
 def _text(name: bytes) -> str:

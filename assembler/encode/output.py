@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from isal.isal_zlib import crc32
@@ -15,6 +16,19 @@ Bytes = bytes | memoryview
 _BATCH = 512 << 10
 # Linux takes 1024 pieces at once.
 _MOST_PIECES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """What a compressed piece holds: checksum and size of its content."""
+
+    crc32: int = 0
+    size: int = 0
+
+    @classmethod
+    def of(cls, data: Bytes) -> Plain:
+        """Look at data that is at hand."""
+        return cls(crc32(data), len(data))
 
 
 class Output(Protocol):
@@ -68,7 +82,7 @@ class FileOutput:
 class CompressedOutput:
     """Compresses pieces on their way to a file descriptor."""
 
-    __slots__ = ("_compressor", "_file", "_pending", "_pieces", "taken")
+    __slots__ = ("_compressor", "_file", "_pending", "_pieces", "_plain_crc32", "taken")
 
     def __init__(self, handle: int, compressor: Compressor) -> None:
         """Write to an open file, at its current position."""
@@ -76,7 +90,13 @@ class CompressedOutput:
         self._compressor = compressor
         self._pieces: list[Bytes] = []
         self._pending = 0
+        self._plain_crc32 = 0
         self.taken = 0
+
+    @property
+    def plain(self) -> Plain:
+        """Return what was put in and compressed so far."""
+        return Plain(self._plain_crc32, self.taken)
 
     @property
     def written(self) -> int:
@@ -112,6 +132,7 @@ class CompressedOutput:
         if pieces:
             self.taken += self._pending
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            self._plain_crc32 = crc32(data, self._plain_crc32)
             if out := self._compressor.compress(data):
                 self._file.put(out)
         self._pieces, self._pending = [], 0
