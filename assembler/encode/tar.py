@@ -11,7 +11,7 @@ from assembler.oci.layers import DIRECTORY, FILE, LINK, SYMLINK, TarReader
 from assembler.rootfs.plan import Entry, Kind, Origin
 
 # Counted up whenever the same input gives other bytes.
-VERSION = 1
+VERSION = 2
 END = bytes(1024)
 
 _PADDING = tuple(bytes(n) for n in range(512))
@@ -24,7 +24,7 @@ _MOST_REMEMBERED = 4096
 
 
 class TarEncoder:
-    """Writes the entries of one part: each carries where it comes from in two pax records."""
+    """Writes the entries of one part: each carries where it comes from as a comment."""
 
     def __init__(
         self, output: Output, origin: Origin | None, prefix: str, inventory: Inventory
@@ -34,8 +34,8 @@ class TarEncoder:
         self._prefix = prefix.encode("utf-8", "surrogateescape")
         self._records: dict[bytes, bytes] = {}
         if origin is not None:
-            self._records[b"LINUXKIT.location"] = origin.location.encode()
-            self._records[b"LINUXKIT.source"] = origin.source.encode()
+            # The record that POSIX has for it: GNU tar complains of each it does not know.
+            self._records[b"comment"] = f"{origin.location} {origin.source}".strip().encode()
         self._block = _pax_block(self._records) if origin is not None else b""
         self._note = inventory.note
         self._inventory = inventory
