@@ -29,7 +29,7 @@ lint: setup ## check style, types, the arrows between modules, and generated doc
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports | tail -n 2
+	@told=$$($(BIN)/lint-imports) || { echo "$$told"; exit 1; }
 	@$(MAKE) --no-print-directory docs-check
 
 format: setup ## put the code into shape

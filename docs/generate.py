@@ -34,6 +34,7 @@ _STAGES = {
     "packages": "Packages",
     "host": "This machine",
     "usage": "The command line",
+    "machine": "Running images",
 }
 
 
@@ -55,8 +56,8 @@ def commands() -> str:
         "",
         *_wrapped(
             "What `dolmen COMMAND --help` prints. The options of `dolmen` itself may stand "
-            "anywhere, as in LinuxKit: `dolmen build --cache DIR image.yml`. Data goes to standard output, "
-            "everything else to standard error. Exit codes: 0 done, 1 an error that was explained, "
+            "anywhere, as in LinuxKit: `dolmen build --cache DIR image.yml`. Data goes to standard "
+            "output, everything else to standard error. Exit codes: 0 done, 1 an error that was explained, "
             "2 a command line that makes no sense, 130 interrupted, 143 terminated."
         ),
     ]
