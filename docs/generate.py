@@ -56,9 +56,10 @@ def commands() -> str:
         "",
         *_wrapped(
             "What `dolmen COMMAND --help` prints. The options of `dolmen` itself may stand "
-            "anywhere, as in LinuxKit: `dolmen build --cache DIR image.yml`. Data goes to standard "
-            "output, everything else to standard error. Exit codes: 0 done, 1 an error that was explained, "
-            "2 a command line that makes no sense, 130 interrupted, 143 terminated."
+            "anywhere, as in LinuxKit: `dolmen build --cache DIR image.yml`. Data goes to "
+            "standard output, everything else to standard error. Exit codes: 0 done, 1 an error "
+            "that was explained, 2 a command line that makes no sense, 130 interrupted, 143 "
+            "terminated."
         ),
     ]
     for name, text in _helps("dolmen", typer.main.get_command(app)):
