@@ -175,8 +175,8 @@ class _Pass:
         # Targets not met yet, and the links waiting for them with their layers: what comes after
         # a link in its own layer is not what it leads to.
         self.waiting: dict[bytes, list[tuple[int, bytes]]] = {}
-        # Links whose content has passed by already: for the next pass.
-        self.rescued_next: set[bytes] = set()
+        # Links that were not handed on yet: they wait, or their content has passed by already.
+        self.unlinked: set[bytes] = set()
         # Links to links that wait.
         self.followers: dict[bytes, list[bytes]] = {}
         self.done_links: set[bytes] = set()
@@ -200,7 +200,8 @@ class _Pass:
             self.current = b""
             with layer.open() as file:
                 try:
-                    reader = TarReader(inflate(file, layer.size, self.limits))
+                    room = self.limits.of(layer.size)
+                    reader = TarReader(inflate(file, layer.size, self.limits), room)
                     self._walk(reader)
                     count += reader.count
                     if count > self.limits.entries:
@@ -307,7 +308,7 @@ class _Pass:
         elif kind == LINK:
             arrived = self._ready(name)
             done = name in self.done_links
-            if done and not self._waits(name):
+            if done and name not in self.unlinked:
                 self._link_all(arrived, name, reader)
             else:
                 self.followers.setdefault(name, []).extend(arrived)
@@ -470,7 +471,8 @@ class _Pass:
         state = self.tree.names.get(directory, {}).get(base)
         here = state is not None and state // _STEP == self.layer
         if here and state is not None and state % _STEP in (_OTHER, _LINKED):
-            if self._waits(target):
+            if target in self.unlinked:
+                self.unlinked.add(name)
                 self.followers.setdefault(target, []).append(name)
             else:
                 self._link_all([name], target, reader)
@@ -480,20 +482,13 @@ class _Pass:
             links = self.corrections.rescued.setdefault((self.layer, target), [])
             if name not in links:
                 links.append(name)
-            self.rescued_next.add(name)
+            self.unlinked.add(name)
         else:
             self._wait(target, name)
 
     def _wait(self, target: bytes, link: bytes) -> None:
+        self.unlinked.add(link)
         self.waiting.setdefault(target, []).append((self.layer, link))
-
-    def _waits(self, name: bytes) -> bool:
-        """Tell whether a link was not handed on yet."""
-        return (
-            name in self.rescued_next
-            or any(name == link for links in self.waiting.values() for _, link in links)
-            or any(name in links for links in self.followers.values())
-        )
 
     def _ready(self, target: bytes) -> list[bytes]:
         """Return the links of upper layers that wait for a target, no longer waiting."""
@@ -510,6 +505,7 @@ class _Pass:
 
     def _link_all(self, links: Sequence[bytes], target: bytes, reader: TarReader) -> None:
         for link in links:
+            self.unlinked.discard(link)
             self.sink.link(link, target, reader)
             self._link_all(self.followers.pop(link, ()), link, reader)
 
@@ -536,6 +532,7 @@ class _Pass:
             return
         first, *others = [*waited, *fresh] or [b""]
         if first:
+            self.unlinked.discard(first)
             self.sink.add(first, reader)
             self._link_all(others, first, reader)
             self._link_all(self.followers.pop(first, ()), first, reader)

@@ -55,6 +55,7 @@ class TarReader:
         "_owners",
         "_pieces",
         "_position",
+        "_room",
         "_time_field",
         "_time_value",
         "count",
@@ -73,8 +74,9 @@ class TarReader:
         "uid",
     )
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        """Read the archive that the chunks make up."""
+    def __init__(self, chunks: Iterable[bytes], room: int = 1 << 40) -> None:
+        """Read the archive that the chunks make up; `room` is for the holes of sparse files."""
+        self._room = room
         self._chunks = iter(chunks)
         self._buffer = b""
         self._position = self._end = 0
@@ -275,6 +277,9 @@ class TarReader:
 
     def _set_holes(self, pieces: Pieces, size: int) -> None:
         self._pieces = fields.checked_pieces(pieces, size, self.size)
+        self._room -= size
+        if self._room < 0:
+            raise Malformed(f"its holes make {size} bytes of it, and it grows beyond all bounds")
         self.size = size
 
     # Content

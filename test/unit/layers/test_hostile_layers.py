@@ -1,0 +1,183 @@
+"""Broken and hostile layers are refused with words, and never with anything but a LayerError."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import random
+import tarfile
+from contextlib import suppress
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assembler.errors import LayerError
+from assembler.oci.layers import Exceptions, Limits, flatten
+from support.archives import Collected, E, directory, hardlink, layer, symlink, tar
+
+GOOD = tar([directory("d"), E("d/f", b"content" * 100), symlink("s", "d"), hardlink("h", "d/f")])
+
+
+def refused(data: bytes, **options: object) -> str:
+    with pytest.raises(LayerError) as caught:
+        flatten("example/image:1", [layer(data)], Collected(), **options)  # type: ignore[arg-type]
+    told = str(caught.value)
+    assert "example/image:1" in told
+    return told
+
+
+def header(**changes: bytes) -> bytes:
+    """Return an archive of one entry with fields of its header changed, checksum made right."""
+    fields = {"name": 0, "mode": 100, "uid": 108, "size": 124, "mtime": 136, "type": 156}
+    block = bytearray(tar([E("file", b"x")])[:512])
+    for name, value in changes.items():
+        at = fields[name]
+        block[at : at + len(value)] = value
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block) + b"x" + bytes(511 + 1024)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (gzip.compress(GOOD)[:-3], "cut off"),
+        (gzip.compress(GOOD)[:60], "cut off"),
+        (gzip.compress(GOOD)[:-6] + b"\x01\x02" + gzip.compress(GOOD)[-4:], "broken"),
+        (gzip.compress(GOOD) + b"garbage", "behind the end"),
+        (gzip.compress(GOOD) + bytes(10), "behind the end"),
+        (zstandard.ZstdCompressor().compress(GOOD)[:-1], "cut off"),
+        (zstandard.ZstdCompressor().compress(GOOD)[:20], "cut off"),
+        (zstandard.ZstdCompressor().compress(GOOD) + b"more", "behind the end"),
+        (lzma.compress(GOOD), "xz"),
+        (bz2.compress(GOOD), "bzip2"),
+        (GOOD[:700], "cut off"),
+        (GOOD[:1024], "cut off"),
+        (GOOD + b"more", "behind the end"),
+        (b"this is no archive at all" * 100, "checksum"),
+        (GOOD[:600] + b"!" + GOOD[601:], "checksum"),
+        (tar([E("../etc/passwd")]), "leave the root"),
+        (tar([E("a/../../b")]), "leave the root"),
+        (tar([E("f"), hardlink("h", "../../f")]), "leave the root"),
+        (tar([hardlink("h", "nowhere")]), "nowhere"),
+        (tar([hardlink("h", "h")]), "itself"),
+        (tar([directory("d"), hardlink("h", "d")]), "directory"),
+        (tar([E("f"), E("f/below")]), "below"),
+        (tar([E(".wh.")]), "whiteout"),
+        (tar([E("d/.wh...")]), "whiteout"),
+        (tar([E("n/" * 2100)]), "too long"),
+        (header(type=b"Q"), "unknown type"),
+        (header(size=b"\xff" * 12), "size is -1"),
+        (header(size=b"\x80\xff\xff\xff" + b"\xff" * 8), "64 bits"),
+        (header(size=b"0000000_001\0"), "not a number"),
+        (header(mode=b"0000009\0"), "octal"),
+        (header(uid=b"\xff" * 8), "owner"),
+        (tar([E("f", pax={"size": "-1"})]), "size"),
+        (tar([E("f", pax={"mtime": "yesterday"})]), "time"),
+        (tar([E("f", pax={"path": "a\0b"})]), "NUL"),
+        (tar([E("f", pax={"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+                          "GNU.sparse.realsize": "100"})]), "holes"),
+        (tar([E("f", b"1", pax={"GNU.sparse.map": "0,5,3,1", "GNU.sparse.size": "10"})]), "holes"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(data: bytes, words: str) -> None:
+    assert words in refused(data)
+
+
+def test_the_message_names_the_entry_and_the_layer() -> None:
+    told = refused(tar([E("good"), E("../bad")]))
+    assert "sha256:" in told
+    assert "../bad" in told
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(bytes(50_000_000), 9),
+        zstandard.ZstdCompressor().compress(bytes(50_000_000)),
+        zstandard.ZstdCompressor(level=19, write_content_size=False).compress(bytes(50_000_000)),
+    ],
+)
+def test_a_bomb_is_noticed_while_it_unpacks(data: bytes) -> None:
+    told = refused(data, limits=Limits(ratio=10, floor=1 << 20))
+    assert "grows beyond" in told
+
+
+def test_holes_count_like_content() -> None:
+    records = {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(1 << 50)}
+    told = refused(tar([E("f", b"1", pax=records)]))
+    assert "grows beyond" in told
+
+
+def test_the_number_of_entries_is_bounded() -> None:
+    data = tar([E(f"f{n}") for n in range(50)])
+    assert "entries" in refused(data, limits=Limits(entries=49))
+
+
+@pytest.mark.parametrize("entry", [symlink("etc/hosts", "x"), directory("etc/hosts"),
+                                   hardlink("etc/hosts", "f")])  # fmt: skip
+def test_only_a_file_can_be_replaced(entry: E) -> None:
+    exceptions = Exceptions(frozenset(), {b"etc/hosts": "take it away"})
+    told = refused(tar([E("f"), entry]), exceptions=exceptions)
+    assert "etc/hosts" in told
+    assert "take it away" in told
+
+
+def mutated(rng: random.Random) -> bytes:
+    data = bytearray(rng.choice(SEEDS))
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at = rng.randrange(len(data))
+        what = rng.random()
+        if what < 0.6:
+            data[at] = rng.choice((0, 0xFF, 0x80, rng.randrange(256), 0x30 + rng.randrange(10)))
+        elif what < 0.7:
+            del data[at : at + rng.choice((1, 3, 512))]
+        elif what < 0.8:
+            data[at:at] = rng.randbytes(rng.choice((1, 3, 512)))
+        else:
+            del data[at:]
+        if not data:
+            break
+    return rechecked(bytes(data)) if rng.random() < 0.8 else bytes(data)
+
+
+def rechecked(data: bytes) -> bytes:
+    """Make the checksums of headers right, so that what is behind them is reached."""
+    out = bytearray(data)
+    for at in range(0, len(out) - 511, 512):
+        block = out[at : at + 512]
+        if block[257:262] == b"ustar":
+            block[148:156] = b" " * 8
+            out[at + 148 : at + 156] = b"%06o\0 " % sum(block)
+    return bytes(out)
+
+
+SPARSE = tar(
+    [
+        E("s", bytes(1024), pax={"GNU.sparse.map": "0,512,4096,512", "GNU.sparse.size": "9000"}),
+        E("t", b"2\n0\n1\n5\n1\n".ljust(512, b"\0") + b"ab", pax={
+            "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "10",
+            "GNU.sparse.name": "t"}),
+    ]
+)  # fmt: skip
+SEEDS = [
+    GOOD,
+    SPARSE,
+    tar([E("l" * 150, b"x"), symlink("s", "t" * 150)], tarfile.GNU_FORMAT),
+    tar([E("é", b"x", uid=1 << 22, mtime=1.5)], tarfile.PAX_FORMAT),
+    gzip.compress(GOOD, 1, mtime=0),
+    zstandard.ZstdCompressor().compress(GOOD),
+]
+
+
+@settings(max_examples=3000, deadline=None, derandomize=True)
+@given(st.integers(0, 1 << 40))
+def test_nothing_but_layer_errors_comes_of_broken_bytes(seed: int) -> None:
+    rng = random.Random(seed)
+    layers = [layer(mutated(rng)) for _ in range(rng.choice((1, 1, 2)))]
+    limits = Limits(ratio=10, floor=1 << 22, entries=1000)
+    with suppress(LayerError):
+        flatten("image", layers, Collected(), limits=limits)
