@@ -1,0 +1,246 @@
+"""A system is built twice, and the circumstances are not the same: the bytes are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from assembler.events import Silent
+from assembler.oci.archive_export import Download, Format, export
+from assembler.oci.archive_import import Upload, import_archive
+from assembler.oci.store import Store
+from assembler.rootfs import references as references_of
+from support.systems import loaded
+from support.workloads import RICH, rich_project, rich_store
+
+pytestmark = pytest.mark.slow
+
+CODECS = ("gzip", "zstd", "lz4", "xz", "none")
+TOGETHER = "kernel+initrd,tar-kernel-initrd,oci"
+_NOBODY = 65534
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """How and where a build runs."""
+
+    directory: Path
+    store: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ()
+    umask: int = -1
+    launcher: Sequence[str] = ()
+
+    def build(self, *options: str) -> dict[str, str]:
+        """Build once; return the digests of the files by name, and of images."""
+        command = [*self.launcher, sys.executable, "-m", "dolmen", "--cache", self.store, "build"]
+        kept = {k: os.environ[k] for k in ("PATH", "HOME") if k in os.environ}
+        run = subprocess.run(
+            [*map(str, command), "--json", *self.options, *options, "image.yml"],
+            cwd=self.directory,
+            env={**kept, "LANG": "C.UTF-8", **self.environment},
+            umask=self.umask,
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+        assert run.returncode == 0, run.stderr.decode()
+        found = {}
+        result = json.loads(run.stdout)
+        assert not result["unchanged"]
+        for output in result["outputs"]:
+            if output["path"]:
+                path = self.directory / output["path"]
+                found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+                assert output["digest"] == "sha256:" + found[path.name]
+                assert path.stat().st_mode & 0o777 == 0o644
+                path.unlink()
+            else:
+                found[output["reference"]] = output["digest"]
+        return found
+
+    def build_everything(self) -> dict[str, str]:
+        """Build each format, with each compression where it has a part."""
+        found = {}
+        for options in (("tar",), ("docker",), *((TOGETHER, f"--compression={c}") for c in CODECS)):
+            for name, digest in self.build("--format", *options).items():
+                found[" ".join((*options, name))] = digest
+        return found
+
+
+@pytest.fixture(scope="module")
+def pristine(conformance_layout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a store in which nothing was built; it is copied, never used."""
+    root = tmp_path_factory.mktemp("pristine") / "store"
+    rich_store(conformance_layout, root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def usual(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Build everything under the usual circumstances."""
+    base = tmp_path_factory.mktemp("usual")
+    shutil.copytree(pristine, base / "store")
+    found = Circumstances(rich_project(base / "project"), base / "store").build_everything()
+    # Whatever is compared below is really different from one option to the next.
+    initrds = [v for k, v in found.items() if k.endswith("initrd.img")]
+    assert len(set(initrds)) == len(initrds) == len(CODECS)
+    assert len(found) == 2 + len(CODECS) * 5
+    return found
+
+
+@pytest.fixture
+def place(pristine: Path, tmp_path: Path) -> Circumstances:
+    """Give the usual circumstances, with a cold store."""
+    shutil.copytree(pristine, tmp_path / "store")
+    return Circumstances(rich_project(tmp_path / "project"), tmp_path / "store")
+
+
+def changed(place: Circumstances, **changes: object) -> Circumstances:
+    """Return other circumstances."""
+    return Circumstances(**{**place.__dict__, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "environment": {
+                "TZ": "Pacific/Kiritimati",
+                "LC_ALL": "C",
+                "PYTHONUTF8": "0",
+                "PYTHONCOERCECLOCALE": "0",
+                "PYTHONHASHSEED": "0",
+            },
+            "umask": 0o077,
+            "options": ("--jobs", "1"),
+        },
+        {
+            "environment": {
+                "TZ": "America/Anchorage",
+                "LC_ALL": "tr_TR.UTF-8",
+                "HOME": "/nonexistent",
+                "USER": "somebody",
+                "HOSTNAME": "elsewhere",
+                "SOURCE_DATE_EPOCH": "86400",
+                "PYTHONHASHSEED": "4711",
+            },
+            "umask": 0,
+            "options": ("--jobs", "5"),
+        },
+    ],
+    ids=["one", "another"],
+)
+def test_environment_umask_and_workers_do_not_matter(
+    changes: dict[str, object], place: Circumstances, usual: dict[str, str]
+) -> None:
+    assert changed(place, **changes).build_everything() == usual
+
+
+def test_it_does_not_matter_what_time_it_is(place: Circumstances, usual: dict[str, str]) -> None:
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        pytest.skip("libfaketime is not installed (Debian package libfaketime)")
+    clock = {"LD_PRELOAD": str(library), "FAKETIME": "@2037-11-12 13:14:15", "NO_FAKE_STAT": "1"}
+    told = subprocess.run(["date", "+%Y"], env=clock, capture_output=True, check=True)
+    assert told.stdout.strip() == b"2037"
+    assert changed(place, environment=clock).build_everything() == usual
+
+
+def test_it_does_not_matter_how_old_files_are(place: Circumstances, usual: dict[str, str]) -> None:
+    for directory in (place.directory, place.store):
+        for n, path in enumerate(sorted(directory.rglob("*"))):
+            os.utime(path, (n * 1_000_003, n * 1_000_003))
+    assert place.build_everything() == usual
+
+
+def test_it_does_not_matter_where(
+    place: Circumstances, usual: dict[str, str], tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "a place" / ("with a long name " * 8) / "ä"
+    elsewhere.parent.mkdir(parents=True)
+    place.directory.rename(elsewhere)
+    store = elsewhere / "the store"
+    place.store.rename(store)
+    assert changed(place, directory=elsewhere, store=store).build_everything() == usual
+
+
+def test_it_does_not_matter_who(place: Circumstances, usual: dict[str, str]) -> None:
+    if os.geteuid() or not shutil.which("setpriv"):
+        pytest.skip("only root can become somebody else, with setpriv")
+    top = place.directory
+    for path in (top, place.store, *top.rglob("*"), *place.store.rglob("*")):
+        os.chown(path, _NOBODY, _NOBODY)
+    for parent in (*place.store.parents,)[:-2]:
+        parent.chmod(parent.stat().st_mode | 0o755)
+    nobody = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
+    somebody_else = changed(place, launcher=nobody, environment={"HOME": "/"})
+    try:
+        assert somebody_else.build_everything() == usual
+    finally:
+        for parent in (*place.store.parents,)[:-2]:
+            parent.chmod(0o700 if "pytest" in parent.name else parent.stat().st_mode)
+    assert (place.store / "segments").stat().st_uid == _NOBODY
+
+
+def _warm(place: Circumstances) -> None:
+    place.build_everything()
+
+
+def _half_warm(place: Circumstances) -> None:
+    # Other systems that share images, so that segments come in another order and grouping.
+    text = RICH.replace("example/plain:1', command: [a]}", "made/service:1', command: [a]}", 1)
+    other = place.directory / "other"
+    other.mkdir()
+    shutil.copy(place.directory / "copied.bin", other)
+    (other / "image.yml").write_text(text.replace("'example/runc:v1', ", ""), encoding="utf-8")
+    changed(place, directory=other, options=("--jobs", "1")).build_everything()
+
+
+def _copied_without_times(place: Circumstances) -> None:
+    place.build_everything()
+    segments = place.store / "segments"
+    for path in segments.iterdir():
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data)
+
+
+def _another_order(place: Circumstances) -> None:
+    index = place.store / "index.json"
+    document = json.loads(index.read_text())
+    document["manifests"].reverse()
+    index.write_text(json.dumps(document, indent=3))
+
+
+def _through_archives(place: Circumstances) -> None:
+    """Bring every image through an archive into a new store, the last one first."""
+    here = place.store.rename(place.store.with_name("first"))
+    source, target = Store(here), Store(place.store)
+    references = {need.reference for need in references_of(loaded(RICH))}
+    for reference in sorted(references, key=str, reverse=True):
+        archive = place.store.with_name("archive.tar")
+        with archive.open("w+b") as file:
+            export(source, Download(reference, Format.OCI), file, Silent())
+            file.seek(0)
+            import_archive(target, Upload(file, str(reference)), Silent())
+    shutil.rmtree(here)
+
+
+@pytest.mark.parametrize(
+    "history", [_warm, _half_warm, _copied_without_times, _another_order, _through_archives]
+)
+def test_it_does_not_matter_what_the_store_went_through(
+    history: Callable[[Circumstances], None], place: Circumstances, usual: dict[str, str]
+) -> None:
+    history(place)
+    assert changed(place, options=("--force",)).build_everything() == usual
