@@ -199,7 +199,8 @@ class _Root:
     def _source(self, file: RecipeFile) -> Path:
         """Return the source of a file, which is inside the package, links included."""
         base = self.recipe.directory.resolve()
-        path = base / (file.source or "")
+        # What is compiled has a directory for each architecture.
+        path = base / (file.source or "").replace("{arch}", self.recipe.architecture)
         if not path.resolve().is_relative_to(base):
             raise PackageError.of(
                 packages.BAD_RECIPE, f"{file.source} leads out of the package by a link"

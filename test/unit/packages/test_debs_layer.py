@@ -159,6 +159,14 @@ def test_links_and_files_of_the_recipe(tmp_path: Path) -> None:
     assert (got.getmember("data").isdir(), got.getmember("data").mode) == (True, 0o1777)
 
 
+def test_a_source_may_differ_by_architecture(tmp_path: Path) -> None:
+    for architecture in ("amd64", "arm64"):
+        (tmp_path / architecture).mkdir()
+        (tmp_path / architecture / "tool").write_text(f"for {architecture}")
+    debs = Debs("trixie", (), files=(RecipeFile("tool", source="{arch}/tool"),))
+    assert content(lay(tmp_path, [], debs), "tool") == b"for amd64"
+
+
 def test_a_source_outside_of_the_package_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to("/etc")
     for source in ("out/passwd", "nothing"):
