@@ -1,0 +1,93 @@
+package main
+
+// What people see: lines on the console, kept in the kernel's log as well.
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+var (
+	consoleLock sync.Mutex
+	consoleFile *os.File
+	kernelLog   *os.File
+)
+
+// openConsole makes standard input and output the console, whatever the kernel gave us.
+//
+// An initramfs without /dev/console leaves the first process without open files; so nothing may be
+// opened before.
+func openConsole() {
+	_ = syscall.Mkdir("/dev", 0o755)
+	// EBUSY: the kernel has mounted it already.
+	_ = syscall.Mount("devtmpfs", "/dev", "devtmpfs", syscall.MS_NOSUID, "mode=0755")
+	fd, err := syscall.Open("/dev/console", syscall.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		fd, err = syscall.Open("/dev/null", syscall.O_RDWR, 0)
+	}
+	if err == nil {
+		for target := 0; target < 3; target++ {
+			if fd != target {
+				_ = syscall.Dup3(fd, target, 0)
+			}
+		}
+		if fd > 2 {
+			_ = syscall.Close(fd)
+		}
+	}
+	consoleFile = os.Stdout
+	kernelLog, _ = os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
+}
+
+// say writes a line on the console. The kernel's log has it, too, at a level that is not shown.
+func say(format string, values ...any) {
+	text := printable(fmt.Sprintf(format, values...))
+	consoleLock.Lock()
+	defer consoleLock.Unlock()
+	if consoleFile == nil {
+		consoleFile = os.Stderr
+	}
+	fmt.Fprintf(consoleFile, "init: %s\r\n", strings.ReplaceAll(text, "\n", "\r\n"))
+	if kernelLog != nil {
+		for _, line := range strings.Split(text, "\n") {
+			fmt.Fprintf(kernelLog, "<7>init: %s\n", line)
+		}
+	}
+}
+
+// lastWord says why the system cannot go on, and stays so that it can be read.
+//
+// Who has panic= on the command line wants a reboot: the end of the first process is a panic.
+func lastWord(format string, values ...any) {
+	say("cannot go on: "+format, values...)
+	if hasOption(commandLine(), "panic") {
+		syscall.Sync()
+		time.Sleep(100 * time.Millisecond)
+		os.Exit(1)
+	}
+	say("the system stays as it is; the power button or the emulator ends it")
+	select {}
+}
+
+// printable keeps what containers print from changing the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || (r >= ' ' && r != 0x7f && !(r >= 0x80 && r < 0xa0)) {
+			return r
+		}
+		return -1
+	}, text)
+}
+
+func uptime() string {
+	content, _ := os.ReadFile("/proc/uptime")
+	seconds, _, found := strings.Cut(string(content), " ")
+	if !found {
+		return "unknown time"
+	}
+	return seconds + " s"
+}

@@ -1,0 +1,185 @@
+package main
+
+// The socket that `service` speaks to. The caller hands over its standard files, and whatever there
+// is to say is written into them; the answer is only a status.
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+)
+
+const (
+	controlPath    = "/run/init/control"
+	largestRequest = 64 << 10
+)
+
+// call is a request with the files of who asks.
+type call struct {
+	arguments []string
+	files     []*os.File
+}
+
+func (c call) out(format string, values ...any) { fmt.Fprintf(c.files[1], format, values...) }
+func (c call) fail(format string, values ...any) int {
+	fmt.Fprintf(c.files[2], "service: "+format+"\n", values...)
+	return 1
+}
+
+func (s *system) serveControl() {
+	_ = os.Remove(controlPath)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: controlPath, Net: "unix"})
+	if err == nil {
+		err = os.Chmod(controlPath, 0o600)
+	}
+	if err != nil {
+		say("the command service will not work: %v", err)
+		return
+	}
+	go func() {
+		for {
+			connection, err := listener.AcceptUnix()
+			if err != nil {
+				return
+			}
+			go s.answer(connection)
+		}
+	}()
+}
+
+func (s *system) answer(connection *net.UnixConn) {
+	defer connection.Close()
+	c, err := receiveCall(connection)
+	if err != nil {
+		return
+	}
+	defer func() {
+		for _, file := range c.files {
+			file.Close()
+		}
+	}()
+	status := s.perform(c)
+	_ = json.NewEncoder(connection).Encode(status)
+}
+
+func receiveCall(connection *net.UnixConn) (call, error) {
+	data := make([]byte, largestRequest)
+	rights := make([]byte, syscall.CmsgSpace(3*4))
+	n, length, _, _, err := connection.ReadMsgUnix(data, rights)
+	if err != nil {
+		return call{}, err
+	}
+	messages, err := syscall.ParseSocketControlMessage(rights[:length])
+	if err != nil {
+		return call{}, err
+	}
+	var c call
+	for _, message := range messages {
+		descriptors, err := syscall.ParseUnixRights(&message)
+		if err != nil {
+			continue
+		}
+		for _, descriptor := range descriptors {
+			syscall.CloseOnExec(descriptor)
+			c.files = append(c.files, os.NewFile(uintptr(descriptor), "caller"))
+		}
+	}
+	if err := json.Unmarshal(data[:n], &c.arguments); err != nil || len(c.files) != 3 {
+		for _, file := range c.files {
+			file.Close()
+		}
+		return call{}, fmt.Errorf("not a request")
+	}
+	return c, nil
+}
+
+// perform does what a caller asks for and returns the status to exit with.
+func (s *system) perform(c call) int {
+	if len(c.arguments) == 0 {
+		c.arguments = []string{"list"}
+	}
+	verb, rest := c.arguments[0], c.arguments[1:]
+	switch verb {
+	case "list":
+		for _, one := range s.all() {
+			c.out("%-20s %s\n", one.name, one.state())
+		}
+		return 0
+	case "poweroff", "reboot", "halt":
+		s.end(map[string]ending{"poweroff": powerOff, "reboot": restart, "halt": halt}[verb])
+		return 0
+	case "start", "stop", "restart", "logs", "exec":
+	default:
+		return c.fail("there is no command %s; `service help` lists them", verb)
+	}
+	if len(rest) == 0 {
+		return c.fail("%s wants the name of a service", verb)
+	}
+	if verb == "logs" {
+		return printLogs(c, rest[0])
+	}
+	one := s.find(rest[0])
+	if one == nil {
+		return c.fail("there is no service %s; `service list` lists them", rest[0])
+	}
+	if s.ending.Load() {
+		return c.fail("the system is ending")
+	}
+	switch verb {
+	case "stop", "restart":
+		s.stop(one)
+	case "exec":
+		return s.exec(c, one, rest[1:])
+	}
+	if verb != "stop" {
+		<-s.start(one)
+		if !one.isRunning() {
+			return c.fail("%s does not run: %s", one.name, one.state())
+		}
+	}
+	return 0
+}
+
+func (one *service) isRunning() bool {
+	one.lock.Lock()
+	defer one.lock.Unlock()
+	return one.container != nil
+}
+
+func printLogs(c call, name string) int {
+	if strings.ContainsRune(name, '/') {
+		return c.fail("%s is no name", name)
+	}
+	found := false
+	for _, path := range []string{"/var/log/" + name + ".log.1", "/var/log/" + name + ".log"} {
+		if file, err := os.Open(path); err == nil {
+			_, _ = io.Copy(c.files[1], file)
+			file.Close()
+			found = true
+		}
+	}
+	if !found {
+		return c.fail("there is no log of %s; see /var/log", name)
+	}
+	return 0
+}
+
+// exec runs a command in a service's container, with the caller's files.
+func (s *system) exec(c call, one *service, command []string) int {
+	if len(command) == 0 {
+		return c.fail("exec wants a command")
+	}
+	_, ended, err := s.reaper.start(s.runtimeCommand(append([]string{"exec", one.id()}, command...)...), c.files)
+	if err != nil {
+		return c.fail("%v", err)
+	}
+	status := <-ended
+	if status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}

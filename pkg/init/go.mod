@@ -1,0 +1,3 @@
+module dolmen/init
+
+go 1.19

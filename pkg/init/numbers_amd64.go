@@ -1,0 +1,7 @@
+package main
+
+// Numbers of system calls that the package syscall does not know.
+const (
+	sysFinitModule = 313
+	sysSetns       = 308
+)

@@ -1,0 +1,277 @@
+package main
+
+// Services: started in order, watched, started again, stopped.
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	usualStopTimeout = 10 * time.Second
+	shortestPause    = time.Second
+	longestPause     = 30 * time.Second
+	// A service that ran for so long has not failed at once.
+	longRun = time.Minute
+)
+
+// system is all that is known of the running system.
+type system struct {
+	options options
+	reaper  *reaper
+	runtime string
+	null    *os.File
+	ending  atomic.Bool
+	ends    chan ending
+
+	lock     sync.Mutex
+	services []*service
+}
+
+func newSystem(o options) *system {
+	null, _ := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	return &system{
+		options: o, reaper: newReaper(), null: null, ends: make(chan ending, 1),
+		runtime: findRuntime(o.runtime, []string{"crun", "runc"}),
+	}
+}
+
+func findRuntime(wanted string, known []string) string {
+	if wanted != "" {
+		known = []string{wanted}
+	}
+	for _, name := range known {
+		for _, directory := range []string{"/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/local/bin/"} {
+			if exists(directory + name) {
+				return directory + name
+			}
+		}
+	}
+	return ""
+}
+
+// service is a container that is to run as long as the system does.
+type service struct {
+	bundle
+	log *containerLog
+
+	lock      sync.Mutex
+	wanted    bool
+	container *container
+	starts    int
+	since     time.Time
+	last      string
+	// Closed when the watching of it has ended; nil while nobody watches.
+	done chan struct{}
+	wake chan struct{}
+}
+
+func (s *system) add(b bundle) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.services = append(s.services, &service{bundle: b, log: s.logOf(b), last: "not started"})
+}
+
+func (s *system) all() []*service {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return append([]*service(nil), s.services...)
+}
+
+func (s *system) find(name string) *service {
+	for _, one := range s.all() {
+		if one.name == name {
+			return one
+		}
+	}
+	return nil
+}
+
+// startAll starts one service after the other, since one may use what another has made.
+func (s *system) startAll() {
+	for _, one := range s.all() {
+		if s.ending.Load() {
+			return
+		}
+		<-s.start(one)
+	}
+}
+
+// start lets a service run; the channel is closed after the first attempt.
+func (s *system) start(one *service) <-chan struct{} {
+	attempted := make(chan struct{})
+	one.lock.Lock()
+	defer one.lock.Unlock()
+	if one.done != nil {
+		close(attempted)
+		return attempted
+	}
+	one.wanted = true
+	one.done = make(chan struct{})
+	one.wake = make(chan struct{})
+	go s.watch(one, attempted)
+	return attempted
+}
+
+// watch runs a service again and again, as long as it is wanted.
+func (s *system) watch(one *service, attempted chan struct{}) {
+	defer func() {
+		one.lock.Lock()
+		close(one.done)
+		one.done, one.container = nil, nil
+		one.lock.Unlock()
+	}()
+	pause := shortestPause
+	prepared := false
+	spec, err := one.runtimeSpec()
+	config, configError := one.containerSpec()
+	if err == nil {
+		err = configError
+	}
+	defer release(one.bundle, spec)
+	for {
+		began := time.Now()
+		if err == nil && !prepared {
+			if err = prepare(spec); err == nil {
+				prepared = true
+			} else {
+				release(one.bundle, spec)
+			}
+		}
+		failed := true
+		if err == nil {
+			failed, err = s.runService(one, spec, attempted)
+		}
+		closeOnce(attempted)
+		if !one.stillWanted() || s.ending.Load() {
+			return
+		}
+		reason := one.last
+		if err != nil {
+			reason = err.Error()
+			one.note(reason)
+		}
+		if configError != nil {
+			say("%s cannot run: %s", one, reason)
+			return
+		}
+		if !config.restarts(failed) {
+			if failed {
+				say("%s ended: %s%s", one, reason, one.log.tail())
+			}
+			return
+		}
+		if time.Since(began) > longRun {
+			pause = shortestPause
+		}
+		say("%s ended: %s; it is started again in %s%s", one, reason, pause, one.log.tail())
+		select {
+		case <-time.After(pause):
+		case <-one.wake:
+			return
+		}
+		pause = nextPause(pause)
+		err = nil
+		one.log.forget()
+	}
+}
+
+func nextPause(pause time.Duration) time.Duration {
+	if pause *= 2; pause > longestPause {
+		return longestPause
+	}
+	return pause
+}
+
+// runService is one run; it tells whether it ended in failure.
+func (s *system) runService(one *service, spec runtimeSpec, attempted chan struct{}) (bool, error) {
+	c, err := s.launch(one.bundle, spec, one.log)
+	if err != nil {
+		return true, err
+	}
+	one.lock.Lock()
+	one.container, one.since = c, time.Now()
+	one.starts++
+	one.last = "running"
+	wanted := one.wanted
+	one.lock.Unlock()
+	closeOnce(attempted)
+	if !wanted {
+		s.kill(one.bundle, "KILL")
+	}
+	status := <-c.ended
+	one.lock.Lock()
+	one.container = nil
+	one.lock.Unlock()
+	one.note(describeEnd(status))
+	s.forgetContainer(one.bundle)
+	return status.ExitStatus() != 0, nil
+}
+
+// stop ends a service: SIGTERM, and SIGKILL after its timeout.
+func (s *system) stop(one *service) {
+	one.lock.Lock()
+	done, running := one.done, one.container != nil
+	if done != nil && one.wanted {
+		one.wanted = false
+		close(one.wake)
+	}
+	one.lock.Unlock()
+	if done == nil {
+		return
+	}
+	config, _ := one.containerSpec()
+	timeout := config.stopTimeout(usualStopTimeout)
+	if running {
+		s.kill(one.bundle, "TERM")
+	}
+	select {
+	case <-done:
+		return
+	case <-time.After(timeout):
+	}
+	say("%s did not end within %s and is killed", one, timeout)
+	s.kill(one.bundle, "KILL")
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+		say("%s cannot be killed", one)
+	}
+}
+
+func (one *service) stillWanted() bool {
+	one.lock.Lock()
+	defer one.lock.Unlock()
+	return one.wanted
+}
+
+func (one *service) note(text string) {
+	one.lock.Lock()
+	defer one.lock.Unlock()
+	one.last, one.since = text, time.Now()
+}
+
+// state describes a service in one line.
+func (one *service) state() string {
+	one.lock.Lock()
+	defer one.lock.Unlock()
+	if one.container != nil {
+		return fmt.Sprintf("running  pid %d  since %s  starts %d", one.container.pid,
+			time.Since(one.since).Round(time.Second), one.starts)
+	}
+	if one.done != nil {
+		return "waiting  " + one.last
+	}
+	return "stopped  " + one.last
+}
+
+func closeOnce(channel chan struct{}) {
+	select {
+	case <-channel:
+	default:
+		close(channel)
+	}
+}
