@@ -8,6 +8,7 @@
     ├── PlanError           the parts do not make a system
     ├── OutputError         an output cannot be written as asked
     ├── PackageError        a package cannot be built
+    ├── MachineError        a machine cannot be started or does not come up
     ├── HostError           this machine lacks something: a program, room, a permission
     └── UsageError          the command line does not make sense
 
@@ -85,6 +86,10 @@ class OutputError(DolmenError):
 
 class PackageError(DolmenError):
     """A package cannot be built."""
+
+
+class MachineError(DolmenError):
+    """A machine cannot be started or does not come up."""
 
 
 class HostError(DolmenError):

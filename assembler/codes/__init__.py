@@ -13,6 +13,7 @@ meaning; docs/errors.md is made from these tables.
     DM07xx  packages    building packages
     DM08xx  host        the machine Dolmen runs on: tools, disk, network
     DM09xx  usage       the command line
+    DM10xx  machine     running images, and why they do not boot
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ STAGES = (
     "packages",
     "host",
     "usage",
+    "machine",
 )
 
 

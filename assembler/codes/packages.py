@@ -151,3 +151,35 @@ NO_PLATFORM = Code(
     "`arches` in build.yml lists the architectures a package is made for; `--platforms` chooses "
     "among them.",
 )
+BAD_DOCKERFILE = Code(
+    740,
+    "The Dockerfile is not understood",
+    "Every instruction stands at the beginning of a line, the first (besides ARG) is FROM. The "
+    "message points at the line.",
+)
+NO_DOCKERFILE = Code(
+    741,
+    "The package has no Dockerfile",
+    "A package is made by a Dockerfile beside build.yml (`dockerfile:` gives it another name), or "
+    "of Debian packages by a recipe, `debs:` in build.yml.",
+)
+BAD_CONTEXT = Code(
+    742,
+    "Files that the Dockerfile copies are not there, or may not be copied",
+    "COPY and ADD take files of the package's directory, its extra sources, earlier stages and "
+    "images. What .dockerignore leaves out is not there; a path may not leave the directory, not "
+    "by a symbolic link either.",
+)
+BUILD_FAILED = Code(
+    743,
+    "An instruction of the Dockerfile failed",
+    "The message has the last lines that were printed; `-v` shows all of them. RUN has no network "
+    "unless build.yml says `network: true`.",
+)
+NO_EMULATION = Code(
+    744,
+    "This machine cannot run programs of the platform that is built for",
+    "RUN starts programs of the stage's platform. Build in a stage of this machine's platform "
+    "(`FROM --platform=$BUILDPLATFORM …`) and cross-compile for $TARGETARCH, install "
+    "qemu-user-static for emulation, or choose platforms with `--platforms`.",
+)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import platform
 import re
 import shutil
@@ -14,37 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from assembler.machine import firmware
+from assembler.machine.accelerator import try_kvm
 from assembler.tools import TOOLS, Tool, find
 from assembler.version import __version__
 
-_KVM_CREATE_VM = 0xAE01
-_KVM_CREATE_VCPU = 0xAE41
-_KVM_RUN = 0xAE80
 _PATIENCE = 5
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 _LEAST = {"mksquashfs": (4, 6), "mkfs.erofs": (1, 8)}
 # How to ask a program that does not know `--version`.
 _ASK = {"mksquashfs": "-version", "docker": "--version", "apt-get": "--version"}
-_FIRMWARE = {
-    "UEFI for amd64": (
-        "ovmf",
-        (
-            "/usr/share/OVMF/OVMF_CODE_4M.fd",
-            "/usr/share/OVMF/OVMF_CODE.fd",
-            "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
-            "/usr/share/edk2/ovmf/OVMF_CODE.fd",
-            "/usr/share/qemu/edk2-x86_64-code.fd",
-        ),
-    ),
-    "UEFI for arm64": (
-        "qemu-efi-aarch64",
-        (
-            "/usr/share/AAVMF/AAVMF_CODE.fd",
-            "/usr/share/edk2/aarch64/QEMU_EFI.fd",
-            "/usr/share/qemu/edk2-aarch64-code.fd",
-        ),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +47,15 @@ def findings(cache: Path) -> Iterator[Finding]:
     yield _kvm()
     for tool in TOOLS.values():
         yield _tool(tool)
-    for name, (package, places) in _FIRMWARE.items():
-        path = next((p for p in places if Path(p).exists()), "")
+    for architecture, places in firmware.PLACES.items():
+        found = firmware.find(architecture)
         yield Finding(
             "firmware",
-            name,
-            well=bool(path),
-            seen=path or "not found",
+            f"UEFI for {architecture}",
+            well=found is not None,
+            seen=str(found.code) if found else "not found",
             purpose="run images that boot by UEFI",
-            mend="" if path else f"sudo apt-get install {package}",
+            mend="" if found else f"sudo apt-get install {places.package}",
         )
 
 
@@ -103,26 +79,8 @@ def _store(cache: Path) -> Finding:
 
 
 def _kvm() -> Finding:
-    """Start a virtual machine, as the device may be there and refuse to run one."""
-    purpose = "run images at full speed"
-    try:
-        device = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        return Finding("host", "KVM", False, error.strerror or "no", purpose)
-    with contextlib.ExitStack() as opened:
-        opened.callback(os.close, device)
-        try:
-            machine = fcntl.ioctl(device, _KVM_CREATE_VM, 0)
-            opened.callback(os.close, machine)
-            cpu = fcntl.ioctl(machine, _KVM_CREATE_VCPU, 0)
-            opened.callback(os.close, cpu)
-            if platform.machine() == "x86_64":
-                # With no memory at all the first instruction ends the run at once, in good order.
-                fcntl.ioctl(cpu, _KVM_RUN, 0)
-        except OSError as error:
-            seen = f"/dev/kvm is there but does not work: {error.strerror}"
-            return Finding("host", "KVM", False, seen, purpose)
-    return Finding("host", "KVM", True, "works", purpose)
+    trial = try_kvm()
+    return Finding("host", "KVM", trial.works, trial.seen, "run images at full speed")
 
 
 def _tool(tool: Tool) -> Finding:

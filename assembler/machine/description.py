@@ -1,0 +1,103 @@
+"""What a virtual machine is made of, as frozen data that every backend understands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class KernelBoot:
+    """A kernel that is started directly, perhaps with an initrd."""
+
+    kernel: Path
+    initrd: Path | None = None
+    cmdline: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareBoot:
+    """A boot loader on a disk or CD that the firmware finds."""
+
+    from_cd: bool = False
+
+
+Boot = KernelBoot | FirmwareBoot
+
+
+class Bus(StrEnum):
+    """What a disk is connected to."""
+
+    SCSI = "scsi"
+    VIRTIO = "virtio"
+    SATA = "sata"
+    NVME = "nvme"
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A file that is a disk of the machine."""
+
+    path: Path
+    format: str = "raw"
+    bus: Bus = Bus.SCSI
+    read_only: bool = False
+    # What is written is forgotten at the end.
+    snapshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of this machine that leads to one of the guest."""
+
+    host: int
+    guest: int
+    protocol: str = "tcp"
+    address: str = "127.0.0.1"
+
+    def __str__(self) -> str:
+        """Return it as `--publish` takes it."""
+        front = "" if self.address == "127.0.0.1" else f"{self.address}:"
+        return f"{front}{self.host}:{self.guest}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the machine is connected: by QEMU's own network, or not at all."""
+
+    mode: str = "user"
+    ports: tuple[Port, ...] = ()
+    mac: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Firmware:
+    """UEFI: its code and, if it is kept apart, the template of its variables."""
+
+    code: Path
+    variables: Path | None = None
+    code_format: str = "raw"
+    variables_format: str = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A virtual machine, complete."""
+
+    architecture: str
+    boot: Boot
+    cpus: int = 1
+    # In MB.
+    memory: int = 1024
+    accelerator: str = "tcg"
+    disks: tuple[Disk, ...] = ()
+    cds: tuple[Path, ...] = ()
+    network: Network = field(default_factory=Network)
+    firmware: Firmware | None = None
+    gui: bool = False
+    usb: bool = False
+    # Further devices, as the backend writes them.
+    devices: tuple[str, ...] = ()
+    uuid: str = ""
+    name: str = "dolmen"

@@ -1,0 +1,193 @@
+"""What kind of image a path is, seen from its content."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from assembler.codes import machine as codes
+from assembler.errors import MachineError, told
+from assembler.machine.description import KernelBoot
+
+_KERNEL, _INITRD, _CMDLINE, _SQUASHFS = "-kernel", "-initrd.img", "-cmdline", "-squashfs.img"
+_SECTOR = 2048
+_BOOT_RECORD = 17 * _SECTOR
+_EL_TORITO = b"EL TORITO SPECIFICATION"
+_LONGEST_CMDLINE = 64 << 10
+# The machine types in the header of a PE file.
+_PE_MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64"}
+_EFI_PLATFORM = 0xEF
+
+
+class Kind(StrEnum):
+    """The kinds of images."""
+
+    KERNEL = "kernel"
+    ISO = "iso"
+    DISK = "disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image, and what was seen of it."""
+
+    kind: Kind
+    path: Path
+    # The format of a disk: raw, qcow2.
+    format: str = "raw"
+    kernel: KernelBoot | None = None
+    # A root filesystem beside the kernel, for which it needs a disk.
+    squashfs: Path | None = None
+    # Empty if it cannot be seen.
+    architecture: str = ""
+    # Whether it boots by UEFI only.
+    only_uefi: bool = False
+
+
+def detect(path: Path, *, kind: Kind | None = None, squashfs: bool = False) -> Image:
+    """Return what is at the path, or what the prefix stands for.
+
+    `kind` says what it is instead of looking; `squashfs` prefers kernel and squashfs to an initrd.
+    """
+    if path.is_dir():
+        raise _nothing(path, "it is a directory")
+    if kind is not Kind.KERNEL and not squashfs and path.exists():
+        return _file(path, kind)
+    if kind in (None, Kind.KERNEL):
+        kernel = path.with_name(path.name + _KERNEL)
+        if kernel.is_file():
+            return _by_prefix(path, kernel, squashfs=squashfs)
+    raise _nothing(path, *_similar(path))
+
+
+def _file(path: Path, kind: Kind | None) -> Image:
+    with told(path, "read"), path.open("rb") as file:
+        head = file.read(_SECTOR)
+        file.seek(16 * _SECTOR)
+        volumes = file.read(2 * _SECTOR)
+        file.seek(0, 2)
+        size = file.tell()
+        catalog = _boot_catalog(volumes)
+        file.seek(catalog * _SECTOR)
+        platforms = _platforms(file.read(_SECTOR)) if catalog else set()
+    architecture = kernel_architecture(head)
+    # An ISO may begin with a partition table for USB sticks: it is an ISO nevertheless.
+    if kind is Kind.ISO or (kind is None and volumes[1:6] == b"CD001"):
+        if kind is None and not catalog:
+            raise _nothing(path, "it is an ISO without a boot loader")
+        return Image(Kind.ISO, path, only_uefi=platforms == {_EFI_PLATFORM})
+    if kind is None and architecture and not _is_disk(head):
+        return Image(Kind.KERNEL, path, kernel=KernelBoot(path), architecture=architecture)
+    if head.startswith(b"QFI\xfb"):
+        return Image(Kind.DISK, path, "qcow2")
+    if head.startswith((b"KDMV", b"# Disk DescriptorFile")):
+        return Image(Kind.DISK, path, "vmdk")
+    if head.startswith(b"vhdxfile"):
+        return Image(Kind.DISK, path, "vhdx")
+    if head.startswith(b"conectix") or _ends_as_vhd(path, size):
+        return Image(Kind.DISK, path, "vpc")
+    if kind is Kind.DISK or _is_disk(head):
+        # A protective partition without boot code is what disks for UEFI begin with.
+        only_uefi = head[450:451] == b"\xee" and not any(head[:440])
+        return Image(Kind.DISK, path, only_uefi=only_uefi)
+    raise _nothing(path, _what_else(head))
+
+
+def _is_disk(head: bytes) -> bool:
+    """Tell whether there is a boot sector that is no kernel's."""
+    return head[510:512] == b"\x55\xaa" and head[0x202:0x206] != b"HdrS"
+
+
+def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> Image:
+    initrd = path.with_name(path.name + _INITRD)
+    root = path.with_name(path.name + _SQUASHFS)
+    use_root = root.is_file() and (squashfs or not initrd.is_file())
+    if squashfs and not root.is_file():
+        raise _nothing(path, f"there is no {root.name} beside {kernel.name}")
+    if not use_root and not initrd.is_file():
+        raise _nothing(path, f"there is {kernel.name}, and no {initrd.name} beside it")
+    cmdline = path.with_name(path.name + _CMDLINE)
+    text = ""
+    if cmdline.is_file():
+        with told(cmdline, "read"), cmdline.open("rb") as file:
+            text = file.read(_LONGEST_CMDLINE).decode("utf-8", "replace").strip()
+    with told(kernel, "read"), kernel.open("rb") as file:
+        architecture = kernel_architecture(file.read(_SECTOR))
+    boot = KernelBoot(kernel, None if use_root else initrd, text)
+    return Image(
+        Kind.KERNEL,
+        path,
+        kernel=boot,
+        squashfs=root if use_root else None,
+        architecture=architecture,
+    )
+
+
+def kernel_architecture(head: bytes) -> str:
+    """Return the architecture of a kernel by its first bytes, or nothing."""
+    if head[0x202:0x206] == b"HdrS":
+        return "amd64"
+    if head[56:60] == b"ARM\x64":
+        return "arm64"
+    if head[56:60] == b"RSC\x05":
+        return "riscv64"
+    if head[:2] == b"MZ" and len(head) >= 64:
+        at = int.from_bytes(head[60:64], "little")
+        if head[at : at + 4] == b"PE\0\0":
+            return _PE_MACHINES.get(int.from_bytes(head[at + 4 : at + 6], "little"), "")
+    return ""
+
+
+def _boot_catalog(volumes: bytes) -> int:
+    """Return the sector of an ISO's boot catalog, or nothing."""
+    record = volumes[_SECTOR:]
+    if record[:1] != b"\0" or record[7:30] != _EL_TORITO:
+        return 0
+    return int(struct.unpack_from("<I", record, 0x47)[0])
+
+
+def _platforms(catalog: bytes) -> set[int]:
+    """Return the platforms that an ISO's boot catalog has entries for: 0 is the BIOS."""
+    found = {catalog[1]} if len(catalog) > 64 else set()
+    for at in range(64, len(catalog) - 32, 32):
+        if catalog[at] in (0x90, 0x91):
+            found.add(catalog[at + 1])
+    return found
+
+
+def _ends_as_vhd(path: Path, size: int) -> bool:
+    if size < 512:
+        return False
+    with told(path, "read"), path.open("rb") as file:
+        file.seek(size - 512)
+        return file.read(8) == b"conectix"
+
+
+def _what_else(head: bytes) -> str:
+    known = (
+        (b"\x1f\x8b", "it is a gzip file; an initrd is found by the prefix it shares with kernel"),
+        (b"070701", "it is an initrd: give the prefix that it shares with the kernel"),
+        (b"\x28\xb5\x2f\xfd", "it is a zstd file: unpack it first"),
+        (b"\xfd7zXZ", "it is an xz file: unpack it first"),
+        (b"hsqs", "it is a squashfs: give the prefix that it shares with the kernel"),
+    )
+    found = next((what for magic, what in known if head.startswith(magic)), "")
+    if not found and head[257:262] == b"ustar":
+        found = "it is a tar: build another format, or run the YAML itself"
+    return found or "it has neither a boot sector nor the signature of an ISO or a disk format"
+
+
+def _similar(path: Path) -> list[str]:
+    if not path.parent.is_dir():
+        return [f"there is no directory {path.parent}"]
+    found = sorted(p.name[: -len(_KERNEL)] for p in path.parent.glob(f"*{_KERNEL}"))
+    hints = [f"there is neither {path.name} nor {path.name}{_KERNEL}"]
+    if found:
+        hints.append(f"images in {path.parent}: {', '.join(found[:5])}")
+    return hints
+
+
+def _nothing(path: Path, *hints: str) -> MachineError:
+    return MachineError.of(codes.NOT_AN_IMAGE, f"{path} is not an image to be run", *hints)

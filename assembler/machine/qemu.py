@@ -1,0 +1,193 @@
+"""QEMU: the command line that a machine's description comes to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from assembler.codes import machine as codes
+from assembler.errors import MachineError
+from assembler.machine.backend import (
+    CONSOLE_LOG,
+    CONSOLE_SOCKET,
+    CONTROL_SOCKET,
+    VARIABLES,
+    Command,
+)
+from assembler.machine.description import Bus, Disk, FirmwareBoot, KernelBoot, Machine, Port
+from assembler.tools import TOOLS, need
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What is different between architectures."""
+
+    program: str
+    machine: str
+
+
+_TARGETS = {
+    "amd64": _Target("qemu-system-x86_64", "q35"),
+    "arm64": _Target("qemu-system-aarch64", "virt"),
+    "riscv64": _Target("qemu-system-riscv64", "virt"),
+}
+# Compare-and-exchange of 16 bytes is emulated wrongly now and then, and crashes kernels.
+_TCG_CPU = {"amd64": "max,cx16=off", "arm64": "max", "riscv64": "rv64"}
+
+
+@dataclass(frozen=True, slots=True)
+class Qemu:
+    """The backend `qemu`; `program` is used instead of the one for the architecture."""
+
+    program: Path | None = None
+    name: str = "qemu"
+
+    def command(self, machine: Machine) -> Command:
+        """Return what starts the machine."""
+        target = _target(machine.architecture)
+        program = self.program or need(target.program)
+        return Command(program, tuple(_arguments(machine, target)))
+
+
+def architectures() -> tuple[str, ...]:
+    """Return the architectures that can be run."""
+    return tuple(_TARGETS)
+
+
+def program_for(architecture: str) -> Path:
+    """Return the program for an architecture, or raise an error that says how to get it."""
+    return need(_target(architecture).program)
+
+
+def _target(architecture: str) -> _Target:
+    target = _TARGETS.get(architecture)
+    if target is None or target.program not in TOOLS:
+        raise MachineError.of(
+            codes.CANNOT_START,
+            f"machines of the architecture {architecture} cannot be run",
+            f"those that can: {', '.join(_TARGETS)}",
+        )
+    return target
+
+
+def _arguments(machine: Machine, target: _Target) -> Iterator[str]:
+    yield from ("-name", escaped(machine.name))
+    # Without graphics the BIOS talks to the serial console.
+    graphics = "" if machine.gui or machine.architecture != "amd64" else ",graphics=off"
+    yield from ("-machine", target.machine + graphics)
+    yield from ("-accel", machine.accelerator)
+    tcg = machine.accelerator == "tcg"
+    yield from ("-cpu", _TCG_CPU[machine.architecture] if tcg else "host")
+    yield from ("-smp", str(machine.cpus), "-m", f"{machine.memory}M")
+    if machine.uuid:
+        yield from ("-uuid", machine.uuid)
+    yield from ("-nodefaults", "-no-user-config", "-S")
+    yield from _console()
+    if machine.gui:
+        yield from ("-device", "VGA" if machine.architecture == "amd64" else "virtio-gpu-pci")
+    else:
+        yield from ("-display", "none")
+    yield from ("-device", "virtio-rng-pci")
+    yield from _firmware(machine)
+    yield from _boot(machine)
+    yield from _drives(machine)
+    yield from _network(machine)
+    if machine.usb or machine.gui:
+        yield from ("-device", "qemu-xhci", "-device", "usb-tablet", "-device", "usb-kbd")
+    for device in machine.devices:
+        yield from ("-device", device)
+
+
+def _console() -> Iterator[str]:
+    console = f"path={CONSOLE_SOCKET},server=on,wait=off,logfile={CONSOLE_LOG},logappend=off"
+    yield from ("-chardev", f"socket,id=console,{console}", "-serial", "chardev:console")
+    yield from ("-chardev", f"socket,id=control,path={CONTROL_SOCKET},server=on,wait=off")
+    yield from ("-mon", "chardev=control,mode=control")
+
+
+def _firmware(machine: Machine) -> Iterator[str]:
+    firmware = machine.firmware
+    if firmware is None:
+        return
+    code = f"if=pflash,unit=0,format={firmware.code_format},readonly=on"
+    yield from ("-drive", f"{code},file={escaped(firmware.code)}")
+    if firmware.variables is not None:
+        kept = f"if=pflash,unit=1,format={firmware.variables_format}"
+        yield from ("-drive", f"{kept},file={VARIABLES}")
+
+
+def _boot(machine: Machine) -> Iterator[str]:
+    boot = machine.boot
+    if not isinstance(boot, KernelBoot):
+        return
+    yield from ("-kernel", os.fspath(boot.kernel))
+    if boot.initrd is not None:
+        yield from ("-initrd", os.fspath(boot.initrd))
+    if boot.cmdline:
+        yield from ("-append", boot.cmdline)
+
+
+def _drives(machine: Machine) -> Iterator[str]:
+    """Yield disks and CDs.
+
+    The default bus is virtio-scsi: disks are /dev/sda and so on, and CDs /dev/sr0, as with
+    LinuxKit, and also in kernels for clouds, which have no drivers of real hardware.
+    """
+    if machine.cds or any(d.bus is Bus.SCSI for d in machine.disks):
+        yield from ("-device", "virtio-scsi-pci,id=scsi")
+    if machine.architecture != "amd64" and any(d.bus is Bus.SATA for d in machine.disks):
+        yield from ("-device", "ahci,id=ide")
+    sata = 0
+    from_cd = isinstance(machine.boot, FirmwareBoot) and machine.boot.from_cd
+    first = len(machine.cds) if from_cd else 0
+    for number, disk in enumerate(machine.disks):
+        yield from ("-drive", _drive(disk, f"disk{number}"))
+        yield from ("-device", _disk_device(disk.bus, number, sata, first + number))
+        sata += disk.bus is Bus.SATA
+    for number, path in enumerate(machine.cds):
+        options = f"if=none,id=cd{number},format=raw,media=cdrom,readonly=on"
+        yield from ("-drive", f"{options},file={escaped(path)}")
+        place = number if from_cd else len(machine.disks) + number
+        yield from ("-device", f"scsi-cd,drive=cd{number},bootindex={place}")
+
+
+def _drive(disk: Disk, name: str) -> str:
+    options = f"if=none,id={name},format={disk.format}"
+    options += ",readonly=on" if disk.read_only else ""
+    options += ",snapshot=on" if disk.snapshot else ""
+    return f"{options},discard=unmap,file={escaped(disk.path)}"
+
+
+def _disk_device(bus: Bus, number: int, sata: int, place: int) -> str:
+    drive = f"drive=disk{number},bootindex={place}"
+    match bus:
+        case Bus.SCSI:
+            return f"scsi-hd,{drive}"
+        case Bus.VIRTIO:
+            return f"virtio-blk-pci,{drive}"
+        case Bus.NVME:
+            return f"nvme,{drive},serial=disk{number}"
+        case Bus.SATA:
+            return f"ide-hd,{drive},bus=ide.{sata}"
+
+
+def _network(machine: Machine) -> Iterator[str]:
+    network = machine.network
+    if network.mode == "none":
+        yield from ("-nic", "none")
+        return
+    forwards = "".join(f",hostfwd={_forward(p)}" for p in network.ports)
+    mac = f",mac={network.mac}" if network.mac else ""
+    yield from ("-netdev", f"user,id=net0{forwards}")
+    yield from ("-device", f"virtio-net-pci,netdev=net0{mac}")
+
+
+def _forward(port: Port) -> str:
+    return f"{port.protocol}:{port.address}:{port.host}-:{port.guest}"
+
+
+def escaped(value: str | os.PathLike[str]) -> str:
+    """Return a value as it stands in a list of options, where a comma is written twice."""
+    return os.fspath(value).replace(",", ",,")

@@ -1,0 +1,169 @@
+"""Starting a machine's program, and ending it in order."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from assembler.codes import machine as codes
+from assembler.errors import MachineError, told
+from assembler.machine.backend import CONTROL_SOCKET, Command
+from assembler.machine.control import Control, ControlError
+from assembler.machine.records import Process
+
+_STARTING = 20.0
+_LOG = "program.log"
+_PR_SET_PDEATHSIG = 1
+# How long a process may take to disappear that was told to end at once.
+_ENDING = 5.0
+_MOMENT = 0.02
+
+
+class Running:
+    """A machine's program that this process has started."""
+
+    def __init__(self, program: subprocess.Popen[bytes], folder: Path, control: Control) -> None:
+        """Hold the program, which waits for `go`."""
+        self.program = program
+        self.folder = folder
+        self.control = control
+        self.process = Process.of(program.pid)
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the program is over."""
+        return self.program.poll() is not None
+
+    def go(self) -> None:
+        """Let the machine run."""
+        with suppress(ControlError):
+            self.control.execute("cont")
+
+    def said(self) -> str:
+        """Return what the program itself had to say."""
+        return _log_of(self.folder)
+
+    def press_power_button(self) -> None:
+        """Ask the guest to end."""
+        with suppress(ControlError):
+            self.control.power_button()
+
+    def end(self) -> None:
+        """End the machine at once."""
+        if not self.ended:
+            self.control.quit()
+            with suppress(subprocess.TimeoutExpired):
+                self.program.wait(_ENDING)
+        if not self.ended:
+            self.program.kill()
+            self.program.wait()
+        self.control.close()
+
+
+def start(command: Command, folder: Path, *, with_us: bool) -> Running:
+    """Start the program of a machine; `with_us` if it must not outlive this process."""
+    with told(folder), (folder / _LOG).open("wb") as log:
+        try:
+            program = subprocess.Popen(
+                command.words,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C in a terminal is for us to handle, not for the program.
+                start_new_session=True,
+                preexec_fn=_die_with_parent() if with_us else None,  # noqa: PLW1509 - one thread
+            )
+        except OSError as error:
+            raise MachineError.of(
+                codes.CANNOT_START, f"cannot start {command.program}: {error.strerror}"
+            ) from error
+    try:
+        control = _control(program, folder, command)
+    except BaseException:
+        program.kill()
+        program.wait()
+        raise
+    return Running(program, folder, control)
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+
+    return ask
+
+
+def _control(program: subprocess.Popen[bytes], folder: Path, command: Command) -> Control:
+    deadline = time.monotonic() + _STARTING
+    while True:
+        if program.poll() is not None:
+            raise MachineError.of(
+                codes.CANNOT_START,
+                f"{command.program.name} ended with code {program.returncode}",
+                *_explained(_log_of(folder)),
+            )
+        try:
+            return Control(folder, CONTROL_SOCKET)
+        except ControlError as error:
+            if time.monotonic() > deadline:
+                raise MachineError.of(
+                    codes.CANNOT_START, f"{command.program.name} does not answer: {error}"
+                ) from error
+        time.sleep(_MOMENT)
+
+
+def _log_of(folder: Path) -> str:
+    try:
+        return (folder / _LOG).read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _explained(log: str) -> list[str]:
+    lines = [line.partition(": ")[2] or line for line in log.splitlines()[-5:]]
+    return lines or ["it said nothing"]
+
+
+def stop(folder: Path, process: Process, patience: float) -> bool:
+    """End a machine that another process has started; tell whether it ended by itself.
+
+    The guest is asked first, and has `patience` seconds.
+    """
+    try:
+        with Control(folder, CONTROL_SOCKET) as control:
+            if patience > 0:
+                control.power_button()
+                if _gone(process, patience):
+                    return True
+            control.quit()
+    except ControlError:
+        pass
+    for number in (None, signal.SIGTERM, signal.SIGKILL):
+        # Only if it is still the one we mean.
+        if number is not None and process.alive:
+            with suppress(ProcessLookupError):
+                os.kill(process.number, number)
+        if _gone(process, _ENDING):
+            break
+    return False
+
+
+def _gone(process: Process, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while process.alive:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_MOMENT)
+    return True

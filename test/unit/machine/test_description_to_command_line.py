@@ -1,0 +1,114 @@
+"""A machine's description comes to a command line of QEMU."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from assembler.errors import MachineError
+from assembler.machine.description import (
+    Bus,
+    Disk,
+    Firmware,
+    FirmwareBoot,
+    KernelBoot,
+    Machine,
+    Network,
+    Port,
+)
+from assembler.machine.qemu import Qemu
+
+PLAIN = Machine("amd64", KernelBoot(Path("/k"), Path("/i"), "console=ttyS0 quiet"))
+
+
+def words(machine: Machine) -> list[str]:
+    command = Qemu(Path("/bin/qemu")).command(machine)
+    assert command.words[0] == "/bin/qemu"
+    return list(command.arguments)
+
+
+def after(option: str, arguments: list[str]) -> list[str]:
+    return [b for a, b in itertools.pairwise(arguments) if a == option]
+
+
+def test_a_kernel_is_started_with_its_initrd_and_command_line() -> None:
+    given = words(PLAIN)
+    assert after("-kernel", given) == ["/k"]
+    assert after("-initrd", given) == ["/i"]
+    assert after("-append", given) == ["console=ttyS0 quiet"]
+    assert after("-m", given) == ["1024M"]
+    assert after("-display", given) == ["none"]
+
+
+def test_emulation_avoids_what_crashes_kernels() -> None:
+    assert after("-cpu", words(PLAIN)) == ["max,cx16=off"]
+    assert after("-cpu", words(replace(PLAIN, accelerator="kvm"))) == ["host"]
+    assert after("-cpu", words(replace(PLAIN, architecture="arm64"))) == ["max"]
+
+
+@pytest.mark.parametrize(
+    ("bus", "device"),
+    [
+        (Bus.SCSI, "scsi-hd,drive=disk0,bootindex=0"),
+        (Bus.VIRTIO, "virtio-blk-pci,drive=disk0,bootindex=0"),
+        (Bus.SATA, "ide-hd,drive=disk0,bootindex=0,bus=ide.0"),
+        (Bus.NVME, "nvme,drive=disk0,bootindex=0,serial=disk0"),
+    ],
+)
+def test_disks_are_connected_to_the_bus_asked_for(bus: Bus, device: str) -> None:
+    disk = Disk(Path("/a,b.img"), "qcow2", bus, read_only=True, snapshot=True)
+    given = words(replace(PLAIN, boot=FirmwareBoot(), disks=(disk,)))
+    assert device in after("-device", given)
+    (drive,) = after("-drive", given)
+    assert "format=qcow2" in drive
+    assert "readonly=on" in drive
+    assert "snapshot=on" in drive
+    assert drive.endswith("file=/a,,b.img")
+
+
+def test_a_cd_that_is_booted_comes_before_disks() -> None:
+    machine = replace(
+        PLAIN, boot=FirmwareBoot(from_cd=True), cds=(Path("/x.iso"),), disks=(Disk(Path("/d")),)
+    )
+    devices = after("-device", words(machine))
+    assert "scsi-cd,drive=cd0,bootindex=0" in devices
+    assert "scsi-hd,drive=disk0,bootindex=1" in devices
+
+
+def test_metadata_is_not_booted_before_disks() -> None:
+    machine = replace(PLAIN, boot=FirmwareBoot(), cds=(Path("/m.iso"),), disks=(Disk(Path("/d")),))
+    assert "scsi-cd,drive=cd0,bootindex=1" in after("-device", words(machine))
+
+
+def test_ports_are_forwarded_from_this_machine_only() -> None:
+    network = Network(ports=(Port(8080, 80), Port(53, 5353, "udp", "10.0.0.1")))
+    (netdev,) = after("-netdev", words(replace(PLAIN, network=network)))
+    assert netdev == ("user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp:10.0.0.1:53-:5353")
+
+
+def test_without_a_network_there_is_none() -> None:
+    given = words(replace(PLAIN, network=Network("none")))
+    assert after("-nic", given) == ["none"]
+    assert not after("-netdev", given)
+
+
+def test_firmware_is_read_only_and_its_variables_are_a_copy() -> None:
+    firmware = Firmware(Path("/CODE.fd"), Path("/VARS.fd"))
+    code, variables = after("-drive", words(replace(PLAIN, firmware=firmware)))
+    assert code == "if=pflash,unit=0,format=raw,readonly=on,file=/CODE.fd"
+    assert variables == "if=pflash,unit=1,format=raw,file=uefi-variables"
+
+
+def test_windows_usb_and_further_devices() -> None:
+    given = words(replace(PLAIN, gui=True, usb=True, devices=("edu,id=x",)))
+    devices = after("-device", given)
+    assert {"VGA", "qemu-xhci", "edu,id=x"} <= set(devices)
+    assert not after("-display", given)
+
+
+def test_an_architecture_without_a_program_is_told() -> None:
+    with pytest.raises(MachineError, match="s390x cannot be run"):
+        Qemu().command(replace(PLAIN, architecture="s390x"))

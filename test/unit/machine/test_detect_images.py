@@ -1,0 +1,108 @@
+"""The kind of an image is seen from its content."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+
+from assembler.errors import MachineError
+from assembler.machine.detecting import Kind, detect
+from assembler.machine.disks import create
+from assembler.machine.metadata import write_cd
+
+BZIMAGE = bytes(0x1FE) + b"\x55\xaa" + b"\xeb\x6a" + b"HdrS" + bytes(600)
+ARM64 = bytes(56) + b"ARM\x64" + bytes(600)
+
+
+def iso(path: Path, platforms: tuple[int, ...] = (0,)) -> Path:
+    """Write an ISO with a boot catalog for the platforms."""
+    write_cd(path, {"a": b"x"})
+    data = bytearray(path.read_bytes())
+    record = b"\0CD001\x01EL TORITO SPECIFICATION".ljust(0x47, b"\0") + struct.pack("<I", 30)
+    # The volume's descriptor, the boot record, and the end of descriptors.
+    data[18 * 2048 : 19 * 2048] = data[17 * 2048 : 18 * 2048]
+    data[17 * 2048 : 18 * 2048] = record.ljust(2048, b"\0")
+    catalog = bytes((1, platforms[0])).ljust(64, b"\0")
+    for platform in platforms[1:]:
+        catalog += bytes((0x91, platform)).ljust(64, b"\0")
+    data += bytes(30 * 2048 - len(data)) + catalog.ljust(2048, b"\0")
+    path.write_bytes(data)
+    return path
+
+
+def test_a_prefix_stands_for_kernel_initrd_and_command_line(tmp_path: Path) -> None:
+    (tmp_path / "a-kernel").write_bytes(BZIMAGE)
+    (tmp_path / "a-initrd.img").write_bytes(b"x")
+    (tmp_path / "a-cmdline").write_text("console=ttyS0\n")
+    image = detect(tmp_path / "a")
+    assert image.kernel is not None
+    assert (image.kind, image.architecture) == (Kind.KERNEL, "amd64")
+    assert image.kernel.cmdline == "console=ttyS0"
+    assert image.kernel.initrd == tmp_path / "a-initrd.img"
+
+
+def test_a_squashfs_is_taken_if_there_is_no_initrd_or_if_it_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "a-kernel").write_bytes(ARM64)
+    (tmp_path / "a-squashfs.img").write_bytes(b"hsqs")
+    assert detect(tmp_path / "a").squashfs == tmp_path / "a-squashfs.img"
+    (tmp_path / "a-initrd.img").write_bytes(b"x")
+    assert detect(tmp_path / "a").squashfs is None
+    assert detect(tmp_path / "a", squashfs=True).squashfs
+    assert detect(tmp_path / "a").architecture == "arm64"
+
+
+@pytest.mark.parametrize(
+    ("platforms", "only_uefi"), [((0,), False), ((0xEF,), True), ((0, 0xEF), False)]
+)
+def test_an_iso_tells_what_it_boots_by(
+    tmp_path: Path, platforms: tuple[int, ...], *, only_uefi: bool
+) -> None:
+    image = detect(iso(tmp_path / "called.img", platforms))
+    assert (image.kind, image.only_uefi) == (Kind.ISO, only_uefi)
+
+
+def test_an_iso_that_nothing_boots_is_refused(tmp_path: Path) -> None:
+    write_cd(tmp_path / "data.iso", {"config": b"x"})
+    with pytest.raises(MachineError, match="without a boot loader"):
+        detect(tmp_path / "data.iso")
+
+
+def test_disks_are_known_by_their_content(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    create(path, "qcow2", 1 << 30)
+    assert (detect(path).kind, detect(path).format) == (Kind.DISK, "qcow2")
+    path.write_bytes(b"code".ljust(510, b"\0") + b"\x55\xaa" + bytes(512))
+    assert (detect(path).format, detect(path).only_uefi) == ("raw", False)
+    protective = bytes(450) + b"\xee" + bytes(59) + b"\x55\xaa" + bytes(512)
+    path.write_bytes(protective)
+    assert detect(path).only_uefi
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"070701", "initrd: give the prefix"),
+        (b"hsqs", "squashfs"),
+        (b"\0" * 257 + b"ustar", "tar"),
+        (b"", "neither a boot sector"),
+        (b"kernel: x", "neither a boot sector"),
+    ],
+)
+def test_what_is_no_image_is_told(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "thing"
+    path.write_bytes(content)
+    with pytest.raises(MachineError, match=told):
+        detect(path)
+
+
+def test_a_missing_image_names_those_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "web-kernel").write_bytes(BZIMAGE)
+    with pytest.raises(MachineError, match=r"images in .*: web"):
+        detect(tmp_path / "wbe")
+    with pytest.raises(MachineError, match=r"no web-initrd\.img"):
+        detect(tmp_path / "web")
+    with pytest.raises(MachineError, match="directory"):
+        detect(tmp_path)
