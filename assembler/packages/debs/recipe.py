@@ -109,6 +109,8 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made
 
 def _choose(order: Order, engine: Engine) -> tuple[Chosen, ...]:
     request = request_for(order.debs, order.architecture)
+    if not request.packages and order.debs.files:
+        return ()  # an image of the package's own files alone
     lock = order.lock
     if lock is None:
         return engine.resolve(request)
