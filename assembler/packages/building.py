@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
@@ -17,16 +17,24 @@ from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import lookup
 from assembler.oci.store.locks import held
+from assembler.packages.arguments import GivenArguments, arguments_of, commit_of
 from assembler.packages.debs.lock import read_lock
 from assembler.packages.debs.recipe import Order, make
+from assembler.packages.dockerfile.order import DockerOrder
+from assembler.packages.dockerfile.order import make as make_dockerfile
 from assembler.packages.images import publish
 from assembler.packages.model import DEFAULT_GITREPO
-from assembler.packages.tags import is_lasting
+from assembler.packages.tags import Naming, is_lasting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assembler.events import Reporter
+    from assembler.oci.resolve import Sources
     from assembler.oci.store import Store
     from assembler.packages.debs.engine import Engine
+    from assembler.packages.dockerfile.builders import Builders
+    from assembler.packages.images import Made
     from assembler.packages.model import Package
     from assembler.packages.tags import PackageName
 
@@ -42,6 +50,21 @@ class Job:
     platforms: tuple[Platform, ...]
     # Build it even if it is there.
     force: bool = False
+    naming: Naming = field(default_factory=Naming)
+    arguments: GivenArguments = field(default_factory=GivenArguments)
+    # In place of what build.yml says.
+    dockerfile: str | None = None
+    network: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What packages are built with."""
+
+    engine: Engine
+    # Where the images come from that Dockerfiles begin with.
+    sources: Sources
+    builders: Builders
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,33 +92,64 @@ def platforms_of(
     return tuple(p for p in dict.fromkeys(only or offered) if p not in without)
 
 
-def build(store: Store, job: Job, engine: Engine, reporter: Reporter) -> Built:
+def build(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
     """Build what is missing; of two builds of one package at once, one waits for the other."""
-    debs = job.package.build.debs
     reference = job.name.reference()
-    if debs is None:
-        raise PackageError.of(
-            packages.NO_BUILDER,
-            f"{job.package.directory} has no recipe, and Dockerfiles cannot be built yet",
-            "make the image of Debian packages with `debs:` in build.yml, or build it with "
-            "another tool and import it with `dolmen cache import`",
-        )
     with store.in_use(), _alone(store, reference):
         present = tuple(p for p in job.platforms if _is_there(store, job, reference, p))
         missing = [p for p in job.platforms if p not in present]
         if not missing:
             reporter.emit(Said(f"{job.name} is there"))
             return Built(str(job.name), present=present)
-        lock = read_lock(job.package.directory)
-        labels = _labels(job.package)
+        making = _Making(store, job, means, reporter)
         made = []
         for platform in missing:
             with task(reporter, f"build {job.name} for {platform}") as progress:
-                order = Order(debs, job.package.directory, platform, str(reference), labels, lock)
-                made.append(make(store, order, engine, reporter))
+                made.append(making.image(platform))
                 progress.outcome = "built"
         publish(store, _names(job.name), made)
     return Built(str(job.name), tuple(missing), present)
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """A package being made for one platform after the other."""
+
+    store: Store
+    job: Job
+    means: Means
+    reporter: Reporter
+
+    def image(self, platform: Platform) -> Made:
+        """Make the image of the package for a platform."""
+        package = self.job.package
+        debs = package.build.debs
+        labels = _labels(package)
+        if debs is not None:
+            name = str(self.job.name.reference())
+            lock = read_lock(package.directory)
+            order = Order(debs, package.directory, platform, name, labels, lock)
+            return make(self.store, order, self.means.engine, self.reporter)
+        docker_order = docker_order_for(self.job, platform, labels)
+        return make_dockerfile(
+            self.store, docker_order, self.means.sources, self.means.builders, self.reporter
+        )
+
+
+def docker_order_for(job: Job, platform: Platform, labels: Mapping[str, str]) -> DockerOrder:
+    """Return what is to be built of a package with a Dockerfile."""
+    package, build = job.package, job.package.build
+    commit = commit_of(package, job.name, job.naming.commit)
+    return DockerOrder(
+        package=package,
+        platform=platform,
+        arguments=arguments_of(package, job.name, commit, job.arguments, job.naming),
+        inputs={"tree": job.name.hash or "not in git"},
+        labels=labels,
+        time=commit.time,
+        dockerfile=job.dockerfile or build.dockerfile,
+        network=build.network if job.network is None else job.network,
+    )
 
 
 def _is_there(store: Store, job: Job, reference: Reference, platform: Platform) -> bool:

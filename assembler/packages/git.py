@@ -104,6 +104,11 @@ class WorkTree:
         self._top_tree(commit)
         return int(self._output("log", "-1", "--format=%ct", commit, "--"))
 
+    def changed_at(self, commit: str) -> int:
+        """Return when the directory was last changed up to a commit, in seconds since 1970."""
+        when = self._output("log", "-1", "--format=%ct", commit, "--", ".").strip()
+        return int(when) if when else self.committed_at(commit)
+
     def revision(self, commit: str) -> str:
         """Return the full hash of a commit."""
         return self._resolved(commit, "commit")

@@ -88,18 +88,27 @@ def add_image(store: Store, layers: Sequence[Layer], settings: Settings) -> Desc
         "Labels": dict(settings.labels),
     }
     created = timestamp(settings.created)
-    config = {
+    document = {
         **platform_json(settings.platform),
         "created": created,
         "config": {key: value for key, value in inner.items() if value},
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [{"created": created, "created_by": settings.history} for _ in layers],
     }
+    return add_described(store, layers, document, settings.platform, settings.annotations)
+
+
+def add_described(
+    store: Store,
+    layers: Sequence[Layer],
+    config: Mapping[str, Any],
+    platform: Platform,
+    annotations: Mapping[str, str],
+) -> Descriptor:
+    """Add an image whose whole config is given, and return the manifest's descriptor."""
     added = store.add_bytes(as_document(config), media.OCI_CONFIG)
-    manifest = _manifest(added, [layer.descriptor for layer in layers], settings.annotations)
-    return replace(
-        store.add_bytes(as_document(manifest), media.OCI_MANIFEST), platform=settings.platform
-    )
+    manifest = _manifest(added, [layer.descriptor for layer in layers], annotations)
+    return replace(store.add_bytes(as_document(manifest), media.OCI_MANIFEST), platform=platform)
 
 
 def add_attestation(

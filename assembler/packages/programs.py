@@ -46,13 +46,14 @@ def run(
     *,
     limits: Limits = Limits(),
     given: bytes = b"",
+    take: Callable[[bytes], object] | None = None,
 ) -> Outcome:
-    """Run a program to its end, with its output in memory.
+    """Run a program to its end, with its output in memory, or taken piece by piece.
 
     The program is in a group of its own, so that whatever stops us stops its children as well.
     """
     pieces: list[bytes] = []
-    status, errors = _watched(command, environment, limits, given, pieces.append)
+    status, errors = _watched(command, environment, limits, given, take or pieces.append)
     return Outcome(status, b"".join(pieces), errors)
 
 

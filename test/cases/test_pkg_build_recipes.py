@@ -23,12 +23,14 @@ import pytest
 from assembler.events import Silent
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
+from assembler.oci.resolve import Sources
 from assembler.oci.store import Store, attestations, find
 from assembler.packages import building
 from assembler.packages.buildfile import read_package
 from assembler.packages.debs.apt import AptEngine
 from assembler.packages.debs.pool import Pool
 from assembler.packages.debs.sources import Mirrors
+from assembler.packages.dockerfile.builders import Builders
 from assembler.packages.tags import Naming, name_of
 from support.cli import Dolmen
 from support.debian import Deb, Link, make_archive
@@ -341,11 +343,10 @@ def test_two_builds_at_once(pkg: Packages, package: Path) -> None:
     assert sorted("is there" in errors for _, errors in said) == [False, True]
 
 
-def test_a_package_with_a_dockerfile_is_told_plainly(pkg: Packages, package: Path) -> None:
+def test_a_package_without_a_recipe_is_told_plainly(pkg: Packages, package: Path) -> None:
     (package / "build.yml").write_text("image: tool\n")
-    (package / "Dockerfile").write_text("FROM scratch\n")
     done = pkg.run("build", package)
-    assert (done.returncode, "DM0730" in done.stderr) == (1, True)
+    assert (done.returncode, "DM0741" in done.stderr) == (1, True)
     done = pkg.run("lock", package)
     assert (done.returncode, "DM0720" in done.stderr) == (1, True)
     (package / "build.yml").write_text(RECIPE)
@@ -381,7 +382,8 @@ def build_by_hand(archive: Path, package: Path, store: Path) -> str:
     engine = AptEngine(Pool(store / "debs"), mirrors)
     found = read_package(package)
     job = building.Job(found, name_of(found, Naming()), (Platform(),))
-    name = building.build(Store(store), job, engine, Silent()).name
+    means = building.Means(engine, Sources(Store(store)), Builders(store, Silent()))
+    name = building.build(Store(store), job, means, Silent()).name
     return find(Store(store), Reference.parse(name), Platform()).digest
 
 

@@ -1,0 +1,1 @@
+"""Dockerfiles: read, understood, and built in process or by a builder."""

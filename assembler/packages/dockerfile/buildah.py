@@ -1,0 +1,344 @@
+"""Building by buildah: without a daemon, its storage below the store, bases given to it by us.
+
+buildah gets the bases as images of its own under names made of their digests, a Dockerfile whose
+FROM lines say those names, and a directory with the context. It never speaks to a registry. Of what
+it makes only the layers that are new are taken; the others are those of the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assembler.codes import packages
+from assembler.errors import HostError, PackageError, told
+from assembler.events import Said, task
+from assembler.oci import media
+from assembler.oci.digest import hex_part, is_digest
+from assembler.oci.image import Image
+from assembler.oci.manifest import Descriptor, platform_json
+from assembler.oci.platform import Platform
+from assembler.oci.store.locks import held
+from assembler.packages import programs
+from assembler.packages.dockerfile.bases import layers_of
+from assembler.packages.dockerfile.emulation import check_runnable
+from assembler.packages.dockerfile.stages import PROXIES, SCRATCH
+from assembler.packages.images import Layer, Made, add_described, add_layer, timestamp
+
+if TYPE_CHECKING:
+    from assembler.events import Reporter
+    from assembler.oci.store import Store
+    from assembler.packages.dockerfile.assembling import Ingredients
+    from assembler.packages.dockerfile.stages import Plan, Stage
+    from assembler.packages.dockerfile.syntax import Instruction
+
+_LIMITS = programs.Limits(seconds=6 * 3600.0, output=1 << 30)
+_VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
+_STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
+_LAST_LINES = 12
+_CHUNK = 1 << 20
+# What programs that are started need of our environment.
+_KEPT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "USER", "LOGNAME")
+
+
+@dataclass(frozen=True, slots=True)
+class Buildah:
+    """The buildah of this machine."""
+
+    program: Path
+    # Where it keeps images and containers.
+    storage: Path
+    reporter: Reporter
+
+    @property
+    def name(self) -> str:
+        """Return its name and version."""
+        outcome = programs.run([self.program, "--version"], self._environment(self.storage))
+        found = _VERSION.search(outcome.output.decode("utf-8", "replace"))
+        return "buildah" + (f" {found[0]}" if found else "")
+
+    def build(self, store: Store, plan: Plan, ingredients: Ingredients, *, network: bool) -> Made:
+        """Make the image of the last stage, and put it into the store."""
+        check_runnable(plan)
+        _check_understood(plan)
+        with told(self.storage):
+            self.storage.mkdir(parents=True, exist_ok=True)
+        work = ingredients.workspace
+        names = {
+            key: self._import_base(store, image, work)
+            for key, image in ingredients.bases.images.items()
+        }
+        context, dockerfile = work / "context", work / "Dockerfile"
+        with told(work):
+            context.mkdir()
+            dockerfile.write_text(rewritten(plan, names), "utf-8")
+        ingredients.context.write(context)
+        tag = f"localhost/dolmen-made-{work.name.lower()}"
+        try:
+            self._run_build(plan, ingredients, (dockerfile, context, tag), network=network)
+            out = work / "out"
+            self._call("push", "--disable-compression", tag, f"oci:{out}:made", work=work)
+            return _taken(store, out, plan, ingredients)
+        finally:
+            # What is left of a build that was stopped goes as well.
+            self._forget(tag, work)
+
+    def _import_base(self, store: Store, image: Image, work: Path) -> str:
+        """Give buildah an image of the store, unless it has it; return the name it has there."""
+        key = hex_part(image.digest)
+        name = f"localhost/dolmen-base:{key[:40]}"
+        with held(self.storage / "import.lock"):
+            if self._run("inspect", "--type", "image", name, work=work).status == 0:
+                return name
+            layout = work / f"base-{key[:16]}"
+            with told(layout):
+                layout.mkdir(exist_ok=True)
+                (layout / "blobs").symlink_to(store.layout.blobs.parent.absolute())
+                (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+                described = replace(
+                    image.descriptor,
+                    platform=image.config.platform,
+                    annotations={media.REF_NAME: name},
+                )
+                index = {"schemaVersion": 2, "manifests": [described.as_json()]}
+                (layout / "index.json").write_text(json.dumps(index))
+            platform = image.config.platform
+            with task(self.reporter, f"give {image.reference} to buildah") as progress:
+                words = ["--os", platform.os, "--arch", platform.architecture]
+                if platform.variant:
+                    words += ["--variant", platform.variant]
+                self._call("pull", "--quiet", *words, f"oci:{layout}:{name}", work=work)
+                progress.outcome = "imported"
+        return name
+
+    def _run_build(
+        self, plan: Plan, ingredients: Ingredients, what: tuple[Path, Path, str], *, network: bool
+    ) -> None:
+        dockerfile, context, tag = what
+        arguments = plan.arguments
+        declared = plan.declared()
+        given = {**arguments.platforms, **arguments.given}
+        words = [
+            *("build", "--isolation", "chroot", "--layers=false", "--identity-label=false"),
+            *("--timestamp", str(ingredients.time), "--pull-never", "--no-hosts"),
+            *("--platform", str(arguments.target), "--file", str(dockerfile), "--tag", tag),
+        ]
+        for name, value in sorted(given.items()):
+            if name in declared or name.upper() in PROXIES:
+                words += ["--build-arg", f"{name}={value}"]
+        watcher = _Watcher(plan, self.reporter)
+        outcome = programs.run(
+            self._command([*words, str(context)], network=network),
+            self._environment(ingredients.workspace),
+            limits=_LIMITS,
+            take=watcher.take,
+        )
+        watcher.finish()
+        if outcome.status:
+            raise watcher.failed(outcome.errors)
+
+    def _forget(self, tag: str, work: Path) -> None:
+        self._run("rmi", "--force", tag, work=work)
+
+    def _call(self, *words: str, work: Path) -> None:
+        outcome = self._run(*words, work=work)
+        if outcome.status:
+            raise programs.failed(self._command(words), outcome)
+
+    def _run(self, *words: str, work: Path) -> programs.Outcome:
+        return programs.run(self._command(words), self._environment(work), limits=_LIMITS)
+
+    def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
+        storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
+        plain = [str(self.program), *storage, *words]
+        if os.geteuid() == 0:
+            # In namespaces of their own: when the first process ends, so do all.
+            apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+            return [*apart, *([] if network else ["--net"]), "--", *plain]
+        return plain if network else ["unshare", "--net", "--map-current-user", "--", *plain]
+
+    def _environment(self, work: Path) -> dict[str, str]:
+        kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
+        return kept | {"LC_ALL": "C.UTF-8", "TMPDIR": str(work), "TZ": "UTC"}
+
+
+def rewritten(plan: Plan, names: dict[tuple[str, str], str]) -> str:
+    """Return the Dockerfile with the names that the bases have in buildah, lines where they were.
+
+    Platforms are written out, since buildah looks for a base of the target's otherwise.
+    """
+    lines = plan.dockerfile.source.text.replace("\r\n", "\n").split("\n")
+    needed = {stage.number for stage in plan.needed()}
+    for stage in plan.stages:
+        is_image = stage.base.lower() != SCRATCH and not plan.stage(stage.base, stage.number)
+        base = names.get((stage.base, stage.platform), stage.base)
+        if stage.number not in needed:
+            # Nobody needs it, and its base is not there.
+            base, is_image = SCRATCH, False
+            for instruction in stage.instructions:
+                _replace(lines, instruction, "")
+        platform = stage.platform or str(plan.arguments.target)
+        words = ["FROM", *([f"--platform={platform}"] if is_image else []), base]
+        _replace(
+            lines, stage.start, " ".join([*words, *(["AS", stage.name] if stage.name else [])])
+        )
+        for instruction, name in plan.sources(stage) if stage.number in needed else ():
+            known = names.get((name, ""))
+            if known and not plan.stage(name, stage.number):
+                for number in range(instruction.line - 1, instruction.last_line):
+                    lines[number] = lines[number].replace(f"from={name}", f"from={known}")
+    return "\n".join(lines)
+
+
+def _replace(lines: list[str], instruction: Instruction, text: str) -> None:
+    for number in range(instruction.line - 1, instruction.last_line):
+        lines[number] = ""
+    lines[instruction.line - 1] = text
+
+
+def _check_understood(plan: Plan) -> None:
+    """Refuse what this buildah would silently take for something else."""
+    for stage in plan.needed():
+        for instruction in stage.instructions:
+            if instruction.heredocs:
+                raise instruction.wrong(
+                    "buildah does not understand texts in the Dockerfile (<<)",
+                    "put the text into a file of the package",
+                    word="<<",
+                )
+
+
+@dataclass(slots=True)
+class _Watcher:
+    """Follows what buildah prints, and knows the instruction it is at."""
+
+    plan: Plan
+    reporter: Reporter
+    at: Instruction | None = None
+    lines: list[str] = field(default_factory=list)
+    rest: bytes = b""
+
+    def take(self, data: bytes) -> None:
+        """Take a piece of output."""
+        *whole, self.rest = (self.rest + data).split(b"\n")
+        for raw in whole:
+            self._line(raw.decode("utf-8", "replace").rstrip("\r"))
+
+    def finish(self) -> None:
+        """Take what came without a line end."""
+        if self.rest:
+            self._line(self.rest.decode("utf-8", "replace"))
+
+    def _line(self, line: str) -> None:
+        step = _STEP.fullmatch(line)
+        if step is not None:
+            self.at = self._instruction(int(step[1] or 1), int(step[2]))
+            self.lines = []
+            self.reporter.emit(Said(line, 1))
+            return
+        self.lines = [*self.lines[-_LAST_LINES:], line]
+        self.reporter.emit(Said(line, 2))
+
+    def _instruction(self, stage: int, step: int) -> Instruction | None:
+        if not 0 < stage <= len(self.plan.stages):
+            return None
+        found: Stage = self.plan.stages[stage - 1]
+        steps = (found.start, *found.instructions)
+        return steps[step - 1] if 0 < step <= len(steps) else None
+
+    def failed(self, errors: str) -> PackageError:
+        """Return the error that tells which instruction failed, and what was printed last."""
+        said = [*self.lines, *errors.splitlines()]
+        last = "\n".join(_printable(line) for line in said[-_LAST_LINES:] if line.strip())
+        what = f"{self.at.keyword} failed" if self.at else "the build failed"
+        hints = ["`-vv` shows everything that is printed"]
+        if self.at is not None and self.at.keyword == "RUN":
+            hints.append("RUN has no network unless build.yml says `network: true`")
+        return PackageError.of(
+            packages.BUILD_FAILED,
+            f"{what}:\n{last}" if last else what,
+            *hints,
+            place=self.at.place() if self.at else None,
+        )
+
+
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in line)
+
+
+def _taken(store: Store, layout: Path, plan: Plan, ingredients: Ingredients) -> Made:
+    """Put what buildah made into the store: new layers compressed here, others as they are."""
+    index = _document(layout / "index.json")
+    manifest = _blob_document(layout, index["manifests"][0])
+    config = _blob_document(layout, manifest["config"])
+    known = {
+        layer.diff_id: layer
+        for image in ingredients.bases.images.values()
+        for layer in layers_of(store, image)
+    }
+    layers: list[Layer] = []
+    for diff_id, described in zip(config["rootfs"]["diff_ids"], manifest["layers"], strict=True):
+        if diff_id in known:
+            layers.append(known[diff_id])
+            continue
+        made = add_layer(store, _plain(layout, described))
+        if made.diff_id != diff_id:
+            raise _nonsense("a layer is not the one that its config speaks of")
+        layers.append(made)
+    target = plan.arguments.target
+    platform = Platform.parse(plan.target.platform) if plan.target.platform else target
+    inner = dict(config.get("config") or {})
+    labels = {**(inner.get("Labels") or {}), **ingredients.labels}
+    if labels:
+        inner["Labels"] = labels
+    history = [h for h in config.get("history") or [] if isinstance(h, dict)]
+    document = {
+        **platform_json(platform),
+        "created": timestamp(ingredients.time),
+        "config": {key: value for key, value in inner.items() if value},
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "history": [_without_chance(h) for h in history],
+    }
+    return Made(add_described(store, layers, document, platform, ingredients.annotations))
+
+
+def _without_chance(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of the history without what names the build's own directory."""
+    return {k: v for k, v in entry.items() if k in ("created", "created_by", "empty_layer")}
+
+
+def _plain(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:
+    descriptor = Descriptor(media.OCI_LAYER, described["digest"], described["size"])
+    if not is_digest(descriptor.digest) or described.get("mediaType") != media.OCI_LAYER:
+        raise _nonsense(f"a layer is of the type {described.get('mediaType')}")
+    with told(layout, "read"), _path(layout, descriptor.digest).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _document(path: Path) -> dict[str, Any]:
+    with told(path, "read"):
+        found = json.loads(path.read_bytes())
+    if not isinstance(found, dict):
+        raise _nonsense(f"{path.name} is no object")
+    return found
+
+
+def _blob_document(layout: Path, described: dict[str, Any]) -> dict[str, Any]:
+    return _document(_path(layout, described["digest"]))
+
+
+def _path(layout: Path, digest: str) -> Path:
+    return layout / "blobs" / "sha256" / posixpath.basename(hex_part(digest))
+
+
+def _nonsense(why: str) -> HostError:
+    from assembler.codes import host  # noqa: PLC0415
+
+    return HostError.of(host.TOOL_FAILED, f"what buildah has made cannot be used: {why}")

@@ -1,0 +1,142 @@
+"""A package with a Dockerfile, made into images: what it needs is gathered, then it is built."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+
+from assembler.codes import packages
+from assembler.errors import PackageError, told
+from assembler.oci.platform import host_platform
+from assembler.oci.resolve import Sources
+from assembler.packages.dockerfile.assembling import Ingredients, assemble
+from assembler.packages.dockerfile.bases import bring
+from assembler.packages.dockerfile.builders import Builders
+from assembler.packages.dockerfile.context import Context, read_ignored
+from assembler.packages.dockerfile.stages import Arguments, plan
+from assembler.packages.dockerfile.syntax import read_dockerfile
+
+if TYPE_CHECKING:
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
+    from assembler.oci.store import Store
+    from assembler.packages.dockerfile.bases import Bases
+    from assembler.packages.dockerfile.stages import Plan
+    from assembler.packages.images import Made
+    from assembler.packages.model import Package
+
+INPUTS = "dolmen.inputs"
+_BASE_NAME = "org.opencontainers.image.base.name"
+_BASE_DIGEST = "org.opencontainers.image.base.digest"
+IN_PROCESS = "in process"
+
+
+@dataclass(frozen=True, slots=True)
+class DockerOrder:
+    """An image to be made of a package's Dockerfile."""
+
+    package: Package
+    platform: Platform
+    arguments: Mapping[str, str]
+    # What is known to decide the result already: the tree's hash.
+    inputs: Mapping[str, str]
+    labels: Mapping[str, str]
+    # In seconds since 1970.
+    time: int
+    dockerfile: str
+    network: bool = False
+
+    @property
+    def path(self) -> Path:
+        """Return the Dockerfile."""
+        return self.package.directory / self.dockerfile
+
+    def plan(self) -> Plan:
+        """Read the Dockerfile for the platform."""
+        return plan(
+            read_dockerfile(self.path), Arguments(self.arguments, host_platform(), self.platform)
+        )
+
+
+def make(
+    store: Store, order: DockerOrder, sources: Sources, builders: Builders, reporter: Reporter
+) -> Made:
+    """Make the image for one platform."""
+    made = order.plan()
+    beyond = made.beyond()
+    builder = builders.choose(made, beyond) if beyond is not None else None
+    bases = bring(made, sources, reporter)
+    inputs = inputs_of(order, made, bases, builder.name if builder else IN_PROCESS)
+    with workspace(store) as directory:
+        ingredients = Ingredients(
+            context=context_of(order),
+            bases=bases,
+            time=order.time,
+            workspace=directory,
+            labels=order.labels,
+            annotations=_annotations(made, bases, inputs),
+        )
+        if builder is None:
+            return assemble(store, made, ingredients)
+        return builder.build(store, made, ingredients, network=order.network)
+
+
+def inputs_of(order: DockerOrder, made: Plan, bases: Bases, builder: str) -> dict[str, str]:
+    """Return everything that decides what the image is, each under a name for people."""
+    inputs = dict(order.inputs)
+    inputs |= {f"image {name}": digest for name, digest in bases.digests().items()}
+    declared = made.declared()
+    inputs |= {f"argument {k}": v for k, v in order.arguments.items() if k in declared}
+    inputs["builder"] = builder
+    if order.network:
+        inputs["network"] = "allowed"
+    return inputs
+
+
+def context_of(order: DockerOrder) -> Context:
+    """Return the files that the Dockerfile may take."""
+    package = order.package
+    context = Context(order.time)
+    context.add_directory(
+        package.directory, ignored=read_ignored(package.directory, order.dockerfile)
+    )
+    for i, source in enumerate(package.build.extra_sources):
+        directory = package.directory / source.source
+        if not directory.is_dir():
+            raise PackageError.of(
+                packages.BAD_SOURCE,
+                f"the extra source {source.source} is not a directory",
+                place=package.build.at.of("extra-sources", i),
+            )
+        context.add_directory(directory, str(source.destination))
+    return context
+
+
+@contextmanager
+def workspace(store: Store) -> Iterator[Path]:
+    """Give a directory below the store that is gone after the block."""
+    store.layout.prepare()
+    parent = store.root.absolute() / "building"
+    with told(parent):
+        parent.mkdir(exist_ok=True)
+        directory = Path(mkdtemp(dir=parent))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _annotations(made: Plan, bases: Bases, inputs: Mapping[str, str]) -> dict[str, str]:
+    annotations = {INPUTS: json.dumps(inputs, sort_keys=True, ensure_ascii=False)}
+    base = made.target.base
+    key = (base, made.target.platform)
+    if key in bases.images:
+        image = bases.images[key]
+        annotations |= {_BASE_NAME: str(image.reference), _BASE_DIGEST: image.digest}
+    return annotations

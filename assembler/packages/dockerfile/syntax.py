@@ -1,0 +1,254 @@
+"""Reading a Dockerfile: instructions with their flags, words and places; what they mean is not
+known here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assembler.codes import packages
+from assembler.diagnostics import Place, Source
+from assembler.errors import PackageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEYWORDS = (
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+)
+_WITH_HEREDOCS = ("ADD", "COPY", "RUN")
+_DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
+_FLAG = re.compile(r"--([A-Za-z][A-Za-z0-9-]*)(?:=(\S*))?(?:\s+|$)")
+_HEREDOC = re.compile(r"(?<!\S)\d*<<(-?)(['\"]?)([A-Za-z_][A-Za-z0-9_.]*)\2(?=\s|$)")
+_LARGEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Heredoc:
+    """A text that stands in the Dockerfile itself."""
+
+    name: str
+    content: str
+    # Whether variables in it are left alone.
+    quoted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """An instruction as it is written, continuation lines joined."""
+
+    keyword: str
+    text: str
+    source: Source = field(repr=False, compare=False)
+    # Its first and its last line, counted from 1.
+    line: int
+    last_line: int
+    flags: Mapping[str, str] = field(default_factory=dict)
+    heredocs: tuple[Heredoc, ...] = ()
+
+    @property
+    def listed(self) -> tuple[str, ...] | None:
+        """Return the words if they are written as a JSON list, else nothing."""
+        if not self.text.startswith("["):
+            return None
+        try:
+            words = json.loads(self.text)
+        except ValueError:
+            return None
+        if isinstance(words, list) and all(isinstance(w, str) for w in words):
+            return tuple(words)
+        return None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the words, of a JSON list or between spaces."""
+        listed = self.listed
+        return tuple(self.text.split()) if listed is None else listed
+
+    def place(self, word: str = "") -> Place:
+        """Return where the word stands in the instruction, or the instruction itself."""
+        for number in range(self.line, self.last_line + 1):
+            line = self.source.line(number)
+            start = len(self.keyword) if number == self.line else 0
+            column = line.find(word, start) if word else -1
+            if column >= 0:
+                return Place(self.source, number, column + 1, len(word))
+        line = self.source.line(self.line)
+        begin = len(line) - len(line.lstrip())
+        return Place(self.source, self.line, begin + 1, max(1, len(line.rstrip()) - begin))
+
+    def wrong(self, message: str, *hints: str, word: str = "") -> PackageError:
+        """Return an error about this instruction."""
+        return PackageError.of(packages.BAD_DOCKERFILE, message, *hints, place=self.place(word))
+
+
+@dataclass(frozen=True, slots=True)
+class Dockerfile:
+    """A Dockerfile as far as it can be read without knowing what instructions mean."""
+
+    source: Source
+    instructions: tuple[Instruction, ...]
+    escape: str = "\\"
+
+
+def read_dockerfile(path: Path) -> Dockerfile:
+    """Read the file, strictly."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise PackageError.of(
+            packages.NO_DOCKERFILE,
+            f"there is no {path}",
+            "write a Dockerfile, name another with `dockerfile:` in build.yml, or make the image "
+            "of Debian packages with `debs:`",
+        ) from None
+    except OSError as error:
+        raise PackageError.of(
+            packages.NO_DOCKERFILE, f"{path} cannot be read: {error.strerror}"
+        ) from error
+    if len(data) > _LARGEST:
+        raise PackageError.of(packages.BAD_DOCKERFILE, f"{path} is larger than 1 MiB")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PackageError.of(packages.BAD_DOCKERFILE, f"{path} is not UTF-8") from error
+    return parse(Source(str(path), text))
+
+
+def parse(source: Source) -> Dockerfile:
+    """Read the instructions of a text."""
+    lines = source.text.replace("\r\n", "\n").split("\n")
+    escape = _escape(lines, source)
+    found = tuple(_instructions(lines, source, escape))
+    if not found:
+        raise PackageError.of(
+            packages.BAD_DOCKERFILE, f"{source.name} has no instructions", "begin it with FROM"
+        )
+    return Dockerfile(source, found, escape)
+
+
+def _escape(lines: list[str], source: Source) -> str:
+    """Return the character that continues lines; directives stand before everything else."""
+    for number, line in enumerate(lines, 1):
+        directive = _DIRECTIVE.fullmatch(line.strip())
+        if directive is None:
+            break
+        if directive[1].lower() == "escape":
+            if directive[2] not in ("\\", "`"):
+                raise PackageError.of(
+                    packages.BAD_DOCKERFILE,
+                    f"the escape character cannot be {directive[2]!r}",
+                    "it is \\ or `",
+                    place=Place(source, number, 1, len(line)),
+                )
+            return directive[2]
+    return "\\"
+
+
+def _instructions(lines: list[str], source: Source, escape: str) -> Iterator[Instruction]:
+    continued = re.compile(re.escape(escape) + r"[ \t]*$")
+    at = 0
+    while at < len(lines):
+        line = lines[at].strip()
+        first = at
+        at += 1
+        if not line or line.startswith("#"):
+            continue
+        pieces = [lines[first].lstrip()]
+        while continued.search(pieces[-1]):
+            pieces[-1] = continued.sub("", pieces[-1])
+            while at < len(lines) and (not lines[at].strip() or lines[at].lstrip()[:1] == "#"):
+                at += 1
+            if at >= len(lines):
+                break
+            pieces.append(lines[at])
+            at += 1
+        text = "".join(pieces).strip()
+        if not text:
+            continue
+        keyword, *rest_of_it = text.split(None, 1)
+        made = Instruction(keyword.upper(), "".join(rest_of_it), source, first + 1, at)
+        _check_keyword(made)
+        if made.keyword in _WITH_HEREDOCS:
+            heredocs, at = _heredocs(made, lines, at)
+        else:
+            heredocs = ()
+        flags, rest = _flags(made)
+        yield Instruction(made.keyword, rest, source, first + 1, at, flags, heredocs)
+
+
+def _check_keyword(instruction: Instruction) -> None:
+    keyword = instruction.keyword
+    if keyword not in KEYWORDS:
+        close = difflib.get_close_matches(keyword, KEYWORDS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(KEYWORDS)}"
+        line = instruction.source.line(instruction.line)
+        begin = len(line) - len(line.lstrip())
+        raise PackageError.of(
+            packages.BAD_DOCKERFILE,
+            f"there is no instruction {keyword}",
+            hint,
+            place=Place(instruction.source, instruction.line, begin + 1, len(keyword)),
+        )
+    if not instruction.text and keyword not in ("CMD", "ENTRYPOINT"):
+        raise instruction.wrong(f"{keyword} has no arguments")
+
+
+def _heredocs(
+    instruction: Instruction, lines: list[str], at: int
+) -> tuple[tuple[Heredoc, ...], int]:
+    found = []
+    for match in _HEREDOC.finditer(instruction.text):
+        tabs, quote, name = match.groups()
+        content: list[str] = []
+        while at < len(lines):
+            line = lines[at].lstrip("\t") if tabs else lines[at]
+            at += 1
+            if line == name:
+                break
+            content.append(line + "\n")
+        else:
+            raise instruction.wrong(
+                f"the text that begins with <<{name} has no end",
+                f"write {name} alone on the line behind it",
+                word=f"<<{name}",
+            )
+        found.append(Heredoc(name, "".join(content), bool(quote)))
+    return tuple(found), at
+
+
+def _flags(instruction: Instruction) -> tuple[dict[str, str], str]:
+    flags: dict[str, str] = {}
+    rest = instruction.text
+    if instruction.keyword == "ENV":
+        return flags, rest
+    while match := _FLAG.match(rest):
+        name, value = match[1], match[2]
+        if name in flags and name not in ("exclude", "mount"):
+            raise instruction.wrong(f"--{name} is given twice", word=f"--{name}")
+        flags[name] = "true" if value is None else value
+        rest = rest[match.end() :]
+    return flags, rest

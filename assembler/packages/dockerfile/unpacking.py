@@ -1,0 +1,62 @@
+"""Archives that ADD unpacks: told by their content, however they are compressed."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import tempfile
+from pathlib import Path
+from typing import IO, cast
+
+from assembler.codes import packages
+from assembler.errors import PackageError, told
+from assembler.oci.layers.flatten import Layer
+
+_BLOCK = 512
+_CHUNK = 1 << 20
+_LARGEST = 16 << 30
+_MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+
+
+def opened_archive(path: Path, workspace: Path) -> Layer | None:
+    """Return the archive as a layer that can be read, or nothing if the file is none."""
+    with told(path, "read"), path.open("rb") as file:
+        head = file.read(_BLOCK)
+    if head[257:262] == b"ustar" or (
+        head.startswith(_MAGIC) and ".tar" in path.name + _short(path)
+    ):
+        size = path.stat().st_size
+        return Layer(path.name, size, lambda: path.open("rb"))
+    if ".tar" not in path.name + _short(path):
+        return None
+    if head.startswith(b"\xfd7zXZ\0"):
+        source = cast("IO[bytes]", lzma.open(path))  # noqa: SIM115
+    elif head.startswith(b"BZh"):
+        source = cast("IO[bytes]", bz2.open(path))  # noqa: SIM115
+    else:
+        return None
+    plain = _decompressed(source, path, workspace)
+    size = plain.stat().st_size
+    return Layer(path.name, size, lambda: plain.open("rb"))
+
+
+def _short(path: Path) -> str:
+    """Return the long form of the short endings of archives."""
+    return ".tar" if path.suffix in (".tgz", ".txz", ".tbz", ".tbz2", ".tzst") else ""
+
+
+def _decompressed(source: IO[bytes], path: Path, workspace: Path) -> Path:
+    with told(workspace), tempfile.NamedTemporaryFile(dir=workspace, delete=False) as out:
+        left = _LARGEST
+        try:
+            with source:
+                while chunk := source.read(min(_CHUNK, left)):
+                    left -= len(chunk)
+                    out.write(chunk)
+                if left <= 0:
+                    raise PackageError.of(packages.BAD_CONTEXT, f"{path} grows beyond 16 GiB")
+        except (lzma.LZMAError, OSError, EOFError) as error:
+            raise PackageError.of(
+                packages.BAD_CONTEXT, f"{path} cannot be decompressed: {error}"
+            ) from error
+    return Path(out.name)

@@ -1,0 +1,155 @@
+"""Variables and quotes in the words of a Dockerfile, as Docker understands them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+_NAME_START = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_")
+_NAME = _NAME_START | frozenset("0123456789")
+
+
+class WordError(ValueError):
+    """A word that cannot be understood."""
+
+
+def expand(word: str, variables: Mapping[str, str], escape: str = "\\") -> str:
+    """Return the word with variables put in and quotes taken away."""
+    return _Lexer(word, variables, escape).until()
+
+
+def split_quoted(text: str, escape: str = "\\") -> list[str]:
+    """Split a text at spaces outside of quotes; the quotes stay."""
+    words: list[str] = []
+    current, quote, at = "", "", 0
+    begun = False
+    while at < len(text):
+        c = text[at]
+        if c == escape and quote != "'" and at + 1 < len(text):
+            current += text[at : at + 2]
+            at, begun = at + 2, True
+            continue
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "'\"":
+            quote = c
+        elif c.isspace():
+            if begun:
+                words.append(current)
+            current, begun, at = "", False, at + 1
+            continue
+        current, begun, at = current + c, True, at + 1
+    if quote:
+        raise WordError(f"a {quote} is opened and not closed")
+    return [*words, current] if begun else words
+
+
+@dataclass(slots=True)
+class _Lexer:
+    text: str
+    variables: Mapping[str, str]
+    escape: str
+    at: int = 0
+
+    def until(self, end: str = "") -> str:
+        """Read up to a character outside of quotes, or to the end of the text."""
+        out: list[str] = []
+        while self.at < len(self.text):
+            c = self.text[self.at]
+            if end and c == end:
+                return "".join(out)
+            self.at += 1
+            if c == "'":
+                out.append(self._single())
+            elif c == '"':
+                out.append(self._double())
+            elif c == "$":
+                out.append(self._variable())
+            elif c == self.escape and self.at < len(self.text):
+                out.append(self.text[self.at])
+                self.at += 1
+            else:
+                out.append(c)
+        if end:
+            raise WordError(f"a {end} is missing")
+        return "".join(out)
+
+    def _single(self) -> str:
+        end = self.text.find("'", self.at)
+        if end < 0:
+            raise WordError("a ' is opened and not closed")
+        found, self.at = self.text[self.at : end], end + 1
+        return found
+
+    def _double(self) -> str:
+        out: list[str] = []
+        while self.at < len(self.text):
+            c = self.text[self.at]
+            self.at += 1
+            if c == '"':
+                return "".join(out)
+            if c == "$":
+                out.append(self._variable())
+            elif c == self.escape and self.text[self.at : self.at + 1] in ('"', "$", self.escape):
+                out.append(self.text[self.at])
+                self.at += 1
+            else:
+                out.append(c)
+        raise WordError('a " is opened and not closed')
+
+    def _variable(self) -> str:
+        if self.text[self.at : self.at + 1] == "{":
+            self.at += 1
+            return self._braced()
+        name = self._name()
+        return self.variables.get(name, "") if name else "$"
+
+    def _name(self) -> str:
+        begin = self.at
+        if self.at < len(self.text) and self.text[self.at] in _NAME_START:
+            while self.at < len(self.text) and self.text[self.at] in _NAME:
+                self.at += 1
+        return self.text[begin : self.at]
+
+    def _braced(self) -> str:
+        name = self._name()
+        if not name:
+            raise WordError("${ is not followed by the name of a variable")
+        rest = self.text[self.at :]
+        if rest.startswith("}"):
+            self.at += 1
+            return self.variables.get(name, "")
+        colon = rest.startswith(":")
+        mark = rest[1:2] if colon else rest[:1]
+        if mark not in ("-", "+", "?"):
+            raise WordError(
+                f"${{{name}{rest.partition('}')[0]}}} is not understood: "
+                "there are ${NAME}, ${NAME:-DEFAULT}, ${NAME:+OTHER} and ${NAME:?MESSAGE}"
+            )
+        self.at += 2 if colon else 1
+        other = self.until("}")
+        self.at += 1
+        value = self.variables.get(name)
+        there = bool(value) if colon else value is not None
+        return _CHOICES[mark](name, value or "", other, there)
+
+
+def _or_default(_name: str, value: str, other: str, there: bool) -> str:  # noqa: FBT001
+    return value if there else other
+
+
+def _or_nothing(_name: str, _value: str, other: str, there: bool) -> str:  # noqa: FBT001
+    return other if there else ""
+
+
+def _or_error(name: str, value: str, other: str, there: bool) -> str:  # noqa: FBT001
+    if not there:
+        raise WordError(f"{name} is not set" + (f": {other}" if other else ""))
+    return value
+
+
+_CHOICES: Mapping[str, Callable[[str, str, str, bool], str]] = {
+    "-": _or_default,
+    "+": _or_nothing,
+    "?": _or_error,
+}

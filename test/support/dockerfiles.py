@@ -1,0 +1,114 @@
+"""Packages with a Dockerfile, built through the library into a store of the test."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from assembler.events import Recorder
+from assembler.oci.image import Image
+from assembler.oci.platform import Platform
+from assembler.oci.reference import Reference
+from assembler.oci.resolve import Sources
+from assembler.oci.store import Store, find
+from assembler.packages import building
+from assembler.packages.arguments import GivenArguments
+from assembler.packages.buildfile import read_package
+from assembler.packages.debs.engine import Engine
+from assembler.packages.dockerfile.builders import Builders
+from assembler.packages.tags import Naming, name_of
+
+BUILD_YML = "image: app\norg: example\narches: [amd64, arm64]\n"
+AMD64 = Platform("linux", "amd64")
+
+
+@dataclass
+class Kitchen:
+    """A store, and a directory that packages are made in."""
+
+    root: Path
+    reporter: Recorder = field(default_factory=Recorder)
+
+    @property
+    def store(self) -> Store:
+        """Return the store that images go to."""
+        return Store(self.root / "store")
+
+    @property
+    def sources(self) -> Sources:
+        """Return where bases come from: the store alone."""
+        return Sources(self.store, offline=True)
+
+    def package(
+        self,
+        dockerfile: str,
+        files: Mapping[str, bytes | str | None] | None = None,
+        build_yml: str = BUILD_YML,
+        name: str = "app",
+    ) -> Path:
+        """Write a package; a text as a file's content is the target of a link, None a directory."""
+        directory = self.root / name
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "build.yml").write_text(build_yml)
+        (directory / "Dockerfile").write_text(dockerfile)
+        for path, content in (files or {}).items():
+            place = directory / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if content is None:
+                place.mkdir(exist_ok=True)
+            elif isinstance(content, str):
+                place.symlink_to(content)
+            else:
+                place.write_bytes(content)
+        return directory
+
+    def build(
+        self,
+        directory: Path,
+        *platforms: Platform,
+        hash: str = "h",  # noqa: A002 - the option's name
+        arguments: tuple[str, ...] = (),
+        **more: Any,
+    ) -> str:
+        """Build a package and return the image's name."""
+        package = read_package(directory)
+        naming = Naming(hash=hash)
+        job = building.Job(
+            package,
+            name_of(package, naming),
+            platforms or (AMD64,),
+            naming=naming,
+            arguments=GivenArguments(arguments),
+            **more,
+        )
+        builders = Builders(self.root / "store" / "buildah", self.reporter)
+        means = building.Means(cast("Engine", None), self.sources, builders)
+        return building.build(self.store, job, means, self.reporter).name
+
+    def image(self, name: str = "example/app:h", platform: Platform = AMD64) -> Image:
+        """Return an image of the store."""
+        return find(self.store, Reference.parse(name), platform)
+
+    def config(self, name: str = "example/app:h", platform: Platform = AMD64) -> dict[str, Any]:
+        """Return the whole config of an image."""
+        found = json.loads(self.store.read(self.image(name, platform).manifest.config))
+        assert isinstance(found, dict)
+        return found
+
+    def tree(
+        self, name: str = "example/app:h", platform: Platform = AMD64
+    ) -> dict[str, tuple[tarfile.TarInfo, bytes]]:
+        """Return all entries of all layers by path, later ones over earlier ones."""
+        found = {}
+        for layer in self.image(name, platform).manifest.layers:
+            data = self.store.path(layer.digest).read_bytes()
+            with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+                for member in tar:
+                    file = tar.extractfile(member) if member.isfile() else None
+                    found[member.name] = (member, file.read() if file else b"")
+        return found
