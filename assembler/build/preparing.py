@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from assembler.diagnostics import Diagnostic, Place
     from assembler.events import Reporter
     from assembler.oci.image import Image
+    from assembler.packages.resolver import LocalPackages
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,21 @@ class Prepared:
 
 def read_config(inputs: Sequence[Input]) -> Loaded:
     """Check and merge the texts, with packages and references understood."""
-    from assembler.packages.resolver import LocalPackages  # noqa: PLC0415 - few files need it
-
-    options = Options(packages=LocalPackages(), check_reference=Reference.parse)
+    options = Options(packages=_Packages(), check_reference=Reference.parse)
     return load_inputs(inputs, options)
+
+
+class _Packages:
+    """Local packages; their stage is imported for the first: few files name any."""
+
+    _known: LocalPackages | None = None
+
+    def reference(self, directory: Path) -> str:
+        if self._known is None:
+            from assembler.packages.resolver import LocalPackages  # noqa: PLC0415
+
+            self._known = LocalPackages()
+        return self._known.reference(directory)
 
 
 def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Prepared:
