@@ -47,13 +47,17 @@ def run(
     limits: Limits = Limits(),
     given: bytes = b"",
     take: Callable[[bytes], object] | None = None,
+    directory: Path | None = None,
 ) -> Outcome:
-    """Run a program to its end, with its output in memory, or taken piece by piece.
+    """Run a program to its end, with its output in memory.
+
+    With `take`, everything it prints is handed over as it comes, errors in their order.
 
     The program is in a group of its own, so that whatever stops us stops its children as well.
     """
     pieces: list[bytes] = []
-    status, errors = _watched(command, environment, limits, given, take or pieces.append)
+    start = _Start(tuple(command), environment, given, directory, together=take is not None)
+    status, errors = _watched(start, limits, take or pieces.append)
     return Outcome(status, b"".join(pieces), errors)
 
 
@@ -71,23 +75,30 @@ def failed(command: Sequence[str | Path], outcome: Outcome, *hints: str) -> Host
     )
 
 
-def _watched(
-    command: Sequence[str | Path],
-    environment: Mapping[str, str],
-    limits: Limits,
-    given: bytes,
-    take: Callable[[bytes], object],
-) -> tuple[int, str]:
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A program to be started, and what it is given."""
+
+    command: tuple[str | Path, ...]
+    environment: Mapping[str, str]
+    given: bytes
+    directory: Path | None
+    together: bool = False
+
+
+def _watched(start: _Start, limits: Limits, take: Callable[[bytes], object]) -> tuple[int, str]:
+    command = start.command
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as standard_input:
-        standard_input.write(given)
+        standard_input.write(start.given)
         standard_input.seek(0)
         with told(str(command[0]), "run"):
             process = subprocess.Popen(
                 command,
                 stdin=standard_input,
                 stdout=subprocess.PIPE,
-                stderr=errors,
-                env=dict(environment),
+                stderr=subprocess.STDOUT if start.together else errors,
+                env=dict(start.environment),
+                cwd=start.directory,
                 bufsize=0,
                 start_new_session=True,
             )

@@ -7,11 +7,13 @@ it makes only the layers that are new are taken; the others are those of the sto
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +70,7 @@ class Buildah:
         check_runnable(plan)
         _check_understood(plan)
         with told(self.storage):
-            self.storage.mkdir(parents=True, exist_ok=True)
+            (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
         work = ingredients.workspace
         names = {
             key: self._import_base(store, image, work)
@@ -79,24 +81,42 @@ class Buildah:
             context.mkdir()
             dockerfile.write_text(rewritten(plan, names), "utf-8")
         ingredients.context.write(context)
-        tag = f"localhost/dolmen-made-{work.name.lower()}"
-        try:
+        tag = f"localhost/dolmen-made-{work.name.lower().replace('_', '-u-')}x"
+        with self._used(work):
             self._run_build(plan, ingredients, (dockerfile, context, tag), network=network)
             out = work / "out"
-            self._call("push", "--disable-compression", tag, f"oci:{out}:made", work=work)
-            return _taken(store, out, plan, ingredients)
-        finally:
-            # What is left of a build that was stopped goes as well.
-            self._forget(tag, work)
+            # A plain directory: into an OCI layout every layer would be compressed.
+            words = ("push", "--format", "oci", "--disable-compression", tag, f"dir:{out}")
+            self._call(*words, work=work)
+            made = _taken(store, out, plan, ingredients)
+            self._run("rmi", "--force", tag, work=work)
+            return made
+
+    @contextmanager
+    def _used(self, work: Path) -> Iterator[None]:
+        """Mark the storage as used; what a build that was stopped has left is cleared away."""
+        with told(self.storage):
+            lock = (self.storage / "use.lock").open("ab")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            try:
+                yield
+            except BaseException:
+                with suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    # Nobody else builds: whatever is neither a base nor named is left over.
+                    self._run("rm", "--all", work=work)
+                    self._run("rmi", "--prune", "--force", work=work)
+                raise
 
     def _import_base(self, store: Store, image: Image, work: Path) -> str:
         """Give buildah an image of the store, unless it has it; return the name it has there."""
-        key = hex_part(image.digest)
-        name = f"localhost/dolmen-base:{key[:40]}"
+        # buildah calls an image by the path of its layout, so that path is a name.
+        layout = work / f"dolmen-base-{hex_part(image.digest)[:40]}"
+        name = f"localhost/{layout.name}"
         with held(self.storage / "import.lock"):
             if self._run("inspect", "--type", "image", name, work=work).status == 0:
                 return name
-            layout = work / f"base-{key[:16]}"
             with told(layout):
                 layout.mkdir(exist_ok=True)
                 (layout / "blobs").symlink_to(store.layout.blobs.parent.absolute())
@@ -104,7 +124,7 @@ class Buildah:
                 described = replace(
                     image.descriptor,
                     platform=image.config.platform,
-                    annotations={media.REF_NAME: name},
+                    annotations={},
                 )
                 index = {"schemaVersion": 2, "manifests": [described.as_json()]}
                 (layout / "index.json").write_text(json.dumps(index))
@@ -113,7 +133,7 @@ class Buildah:
                 words = ["--os", platform.os, "--arch", platform.architecture]
                 if platform.variant:
                     words += ["--variant", platform.variant]
-                self._call("pull", "--quiet", *words, f"oci:{layout}:{name}", work=work)
+                self._call("pull", "--quiet", *words, f"oci:{layout.name}", work=work)
                 progress.outcome = "imported"
         return name
 
@@ -132,19 +152,17 @@ class Buildah:
         for name, value in sorted(given.items()):
             if name in declared or name.upper() in PROXIES:
                 words += ["--build-arg", f"{name}={value}"]
-        watcher = _Watcher(plan, self.reporter)
+        watcher = _Watcher(plan, self.reporter, network)
         outcome = programs.run(
             self._command([*words, str(context)], network=network),
-            self._environment(ingredients.workspace),
+            # What RUN --mount=type=cache keeps is below this directory, and stays.
+            self._environment(self.storage / "tmp"),
             limits=_LIMITS,
             take=watcher.take,
         )
         watcher.finish()
         if outcome.status:
-            raise watcher.failed(outcome.errors)
-
-    def _forget(self, tag: str, work: Path) -> None:
-        self._run("rmi", "--force", tag, work=work)
+            raise watcher.failed()
 
     def _call(self, *words: str, work: Path) -> None:
         outcome = self._run(*words, work=work)
@@ -152,7 +170,8 @@ class Buildah:
             raise programs.failed(self._command(words), outcome)
 
     def _run(self, *words: str, work: Path) -> programs.Outcome:
-        return programs.run(self._command(words), self._environment(work), limits=_LIMITS)
+        command, environment = self._command(words), self._environment(work)
+        return programs.run(command, environment, limits=_LIMITS, directory=work)
 
     def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
         storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
@@ -163,9 +182,9 @@ class Buildah:
             return [*apart, *([] if network else ["--net"]), "--", *plain]
         return plain if network else ["unshare", "--net", "--map-current-user", "--", *plain]
 
-    def _environment(self, work: Path) -> dict[str, str]:
+    def _environment(self, temporary: Path) -> dict[str, str]:
         kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
-        return kept | {"LC_ALL": "C.UTF-8", "TMPDIR": str(work), "TZ": "UTC"}
+        return kept | {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), "TZ": "UTC"}
 
 
 def rewritten(plan: Plan, names: dict[tuple[str, str], str]) -> str:
@@ -220,6 +239,7 @@ class _Watcher:
 
     plan: Plan
     reporter: Reporter
+    network: bool
     at: Instruction | None = None
     lines: list[str] = field(default_factory=list)
     rest: bytes = b""
@@ -252,13 +272,13 @@ class _Watcher:
         steps = (found.start, *found.instructions)
         return steps[step - 1] if 0 < step <= len(steps) else None
 
-    def failed(self, errors: str) -> PackageError:
+    def failed(self) -> PackageError:
         """Return the error that tells which instruction failed, and what was printed last."""
-        said = [*self.lines, *errors.splitlines()]
+        said = [e for e in self.lines if not e.startswith("subprocess exited")]
         last = "\n".join(_printable(line) for line in said[-_LAST_LINES:] if line.strip())
         what = f"{self.at.keyword} failed" if self.at else "the build failed"
         hints = ["`-vv` shows everything that is printed"]
-        if self.at is not None and self.at.keyword == "RUN":
+        if self.at is not None and self.at.keyword == "RUN" and not self.network:
             hints.append("RUN has no network unless build.yml says `network: true`")
         return PackageError.of(
             packages.BUILD_FAILED,
@@ -274,9 +294,8 @@ def _printable(line: str) -> str:
 
 def _taken(store: Store, layout: Path, plan: Plan, ingredients: Ingredients) -> Made:
     """Put what buildah made into the store: new layers compressed here, others as they are."""
-    index = _document(layout / "index.json")
-    manifest = _blob_document(layout, index["manifests"][0])
-    config = _blob_document(layout, manifest["config"])
+    manifest = _document(layout / "manifest.json")
+    config = _document(_path(layout, manifest["config"]["digest"]))
     known = {
         layer.diff_id: layer
         for image in ingredients.bases.images.values()
@@ -330,12 +349,8 @@ def _document(path: Path) -> dict[str, Any]:
     return found
 
 
-def _blob_document(layout: Path, described: dict[str, Any]) -> dict[str, Any]:
-    return _document(_path(layout, described["digest"]))
-
-
 def _path(layout: Path, digest: str) -> Path:
-    return layout / "blobs" / "sha256" / posixpath.basename(hex_part(digest))
+    return layout / posixpath.basename(hex_part(digest))
 
 
 def _nonsense(why: str) -> HostError:

@@ -1,0 +1,175 @@
+"""A user builds packages whose Dockerfiles run programs, without a daemon."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from assembler.errors import DolmenError, PackageError
+from assembler.oci.platform import Platform, host_platform
+from assembler.oci.store import Store
+from support.cli import Dolmen
+from support.dockerfiles import Kitchen
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("buildah"), reason="buildah is not installed"),
+    pytest.mark.skipif(os.getuid() != 0, reason="the test's base is made for root"),
+]
+PROGRAMS = ("sh", "cat", "sleep", "ls", "mkdir", "chmod")
+HERE = host_platform()
+ELSEWHERE = Platform("linux", "arm64" if HERE.architecture == "amd64" else "amd64")
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path) -> Kitchen:
+    """Give a store with a base that has a shell: this machine's, as a package of its own."""
+    kitchen = Kitchen(tmp_path)
+    files: dict[str, bytes | str | None] = {}
+    for program in PROGRAMS:
+        path = shutil.which(program) or ""
+        files[f"root/bin/{program}"] = Path(path).read_bytes()
+        listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
+        for word in listed.stdout.split():
+            if word.startswith("/"):
+                files["root" + word] = Path(word).read_bytes()
+    dockerfile = "FROM scratch\nCOPY --chmod=0755 root /\nENV BASE=1\n"
+    base = kitchen.package(dockerfile, files, "image: base\norg: example\n", "base")
+    kitchen.build(base, HERE, hash="1")
+    return kitchen
+
+
+def test_a_program_is_run_and_its_result_taken(kitchen: Kitchen) -> None:
+    dockerfile = """
+FROM example/base:1 AS build
+ARG MINE TARGETARCH
+COPY src /src
+RUN mkdir /out && cat /src/a > /out/$MINE-$TARGETARCH && \\
+    echo "$BASE" >> /out/$MINE-$TARGETARCH
+FROM scratch AS unneeded
+COPY missing /
+FROM scratch
+COPY --from=build /out /
+ENTRYPOINT ["/x"]
+"""
+    build_yml = "image: app\norg: example\nconfig: {net: host}\n"
+    package = kitchen.package(dockerfile, {"src/a": b"content\n"}, build_yml)
+    kitchen.build(package, HERE, arguments=("MINE=m",))
+    found, content = kitchen.tree(platform=HERE)[f"m-{HERE.architecture}"]
+    assert (content, found.mtime) == (b"content\n1\n", 0)
+    config = kitchen.config(platform=HERE)["config"]
+    assert config["Entrypoint"] == ["/x"]
+    assert config["Labels"] == {"org.mobyproject.config": '{"net": "host"}'}
+    digest = kitchen.image(platform=HERE).digest
+    # Again, with another storage, umask and time.
+    shutil.rmtree(kitchen.store.root / "buildah")
+    (package / "src" / "a").touch()
+    before = os.umask(0o077)
+    try:
+        kitchen.build(package, HERE, arguments=("MINE=m",), force=True)
+    finally:
+        os.umask(before)
+    assert kitchen.image(platform=HERE).digest == digest
+    assert not list((kitchen.store.root / "building").iterdir())
+
+
+def test_layers_of_the_base_are_those_of_the_store(kitchen: Kitchen) -> None:
+    kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
+    base = kitchen.image("example/base:1", HERE)
+    image = kitchen.image(platform=HERE)
+    assert image.manifest.layers[:1] == base.manifest.layers
+    assert "BASE=1" in image.config.env
+    assert base.digest in image.manifest.annotations["dolmen.inputs"]
+
+
+def test_a_step_that_fails_is_shown(kitchen: Kitchen) -> None:
+    package = kitchen.package(
+        "FROM example/base:1 AS one\nRUN mkdir /a\nFROM one\nRUN echo before; \\\n  cat /nothing\n"
+    )
+    with pytest.raises(PackageError) as caught:
+        kitchen.build(package, HERE)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.place is not None
+    assert diagnostic.place.line == 4
+    assert "before\ncat: /nothing: No such file" in diagnostic.message
+    assert "  4 | RUN echo before" in str(caught.value)
+    assert not list((kitchen.store.root / "building").iterdir())
+    containers = ("buildah", "--root", kitchen.store.root / "buildah" / "root", "containers", "-q")
+    assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
+
+
+def test_there_is_no_network_unless_it_is_allowed(kitchen: Kitchen) -> None:
+    package = kitchen.package("FROM example/base:1\nRUN cat /proc/net/dev > /net\n")
+    kitchen.build(package, HERE)
+    devices = kitchen.tree(platform=HERE)["net"][1].decode().splitlines()[2:]
+    assert [d.split(":")[0].strip() for d in devices] == ["lo"]
+
+
+def test_programs_of_another_platform_need_emulation(kitchen: Kitchen) -> None:
+    package = kitchen.package(
+        "FROM --platform=$BUILDPLATFORM example/base:1 AS build\nARG TARGETARCH\n"
+        "RUN echo for $TARGETARCH > /made\nFROM scratch\nCOPY --from=build /made /\n"
+    )
+    kitchen.build(package, HERE, ELSEWHERE)
+    made = kitchen.tree(platform=ELSEWHERE)["made"][1]
+    assert made == f"for {ELSEWHERE.architecture}\n".encode()
+    assert kitchen.image(platform=ELSEWHERE).config.platform == ELSEWHERE
+    if any(Path("/proc/sys/fs/binfmt_misc").glob("qemu-*")):
+        return  # here it would work
+    dockerfile = "FROM scratch\nCOPY Dockerfile /\nRUN true\n"
+    with pytest.raises(DolmenError, match="this machine runs") as caught:
+        kitchen.build(kitchen.package(dockerfile, name="other"), ELSEWHERE, hash="2")
+    assert "--platform=$BUILDPLATFORM" in str(caught.value)
+
+
+def test_an_interrupted_build_leaves_nothing(kitchen: Kitchen, dolmen: Dolmen) -> None:
+    package = kitchen.package(
+        "FROM example/base:1\nRUN sleep 4321\n",
+        build_yml=f"image: app\norg: example\narches: [{HERE.architecture}]\n",
+    )
+    command = [sys.executable, "-m", "dolmen", "-v", "pkg", "build", "--hash", "h"]
+    process = subprocess.Popen(
+        [*command, "--cache", kitchen.store.root, package],
+        env=dolmen.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: bool(sleeping()))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    wait_until(lambda: not sleeping())
+    assert not list((kitchen.store.root / "building").iterdir())
+    names = {n for e in Store(kitchen.store.root).names().entries for n in e.names}
+    assert not any("app" in n for n in names)
+    containers = ("buildah", "--root", kitchen.store.root / "buildah" / "root", "containers", "-q")
+    assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
+
+
+def sleeping() -> list[str]:
+    """Return the processes that the test's RUN has started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[:2] == [b"sleep", b"4321"]:
+            found.append(path.parent.name)
+    return found
+
+
+def wait_until(condition: object, seconds: float = 30) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
