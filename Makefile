@@ -19,6 +19,9 @@ $(VENV)/.ready: requirements-dev.txt pyproject.toml .ci/packages.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+demo: setup ## build the example web server, boot it and fetch its page; INTERACTIVE=1 for a console
+	@$(BIN)/python examples/demo
+
 test: setup lint ## run every test, the slow ones, too
 	@$(BIN)/pytest -m "" -n $(JOBS) --dist worksteal -q
 
