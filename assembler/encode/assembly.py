@@ -8,15 +8,18 @@ encoded fresh.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import IO
 
 from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.encode import tar
 from assembler.encode.compression import Compression
+from assembler.encode.damage import examined
 from assembler.encode.inventory import Inventory
 from assembler.encode.jobs import (
     TAR,
@@ -36,8 +39,8 @@ from assembler.encode.output import CompressedOutput, Plain
 from assembler.encode.segments import Segment, SegmentCache
 from assembler.encode.tar import TarEncoder
 from assembler.encode.workers import run_all
-from assembler.errors import OutputError, told
-from assembler.events import Reporter, Silent, Warned, task
+from assembler.errors import LayerError, OutputError, told
+from assembler.events import Reporter, Said, Silent, Warned, task
 from assembler.oci.layers import Limits
 from assembler.oci.store import Store
 from assembler.rootfs.plan import (
@@ -94,8 +97,11 @@ class Assembly:
         self.options = options or EncodeOptions()
         self._reporter = reporter or Silent()
         self._cache = SegmentCache(store.layout.segments)
+        # For a store that may not be written to: what is made lasts as long as the assembly.
+        self._scratch: SegmentCache | None = None
         self._sources = Sources(store, self.options.limits)
         self._open: dict[str, Segment] = {}
+        self._stack = ExitStack()
         self._warned = False
 
     def close(self) -> None:
@@ -103,6 +109,8 @@ class Assembly:
         for segment in self._open.values():
             segment.close()
         self._open.clear()
+        self._stack.close()
+        self._scratch = None
 
     def __enter__(self) -> Assembly:
         """Let go of all files at the end of the block."""
@@ -125,18 +133,31 @@ class Assembly:
         jobs = [job for job in self._jobs(forms, boot=boot) if not self._has(job)]
         if not jobs:
             return
+        self._find_room()
         self._cache.sweep()
         jobs.sort(key=lambda job: (-job.image.layer_bytes, job.names))
         total = sum(job.image.layer_bytes for job in jobs)
         with task(self._reporter, "laying out images", total) as progress:
 
             def work(number: int) -> None:
-                jobs[number].run(self._sources)
+                try:
+                    jobs[number].run(self._sources)
+                except LayerError as error:
+                    raise examined(error, jobs[number].image, self.store) from error
 
             def done(number: int) -> None:
                 progress.advance(jobs[number].image.layer_bytes)
 
             run_all(len(jobs), work, self.options.jobs, done)
+
+    def _find_room(self) -> None:
+        """Make sure that segments can be written somewhere."""
+        if self._scratch is not None or self._cache.writable:
+            return
+        self._reporter.emit(Said(f"{self._cache.directory} cannot be written to: nothing is kept"))
+        directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dolmen-"))
+        self._scratch = SegmentCache(Path(directory))
+        self._sources = replace(self._sources, segments=Path(directory))
 
     def write_tree(self, out: IO[bytes], extra: Sequence[Made] = ()) -> None:
         """Write the whole tree as a tar, and `extra` behind it."""
@@ -250,6 +271,8 @@ class Assembly:
         segment = self._open.get(name)
         if segment is None:
             segment = self._cache.open(name)
+            if segment is None and self._scratch is not None:
+                segment = self._scratch.open(name)
             if segment is not None:
                 self._open[name] = segment
         return segment

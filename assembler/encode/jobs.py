@@ -70,6 +70,8 @@ class Sources:
 
     store: Store
     limits: Limits = field(default_factory=Limits)
+    # Where segments are kept, if not beside the blobs.
+    segments: Path | None = None
 
     def layers(self, image: Image) -> list[Layer]:
         """Return an image's layers, lowest first."""
@@ -80,9 +82,9 @@ class Sources:
         ]
 
     @property
-    def segments(self) -> Path:
+    def cache(self) -> SegmentCache:
         """Return where segments are kept."""
-        return self.store.layout.segments
+        return SegmentCache(self.segments or self.store.layout.segments)
 
 
 class Job(Protocol):
@@ -141,7 +143,7 @@ class TreeJob:
         """Make the segment."""
         part = self.part
         what = str(part.image.reference)
-        with SegmentCache(sources.segments).writing(self.names[0]) as draft:
+        with sources.cache.writing(self.names[0]) as draft:
             learned: Learned | None = None
             while True:
                 target = Placed(part.origin, part.prefix, what, self.identity)

@@ -15,7 +15,7 @@ from assembler.encode import segments
 from assembler.encode.jobs import TAR, Form, Placed, Sources, Writer
 from assembler.encode.newc import Learned
 from assembler.encode.output import FileOutput
-from assembler.encode.segments import Draft, SegmentCache
+from assembler.encode.segments import Draft
 from assembler.errors import DolmenError, LayerError
 from assembler.oci.image import Image
 from assembler.oci.layers import (
@@ -87,7 +87,7 @@ class MembersJob:
 
     def run(self, sources: Sources) -> None:
         """Make the segments."""
-        cache = SegmentCache(sources.segments)
+        cache = sources.cache
         with ExitStack() as stack:
             takers = [_Taker(w, stack.enter_context(cache.writing(w.name))) for w in self.wanted]
             paths = {t.wanted.path.encode(): t.wanted.path.encode() for t in takers}

@@ -100,6 +100,13 @@ class SegmentCache:
 
     directory: Path
 
+    @property
+    def writable(self) -> bool:
+        """Tell whether segments can be added; the directory is made if it can be."""
+        with suppress(OSError):
+            self.directory.mkdir(parents=True, exist_ok=True)
+        return os.access(self.directory, os.W_OK | os.X_OK)
+
     def path(self, name: str) -> Path:
         """Return where a segment is, or would be."""
         return self.directory / name

@@ -1,0 +1,39 @@
+"""Telling an image that was broken when it was made from one that a disk has damaged since."""
+
+from __future__ import annotations
+
+import hashlib
+
+from assembler.codes import images
+from assembler.errors import DolmenError, HostError, ImageError, LayerError
+from assembler.oci.digest import hex_part
+from assembler.oci.image import Image
+from assembler.oci.manifest import Descriptor
+from assembler.oci.store import Store
+
+
+def examined(error: LayerError, image: Image, store: Store) -> DolmenError:
+    """Return what a layer that cannot be read should be told as; damaged blobs are put aside.
+
+    Blobs are verified when they come into the store, and not each time they are used.
+    """
+    for layer in image.manifest.layers:
+        if _is_as_it_came(layer, str(image.reference), store):
+            continue
+        hint = "it was put aside: pull or import the image again, and check the disk"
+        try:
+            store.quarantine(layer.digest)
+        except HostError:
+            hint = f"remove {store.path(layer.digest)} and pull or import the image again"
+        return ImageError.of(
+            images.BLOB_WRONG,
+            f"{image.reference}: the layer {layer.digest} in the store was damaged",
+            hint,
+        )
+    return error
+
+
+def _is_as_it_came(layer: Descriptor, what: str, store: Store) -> bool:
+    with store.open(layer, what) as file:
+        found = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # a buffered file
+        return found.hexdigest() == hex_part(layer.digest)
