@@ -22,8 +22,11 @@ def appearing(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterato
     interrupted by an exception, nothing is left.
     """
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.part")
-    with told(path):
+    try:
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        # The temporary name, which the error has, means nothing to anybody.
+        raise host_error(error, path) from error
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file
