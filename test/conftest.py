@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.booting import System, make_system
 from support.cli import Dolmen
 
 REPOSITORY = Path(__file__).parent.parent
@@ -36,3 +37,10 @@ def conformance_layout() -> Path:
                 capture_output=True,
             )
     return layout
+
+
+@pytest.fixture(scope="session")
+def tiny_system(pytestconfig: pytest.Config) -> System:
+    """Give a system that boots in a few seconds, kept from one run of the tests to the next."""
+    assert pytestconfig.cache is not None
+    return make_system(pytestconfig.cache.mkdir("tiny-system"))

@@ -140,17 +140,24 @@ def _drives(machine: Machine) -> Iterator[str]:
     if machine.architecture != "amd64" and any(d.bus is Bus.SATA for d in machine.disks):
         yield from ("-device", "ahci,id=ide")
     sata = 0
+    # A kernel that is started directly is what is booted.
+    direct = isinstance(machine.boot, KernelBoot)
     from_cd = isinstance(machine.boot, FirmwareBoot) and machine.boot.from_cd
     first = len(machine.cds) if from_cd else 0
     for number, disk in enumerate(machine.disks):
         yield from ("-drive", _drive(disk, f"disk{number}"))
-        yield from ("-device", _disk_device(disk.bus, number, sata, first + number))
+        yield from (
+            "-device",
+            _disk_device(disk.bus, number, sata)
+            + ("" if direct else f",bootindex={first + number}"),
+        )
         sata += disk.bus is Bus.SATA
     for number, path in enumerate(machine.cds):
         options = f"if=none,id=cd{number},format=raw,media=cdrom,readonly=on"
         yield from ("-drive", f"{options},file={escaped(path)}")
         place = number if from_cd else len(machine.disks) + number
-        yield from ("-device", f"scsi-cd,drive=cd{number},bootindex={place}")
+        index = "" if direct else f",bootindex={place}"
+        yield from ("-device", f"scsi-cd,drive=cd{number}{index}")
 
 
 def _drive(disk: Disk, name: str) -> str:
@@ -160,8 +167,8 @@ def _drive(disk: Disk, name: str) -> str:
     return f"{options},discard=unmap,file={escaped(disk.path)}"
 
 
-def _disk_device(bus: Bus, number: int, sata: int, place: int) -> str:
-    drive = f"drive=disk{number},bootindex={place}"
+def _disk_device(bus: Bus, number: int, sata: int) -> str:
+    drive = f"drive=disk{number}"
     match bus:
         case Bus.SCSI:
             return f"scsi-hd,{drive}"

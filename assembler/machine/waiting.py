@@ -17,7 +17,8 @@ from assembler.machine.description import Network
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-~])")
 # Whatever was waited for is looked for in this much of the console's end.
 _WINDOW = 64 << 10
-_MOMENT = 0.05
+# How long one attempt to connect may take.
+_ATTEMPT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,35 +81,65 @@ class Console:
 
 
 class PortProbe:
-    """Finds out whether a guest accepts connections at a published port.
+    """Finds out whether a guest accepts connections at published ports.
 
     QEMU itself accepts every connection at once; its table of connections tells whether the guest
-    did as well.
+    did as well. A connection is kept open meanwhile, but not for long: the pauses between QEMU's
+    own attempts grow.
     """
 
     def __init__(self, network: Network, ports: tuple[int, ...]) -> None:
         """Prepare to ask for ports of this machine."""
-        self._left = {p.host: p for p in network.ports if p.host in ports}
+        self._left = {p.host: p for p in network.ports if p.host in ports and p.protocol == "tcp"}
+        self._open: dict[int, tuple[socket.socket, float]] = {}
 
     def answered(self, control: Control) -> bool:
-        """Try once, and tell whether every port has answered by now."""
+        """Look once, and tell whether every port has answered by now."""
+        accepted = _accepted(control) if self._open else set()
         for host, port in list(self._left.items()):
-            address = "127.0.0.1" if port.address == "0.0.0.0" else port.address  # noqa: S104
-            with suppress(OSError), socket.create_connection((address, host), timeout=1):
-                if self._accepted(control, host):
+            opened = self._open.get(host)
+            if opened is not None:
+                tried, since = opened
+                found = host in accepted and not _closed(tried)
+                if not found and not _closed(tried) and time.monotonic() - since < _ATTEMPT:
+                    continue
+                tried.close()
+                del self._open[host]
+                if found:
                     del self._left[host]
+                    continue
+            address = "127.0.0.1" if port.address == "0.0.0.0" else port.address  # noqa: S104
+            with suppress(OSError):
+                self._open[host] = (socket.create_connection((address, host), 1), time.monotonic())
         return not self._left
 
-    def _accepted(self, control: Control, host: int) -> bool:
-        # The guest needs a moment, and a refusal too: a few looks while the connection is open.
-        for _ in range(5):
-            try:
-                table = control.connections()
-            except ControlError:
-                return False
-            for line in table.splitlines():
-                words = line.split()
-                if line.strip().startswith("TCP[ESTABLISHED]") and words[3] == str(host):
-                    return True
-            time.sleep(_MOMENT)
+    def close(self) -> None:
+        """Give up."""
+        for tried, _since in self._open.values():
+            tried.close()
+        self._open.clear()
+
+
+def _closed(connection: socket.socket) -> bool:
+    """Tell whether the other side has closed the connection without a word."""
+    connection.setblocking(False)
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
         return False
+    except OSError:
+        return True
+
+
+def _accepted(control: Control) -> set[int]:
+    """Return the ports of this machine with connections that the guest has accepted."""
+    found: set[int] = set()
+    try:
+        table = control.connections()
+    except ControlError:
+        return found
+    for line in table.splitlines():
+        words = line.split()
+        if len(words) > 3 and words[0] == "TCP[ESTABLISHED]" and words[3].isdigit():
+            found.add(int(words[3]))
+    return found

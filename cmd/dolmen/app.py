@@ -13,6 +13,7 @@ from dolmen.settings import Settings, default_cache, twin_list
 
 COMMANDS = (
     Lazy("build", "dolmen.commands.build", "Assemble a bootable image from YAML files."),
+    Lazy("run", "dolmen.commands.run", "Run an image in a virtual machine."),
     Lazy("validate", "dolmen.commands.validate", "Check YAML files and show every mistake."),
     Lazy("new", "dolmen.commands.new", "Write a commented YAML file to start from."),
     Lazy("cache", "dolmen.commands.cache", "Manage the store of images."),

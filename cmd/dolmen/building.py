@@ -106,6 +106,14 @@ def run(settings: Settings, asked: Asked) -> None:
     _tell(settings, asked, built.result)
 
 
+def build_once(settings: Settings, asked: Asked) -> dict[str, Any]:
+    """Build for a single use: nothing is said but progress, and nothing remembered."""
+    _check(asked)
+    inputs = _read_all(asked.files)
+    with progress(settings) as reporter:
+        return _build(settings, asked, inputs, reporter).result
+
+
 @dataclass(frozen=True, slots=True)
 class _Built:
     """What a build has made, and what it was made from."""

@@ -54,8 +54,8 @@ def test_emulation_avoids_what_crashes_kernels() -> None:
     [
         (Bus.SCSI, "scsi-hd,drive=disk0,bootindex=0"),
         (Bus.VIRTIO, "virtio-blk-pci,drive=disk0,bootindex=0"),
-        (Bus.SATA, "ide-hd,drive=disk0,bootindex=0,bus=ide.0"),
-        (Bus.NVME, "nvme,drive=disk0,bootindex=0,serial=disk0"),
+        (Bus.SATA, "ide-hd,drive=disk0,bus=ide.0,bootindex=0"),
+        (Bus.NVME, "nvme,drive=disk0,serial=disk0,bootindex=0"),
     ],
 )
 def test_disks_are_connected_to_the_bus_asked_for(bus: Bus, device: str) -> None:
@@ -81,6 +81,11 @@ def test_a_cd_that_is_booted_comes_before_disks() -> None:
 def test_metadata_is_not_booted_before_disks() -> None:
     machine = replace(PLAIN, boot=FirmwareBoot(), cds=(Path("/m.iso"),), disks=(Disk(Path("/d")),))
     assert "scsi-cd,drive=cd0,bootindex=1" in after("-device", words(machine))
+
+
+def test_nothing_comes_before_a_kernel_that_is_started_directly() -> None:
+    given = words(replace(PLAIN, disks=(Disk(Path("/d")),), cds=(Path("/m.iso"),)))
+    assert "bootindex" not in " ".join(given)
 
 
 def test_ports_are_forwarded_from_this_machine_only() -> None:

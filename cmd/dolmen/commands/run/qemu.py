@@ -1,0 +1,207 @@
+"""`dolmen run qemu`: an image in QEMU, with its console in the terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dolmen.lazy import command_app
+from dolmen.registries import Creds, Insecure
+from dolmen.settings import settings_of, twin
+
+app = command_app()
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
+_SECONDS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
+
+
+def _seconds(text: str) -> float:
+    found = _TIME.fullmatch(text.strip())
+    if not found:
+        raise typer.BadParameter(f"not a time: {text!r}; write it as 90s or 5m")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+@app.command()
+def qemu(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH",
+            help="YAML files, which are built first; or the prefix of a kernel and initrd, an ISO, "
+            "or a disk.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="The machine's name.  [default: after the image]", metavar="NAME")
+    ] = "",
+    cpus: Annotated[int, typer.Option(help="Number of CPUs.", metavar="N")] = 1,
+    mem: Annotated[str, typer.Option(help="Memory in MB, or as 2G.", metavar="SIZE")] = "1024",
+    disk: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A disk: [file=]PATH[,size=1G][,format=qcow2][,bus=scsi][,readonly=on]. It is "
+            "made if it is not there; repeatable.",
+            metavar="DISK",
+        ),
+    ] = None,
+    snapshot: Annotated[
+        bool, typer.Option("--snapshot", help="Forget at the end what is written to disks.")
+    ] = False,
+    data: Annotated[
+        str, typer.Option(help="Metadata for the guest, as a text.", metavar="TEXT")
+    ] = "",
+    data_file: Annotated[
+        Path | None, typer.Option(help="Metadata for the guest, from a file.", metavar="FILE")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep disks without a file of their own, and UEFI's variables, in DIR.",
+            metavar="DIR",
+        ),
+    ] = None,
+    networking: Annotated[str, typer.Option(help="user, or none.", metavar="MODE")] = "user",
+    publish: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Make a port of the guest reachable: [ADDRESS:]HOST:GUEST[/udp]; repeatable.",
+            metavar="PORT",
+        ),
+    ] = None,
+    uefi: Annotated[bool, typer.Option("--uefi", help="Boot by UEFI.")] = False,
+    fw: Annotated[
+        Path | None,
+        typer.Option(help="The UEFI firmware, if none is found or another wanted.", metavar="FILE"),
+    ] = None,
+    iso: Annotated[
+        bool, typer.Option("--iso", help="It is an ISO, whatever it looks like.")
+    ] = False,
+    kernel: Annotated[
+        bool, typer.Option("--kernel", help="It is the prefix of a kernel and an initrd.")
+    ] = False,
+    squashfs: Annotated[
+        bool, typer.Option("--squashfs", help="It is the prefix of a kernel and a squashfs.")
+    ] = False,
+    arch: Annotated[
+        str,
+        typer.Option(help="The architecture.  [default: the kernel's, or this machine's]"),
+    ] = "",
+    accel: Annotated[
+        str,
+        typer.Option(
+            help="kvm, hvf or tcg, or several with colons.  [default: the fastest that works; "
+            "env: DOLMEN_QEMU_ACCEL, LINUXKIT_QEMU_ACCEL]",
+            metavar="KIND",
+        ),
+    ] = "",
+    program: Annotated[
+        Path | None,
+        typer.Option("--qemu", help="The program to use.", metavar="PROGRAM"),
+    ] = None,
+    gui: Annotated[bool, typer.Option("--gui", help="Show the screen in a window.")] = False,
+    usb: Annotated[bool, typer.Option("--usb", help="Have a USB controller.")] = False,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="A further device, as QEMU's -device takes it; repeatable."),
+    ] = None,
+    detached: Annotated[
+        bool, typer.Option("--detached", help="Return, and leave the machine running.")
+    ] = False,
+    wait_for: Annotated[
+        str,
+        typer.Option(help="Wait until a line of the console matches.", metavar="REGEX"),
+    ] = "",
+    wait_port: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Wait until the guest accepts connections at a published port, by its number "
+            "here; repeatable.",
+            metavar="PORT",
+        ),
+    ] = None,
+    timeout: Annotated[
+        str,
+        typer.Option(help="How long to wait for it, as 90s or 5m.", metavar="TIME"),
+    ] = "300s",
+    once: Annotated[
+        bool, typer.Option("--once", help="End the machine when what is waited for has come.")
+    ] = False,
+    stop_timeout: Annotated[
+        str,
+        typer.Option(help="How long the guest may take to end when asked.", metavar="TIME"),
+    ] = "10s",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Build without opening a socket.")
+    ] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Build with images asked for anew.")] = False,
+    docker: Annotated[
+        bool, typer.Option("--docker", help="Build with images of the local Docker daemon first.")
+    ] = False,
+    insecure: Insecure = None,
+    registry_creds: Creds = None,
+) -> None:
+    """Run an image in QEMU, with its console in the terminal.
+
+    \b
+    dolmen run qemu image.yml                        # build it, then run it
+    dolmen run qemu image                            # image-kernel, image-initrd.img
+    dolmen run qemu --publish 8080:80 --wait-port 8080 web.yml
+    dolmen run qemu --disk data.qcow2,size=4G --mem 2G image.yml
+    dolmen run qemu --wait-for 'login:' --timeout 90s --once image.yml   # a test
+    dolmen run qemu --detached image.yml && dolmen logs -f
+
+    Ctrl-C ends the machine: the guest is asked first, a second one ends it at once.
+    Nothing is left behind but disks with files of their own, and what --state keeps.
+
+    Exit codes besides the usual: 3 what was waited for did not come in time,
+    4 the machine ended or its kernel panicked before it came.
+    """
+    from assembler.machine.detecting import Kind
+    from dolmen.run.asked import Asked
+    from dolmen.run.flow import Stay, Supply, run
+
+    if iso and kernel:
+        raise typer.BadParameter("--iso and --kernel contradict each other")
+    code = run(
+        settings_of(ctx),
+        Asked(
+            paths=tuple(paths or ()),
+            name=name,
+            cpus=cpus,
+            memory=mem,
+            disks=tuple(disk or ()),
+            gui=gui,
+            uefi=uefi,
+            kind=Kind.ISO if iso else Kind.KERNEL if kernel else None,
+            squashfs=squashfs,
+            state=state,
+            data=data,
+            data_file=data_file,
+            fw=fw,
+            accel=accel or twin(os.environ, "QEMU_ACCEL"),
+            architecture=arch,
+            qemu=program,
+            networking=networking,
+            publish=tuple(publish or ()),
+            usb=usb,
+            devices=tuple(device or ()),
+            snapshot=snapshot,
+        ),
+        Supply(offline, pull, docker, tuple(insecure or ()), tuple(registry_creds or ())),
+        Stay(
+            detached,
+            wait_for,
+            tuple(wait_port or ()),
+            _seconds(timeout),
+            once,
+            _seconds(stop_timeout),
+        ),
+    )
+    raise typer.Exit(code)

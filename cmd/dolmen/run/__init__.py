@@ -1,0 +1,1 @@
+"""Running machines from the command line: options, the terminal, waiting, what is said."""

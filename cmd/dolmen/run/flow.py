@@ -1,0 +1,189 @@
+"""From the options of `dolmen run qemu` to a machine that ran, and to the exit code."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assembler.machine.backend import CONSOLE_SOCKET, Backend
+from assembler.machine.control import connect
+from assembler.machine.description import Machine
+from assembler.machine.qemu import Qemu
+from assembler.machine.records import Machines, Process, Record, state_directory
+from assembler.machine.running import Running, start
+from assembler.machine.waiting import PortProbe, Wanted, wanted
+from dolmen.console import say
+from dolmen.run.asked import Asked, check, describe, network
+from dolmen.run.interrupts import Interrupts, watched
+from dolmen.run.session import End, Manners, Session
+from dolmen.run.telling import Teller
+from dolmen.run.terminal import clean, raw
+
+if TYPE_CHECKING:
+    from dolmen.settings import Settings
+
+_PREFIX = "built"
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """How a YAML file is built before it is run."""
+
+    offline: bool = False
+    pull: bool = False
+    docker: bool = False
+    insecure: tuple[str, ...] = ()
+    registry_creds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """How long to be with the machine, and what for."""
+
+    detached: bool = False
+    wait_for: str = ""
+    wait_ports: tuple[int, ...] = ()
+    timeout: float | None = None
+    # End the machine as soon as what was waited for has come.
+    once: bool = False
+    patience: float = 10.0
+
+
+def run(settings: Settings, asked: Asked, supply: Supply, stay: Stay) -> int:
+    """Run the machine, and return the exit code."""
+    check(asked)
+    goal = wanted(stay.wait_for, stay.wait_ports, network(asked))
+    machines = Machines(state_directory(os.environ))
+    with _folder(machines, asked) as place:
+        path = Path(asked.paths[-1])
+        if asked.yaml_files:
+            path = _build(settings, asked, supply, place.folder)
+        machine, slow = describe(asked, path, place.folder)
+        teller = Teller(settings, machine, asked)
+        backend: Backend = Qemu(asked.qemu)
+        teller.introduce(slow, backend.command(machine), detached=stay.detached)
+        with watched() as interrupts:
+            running = start(backend.command(machine), place.folder, with_us=not stay.detached)
+            try:
+                code = _attend(machines, machine, running, goal, stay, teller, interrupts)
+                place.keep = stay.detached and code == 0 and not stay.once
+            finally:
+                if not place.keep:
+                    running.end()
+        if place.keep:
+            say(place.folder.name)
+        return code
+
+
+@dataclass(slots=True)
+class _Place:
+    """A machine's directory, and whether it is needed any longer."""
+
+    folder: Path
+    keep: bool = False
+
+
+@contextmanager
+def _folder(machines: Machines, asked: Asked) -> Iterator[_Place]:
+    place = _Place(machines.new(asked.called, exactly=bool(asked.name)))
+    try:
+        yield place
+    finally:
+        if not place.keep:
+            machines.remove(place.folder)
+
+
+def _build(settings: Settings, asked: Asked, supply: Supply, folder: Path) -> Path:
+    from dolmen import building  # noqa: PLC0415 - not needed for an image that is there
+
+    building.build_once(
+        settings,
+        building.Asked(
+            files=asked.yaml_files,
+            formats=("kernel+squashfs",) if asked.squashfs else (),
+            name=_PREFIX,
+            directory=folder,
+            output="",
+            architecture=asked.target,
+            compression="gzip",
+            size="1024M",
+            jobs=0,
+            decompress_kernel=False,
+            offline=supply.offline,
+            pull=supply.pull,
+            docker=supply.docker,
+            input_tar=None,
+            sbom=None,
+            sbom_current_time=False,
+            dry_run=False,
+            force=True,
+            as_json=False,
+            insecure=supply.insecure,
+            registry_creds=supply.registry_creds,
+        ),
+    )
+    return folder / _PREFIX
+
+
+def _attend(
+    machines: Machines,
+    machine: Machine,
+    running: Running,
+    goal: Wanted,
+    stay: Stay,
+    teller: Teller,
+    interrupts: Interrupts,
+) -> int:
+    machines.keep(running.folder, _record(machine, running, teller, detached=stay.detached))
+    if stay.detached and not goal:
+        running.go()
+        return 0
+    probe = PortProbe(machine.network, goal.ports) if goal.ports else None
+    manners = Manners(
+        goal,
+        stay.timeout,
+        show=not stay.detached,
+        stay=not (stay.detached or stay.once),
+        patience=stay.patience,
+        say=teller.note,
+    )
+    with ExitStack() as opened:
+        if probe is not None:
+            opened.callback(probe.close)
+        console = opened.enter_context(connect(running.folder, CONSOLE_SOCKET))
+        console.setblocking(True)
+        session = Session(running, console, manners, interrupts, probe)
+        if not manners.show:
+            outcome = session.attend(teller.panic)
+        else:
+            with raw() as is_terminal:
+                teller.is_raw = is_terminal
+                try:
+                    outcome = session.attend(teller.panic)
+                finally:
+                    teller.is_raw = False
+                    clean()
+    if outcome.end is End.STOPPED:
+        running.end()
+        teller.note("the machine has ended")
+    return teller.tell(outcome, running)
+
+
+def _record(machine: Machine, running: Running, teller: Teller, *, detached: bool) -> Record:
+    return Record(
+        name=machine.name,
+        image=teller.image,
+        process=running.process,
+        owner=None if detached else Process.of(os.getpid()),
+        architecture=machine.architecture,
+        accelerator=machine.accelerator,
+        memory=machine.memory,
+        cpus=machine.cpus,
+        ports=tuple(str(p) for p in machine.network.ports),
+        started=int(time.time()),
+    )

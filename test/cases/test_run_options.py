@@ -1,0 +1,53 @@
+"""A user gets the options of `dolmen run qemu` wrong, and is told before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.cli import Dolmen
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        ((), 2, "which image"),
+        (("a", "b"), 2, "only one image"),
+        (("a.yml", "b"), 2, "cannot be run together"),
+        (("x", "--cpus", "0"), 2, "at least one"),
+        (("x", "--mem", "lots"), 2, "not a size"),
+        (("x", "--publish", "80"), 2, "HOST:GUEST"),
+        (("x", "--publish", "80:80", "--networking", "none"), 2, "needs a network"),
+        (("x", "--networking", "carrier-pigeon"), 2, "choose user or none"),
+        (("x", "--disk", "size=big"), 2, "not a size"),
+        (("x", "--accel", "magic"), 1, "there is no accelerator 'magic'"),
+        (("x", "--arch", "vax"), 2, "cannot be run"),
+        (("x", "--wait-for", "("), 2, "regular expression"),
+        (("x", "--wait-port", "80"), 2, "not published"),
+        (("x", "--timeout", "soon"), 2, "not a time"),
+        (("x", "--data", "a", "--data-file", "b"), 2, "contradict"),
+        (("x", "--iso", "--kernel"), 2, "contradict"),
+        (("nothing-here",), 1, "nothing-here is not an image"),
+        (("missing.yml",), 1, "missing.yml"),
+    ],
+)
+def test_wrong_options_are_told(
+    dolmen: Dolmen, words: tuple[str, ...], code: int, told: str
+) -> None:
+    done = dolmen.run("run", "qemu", *words)
+    assert told in done.stderr
+    assert done.returncode == code
+    assert not [p for p in (dolmen.home / ".local").rglob("*") if p.is_file()]
+
+
+def test_the_name_of_the_backend_may_be_left_out(dolmen: Dolmen) -> None:
+    assert "nothing-here is not an image" in dolmen.run("run", "nothing-here").stderr
+
+
+def test_uefi_without_a_firmware_names_the_package(dolmen: Dolmen, tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(b"boot".ljust(510, b"\0") + b"\x55\xaa" + bytes(512))
+    done = dolmen.run("run", "qemu", "--fw", tmp_path / "none.fd", disk)
+    assert done.returncode == 1
+    assert "DM1002" in done.stderr
