@@ -148,8 +148,9 @@ func (s *system) watchButton(path string) {
 			code := binary.LittleEndian.Uint16(event[timevalLength+2:])
 			value := binary.LittleEndian.Uint32(event[timevalLength+4:])
 			if kind == keyEvent && code == powerKey && value == 1 {
-				say("the power button was pressed")
-				s.end(powerOff)
+				if s.end(powerOff) {
+					say("the power button was pressed")
+				}
 			}
 		}
 	}()

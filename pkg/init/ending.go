@@ -42,11 +42,16 @@ func catchSignals() <-chan os.Signal {
 	return signals
 }
 
-// end asks for the end; only the first to ask counts.
-func (s *system) end(how ending) {
+// end asks for the end; only the first to ask counts, and is told so.
+func (s *system) end(how ending) bool {
+	if s.ending.Load() {
+		return false
+	}
 	select {
 	case s.ends <- how:
+		return true
 	default:
+		return false
 	}
 }
 
