@@ -1,0 +1,74 @@
+"""A user gives containers volumes, directories, interfaces and namespaces of each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.guest import Guest
+from support.guests import assemble, boot_and, needs_qemu, system
+
+pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
+
+SHARED = """
+volumes:
+  - name: data
+  - name: image
+    image: "@pkg:ROOT/pkg/dummy"
+    readonly: true
+onboot:
+  - name: writer
+    image: SH "echo written > /data/file; echo kept > /made/file; echo made=$?"
+    binds: ["data:/data", "/var/made/deep:/made"]
+    runtime: {mkdir: [/var/made/deep], cgroups: [group/inner]}
+  - name: reader
+    image: SH "busybox cat /data/file /made/file; busybox touch /image/x; busybox ls /image/usr/bin"
+    binds: ["data:/data:ro", "/var/made/deep:/made", "image:/image:ro"]
+  - name: again
+    readonly: false
+    image: SH "busybox touch /usr/own && echo root can be written"
+  - name: mounts
+    image: SH "busybox df -k /mnt; busybox cat /sys/fs/cgroup/group/inner/cgroup.controllers"
+    binds: ["/mnt:/mnt"]
+    runtime:
+      mounts: [{type: tmpfs, source: tmpfs, destination: /mnt, options: ["size=4m", nodev]}]
+services:
+  - name: a-network
+    image: SH "busybox ip addr add 10.9.0.2/24 dev inside; exec busybox sleep 9999"
+    net: new
+    capabilities: [CAP_NET_ADMIN]
+    runtime:
+      bindNS: {net: /run/netns/inner}
+      interfaces: [{name: inside, add: veth, peer: outside}, {name: dm0, add: dummy}]
+  - name: b-joins
+    image: SH "busybox sleep 2; busybox ip addr show; echo joined; exec busybox sleep 9999"
+    net: /run/netns/inner
+  - name: c-root
+    image: SH "busybox ip link show outside; exec busybox sleep 9999"
+    net: host
+"""
+
+
+def test_what_one_makes_the_other_has(tmp_path: Path) -> None:
+    path = tmp_path / "system.yml"
+    path.write_text(system(SHARED))
+    files = assemble(path, tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: writer: made=0")
+        guest.wait_for(r"init: reader: written\n")
+        guest.wait_for(r"init: reader: kept\n")
+        guest.wait_for(r"init: reader: touch: /image/x: Read-only file system")
+        guest.wait_for(r"init: reader: busybox\n")
+        guest.wait_for(r"init: again: root can be written")
+        guest.wait_for(r"init: mounts: tmpfs +4096 .*/mnt")
+        guest.wait_for(r"init: mounts: .*memory.*pids")
+        guest.wait_for(r"init: b-joins: +inet 10\.9\.0\.2/24")
+        guest.wait_for(r"init: b-joins: .*dm0")
+        guest.wait_for(r"init: b-joins: joined")
+        guest.wait_for(r"init: c-root: .*outside")
+        guest.press_power_button()
+        guest.wait_for_end()
+
+    boot_and(files, check)

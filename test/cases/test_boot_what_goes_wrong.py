@@ -1,0 +1,115 @@
+"""A user boots a system in which things go wrong, and reads on the console what and why."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from support.guest import Guest
+from support.guests import assemble, boot_and, needs_qemu, system
+
+pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
+
+FAULTS = """
+onboot:
+  - name: broken
+    image: SH "echo the disk is odd; echo truly odd >&2; exit 7"
+  - name: after
+    image: SH "echo goes on"
+onshutdown:
+  - name: goodbye
+    image: SH "echo was here at the end"
+services:
+  - name: stubborn
+    image: SH "trap 'echo heard it' TERM; echo ready; while true; do busybox sleep 1; done"
+    annotations: {dolmen.stop-timeout: 3s}
+  - name: crashing
+    image: SH "echo about to crash; exit 5"
+  - name: done
+    image: SH "echo all done"
+  - name: nobinary
+    image: "@pkg:ROOT/pkg/dummy"
+    command: [/usr/bin/missing]
+  - name: wrongbind
+    image: SH "echo never"
+    binds: ["/no/such/place:/mnt"]
+  - name: toofull
+    image: SH "echo never"
+    runtime:
+      mounts: [{type: tmpfs, source: tmpfs, destination: /run/small, options: ["nr_inodes=2"]},
+               {type: bind, source: /run, destination: /run/small/a, options: [bind]},
+               {type: bind, source: /run, destination: /run/small/b, options: [bind]}]
+  - name: nocontroller
+    image: SH "echo never"
+    resources: {memory: {limit: 20000000}}
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "system.yml"
+    path.write_text(system(text))
+    return path
+
+
+def test_each_failure_is_named_with_its_cause(tmp_path: Path) -> None:
+    files = assemble(write(tmp_path, FAULTS), tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(
+            r"init: onboot broken failed after [\d.]+ s: exit status 7\n"
+            r" +\| the disk is odd\n +\| truly odd"
+        )
+        guest.wait_for(r"init: after: goes on")
+        guest.wait_for(r"init: service crashing ended: exit status 5; it is started again in 1s")
+        guest.wait_for(r"init: service nobinary ended: .*cannot be created.*\n +\|.*missing")
+        guest.wait_for(r"init: service wrongbind ended: .*\n +\|.*/no/such/place")
+        guest.wait_for(r"init: service toofull ended: .*/run/small.*no space left on device")
+        guest.wait_for(r"init: service nocontroller ended: .*\n +\|.*memory")
+        guest.wait_for(r"init: service crashing ended: exit status 5; it is started again in 2s")
+        guest.wait_for(r"init: service crashing ended: exit status 5; it is started again in 4s")
+        guest.wait_for(r"init: stubborn: ready")
+        assert "service done ended" not in guest.text()
+        began = time.monotonic()
+        guest.press_power_button()
+        guest.wait_for(r"init: stubborn: heard it")
+        guest.wait_for(r"init: service stubborn did not end within 3s and is killed")
+        guest.wait_for(r"init: goodbye: was here at the end")
+        guest.wait_for(r"init: power off: all is stopped")
+        guest.wait_for_end()
+        assert time.monotonic() - began < 40
+
+    boot_and(files, check, append="cgroup_disable=memory")
+
+
+def test_onboot_may_stop_the_boot(tmp_path: Path) -> None:
+    text = """
+onboot:
+  - name: broken
+    image: SH "exit 7"
+services:
+  - name: never
+    image: SH "echo it has started"
+"""
+    files = assemble(write(tmp_path, text), tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: cannot go on: onboot broken failed, and dolmen.onboot=stop")
+        # With panic= the machine does not stay there.
+        guest.wait_for_end()
+        assert "it has started" not in guest.text()
+
+    boot_and(files, check, append="dolmen.onboot=stop panic=-1")
+
+
+def test_a_system_without_a_runtime_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path, "\nservices:\n  - name: never\n    image: SH 'echo no'\n")
+    path.write_text(path.read_text().replace("/pkg/crun", "/pkg/dummy"))
+    files = assemble(path, tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: cannot go on: there is no OCI runtime: put a package that has crun")
+        guest.wait_for_end()
+
+    boot_and(files, check, append="panic=-1")

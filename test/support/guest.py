@@ -1,0 +1,129 @@
+"""A virtual machine that a test boots, with its console."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+# What an emulated processor makes of correct programs now and then; such a boot is tried again.
+_EMULATOR_CRASH = re.compile(
+    rb"Oops: |general protection fault|BUG: unable to handle|kernel BUG at|rcu_sched self-detected"
+)
+LIMIT = 120.0
+
+
+class EmulatorCrashError(Exception):
+    """The kernel fell over something that the emulator did."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What `dolmen build` has made for a machine."""
+
+    directory: Path
+    name: str
+
+    def path(self, part: str) -> Path:
+        """Return the path of the kernel, the initrd or the command line."""
+        return self.directory / f"{self.name}-{part}"
+
+
+@dataclass
+class Guest:
+    """A machine that runs: its console is kept from the start."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    monitor: Path
+    console: bytearray = field(default_factory=bytearray)
+    began: float = field(default_factory=time.monotonic)
+
+    def text(self) -> str:
+        """Return the console as far as it is there."""
+        return self.console.decode("utf-8", "replace").replace("\r", "")
+
+    def wait_for(self, pattern: str, seconds: float = LIMIT) -> re.Match[str]:
+        """Wait until the console matches, and fail with the console if it does not."""
+        end = time.monotonic() + seconds
+        while True:
+            ended = self.process.poll() is not None
+            if found := re.search(pattern, self.text()):
+                return found
+            if _EMULATOR_CRASH.search(self.console):
+                raise EmulatorCrashError(self.text()[-3000:])
+            if ended or time.monotonic() > end:
+                why = "the machine ended" if ended else f"not within {seconds:.0f} s"
+                raise AssertionError(f"{pattern!r}: {why}; the console:\n{self.text()[-6000:]}")
+            time.sleep(0.05)
+
+    def type(self, line: str) -> None:
+        """Type a line at the console."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def press_power_button(self) -> None:
+        """Press the power button of the machine."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(self.monitor))
+            for command in ("qmp_capabilities", "system_powerdown"):
+                monitor.recv(1 << 16)
+                monitor.sendall(json.dumps({"execute": command}).encode())
+            monitor.recv(1 << 16)
+
+    def wait_for_end(self, seconds: float = 60) -> None:
+        """Wait until the machine is off."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the machine is still on:\n{self.text()[-6000:]}") from None
+        time.sleep(0.2)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def booted(files: Files, *, memory: int = 256, append: str = "") -> Iterator[Guest]:
+    """Start a machine with user networking and port 80 forwarded; it ends with the block."""
+    line = f"{files.path('cmdline').read_text()} no_timer_check quiet {append}"
+    port = _free_port()
+    monitor = files.directory / f"{files.name}.qmp"
+    command = [
+        *("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,cx16=off", "-smp", "2"),
+        *("-m", str(memory), "-display", "none", "-no-reboot", "-serial", "stdio"),
+        *("-kernel", files.path("kernel"), "-initrd", files.path("initrd.img"), "-append", line),
+        *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:80"),
+        *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
+        *("-qmp", f"unix:{monitor},server=on,wait=off"),
+    ]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    guest = Guest(process, port, monitor)
+
+    def read() -> None:
+        assert process.stdout is not None
+        while piece := os.read(process.stdout.fileno(), 1 << 16):
+            guest.console.extend(piece)
+
+    reading = Thread(target=read, daemon=True)
+    reading.start()
+    try:
+        yield guest
+    finally:
+        process.kill()
+        process.wait()
+        reading.join(5)

@@ -1,0 +1,66 @@
+"""Systems that tests boot: made of the packages of this repository, with the real commands."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.cli import Dolmen
+from support.guest import EmulatorCrashError, Files, Guest, booted
+
+REPOSITORY = Path(__file__).parents[2]
+# Kept between runs, so that Debian's archive is asked once.
+HOME = REPOSITORY / "build" / "boot-tests"
+
+needs_qemu = pytest.mark.skipif(
+    not all(map(shutil.which, ("qemu-system-x86_64", "go", "make", "apt-get"))),
+    reason="qemu-system-x86_64, go or apt-get is not installed",
+)
+
+
+def assemble(yaml: Path, out: Path) -> Files:
+    """Build the packages that a file refers to, and then the system."""
+    HOME.mkdir(parents=True, exist_ok=True)
+    dolmen = Dolmen(HOME)
+    found = re.findall(r'@pkg:([^"\s]+)', yaml.read_text())
+    packages = sorted({(yaml.parent / name).resolve() for name in found})
+    init = REPOSITORY / "pkg" / "init"
+    if init in packages:
+        subprocess.run(["make", "-s", "-C", init, "build/amd64/init"], check=True)
+    done = dolmen.run("pkg", "build", "--platforms", "linux/amd64", *packages)
+    assert done.returncode == 0, done.stderr
+    done = dolmen.run("build", "--arch", "amd64", "--dir", out, yaml)
+    assert done.returncode == 0, done.stderr
+    return Files(out, yaml.stem)
+
+
+def boot_and(
+    files: Files, check: Callable[[Guest], None], *, memory: int = 256, append: str = ""
+) -> None:
+    """Boot and check; once more if the emulator has crashed the guest, and only then."""
+    try:
+        with booted(files, memory=memory, append=append) as guest:
+            check(guest)
+    except EmulatorCrashError:
+        with booted(files, memory=memory, append=append) as guest:
+            check(guest)
+
+
+def system(text: str) -> str:
+    """Return the text of a YAML file for a system with our kernel and init."""
+    head = """
+kernel: {image: "@pkg:ROOT/kernel/virtual", cmdline: "console=ttyS0 dolmen.output"}
+init: ["@pkg:ROOT/pkg/init", "@pkg:ROOT/pkg/crun"]
+"""
+    # dummy: a container of busybox that runs one line of shell.
+    made = re.sub(
+        r"SH (?P<line>.*)",
+        lambda m: f'"@pkg:ROOT/pkg/dummy"\n    command: [/usr/bin/sh, -c, {m["line"]}]',
+        text,
+    )
+    return (head + made).replace("ROOT", str(REPOSITORY))
