@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from assembler.errors import host_error, is_of_disk, told
+from assembler.codes import host
+from assembler.errors import HostError, host_error, is_of_disk, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,10 @@ def appearing(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterato
     The mode is set as it is asked for, whatever the umask. If the block fails, or the process is
     interrupted by an exception, nothing is left.
     """
+    if is_special(path):
+        raise HostError.of(
+            host.NOT_WRITABLE, f"cannot write {path}: it is a device or a pipe, and never replaced"
+        )
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.part")
     try:
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -44,6 +50,15 @@ def appearing(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterato
         if isinstance(error, OSError) and is_of_disk(error):
             raise host_error(error, path) from error
         raise
+
+
+def is_special(path: Path) -> bool:
+    """Tell whether a path is a device or a pipe: to be written to, never to be replaced."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def sync_directory(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 from assembler import tools
 from assembler.codes import output as codes
 from assembler.errors import OutputError, told
-from assembler.files import appearing
+from assembler.files import appearing, is_special
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 
 if TYPE_CHECKING:
@@ -68,16 +68,23 @@ def write_stream(
 ) -> Output:
     """Write the single stream of a format to where it should go."""
     if target.output is not None and not isinstance(target.output, Path):
-        counted = _Counting(target.output)
-        fill(counted)  # type: ignore[arg-type]  # it has all that is used of a file
-        counted.flush()
-        return Output(format_name, role, counted.written)
+        return Output(format_name, role, _pour(target.output, fill))
     path = target.output or target.path(suffix)
+    if is_special(path):
+        with told(path), path.open("wb") as stream:
+            return Output(format_name, role, _pour(stream, fill))
     with appearing(path, durable=False) as file:
         fill(file)
         file.flush()
         size = file.seek(0, 2)
     return Output(format_name, role, size, path)
+
+
+def _pour(stream: IO[bytes], fill: Callable[[IO[bytes]], None]) -> int:
+    counted = _Counting(stream)
+    fill(counted)  # type: ignore[arg-type]  # it has all that is used of a file
+    counted.flush()
+    return counted.written
 
 
 @contextmanager

@@ -101,7 +101,8 @@ def run(settings: Settings, asked: Asked) -> None:
             return
     with progress(settings) as reporter:
         built = _build(settings, asked, inputs, reporter)
-    if may_stamp:
+    # What went into a pipe is not there for the next time.
+    if may_stamp and all(o.path or o.reference for o in built.outputs):
         stamp.keep(settings.cache, key, built.stamp(settings.cache))
     _tell(settings, asked, built.result)
 
