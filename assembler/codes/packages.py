@@ -151,6 +151,24 @@ NO_PLATFORM = Code(
     "`arches` in build.yml lists the architectures a package is made for; `--platforms` chooses "
     "among them.",
 )
+NOT_PUSHED = Code(
+    732,
+    "The images of the architectures are not at the registry",
+    "An index lists the images of all architectures, which are pushed as TAG-ARCH. `dolmen pkg "
+    "push` pushes them and the index together; `dolmen pkg index` makes the index of what several "
+    "machines have pushed.",
+)
+DEPENDENCY_CIRCLE = Code(
+    733,
+    "Packages depend on one another in a circle",
+    "A package is built after those it begins with: what its FROM names, and what its buildArgs "
+    "name with `@lkt:pkg:`. There has to be one to begin with.",
+)
+NOT_BUILT = Code(
+    734,
+    "The image of a package is not there, and is not to be built",
+    "With `--nobuild` only what the store has is pushed. Build the package first.",
+)
 BAD_DOCKERFILE = Code(
     740,
     "The Dockerfile is not understood",

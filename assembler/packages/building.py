@@ -27,7 +27,7 @@ from assembler.packages.model import DEFAULT_GITREPO
 from assembler.packages.tags import Naming, is_lasting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from assembler.events import Reporter
     from assembler.oci.resolve import Sources
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from assembler.packages.dockerfile.builders import Builders
     from assembler.packages.images import Made
     from assembler.packages.model import Package
+    from assembler.packages.remote import Remote
     from assembler.packages.tags import PackageName
 
 _SOURCE = "org.opencontainers.image.source"
@@ -55,6 +56,8 @@ class Job:
     # In place of what build.yml says.
     dockerfile: str | None = None
     network: bool | None = None
+    # Bring what the registry has, in place of only leaving it unbuilt.
+    fetch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Means:
     # Where the images come from that Dockerfiles begin with.
     sources: Sources
     builders: Builders
+    # Where images may be already; nothing if no socket is to be opened.
+    remote: Remote | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class Built:
     name: str
     made: tuple[Platform, ...] = ()
     present: tuple[Platform, ...] = ()
+    # Not built, because the registry has them.
+    remote: tuple[Platform, ...] = ()
 
 
 def platforms_of(
@@ -99,8 +106,12 @@ def build(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
         present = tuple(p for p in job.platforms if _is_there(store, job, reference, p))
         missing = [p for p in job.platforms if p not in present]
         if not missing:
-            reporter.emit(Said(f"{job.name} is there"))
+            reporter.emit(Said(f"{job.name} is there, nothing to build"))
             return Built(str(job.name), present=present)
+        remote = _elsewhere(store, job, missing, means, reporter)
+        missing = [p for p in missing if p not in remote]
+        if not missing:
+            return Built(str(job.name), present=present, remote=remote)
         making = _Making(store, job, means, reporter)
         made = []
         for platform in missing:
@@ -108,7 +119,35 @@ def build(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
                 made.append(making.image(platform))
                 progress.outcome = "built"
         publish(store, _names(job.name), made)
-    return Built(str(job.name), tuple(missing), present)
+    return Built(str(job.name), tuple(missing), present, remote)
+
+
+def names_of(name: PackageName) -> list[Reference]:
+    """Return the names that the image of a package has in the store."""
+    return [Reference.parse(text) for text in _names(name)]
+
+
+def _elsewhere(
+    store: Store, job: Job, missing: Sequence[Platform], means: Means, reporter: Reporter
+) -> tuple[Platform, ...]:
+    """Return the platforms that a registry has the image for; they are brought if that is wanted.
+
+    Only names that stand for one content are looked for.
+    """
+    if job.force or means.remote is None or not is_lasting(job.name) or job.name.dirty:
+        return ()
+    reference = job.name.reference()
+    offered = means.remote.platforms(reference, reporter)
+    there = tuple(p for p in missing if any(o.offers(p) for o in offered))
+    if not there:
+        return ()
+    which = ", ".join(map(str, there))
+    if job.fetch:
+        means.remote.fetch(store, reference, there, reporter)
+    else:
+        said = f"{job.name} is at {reference.registry} for {which}, not built (--pull brings it)"
+        reporter.emit(Said(said))
+    return there
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,10 @@ app = group(
     (
         Lazy("build", "dolmen.commands.pkg.build", "Make the images of packages."),
         Lazy("show-tag", "dolmen.commands.pkg.show_tag", "Print the names of packages."),
+        Lazy("push", "dolmen.commands.pkg.push", "Push the images of packages."),
+        Lazy("index", "dolmen.commands.pkg.index", "Make the index of pushed architectures."),
+        Lazy("manifest", "dolmen.commands.pkg.index", "The same as `index`."),
+        Lazy("remote-tag", "dolmen.commands.pkg.remote_tag", "Tag what a registry has anew."),
         Lazy("lock", "dolmen.commands.pkg.lock", "Write down which Debian packages are used."),
     ),
 )

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
-from dolmen.commands.pkg.recipes import (
-    DebianKeyring,
-    DebianMirror,
-    Platforms,
-    Refresh,
-    engine_for,
-    platforms,
+from dolmen.commands.pkg.making import Making, run
+from dolmen.commands.pkg.means import (
+    Access,
+    BuildArgFiles,
+    BuilderName,
+    DockerfileName,
+    Offline,
 )
-from dolmen.console import progress, say, show_diagnostics, wants_color
+from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
+from dolmen.commands.pkg.recipes import DebianKeyring, DebianMirror, Platforms, Refresh
 from dolmen.lazy import command_app
-from dolmen.registries import Creds, Insecure, registry_options
+from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
 
 app = command_app()
@@ -32,7 +29,16 @@ def build(
     ctx: typer.Context,
     directories: Directories,
     force: Annotated[
-        bool, typer.Option("--force", help="Build even what the store has already.")
+        bool, typer.Option("--force", help="Build even what the store or the registry has.")
+    ] = False,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Bring what the registry has in place of building it.")
+    ] = False,
+    push: Annotated[
+        bool, typer.Option("--push", help="Push the images when all are built.")
+    ] = False,
+    nobuild: Annotated[
+        bool, typer.Option("--nobuild", help="Build nothing; for --push of what is there.")
     ] = False,
     release: Annotated[
         str | None,
@@ -43,17 +49,13 @@ def build(
         list[str] | None,
         typer.Option(metavar="OS/ARCH,...", help="Do not build for these; repeatable."),
     ] = None,
+    build_arg_file: BuildArgFiles = None,
+    dockerfile: DockerfileName = None,
+    builder: BuilderName = "",
     debian_mirror: DebianMirror = None,
     debian_keyring: DebianKeyring = None,
     refresh: Refresh = False,
-    dockerfile: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The Dockerfile, in place of build.yml's."),
-    ] = None,
-    build_arg_file: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Build arguments, a KEY=VALUE on each line; repeatable."),
-    ] = None,
+    offline: Offline = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
     *,
@@ -64,49 +66,32 @@ def build(
     \b
         dolmen pkg build pkg/runc
         dolmen pkg build --platforms linux/arm64 pkg/*
-    """
-    from assembler.oci.pull import Fetcher
-    from assembler.oci.resolve import Sources
-    from assembler.oci.store import Store
-    from assembler.packages import building
-    from assembler.packages.arguments import GivenArguments, read_arguments
-    from assembler.packages.buildfile import read_package
-    from assembler.packages.dockerfile.builders import Builders
-    from assembler.packages.tags import name_of
+        dolmen pkg build --push --org reg.example.com/team pkg/*
 
-    settings = settings_of(ctx)
-    found = [read_package(d, options.build_yml) for d in directories]
-    names = [name_of(package, options.naming) for package in found]
-    if release is not None:
-        names = [name.released(release) for name in names]
-    arguments = GivenArguments(
-        tuple(pair for path in build_arg_file or () for pair in read_arguments(path)), os.environ
+    What the store or the registry has is not built. Packages come after those
+    they begin with, which are built as well if nobody has them.
+    """
+    access = Access(
+        debian_mirror=debian_mirror,
+        debian_keyring=debian_keyring,
+        refresh=refresh,
+        insecure=insecure,
+        registry_creds=registry_creds,
+        offline=offline,
+        builder=builder,
     )
-    only, without = platforms(platforms_), platforms(skip_platforms)
-    jobs = [
-        building.Job(
-            package,
-            name,
-            building.platforms_of(package, only, without),
-            force,
-            naming=options.naming,
-            network=options.network,
-            arguments=arguments,
-            dockerfile=dockerfile,
-        )
-        for package, name in zip(found, names, strict=True)
-    ]
-    if not settings.quiet:
-        warnings = [w for package in found for w in package.warnings]
-        show_diagnostics(warnings, color=wants_color(sys.stderr, settings.color))
-    done = []
-    with progress(settings) as reporter:
-        engine = engine_for(settings, reporter, debian_mirror, debian_keyring, refresh=refresh)
-        store = Store(settings.cache)
-        registries = registry_options(settings, insecure, registry_creds)
-        sources = Sources(store, Fetcher(registries), pull=False)
-        builders = Builders(store.root.absolute() / "buildah", reporter)
-        means = building.Means(engine, sources, builders)
-        done += [building.build(store, job, means, reporter) for job in jobs]
-    for built in done:
-        say(built.name)
+    making = Making(
+        directories=directories,
+        options=options,
+        access=access,
+        platforms=platforms_,
+        skip_platforms=skip_platforms,
+        build_arg_files=build_arg_file,
+        dockerfile=dockerfile,
+        release=release,
+        force=force,
+        pull=pull,
+        push=push,
+        no_build=nobuild,
+    )
+    run(settings_of(ctx), making)

@@ -1,0 +1,106 @@
+"""Several packages at once: those that others need come first, and what is made is pushed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assembler.codes import packages as codes
+from assembler.errors import PackageError
+from assembler.oci.platform import Platform, host_platform
+from assembler.packages.arguments import GivenArguments
+from assembler.packages.building import Built, Job, build, names_of, platforms_of
+from assembler.packages.ordering import with_needed
+from assembler.packages.tags import Naming, is_lasting, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.events import Reporter
+    from assembler.oci.store import Store
+    from assembler.packages.building import Means
+    from assembler.packages.model import Package
+    from assembler.packages.tags import PackageName
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How packages are to be built, the same for all that are asked for."""
+
+    naming: Naming = field(default_factory=Naming)
+    only: tuple[Platform, ...] = ()
+    without: tuple[Platform, ...] = ()
+    arguments: GivenArguments = field(default_factory=GivenArguments)
+    release: str | None = None
+    force: bool = False
+    # Bring what a registry has already.
+    fetch: bool = False
+    push: bool = False
+    # Push what is there, and build nothing.
+    no_build: bool = False
+    dockerfile: str | None = None
+    network: bool | None = None
+
+
+def build_all(
+    store: Store, asked: Sequence[Package], wish: Wish, means: Means, reporter: Reporter
+) -> tuple[Built, ...]:
+    """Build packages with the local ones they need; return what became of those asked for."""
+    jobs = {package.directory: _job(package, wish) for package in asked}
+    done: dict[object, Built] = {}
+    if wish.no_build:
+        done = {key: _there(store, job) for key, job in jobs.items()}
+    else:
+        wanted = {p for job in jobs.values() for p in job.platforms} | {host_platform()}
+        for found in with_needed(asked, wish.arguments, wish.dockerfile):
+            package = found.package
+            job = jobs.get(package.directory) if found.asked else _needed(package, wish, wanted)
+            if job is not None:
+                done[package.directory] = build(store, job, means, reporter)
+    if wish.push and means.remote is not None:
+        for job in jobs.values():
+            override = wish.force or not is_lasting(job.name)
+            means.remote.push(store, names_of(job.name), reporter, override=override)
+    return tuple(done[package.directory] for package in asked)
+
+
+def name_for(package: Package, wish: Wish) -> PackageName:
+    """Return what the package is called, as a release if it is to be one."""
+    name = name_of(package, wish.naming)
+    return name if wish.release is None else name.released(wish.release)
+
+
+def _job(package: Package, wish: Wish) -> Job:
+    return Job(
+        package,
+        name_for(package, wish),
+        platforms_of(package, wish.only, wish.without),
+        wish.force,
+        naming=wish.naming,
+        arguments=wish.arguments,
+        dockerfile=wish.dockerfile,
+        network=wish.network,
+        # What is pushed has to be here for all platforms.
+        fetch=wish.fetch or wish.push,
+    )
+
+
+def _needed(package: Package, wish: Wish, wanted: set[Platform]) -> Job | None:
+    """Return the job for a package that another one needs, for the platforms that may be used."""
+    naming = Naming(org=wish.naming.org)
+    platforms = tuple(p for p in platforms_of(package) if p in wanted)
+    if not platforms:
+        return None
+    return Job(package, name_of(package, naming), platforms, naming=naming)
+
+
+def _there(store: Store, job: Job) -> Built:
+    names = store.names()
+    missing = [str(n) for n in names_of(job.name)[:1] if not names.named(str(n))]
+    if missing:
+        raise PackageError.of(
+            codes.NOT_BUILT,
+            f"{missing[0]} is not in the store",
+            f"dolmen pkg build {job.package.directory}",
+        )
+    return Built(str(job.name), present=job.platforms)

@@ -1,0 +1,148 @@
+"""Packages at registries: whether an image is there, pushing it, indexes and tags made there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from assembler.codes import packages
+from assembler.codes import registries as registry_codes
+from assembler.errors import DolmenError, PackageError
+from assembler.events import Said
+from assembler.oci import media
+from assembler.oci.manifest import Index
+from assembler.oci.platform import Platform
+from assembler.oci.pull import PullOptions, pull
+from assembler.oci.push import PushOptions, push
+from assembler.oci.registry.documents import fetch_document
+from assembler.oci.registry.failures import RegistryFailure
+from assembler.oci.registry.options import Patience
+from assembler.oci.registry.registries import speaking
+from assembler.oci.registry.uploads import put_document
+from assembler.packages.images import as_document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.events import Reporter
+    from assembler.oci.manifest import Descriptor
+    from assembler.oci.reference import Reference
+    from assembler.oci.registry.client import Client
+    from assembler.oci.registry.documents import Document
+    from assembler.oci.registry.options import RegistryOptions
+    from assembler.oci.store import Store
+
+# What a registry says of a name that it does not have; many say it to everybody they do not know.
+_NOT_THERE = (registry_codes.NOT_FOUND, registry_codes.DENIED)
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """The registries, as packages are looked for, pushed and tagged there."""
+
+    options: RegistryOptions
+
+    def platforms(self, reference: Reference, reporter: Reporter) -> tuple[Platform, ...]:
+        """Return for which platforms a registry has the image; none if it cannot be asked.
+
+        A registry that does not answer does not keep a package from being built, so it is not
+        waited for as long as when something is wanted of it.
+        """
+        options = replace(self.options, connect_timeout=3.0, patience=Patience(attempts=1))
+        try:
+            with speaking(options, reporter) as registries:
+                document = registries.through(
+                    reference.registry,
+                    lambda client: fetch_document(client, reference.repository, reference.spoken),
+                )
+        except DolmenError as error:
+            reporter.emit(Said(f"{reference}: not built before, says {_short(error)}", 1))
+            return ()
+        content = document.content
+        if not isinstance(content, Index):
+            return ()
+        return tuple(d.platform for d in content.manifests if d.platform and not d.attests)
+
+    def fetch(
+        self,
+        store: Store,
+        reference: Reference,
+        platforms: tuple[Platform, ...],
+        reporter: Reporter,
+    ) -> None:
+        """Bring the image into the store."""
+        pull(store, [reference], PullOptions(self.options, platforms), reporter)
+
+    def push(
+        self, store: Store, names: Sequence[Reference], reporter: Reporter, *, override: bool
+    ) -> None:
+        """Send images with all their platforms, each platform under TAG-ARCH as well."""
+        options = PushOptions(self.options, arch_tags=True, override=override)
+        push(store, names, options, reporter)
+
+    def index(
+        self, reference: Reference, architectures: Sequence[str], reporter: Reporter
+    ) -> tuple[Platform, ...]:
+        """Make the index of what a registry has as TAG-ARCH, and return the platforms in it."""
+        with speaking(self.options, reporter) as registries:
+            client = registries.origin(reference.registry)
+            found: list[Descriptor] = []
+            for architecture in architectures:
+                tag = f"{reference.tag}-{architecture}"
+                document = _fetched(client, replace(reference, tag=tag))
+                if document is not None:
+                    found += _described(document, Platform.parse(architecture))
+            if not found:
+                raise PackageError.of(
+                    packages.NOT_PUSHED,
+                    f"the registry has none of {reference}-{'|'.join(architectures)}",
+                    "push the images of the architectures first: dolmen pkg push",
+                )
+            index = {
+                "schemaVersion": 2,
+                "mediaType": media.OCI_INDEX,
+                "manifests": [d.as_json() for d in found],
+            }
+            data = as_document(index)
+            put_document(client, reference.repository, reference.tag, media.OCI_INDEX, data)
+        return tuple(d.platform for d in found if d.platform and not d.attests)
+
+    def tag(self, source: Reference, target: Reference, reporter: Reporter) -> str:
+        """Give what a registry has under one name another tag, and return its digest."""
+        if (source.registry, source.repository) != (target.registry, target.repository):
+            raise PackageError.of(
+                packages.BAD_NAME,
+                f"{target.name} is another repository than {source.name}",
+                "a tag stands for an image of its own repository; `dolmen cache pull` and "
+                "`dolmen cache push --remote-name` copy an image to another one",
+            )
+        with speaking(self.options, reporter) as registries:
+            client = registries.origin(source.registry)
+            found = fetch_document(client, source.repository, source.spoken)
+            kind = found.descriptor.media_type
+            put_document(client, target.repository, target.spoken, kind, found.data)
+        return found.descriptor.digest
+
+
+def _fetched(client: Client, reference: Reference) -> Document | None:
+    try:
+        return fetch_document(client, reference.repository, reference.spoken)
+    except RegistryFailure as error:
+        if error.code in _NOT_THERE:
+            return None
+        raise
+
+
+def _described(document: Document, platform: Platform) -> list[Descriptor]:
+    """Return what stands under the tag of an architecture as an index lists it."""
+    content = document.content
+    if isinstance(content, Index):
+        return [*content.manifests]
+    return [replace(document.descriptor, platform=platform)]
+
+
+def _short(error: DolmenError) -> str:
+    code = error.code if isinstance(error, RegistryFailure) else error.diagnostics[0].code
+    if code in _NOT_THERE:
+        return "its registry"
+    return f"nobody ({error.diagnostics[0].message})"

@@ -1,0 +1,54 @@
+"""`dolmen pkg index`: make the index of what was pushed for each architecture."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
+from dolmen.console import progress, say
+from dolmen.lazy import command_app
+from dolmen.registries import Creds, Insecure, registry_options
+from dolmen.settings import settings_of
+
+app = command_app()
+
+
+@app.command()
+@with_common_options
+def index(
+    ctx: typer.Context,
+    directories: Directories,
+    release: Annotated[
+        str | None,
+        typer.Option(metavar="TAG", help="The index of a release."),
+    ] = None,
+    insecure: Insecure = None,
+    registry_creds: Creds = None,
+    *,
+    options: PackageOptions,
+) -> None:
+    """Make the index TAG, at the registry, of what machines have pushed as TAG-ARCH.
+
+    \b
+        dolmen pkg index --org reg.example.com/team pkg/sshd
+
+    Of the architectures in build.yml those are listed that the registry has.
+    """
+    from assembler.packages.batch import Wish, name_for
+    from assembler.packages.buildfile import read_package
+    from assembler.packages.remote import Remote
+
+    settings = settings_of(ctx)
+    remote = Remote(registry_options(settings, insecure, registry_creds))
+    wish = Wish(naming=options.naming, release=release)
+    lines = []
+    with progress(settings) as reporter:
+        for directory in directories:
+            package = read_package(directory, options.build_yml)
+            name = name_for(package, wish)
+            listed = remote.index(name.reference(), package.build.arches, reporter)
+            lines.append(f"{name} {','.join(map(str, listed))}")
+    for line in lines:
+        say(line)

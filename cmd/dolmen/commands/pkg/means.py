@@ -1,0 +1,98 @@
+"""What packages are built with, from options and environment: engine, builder, registries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dolmen.commands.pkg.recipes import engine_for
+from dolmen.registries import registry_options
+from dolmen.settings import twin
+
+if TYPE_CHECKING:
+    from assembler.events import Reporter
+    from assembler.packages.arguments import GivenArguments
+    from assembler.packages.building import Means
+    from dolmen.settings import Settings
+
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Ask no registry: bases must be in the store.")
+]
+BuildArgFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--build-arg-file",
+        metavar="FILE",
+        help="Build arguments, a KEY=VALUE on each line; repeatable.",
+    ),
+]
+DockerfileName = Annotated[
+    str | None,
+    typer.Option("--dockerfile", metavar="NAME", help="The Dockerfile, in place of build.yml's."),
+]
+BuilderName = Annotated[
+    str,
+    typer.Option(
+        "--builder",
+        metavar="NAME",
+        help="What runs Dockerfiles: auto or buildah.  [env: DOLMEN_BUILDER]",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where Debian packages and images come from, as the command line says it."""
+
+    debian_mirror: list[str] | None = None
+    debian_keyring: Path | None = None
+    refresh: bool = False
+    insecure: list[str] | None = None
+    registry_creds: list[str] | None = None
+    offline: bool = False
+    builder: str = ""
+
+
+def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
+    """Return what makes the means for a reporter; options are checked at once."""
+    from assembler.codes import usage
+    from assembler.errors import UsageError
+    from assembler.packages.dockerfile.builders import NAMES, Builders
+
+    builder = access.builder or twin(os.environ, "BUILDER") or NAMES[0]
+    if builder not in NAMES:
+        raise UsageError.of(
+            usage.BAD_OPTION, f"there is no builder {builder!r}", f"there are {', '.join(NAMES)}"
+        )
+
+    def make(reporter: Reporter) -> Means:
+        from assembler.oci.pull import Fetcher
+        from assembler.oci.resolve import Sources
+        from assembler.oci.store import Store
+        from assembler.packages.building import Means
+        from assembler.packages.remote import Remote
+
+        store = Store(settings.cache)
+        engine = engine_for(
+            settings, reporter, access.debian_mirror, access.debian_keyring, refresh=access.refresh
+        )
+        builders = Builders(store.root.absolute() / "buildah", reporter, builder)
+        if access.offline:
+            return Means(engine, Sources(store, offline=True), builders)
+        options = registry_options(settings, access.insecure, access.registry_creds)
+        return Means(engine, Sources(store, Fetcher(options)), builders, Remote(options))
+
+    return make
+
+
+def given_arguments(files: list[Path] | None) -> GivenArguments:
+    """Return the build arguments of files and of the environment."""
+    from assembler.packages.arguments import GivenArguments, read_arguments
+
+    pairs = tuple(pair for path in files or () for pair in read_arguments(path))
+    return GivenArguments(pairs, dict(os.environ))

@@ -1,0 +1,177 @@
+"""A user shares packages by a registry, and builds several that need one another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from assembler.oci.platform import Platform
+from assembler.oci.reference import Reference
+from assembler.oci.store import Store, find
+from support.cli import Dolmen
+from support.registry_server import LOGIN, RegistryServer, registry_server
+
+pytestmark = pytest.mark.slow
+AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    """Give a registry that wants to know who one is."""
+    with registry_server(tmp_path_factory.mktemp("server"), login=True) as made:
+        yield made
+
+
+class Packages:
+    """`dolmen pkg` with a registry, and a git repository with packages."""
+
+    def __init__(self, dolmen: Dolmen, server: RegistryServer, work: Path, team: str) -> None:
+        self.dolmen = dolmen
+        self.org = f"{server.host}/{team}"
+        self.work = work
+        self.env = {"DOLMEN_REGISTRY_CREDS": f"{server.host}={LOGIN}"}
+
+    def write(self, name: str, dockerfile: str, build_yml: str = "") -> Path:
+        """Write a package and commit it."""
+        directory = self.work / name
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "build.yml").write_text(
+            f"image: {name}\norg: {self.org}\narches: [amd64, arm64]\n{build_yml}"
+        )
+        (directory / "Dockerfile").write_text(dockerfile)
+        git = ["git", "-c", "user.name=n", "-c", "user.email=e"]
+        for words in (["init", "-q", "."], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+            subprocess.run([*git, *words], cwd=self.work, check=True)
+        return directory
+
+    def run(self, store: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run `dolmen pkg` with a store."""
+        return self.dolmen.run("pkg", words[0], "--cache", store, *words[1:], env=self.env)
+
+    def done(self, store: Path, *words: str | Path) -> str:
+        """Run it, and return the last line it printed."""
+        done = self.run(store, *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-1]
+
+
+@pytest.fixture
+def pkg(
+    dolmen: Dolmen, server: RegistryServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> Packages:
+    team = request.node.name.removeprefix("test_").replace("_", "-")[:40].strip("-")
+    return Packages(dolmen, server, tmp_path / "work", team)
+
+
+def test_what_the_registry_has_is_not_built(pkg: Packages, tmp_path: Path) -> None:
+    package = pkg.write("one", "FROM scratch\nCOPY Dockerfile /\n")
+    here, there = tmp_path / "here", tmp_path / "there"
+    name = pkg.done(here, "build", "--push", package)
+    began = time.monotonic()
+    done = pkg.run(there, "build", package)
+    assert (done.returncode, done.stdout.strip()) == (0, name)
+    assert time.monotonic() - began < 3
+    assert "is at 127.0.0.1" in done.stderr
+    assert "not built" in done.stderr
+    assert not Store(there).names().entries
+    # Asked for, it comes, for every architecture.
+    assert pkg.done(there, "build", "--pull", package) == name
+    for platform in (AMD64, ARM64):
+        reference = Reference.parse(name)
+        assert find(Store(there), reference, platform).digest == (
+            find(Store(here), reference, platform).digest
+        )
+    # And is a single image under the tag of its architecture.
+    other = tmp_path / "other"
+    pulled = pkg.dolmen.run("cache", "pull", "--cache", other, f"{name}-arm64", env=pkg.env)
+    assert pulled.returncode == 0, pulled.stderr
+
+
+def test_a_registry_that_does_not_answer_keeps_nobody_from_building(
+    pkg: Packages, tmp_path: Path
+) -> None:
+    pkg.org = "127.0.0.1:1/team"
+    package = pkg.write("one", "FROM scratch\nCOPY Dockerfile /\n")
+    began = time.monotonic()
+    done = pkg.run(tmp_path / "store", "build", package)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 10
+    assert pkg.run(tmp_path / "store", "build", "--push", package).returncode == 1
+
+
+def test_nothing_is_pushed_that_is_not_there(pkg: Packages, tmp_path: Path) -> None:
+    package = pkg.write("one", "FROM scratch\nCOPY Dockerfile /\n")
+    store = tmp_path / "store"
+    done = pkg.run(store, "push", "--nobuild", package)
+    assert done.returncode == 1
+    assert f"dolmen pkg build {package}" in done.stderr
+    assert pkg.run(store, "build", "--nobuild", package).returncode == 2
+    name = pkg.done(store, "build", "--offline", package)
+    assert pkg.done(store, "push", "--nobuild", package) == name
+
+
+def test_an_index_of_what_two_machines_have_pushed(pkg: Packages, tmp_path: Path) -> None:
+    package = pkg.write("one", "FROM scratch\nCOPY Dockerfile /\n")
+    stores = tmp_path / "a", tmp_path / "b"
+    name = ""
+    for store, platform in zip(stores, ("linux/amd64", "linux/arm64"), strict=True):
+        name = pkg.done(store, "build", "--offline", "--platforms", platform, package)
+        override = ("cache", "push", "--cache", store, f"{name}-{platform[-5:]}")
+        done = pkg.dolmen.run(*override, env=pkg.env)
+        assert done.returncode == 0, done.stderr
+    assert pkg.done(tmp_path, "index", package) == f"{name} linux/amd64,linux/arm64"
+    assert pkg.run(tmp_path, "remote-tag", name, "v1").returncode == 0
+    other = tmp_path / "other"
+    release = name.rpartition(":")[0] + ":v1"
+    done = pkg.dolmen.run("cache", "pull", "--cache", other, release, env=pkg.env)
+    assert done.returncode == 0, done.stderr
+    for platform in (AMD64, ARM64):
+        assert find(Store(other), Reference.parse(release), platform).config.platform == platform
+    missing = pkg.write("two", "FROM scratch\nCOPY Dockerfile /\n")
+    done = pkg.run(tmp_path, "index", missing)
+    assert (done.returncode, "dolmen pkg push" in done.stderr) == (1, True)
+
+
+def test_packages_come_after_those_they_need(pkg: Packages, tmp_path: Path) -> None:
+    pkg.write("base", "FROM scratch\nCOPY Dockerfile /base\n")
+    pkg.write("tool", "FROM scratch\nCOPY Dockerfile /tool\n")
+    top = pkg.write(
+        "app",
+        "ARG BASE\nFROM $BASE\nARG WITH_TOOL WITH_BASE\nENV TOOL=$WITH_TOOL BASE=$WITH_BASE\n",
+        "buildArgs:\n- BASE=@lkt:pkg:../base\n- WITH_%=@dolmen:pkgs:../*o*l\n"
+        "- WITH_BASE=@dolmen:pkg:../base\n",
+    )
+    store = tmp_path / "store"
+    name = pkg.done(store, "build", "--offline", top)
+    env = find(Store(store), Reference.parse(name), ARM64).config.env
+    tags = {n: pkg.done(store, "show-tag", pkg.work / n) for n in ("base", "tool")}
+    assert {f"TOOL={tags['tool']}", f"BASE={tags['base']}"} <= set(env)
+    names = {n for e in Store(store).names().entries for n in e.names}
+    assert {tags["base"], tags["tool"]} <= names
+
+
+def test_packages_that_need_one_another(pkg: Packages, tmp_path: Path) -> None:
+    one = pkg.write("one", "FROM scratch\n", "buildArgs: ['X=@lkt:pkg:../two']\n")
+    pkg.write("two", "FROM scratch\n", "buildArgs: ['X=@lkt:pkg:../one']\n")
+    done = pkg.run(tmp_path / "store", "build", "--offline", one)
+    assert (done.returncode, "in a circle" in done.stderr) == (1, True)
+
+
+def test_two_builds_of_one_package_at_once(pkg: Packages, tmp_path: Path) -> None:
+    package = pkg.write("one", "FROM scratch\nCOPY Dockerfile /\n")
+    words = ["pkg", "build", "--offline", "--cache", tmp_path / "store", package]
+    command = [sys.executable, "-m", "dolmen", *words]
+    running = [
+        subprocess.Popen(
+            command, env=pkg.dolmen.environment(pkg.env), stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=120)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], said
+    assert sorted("nothing to build" in errors for errors in said) == [False, True, True]
