@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.build.layouts import layouts
+from assembler.build.packaging import build_missing
 from assembler.config import Options, load_inputs, parse_label, render_metadata
 from assembler.events import Warned
 from assembler.oci.platform import Platform
@@ -61,9 +62,9 @@ class Prepared:
         ]
 
 
-def read_config(inputs: Sequence[Input]) -> Loaded:
+def read_config(inputs: Sequence[Input], packages: _Packages | None = None) -> Loaded:
     """Check and merge the texts, with packages and references understood."""
-    options = Options(packages=_Packages(), check_reference=Reference.parse)
+    options = Options(packages=packages or _Packages(), check_reference=Reference.parse)
     return load_inputs(inputs, options)
 
 
@@ -79,10 +80,16 @@ class _Packages:
             self._known = LocalPackages()
         return self._known.reference(directory)
 
+    def directories(self) -> dict[Reference, Path]:
+        """Return the directories of the packages that were named, by their images."""
+        known = self._known.directories if self._known is not None else {}
+        return {Reference.parse(name): directory for name, directory in known.items()}
+
 
 def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Prepared:
     """Return the plan of what the texts ask for; every image it needs is in the store then."""
-    loaded = read_config(inputs)
+    packages = _Packages()
+    loaded = read_config(inputs, packages)
     config = loaded.config
     warnings = _Warnings(reporter)
     warnings.tell_all(loaded.warnings)
@@ -93,6 +100,7 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
     for need in needs:
         if need.role is not Role.LAYOUT:
             wanted.setdefault(need.reference, need.place)
+    build_missing(request.supply, store, packages.directories(), platform, reporter)
     images = resolve(wanted, platform, sources(request.supply, store), reporter)
     resolved = Resolved(images, store.read, layouts(needs, request.supply, store, reporter))
     metadata = partial(render_metadata, config, full_name=lambda n: str(Reference.parse(n)))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
     from assembler.oci.registry.options import RegistryOptions
 
+BuildPackages = Callable[["Sequence[Path]", "Platform", "Reporter"], None]
 DEFAULT_SBOM = "sbom.spdx.json"
 
 
@@ -22,6 +28,8 @@ class Supply:
     offline: bool = False
     pull: bool = False
     docker: bool = False
+    # Builds packages that `@pkg:` names and nobody has; nothing if they are not to be built.
+    build_packages: BuildPackages | None = None
     # An earlier tar of ours, for images that cannot be had any more.
     input_tar: Path | None = None
 

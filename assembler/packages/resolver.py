@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from assembler.packages.buildfile import read_package
@@ -20,6 +21,11 @@ class LocalPackages:
         """Take the organisation to use in place of build.yml's, if there is one."""
         self._naming = Naming(org=org, tag=DEFAULT_TAG)
         self._known: dict[Path, str] = {}
+
+    @property
+    def directories(self) -> Mapping[str, Path]:
+        """Return the directories that were looked at, by the names of their images."""
+        return {name: directory for directory, name in self._known.items()}
 
     def reference(self, directory: Path) -> str:
         """Return the full name of the package's image; an error tells what is wrong with it."""

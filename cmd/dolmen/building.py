@@ -24,6 +24,7 @@ from dolmen.console import progress, say, size_text
 if TYPE_CHECKING:
     from assembler.build import Request
     from assembler.build.preparing import Prepared
+    from assembler.build.request import BuildPackages
     from assembler.diagnostics import Diagnostic
     from assembler.events import Reporter
     from assembler.formats import Format, Output, Target
@@ -61,6 +62,8 @@ class Asked:
     as_json: bool
     insecure: tuple[str, ...]
     registry_creds: tuple[str, ...]
+    # Build packages named by `@pkg:` that nobody has.
+    build_missing: bool = True
 
     @property
     def disk_size(self) -> int:
@@ -278,11 +281,23 @@ def _request(settings: Settings, asked: Asked) -> Request:
             pull=asked.pull,
             docker=asked.docker,
             input_tar=asked.input_tar,
+            build_packages=_package_builder(settings, asked) if asked.build_missing else None,
         ),
         architecture=asked.architecture or host_platform().architecture,
         decompress_kernel=asked.decompress_kernel,
         sbom=SbomRequest(asked.sbom, _sbom_time(asked)) if asked.sbom else None,
     )
+
+
+def _package_builder(settings: Settings, asked: Asked) -> BuildPackages:
+    from dolmen.commands.pkg.means import Access, package_builder  # noqa: PLC0415
+
+    access = Access(
+        insecure=list(asked.insecure),
+        registry_creds=list(asked.registry_creds),
+        offline=asked.offline,
+    )
+    return package_builder(settings, access)
 
 
 def _sbom_time(asked: Asked) -> int | None:

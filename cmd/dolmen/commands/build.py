@@ -107,6 +107,13 @@ def build(
             help="Let the SPDX document tell the current time (or SOURCE_DATE_EPOCH).",
         ),
     ] = False,
+    build_missing: Annotated[
+        bool,
+        typer.Option(
+            "--build-missing/--no-build-missing",
+            help="Build packages named by @pkg: that neither the store nor a registry has.",
+        ),
+    ] = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the merged YAML, build nothing.")
     ] = False,
@@ -152,6 +159,7 @@ def build(
             input_tar=input_tar,
             sbom=None if no_sbom else sbom_output,
             sbom_current_time=sbom_current_time,
+            build_missing=build_missing,
             dry_run=dry_run,
             force=force,
             as_json=as_json,

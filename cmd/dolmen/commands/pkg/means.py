@@ -15,7 +15,11 @@ from dolmen.registries import registry_options
 from dolmen.settings import twin
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.build.request import BuildPackages
     from assembler.events import Reporter
+    from assembler.oci.platform import Platform
     from assembler.packages.arguments import GivenArguments
     from assembler.packages.building import Means
     from dolmen.settings import Settings
@@ -96,3 +100,19 @@ def given_arguments(files: list[Path] | None) -> GivenArguments:
 
     pairs = tuple(pair for path in files or () for pair in read_arguments(path))
     return GivenArguments(pairs, dict(os.environ))
+
+
+def package_builder(settings: Settings, access: Access) -> BuildPackages:
+    """Return what builds packages for one platform, as `dolmen build` wants it."""
+    means = means_of(settings, access)
+
+    def build(directories: Sequence[Path], platform: Platform, reporter: Reporter) -> None:
+        from assembler.oci.store import Store
+        from assembler.packages.batch import Wish, build_all
+        from assembler.packages.buildfile import read_package
+
+        found = [read_package(directory) for directory in directories]
+        wish = Wish(only=(platform,), arguments=given_arguments(None), fetch=not access.offline)
+        build_all(Store(settings.cache), found, wish, means(reporter), reporter)
+
+    return build

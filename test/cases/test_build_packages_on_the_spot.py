@@ -1,0 +1,75 @@
+"""A user builds an image from packages beside it, without a command for each of them."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from support.cli import Dolmen
+
+IMAGE = """
+init: ["@pkg:./pkg/one"]
+onboot:
+- {name: two, image: "@pkg:./pkg/two"}
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """Give an image.yml and two packages, in git."""
+    work = tmp_path / "work"
+    for name in ("one", "two"):
+        package = work / "pkg" / name
+        package.mkdir(parents=True)
+        (package / "build.yml").write_text(f"image: {name}\norg: example\narches: [amd64]\n")
+        (package / "Dockerfile").write_text('FROM scratch\nCOPY file /\nCMD ["/file"]\n')
+        (package / "file").write_text(name)
+    (work / "image.yml").write_text(IMAGE)
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e"]
+    for words in (["init", "-q", "."], ["add", "-A"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *words], cwd=work, check=True)
+    return work
+
+
+def build(dolmen: Dolmen, work: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Build a tar of the image for amd64, with no socket opened."""
+    options = ("--offline", "--arch", "amd64", "--format", "tar", "--no-sbom", "--dir", work)
+    return dolmen.run("build", *options, *words, work / "image.yml")
+
+
+def test_packages_that_are_missing_are_built(dolmen: Dolmen, work: Path) -> None:
+    done = build(dolmen, work)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(work / "image.tar") as tar:
+        names = tar.getnames()
+    assert "file" in names
+    assert any(n.endswith(("two/rootfs/file", "two/lower/file")) for n in names)
+    # A change of a package is a change of the image.
+    (work / "pkg" / "one" / "file").write_text("changed")
+    done = build(dolmen, work)
+    assert done.returncode == 0, done.stderr
+    assert "built" in done.stderr
+    with tarfile.open(work / "image.tar") as tar:
+        content = tar.extractfile("file")
+        assert content is not None
+        assert content.read() == b"changed"
+    # What is there is not built again.
+    assert "built" not in build(dolmen, work, "--force").stderr
+
+
+def test_packages_are_not_built_if_that_is_not_wanted(dolmen: Dolmen, work: Path) -> None:
+    done = build(dolmen, work, "--no-build-missing")
+    assert done.returncode == 1
+    assert "image.yml:2:" in done.stderr
+    assert "is not in the store" in done.stderr
+
+
+def test_a_package_that_cannot_be_built(dolmen: Dolmen, work: Path) -> None:
+    (work / "pkg" / "two" / "Dockerfile").write_text("FROM scratch\nCOPY nothing /\n")
+    done = build(dolmen, work)
+    assert done.returncode == 1
+    assert "Dockerfile:2:6" in done.stderr
+    assert not (work / "image.tar").exists()
