@@ -13,7 +13,7 @@ import (
 
 var (
 	consoleLock sync.Mutex
-	consoleFile *os.File
+	consoles    []*os.File
 	kernelLog   *os.File
 )
 
@@ -39,19 +39,35 @@ func openConsole() {
 			_ = syscall.Close(fd)
 		}
 	}
-	consoleFile = os.Stdout
+	consoles = []*os.File{os.Stdout}
 	kernelLog, _ = os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
 }
 
-// say writes a line on the console. The kernel's log has it, too, at a level that is not shown.
+// openAllConsoles goes on with all consoles of the kernel, since /dev/console is only one of them:
+// perhaps a screen that nobody looks at.
+func openAllConsoles() {
+	content, _ := os.ReadFile("/sys/class/tty/console/active")
+	var found []*os.File
+	for _, name := range strings.Fields(string(content)) {
+		if file, err := os.OpenFile("/dev/"+name, os.O_WRONLY|syscall.O_NOCTTY, 0); err == nil {
+			found = append(found, file)
+		}
+	}
+	if len(found) > 0 {
+		consoleLock.Lock()
+		defer consoleLock.Unlock()
+		consoles = found
+	}
+}
+
+// say writes a line on the consoles. The kernel's log has it, too, at a level that is not shown.
 func say(format string, values ...any) {
 	text := printable(fmt.Sprintf(format, values...))
 	consoleLock.Lock()
 	defer consoleLock.Unlock()
-	if consoleFile == nil {
-		consoleFile = os.Stderr
+	for _, console := range consoles {
+		fmt.Fprintf(console, "init: %s\r\n", strings.ReplaceAll(text, "\n", "\r\n"))
 	}
-	fmt.Fprintf(consoleFile, "init: %s\r\n", strings.ReplaceAll(text, "\n", "\r\n"))
 	if kernelLog != nil {
 		for _, line := range strings.Split(text, "\n") {
 			fmt.Fprintf(kernelLog, "<7>init: %s\n", line)
