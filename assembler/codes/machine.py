@@ -90,7 +90,7 @@ BROKEN_INITRD = Code(
     1022,
     "The kernel could not unpack the initrd",
     "The initrd is damaged, cut off, or compressed in a way that this kernel was not built for "
-    "(CONFIG_RD_GZIP, CONFIG_RD_ZSTD …). Build it again; choose another `--compress` if "
+    "(CONFIG_RD_GZIP, CONFIG_RD_ZSTD …). Build it again; choose another `--compression` if "
     "the kernel lacks this one.",
 )
 OUT_OF_MEMORY = Code(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from assembler.codes import Code
 from assembler.codes import machine as codes
@@ -11,6 +11,11 @@ from assembler.diagnostics import Diagnostic, Severity
 from assembler.machine.description import KernelBoot, Machine
 
 _PANIC = re.compile(r"Kernel panic - not syncing: (?P<what>.*)")
+# What a firmware says before any kernel does.
+_FIRMWARE = re.compile(
+    r"SeaBIOS \(version|Machine UUID|i?PXE|Press Ctrl-B|Press ESC|Booting from|Probing EDD|BdsDxe:"
+    r"|UEFI firmware|EFI stub:"
+)
 _CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0", "riscv64": "ttyS0"}
 
 
@@ -26,7 +31,9 @@ class Signature:
     cause: str
     remedy: str
     # Found together with others, it does not explain as much as they do.
-    vague: bool = field(default=False)
+    vague: bool = False
+    # Means this only if the machine was given an initrd.
+    with_initrd: bool = False
 
 
 def _signature(
@@ -75,7 +82,7 @@ SIGNATURES = (
         r"|rootfs image is not initramfs \((?P<why>.*)\))",
         "the initrd could not be unpacked ({what})",
         "build it again; if it is whole, the kernel lacks its compression: choose another with "
-        "--compress",
+        "--compression",
     ),
     _signature(
         codes.NO_INIT,
@@ -103,6 +110,16 @@ SIGNATURES = (
         "the system has no init",
         "put an image that brings /init under `init:` in image.yml",
     ),
+    replace(
+        _signature(
+            codes.NO_INIT,
+            r"check access for rdinit=\S+ failed: -2"
+            r"|VFS: Cannot open root device \"(?:\(null\))?\"",
+            "there is no /init in the initrd, or what `rdinit=` names",
+            "put an image that brings it under `init:` in image.yml",
+        ),
+        with_initrd=True,
+    ),
     _signature(
         codes.NO_ROOT,
         r"(?P<what>VFS: Unable to mount root fs on \S+|VFS: Cannot open root device .*"
@@ -115,11 +132,19 @@ SIGNATURES = (
         codes.WRONG_MODULES,
         r"(?P<what>\S+: version magic '.*' should be '.*'|\S+: disagrees about version of symbol "
         r"\S+|modprobe: FATAL: Module \S+ not found in directory \S+"
-        r"|modprobe: can't change directory to '\S+'|\S+: Unknown symbol \S+ \(err \S+\))",
+        r"|modprobe: can't change directory to '\S+'"
+        r"|can't insert '?\S+'?: (?:Key was rejected by service|invalid module format)"
+        r"|\S+: Unknown symbol \S+ \(err \S+\))",
         "the modules are not this kernel's ({what})",
         "take the modules from the image under `kernel:`, and look for what else brings "
         "/lib/modules",
         vague=True,
+    ),
+    _signature(
+        codes.INIT_ENDED,
+        r"init: cannot go on: (?P<what>.*)",
+        "init cannot go on: {what}",
+        "the lines before tell more; see the section of image.yml that it names",
     ),
     _signature(
         codes.INIT_ENDED,
@@ -132,6 +157,14 @@ SIGNATURES = (
         r"Kernel panic - not syncing: (?P<what>.*)",
         "the kernel panicked: {what}",
         "the lines before tell what happened",
+    ),
+    _signature(
+        codes.SERVICE_FAILED,
+        r"init: (?P<what>.+ (?:ended: .+; it is started again in .*|failed after [\d.]+ s: .*"
+        r"|cannot run: .*))",
+        "a container does not run: {what}",
+        "see its entry in image.yml, and what it says itself on the console or in /var/log",
+        vague=True,
     ),
 )
 
@@ -162,9 +195,11 @@ def is_emulator_fault(text: str) -> bool:
 def diagnose(text: str, machine: Machine) -> list[Finding]:
     """Return what is known to be wrong, the cause first."""
     found = []
+    boot = machine.boot
+    has_initrd = isinstance(boot, KernelBoot) and boot.initrd is not None
     for signature in SIGNATURES:
         match = signature.pattern.search(text)
-        if match is None:
+        if match is None or (signature.with_initrd and not has_initrd):
             continue
         groups = match.groupdict()
         what = next((v for v in groups.values() if v), match[0]).strip()
@@ -172,7 +207,7 @@ def diagnose(text: str, machine: Machine) -> list[Finding]:
         found.append((signature.vague, finding))
         if not signature.vague:
             break
-    if not found and not text.strip():
+    if not found and not any(_said_by_system(line) for line in text.splitlines()):
         return [_silent(machine)]
     # A cause that is certain comes first.
     return [finding for _vague, finding in sorted(found, key=lambda f: f[0])]
@@ -198,7 +233,15 @@ def _silent(machine: Machine) -> Finding:
     )
 
 
+def _said_by_system(line: str) -> bool:
+    return len(line.strip()) > 1 and not _FIRMWARE.search(line)
+
+
 def last_lines(text: str, count: int = 20) -> list[str]:
-    """Return the last lines that say something."""
+    """Return the last lines that say something; of a panic, those that lead to it."""
+    panic = _PANIC.search(text)
+    if panic is not None:
+        # After it come only addresses, and perhaps the next attempt to boot.
+        text = text[: panic.end()]
     lines = [line.rstrip() for line in text.splitlines()]
     return [line for line in lines if line][-count:]

@@ -186,9 +186,10 @@ def _network(machine: Machine) -> Iterator[str]:
         yield from ("-nic", "none")
         return
     forwards = "".join(f",hostfwd={_forward(p)}" for p in network.ports)
+    # Without its own boot program, which would only cost time.
     mac = f",mac={network.mac}" if network.mac else ""
     yield from ("-netdev", f"user,id=net0{forwards}")
-    yield from ("-device", f"virtio-net-pci,netdev=net0{mac}")
+    yield from ("-device", f"virtio-net-pci,netdev=net0,romfile={mac}")
 
 
 def _forward(port: Port) -> str:

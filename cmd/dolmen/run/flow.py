@@ -112,7 +112,7 @@ def _build(settings: Settings, asked: Asked, supply: Supply, folder: Path) -> Pa
             architecture=asked.target,
             compression="gzip",
             size="1024M",
-            jobs=0,
+            jobs=2,
             decompress_kernel=False,
             offline=supply.offline,
             pull=supply.pull,

@@ -1,0 +1,76 @@
+"""What consoles say is mapped to a cause, the first one and not what follows from it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from assembler.machine.description import FirmwareBoot, KernelBoot, Machine
+from assembler.machine.diagnosis import SIGNATURES, diagnose, last_lines, panicked
+from assembler.machine.waiting import plain
+
+DIRECT = Machine("amd64", KernelBoot(Path("/k"), Path("/i"), "console=ttyS0"))
+DOCUMENT = Path(__file__).parents[3] / "docs" / "run.md"
+BANNER = "SeaBIOS (version 1.16)\nBooting from ROM...\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("Initramfs unpacking failed: junk within compressed archive", "DM1022"),
+        ("rootfs image is not initramfs (no cpio magic); looks like an initrd", "DM1022"),
+        ("Initramfs unpacking failed: write error\nVFS: Unable to mount root fs on x", "DM1023"),
+        ("System is deadlocked on memory", "DM1023"),
+        ("Run /init as init process\nFailed to execute /init (error -8)", "DM1024"),
+        ('VFS: Cannot open root device "" or unknown-block(0,0): error -19', "DM1024"),
+        ('VFS: Cannot open root device "vda" or unknown-block(0,0): error -6', "DM1021"),
+        ("init: cannot go on: /containers cannot be read", "DM1025"),
+        ("Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000b", "DM1025"),
+        ("Kernel panic - not syncing: Fatal exception in interrupt", "DM1030"),
+        ("e1000: disagrees about version of symbol module_layout", "DM1026"),
+        ("init: service web ended: exit code 1; it is started again in 2s", "DM1032"),
+        ("init: onboot 1-dhcp failed after 0.2 s: exit status 1", "DM1032"),
+        ("..MP-BIOS bug: 8254 timer not connected\nKernel panic - not syncing: x", "DM1031"),
+        ('BdsDxe: failed to load Boot0001 "x" from PciRoot(0x0): Access Denied', "DM1029"),
+        ("BdsDxe: No bootable option or device was found.", "DM1028"),
+    ],
+)
+def test_signatures(said: str, code: str) -> None:
+    found = diagnose(f"{BANNER}[    0.1] Linux version 6.1\n{said}\n", DIRECT)
+    assert str(found[0].code) == code
+    assert found[0].remedy
+    assert "{" not in found[0].cause
+
+
+def test_a_system_that_says_nothing_wrong_has_no_diagnosis() -> None:
+    assert diagnose("[    0.1] Linux version 6.1\nlogin: ", DIRECT) == []
+
+
+def test_silence_is_a_missing_console() -> None:
+    assert str(diagnose(BANNER, DIRECT)[0].code) == "DM1027"
+    (found,) = diagnose("", Machine("arm64", FirmwareBoot()))
+    assert "ttyAMA0" in found.remedy
+
+
+def test_modules_do_not_hide_the_cause() -> None:
+    said = "x: version magic '1' should be '2'\nKernel panic - not syncing: Attempted to kill init!"
+    codes = [str(f.code) for f in diagnose(f"{said} exitcode=0x1", DIRECT)]
+    assert codes == ["DM1025", "DM1026"]
+
+
+def test_the_last_lines_end_with_the_panic() -> None:
+    text = "a\n\nb\nKernel panic - not syncing: no\nCall Trace:\n x\nSeaBIOS (version 1)\n"
+    assert panicked(text)
+    assert last_lines(text, 2) == ["b", "Kernel panic - not syncing: no"]
+
+
+def test_what_only_terminals_obey_is_left_out() -> None:
+    assert plain(b"\x1bc\x1b[?7l\x1b[2Ja\x1b[1;31mb\r\nc") == "ab\nc"
+
+
+def test_every_code_of_a_signature_is_in_the_document() -> None:
+    text = DOCUMENT.read_text("utf-8")
+    listed = set(re.findall(r"DM10\d\d", text))
+    assert {str(s.code) for s in SIGNATURES} <= listed
