@@ -60,6 +60,16 @@ func openAllConsoles() {
 	}
 }
 
+// drainConsoles waits until what was said has really left, before the machine is off.
+func drainConsoles() {
+	consoleLock.Lock()
+	defer consoleLock.Unlock()
+	for _, console := range consoles {
+		// TCSBRK with 1, which is tcdrain.
+		_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, console.Fd(), 0x5409, 1)
+	}
+}
+
 // say writes a line on the consoles. The kernel's log has it, too, at a level that is not shown.
 func say(format string, values ...any) {
 	text := printable(fmt.Sprintf(format, values...))

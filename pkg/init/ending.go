@@ -89,6 +89,7 @@ func (s *system) shutdown(how ending) {
 	unmountAll()
 	syscall.Sync()
 	say("%s: all is stopped, after %.1f s", how.name, time.Since(began).Seconds())
+	drainConsoles()
 	if err := syscall.Reboot(how.command); err != nil {
 		lastWord("%s: %v", how.name, err)
 	}
