@@ -46,7 +46,7 @@ def build_all(
     store: Store, asked: Sequence[Package], wish: Wish, means: Means, reporter: Reporter
 ) -> tuple[Built, ...]:
     """Build packages with the local ones they need; return what became of those asked for."""
-    jobs = {package.directory: _job(package, wish) for package in asked}
+    jobs = {package.directory: job_of(package, wish) for package in asked}
     done: dict[object, Built] = {}
     if wish.no_build:
         done = {key: _there(store, job) for key, job in jobs.items()}
@@ -70,7 +70,8 @@ def name_for(package: Package, wish: Wish) -> PackageName:
     return name if wish.release is None else name.released(wish.release)
 
 
-def _job(package: Package, wish: Wish) -> Job:
+def job_of(package: Package, wish: Wish) -> Job:
+    """Return what is to be built of a package that is asked for."""
     return Job(
         package,
         name_for(package, wish),

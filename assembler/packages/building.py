@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.errors import PackageError
+from assembler.errors import PackageError, told
 from assembler.events import Said, task
 from assembler.oci import media
 from assembler.oci.image import Image
@@ -18,11 +18,13 @@ from assembler.oci.reference import Reference
 from assembler.oci.store import lookup
 from assembler.oci.store.locks import held
 from assembler.packages.arguments import GivenArguments, arguments_of, commit_of
-from assembler.packages.debs.lock import read_lock
+from assembler.packages.debs.lock import LOCK_FILE, read_lock
 from assembler.packages.debs.recipe import Order, make
 from assembler.packages.dockerfile.order import DockerOrder
+from assembler.packages.dockerfile.order import inputs_now as dockerfile_inputs
 from assembler.packages.dockerfile.order import make as make_dockerfile
 from assembler.packages.images import publish
+from assembler.packages.inputs import changed, recorded
 from assembler.packages.model import DEFAULT_GITREPO
 from assembler.packages.tags import Naming, is_lasting
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from assembler.packages.remote import Remote
     from assembler.packages.tags import PackageName
 
+_NO_TREE = "not in git"
 _SOURCE = "org.opencontainers.image.source"
 
 
@@ -103,7 +106,7 @@ def build(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
     """Build what is missing; of two builds of one package at once, one waits for the other."""
     reference = job.name.reference()
     with store.in_use(), _alone(store, reference):
-        present = tuple(p for p in job.platforms if _is_there(store, job, reference, p))
+        present = tuple(p for p in job.platforms if _is_there(store, job, reference, p, reporter))
         missing = [p for p in job.platforms if p not in present]
         if not missing:
             reporter.emit(Said(f"{job.name} is there, nothing to build"))
@@ -167,7 +170,8 @@ class _Making:
         if debs is not None:
             name = str(self.job.name.reference())
             lock = read_lock(package.directory)
-            order = Order(debs, package.directory, platform, name, labels, lock)
+            inputs = inputs_now(self.store, self.job, platform)
+            order = Order(debs, package.directory, platform, name, labels, lock, inputs)
             return make(self.store, order, self.means.engine, self.reporter)
         docker_order = docker_order_for(self.job, platform, labels)
         return make_dockerfile(
@@ -183,7 +187,7 @@ def docker_order_for(job: Job, platform: Platform, labels: Mapping[str, str]) ->
         package=package,
         platform=platform,
         arguments=arguments_of(package, job.name, commit, job.arguments, job.naming),
-        inputs={"tree": job.name.hash or "not in git"},
+        inputs={"tree": job.name.hash or _NO_TREE},
         labels=labels,
         time=commit.time,
         dockerfile=job.dockerfile or build.dockerfile,
@@ -191,11 +195,54 @@ def docker_order_for(job: Job, platform: Platform, labels: Mapping[str, str]) ->
     )
 
 
-def _is_there(store: Store, job: Job, reference: Reference, platform: Platform) -> bool:
+def _is_there(
+    store: Store, job: Job, reference: Reference, platform: Platform, reporter: Reporter
+) -> bool:
     if job.force or not is_lasting(job.name):
         return False
     found = lookup(store, reference, platform)
-    return isinstance(found, Image) and found.config.platform == platform
+    if not isinstance(found, Image) or found.config.platform != platform:
+        return False
+    different = _changed(store, job, found, platform)
+    if different:
+        what = f"{job.name} for {platform} is built anew, because of {', '.join(different)}"
+        reporter.emit(Said(what))
+    return not different
+
+
+def compared(
+    store: Store, job: Job, platform: Platform
+) -> tuple[dict[str, str], dict[str, str] | None, tuple[str, ...]]:
+    """Return what would go into an image, what went into the one in the store, what differs."""
+    now = inputs_now(store, job, platform)
+    found = lookup(store, job.name.reference(), platform)
+    is_it = isinstance(found, Image) and found.config.platform == platform
+    before = recorded(found) if isinstance(found, Image) and is_it else None
+    return now, before, changed(before, now) if before is not None else ()
+
+
+def _changed(store: Store, job: Job, image: Image, platform: Platform) -> tuple[str, ...]:
+    """Return what would go into the image that did not: the tag knows the tree alone."""
+    before = recorded(image)
+    if before is None:
+        return ()  # it was made by something else, or before this was written down
+    try:
+        return changed(before, inputs_now(store, job, platform))
+    except PackageError:
+        return ()  # it could not be built now, and is good as it is
+
+
+def inputs_now(store: Store, job: Job, platform: Platform) -> dict[str, str]:
+    """Return what would go into the image of a package, each input under a name for people."""
+    package = job.package
+    if package.build.debs is None:
+        return dockerfile_inputs(store, docker_order_for(job, platform, {}))
+    lock = package.directory / LOCK_FILE
+    inputs = {"tree": job.name.hash or _NO_TREE, "suite": package.build.debs.suite}
+    if lock.is_file():
+        with told(lock, "read"):
+            inputs["lock"] = "sha256:" + hashlib.sha256(lock.read_bytes()).hexdigest()
+    return inputs
 
 
 def _alone(store: Store, reference: Reference) -> AbstractContextManager[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from assembler.packages.debs.layer import Recipe, ingredients, layer
 from assembler.packages.debs.lock import LOCK_FILE, Lock
 from assembler.packages.debs.spdx import document
 from assembler.packages.images import Made, Settings, add_attestation, add_image, add_layer
+from assembler.packages.inputs import INPUTS, as_annotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,6 +45,8 @@ class Order:
     name: str
     labels: Mapping[str, str]
     lock: Lock | None = None
+    # What is known to go into it, for the record.
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
@@ -96,7 +99,7 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made
         env=order.debs.env,
         workdir=order.debs.workdir,
         labels=order.labels,
-        annotations={CHOSEN: described},
+        annotations={CHOSEN: described, INPUTS: as_annotation(order.inputs)},
     )
     image = add_image(store, [made], settings)
     by_path = {path: one for one, path in files.items()}

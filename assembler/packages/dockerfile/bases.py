@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from assembler.oci.layers.flatten import Layer as StoredLayer
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.resolve import Sources, resolve
+from assembler.oci.store import Absent, lookup
 from assembler.packages.images import Layer
 
 if TYPE_CHECKING:
@@ -70,6 +72,20 @@ def bring(plan: Plan, sources: Sources, reporter: Reporter) -> Bases:
             raise error.at((named or list(references.values()))[0]) from error
         found |= {(reference, platform): image for reference, image in here.items()}
     return Bases({key: found[what] for key, what in wanted.items()})
+
+
+def there(store: Store, plan: Plan) -> Bases:
+    """Return the images that are in the store already; nothing is fetched."""
+    found = {}
+    names = store.names()
+    for key in plan.images():
+        name, platform_text = key
+        with suppress(ImageError):
+            platform = Platform.parse(platform_text) if platform_text else plan.arguments.target
+            image = lookup(store, Reference.parse(name), platform, names=names)
+            if not isinstance(image, Absent):
+                found[key] = image
+    return Bases(found)
 
 
 def config_of(store: Store, image: Image) -> dict[str, Any]:

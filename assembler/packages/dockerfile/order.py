@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +15,12 @@ from assembler.errors import PackageError, told
 from assembler.oci.platform import host_platform
 from assembler.oci.resolve import Sources
 from assembler.packages.dockerfile.assembling import Ingredients, assemble
-from assembler.packages.dockerfile.bases import bring
+from assembler.packages.dockerfile.bases import bring, there
 from assembler.packages.dockerfile.builders import Builders
 from assembler.packages.dockerfile.context import Context, read_ignored
 from assembler.packages.dockerfile.stages import Arguments, plan
 from assembler.packages.dockerfile.syntax import read_dockerfile
+from assembler.packages.inputs import INPUTS, as_annotation
 
 if TYPE_CHECKING:
     from assembler.events import Reporter
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from assembler.packages.images import Made
     from assembler.packages.model import Package
 
-INPUTS = "dolmen.inputs"
 _BASE_NAME = "org.opencontainers.image.base.name"
 _BASE_DIGEST = "org.opencontainers.image.base.digest"
 IN_PROCESS = "in process"
@@ -72,7 +71,7 @@ def make(
     beyond = made.beyond()
     builder = builders.choose(made, beyond) if beyond is not None else None
     bases = bring(made, sources, reporter)
-    inputs = inputs_of(order, made, bases, builder.name if builder else IN_PROCESS)
+    inputs = inputs_of(order, made, bases.digests(), builder.name if builder else IN_PROCESS)
     with workspace(store) as directory:
         ingredients = Ingredients(
             context=context_of(order),
@@ -87,16 +86,25 @@ def make(
         return builder.build(store, made, ingredients, network=order.network)
 
 
-def inputs_of(order: DockerOrder, made: Plan, bases: Bases, builder: str) -> dict[str, str]:
+def inputs_of(
+    order: DockerOrder, made: Plan, bases: Mapping[str, str], builder: str
+) -> dict[str, str]:
     """Return everything that decides what the image is, each under a name for people."""
     inputs = dict(order.inputs)
-    inputs |= {f"image {name}": digest for name, digest in bases.digests().items()}
+    inputs |= {f"image {name}": digest for name, digest in bases.items()}
     declared = made.declared()
     inputs |= {f"argument {k}": v for k, v in order.arguments.items() if k in declared}
-    inputs["builder"] = builder
+    if builder:
+        inputs["builder"] = builder
     if order.network:
         inputs["network"] = "allowed"
     return inputs
+
+
+def inputs_now(store: Store, order: DockerOrder) -> dict[str, str]:
+    """Return what would go into the image now, as far as the store knows it."""
+    made = order.plan()
+    return inputs_of(order, made, there(store, made).digests(), "")
 
 
 def context_of(order: DockerOrder) -> Context:
@@ -133,7 +141,7 @@ def workspace(store: Store) -> Iterator[Path]:
 
 
 def _annotations(made: Plan, bases: Bases, inputs: Mapping[str, str]) -> dict[str, str]:
-    annotations = {INPUTS: json.dumps(inputs, sort_keys=True, ensure_ascii=False)}
+    annotations = {INPUTS: as_annotation(inputs)}
     base = made.target.base
     key = (base, made.target.platform)
     if key in bases.images:

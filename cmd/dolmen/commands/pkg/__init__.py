@@ -19,6 +19,8 @@ app = group(
     (
         Lazy("build", "dolmen.commands.pkg.build", "Make the images of packages."),
         Lazy("show-tag", "dolmen.commands.pkg.show_tag", "Print the names of packages."),
+        Lazy("inputs", "dolmen.commands.pkg.inputs", "Print what goes into packages' images."),
+        Lazy("new", "dolmen.commands.pkg.new", "Begin a package with commented files."),
         Lazy("push", "dolmen.commands.pkg.push", "Push the images of packages."),
         Lazy("index", "dolmen.commands.pkg.index", "Make the index of pushed architectures."),
         Lazy("manifest", "dolmen.commands.pkg.index", "The same as `index`."),

@@ -1,0 +1,49 @@
+"""What goes into an image, written down on it, and compared with what would go in now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assembler.oci.image import Image
+
+# On the manifest of every image that is made of a package: JSON, a text for each input.
+INPUTS = "dolmen.inputs"
+_IMAGE = "image "
+# What differs from machine to machine, or from commit to commit, while the package is the same.
+_OF_NO_ACCOUNT = frozenset(
+    {"builder", "argument REVISION", "argument GOPKGVERSION", "argument SOURCE_DATE_EPOCH"}
+)
+
+
+def as_annotation(inputs: Mapping[str, str]) -> str:
+    """Return inputs in the form that is put on images."""
+    return json.dumps(dict(inputs), sort_keys=True, ensure_ascii=False)
+
+
+def recorded(image: Image) -> dict[str, str] | None:
+    """Return the inputs that stand on an image; nothing if it does not tell."""
+    try:
+        found = json.loads(image.manifest.annotations.get(INPUTS, ""))
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of inputs that are not what they were.
+
+    An image that a Dockerfile begins with counts only where both sides know it: what is not in the
+    store is not fetched to be compared.
+    """
+    names = sorted((before.keys() | now.keys()) - _OF_NO_ACCOUNT)
+    return tuple(
+        name
+        for name in names
+        if before.get(name) != now.get(name)
+        and not (name.startswith(_IMAGE) and (name not in before or name not in now))
+    )

@@ -1,0 +1,81 @@
+"""`dolmen pkg inputs`: print what goes into the images of packages."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from dolmen.commands.pkg.means import BuildArgFiles, DockerfileName, given_arguments
+from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
+from dolmen.commands.pkg.recipes import Platforms, platforms
+from dolmen.console import say
+from dolmen.lazy import command_app
+from dolmen.settings import settings_of
+
+app = command_app()
+
+
+@app.command()
+@with_common_options
+def inputs(
+    ctx: typer.Context,
+    directories: Directories,
+    platforms_: Platforms = None,
+    build_arg_file: BuildArgFiles = None,
+    dockerfile: DockerfileName = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    *,
+    options: PackageOptions,
+) -> None:
+    """Print what goes into each package's image, and what of it is not as when it was built.
+
+    \b
+        dolmen pkg inputs pkg/sshd
+        dolmen pkg inputs --platforms linux/arm64 --json pkg/sshd
+
+    The tag knows the tree alone. The digests of images that a Dockerfile begins
+    with, build arguments and locks stand here, and on the image that was built.
+    """
+    from assembler.oci.store import Store
+    from assembler.packages.batch import Wish, job_of
+    from assembler.packages.buildfile import read_package
+    from assembler.packages.building import compared
+
+    wish = Wish(
+        naming=options.naming,
+        only=platforms(platforms_),
+        arguments=given_arguments(build_arg_file),
+        dockerfile=dockerfile,
+        network=options.network,
+    )
+    store = Store(settings_of(ctx).cache)
+    found = []
+    for directory in directories:
+        job = job_of(read_package(directory, options.build_yml), wish)
+        for platform in job.platforms:
+            now, before, different = compared(store, job, platform)
+            if as_json:
+                found.append(
+                    {
+                        "name": str(job.name),
+                        "platform": str(platform),
+                        "inputs": now,
+                        "built": before,
+                        "changed": list(different),
+                    }
+                )
+                continue
+            say(f"{job.name} for {platform}")
+            for name, value in sorted(now.items()):
+                say(f"  {name}: {value}")
+            say(f"  {_state(before, different)}")
+    if as_json:
+        say(json.dumps(found, indent=2))
+
+
+def _state(before: object, different: tuple[str, ...]) -> str:
+    if before is None:
+        return "(not built yet)"
+    return f"(changed since it was built: {', '.join(different)})" if different else "(as built)"

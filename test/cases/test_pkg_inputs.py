@@ -1,0 +1,82 @@
+"""A user asks what goes into a package's image, and something of it changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from assembler.events import Said
+from support.cli import Dolmen
+from support.dockerfiles import AMD64, Kitchen
+
+BASE = "image: base\norg: example\n"
+
+
+@pytest.fixture
+def kitchen(tmp_path: Path) -> Kitchen:
+    return Kitchen(tmp_path)
+
+
+def said(kitchen: Kitchen) -> str:
+    return "\n".join(e.message for e in kitchen.reporter.events if isinstance(e, Said))
+
+
+def test_a_new_base_is_a_reason_to_build_anew(kitchen: Kitchen) -> None:
+    base = kitchen.package("FROM scratch\nCOPY x /\n", {"x": b"1"}, BASE, "base")
+    kitchen.build(base, hash="1")
+    package = kitchen.package("FROM example/base:1\nARG A B\nENV A=$A\n")
+    kitchen.build(package)
+    first = kitchen.image().digest
+    kitchen.build(package)
+    assert "nothing to build" in said(kitchen)
+    (base / "x").write_bytes(b"2")
+    kitchen.build(base, hash="1", force=True)
+    kitchen.build(package)
+    assert "is built anew, because of image docker.io/example/base:1" in said(kitchen)
+    second = kitchen.image().digest
+    assert second != first
+    kitchen.build(package, arguments=("A=1", "UNKNOWN=1"))
+    assert "because of argument A\n" in said(kitchen) + "\n"
+    assert kitchen.config()["config"]["Env"][-1] == "A=1"
+    # What the Dockerfile does not know has no part in it.
+    kitchen.reporter.events.clear()
+    kitchen.build(package, arguments=("A=1", "UNKNOWN=2"))
+    assert "nothing to build" in said(kitchen)
+
+
+def test_the_commit_alone_is_none(kitchen: Kitchen) -> None:
+    package = kitchen.package("FROM scratch\nARG REVISION SOURCE\nLABEL r=$REVISION s=$SOURCE\n")
+    kitchen.build(package, arguments=("REVISION=1",))
+    kitchen.build(package, arguments=("REVISION=2",))
+    assert kitchen.config()["config"]["Labels"]["r"] == "1"
+
+
+def test_inputs_are_printed(kitchen: Kitchen, dolmen: Dolmen) -> None:
+    package = kitchen.package(
+        "FROM scratch\nARG X\n", build_yml="image: app\norg: example\nbuildArgs: [X=1]\n"
+    )
+    words = ("pkg", "inputs", "--cache", kitchen.store.root, "--hash", "h")
+    done = dolmen.run(*words, "--platforms", "linux/amd64", package)
+    assert done.stdout == (
+        "example/app:h for linux/amd64\n  argument X: 1\n  tree: h\n  (not built yet)\n"
+    )
+    kitchen.build(package, AMD64)
+    (package / "build.yml").write_text("image: app\norg: example\nbuildArgs: [X=2]\n")
+    done = dolmen.run(*words, "--json", package)
+    found = {entry["platform"]: entry for entry in json.loads(done.stdout)}
+    assert found["linux/amd64"]["changed"] == ["argument X"]
+    assert found["linux/amd64"]["built"]["argument X"] == "1"
+    assert found["linux/arm64"]["built"] is None
+
+
+def test_a_package_is_begun(kitchen: Kitchen, dolmen: Dolmen, tmp_path: Path) -> None:
+    for name, options in (("My App", ()), ("runc", ("--debs",))):
+        directory = tmp_path / name
+        done = dolmen.run("pkg", "new", *options, directory)
+        assert done.returncode == 0, done.stderr
+        assert dolmen.run("validate", directory / "build.yml").returncode == 0
+        assert dolmen.run("pkg", "new", directory).returncode == 2
+    kitchen.build(tmp_path / "My App")
+    assert kitchen.tree("example/my-app:h")["etc/my-app/hello"][1] == b"hello\n"
