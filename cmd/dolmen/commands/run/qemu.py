@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +10,10 @@ import typer
 
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure
+from dolmen.run.times import seconds
 from dolmen.settings import settings_of, twin
 
 app = command_app()
-
-_TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
-_SECONDS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
-
-
-def _seconds(text: str) -> float:
-    found = _TIME.fullmatch(text.strip())
-    if not found:
-        raise typer.BadParameter(f"not a time: {text!r}; write it as 90s or 5m")
-    return float(found[1]) * _SECONDS[found[2]]
 
 
 @app.command()
@@ -199,9 +189,9 @@ def qemu(
             detached,
             wait_for,
             tuple(wait_port or ()),
-            _seconds(timeout),
+            seconds(timeout),
             once,
-            _seconds(stop_timeout),
+            seconds(stop_timeout),
         ),
     )
     raise typer.Exit(code)

@@ -1,0 +1,34 @@
+"""`dolmen logs`: what a machine has said on its console."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from dolmen.lazy import command_app
+
+app = command_app()
+
+
+@app.command()
+def logs(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The machine; may be left out if there is only one."),
+    ] = "",
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on until the machine ends.")
+    ] = False,
+) -> None:
+    """Print what a machine has said on its console.
+
+    \b
+    dolmen logs
+    dolmen logs -f web
+    """
+    from assembler.machine.records import Machines, state_directory
+    from dolmen.run.attached import show_log
+
+    show_log(Machines(state_directory(os.environ)).find(name), follow=follow)
