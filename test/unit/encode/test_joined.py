@@ -28,7 +28,7 @@ def test_checksums_of_large_pieces_join(size: int) -> None:
     # Zeros by the gigabyte, without having them: the sum of two halves is that of the whole.
     half, odd = divmod(size, 2)
     whole, part = 0, zlib.crc32(b"")
-    for bit in bin(half)[2:]:
+    for bit in f"{half:b}":
         part = joined_crc32(part, part, int(half > 0) and whole)
         whole *= 2
         if bit == "1":
