@@ -169,6 +169,11 @@ NOT_BUILT = Code(
     "The image of a package is not there, and is not to be built",
     "With `--nobuild` only what the store has is pushed. Build the package first.",
 )
+BUILDER_BUSY = Code(
+    735,
+    "A builder is at work",
+    "What a builder keeps is only cleared away when it builds nothing. Wait for the build to end.",
+)
 BAD_DOCKERFILE = Code(
     740,
     "The Dockerfile is not understood",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -14,7 +15,8 @@ import pytest
 
 from assembler.errors import DolmenError, PackageError
 from assembler.oci.platform import Platform, host_platform
-from assembler.oci.store import Store
+from assembler.oci.reference import Reference
+from assembler.oci.store import Store, find
 from support.cli import Dolmen
 from support.dockerfiles import Kitchen
 
@@ -152,6 +154,58 @@ def test_an_interrupted_build_leaves_nothing(kitchen: Kitchen, dolmen: Dolmen) -
     assert not any("app" in n for n in names)
     containers = ("buildah", "--root", kitchen.store.root / "buildah" / "root", "containers", "-q")
     assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
+
+
+def test_what_the_builder_keeps_is_cleared_away(kitchen: Kitchen, dolmen: Dolmen) -> None:
+    kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
+    words = ("pkg", "builder", "--cache", kitchen.store.root)
+    done = dolmen.run(*words, "du")
+    assert done.stdout.startswith("images")
+    storage = kitchen.store.root / "buildah"
+    with (storage / "use.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        busy = dolmen.run(*words, "prune")
+        assert (busy.returncode, "is being built" in busy.stderr) == (1, True)
+    done = dolmen.run(*words, "prune")
+    assert done.returncode == 0, done.stderr
+    command = ("buildah", "--root", storage / "root", "images", "-q")
+    assert not subprocess.run(command, capture_output=True, check=True).stdout.split()
+    kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE, force=True)
+
+
+@pytest.mark.skipif(not shutil.which("newuidmap"), reason="newuidmap is not installed")
+def test_nobody_needs_to_be_root(kitchen: Kitchen, tmp_path: Path) -> None:
+    dockerfile = "FROM example/base:1\nRUN mkdir /made && cat /proc/net/dev > /made/net\n"
+    package = kitchen.package(dockerfile)
+    kitchen.build(package, HERE)
+    home, subordinate = tmp_path / "nobody", tmp_path / "subordinate"
+    home.mkdir()
+    shutil.copytree(kitchen.store.root / "blobs", home / "store" / "blobs")
+    shutil.copy(kitchen.store.root / "index.json", home / "store")
+    for path in (home, *home.rglob("*")):
+        os.chown(path, 65534, 65534)
+    for path in (tmp_path, *tmp_path.parents):
+        path.chmod(path.stat().st_mode | 0o111)
+    subordinate.write_text("nobody:200000:65536\n")
+    # The numbers that nobody may use are given for this test alone.
+    script = f"""
+        mount --bind {subordinate} /etc/subuid && mount --bind {subordinate} /etc/subgid &&
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups {sys.executable} -B -m dolmen \\
+            pkg build --offline --force --hash h --platforms {HERE} --cache {home}/store {package}
+    """
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        env={"PATH": os.environ["PATH"], "HOME": str(home), "USER": "nobody"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    reference = Reference.parse("example/app:h")
+    assert (
+        find(Store(home / "store"), reference, HERE).digest == kitchen.image(platform=HERE).digest
+    )
 
 
 def sleeping() -> list[str]:

@@ -89,7 +89,7 @@ class Buildah:
             words = ("push", "--format", "oci", "--disable-compression", tag, f"dir:{out}")
             self._call(*words, work=work)
             made = _taken(store, out, plan, ingredients)
-            self._run("rmi", "--force", tag, work=work)
+            self.run("rmi", "--force", tag, work=work)
             return made
 
     @contextmanager
@@ -105,8 +105,8 @@ class Buildah:
                 with suppress(BlockingIOError):
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     # Nobody else builds: whatever is neither a base nor named is left over.
-                    self._run("rm", "--all", work=work)
-                    self._run("rmi", "--prune", "--force", work=work)
+                    self.run("rm", "--all", work=work)
+                    self.run("rmi", "--prune", "--force", work=work)
                 raise
 
     def _import_base(self, store: Store, image: Image, work: Path) -> str:
@@ -115,7 +115,7 @@ class Buildah:
         layout = work / f"dolmen-base-{hex_part(image.digest)[:40]}"
         name = f"localhost/{layout.name}"
         with held(self.storage / "import.lock"):
-            if self._run("inspect", "--type", "image", name, work=work).status == 0:
+            if self.run("inspect", "--type", "image", name, work=work).status == 0:
                 return name
             with told(layout):
                 layout.mkdir(exist_ok=True)
@@ -165,22 +165,24 @@ class Buildah:
             raise watcher.failed()
 
     def _call(self, *words: str, work: Path) -> None:
-        outcome = self._run(*words, work=work)
+        outcome = self.run(*words, work=work)
         if outcome.status:
             raise programs.failed(self._command(words), outcome)
 
-    def _run(self, *words: str, work: Path) -> programs.Outcome:
+    def run(self, *words: str, work: Path) -> programs.Outcome:
+        """Run one of its commands on the storage, and return how it ended."""
         command, environment = self._command(words), self._environment(work)
         return programs.run(command, environment, limits=_LIMITS, directory=work)
 
     def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
         storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
         plain = [str(self.program), *storage, *words]
+        # In namespaces of their own: when the first process ends, so do all.
+        apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        apart += [*([] if network else ["--net"]), "--"]
         if os.geteuid() == 0:
-            # In namespaces of their own: when the first process ends, so do all.
-            apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-            return [*apart, *([] if network else ["--net"]), "--", *plain]
-        return plain if network else ["unshare", "--net", "--map-current-user", "--", *plain]
+            return [*apart, *plain]
+        return [str(self.program), "unshare", "--", *apart, *plain]
 
     def _environment(self, temporary: Path) -> dict[str, str]:
         kept = {k: os.environ[k] for k in _KEPT if k in os.environ}

@@ -24,6 +24,7 @@ app = group(
         Lazy("push", "dolmen.commands.pkg.push", "Push the images of packages."),
         Lazy("index", "dolmen.commands.pkg.index", "Make the index of pushed architectures."),
         Lazy("manifest", "dolmen.commands.pkg.index", "The same as `index`."),
+        Lazy("builder", "dolmen.commands.pkg.builder", "What builders keep: du, prune."),
         Lazy("remote-tag", "dolmen.commands.pkg.remote_tag", "Tag what a registry has anew."),
         Lazy("lock", "dolmen.commands.pkg.lock", "Write down which Debian packages are used."),
     ),
