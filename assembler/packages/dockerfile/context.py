@@ -12,7 +12,7 @@ import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -60,6 +60,12 @@ class Context:
             self._parents(prefix + "/x")
         for path, place, found in _walk(directory, ignored or _nothing):
             self._add(f"{prefix}/{path}" if prefix else path, place, found)
+
+    def add_file(self, path: str, place: Path) -> None:
+        """Take in a file that was made for the build."""
+        with told(place, "read"):
+            self._add(path, place, place.stat())
+        self.nodes[path] = replace(self.nodes[path], mode=0o644)
 
     def write(self, target: Path) -> None:
         """Lay the context out on the disk, for builders that want a directory."""

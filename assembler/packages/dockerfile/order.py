@@ -18,6 +18,7 @@ from assembler.packages.dockerfile.assembling import Ingredients, assemble
 from assembler.packages.dockerfile.bases import bring, there
 from assembler.packages.dockerfile.builders import Builders
 from assembler.packages.dockerfile.context import Context, read_ignored
+from assembler.packages.dockerfile.depends import add_images
 from assembler.packages.dockerfile.stages import Arguments, plan
 from assembler.packages.dockerfile.syntax import read_dockerfile
 from assembler.packages.inputs import INPUTS, as_annotation
@@ -73,8 +74,11 @@ def make(
     bases = bring(made, sources, reporter)
     inputs = inputs_of(order, made, bases.digests(), builder.name if builder else IN_PROCESS)
     with workspace(store) as directory:
+        context = context_of(order)
+        # Pinned by build.yml, which is part of the tree: no inputs of their own.
+        add_images(context, order.package, order.platform, sources, (directory, reporter))
         ingredients = Ingredients(
-            context=context_of(order),
+            context=context,
             bases=bases,
             time=order.time,
             workspace=directory,

@@ -196,6 +196,27 @@ def test_extra_sources_are_part_of_the_context(kitchen: Kitchen) -> None:
         kitchen.build(package)
 
 
+def test_images_as_files_of_the_context(kitchen: Kitchen) -> None:
+    base = kitchen.package(
+        "FROM scratch\nCOPY Dockerfile /\n", None, "image: base\norg: example\n", "base"
+    )
+    kitchen.build(base, hash="1")
+    pinned = f"example/base@{kitchen.image('example/base:1').digest}"
+    build_yml = (
+        "image: app\norg: example\ndepends:\n  docker-images:\n"
+        f"    target-dir: images\n    list: ['{pinned}']\n"
+    )
+    kitchen.build(kitchen.package("FROM scratch\nCOPY images /\n", None, build_yml))
+    with tarfile.open(fileobj=io.BytesIO(kitchen.tree()["base.tar"][1])) as tar:
+        assert "manifest.json" in tar.getnames()
+    build_yml = build_yml.replace(f"list: ['{pinned}']", "from-file: names")
+    package = kitchen.package(
+        "FROM scratch\nCOPY images /\n", {"names": b"# mine\nbusybox\n"}, build_yml
+    )
+    with pytest.raises(PackageError, match="lacks a digest"):
+        kitchen.build(package, hash="2")
+
+
 @pytest.mark.parametrize(
     ("dockerfile", "message", "line"),
     [
