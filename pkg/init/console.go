@@ -13,8 +13,9 @@ import (
 
 var (
 	consoleLock sync.Mutex
-	consoles    []*os.File
-	kernelLog   *os.File
+	// Opened anew for each line: the end of a shell on one of them hangs up whoever has it open.
+	consoles  = []string{"/dev/console"}
+	kernelLog *os.File
 )
 
 // openConsole makes standard input and output the console, whatever the kernel gave us.
@@ -39,18 +40,17 @@ func openConsole() {
 			_ = syscall.Close(fd)
 		}
 	}
-	consoles = []*os.File{os.Stdout}
 	kernelLog, _ = os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
 }
 
-// openAllConsoles goes on with all consoles of the kernel, since /dev/console is only one of them:
+// findConsoles goes on with all consoles of the kernel, since /dev/console is only one of them:
 // perhaps a screen that nobody looks at.
-func openAllConsoles() {
+func findConsoles() {
 	content, _ := os.ReadFile("/sys/class/tty/console/active")
-	var found []*os.File
+	var found []string
 	for _, name := range strings.Fields(string(content)) {
-		if file, err := os.OpenFile("/dev/"+name, os.O_WRONLY|syscall.O_NOCTTY, 0); err == nil {
-			found = append(found, file)
+		if exists("/dev/" + name) {
+			found = append(found, "/dev/"+name)
 		}
 	}
 	if len(found) > 0 {
@@ -64,9 +64,37 @@ func openAllConsoles() {
 func drainConsoles() {
 	consoleLock.Lock()
 	defer consoleLock.Unlock()
-	for _, console := range consoles {
-		// TCSBRK with 1, which is tcdrain.
-		_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, console.Fd(), 0x5409, 1)
+	for _, path := range consoles {
+		if fd, err := openTerminal(path); err == nil {
+			// TCSBRK with 1, which is tcdrain.
+			_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), 0x5409, 1)
+			syscall.Close(fd)
+		}
+	}
+}
+
+// openTerminal opens a terminal without waiting for somebody at the other end of the line.
+func openTerminal(path string) (int, error) {
+	for {
+		fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_NOCTTY|syscall.O_NONBLOCK, 0)
+		if err != syscall.EINTR {
+			if err == nil {
+				_ = syscall.SetNonblock(fd, false)
+			}
+			return fd, err
+		}
+	}
+}
+
+func writeAll(fd int, line []byte) {
+	for len(line) > 0 {
+		n, err := syscall.Write(fd, line)
+		if err != nil && err != syscall.EINTR {
+			return
+		}
+		if n > 0 {
+			line = line[n:]
+		}
 	}
 }
 
@@ -75,8 +103,12 @@ func say(format string, values ...any) {
 	text := printable(fmt.Sprintf(format, values...))
 	consoleLock.Lock()
 	defer consoleLock.Unlock()
-	for _, console := range consoles {
-		fmt.Fprintf(console, "init: %s\r\n", strings.ReplaceAll(text, "\n", "\r\n"))
+	line := []byte("init: " + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
+	for _, path := range consoles {
+		if fd, err := openTerminal(path); err == nil {
+			writeAll(fd, line)
+			syscall.Close(fd)
+		}
 	}
 	if kernelLog != nil {
 		for _, line := range strings.Split(text, "\n") {

@@ -45,7 +45,7 @@ func runInit() {
 		lastWord("the root filesystem cannot be prepared: %v", err)
 	}
 	mountBasics()
-	openAllConsoles()
+	findConsoles()
 	options := readOptions()
 	system := newSystem(options)
 	signals := catchSignals()
