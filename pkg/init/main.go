@@ -15,15 +15,16 @@ import (
 func main() {
 	name := filepath.Base(os.Args[0])
 	arguments := os.Args[1:]
+	// By name first: in a container a helper may be the first process as well.
 	switch {
-	case os.Getpid() == 1:
-		runInit()
 	case name == "service":
 		os.Exit(serviceMain(arguments))
 	case name == "modprobe":
 		os.Exit(modprobeMain(arguments))
 	case name == "poweroff" || name == "reboot" || name == "halt":
 		os.Exit(serviceMain([]string{name}))
+	case os.Getpid() == 1:
+		runInit()
 	default:
 		fmt.Fprintf(os.Stderr, "%s is the first process of a system; here it is not. See `service`.\n", name)
 		os.Exit(1)
