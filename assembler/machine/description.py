@@ -64,11 +64,12 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How the machine is connected: by QEMU's own network, or not at all."""
+    """How the machine is connected: by QEMU's own network or not at all, and to other machines."""
 
     mode: str = "user"
     ports: tuple[Port, ...] = ()
-    mac: str = ""
+    # The names of private segments, each with a card of its own.
+    segments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

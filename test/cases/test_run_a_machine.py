@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from assembler.machine import firmware
 from support.booting import LIMIT, Run, System, left_behind, machines_of
 from support.cli import Dolmen
 
@@ -139,6 +140,33 @@ def test_a_state_directory_is_kept(dolmen: Dolmen, tiny_system: System) -> None:
     assert left_behind(dolmen.home) == []
 
 
+def test_machines_of_a_segment_reach_each_other(dolmen: Dolmen, tiny_system: System) -> None:
+    segment = f"test-{os.getpid()}"
+    words = ("run", "qemu", tiny_system.prefix, *SMALL, "--network", segment)
+    with Run.start(dolmen, *words) as one, Run.start(dolmen, *words) as other:
+        for number, run in enumerate((one, other), 1):
+            run.expect(UP)
+            run.type(f"ifconfig eth1 192.168.77.{number} up && echo address $((40+{number}))")
+            run.expect(f"address 4{number}")
+        other.type("wget -q -O - http://192.168.77.1/")
+        other.expect("Hello from the guest")
+
+
+def test_a_kernel_is_started_by_uefi_if_there_is_firmware(
+    dolmen: Dolmen, tiny_system: System
+) -> None:
+    if firmware.find("amd64") is None:
+        pytest.skip("there is no UEFI firmware on this machine")
+    state = dolmen.home / "kept"
+    words = ("run", "qemu", tiny_system.prefix, "--mem", "512", "--uefi", "--state", state)
+    with Run.start(dolmen, *words) as run:
+        run.expect("EFI stub")
+        run.expect(UP)
+        run.type("poweroff -f")
+        assert run.end() == 0
+    assert (state / "uefi-variables").stat().st_size > 100_000
+
+
 def test_the_terminal_is_the_console_and_is_clean_afterwards(
     dolmen: Dolmen, tiny_system: System
 ) -> None:
@@ -166,7 +194,11 @@ def test_the_terminal_is_the_console_and_is_clean_afterwards(
         return found
 
     try:
-        assert b"Ctrl-C ends it" in until(UP.encode())
+        shown = until(UP.encode())
+        assert b"Ctrl-C ends it" in shown
+        # The firmware would clear the screen, and have long lines cut off.
+        assert b"\x1bc" not in shown
+        assert b"\x1b[?7l" not in shown
         assert not termios.tcgetattr(slave)[3] & termios.ICANON
         os.write(master, b"sleep 1000 || echo interrupted the sleep\r")
         until(b"sleep\r\n")

@@ -54,6 +54,7 @@ class Asked:
     qemu: Path | None
     networking: str
     publish: tuple[str, ...]
+    segments: tuple[str, ...]
     usb: bool
     devices: tuple[str, ...]
     snapshot: bool
@@ -113,7 +114,7 @@ def network(asked: Asked) -> Network:
     ports = tuple(options.parse_port(text) for text in asked.publish)
     if ports and mode == "none":
         raise UsageError.of(codes.BAD_PORT, "--publish needs a network", "leave --networking out")
-    return Network(mode, ports)
+    return Network(mode, ports, asked.segments)
 
 
 def describe(asked: Asked, path: Path, folder: Path) -> tuple[Machine, str]:

@@ -41,7 +41,7 @@ class Place:
 
 
 def scripts(folder: Path) -> dict[str, str]:
-    """Return the scripts for iPXE, by name: one for each image; a single one is also `boot.ipxe`."""
+    """Return the scripts for iPXE, by name: one for each image; one alone is also `boot.ipxe`."""
     made = {}
     for kernel in sorted(folder.glob(f"*{_KERNEL}")):
         name = kernel.name.removesuffix(_KERNEL)

@@ -17,7 +17,7 @@ from assembler.machine.diagnosis import panicked
 from assembler.machine.running import Running
 from assembler.machine.waiting import Console, PortProbe, Wanted
 from dolmen.run.interrupts import Interrupts
-from dolmen.run.terminal import Keys, write_all
+from dolmen.run.terminal import Keys, Screen, write_all
 
 _TICK = 0.25
 # After a panic the last lines still have to come.
@@ -80,6 +80,7 @@ class Session:
         self._probe = probe
         self._console = Console()
         self._keys = Keys(interrupt_leaves=True)
+        self._screen = Screen() if manners.show and sys.stdout.isatty() else None
         self._selector = selectors.DefaultSelector()
         self._began = time.monotonic()
         self._waiting = bool(manners.wanted)
@@ -124,6 +125,8 @@ class Session:
             return False
         self._console.feed(data)
         if self._manners.show:
+            if self._screen is not None:
+                data = self._screen.shown(data)
             write_all(sys.stdout.fileno(), data)
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import termios
 import tty
@@ -45,6 +46,44 @@ def write_all(handle: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]
+
+
+# What firmware does to a terminal: resets it, clears it, and has long lines cut off.
+_OF_FIRMWARE = re.compile(rb"\x1b(?:c|\[2J|\[=3h|\[\?7l|\[0?1;0?1H)")
+_CUT = re.compile(rb"\x1b[\[0-9;=?]{0,8}\Z")
+# From here on it is not the firmware that speaks.
+_PASSED = re.compile(rb"EFI stub: |BdsDxe: starting |\[ +0\.\d{6}\]")
+_LONGEST_WORD = 32
+# A firmware says less than this, if nothing else tells where it ends.
+_LONGEST_FIRMWARE = 2048
+
+
+@dataclass(slots=True)
+class Screen:
+    """Keeps the firmware from clearing what was on the terminal before, and from its settings."""
+
+    # The beginning of a sequence whose end has not come yet.
+    _rest: bytes = b""
+    # What came last, as words may come in pieces, too.
+    _before: bytes = b""
+    _total: int = 0
+    _passed: bool = False
+
+    def shown(self, data: bytes) -> bytes:
+        """Return what of the console's data is for the terminal."""
+        if self._passed:
+            return data
+        found = _PASSED.search(self._before + data)
+        end = found.end() - len(self._before) if found else len(data)
+        self._total += len(data)
+        self._passed = found is not None or self._total > _LONGEST_FIRMWARE
+        self._before = (self._before + data)[-_LONGEST_WORD:]
+        cleaned = self._rest + data[:end]
+        cut = None if self._passed else _CUT.search(cleaned)
+        self._rest = cut[0] if cut else b""
+        if cut:
+            cleaned = cleaned[: cut.start()]
+        return _OF_FIRMWARE.sub(b"", cleaned) + data[end:]
 
 
 @dataclass(slots=True)

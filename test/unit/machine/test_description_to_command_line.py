@@ -100,6 +100,18 @@ def test_without_a_network_there_is_none() -> None:
     assert not after("-netdev", given)
 
 
+def test_machines_of_a_segment_meet_and_others_do_not() -> None:
+    def group(uuid: str, *names: str) -> tuple[list[str], list[str]]:
+        given = words(replace(PLAIN, uuid=uuid, network=Network("none", segments=names)))
+        cards = [d for d in after("-device", given) if d.startswith("virtio-net")]
+        return [n.partition(",mcast=")[2] for n in after("-netdev", given)], cards
+
+    first, second, other = group("1", "a"), group("2", "a"), group("2", "b")
+    assert first[0] == second[0] != other[0]
+    assert first[1] != second[1]
+    assert len(set(group("1", "a", "b")[1])) == 2
+
+
 def test_firmware_is_read_only_and_its_variables_are_a_copy() -> None:
     firmware = Firmware(Path("/CODE.fd"), Path("/VARS.fd"))
     code, variables = after("-drive", words(replace(PLAIN, firmware=firmware)))

@@ -65,6 +65,14 @@ def qemu(
             metavar="PORT",
         ),
     ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Connect a further card to the private segment NAME, which other machines of this "
+            "host share; repeatable.",
+            metavar="NAME",
+        ),
+    ] = None,
     uefi: Annotated[bool, typer.Option("--uefi", help="Boot by UEFI.")] = False,
     fw: Annotated[
         Path | None,
@@ -180,6 +188,7 @@ def qemu(
             qemu=program,
             networking=networking,
             publish=tuple(publish or ()),
+            segments=tuple(network or ()),
             usb=usb,
             devices=tuple(device or ()),
             snapshot=snapshot,
