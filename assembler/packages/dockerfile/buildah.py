@@ -30,7 +30,8 @@ from assembler.oci.store.locks import held
 from assembler.packages import programs
 from assembler.packages.dockerfile.bases import layers_of
 from assembler.packages.dockerfile.emulation import check_runnable
-from assembler.packages.dockerfile.stages import PROXIES, SCRATCH
+from assembler.packages.dockerfile.rewriting import check_understood, rewritten
+from assembler.packages.dockerfile.stages import PROXIES
 from assembler.packages.images import Layer, Made, add_described, add_layer, timestamp
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Buildah:
     def build(self, store: Store, plan: Plan, ingredients: Ingredients, *, network: bool) -> Made:
         """Make the image of the last stage, and put it into the store."""
         check_runnable(plan)
-        _check_understood(plan)
+        check_understood(plan, "buildah")
         with told(self.storage):
             (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
         work = ingredients.workspace
@@ -187,52 +188,6 @@ class Buildah:
     def _environment(self, temporary: Path) -> dict[str, str]:
         kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
         return kept | {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), "TZ": "UTC"}
-
-
-def rewritten(plan: Plan, names: dict[tuple[str, str], str]) -> str:
-    """Return the Dockerfile with the names that the bases have in buildah, lines where they were.
-
-    Platforms are written out, since buildah looks for a base of the target's otherwise.
-    """
-    lines = plan.dockerfile.source.text.replace("\r\n", "\n").split("\n")
-    needed = {stage.number for stage in plan.needed()}
-    for stage in plan.stages:
-        is_image = stage.base.lower() != SCRATCH and not plan.stage(stage.base, stage.number)
-        base = names.get((stage.base, stage.platform), stage.base)
-        if stage.number not in needed:
-            # Nobody needs it, and its base is not there.
-            base, is_image = SCRATCH, False
-            for instruction in stage.instructions:
-                _replace(lines, instruction, "")
-        platform = stage.platform or str(plan.arguments.target)
-        words = ["FROM", *([f"--platform={platform}"] if is_image else []), base]
-        _replace(
-            lines, stage.start, " ".join([*words, *(["AS", stage.name] if stage.name else [])])
-        )
-        for instruction, name in plan.sources(stage) if stage.number in needed else ():
-            known = names.get((name, ""))
-            if known and not plan.stage(name, stage.number):
-                for number in range(instruction.line - 1, instruction.last_line):
-                    lines[number] = lines[number].replace(f"from={name}", f"from={known}")
-    return "\n".join(lines)
-
-
-def _replace(lines: list[str], instruction: Instruction, text: str) -> None:
-    for number in range(instruction.line - 1, instruction.last_line):
-        lines[number] = ""
-    lines[instruction.line - 1] = text
-
-
-def _check_understood(plan: Plan) -> None:
-    """Refuse what this buildah would silently take for something else."""
-    for stage in plan.needed():
-        for instruction in stage.instructions:
-            if instruction.heredocs:
-                raise instruction.wrong(
-                    "buildah does not understand texts in the Dockerfile (<<)",
-                    "put the text into a file of the package",
-                    word="<<",
-                )
 
 
 @dataclass(slots=True)

@@ -10,7 +10,11 @@ from dolmen.commands.pkg.making import Making, run
 from dolmen.commands.pkg.means import (
     Access,
     BuildArgFiles,
+    BuilderConfig,
+    BuilderContainer,
+    BuilderImage,
     BuilderName,
+    BuildersByPlatform,
     DockerfileName,
     Offline,
 )
@@ -52,6 +56,10 @@ def build(
     build_arg_file: BuildArgFiles = None,
     dockerfile: DockerfileName = None,
     builder: BuilderName = "",
+    builders: BuildersByPlatform = None,
+    builder_name: BuilderContainer = "",
+    builder_image: BuilderImage = "",
+    builder_config: BuilderConfig = None,
     debian_mirror: DebianMirror = None,
     debian_keyring: DebianKeyring = None,
     refresh: Refresh = False,
@@ -79,6 +87,10 @@ def build(
         registry_creds=registry_creds,
         offline=offline,
         builder=builder,
+        builders=builders,
+        builder_name=builder_name,
+        builder_image=builder_image,
+        builder_config=builder_config,
     )
     making = Making(
         directories=directories,

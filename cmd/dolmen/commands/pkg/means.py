@@ -12,7 +12,7 @@ import typer
 
 from dolmen.commands.pkg.recipes import engine_for
 from dolmen.registries import registry_options
-from dolmen.settings import twin
+from dolmen.settings import twin, twin_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +44,29 @@ BuilderName = Annotated[
     typer.Option(
         "--builder",
         metavar="NAME",
-        help="What runs Dockerfiles: auto or buildah.  [env: DOLMEN_BUILDER]",
+        help="What runs Dockerfiles: auto, buildah or buildkit.  [env: DOLMEN_BUILDER]",
     ),
+]
+BuildersByPlatform = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--builders",
+        metavar="OS/ARCH=CONTEXT",
+        help="Build for a platform by BuildKit in a context of Docker; repeatable.  "
+        "[env: DOLMEN_BUILDERS, LINUXKIT_BUILDERS]",
+    ),
+]
+BuilderContainer = Annotated[
+    str,
+    typer.Option("--builder-name", metavar="NAME", help="The builder of `docker buildx`."),
+]
+BuilderImage = Annotated[
+    str,
+    typer.Option("--builder-image", metavar="IMAGE", help="What a missing builder is made of."),
+]
+BuilderConfig = Annotated[
+    Path | None,
+    typer.Option("--builder-config", metavar="FILE", help="The configuration of a new builder."),
 ]
 
 
@@ -60,19 +81,31 @@ class Access:
     registry_creds: list[str] | None = None
     offline: bool = False
     builder: str = ""
+    builders: list[str] | None = None
+    builder_name: str = ""
+    builder_image: str = ""
+    builder_config: Path | None = None
 
 
 def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
     """Return what makes the means for a reporter; options are checked at once."""
     from assembler.codes import usage
     from assembler.errors import UsageError
-    from assembler.packages.dockerfile.builders import NAMES, Builders
+    from assembler.packages.dockerfile.builders import NAMES, Builders, read_contexts
+    from assembler.packages.dockerfile.buildkit import DEFAULT_NAME, BuildKitOptions
 
     builder = access.builder or twin(os.environ, "BUILDER") or NAMES[0]
     if builder not in NAMES:
         raise UsageError.of(
             usage.BAD_OPTION, f"there is no builder {builder!r}", f"there are {', '.join(NAMES)}"
         )
+
+    buildkit = BuildKitOptions(
+        read_contexts(access.builders or twin_list(os.environ, "BUILDERS")),
+        access.builder_name or DEFAULT_NAME,
+        access.builder_image,
+        access.builder_config.absolute() if access.builder_config else None,
+    )
 
     def make(reporter: Reporter) -> Means:
         from assembler.oci.pull import Fetcher
@@ -85,7 +118,7 @@ def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
         engine = engine_for(
             settings, reporter, access.debian_mirror, access.debian_keyring, refresh=access.refresh
         )
-        builders = Builders(store.root.absolute() / "buildah", reporter, builder)
+        builders = Builders(store.root.absolute() / "buildah", reporter, builder, buildkit)
         if access.offline:
             return Means(engine, Sources(store, offline=True), builders)
         options = registry_options(settings, access.insecure, access.registry_creds)

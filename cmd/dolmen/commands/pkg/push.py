@@ -7,7 +7,16 @@ from typing import Annotated
 import typer
 
 from dolmen.commands.pkg.making import Making, run
-from dolmen.commands.pkg.means import Access, BuildArgFiles, BuilderName, DockerfileName
+from dolmen.commands.pkg.means import (
+    Access,
+    BuildArgFiles,
+    BuilderConfig,
+    BuilderContainer,
+    BuilderImage,
+    BuilderName,
+    BuildersByPlatform,
+    DockerfileName,
+)
 from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
 from dolmen.commands.pkg.recipes import DebianKeyring, DebianMirror, Platforms
 from dolmen.lazy import command_app
@@ -36,6 +45,10 @@ def push(
     build_arg_file: BuildArgFiles = None,
     dockerfile: DockerfileName = None,
     builder: BuilderName = "",
+    builders: BuildersByPlatform = None,
+    builder_name: BuilderContainer = "",
+    builder_image: BuilderImage = "",
+    builder_config: BuilderConfig = None,
     debian_mirror: DebianMirror = None,
     debian_keyring: DebianKeyring = None,
     insecure: Insecure = None,
@@ -55,6 +68,10 @@ def push(
         insecure=insecure,
         registry_creds=registry_creds,
         builder=builder,
+        builders=builders,
+        builder_name=builder_name,
+        builder_image=builder_image,
+        builder_config=builder_config,
     )
     making = Making(
         directories=directories,

@@ -1,0 +1,57 @@
+"""The Dockerfile as a builder gets it: bases by names that we have given them, lines in place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.packages.dockerfile.stages import SCRATCH
+
+if TYPE_CHECKING:
+    from assembler.packages.dockerfile.stages import Plan
+    from assembler.packages.dockerfile.syntax import Instruction
+
+
+def rewritten(plan: Plan, names: dict[tuple[str, str], str]) -> str:
+    """Return the Dockerfile with the names that the bases have in buildah, lines where they were.
+
+    Platforms are written out, since buildah looks for a base of the target's otherwise.
+    """
+    lines = plan.dockerfile.source.text.replace("\r\n", "\n").split("\n")
+    needed = {stage.number for stage in plan.needed()}
+    for stage in plan.stages:
+        is_image = stage.base.lower() != SCRATCH and not plan.stage(stage.base, stage.number)
+        base = names.get((stage.base, stage.platform), stage.base)
+        if stage.number not in needed:
+            # Nobody needs it, and its base is not there.
+            base, is_image = SCRATCH, False
+            for instruction in stage.instructions:
+                _replace(lines, instruction, "")
+        platform = stage.platform or str(plan.arguments.target)
+        words = ["FROM", *([f"--platform={platform}"] if is_image else []), base]
+        _replace(
+            lines, stage.start, " ".join([*words, *(["AS", stage.name] if stage.name else [])])
+        )
+        for instruction, name in plan.sources(stage) if stage.number in needed else ():
+            known = names.get((name, ""))
+            if known and not plan.stage(name, stage.number):
+                for number in range(instruction.line - 1, instruction.last_line):
+                    lines[number] = lines[number].replace(f"from={name}", f"from={known}")
+    return "\n".join(lines)
+
+
+def _replace(lines: list[str], instruction: Instruction, text: str) -> None:
+    for number in range(instruction.line - 1, instruction.last_line):
+        lines[number] = ""
+    lines[instruction.line - 1] = text
+
+
+def check_understood(plan: Plan, builder: str) -> None:
+    """Refuse what a builder, or the rewriting, would take for something else."""
+    for stage in plan.needed():
+        for instruction in stage.instructions:
+            if instruction.heredocs:
+                raise instruction.wrong(
+                    f"{builder} does not understand texts in the Dockerfile (<<)",
+                    "put the text into a file of the package",
+                    word="<<",
+                )
