@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
 import time
 import urllib.request
 from pathlib import Path
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.guest import LIMIT, Guest
-from support.guests import REPOSITORY, assemble, boot_and, needs_qemu
+from support.guests import REPOSITORY, assemble, boot_and, needs_arm, needs_qemu
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 EXAMPLES = REPOSITORY / "examples"
@@ -28,8 +31,12 @@ def page(guest: Guest) -> str:
             time.sleep(0.2)
 
 
-def test_minimal_gives_a_shell_and_an_address_in_little_memory(tmp_path: Path) -> None:
-    files = assemble(EXAMPLES / "minimal.yml", tmp_path)
+both = pytest.mark.parametrize("architecture", ["amd64", pytest.param("arm64", marks=needs_arm)])
+
+
+@both
+def test_minimal_gives_a_shell_and_an_address(tmp_path: Path, architecture: str) -> None:
+    files = assemble(EXAMPLES / "minimal.yml", tmp_path, architecture)
     assert files.path("initrd.img").stat().st_size <= 14_000_000
 
     def check(guest: Guest) -> None:
@@ -46,11 +53,13 @@ def test_minimal_gives_a_shell_and_an_address_in_little_memory(tmp_path: Path) -
         guest.wait_for(r"init: power off: all is stopped")
         guest.wait_for_end()
 
-    boot_and(files, check, memory=128)
+    # The kernel for arm64 is larger.
+    boot_and(files, check, memory=128 if architecture == "amd64" else 192)
 
 
-def test_nginx_serves_its_page_without_rights(tmp_path: Path) -> None:
-    files = assemble(EXAMPLES / "nginx.yml", tmp_path)
+@both
+def test_nginx_serves_its_page_without_rights(tmp_path: Path, architecture: str) -> None:
+    files = assemble(EXAMPLES / "nginx.yml", tmp_path, architecture)
 
     def check(guest: Guest) -> None:
         guest.wait_for(r"init: started in")
@@ -74,3 +83,63 @@ def test_nginx_serves_its_page_without_rights(tmp_path: Path) -> None:
         guest.wait_for_end()
 
     boot_and(files, check)
+
+
+def redis(guest: Guest, *words: str) -> str:
+    """Say something to redis and return its answer."""
+    with socket.create_connection(("127.0.0.1", guest.port), 30) as connection:
+        connection.sendall(" ".join(words).encode() + b"\r\n")
+        return connection.recv(1 << 16).decode()
+
+
+def test_redis_keeps_what_it_is_told(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "redis.yml", tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: started in")
+        time.sleep(2)
+        assert redis(guest, "SET", "colour", "green") == "+OK\r\n"
+        assert redis(guest, "GET", "colour") == "$5\r\ngreen\r\n"
+        # On the disk, that is, in the mount made for it.
+        assert redis(guest, "SAVE") == "+OK\r\n"
+        assert "failed" not in guest.text()
+        guest.press_power_button()
+        guest.wait_for(r"init: power off: all is stopped")
+        guest.wait_for_end()
+
+    boot_and(files, check, guest_port=6379)
+
+
+@pytest.mark.skipif(not shutil.which("ssh"), reason="ssh is not installed")
+def test_sshd_lets_in_who_has_the_key(tmp_path: Path) -> None:
+    keys = {name: tmp_path / name for name in ("known", "stranger")}
+    for path in keys.values():
+        made = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path))
+        subprocess.run(made, check=True)
+    own = tmp_path / "own.yml"
+    own.write_text(f"""
+files:
+  - path: root/.ssh/authorized_keys
+    source: {keys["known"]}.pub
+    mode: "0600"
+""")
+    files = assemble(EXAMPLES / "sshd.yml", tmp_path, more=(own,))
+
+    def login(guest: Guest, key: str) -> subprocess.CompletedProcess[str]:
+        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
+        options = (*options, "IdentitiesOnly=yes", "ConnectTimeout=30")
+        command = ["ssh", "-F", "none", "-p", str(guest.port), "-i", str(keys[key])]
+        command += [word for option in options for word in ("-o", option)]
+        command += ["root@127.0.0.1", "hostname; service list"]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: started in")
+        time.sleep(2)
+        found = login(guest, "known")
+        assert found.stdout.startswith("sshd\nsshd "), found.stderr + guest.text()[-2000:]
+        refused = login(guest, "stranger")
+        assert refused.returncode == 255
+        assert "Permission denied" in refused.stderr
+
+    boot_and(files, check, guest_port=22)

@@ -19,6 +19,11 @@ _EMULATOR_CRASH = re.compile(
     rb"Oops: |general protection fault|BUG: unable to handle|kernel BUG at|rcu_sched self-detected"
 )
 LIMIT = 120.0
+_MACHINES = {
+    # Emulation of cmpxchg16b lets guests crash.
+    "amd64": ("qemu-system-x86_64", "-cpu", "max,cx16=off"),
+    "arm64": ("qemu-system-aarch64", "-machine", "virt", "-cpu", "max,pauth-impdef=on"),
+}
 
 
 class EmulatorCrashError(Exception):
@@ -31,6 +36,7 @@ class Files:
 
     directory: Path
     name: str
+    architecture: str = "amd64"
 
     def path(self, part: str) -> Path:
         """Return the path of the kernel, the initrd or the command line."""
@@ -96,16 +102,18 @@ def _free_port() -> int:
 
 
 @contextmanager
-def booted(files: Files, *, memory: int = 256, append: str = "") -> Iterator[Guest]:
-    """Start a machine with user networking and port 80 forwarded; it ends with the block."""
+def booted(
+    files: Files, *, memory: int = 256, append: str = "", guest_port: int = 80
+) -> Iterator[Guest]:
+    """Start a machine with user networking and one port forwarded; it ends with the block."""
     line = f"{files.path('cmdline').read_text()} no_timer_check quiet {append}"
     port = _free_port()
     monitor = files.directory / f"{files.name}.qmp"
     command = [
-        *("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,cx16=off", "-smp", "2"),
+        *(*_MACHINES[files.architecture], "-accel", "tcg", "-smp", "2"),
         *("-m", str(memory), "-display", "none", "-no-reboot", "-serial", "stdio"),
         *("-kernel", files.path("kernel"), "-initrd", files.path("initrd.img"), "-append", line),
-        *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:80"),
+        *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:{guest_port}"),
         *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
         *("-qmp", f"unix:{monitor},server=on,wait=off"),
     ]

@@ -22,8 +22,14 @@ needs_qemu = pytest.mark.skipif(
     reason="qemu-system-x86_64, go or apt-get is not installed",
 )
 
+needs_arm = pytest.mark.skipif(
+    not shutil.which("qemu-system-aarch64"), reason="qemu-system-aarch64 is not installed"
+)
 
-def assemble(yaml: Path, out: Path) -> Files:
+
+def assemble(
+    yaml: Path, out: Path, architecture: str = "amd64", more: tuple[Path, ...] = ()
+) -> Files:
     """Build the packages that a file refers to, and then the system."""
     HOME.mkdir(parents=True, exist_ok=True)
     dolmen = Dolmen(HOME)
@@ -31,23 +37,30 @@ def assemble(yaml: Path, out: Path) -> Files:
     packages = sorted({(yaml.parent / name).resolve() for name in found})
     init = REPOSITORY / "pkg" / "init"
     if init in packages:
-        subprocess.run(["make", "-s", "-C", init, "build/amd64/init"], check=True)
-    done = dolmen.run("pkg", "build", "--platforms", "linux/amd64", *packages)
+        subprocess.run(["make", "-s", "-C", init, f"build/{architecture}/init"], check=True)
+    done = dolmen.run("pkg", "build", "--platforms", f"linux/{architecture}", *packages)
     assert done.returncode == 0, done.stderr
-    done = dolmen.run("build", "--arch", "amd64", "--dir", out, yaml)
+    done = dolmen.run(
+        "build", "--arch", architecture, "--dir", out, "--name", yaml.stem, yaml, *more
+    )
     assert done.returncode == 0, done.stderr
-    return Files(out, yaml.stem)
+    return Files(out, yaml.stem, architecture)
 
 
 def boot_and(
-    files: Files, check: Callable[[Guest], None], *, memory: int = 256, append: str = ""
+    files: Files,
+    check: Callable[[Guest], None],
+    *,
+    memory: int = 256,
+    append: str = "",
+    guest_port: int = 80,
 ) -> None:
     """Boot and check; once more if the emulator has crashed the guest, and only then."""
     try:
-        with booted(files, memory=memory, append=append) as guest:
+        with booted(files, memory=memory, append=append, guest_port=guest_port) as guest:
             check(guest)
     except EmulatorCrashError:
-        with booted(files, memory=memory, append=append) as guest:
+        with booted(files, memory=memory, append=append, guest_port=guest_port) as guest:
             check(guest)
 
 
