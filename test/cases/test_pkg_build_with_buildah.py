@@ -156,6 +156,27 @@ def test_an_interrupted_build_leaves_nothing(kitchen: Kitchen, dolmen: Dolmen) -
     assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
 
 
+def test_what_a_killed_build_has_left_goes_with_the_next(kitchen: Kitchen, dolmen: Dolmen) -> None:
+    kitchen.package("FROM example/base:1\nRUN sleep 4321\n")
+    package = kitchen.root / "app"
+    command = [sys.executable, "-m", "dolmen", "pkg", "build", "--hash", "h", "--offline"]
+    process = subprocess.Popen(
+        [*command, "--platforms", str(HERE), "--cache", kitchen.store.root, package],
+        env=dolmen.environment(),
+        start_new_session=True,
+    )
+    wait_until(lambda: bool(sleeping()))
+    process.kill()
+    process.wait()
+    left = kitchen.store.root / "building"
+    assert list(left.iterdir())
+    wait_until(lambda: not sleeping())
+    kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
+    assert not list(left.iterdir())
+    containers = ("buildah", "--root", kitchen.store.root / "buildah" / "root", "containers", "-q")
+    assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
+
+
 def test_what_the_builder_keeps_is_cleared_away(kitchen: Kitchen, dolmen: Dolmen) -> None:
     kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
     words = ("pkg", "builder", "--cache", kitchen.store.root)

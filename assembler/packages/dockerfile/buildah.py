@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from assembler.codes import packages
 from assembler.errors import HostError, PackageError, told
@@ -98,17 +98,30 @@ class Buildah:
         """Mark the storage as used; what a build that was stopped has left is cleared away."""
         with told(self.storage):
             lock = (self.storage / "use.lock").open("ab")
+        running = self.storage / f"running-{work.name}"
         with lock:
+            self._clear(lock, work)
             fcntl.flock(lock, fcntl.LOCK_SH)
+            with told(running):
+                running.touch()
             try:
                 yield
             except BaseException:
-                with suppress(BlockingIOError):
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    # Nobody else builds: whatever is neither a base nor named is left over.
-                    self.run("rm", "--all", work=work)
-                    self.run("rmi", "--prune", "--force", work=work)
+                self._clear(lock, work)
                 raise
+            running.unlink(missing_ok=True)
+
+    def _clear(self, lock: IO[bytes], work: Path) -> None:
+        """Clear away what builds have left that did not end well, if nobody else builds."""
+        left = [*self.storage.glob("running-*")]
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if left:
+                # Whatever is neither a base nor named.
+                self.run("rm", "--all", work=work)
+                self.run("rmi", "--prune", "--force", work=work)
+            for path in left:
+                path.unlink(missing_ok=True)
 
     def _import_base(self, store: Store, image: Image, work: Path) -> str:
         """Give buildah an image of the store, unless it has it; return the name it has there."""
@@ -178,12 +191,14 @@ class Buildah:
     def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
         storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
         plain = [str(self.program), *storage, *words]
-        # In namespaces of their own: when the first process ends, so do all.
-        apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        # In namespaces of their own: when the first process ends, so do all; and it ends with us,
+        # even if we are killed.
+        bound = ["setpriv", "--pdeathsig", "KILL", "--"]
+        apart = [*bound, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         apart += [*([] if network else ["--net"]), "--"]
         if os.geteuid() == 0:
             return [*apart, *plain]
-        return [str(self.program), "unshare", "--", *apart, *plain]
+        return [*bound, str(self.program), "unshare", "--", *apart, *plain]
 
     def _environment(self, temporary: Path) -> dict[str, str]:
         kept = {k: os.environ[k] for k in _KEPT if k in os.environ}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from assembler.codes import packages
 from assembler.errors import PackageError, told
 from assembler.oci.platform import host_platform
 from assembler.oci.resolve import Sources
+from assembler.oci.store.locks import held, take
 from assembler.packages.dockerfile.assembling import Ingredients, assemble
 from assembler.packages.dockerfile.bases import bring, there
 from assembler.packages.dockerfile.builders import Builders
@@ -132,16 +134,37 @@ def context_of(order: DockerOrder) -> Context:
 
 @contextmanager
 def workspace(store: Store) -> Iterator[Path]:
-    """Give a directory below the store that is gone after the block."""
+    """Give a directory below the store that is gone after the block.
+
+    It is locked as long as it is used: those that a killed build has left are removed.
+    """
     store.layout.prepare()
     parent = store.root.absolute() / "building"
     with told(parent):
         parent.mkdir(exist_ok=True)
+    with held(store.layout.locks / "building"), told(parent):
+        for left in parent.iterdir():
+            unused = _locked(left)
+            if unused is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(unused)
         directory = Path(mkdtemp(dir=parent))
+        lock = _locked(directory)
     try:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked(directory: Path) -> int | None:
+    """Lock a directory; return nothing if somebody else has."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if take(handle):
+        return handle
+    os.close(handle)
+    return None
 
 
 def _annotations(made: Plan, bases: Bases, inputs: Mapping[str, str]) -> dict[str, str]:
