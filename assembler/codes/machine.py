@@ -79,6 +79,12 @@ BAD_METADATA = Code(
     "Metadata is a text or a file of at most 16 MB. The guest finds it on a CD, in the file "
     "`config`.",
 )
+NO_DEVICE = Code(
+    1013,
+    "A network device is not there",
+    "`--networking tap,DEVICE` and `bridge,DEVICE` connect the machine to a device of this machine "
+    "that is there already and that you may use. Making one takes root: the message shows how.",
+)
 NO_ROOT = Code(
     1021,
     "The kernel found no root filesystem",

@@ -64,9 +64,11 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How the machine is connected: by QEMU's own network or not at all, and to other machines."""
+    """How it is connected: by QEMU's own network, a device or not at all, and to others."""
 
+    # user, none, tap or bridge; the last two by a device of this machine.
     mode: str = "user"
+    device: str = ""
     ports: tuple[Port, ...] = ()
     # The names of private segments, each with a card of its own.
     segments: tuple[str, ...] = ()

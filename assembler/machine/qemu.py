@@ -17,7 +17,15 @@ from assembler.machine.backend import (
     VARIABLES,
     Command,
 )
-from assembler.machine.description import Bus, Disk, FirmwareBoot, KernelBoot, Machine, Port
+from assembler.machine.description import (
+    Bus,
+    Disk,
+    FirmwareBoot,
+    KernelBoot,
+    Machine,
+    Network,
+    Port,
+)
 from assembler.tools import TOOLS, need
 
 
@@ -186,14 +194,25 @@ def _network(machine: Machine) -> Iterator[str]:
     if network.mode == "none" and not network.segments:
         yield from ("-nic", "none")
     if network.mode != "none":
-        forwards = "".join(f",hostfwd={_forward(p)}" for p in network.ports)
-        yield from ("-netdev", f"user,id=net0{forwards}")
+        yield from ("-netdev", _outside(network))
         # Without the card's own boot program, which would only cost time.
-        yield from ("-device", "virtio-net-pci,netdev=net0,romfile=")
+        mac = "" if network.mode == "user" else f",mac={_mac(machine.uuid)}"
+        yield from ("-device", f"virtio-net-pci,netdev=net0,romfile={mac}")
     for number, name in enumerate(network.segments):
         yield from ("-netdev", f"socket,id=segment{number},{_segment(name)},localaddr=127.0.0.1")
         mac = _mac(f"{machine.uuid}/{number}")
         yield from ("-device", f"virtio-net-pci,netdev=segment{number},mac={mac},romfile=")
+
+
+def _outside(network: Network) -> str:
+    device = escaped(network.device)
+    match network.mode:
+        case "tap":
+            return f"tap,id=net0,ifname={device},script=no,downscript=no"
+        case "bridge":
+            return f"bridge,id=net0,br={device}"
+        case _:
+            return "user,id=net0" + "".join(f",hostfwd={_forward(p)}" for p in network.ports)
 
 
 def _segment(name: str) -> str:

@@ -105,16 +105,42 @@ def check(asked: Asked) -> None:
 
 def network(asked: Asked) -> Network:
     """Return the network asked for."""
-    mode = asked.networking or "user"
+    mode, _, device = (asked.networking or "user").partition(",")
     mode = "user" if mode == "default" else mode
-    if mode not in ("user", "none"):
+    if mode not in ("user", "none", "tap", "bridge"):
         raise UsageError.of(
-            usage.BAD_OPTION, f"--networking {mode} is not supported", "choose user or none"
+            usage.BAD_OPTION,
+            f"--networking {mode} is not supported",
+            "choose user, none, tap,DEVICE or bridge,DEVICE",
         )
+    if bool(device) != (mode in ("tap", "bridge")):
+        raise UsageError.of(usage.BAD_OPTION, f"--networking {mode}: write it as tap,tap0 or user")
     ports = tuple(options.parse_port(text) for text in asked.publish)
-    if ports and mode == "none":
-        raise UsageError.of(codes.BAD_PORT, "--publish needs a network", "leave --networking out")
-    return Network(mode, ports, asked.segments)
+    if ports and mode != "user":
+        raise UsageError.of(
+            codes.BAD_PORT,
+            f"--publish has no part in --networking {mode}",
+            "leave --networking out" if mode == "none" else "the guest has an address of its own",
+        )
+    return Network(mode, device, ports, asked.segments)
+
+
+def _check_device(chosen: Network) -> None:
+    """See whether the device is there that the machine is to be connected to."""
+    # Not by looking below /sys, which may show another network namespace.
+    if not chosen.device or chosen.device in (name for _, name in socket.if_nameindex()):
+        return
+    how = {
+        "tap": f"sudo ip tuntap add {chosen.device} mode tap user $USER; "
+        f"sudo ip link set {chosen.device} up",
+        "bridge": f"sudo ip link add {chosen.device} type bridge; "
+        f"sudo ip link set {chosen.device} up",
+    }
+    raise MachineError.of(
+        codes.NO_DEVICE,
+        f"there is no network device {chosen.device} on this machine",
+        how[chosen.mode],
+    )
 
 
 def describe(asked: Asked, path: Path, folder: Path) -> tuple[Machine, str]:
@@ -151,6 +177,7 @@ def describe(asked: Asked, path: Path, folder: Path) -> tuple[Machine, str]:
         name=folder.name,
     )
     _variables(machine.firmware, keep, folder)
+    _check_device(machine.network)
     for port in machine.network.ports:
         _check_free(port)
     return machine, chosen.slow_because

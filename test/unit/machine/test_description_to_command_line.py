@@ -100,6 +100,19 @@ def test_without_a_network_there_is_none() -> None:
     assert not after("-netdev", given)
 
 
+@pytest.mark.parametrize(
+    ("mode", "netdev"),
+    [
+        ("tap", "tap,id=net0,ifname=dev0,script=no,downscript=no"),
+        ("bridge", "bridge,id=net0,br=dev0"),
+    ],
+)
+def test_devices_of_this_machine(mode: str, netdev: str) -> None:
+    given = words(replace(PLAIN, network=Network(mode, "dev0")))
+    assert after("-netdev", given) == [netdev]
+    assert ",mac=52:54:00:" in " ".join(after("-device", given))
+
+
 def test_machines_of_a_segment_meet_and_others_do_not() -> None:
     def group(uuid: str, *names: str) -> tuple[list[str], list[str]]:
         given = words(replace(PLAIN, uuid=uuid, network=Network("none", segments=names)))

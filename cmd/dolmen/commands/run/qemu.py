@@ -57,7 +57,12 @@ def qemu(
             metavar="DIR",
         ),
     ] = None,
-    networking: Annotated[str, typer.Option(help="user, or none.", metavar="MODE")] = "user",
+    networking: Annotated[
+        str,
+        typer.Option(
+            help="user, none, or tap,DEVICE or bridge,DEVICE of this machine.", metavar="MODE"
+        ),
+    ] = "user",
     publish: Annotated[
         list[str] | None,
         typer.Option(
