@@ -46,10 +46,15 @@ def test_minimal_gives_a_shell_and_an_address(tmp_path: Path, architecture: str)
         guest.type("service list; service logs onboot.000-dhcp; ip -4 addr show dev eth0")
         guest.wait_for(r"getty +running +pid \d+")
         guest.wait_for(r"inet 10\.0\.2\.15/24")
-        guest.type("cat /run/resolvconf/resolv.conf; service start nothing; service stop getty")
+        guest.type("cat /run/resolvconf/resolv.conf; service start nothing")
         guest.wait_for(r"nameserver 10\.0\.2\.3")
         guest.wait_for(r"there is no service nothing")
-        guest.press_power_button()
+        if architecture == "amd64":
+            guest.type("service stop getty")
+            guest.press_power_button()
+        else:
+            # Without firmware QEMU's button is at a GPIO, which the cloud kernel has no driver for.
+            guest.type("poweroff")
         guest.wait_for(r"init: power off: all is stopped")
         guest.wait_for_end()
 
