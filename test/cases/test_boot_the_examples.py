@@ -148,3 +148,25 @@ files:
         assert "Permission denied" in refused.stderr
 
     boot_and(files, check, guest_port=22)
+
+
+def test_volumes_are_shared_or_cannot_be_written(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "volumes.yml", tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: second: hello from the first\n")
+        guest.wait_for(r"init: second: touch: /tools/x: Read-only file system\n")
+        guest.wait_for(r"init: second: busybox\n")
+        guest.wait_for(r"init: started in")
+        assert "failed" not in guest.text()
+
+    boot_and(files, check)
+
+
+def test_namespaces_let_one_service_reach_the_other(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "namespaces.yml", tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: c-client: <h1>It runs</h1>")
+
+    boot_and(files, check)
