@@ -10,6 +10,7 @@ from assembler.errors import PackageError
 from assembler.oci.platform import Platform, host_platform
 from assembler.packages.arguments import GivenArguments
 from assembler.packages.building import Built, Job, build, names_of, platforms_of
+from assembler.packages.loading import load
 from assembler.packages.ordering import with_needed
 from assembler.packages.tags import Naming, is_lasting, name_of
 
@@ -36,6 +37,8 @@ class Wish:
     # Bring what a registry has already.
     fetch: bool = False
     push: bool = False
+    # Give them to the local Docker daemon, too.
+    load: bool = False
     # Push what is there, and build nothing.
     no_build: bool = False
     dockerfile: str | None = None
@@ -57,6 +60,9 @@ def build_all(
             job = jobs.get(package.directory) if found.asked else _needed(package, wish, wanted)
             if job is not None:
                 done[package.directory] = build(store, job, means, reporter)
+    if wish.load:
+        names = [job.name.reference() for job in jobs.values()]
+        load(store, names, reporter)
     if wish.push and means.remote is not None:
         for job in jobs.values():
             override = wish.force or not is_lasting(job.name)
@@ -81,8 +87,8 @@ def job_of(package: Package, wish: Wish) -> Job:
         arguments=wish.arguments,
         dockerfile=wish.dockerfile,
         network=wish.network,
-        # What is pushed has to be here for all platforms.
-        fetch=wish.fetch or wish.push,
+        # What is pushed or loaded has to be here.
+        fetch=wish.fetch or wish.push or wish.load,
     )
 
 

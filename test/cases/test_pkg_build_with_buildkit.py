@@ -24,6 +24,10 @@ from pathlib import Path
 here = Path(__file__).parent
 words = sys.argv[1:]
 recorded = dict(words=words, epoch=os.environ.get("SOURCE_DATE_EPOCH"))
+if words[0] == "load":
+    import tarfile
+    with tarfile.open(words[-1]) as tar:
+        recorded["tags"] = json.load(tar.extractfile("manifest.json"))[0]["RepoTags"]
 if "inspect" in words:
     sys.exit(0 if (here / "made").exists() else 1)
 if "create" in words:
@@ -123,6 +127,16 @@ def test_how_buildkit_is_asked(kitchen: Kitchen, dolmen: Dolmen, package: Path) 
     inputs = json.loads(kitchen.image().manifest.annotations["dolmen.inputs"])
     assert inputs["builder"] == "buildkit"
     assert not list((kitchen.store.root / "building").iterdir())
+
+
+def test_an_image_for_the_daemon(kitchen: Kitchen, dolmen: Dolmen) -> None:
+    package = kitchen.package("FROM scratch\nCOPY Dockerfile /\n", name="plain")
+    status, errors = build(kitchen, dolmen, "--docker", package)
+    assert status == 0, errors
+    (line,) = (kitchen.root / "bin" / "calls").read_text().splitlines()
+    call = json.loads(line)
+    assert call["words"][:3] == ["load", "--quiet", "--input"]
+    assert call["tags"] == ["docker.io/example/app:h"]
 
 
 def test_a_step_that_fails_is_shown(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:

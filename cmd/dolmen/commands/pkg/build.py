@@ -41,6 +41,9 @@ def build(
     push: Annotated[
         bool, typer.Option("--push", help="Push the images when all are built.")
     ] = False,
+    docker: Annotated[
+        bool, typer.Option("--docker", help="Load the images into the local Docker daemon, too.")
+    ] = False,
     nobuild: Annotated[
         bool, typer.Option("--nobuild", help="Build nothing; for --push of what is there.")
     ] = False,
@@ -105,5 +108,6 @@ def build(
         pull=pull,
         push=push,
         no_build=nobuild,
+        docker=docker,
     )
     run(settings_of(ctx), making)

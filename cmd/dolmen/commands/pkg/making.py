@@ -34,6 +34,7 @@ class Making:
     pull: bool = False
     push: bool = False
     no_build: bool = False
+    docker: bool = False
 
 
 def run(settings: Settings, making: Making) -> None:
@@ -55,6 +56,7 @@ def run(settings: Settings, making: Making) -> None:
         fetch=making.pull,
         push=making.push,
         no_build=making.no_build,
+        load=making.docker,
         dockerfile=making.dockerfile,
         network=options.network,
     )

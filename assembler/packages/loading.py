@@ -1,0 +1,42 @@
+"""Giving built images to the local Docker daemon, for those who try them with `docker run`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assembler import tools
+from assembler.errors import told
+from assembler.events import task
+from assembler.oci.archive_export import Download, Format, export
+from assembler.oci.platform import host_platform
+from assembler.oci.store import Absent, lookup
+from assembler.packages import programs
+from assembler.packages.dockerfile.order import workspace
+
+if TYPE_CHECKING:
+    from assembler.events import Reporter
+    from assembler.oci.reference import Reference
+    from assembler.oci.store import Store
+
+_KEPT = ("PATH", "HOME", "USER", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
+
+
+def load(store: Store, references: Sequence[Reference], reporter: Reporter) -> None:
+    """Load images for this machine's platform into the daemon; others it could not run."""
+    docker, platform = tools.need("docker"), host_platform()
+    environment = {k: v for k, v in os.environ.items() if k.startswith("DOCKER_") or k in _KEPT}
+    for reference in references:
+        if isinstance(lookup(store, reference, platform), Absent):
+            continue
+        with workspace(store) as directory, task(reporter, f"load {reference}") as progress:
+            archive = directory / "image.tar"
+            with told(archive), archive.open("xb") as file:
+                export(store, Download(reference, Format.DOCKER, platform), file, reporter)
+            command: list[str | Path] = [docker, "load", "--quiet", "--input", archive]
+            outcome = programs.run(command, environment)
+            if outcome.status:
+                raise programs.failed(command, outcome, "see whether `docker info` works")
+            progress.outcome = "loaded"
