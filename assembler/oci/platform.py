@@ -26,6 +26,13 @@ _ALIASES = {
 }
 
 
+# Those that Linux and OCI images have between them.
+ARCHITECTURES = (
+    *("amd64", "arm64", "riscv64", "arm", "386", "ppc64le", "s390x", "loong64"),
+    *("mips64le", "mips64", "mipsle", "mips", "ppc64"),
+)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Platform:
     """An operating system, an architecture and perhaps a variant of it."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from assembler.diagnostics import Diagnostic
-from assembler.errors import ImageError
+from assembler.errors import DolmenError, ImageError
 from assembler.events import Said
-from assembler.oci.store import Absent, find, lookup
+from assembler.oci.store import Absent, Reason, find, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,9 +84,33 @@ def resolve(
     missing = [a.reference for a in absent] + refetch
     if missing and sources.fetch is not None:
         reporter.emit(Said(f"{len(found)} images from the store, {len(missing)} to fetch", 1))
-        sources.fetch(store, missing, platform, reporter)
+        try:
+            sources.fetch(store, missing, platform, reporter)
+        except DolmenError as error:
+            raise type(error)(
+                [_about_one_of(d, references, absent) for d in error.diagnostics]
+            ) from error
         found |= _fetched(missing, references, platform, store, reporter)
     return {reference: found[reference] for reference in references}
+
+
+def _about_one_of(
+    diagnostic: Diagnostic, references: Mapping[Reference, Place | None], absent: Sequence[Absent]
+) -> Diagnostic:
+    """Give what is said of an image its place, and what the store has of it instead."""
+    named = [r for r in references if str(r) in diagnostic.message]
+    of_registry = [r for r in references if r.registry in diagnostic.message]
+    for reference in (named or of_registry)[:1]:
+        place = references[reference]
+        if diagnostic.place is None:
+            here = [
+                a.diagnostic.message
+                for a in absent
+                if a.reference == reference and a.reason is not Reason.UNKNOWN
+            ]
+            hints = (*diagnostic.hints, *(f"in the store: {message}" for message in here))
+            return replace(diagnostic, place=place, hints=hints)
+    return diagnostic
 
 
 def _fetched(

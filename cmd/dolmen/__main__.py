@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from dolmen.argv import hoist
@@ -16,6 +17,7 @@ from dolmen.argv import hoist
 
 def main() -> NoReturn:
     """Run `dolmen` with the process's arguments."""
+    _open_streams()
     signal.signal(signal.SIGTERM, _terminated)
     arguments = hoist(sys.argv[1:])
     try:
@@ -38,6 +40,13 @@ def main() -> NoReturn:
     except Exception as error:
         _explain(error, arguments)
     sys.exit(0)
+
+
+def _open_streams() -> None:
+    """Give streams that were closed for us somewhere to lead to."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
 
 
 def _explain(error: Exception, arguments: list[str]) -> NoReturn:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from assembler.version import __version__
+from dolmen.console import say
 from dolmen.lazy import Lazy, lazy_group
 from dolmen.settings import Settings, default_cache, twin_list
 
@@ -57,6 +59,12 @@ def _color(value: str) -> str:
     return value
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"dolmen {__version__}")
+        raise typer.Exit
+
+
 @app.callback(help=_HELP)
 def top(
     ctx: typer.Context,
@@ -92,6 +100,12 @@ def top(
         list[Path] | None,
         typer.Option(help="Trust the CA certificates in FILE, too; repeatable.", metavar="FILE"),
     ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print Dolmen's version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
 ) -> None:
     """Keep the global options for the command that follows."""
     ctx.obj = Settings(

@@ -6,6 +6,16 @@ from collections.abc import Sequence
 
 _WITH_VALUE = {"--cache", "--color", "--mirror", "--cert-file"}
 _FLAGS = {"-q", "--quiet", "--verbose"}
+# LinuxKit's older scripts write long options with one dash.
+_ONE_DASH = frozenset(
+    (
+        *("-arch", "-decompress-kernel", "-dir", "-docker", "-format", "-name", "-output"),
+        *("-pull", "-size"),
+        *("-accel", "-cpus", "-data", "-data-file", "-detached", "-device", "-disk", "-fw"),
+        *("-gui", "-iso", "-kernel", "-mem", "-networking", "-publish", "-qemu", "-squashfs"),
+        *("-state", "-uefi", "-usb"),
+    )
+)
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:
@@ -15,6 +25,8 @@ def hoist(arguments: Sequence[str]) -> list[str]:
     todo = list(arguments)
     while todo:
         word = todo.pop(0)
+        if word.partition("=")[0] in _ONE_DASH:
+            word = f"-{word}"
         if word == "--":
             rest += [word, *todo]
             break

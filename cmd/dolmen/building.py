@@ -5,27 +5,31 @@ Everything heavy is imported after the stamp was looked at.
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler import stamp
+from assembler.codes import config as codes
 from assembler.codes import usage
 from assembler.config.reading import Input, is_url, read
+from assembler.diagnostics import Diagnostic, Place, Source, render
 from assembler.errors import ConfigError, DolmenError, UsageError
+from assembler.events import Event, Warned
+from assembler.oci.platform import ARCHITECTURES, normal_architecture
 from dolmen.console import progress, say, size_text
 
 if TYPE_CHECKING:
     from assembler.build import Request
     from assembler.build.preparing import Prepared
     from assembler.build.request import BuildPackages
-    from assembler.diagnostics import Diagnostic
     from assembler.events import Reporter
     from assembler.formats import Format, Output, Target
     from dolmen.settings import Settings
@@ -100,10 +104,14 @@ def run(settings: Settings, asked: Asked) -> None:
     if may_stamp and not asked.force:
         kept = stamp.still_valid(settings.cache, key)
         if kept is not None:
+            for warning in () if settings.quiet else kept.result["warnings"]:
+                sys.stderr.write(warning["text"])
             _tell(settings, asked, {**kept.result, "unchanged": True})
             return
+    warnings: list[Diagnostic] = []
     with progress(settings) as reporter:
-        built = _build(settings, asked, inputs, reporter)
+        built = _build(settings, asked, inputs, _Noting(reporter, warnings))
+    built = replace(built, warnings=warnings)
     # What went into a pipe is not there for the next time.
     if may_stamp and all(o.path or o.reference for o in built.outputs):
         stamp.keep(settings.cache, key, built.stamp(settings.cache))
@@ -119,12 +127,26 @@ def build_once(settings: Settings, asked: Asked) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Noting:
+    """Hands events on, and keeps the warnings: an unchanged build tells them again."""
+
+    reporter: Reporter
+    warnings: list[Diagnostic]
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, Warned):
+            self.warnings.append(event.diagnostic)
+        self.reporter.emit(event)
+
+
+@dataclass(frozen=True, slots=True)
 class _Built:
     """What a build has made, and what it was made from."""
 
     prepared: Prepared
     outputs: Sequence[Output]
     seconds: Mapping[str, float]
+    warnings: Sequence[Diagnostic] = ()
 
     @property
     def result(self) -> dict[str, Any]:
@@ -144,6 +166,7 @@ class _Built:
             ],
             "parts": self.prepared.report(),
             "seconds": dict(self.seconds),
+            "warnings": [w.as_json() | {"text": render(w)} for w in self.warnings],
         }
 
     def stamp(self, store: Path) -> stamp.Stamp:
@@ -196,6 +219,8 @@ def _check(asked: Asked) -> None:
         problem = ("no YAML file was given", "dolmen build image.yml")
     elif asked.output and (asked.name or asked.directory):
         problem = ("--output names the file; --name and --dir have no part in it", "leave one out")
+    elif "/" in asked.name:
+        problem = ("--name is the beginning of files' names, without a directory", "use --dir")
     elif asked.input_tar is not None and asked.pull:
         problem = ("--input-tar and --pull contradict each other", "leave one out")
     elif asked.offline and (asked.pull or asked.docker):
@@ -203,6 +228,13 @@ def _check(asked: Asked) -> None:
     if problem:
         raise UsageError.of(usage.BAD_OPTION, *problem)
     _ = asked.disk_size
+    if asked.architecture and normal_architecture(asked.architecture) not in ARCHITECTURES:
+        near = difflib.get_close_matches(asked.architecture, ARCHITECTURES, 1)
+        raise UsageError.of(
+            usage.BAD_OPTION,
+            f"--arch: there is no architecture {asked.architecture!r}",
+            f"did you mean {near[0]}?" if near else f"there are {', '.join(ARCHITECTURES)}",
+        )
 
 
 def _check_alone(formats: Sequence[Format]) -> None:
@@ -219,7 +251,14 @@ def _read_all(names: Sequence[str]) -> list[Input]:
     """Read every file, and tell of all that cannot be read."""
     inputs: list[Input] = []
     problems: list[Diagnostic] = []
+    seen: set[str] = set()
     for name in names:
+        same = name if name == "-" or is_url(name) else os.path.realpath(name)
+        if same in seen:
+            place = Place(Source(name, ""))
+            problems.append(Diagnostic(codes.GIVEN_TWICE, f"{name} is given twice", place))
+            continue
+        seen.add(same)
         try:
             inputs.append(read(name))
         except ConfigError as error:
@@ -342,7 +381,8 @@ def _tell(settings: Settings, asked: Asked, result: dict[str, Any]) -> None:
                 from assembler.formats.protocol import digest_of  # noqa: PLC0415
 
                 output["digest"] = digest_of(Path(output["path"]))
-        say(json.dumps(result, indent=2))
+        told = [{k: v for k, v in w.items() if k != "text"} for w in result["warnings"]]
+        say(json.dumps(result | {"warnings": told}, indent=2))
     elif not settings.quiet:
         for output in result["outputs"]:
             what = output["path"] or output["reference"] or "standard output"

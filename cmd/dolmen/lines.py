@@ -46,7 +46,8 @@ class LineLog:
                     if event.level <= self.verbosity:
                         self._line(event.message)
                 case Warned():
-                    show_diagnostics([event.diagnostic], color=self.color)
+                    if self.verbosity >= 0:
+                        show_diagnostics([event.diagnostic], color=self.color)
 
     def _advanced(self, event: TaskAdvanced) -> None:
         running = self._running.get(event.task)

@@ -84,6 +84,29 @@ def test_global_options_fit_before_and_after_the_command() -> None:
     assert hoist(["build", "--color=never", "-q"]) == ["--color=never", "-q", "build"]
 
 
+def test_long_options_with_one_dash_are_those_of_older_scripts() -> None:
+    assert hoist(["build", "-format", "tar", "-arch=arm64"]) == [
+        *("build", "--format", "tar", "--arch=arm64")
+    ]
+
+
+def test_closed_streams_are_no_reason_to_fall_over(dolmen: Dolmen) -> None:
+    closed = subprocess.run(
+        f"{sys.executable} -m dolmen version >&-; {sys.executable} -m dolmen validate - <&-",
+        shell=True,
+        env=dolmen.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in closed.stderr
+    assert "the file is empty" in closed.stderr
+
+
+def test_the_version_is_an_option_as_well(dolmen: Dolmen) -> None:
+    assert dolmen.run("--version").stdout == dolmen.run("version").stdout
+
+
 def test_nothing_heavy_is_imported_for_help_and_version() -> None:
     heavy = {"rich", "ruamel", "jsonschema", "requests", "oras", "docker", "zstandard", "isal"}
     script = (
