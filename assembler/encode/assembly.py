@@ -17,7 +17,7 @@ from typing import IO
 
 from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic, Severity
-from assembler.encode import tar
+from assembler.encode import tar, unpacking
 from assembler.encode.compression import Compression
 from assembler.encode.damage import examined
 from assembler.encode.inventory import Inventory
@@ -131,8 +131,12 @@ class Assembly:
         """Make what will be needed and is not in the cache, the largest images first."""
         forms = ([TAR] if tree else []) + ([self.initrd_form] if initrd else [])
         jobs = [job for job in self._jobs(forms, boot=boot) if not self._has(job)]
-        if not jobs:
-            return
+        if jobs:
+            self._make(jobs)
+        if initrd:
+            self._check_unpacking()
+
+    def _make(self, jobs: list[Job]) -> None:
         self._find_room()
         self._cache.sweep()
         jobs.sort(key=lambda job: (-job.image.layer_bytes, job.names))
@@ -149,6 +153,15 @@ class Assembly:
                 progress.advance(jobs[number].image.layer_bytes)
 
             run_all(len(jobs), work, self.options.jobs, done)
+
+    def _check_unpacking(self) -> None:
+        for member in unpacking.configurations(self.plan.boot, self.options.compression):
+            segment = self._segment(Wanted(member, optional=True).name)
+            if segment.details["there"]:
+                size = min(segment.size, unpacking.LARGEST_CONFIG)
+                config = os.pread(segment.file.fileno(), size, 0)
+                unpacking.check(config, member, self.options.compression)
+                return
 
     def _find_room(self) -> None:
         """Make sure that segments can be written somewhere."""
@@ -235,7 +248,7 @@ class Assembly:
 
     # Segments
 
-    def _jobs(self, forms: Iterable[Form], *, boot: bool) -> Iterator[Job]:
+    def _jobs(self, forms: Sequence[Form], *, boot: bool) -> Iterator[Job]:
         databases = [p for p in self.plan.parts if isinstance(p, JoinedDatabase)]
         wanted: list[Wanted] = []
         seen: set[str] = set()
@@ -254,6 +267,9 @@ class Assembly:
             wanted.append(Wanted(self.plan.boot.kernel))
             if self.plan.boot.ucode:
                 wanted.append(Wanted(self.plan.boot.ucode))
+        if self.initrd_form in forms:
+            members = unpacking.configurations(self.plan.boot, self.options.compression)
+            wanted += [Wanted(member, optional=True) for member in members]
         lacking = [w for w in wanted if self._find(w.name) is None]
         yield from jobs_for(lacking)
 

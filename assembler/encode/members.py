@@ -46,6 +46,8 @@ class Wanted:
 
     member: Member | MemberTree
     form: Form | None = None
+    # Whether it may be missing; the segment is empty then, and says so.
+    optional: bool = False
 
     @property
     def path(self) -> str:
@@ -57,7 +59,7 @@ class Wanted:
         """Return the name of the segment."""
         if isinstance(self.member, Member):
             return segments.key(
-                kind=f"member/{_VERSION}",
+                kind=f"{'optional' if self.optional else 'member'}/{_VERSION}",
                 manifest=self.member.image.digest,
                 path=self.path,
                 decompress=self.member.decompress,
@@ -105,8 +107,9 @@ class MembersJob:
                 paths.update(more)
                 sink.restart()
             for taker in takers:
-                if not taker.found:
+                if not taker.found and not taker.wanted.optional:
                     raise sink.missing(taker)
+                taker.draft.details["there"] = taker.found
 
 
 class _Taker:
@@ -240,6 +243,8 @@ class _Picker:
             if self._paths[t.wanted.path.encode()] == name and t is not taker
         ]
         if any(t.found for t in same):
+            if taker.wanted.optional:
+                return
             raise _twice(taker, same[0])
         taker.take(reader)
 

@@ -36,7 +36,10 @@ class TarEncoder:
         if origin is not None:
             # The record that POSIX has for it: GNU tar complains of each it does not know.
             self._records[b"comment"] = f"{origin.location} {origin.source}".strip().encode()
+        self._common = _body(self._records)
         self._block = _pax_block(self._records) if origin is not None else b""
+        # The headers of extended headers, by the size of what is in them.
+        self._fronts: dict[int, bytes] = {}
         self._note = inventory.note
         self._inventory = inventory
         self._ids: dict[tuple[int, int, int], bytes] = {}
@@ -50,7 +53,7 @@ class TarEncoder:
         if kind != FILE or reader.records:
             self._note(name, reader)
         put = self._put
-        put(self._head(name, b"", reader))
+        put(self._head(name, reader))
         if size:
             reader.write_to(put)
             if size & 511:
@@ -80,12 +83,11 @@ class TarEncoder:
         """Fill up the last block of content of `size`."""
         self._put(_PADDING[-size & 511])
 
-    def _head(self, name: bytes, link: bytes, reader: TarReader) -> bytes:
+    def _head(self, name: bytes, reader: TarReader) -> bytes:
         """Compose the headers of the usual entry quickly, and leave others to `_header_of`."""
         kind, size, mtime = reader.kind, reader.size, reader.mtime
         if (
             kind == SYMLINK
-            or len(name) > 100
             or reader.records
             or reader.mtime_text
             or size > _LARGEST_NUMBER
@@ -93,7 +95,7 @@ class TarEncoder:
             or reader.minor
             or not name.isascii()
         ):
-            return self._header_of(kind, name, link or reader.link, reader, size)
+            return self._header_of(kind, name, reader.link, reader, size)
         if mtime != self._time:
             if not 0 <= mtime <= _LARGEST_NUMBER:
                 return self._header_of(kind, name, b"", reader, size)
@@ -110,17 +112,27 @@ class TarEncoder:
             tail, total = self._tails[kind, reader.owner]
         except KeyError:
             tail, total = self._tail(kind, reader.owner)
-        if kind == DIRECTORY and len(name) < 100:
+        if kind == DIRECTORY:
             name += b"/"
+        block = self._block
+        if len(name) > 100:
+            block = self._block_with_path(name)
+            name = name[:100]
         front = b"%b%b%011o\0%b" % (name.ljust(100, b"\0"), ids, size, self._time_text)
         # The low half of Adler's sum is the sum of the bytes, plus one: ASCII alone stays below
         # the modulus.
-        return b"%b%b%06o\0 %b" % (
-            self._block,
-            front,
-            total + (adler32(front) & 0xFFFF) - 1,
-            tail,
-        )
+        return b"%b%b%06o\0 %b" % (block, front, total + (adler32(front) & 0xFFFF) - 1, tail)
+
+    def _block_with_path(self, path: bytes) -> bytes:
+        """Return the extended header for a path that is too long for the header itself."""
+        # Other records sort before "path".
+        body = self._common + _record(b"path", path)
+        size = len(body)
+        try:
+            front = self._fronts[size]
+        except KeyError:
+            front = self._fronts[size] = _pax_header(size)
+        return b"%b%b%b" % (front, body, _PADDING[-size & 511])
 
     def _tail(self, kind: int, owner: bytes) -> tuple[bytes, int]:
         """Return what stands behind the checksum, and the part of the checksum that is known."""
@@ -238,23 +250,25 @@ def _fitting_number(key: bytes, value: int, most: int, records: dict[bytes, byte
 
 def _pax_block(records: dict[bytes, bytes]) -> bytes:
     """Return the extended header that goes in front of an entry."""
-    body = b"".join(_record(k, records[k]) for k in sorted(records))
-    front = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (
-        b"PaxHeaders.0/entry".ljust(100, b"\0"),
-        0o644,
-        0,
-        0,
-        len(body),
-        0,
-    )
+    body = _body(records)
+    return _pax_header(len(body)) + body + _PADDING[-len(body) & 511]
+
+
+def _body(records: dict[bytes, bytes]) -> bytes:
+    return b"".join(_record(k, records[k]) for k in sorted(records))
+
+
+def _pax_header(size: int) -> bytes:
+    """Return the header of an extended header whose content has this size."""
+    name = b"PaxHeaders.0/entry".ljust(100, b"\0")
+    front = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (name, 0o644, 0, 0, size, 0)
     tail = b"x" + bytes(100) + _MAGIC + bytes(247)
-    header = b"%b%06o\0 %b" % (front, sum(front) + 256 + sum(tail), tail)
-    return header + body + bytes(-len(body) % 512)
+    return b"%b%06o\0 %b" % (front, sum(front) + 256 + sum(tail), tail)
 
 
 def _record(key: bytes, value: bytes) -> bytes:
-    body = b" %b=%b\n" % (key, value)
-    size = len(body) + 1
-    while len(b"%d" % size) + len(body) != size:
-        size = len(b"%d" % size) + len(body)
-    return b"%d%b" % (size, body)
+    size = len(key) + len(value) + 3
+    digits = len(str(size))
+    # The length counts its own digits, which may make one more of them.
+    size += len(str(size + digits))
+    return b"%d %b=%b\n" % (size, key, value)

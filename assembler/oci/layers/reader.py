@@ -139,7 +139,11 @@ class TarReader:
         # The low half of Adler's sum is one more than the sum of the bytes, modulo 65521: as good
         # as the sum for what a checksum is for, and a tenth of its cost.
         found = adler32(h[156:], adler32(h[:148])) & 0xFFFF
-        stored = fields.number(h[148:156], "checksum")
+        digits = h[148:154]
+        if digits.isdigit() and h[154] == 0 and b"8" not in digits and b"9" not in digits:
+            stored = int(digits, 8)
+        else:
+            stored = fields.number(h[148:156], "checksum")
         if (stored - 255 - found) % 65521:
             signed = sum(b - 256 if b > 127 else b for b in h[:148] + h[156:]) + 256
             if stored != signed:
@@ -169,8 +173,11 @@ class TarReader:
             self._time_field = field
         self.mtime, self.mtime_text = self._time_value, b""
         self.records = _NO_RECORDS
-        field = h[124:136]
-        size = fields.size_of(field)
+        digits = h[124:135]
+        if digits.isdigit() and not h[135] and b"8" not in digits and b"9" not in digits:
+            size = int(digits, 8)
+        else:
+            size = fields.size_of(h[124:136])
         known = _KINDS.get(kind)
         if known is None:
             raise Malformed(f"it is of the unknown type {bytes([kind])!r}")
