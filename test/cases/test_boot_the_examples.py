@@ -170,3 +170,21 @@ def test_namespaces_let_one_service_reach_the_other(tmp_path: Path) -> None:
         guest.wait_for(r"init: c-client: <h1>It runs</h1>")
 
     boot_and(files, check)
+
+
+def test_runc_runs_them_as_well(tmp_path: Path) -> None:
+    yaml = tmp_path / "runc.yml"
+    text = (EXAMPLES / "nginx.yml").read_text().replace("@pkg:../pkg/crun", "@pkg:../pkg/runc")
+    yaml.write_text(text.replace("@pkg:..", f"@pkg:{REPOSITORY}"))
+    files = assemble(yaml, tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: started in")
+        assert "<h1>It runs</h1>" in page(guest)
+        guest.wait_for(r"This is web, Linux")
+        guest.type("service restart nginx && service list; poweroff")
+        guest.wait_for(r"nginx +running .* starts 2\n")
+        guest.wait_for(r"init: power off: all is stopped")
+        guest.wait_for_end()
+
+    boot_and(files, check)
