@@ -21,6 +21,7 @@ from assembler.errors import MachineError, UsageError, told
 from assembler.files import appearing
 
 _RECORD = "record.json"
+_CLAIM = "prepared-by.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _MOST = 1000
 _HAS_PROC = Path("/proc/self/stat").exists()
@@ -99,6 +100,14 @@ class Record:
         return asdict(self)
 
 
+def _claimant_lives(claim: Path) -> bool:
+    try:
+        return Process(**json.loads(claim.read_bytes())).alive
+    except (OSError, ValueError, TypeError):
+        # It is just being written, or removed by somebody else.
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A machine's directory, and its record."""
@@ -144,6 +153,7 @@ class Machines:
                     if exactly:
                         break
                     continue
+                self._claim(folder)
                 return folder
         raise MachineError.of(
             codes.CANNOT_START,
@@ -193,6 +203,14 @@ class Machines:
             owner = entry.record.owner
             if owner is not None and not owner.alive and not entry.alive:
                 self.remove(entry.folder)
+        for claim in self.folder.glob(f"*/{_CLAIM}"):
+            if not (claim.parent / _RECORD).exists() and not _claimant_lives(claim):
+                self.remove(claim.parent)
+
+    def _claim(self, folder: Path) -> None:
+        """Say who prepares a machine there, as long as there is no record."""
+        claim = Process.of(os.getpid())
+        (folder / _CLAIM).write_text(json.dumps(asdict(claim)))
 
     def _read(self, path: Path) -> Entry | None:
         try:

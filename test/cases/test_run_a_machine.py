@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from assembler.machine import firmware
-from support.booting import LIMIT, Run, System, left_behind, machines_of
+from support.booting import LIMIT, Run, System, left_behind, machines_of, read_soon
 from support.cli import Dolmen
 
 pytestmark = [
@@ -231,7 +231,7 @@ def test_the_terminal_is_the_console_and_is_clean_afterwards(
         deadline = time.monotonic() + LIMIT
         while text not in seen:
             assert time.monotonic() < deadline, seen[-2000:]
-            seen += os.read(master, 65536)
+            seen += read_soon(master)
         found, _, seen = seen.partition(text)
         return found
 

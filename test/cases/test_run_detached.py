@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from support.booting import LIMIT, Run, System, left_behind, machines_of
+from support.booting import LIMIT, Run, System, left_behind, machines_of, read_soon
 from support.cli import Dolmen
 
 pytestmark = [
@@ -169,7 +169,7 @@ def test_the_console_is_left_with_a_key(dolmen: Dolmen, tiny_system: System) -> 
     try:
         deadline = time.monotonic() + 30
         while b"the machine goes on" not in seen and time.monotonic() < deadline:
-            seen += os.read(master, 65536)
+            seen += read_soon(master)
         os.write(master, b"\x03\x1dq")
         assert process.wait(20) == 0
     finally:

@@ -223,6 +223,11 @@ def run_soundly(
     return done
 
 
+def read_soon(handle: int) -> bytes:
+    """Return what can be read within a second, or nothing."""
+    return os.read(handle, 65536) if select.select([handle], [], [], 1)[0] else b""
+
+
 def machines_of(home: Path) -> list[int]:
     """Return the numbers of the QEMU processes that were started below a home directory."""
     found = []

@@ -19,7 +19,7 @@ from assembler.machine.control import connect
 from assembler.machine.records import Entry
 from assembler.machine.waiting import plain
 from dolmen.run.interrupts import watched
-from dolmen.run.terminal import Keys, clean, raw, write_all
+from dolmen.run.terminal import Keys, clean, may_read, raw, write_all
 
 _LOCK = "console.lock"
 _BEFORE = 4096
@@ -82,7 +82,8 @@ def _relay(console: socket.socket, wakeup: int) -> bool:
         selector.register(console, selectors.EVENT_READ)
         selector.register(wakeup, selectors.EVENT_READ)
         with suppress(ValueError, OSError):
-            selector.register(typed, selectors.EVENT_READ)
+            if may_read():
+                selector.register(typed, selectors.EVENT_READ)
         while True:
             for key, _events in selector.select():
                 if key.fileobj == wakeup:

@@ -17,11 +17,13 @@ from assembler.machine.diagnosis import panicked
 from assembler.machine.running import Running
 from assembler.machine.waiting import Console, PortProbe, Wanted
 from dolmen.run.interrupts import Interrupts
-from dolmen.run.terminal import Keys, Screen, write_all
+from dolmen.run.terminal import Keys, Screen, may_read, write_all
 
 _TICK = 0.25
 # After a panic the last lines still have to come.
 _LAST_WORDS = 1.0
+_MOST_TYPED = 1 << 16
+_A_MOMENT = 0.02
 
 
 class End(Enum):
@@ -79,6 +81,7 @@ class Session:
         self._interrupts = interrupts
         self._probe = probe
         self._console = Console()
+        self._typed = bytearray()
         self._keys = Keys(interrupt_leaves=True)
         self._screen = Screen() if manners.show and sys.stdout.isatty() else None
         self._selector = selectors.DefaultSelector()
@@ -94,7 +97,7 @@ class Session:
         with self._selector:
             self._selector.register(self._socket, selectors.EVENT_READ)
             self._selector.register(self._interrupts.handle, selectors.EVENT_READ)
-            if self._manners.show:
+            if self._manners.show and may_read():
                 with suppress(ValueError, OSError):
                     self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
             self._running.go()
@@ -106,9 +109,12 @@ class Session:
                     return self._outcome(end)
 
     def _once(self) -> None:
-        for key, _events in self._selector.select(_TICK):
+        for key, events in self._selector.select(_TICK):
             if key.fileobj is self._socket:
-                self._hear()
+                if events & selectors.EVENT_WRITE:
+                    self._pass_on()
+                if events & selectors.EVENT_READ:
+                    self._hear()
             elif key.fileobj == self._interrupts.handle:
                 self._interrupts.drain()
             else:
@@ -131,6 +137,10 @@ class Session:
         return True
 
     def _type(self) -> None:
+        if len(self._typed) > _MOST_TYPED:
+            # It stays where it is until the guest has taken some.
+            time.sleep(_A_MOMENT)
+            return
         data = os.read(sys.stdin.fileno(), 4096)
         if not data:
             self._selector.unregister(sys.stdin.fileno())
@@ -140,8 +150,17 @@ class Session:
         if self._keys.leaving:
             self._keys.leaving = False
             self._interrupts.note(signal.SIGINT)
+        self._typed += data
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Send what was typed as far as the guest takes it; a guest need not read at all."""
         with suppress(OSError):
-            self._socket.sendall(data)
+            sent = self._socket.send(self._typed, socket.MSG_DONTWAIT) if self._typed else 0
+            del self._typed[:sent]
+        with suppress(KeyError, ValueError):
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._typed else 0)
+            self._selector.modify(self._socket, events)
 
     def _end(self, on_panic: Callable[[str], None]) -> End | None:
         now = time.monotonic()

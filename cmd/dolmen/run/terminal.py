@@ -17,10 +17,23 @@ _INTERRUPT = 0x03
 _CLEAN = b"\x1b[?1049l\x1b[?7h\x1b[0m\x1b[?25h\x1b[?1000l\x1b[?2004l"
 
 
+def may_read() -> bool:
+    """Tell whether reading keys would not stop this process, as it does in the background."""
+    try:
+        if not sys.stdin.isatty():
+            return True
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:
+        # A terminal that is not ours to control stops nobody.
+        return True
+    except ValueError:
+        return False
+
+
 @contextmanager
 def raw() -> Iterator[bool]:
     """Take the terminal's keys one by one; tell whether there is a terminal at all."""
-    if not sys.stdin.isatty():
+    if not sys.stdin.isatty() or not may_read():
         yield False
         return
     handle = sys.stdin.fileno()
