@@ -39,7 +39,7 @@ def read_build(argument: str | Input) -> BuildDocument:
     data = checked.data if isinstance(checked.data, dict) else {}
     config = None
     if isinstance(data.get("config"), dict):
-        config = convert(Spec, data["config"], document.at.within("config"))
+        config = convert(Spec, data["config"], checked.at.within("config"))
         found += bounded(check_spec(config, Known()))
     found = in_order(found)
     if has_errors(found):

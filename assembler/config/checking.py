@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from jsonschema.validators import Draft202012Validator, extend
 
 from assembler.codes import config as codes
-from assembler.config.findings import DROPPED, MOST, error, meant, nearest
+from assembler.config.findings import MOST, error, meant, nearest
 from assembler.config.schemas import resolved, schema
 from assembler.config.wording import (
     SYNONYMS,
@@ -35,9 +36,10 @@ _Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is left of the data without its mistakes, and the mistakes."""
+    """What is left of the data without its mistakes, where that is written, and the mistakes."""
 
     data: Any
+    at: Positions
     found: tuple[Diagnostic, ...]
     wrong: frozenset[_Path]
 
@@ -65,9 +67,9 @@ def check(kind: str, data: Any, at: Positions, definition: str = "") -> Checked:
                 wrong.add(where)
         if len(found) > MOST:
             # What is left cannot be relied on.
-            return Checked(None, tuple(found), frozenset({()}))
-    kept = _without(data, (), wrong) if wrong else data
-    return Checked(kept, tuple(found), frozenset(wrong))
+            return Checked(None, at, tuple(found), frozenset({()}))
+    kept, left = _without(data, at, (), wrong) if wrong else (data, at)
+    return Checked(kept, left, tuple(found), frozenset(wrong))
 
 
 def _hides(path: _Path, key: str, sections: tuple[str, ...]) -> bool:
@@ -207,7 +209,10 @@ def _remedy(piece: dict[str, Any], value: object, path: _Path, here: Positions) 
         if isinstance(value, dict) and text_list and key in ("env", "rlimits"):
             return f"write {lead}{flow([f'{k}={v}' for k, v in value.items()][:3])}"
     elif "string" in types and isinstance(value, bool | int | float) and here.place is not None:
-        return f'put it in quotes: {lead}"{_written(here)}"'
+        written = _written(here)
+        if not re.search(piece.get("pattern", ""), written):
+            return f"it is made of: {piece.get('x-form', piece['pattern'])}"
+        return f'put it in quotes: {lead}"{written}"'
     elif types == "boolean" and str(value).lower() in ("true", "yes", "on", "y"):
         return f"write {lead}true"
     elif types == "boolean" and str(value).lower() in ("false", "no", "off", "n"):
@@ -237,13 +242,32 @@ def _name(path: _Path) -> str:
     return f"`{last}`"
 
 
-def _without(data: Any, path: _Path, wrong: set[_Path]) -> Any:  # noqa: ANN401
-    """Copy the data without what is wrong in it."""
+def _without(
+    data: Any,  # noqa: ANN401
+    at: Positions,
+    path: _Path,
+    wrong: set[_Path],
+) -> tuple[Any, Positions]:
+    """Copy the data without what is wrong in it, and the places to where it is in the copy.
+
+    The place of a key whose value was wrong stays: by it the later checks know that it was given.
+    """
     if path in wrong:
-        return DROPPED
+        return None, at
     if isinstance(data, dict):
-        kept = {k: _without(v, (*path, k), wrong) for k, v in data.items()}
-        return {k: v for k, v in kept.items() if v is not DROPPED}
+        inner = {
+            k: _without(v, at.within(k), (*path, k), wrong)
+            for k, v in data.items()
+            if (*path, k) not in wrong
+        }
+        places = {**at.children, **{k: p for k, (_, p) in inner.items()}}
+        return {k: v for k, (v, _) in inner.items()}, replace(at, children=places)
     if isinstance(data, list):
-        return [_without(v, (*path, i), wrong) for i, v in enumerate(data)]
-    return data
+        entries = [
+            _without(v, at.within(i), (*path, i), wrong)
+            for i, v in enumerate(data)
+            if (*path, i) not in wrong
+        ]
+        numbered: dict[str | int, Positions] = {i: p for i, (_, p) in enumerate(entries)}
+        return [v for v, _ in entries], replace(at, children=numbered)
+    return data, at

@@ -7,7 +7,6 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from assembler.config.findings import DROPPED
 from assembler.config.resources import as_runtime_spec
 
 if TYPE_CHECKING:
@@ -66,6 +65,5 @@ def _value(part: type | None, data: Any, at: Positions) -> Any:  # noqa: ANN401
         return tuple(
             entry if part is None else convert(part, entry, at.children[index])
             for index, entry in enumerate(data)
-            if entry is not DROPPED
         )
     return data if part is None or data is None else convert(part, data, at)

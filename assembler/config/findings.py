@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from assembler.codes import Code
 
-# Stands for a list entry that is wrong, so that its neighbours keep their numbers.
-DROPPED = object()
 # Nobody reads on after so many; and each hint costs time.
 MOST = 100
 _CANDIDATES = 60

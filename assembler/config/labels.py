@@ -55,7 +55,7 @@ def parse_label(
     rest = {key: value for key, value in data.items() if key not in ("name", "image")}
     checked = check("image", rest, at, "spec")
     found += checked.found
-    spec = convert(Spec, checked.data, at)
+    spec = convert(Spec, checked.data, checked.at)
     known = Known(containers=frozenset(names or ()), names_complete=names is not None)
     found += bounded(chain(check_spec(spec, known), check_ids(spec, known), _additions(spec)))
     found = in_order(found)

@@ -22,7 +22,6 @@ from assembler.errors import ConfigError, DolmenError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from assembler.config.position import Positions
 
 __all__ = ["Loaded", "Options", "Packages", "load", "load_inputs"]
 
@@ -87,7 +86,7 @@ def _load(inputs: Sequence[Input], options: Options, found: list[Diagnostic]) ->
         result = check("image", document.data, document.at)
         found += result.found
         checked.append(result)
-        config, more = _config(given, result, document.at, options)
+        config, more = _config(given, result, options)
         found += more
         configs.append(config)
     config = merge(configs) if configs else Config()
@@ -105,12 +104,11 @@ def _load(inputs: Sequence[Input], options: Options, found: list[Diagnostic]) ->
     return Loaded(config, tuple(inputs), tuple(found))
 
 
-def _config(
-    given: Input, checked: Checked, at: Positions, options: Options
-) -> tuple[Config, list[Diagnostic]]:
+def _config(given: Input, checked: Checked, options: Options) -> tuple[Config, list[Diagnostic]]:
     """Turn one checked document into a Config, with what other places know brought in."""
     found: list[Diagnostic] = []
     data = checked.data if isinstance(checked.data, dict) else {}
+    at = checked.at
     if options.packages is not None:
         expansion = Expansion(options.packages, given.directory)
         data, at = expansion.expand(data, at)

@@ -88,6 +88,10 @@ def _is_a_directory(path: Path, name: str) -> ConfigError:
 def _not_there(path: Path, name: str) -> ConfigError:
     import difflib  # noqa: PLC0415 - only where something is missing
 
+    if path.is_symlink():
+        message = f"{name} is a link that leads nowhere"
+        target = f"it leads to {path.readlink()}, which is not there"
+        return ConfigError.of(codes.NOT_THERE, message, target, place=_whole(name))
     hints = []
     if not name:
         hints.append("the name is empty")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from assembler.config.findings import DROPPED
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,5 +38,5 @@ def _kept(value: Any) -> Any:  # noqa: ANN401 - any piece of YAML
     if isinstance(value, dict):
         return {k: _kept(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_kept(v) for v in value if v is not DROPPED]
+        return [_kept(v) for v in value]
     return value

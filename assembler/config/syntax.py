@@ -155,7 +155,7 @@ def refusal(source: Source, error: MarkedYAMLError) -> ConfigError:
         (f"not YAML: {problem.split(',', maxsplit=1)[0].splitlines()[0]}", ""),
     )
     code = codes.TAB if "\\t" in problem and "token" in problem else codes.SYNTAX
-    if code is codes.SYNTAX and _is_tab(place):
+    if _is_tab(place):
         code = codes.TAB
         message, hint = _WORDS[0][1:]
     elif "\t" in place.source.line(place.line)[max(0, place.column - 2) : place.column]:

@@ -51,7 +51,8 @@ class Expansion:
             return [v for v, _ in made], replace(at, children=inner)
         if isinstance(data, dict):
             items: dict[str, Any] = {}
-            children: dict[str | int, Positions] = {}
+            # Where a value was refused its place stays, by which it is known that it was given.
+            children = {key: p for key, p in at.children.items() if key not in data}
             for key, value in data.items():
                 old = at.children.get(key, at)
                 name = self._text(key, old.key, needed=False)

@@ -230,3 +230,21 @@ def test_output_into_a_pipe_that_closes(dolmen: Dolmen, tmp_path: Path) -> None:
         check=False,
     )
     assert (result.stdout, result.stderr) == ("{\n", "")
+
+
+def test_hints_that_lead_on(dolmen: Dolmen, tmp_path: Path) -> None:
+    """What is advised would be accepted; a link to nothing is not offered as its own remedy."""
+    (tmp_path / "tab.yml").write_text("kernel:\n\timage: foo\n")
+    said = dolmen.run("validate", "tab.yml", cwd=tmp_path).stderr
+    assert "tab.yml:2:1: error[DM0011]" in said
+    assert "indent with spaces" in said
+    assert "double quotes" not in said
+    (tmp_path / "mode.yml").write_text("files: [{path: c, contents: x, mode: 0888}]")
+    said = dolmen.run("validate", "mode.yml", cwd=tmp_path).stderr
+    assert '"0888"' not in said
+    assert "octal digits" in said
+    (tmp_path / "gone.yml").symlink_to("elsewhere.yml")
+    said = dolmen.run("validate", "gone.yml", cwd=tmp_path).stderr
+    assert "gone.yml is a link that leads nowhere" in said
+    assert "elsewhere.yml" in said
+    assert "did you mean" not in said

@@ -276,3 +276,33 @@ def test_the_same_file_twice(project: Path) -> None:
     (project / "a.yml").write_text("{}")
     with pytest.raises(ConfigError, match="given twice"):
         load(["a.yml", "a.yml"])
+
+
+def test_a_refused_entry_leaves_the_places_of_the_others(load_text: Load) -> None:
+    """What is said of the entries behind a wrong one points at them, in every list."""
+    options = Options(check_reference=Reference.parse)
+    found = refusals(load_text, 'init: [5, "a b"]', options=options)
+    assert [place.split(": ")[0] for place in found] == ["a.yml:1:8", "a.yml:1:11"]
+    inner = "onboot: [{name: a, image: i, binds: [5, /only], capabilities: [[], bad]}]"
+    found = refusals(load_text, inner)
+    assert {place.split(": ")[0] for place in found} == {
+        f"a.yml:1:{inner.index(text) + 1}" for text in ("5, ", "/only", "[],", "bad")
+    }
+    found = refusals(load_text, "init: [5, a]", "init: ['b c']", options=options)
+    assert [place.split(": ")[0] for place in found] == ["a.yml:1:8", "b.yml:1:8"]
+
+
+class _NoPackages:
+    """Knows no package."""
+
+    def reference(self, directory: Path) -> str:
+        raise PackageError.of(packages.NOT_A_PACKAGE, f"{directory} has no build.yml")
+
+
+def test_nothing_is_built_on_a_refused_value(load_text: Load) -> None:
+    """A value of the wrong type was given, all the same: its absence is no second mistake."""
+    options = Options(packages=_NoPackages())
+    for member in ("directory: yes", "symlink: 5", "contents: [a]"):
+        text = f"files: [{{path: c, {member}}}]"
+        (only,) = refusals(load_text, text, options=options)
+        assert "must be" in only
