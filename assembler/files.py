@@ -32,6 +32,10 @@ def appearing(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterato
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
         # The temporary name, which the error has, means nothing to anybody.
+        if not path.parent.exists():
+            raise HostError.of(
+                host.NOT_WRITABLE, f"cannot write {path}: there is no directory {path.parent}"
+            ) from error
         raise host_error(error, path) from error
     try:
         with os.fdopen(handle, "w+b") as file:

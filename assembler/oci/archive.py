@@ -33,6 +33,7 @@ _MOST_DOCUMENTS = 128 << 20
 _LIMITS = Limits(floor=256 << 30)
 _BLOBS = "blobs/sha256/"
 _LONGEST_CHAIN = 16
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(slots=True)
@@ -75,6 +76,8 @@ class Source:
         self._file, self._progress = file, progress
         self._head: bytes | None = None
         self._again = b""
+        # By what it starts with it is told what a file is that is no archive.
+        self.start = b""
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes, fewer only at the end."""
@@ -83,6 +86,7 @@ class Source:
             return data + self.read(size - len(data)) if len(data) < size else data
         data = self._file.read(size)
         self._progress.advance(len(data))
+        self.start = self.start or data[:16]
         self._head = data if self._head is None else b""
         return data
 
@@ -98,8 +102,12 @@ def read_archive(store: Store, source: Source, arrived: set[str]) -> Contents:
     """Put what is in an archive into the store, and note in `arrived` which blobs came."""
     contents = Contents()
     room = _MOST_DOCUMENTS
+    unpacked = began = False
     try:
-        for entry in entries(inflate(source, 0, _LIMITS)):  # type: ignore[arg-type]
+        stream = inflate(source, 0, _LIMITS)  # type: ignore[arg-type]
+        unpacked = not source.start.startswith((_GZIP, _ZSTD))
+        for entry in entries(stream):
+            began = True
             if entry.count > _MOST_ENTRIES:
                 raise broken(f"it has more than {_MOST_ENTRIES} entries")
             path = cleaned(entry.name.decode("utf-8", "surrogateescape"))
@@ -116,7 +124,10 @@ def read_archive(store: Store, source: Source, arrived: set[str]) -> Contents:
                 contents.files[path] = added = _blob(store, path, entry)
                 arrived.add(added.digest)
     except Malformed as error:
-        raise broken(str(error)) from None
+        why = "it is no tar archive" if unpacked and not began else str(error)
+        raise broken(why) from None
+    if not source.start:
+        raise broken("it is empty")
     return contents
 
 
@@ -148,9 +159,9 @@ def layer_type(store: Store, descriptor: Descriptor) -> str:
     """Return the media type of a layer, which archives do not tell."""
     with store.open(descriptor) as file:
         head = file.read(4)
-    if head[:2] == b"\x1f\x8b":
+    if head[:2] == _GZIP:
         return media.OCI_LAYER_GZIP
-    return media.OCI_LAYER_ZSTD if head == b"\x28\xb5\x2f\xfd" else media.OCI_LAYER
+    return media.OCI_LAYER_ZSTD if head == _ZSTD else media.OCI_LAYER
 
 
 def content_digest(chunks: Iterable[bytes]) -> str:

@@ -22,7 +22,7 @@ from assembler.oci.registry.options import RegistryOptions
 from assembler.oci.registry.registries import Registries, speaking
 from assembler.oci.registry.uploads import Upload, put_document
 from assembler.oci.registry.workers import spread
-from assembler.oci.store.lookup import spellings
+from assembler.oci.store.lookup import at_other_registries, spellings
 from assembler.oci.store.walk import Contents, Walker
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ class _Run:
             raise ImageError.of(
                 images.NOT_IN_STORE,
                 f"{reference} is not in the store",
+                *filter(None, [at_other_registries(reference, self.names)]),
                 "`dolmen cache ls` shows what is",
             )
         return min(found, key=lambda d: not d.is_index)

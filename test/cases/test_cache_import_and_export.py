@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tarfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,39 @@ def test_a_reader_that_has_seen_enough(dolmen: Dolmen, store: Store) -> None:
     assert process.stderr is not None
     assert b"Traceback" not in process.stderr.read()
     assert process.wait() == 1
+
+
+def test_what_is_no_archive(dolmen: Dolmen, tmp_path: Path) -> None:
+    """A text, nothing at all and a directory are called what they are."""
+    run = partial(dolmen.run, "cache", "--cache", tmp_path / "cache", cwd=tmp_path)
+    (tmp_path / "short.txt").write_text("hello")
+    (tmp_path / "long.txt").write_text("hello " * 1000)
+    for name in ("short.txt", "long.txt"):
+        assert "it is no tar archive" in run("import", name).stderr
+    (tmp_path / "empty").touch()
+    assert "cannot be imported: it is empty" in run("import", "empty").stderr
+    (tmp_path / "lay out").mkdir()
+    (tmp_path / "lay out" / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    said = run("import", "lay out").stderr
+    assert "lay out is a directory" in said
+    assert "tar -C 'lay out' -cf - . | dolmen cache import -" in said
+
+
+def test_into_a_directory_that_is_not_there(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
+    """The error names the target and what is missing, not a temporary file."""
+    arguments = ("cache", "export", "example/app:1", "-o", "nodir/x", "--cache", store.root)
+    said = dolmen.run(*arguments, cwd=tmp_path).stderr
+    assert "cannot write nodir/x: there is no directory nodir" in said
+    assert ".part" not in said
+
+
+def test_the_same_repository_at_another_registry(dolmen: Dolmen, tmp_path: Path) -> None:
+    """Every command that does not find a name offers the one of the other registry."""
+    store = Store(tmp_path / "cache")
+    painter = Painter(store)
+    there = "127.0.0.1:5977/ex/multi:1"
+    store.put(Reference.parse(there), painter.index(painter.image({"a": b"amd64"})))
+    for command in (("inspect",), ("rm",), ("push",), ("export", "-o", "x.tar")):
+        done = dolmen.run("cache", *command, "ex/multi:1", "--cache", store.root, cwd=tmp_path)
+        assert done.returncode == 1
+        assert f"did you mean {there}?" in done.stderr

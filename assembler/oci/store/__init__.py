@@ -58,7 +58,14 @@ from assembler.oci.store.blobs import Store
 from assembler.oci.store.collect import Collected, collect, remove
 from assembler.oci.store.incoming import Incoming
 from assembler.oci.store.listing import Listed, entries_of, listing
-from assembler.oci.store.lookup import Absent, Reason, attestations, find, lookup
+from assembler.oci.store.lookup import (
+    Absent,
+    Reason,
+    at_other_registries,
+    attestations,
+    find,
+    lookup,
+)
 from assembler.oci.store.names import Entry, Names
 from assembler.oci.store.verify import Report, verify
 from assembler.oci.store.weigh import Limits
@@ -74,6 +81,7 @@ __all__ = [
     "Reason",
     "Report",
     "Store",
+    "at_other_registries",
     "attestations",
     "collect",
     "entries_of",

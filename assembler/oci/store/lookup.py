@@ -236,12 +236,33 @@ def _document(store: Store, descriptor: Descriptor, what: str) -> Index | Manife
     return parse_document(store.read(descriptor, what), what, descriptor.media_type)
 
 
+def at_other_registries(reference: Reference, names: Names) -> str:
+    """Return the hint that the store has the repository, of another registry; or nothing."""
+    found = []
+    for entry in names.entries:
+        try:
+            other = Reference.parse(entry.name)
+        except ImageError:
+            continue
+        if other.registry != reference.registry and _bare(other) == _bare(reference):
+            found.append((other.tag != reference.tag, entry.name))
+    names_found = list(dict.fromkeys(name for _, name in sorted(found)))[:3]
+    return f"did you mean {' or '.join(names_found)}?" if names_found else ""
+
+
+def _bare(reference: Reference) -> str:
+    return reference.repository.removeprefix("library/")
+
+
 def _unknown(reference: Reference, names: Names) -> Absent:
     others = [e.name for e in names.entries if e.name and _same_repository(e.names, reference)]
     hints = [f"`dolmen cache pull {reference}` fetches it, `dolmen cache import FILE` takes a file"]
     if others:
         more = "" if len(others) <= 5 else f" and {len(others) - 5} more"
         hints.insert(0, f"of this repository the store has {', '.join(others[:5])}{more}")
+    elsewhere = at_other_registries(reference, names)
+    if elsewhere:
+        hints.insert(0, elsewhere)
     message = f"{reference} is not in the store"
     return Absent(
         reference, Reason.UNKNOWN, Diagnostic(images.NOT_IN_STORE, message, hints=tuple(hints))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
 from dolmen.console import progress, say
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
+
+if TYPE_CHECKING:
+    from assembler.errors import HostError
 
 app = command_app()
 
@@ -48,6 +51,8 @@ def import_(
     title, size = "import", 0
     if file != "-":
         path = Path(file)
+        if path.is_dir():
+            raise _is_a_directory(path)
         with told(path, "read"):
             opened, size = path.open("rb"), path.stat().st_size
         title = f"import {path.name}"
@@ -56,3 +61,17 @@ def import_(
         done = import_archive(Store(settings.cache), upload, reporter)
     for image in done:
         say(f"{image.reference} {image.descriptor.digest}")
+
+
+def _is_a_directory(path: Path) -> HostError:
+    import shlex
+
+    from assembler.codes import host
+    from assembler.errors import HostError
+
+    hints = ["name the archive in it"]
+    if (path / "oci-layout").is_file() or (path / "index.json").is_file():
+        directory = shlex.quote(str(path))
+        piped = f"tar -C {directory} -cf - . | dolmen cache import -"
+        hints = [f"a layout is imported as an archive: {piped}"]
+    return HostError.of(host.NOT_READABLE, f"{path} is a directory, not an archive", *hints)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,11 @@ from dolmen.console import progress, say, size_text
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
+
+if TYPE_CHECKING:
+    from assembler.diagnostics import Diagnostic
+    from assembler.oci.reference import Reference
+    from assembler.oci.store import Names
 
 app = command_app()
 
@@ -37,9 +42,8 @@ def rm(
     What a build or pull under way is using stays until it is not used any more and
     `dolmen cache clean` comes by.
     """
-    from assembler.codes import images
-    from assembler.diagnostics import Diagnostic
     from assembler.errors import ImageError
+    from assembler.oci.reference import Reference
     from assembler.oci.store import Store, entries_of, remove
 
     settings = settings_of(ctx)
@@ -48,13 +52,7 @@ def rm(
     found = {name: entries_of(now, name) for name in names}
     unknown = [name for name, entries in found.items() if not entries]
     if unknown:
-        hints = ("`dolmen cache ls` shows what is there",)
-        raise ImageError(
-            [
-                Diagnostic(images.NOT_IN_STORE, f"{_full(n)} is not in the store", hints=hints)
-                for n in unknown
-            ]
-        )
+        raise ImageError([_unknown(Reference.parse(name), now) for name in unknown])
     entries = [e for several in found.values() for e in several]
     with progress(settings) as reporter:
         if published_only:
@@ -69,7 +67,11 @@ def rm(
     say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes)} in {done.blobs} blobs")
 
 
-def _full(name: str) -> str:
-    from assembler.oci.reference import Reference
+def _unknown(reference: Reference, names: Names) -> Diagnostic:
+    from assembler.codes import images
+    from assembler.diagnostics import Diagnostic
+    from assembler.oci.store import at_other_registries
 
-    return str(Reference.parse(name))
+    hints = (at_other_registries(reference, names), "`dolmen cache ls` shows what is there")
+    message = f"{reference} is not in the store"
+    return Diagnostic(images.NOT_IN_STORE, message, hints=tuple(filter(None, hints)))
