@@ -38,6 +38,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
+        _stop_if_asked(error)
         _explain(error, arguments)
     sys.exit(0)
 
@@ -49,12 +50,20 @@ def _open_streams() -> None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
 
 
+def _stop_if_asked(error: BaseException | None) -> None:
+    """End if a signal is behind the error: some calls wrap whatever is raised inside of them."""
+    while error is not None:
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            sys.exit(error.code if isinstance(error, SystemExit) else 130)
+        error = error.__cause__ or error.__context__
+
+
 def _explain(error: Exception, arguments: list[str]) -> NoReturn:
     from assembler.errors import DolmenError, UsageError, host_error, is_of_disk  # noqa: PLC0415
     from dolmen.console import show_diagnostics, wants_color  # noqa: PLC0415
 
     if isinstance(error, OSError) and is_of_disk(error):
-        error = host_error(error, error.filename or "a file", "use")
+        error = host_error(error, error.filename or _unnamed(), "write")
     if not isinstance(error, DolmenError):
         raise error
     when = "auto"
@@ -63,6 +72,11 @@ def _explain(error: Exception, arguments: list[str]) -> NoReturn:
             when = word.partition("=")[2] or value
     show_diagnostics(error.diagnostics, color=wants_color(sys.stderr, when))
     sys.exit(2 if isinstance(error, UsageError) else 1)
+
+
+def _unnamed() -> str:
+    """Return what could not be written where the error has no name: files are told by theirs."""
+    return "a file" if sys.stdout.isatty() else "standard output"
 
 
 def _terminated(number: int, _frame: object) -> NoReturn:

@@ -19,6 +19,7 @@ from assembler.oci.archive_export import Download, Format, export
 from assembler.oci.archive_import import Upload, import_archive
 from assembler.oci.store import Store
 from assembler.rootfs import references as references_of
+from support.nobody import LAUNCHER, NOBODY, why_not
 from support.systems import loaded
 from support.workloads import RICH, rich_project, rich_store
 
@@ -26,7 +27,6 @@ pytestmark = pytest.mark.slow
 
 CODECS = ("gzip", "zstd", "lz4", "xz", "none")
 TOGETHER = "kernel+initrd,tar-kernel-initrd,oci"
-_NOBODY = 65534
 
 
 @dataclass(frozen=True)
@@ -175,21 +175,20 @@ def test_it_does_not_matter_where(
 
 
 def test_it_does_not_matter_who(place: Circumstances, usual: dict[str, str]) -> None:
-    if os.geteuid() or not shutil.which("setpriv"):
-        pytest.skip("only root can become somebody else, with setpriv")
+    if reason := why_not():
+        pytest.skip(reason)
     top = place.directory
     for path in (top, place.store, *top.rglob("*"), *place.store.rglob("*")):
-        os.chown(path, _NOBODY, _NOBODY)
+        os.chown(path, NOBODY, NOBODY)
     for parent in (*place.store.parents,)[:-2]:
         parent.chmod(parent.stat().st_mode | 0o755)
-    nobody = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
-    somebody_else = changed(place, launcher=nobody, environment={"HOME": "/"})
+    somebody_else = changed(place, launcher=LAUNCHER, environment={"HOME": "/"})
     try:
         assert somebody_else.build_everything() == usual
     finally:
         for parent in (*place.store.parents,)[:-2]:
             parent.chmod(0o700 if "pytest" in parent.name else parent.stat().st_mode)
-    assert (place.store / "segments").stat().st_uid == _NOBODY
+    assert (place.store / "segments").stat().st_uid == NOBODY
 
 
 def _warm(place: Circumstances) -> None:

@@ -19,6 +19,7 @@ from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find
 from support.cli import Dolmen
 from support.dockerfiles import Kitchen
+from support.nobody import why_not
 
 pytestmark = [
     pytest.mark.slow,
@@ -196,6 +197,8 @@ def test_what_the_builder_keeps_is_cleared_away(kitchen: Kitchen, dolmen: Dolmen
 
 @pytest.mark.skipif(not shutil.which("newuidmap"), reason="newuidmap is not installed")
 def test_nobody_needs_to_be_root(kitchen: Kitchen, tmp_path: Path) -> None:
+    if reason := why_not():
+        pytest.skip(reason)
     dockerfile = "FROM example/base:1\nRUN mkdir /made && cat /proc/net/dev > /made/net\n"
     package = kitchen.package(dockerfile)
     kitchen.build(package, HERE)
