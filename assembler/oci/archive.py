@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import images
@@ -105,8 +106,9 @@ def read_archive(store: Store, source: Source, arrived: set[str]) -> Contents:
     unpacked = began = False
     try:
         stream = inflate(source, 0, _LIMITS)  # type: ignore[arg-type]
+        first = next(stream, b"")
         unpacked = not source.start.startswith((_GZIP, _ZSTD))
-        for entry in entries(stream):
+        for entry in entries(chain((first,), stream)):
             began = True
             if entry.count > _MOST_ENTRIES:
                 raise broken(f"it has more than {_MOST_ENTRIES} entries")

@@ -264,8 +264,8 @@ def hostile() -> dict[str, tuple[bytes, str]]:
 
     bomb = gzip.compress(bytes(1 << 20))
     return {
-        "empty": (b"", "neither index.json nor manifest.json"),
-        "text": (b"hello" * 1000, ""),
+        "empty": (b"", "it is empty"),
+        "text": (b"hello" * 1000, "it is no tar archive"),
         "no-images": (tree({"a": b"1"}), "neither"),
         "cut": (good[: len(good) // 2], "cut off"),
         "cut-gzip": (gzip.compress(good)[:-20], "cut off"),
