@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from assembler.oci.reference import Reference
+from assembler.oci.store import Store
 from dolmen.app import COMMANDS
 from dolmen.argv import hoist
 from support.cli import Dolmen
+from support.pictures import Painter
 
 
 def test_help_lists_every_command_with_the_summary_its_module_gives(dolmen: Dolmen) -> None:
@@ -142,3 +145,49 @@ def test_colour_only_where_it_is_wanted(dolmen: Dolmen, tmp_path: Path) -> None:
     assert "\x1b[" not in dolmen.run("validate", wrong).stderr
     assert "\x1b[" in dolmen.run("validate", "--color", "always", wrong).stderr
     assert "\x1b[" not in dolmen.run("validate", "--color", "never", wrong).stderr
+
+
+def test_standard_output_that_is_full_is_named(dolmen: Dolmen) -> None:
+    with Path("/dev/full").open("w") as full:
+        failed = subprocess.run(
+            [sys.executable, "-m", "dolmen", "schema", "image"],
+            env=dolmen.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert failed.returncode == 1
+    assert "cannot write standard output: No space left on device" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("build --format ker", "kernel+initrd"),
+        ("build --format tar,ker", "tar,kernel+initrd"),
+        ("build --arch risc", "riscv64"),
+        ("build --compression zs", "zstd"),
+        ("new --template se", "service"),
+        ("explain DM0102", "DM0102"),
+        ("completion fi", "fish"),
+        ("validate --schema bu", "build"),
+        ("cache inspect ex", "example/app:1"),
+        ("cache rm docker.io/ex", "docker.io/example/app:1"),
+        ("--cache other cache push ex", ""),
+    ],
+)
+def test_values_are_completed(dolmen: Dolmen, line: str, offered: str) -> None:
+    store = Store(dolmen.home / ".cache" / "dolmen")
+    painter = Painter(store)
+    store.put(Reference.parse("example/app:1"), painter.image({"a": b"1"}))
+    words = f"dolmen {line}"
+    completed = dolmen.run(
+        env={
+            "_DOLMEN_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
+    )
+    assert completed.stdout.split() == offered.split()
+    assert completed.stderr == ""

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dolmen import completing
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
@@ -35,6 +36,7 @@ def build(
             help="What to write, separated by commas or repeated; `help` lists all there is.  "
             "[default: kernel+initrd, or tar with --output]",
             metavar="FORMAT",
+            autocompletion=completing.formats,
         ),
     ] = None,
     name: Annotated[
@@ -64,6 +66,7 @@ def build(
             "-a",
             help="amd64, arm64, riscv64 …  [default: this machine's]",
             metavar="ARCH",
+            autocompletion=completing.architectures,
         ),
     ] = "",
     compression: Annotated[
@@ -71,6 +74,7 @@ def build(
         typer.Option(
             help="How an initrd is packed: gzip, zstd, lz4, xz, none; with a level as zstd:9.",
             metavar="CODEC[:LEVEL]",
+            autocompletion=lambda: ["gzip", "zstd", "lz4", "xz", "none"],
         ),
     ] = "gzip",
     size: Annotated[str, typer.Option(help="Size of disks: 512M, 2G.", metavar="SIZE")] = "1024M",

@@ -17,7 +17,12 @@ _SHELLS = ("bash", "zsh", "fish")
 
 @app.command()
 def completion(
-    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.", metavar="SHELL")],
+    shell: Annotated[
+        str,
+        typer.Argument(
+            help="bash, zsh or fish.", metavar="SHELL", autocompletion=lambda: list(_SHELLS)
+        ),
+    ],
 ) -> None:
     """Print the completion script for a shell.
 

@@ -12,6 +12,7 @@ import typer
 
 from assembler.codes import Code, all_codes, usage
 from assembler.errors import UsageError
+from dolmen import completing
 from dolmen.console import say
 from dolmen.lazy import command_app
 
@@ -22,7 +23,12 @@ _WIDTH = 78
 @app.command()
 def explain(
     code: Annotated[
-        str | None, typer.Argument(help="A code as DM0102, or words to look for.", metavar="[CODE]")
+        str | None,
+        typer.Argument(
+            help="A code as DM0102, or words to look for.",
+            metavar="[CODE]",
+            autocompletion=completing.codes,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:

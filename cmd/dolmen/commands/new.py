@@ -22,8 +22,12 @@ _PLACES = ("pkg/{name}", "{name}")
 _ORG = "dolmen"
 
 
+def _templates() -> list[str]:
+    return sorted(path.stem for path in _FOLDER.glob("*.yml"))
+
+
 def _template(value: str) -> str:
-    known = sorted(path.stem for path in _FOLDER.glob("*.yml"))
+    known = _templates()
     if value not in known:
         raise typer.BadParameter(f"must be one of {', '.join(known)}")
     return value
@@ -37,7 +41,12 @@ def new(
     ] = "-",
     template: Annotated[
         str,
-        typer.Option(help="minimal, service or sshd.", metavar="NAME", callback=_template),
+        typer.Option(
+            help="minimal, service or sshd.",
+            metavar="NAME",
+            callback=_template,
+            autocompletion=_templates,
+        ),
     ] = "minimal",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:

@@ -43,6 +43,7 @@ def validate(
             help="image, build, or auto: by the name, build.yml being a package's.",
             metavar="KIND",
             callback=_kind,
+            autocompletion=lambda: ["auto", "image", "build"],
         ),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print diagnostics as JSON.")] = False,

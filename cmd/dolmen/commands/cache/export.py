@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dolmen import completing
 from dolmen.console import progress
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
@@ -18,7 +19,12 @@ app = command_app()
 @app.command()
 def export(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of an image.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The name of an image.", autocompletion=completing.images
+        ),
+    ],
     outfile: Annotated[
         str,
         typer.Option("--outfile", "-o", metavar="FILE|-", help="Where to; - is standard output."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dolmen import completing
 from dolmen.commands.cache.text import printable
 from dolmen.console import say, size_text
 from dolmen.lazy import command_app
@@ -21,7 +22,12 @@ app = command_app()
 @app.command()
 def inspect(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of an image.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="The name of an image.", autocompletion=completing.images
+        ),
+    ],
     platform: Annotated[
         str | None,
         typer.Option(help="The image for this platform.", metavar="OS/ARCH[/VARIANT]"),

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dolmen import completing
 from dolmen.console import progress
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure, registry_options
@@ -17,7 +18,12 @@ app = command_app()
 @app.command()
 def push(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of images.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="Names of images.", autocompletion=completing.images
+        ),
+    ],
     remote_name: Annotated[
         str | None,
         typer.Option(help="Push to this name instead; for one image only.", metavar="NAME"),

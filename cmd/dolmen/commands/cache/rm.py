@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dolmen import completing
 from dolmen.console import progress, say, size_text
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure, registry_options
@@ -22,7 +23,12 @@ app = command_app()
 @app.command()
 def rm(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of images.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="Names of images.", autocompletion=completing.images
+        ),
+    ],
     published_only: Annotated[
         bool,
         typer.Option("--published-only", help="Only those that their registry has, too."),

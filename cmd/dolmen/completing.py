@@ -1,0 +1,53 @@
+"""What a shell may complete values with: names of things, found without anything heavy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+from dolmen.settings import default_cache
+
+
+def formats(incomplete: str) -> list[str]:
+    """Complete the last of several formats that have commas between them."""
+    from assembler.formats.registry import available  # noqa: PLC0415
+
+    before, comma, _ = incomplete.rpartition(",")
+    return [f"{before}{comma}{f.name}" for f in available() if f.name not in before.split(",")]
+
+
+def architectures() -> list[str]:
+    """Return the architectures that systems are built for."""
+    from assembler.oci.platform import ARCHITECTURES  # noqa: PLC0415
+
+    return list(ARCHITECTURES)
+
+
+def codes() -> list[str]:
+    """Return the codes of all diagnostics."""
+    from assembler.codes import all_codes  # noqa: PLC0415
+
+    return list(all_codes())
+
+
+def images(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the names in the store, in full, and without Docker Hub's registry if that is meant.
+
+    A store that cannot be read has none: nobody wants an error while typing.
+    """
+    from assembler.errors import DolmenError  # noqa: PLC0415
+    from assembler.oci.store import Store  # noqa: PLC0415
+
+    given = (ctx.find_root().params or {}).get("cache")
+    try:
+        entries = Store(Path(given or default_cache(os.environ)).expanduser()).names().entries
+    except (DolmenError, OSError):
+        return []
+    names = {entry.name for entry in entries if entry.name}
+    for hub in ("docker.io/library/", "docker.io/"):
+        spelled_out = incomplete and (hub.startswith(incomplete) or incomplete.startswith(hub))
+        if not spelled_out:
+            names = {name.removeprefix(hub) for name in names}
+    return sorted(names)
