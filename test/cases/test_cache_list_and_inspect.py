@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import shutil
+import struct
+import subprocess
+import sys
+import termios
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +18,7 @@ import pytest
 
 from assembler.oci import media
 from assembler.oci.platform import Platform
+from assembler.oci.reference import Reference
 from assembler.oci.store import Store
 from support.cli import Dolmen
 from support.pictures import ARM64, Painter
@@ -109,3 +117,27 @@ def test_garbage_instead_of_a_store(dolmen: Dolmen, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "error[DM0209]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_rows_fit_a_terminal(dolmen: Dolmen, tmp_path: Path) -> None:
+    """On a terminal digests are short and long names have lines of their own; pipes get all."""
+    store = Store(tmp_path / "cache")
+    name = "registry.example.com/an/organisation/an-image-of-some-length:1.0"
+    descriptor = Painter(store).image({"a": b"1"})
+    store.put(Reference.parse(name), descriptor)
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    subprocess.run(
+        [sys.executable, "-m", "dolmen", "cache", "ls", "--cache", str(store.root)],
+        env=dolmen.environment() | {"COLUMNS": "80"},
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        check=True,
+    )
+    os.close(follower)
+    lines = os.read(leader, 1 << 16).decode().splitlines()
+    os.close(leader)
+    assert max(map(len, lines)) <= 80
+    assert name in lines
+    assert lines[-1].endswith(descriptor.digest[: len("sha256:") + 12])
+    assert descriptor.digest in dolmen.run("cache", "ls", "--cache", store.root).stdout

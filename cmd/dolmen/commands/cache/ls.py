@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +16,12 @@ from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from assembler.oci.store import Listed
 
 app = command_app()
+_SHORT_DIGEST = len("sha256:") + 12
 
 
 @app.command()
@@ -40,10 +45,27 @@ def ls(
         say(json.dumps([_json(row) for row in rows], indent=2))
         return
     table = [("IMAGE", "PLATFORMS", "SIZE", "USED", "DIGEST")] + [_row(row) for row in rows]
-    widths = [max(len(line[n]) for line in table) for n in range(4)]
+    for line in _fitted(table) if sys.stdout.isatty() else _lines(table):
+        say(line)
+
+
+def _lines(table: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(line[n]) for line in table) for n in range(len(table[0]) - 1)]
     for line in table:
         padded = [f"{cell:{width}}" for cell, width in zip(line, widths, strict=False)]
-        say("  ".join([*padded, line[4]]))
+        yield "  ".join([*padded, line[-1]])
+
+
+def _fitted(table: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Shorten digests, and put names on lines of their own if they leave too little room."""
+    short = [[*line[:-1], line[-1][:_SHORT_DIGEST]] for line in table]
+    lines = list(_lines(short))
+    if max(map(len, lines)) <= shutil.get_terminal_size().columns:
+        yield from lines
+        return
+    for line, rest in zip(short, _lines([line[1:] for line in short]), strict=True):
+        yield line[0]
+        yield f"  {rest}"
 
 
 def _row(row: Listed) -> tuple[str, str, str, str, str]:
