@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -191,3 +193,21 @@ def test_values_are_completed(dolmen: Dolmen, line: str, offered: str) -> None:
     )
     assert completed.stdout.split() == offered.split()
     assert completed.stderr == ""
+
+
+def test_doctor_wraps_its_lines_below_themselves(dolmen: Dolmen) -> None:
+    """On a terminal of 60 columns nothing breaks out of its column but single long words."""
+    leader, follower = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-m", "dolmen", "--color", "never", "doctor"],
+        env=dolmen.environment({"COLUMNS": "60", "PATH": "/nonexistent"}),
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        check=False,
+    )
+    os.close(follower)
+    lines = os.read(leader, 1 << 16).decode().splitlines()
+    os.close(leader)
+    column = next(line.index("/") for line in lines if " store " in line)
+    assert any(line.startswith(" " * column) for line in lines)
+    assert all(len(line) <= 60 or " " not in line[column:] for line in lines)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import sys
+import textwrap
 from dataclasses import asdict
 from typing import Annotated
 
@@ -44,12 +46,21 @@ def doctor(
 
 def _show(found: list[Finding], *, color: bool) -> None:
     widest = max(len(f.name) for f in found)
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    room = max(20, columns - widest - len("  ok   "))
     for group, members in itertools.groupby(found, key=lambda f: f.group):
         say(group)
         for f in members:
             mark, sgr = ("ok", "32") if f.well else ("--", "33")
             shown = f"\x1b[{sgr}m{mark}\x1b[0m" if color else mark
-            say(f"  {shown} {f.name:{widest}}  {f.seen}")
-            if not f.well:
-                for note in filter(None, (f"for: {f.purpose}" if f.purpose else "", f.mend)):
-                    say(f"     {'':{widest}}  {note}")
+            notes = [f"for: {f.purpose}" if f.purpose else "", f.mend] if not f.well else []
+            lines = [
+                part for note in (f.seen, *filter(None, notes)) for part in _wrapped(note, room)
+            ]
+            say(f"  {shown} {f.name:{widest}}  {lines[0]}")
+            for line in lines[1:]:
+                say(f"     {'':{widest}}  {line}")
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
