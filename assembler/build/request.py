@@ -30,8 +30,6 @@ class Supply:
     docker: bool = False
     # Builds packages that `@pkg:` names and nobody has; nothing if they are not to be built.
     build_packages: BuildPackages | None = None
-    # An earlier tar of ours, for images that cannot be had any more.
-    input_tar: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

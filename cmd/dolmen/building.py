@@ -223,6 +223,8 @@ def _check(asked: Asked) -> None:
         problem = ("--name is the beginning of files' names, without a directory", "use --dir")
     elif asked.input_tar is not None and asked.pull:
         problem = ("--input-tar and --pull contradict each other", "leave one out")
+    elif asked.input_tar is not None and not asked.input_tar.is_file():
+        problem = (f"--input-tar: there is no file {asked.input_tar}", "leave it out: see --help")
     elif asked.offline and (asked.pull or asked.docker):
         problem = ("--offline opens no socket; --pull and --docker need one", "leave one out")
     if problem:
@@ -319,7 +321,6 @@ def _request(settings: Settings, asked: Asked) -> Request:
             offline=asked.offline,
             pull=asked.pull,
             docker=asked.docker,
-            input_tar=asked.input_tar,
             build_packages=_package_builder(settings, asked) if asked.build_missing else None,
         ),
         architecture=asked.architecture or host_platform().architecture,

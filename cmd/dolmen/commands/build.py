@@ -96,7 +96,8 @@ def build(
     input_tar: Annotated[
         Path | None,
         typer.Option(
-            help="An earlier tar output: a source for images that cannot be had any more.",
+            help="Accepted as LinuxKit's, and of no effect: what has not changed is not made "
+            "anew in any case.",
             metavar="FILE",
         ),
     ] = None,
