@@ -52,7 +52,10 @@ def _open_streams() -> None:
 
 def _stop_if_asked(error: BaseException | None) -> None:
     """End if a signal is behind the error: some calls wrap whatever is raised inside of them."""
-    while error is not None:
+    seen: set[int] = set()
+    # Errors that were raised again may lead back to themselves.
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if isinstance(error, SystemExit | KeyboardInterrupt):
             sys.exit(error.code if isinstance(error, SystemExit) else 130)
         error = error.__cause__ or error.__context__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,18 @@ def test_closed_streams_are_no_reason_to_fall_over(dolmen: Dolmen) -> None:
     )
     assert "Traceback" not in closed.stderr
     assert "the file is empty" in closed.stderr
+
+
+def test_an_error_that_leads_back_to_itself_is_told(
+    conformance_layout: Path, dolmen: Dolmen
+) -> None:
+    yaml = dolmen.home / "image.yml"
+    yaml.write_text('services: [{name: s, image: "example/hostslink:1"}]\n')
+    store = dolmen.home / "store"
+    shutil.copytree(conformance_layout, store)
+    failed = dolmen.run("build", "--offline", "--cache", store, "-o", "x.tar", yaml)
+    assert failed.returncode == 1
+    assert "etc/hosts" in failed.stderr
 
 
 def test_the_version_is_an_option_as_well(dolmen: Dolmen) -> None:
