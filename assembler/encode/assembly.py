@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic, Severity
@@ -32,7 +32,6 @@ from assembler.encode.jobs import (
     capture_for,
 )
 from assembler.encode.joined import ALIGNMENT, JoinedArchive
-from assembler.encode.joining import Stretch, append
 from assembler.encode.members import Wanted, jobs_for
 from assembler.encode.newc import NewcEncoder, is_boot
 from assembler.encode.output import CompressedOutput, Plain
@@ -56,6 +55,7 @@ from assembler.rootfs.plan import (
     Plan,
     StoreBlob,
 )
+from assembler.stretches import Chain, Recorder, Stretch, append
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +103,14 @@ class Assembly:
         self._open: dict[str, Segment] = {}
         self._stack = ExitStack()
         self._warned = False
+        self._initrds: dict[bool, Chain] = {}
 
     def close(self) -> None:
         """Let go of all files."""
         for segment in self._open.values():
             segment.close()
         self._open.clear()
+        self._initrds.clear()
         self._stack.close()
         self._scratch = None
 
@@ -226,6 +228,18 @@ class Assembly:
         fresh.finish()
         whole.end()
         self._warn_of_lost(inventories)
+
+    def initrd(self, *, ucode: bool = True) -> Chain:
+        """Return what `write_initrd` writes; it is made once, and its segments are not copied."""
+        if ucode not in self._initrds:
+            tmp = self.store.layout.tmp
+            directory = tmp if os.access(tmp, os.W_OK) else None
+            fresh = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed with the rest
+            self._stack.callback(fresh.close)
+            recorder = Recorder(fresh)
+            self.write_initrd(cast("IO[bytes]", recorder), ucode=ucode)
+            self._initrds[ucode] = recorder.content()
+        return self._initrds[ucode]
 
     def _add_all(self, fresh: _InitrdPart, entries: Iterable[Entry]) -> None:
         for entry in entries:

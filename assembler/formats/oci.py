@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from assembler.encode.compression import Compression
-from assembler.encode.joining import Stretch
 from assembler.formats.docker import ENTRYPOINT
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.oci import media
 from assembler.oci.manifest import Descriptor
 from assembler.oci.reference import Reference
 from assembler.rootfs.plan import STANDARD_TIME
+from assembler.stretches import Stretch
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from typing import IO, TYPE_CHECKING
 
-from assembler.encode.joining import Stretch, append
 from assembler.encode.tar import END, PlainTar
 from assembler.errors import told
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import write_stream
+from assembler.stretches import Stretch, append
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly

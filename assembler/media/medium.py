@@ -1,0 +1,176 @@
+"""A medium: its size and which content lies where, the rest being zero; and what can be done so.
+
+write(medium, file)       to a file, sparse
+pieces(medium)            as a stream
+blocks(medium, size)      as those blocks that are not zero, for disk containers
+content_of(medium)        as a content, to lie in another medium
+mark_of(contents)         a hash that serial numbers and UUIDs are made of
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Protocol
+
+from isal.isal_zlib import crc32
+
+from assembler.stretches import (
+    Chain,
+    Content,
+    Stretch,
+    chunks_of,
+    part_of,
+    pieces_of,
+    put_at,
+    size_of,
+)
+
+_ZEROS = bytes(1 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A piece of content and where it lies."""
+
+    offset: int
+    content: bytes | Stretch
+
+    @property
+    def end(self) -> int:
+        """Return where it ends."""
+        return self.offset + size_of(self.content)
+
+
+class Medium(Protocol):
+    """Anything that has a size and knows what lies where."""
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+
+    def placed(self) -> Iterator[Placed]:
+        """Yield what is not zero, in the order of offsets and not overlapping; any time anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """A medium of a few things that are known by now."""
+
+    size: int
+    things: tuple[Placed, ...]
+
+    @classmethod
+    def of(cls, things: Iterable[tuple[int, Content]], size: int | None = None) -> Arrangement:
+        """Arrange contents at offsets, in any order; as large as they need if nothing is said."""
+        found = [p for offset, content in things for p in placed(offset, content)]
+        found.sort(key=lambda p: p.offset)
+        end = found[-1].end if found else 0
+        return cls(end if size is None else size, tuple(found))
+
+    def placed(self) -> Iterator[Placed]:
+        """Yield what is not zero."""
+        return iter(self.things)
+
+
+def placed(offset: int, content: Content) -> Iterator[Placed]:
+    """Yield the pieces of a content as they lie from an offset on."""
+    for piece in pieces_of(content):
+        if size := size_of(piece):
+            yield Placed(offset, piece)
+            offset += size
+
+
+def shifted(medium: Medium, offset: int) -> Iterator[Placed]:
+    """Yield what a medium has, as it lies in another one from an offset on."""
+    for thing in medium.placed():
+        yield Placed(thing.offset + offset, thing.content)
+
+
+def write(medium: Medium, file: IO[bytes]) -> None:
+    """Write to an empty regular file; it is sparse where nothing lies, and at its end after."""
+    file.flush()
+    handle = file.fileno()
+    for thing in medium.placed():
+        put_at(handle, thing.offset, thing.content)
+    file.truncate(medium.size)
+    file.seek(0, 2)
+
+
+def pieces(medium: Medium) -> Iterator[bytes | Stretch]:
+    """Yield the whole medium as a stream, zeros included."""
+    done = 0
+    for thing in medium.placed():
+        yield from _zeros(thing.offset - done)
+        yield thing.content
+        done = thing.end
+    yield from _zeros(medium.size - done)
+
+
+def _zeros(count: int) -> Iterator[bytes]:
+    while count > 0:
+        yield _ZEROS[:count]
+        count -= len(_ZEROS)
+
+
+def content_of(medium: Medium) -> Chain:
+    """Return a medium as a content; zeros take room, so it is for media that are nearly full."""
+    return Chain(tuple(pieces(medium)))
+
+
+def blocks(medium: Medium, size: int) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of every block that is not all zero; the last is filled up."""
+    number, block, used = -1, bytearray(size), False
+    for thing in medium.placed():
+        offset = thing.offset
+        for chunk in chunks_of(thing.content):
+            done = 0
+            while done < len(chunk):
+                current, begin = divmod(offset, size)
+                if current != number:
+                    if used and any_set(block):
+                        yield number, bytes(block)
+                    number, block, used = current, bytearray(size), True
+                taken = min(size - begin, len(chunk) - done)
+                block[begin : begin + taken] = memoryview(chunk)[done : done + taken]
+                done += taken
+                offset += taken
+    if used and any_set(block):
+        yield number, bytes(block)
+
+
+def any_set(data: bytes | bytearray) -> bool:
+    """Tell whether any byte is not zero."""
+    return data.count(0) != len(data)
+
+
+def read_at(medium: Medium, start: int, size: int) -> bytes:
+    """Return some bytes of a medium, as far as it reaches."""
+    size = max(0, min(size, medium.size - start))
+    found = bytearray(size)
+    for thing in medium.placed():
+        if thing.offset >= start + size:
+            break
+        if thing.end > start:
+            skip = max(0, start - thing.offset)
+            at = max(0, thing.offset - start)
+            for chunk in chunks_of(part_of(thing.content, skip, size - at)):
+                found[at : at + len(chunk)] = chunk
+                at += len(chunk)
+    return bytes(found)
+
+
+def mark_of(contents: Iterable[tuple[str, Content]]) -> bytes:
+    """Return 32 bytes that stand for these names and contents, for numbers that should differ.
+
+    Contents count by their CRC-32, which is as fast as reading: nobody is kept from anything by
+    these numbers.
+    """
+    hasher = hashlib.sha256()
+    for name, content in contents:
+        checksum = 0
+        for chunk in chunks_of(content):
+            checksum = crc32(chunk, checksum)
+        hasher.update(f"{name}\0{size_of(content)}\0{checksum}\0".encode())
+    return hasher.digest()
