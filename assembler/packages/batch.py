@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages as codes
-from assembler.errors import PackageError
+from assembler.errors import DolmenError, PackageError
 from assembler.oci.platform import Platform, host_platform
+from assembler.oci.reference import Reference
 from assembler.packages.arguments import GivenArguments
-from assembler.packages.building import Built, Job, build, names_of, platforms_of
+from assembler.packages.building import (
+    Built,
+    Job,
+    build,
+    docker_order_for,
+    names_of,
+    platforms_of,
+)
 from assembler.packages.loading import load
 from assembler.packages.ordering import with_needed
 from assembler.packages.tags import Naming, is_lasting, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from assembler.events import Reporter
     from assembler.oci.store import Store
     from assembler.packages.building import Means
     from assembler.packages.model import Package
+    from assembler.packages.ordering import Wanted
     from assembler.packages.tags import PackageName
 
 
@@ -54,12 +65,9 @@ def build_all(
     if wish.no_build:
         done = {key: _there(store, job) for key, job in jobs.items()}
     else:
-        wanted = {p for job in jobs.values() for p in job.platforms} | {host_platform()}
-        for found in with_needed(asked, wish.arguments, wish.dockerfile):
-            package = found.package
-            job = jobs.get(package.directory) if found.asked else _needed(package, wish, wanted)
-            if job is not None:
-                done[package.directory] = build(store, job, means, reporter)
+        ordered = with_needed(asked, wish.arguments, wish.dockerfile)
+        for job in _jobs(ordered, jobs, wish):
+            done[job.package.directory] = build(store, job, means, reporter)
     if wish.load:
         names = [job.name.reference() for job in jobs.values()]
         load(store, names, reporter)
@@ -92,13 +100,44 @@ def job_of(package: Package, wish: Wish) -> Job:
     )
 
 
-def _needed(package: Package, wish: Wish, wanted: set[Platform]) -> Job | None:
-    """Return the job for a package that another one needs, for the platforms that may be used."""
+def _jobs(ordered: Sequence[Wanted], asked: Mapping[Path, Job], wish: Wish) -> tuple[Job, ...]:
+    """Return what is to be built, in order; what others need, for the platforms they need it for.
+
+    A compiler that runs on this machine is not made for the machines that it compiles for.
+    """
     naming = Naming(org=wish.naming.org)
-    platforms = tuple(p for p in platforms_of(package) if p in wanted)
-    if not platforms:
-        return None
-    return Job(package, name_of(package, naming), platforms, naming=naming)
+    wanted: dict[Path, set[Platform]] = {}
+    found: list[Job] = []
+    for one in reversed(ordered):
+        package = one.package
+        if one.asked:
+            job = asked[package.directory]
+        else:
+            platforms = tuple(p for p in platforms_of(package) if p in wanted.get(one.key, ()))
+            job = Job(package, name_of(package, naming), platforms, naming=naming)
+        if not job.platforms:
+            continue
+        found.append(job)
+        needed = {o.key: o.package for o in ordered if o.key in one.needs}
+        for key, platforms_needed in _uses(job, needed, naming).items():
+            wanted.setdefault(key, set()).update(platforms_needed)
+    return tuple(reversed(found))
+
+
+def _uses(job: Job, needed: Mapping[Path, Package], naming: Naming) -> dict[Path, set[Platform]]:
+    """Return for which platforms a package uses the images of others: all, if it does not tell."""
+    named: dict[str, set[Platform]] = {}
+    with suppress(DolmenError):  # it is told when the package is built
+        if needed and job.package.build.debs is None:
+            for platform in job.platforms:
+                for name, chosen in docker_order_for(job, platform, {}).plan().images():
+                    uses = named.setdefault(str(Reference.parse(name)), set())
+                    uses.add(Platform.parse(chosen) if chosen else platform)
+    everything = {*job.platforms, host_platform()}
+    return {
+        key: named.get(str(name_of(package, naming).reference()), everything)
+        for key, package in needed.items()
+    }
 
 
 def _there(store: Store, job: Job) -> Built:

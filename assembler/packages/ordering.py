@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,13 @@ class Wanted:
 
     package: Package
     asked: bool
+    # The directories of the local packages that come before it.
+    needs: tuple[Path, ...] = ()
+
+    @property
+    def key(self) -> Path:
+        """Return what tells it from other packages."""
+        return self.package.directory.resolve()
 
 
 def with_needed(
@@ -57,7 +64,7 @@ def with_needed(
         raise PackageError.of(
             packages.DEPENDENCY_CIRCLE, f"packages need one another in a circle: {circle}"
         ) from error
-    return tuple(found[key] for key in order)
+    return tuple(replace(found[key], needs=tuple(sorted(needs[key]))) for key in order)
 
 
 def _named(package: Package, by_name: Mapping[str, Path], dockerfile: str | None) -> set[Path]:
