@@ -23,8 +23,12 @@ def build_missing(
     packages: Mapping[Reference, Path],
     platform: Platform,
     reporter: Reporter,
+    hashed: str | None = None,
 ) -> None:
-    """Have those packages built (or brought from a registry) that the store lacks."""
+    """Have those packages built (or brought from a registry) that the store lacks.
+
+    Their names have the hash that is given, or that of git.
+    """
     if supply.build_packages is None or not packages:
         return
     names = store.names()
@@ -34,4 +38,4 @@ def build_missing(
         if isinstance(lookup(store, reference, platform, names=names), Absent)
     ]
     if missing:
-        supply.build_packages(missing, platform, reporter)
+        supply.build_packages(missing, platform, reporter, hashed)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assembler.build.bootloaders import bootloaders
 from assembler.build.layouts import layouts
 from assembler.build.packaging import build_missing
 from assembler.config import Options, load_inputs, parse_label, render_metadata
@@ -48,6 +49,8 @@ class Prepared:
     references: tuple[Reference, ...]
     # What `source:` names, whether it is there or may be missing.
     local_files: tuple[Path, ...]
+    # What machines boot by, if any output needs it.
+    bootloaders: Image | None = None
 
     def report(self) -> list[dict[str, str | None]]:
         """Return what the system is made of, in order, for scripts."""
@@ -101,7 +104,11 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
         if need.role is not Role.LAYOUT:
             wanted.setdefault(need.reference, need.place)
     build_missing(request.supply, store, packages.directories(), platform, reporter)
-    images = resolve(wanted, platform, sources(request.supply, store), reporter)
+    origins = sources(request.supply, store)
+    images = resolve(wanted, platform, origins, reporter)
+    loaders = None
+    if request.needs_bootloaders:
+        loaders = bootloaders(request.bootloaders, request.supply, origins, platform, reporter)
     resolved = Resolved(images, store.read, layouts(needs, request.supply, store, reporter))
     metadata = partial(render_metadata, config, full_name=lambda n: str(Reference.parse(n)))
     plan = make_plan(
@@ -121,8 +128,13 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
     return Prepared(
         plan,
         images,
-        tuple(dict.fromkeys(need.reference for need in needs)),
+        tuple(
+            dict.fromkeys(
+                [*(need.reference for need in needs), *([loaders.reference] if loaders else [])]
+            )
+        ),
         tuple(Path(f.source).expanduser() for f in config.files if f.source),
+        loaders,
     )
 
 

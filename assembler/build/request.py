@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from assembler.oci.platform import Platform
     from assembler.oci.registry.options import RegistryOptions
 
-BuildPackages = Callable[["Sequence[Path]", "Platform", "Reporter"], None]
+# The last is the hash in the packages' names, if it is not git's.
+BuildPackages = Callable[["Sequence[Path]", "Platform", "Reporter", str | None], None]
 DEFAULT_SBOM = "sbom.spdx.json"
 
 
@@ -48,3 +49,6 @@ class Request:
     architecture: str
     decompress_kernel: bool = False
     sbom: SbomRequest | None = field(default_factory=SbomRequest)
+    # Whether boot loaders are needed, and the image they come from if it is named.
+    needs_bootloaders: bool = False
+    bootloaders: str = ""

@@ -52,3 +52,24 @@ NO_KERNEL = Code(
     "There is no kernel to write",
     "The format needs a kernel, and image.yml has no `kernel:` section with an image.",
 )
+TOO_SMALL = Code(
+    609,
+    "The disk is too small for what goes onto it",
+    "The size asked for, as with `--size`, does not hold the kernel, the initrd and what belongs "
+    "to the filesystem. The hint says what would do; without `--size` a disk is as large as it "
+    "has to be, or as its format wants it.",
+)
+BAD_NAME = Code(
+    610,
+    "A file cannot have this name on the medium",
+    "FAT and ISO filesystems allow fewer names than Linux: no `:` or `?`, no two names that differ "
+    "in case alone.",
+)
+NO_BOOT_ASSET = Code(
+    611,
+    "A program that machines boot by is missing",
+    "Formats that boot by themselves need programs that images do not bring: systemd's stub for "
+    "UEFI, syslinux for a BIOS. They come from the package `bootloaders`, which is built of Debian "
+    "packages, or fetched, if it is not in the store. `--bootloaders IMAGE` names another image "
+    "with the same files.",
+)

@@ -6,7 +6,7 @@ format is a module of this package with a `FORMAT`, and a line in the registry.
 
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.registry import available, chosen
-from assembler.formats.writing import write_all
+from assembler.formats.writing import check_architecture, write_all
 
 __all__ = [
     "Format",
@@ -15,6 +15,7 @@ __all__ = [
     "Output",
     "Target",
     "available",
+    "check_architecture",
     "chosen",
     "write_all",
 ]

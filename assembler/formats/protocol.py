@@ -12,6 +12,7 @@ from assembler.errors import told
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
+    from assembler.formats.assets import BootAssets
 
 _CHUNK = 1 << 20
 
@@ -23,10 +24,17 @@ class Needs:
     tree: bool = False
     initrd: bool = False
     boot: bool = False
+    # Programs that machines boot by (`FormatOptions.assets`).
+    assets: bool = False
 
     def __or__(self, other: Needs) -> Needs:
         """Return the needs of two formats."""
-        return Needs(self.tree or other.tree, self.initrd or other.initrd, self.boot or other.boot)
+        return Needs(
+            self.tree or other.tree,
+            self.initrd or other.initrd,
+            self.boot or other.boot,
+            self.assets or other.assets,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +54,19 @@ class Target:
 class FormatOptions:
     """What the user may say about outputs, beyond their place."""
 
-    # Of disks, in bytes.
-    disk_size: int = 1 << 30
+    # Of disks, in bytes, if the user has asked for a size.
+    disk_size: int | None = None
     # What the system is called as an image in the store, if not as Target.name.
     image_name: str = ""
+    # There if a format says that it needs them.
+    assets: BootAssets | None = None
+
+    @property
+    def boot_assets(self) -> BootAssets:
+        """Return the boot assets; a format that uses them has said so in its needs."""
+        if self.assets is None:
+            raise ValueError("the format does not say that it needs boot assets")
+        return self.assets
 
 
 @dataclass(frozen=True, slots=True)

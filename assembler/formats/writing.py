@@ -40,15 +40,20 @@ def write_all(
     return written
 
 
+def check_architecture(formats: Sequence[Format], architecture: str) -> None:
+    """Refuse formats that do not exist for an architecture: this needs no plan."""
+    for one in formats:
+        if one.architectures and architecture not in one.architectures:
+            raise OutputError.of(
+                codes.BAD_FORMAT,
+                f"the format {one.name} is not for {architecture}",
+                f"it is for {', '.join(sorted(one.architectures))}",
+            )
+
+
 def _check(one: Format, assembly: Assembly) -> None:
     """Refuse at once what cannot become anything."""
-    architecture = assembly.plan.architecture
-    if one.architectures and architecture not in one.architectures:
-        raise OutputError.of(
-            codes.BAD_FORMAT,
-            f"the format {one.name} is not for {architecture}",
-            f"it is for {', '.join(sorted(one.architectures))}",
-        )
+    check_architecture([one], assembly.plan.architecture)
     if one.needs_kernel and assembly.plan.boot is None:
         raise OutputError.of(
             codes.NO_KERNEL,

@@ -68,10 +68,14 @@ class Asked:
     registry_creds: tuple[str, ...]
     # Build packages named by `@pkg:` that nobody has.
     build_missing: bool = True
+    # The image that boot loaders come from, if not that of our own recipe.
+    bootloaders: str = ""
 
     @property
-    def disk_size(self) -> int:
-        """Return the size of disks in bytes; a number alone means GB, as in LinuxKit."""
+    def disk_size(self) -> int | None:
+        """Return the size asked for in bytes, if any; a number alone means GB, as in LinuxKit."""
+        if not self.size:
+            return None
         found = _SIZE.fullmatch(self.size)
         if not found or not int(found[1]):
             raise UsageError.of(
@@ -192,20 +196,32 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
     from assembler.build.preparing import prepare  # noqa: PLC0415
     from assembler.encode.assembly import Assembly, EncodeOptions  # noqa: PLC0415
     from assembler.encode.compression import Compression  # noqa: PLC0415
-    from assembler.formats import FormatOptions, chosen, write_all  # noqa: PLC0415
+    from assembler.formats import (  # noqa: PLC0415
+        FormatOptions,
+        check_architecture,
+        chosen,
+        write_all,
+    )
+    from assembler.formats.assets import BootAssets  # noqa: PLC0415
     from assembler.oci.store import Store  # noqa: PLC0415
 
     formats = chosen(asked.formats, to_stream=bool(asked.output))
     _check_alone(formats)
+    request = _request(settings, asked, formats)
+    check_architecture(formats, normal_architecture(request.architecture))
     compression = Compression.parse(asked.compression)
     store = Store(settings.cache)
     times = [time.perf_counter()]
     with store.in_use():
-        prepared = prepare(_request(settings, asked), inputs, reporter)
+        prepared = prepare(request, inputs, reporter)
         times.append(time.perf_counter())
         encoding = EncodeOptions(compression, asked.jobs)
         with Assembly(prepared.plan, store, encoding, reporter) as assembly:
-            options = FormatOptions(asked.disk_size)
+            loaders = prepared.bootloaders
+            options = FormatOptions(
+                disk_size=asked.disk_size,
+                assets=BootAssets(loaders, store) if loaders is not None else None,
+            )
             outputs = write_all(assembly, formats, _target(asked), options)
         times.append(time.perf_counter())
     seconds = {"prepare": times[1] - times[0], "write": times[2] - times[1]}
@@ -304,7 +320,7 @@ def _may_stamp(asked: Asked, inputs: Sequence[Input]) -> bool:
     return not (moving or clock or any(b"@pkg:" in i.content for i in inputs))
 
 
-def _request(settings: Settings, asked: Asked) -> Request:
+def _request(settings: Settings, asked: Asked, formats: Sequence[Format]) -> Request:
     from assembler.build import Request, SbomRequest, Supply  # noqa: PLC0415
     from assembler.oci.platform import host_platform  # noqa: PLC0415
     from dolmen.registries import registry_options  # noqa: PLC0415
@@ -326,6 +342,8 @@ def _request(settings: Settings, asked: Asked) -> Request:
         architecture=asked.architecture or host_platform().architecture,
         decompress_kernel=asked.decompress_kernel,
         sbom=SbomRequest(asked.sbom, _sbom_time(asked)) if asked.sbom else None,
+        needs_bootloaders=any(f.needs.assets for f in formats),
+        bootloaders=asked.bootloaders,
     )
 
 

@@ -77,7 +77,21 @@ def build(
             autocompletion=lambda: ["gzip", "zstd", "lz4", "xz", "none"],
         ),
     ] = "gzip",
-    size: Annotated[str, typer.Option(help="Size of disks: 512M, 2G.", metavar="SIZE")] = "1024M",
+    size: Annotated[
+        str,
+        typer.Option(
+            help="Size of disks: 512M, 2G.  [default: 1024M, or what is needed, as the format is]",
+            metavar="SIZE",
+        ),
+    ] = "",
+    bootloaders: Annotated[
+        str,
+        typer.Option(
+            help="Take the programs that machines boot by from IMAGE, which has the files of "
+            "pkg/bootloaders.",
+            metavar="IMAGE",
+        ),
+    ] = "",
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Processes that encode at once.", min=1, max=64)
     ] = 2,
@@ -165,6 +179,7 @@ def build(
             sbom=None if no_sbom else sbom_output,
             sbom_current_time=sbom_current_time,
             build_missing=build_missing,
+            bootloaders=bootloaders,
             dry_run=dry_run,
             force=force,
             as_json=as_json,

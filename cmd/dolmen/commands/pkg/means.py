@@ -139,13 +139,21 @@ def package_builder(settings: Settings, access: Access) -> BuildPackages:
     """Return what builds packages for one platform, as `dolmen build` wants it."""
     means = means_of(settings, access)
 
-    def build(directories: Sequence[Path], platform: Platform, reporter: Reporter) -> None:
+    def build(
+        directories: Sequence[Path], platform: Platform, reporter: Reporter, hashed: str | None
+    ) -> None:
         from assembler.oci.store import Store
         from assembler.packages.batch import Wish, build_all
         from assembler.packages.buildfile import read_package
+        from assembler.packages.tags import Naming
 
         found = [read_package(directory) for directory in directories]
-        wish = Wish(only=(platform,), arguments=given_arguments(None), fetch=not access.offline)
+        wish = Wish(
+            naming=Naming(hash=hashed),
+            only=(platform,),
+            arguments=given_arguments(None),
+            fetch=not access.offline,
+        )
         build_all(Store(settings.cache), found, wish, means(reporter), reporter)
 
     return build

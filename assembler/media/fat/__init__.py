@@ -1,0 +1,10 @@
+"""FAT12, FAT16 and FAT32: small filesystems that firmware reads, written in one pass.
+
+Everything is contiguous, directories first, then files by their paths, so where a file lies is
+known before anything is written. All times are 1980-01-01, the first that FAT knows.
+"""
+
+from assembler.media.fat.geometry import SECTOR, Geometry
+from assembler.media.fat.volume import Extent, FatFile, FatVolume
+
+__all__ = ["SECTOR", "Extent", "FatFile", "FatVolume", "Geometry"]

@@ -1,0 +1,99 @@
+"""How a FAT volume of some size is divided: its type, clusters and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assembler.codes import output as codes
+from assembler.errors import OutputError
+
+SECTOR = 512
+ENTRY = 32
+TABLES = 2
+_MIB = 1 << 20
+_GIB = 1 << 30
+# The type of a volume is what its number of clusters says, whatever else is written in it.
+_LEAST = {12: 1, 16: 4085, 32: 65525}
+_MOST = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
+_USUAL_ROOT = 512
+_MOST_ROOT = 65520
+# Counts of sectors have 32 bits.
+LARGEST = (1 << 32) - 1
+_SMALLEST = 128
+_STEP = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where the parts of a volume lie, in sectors."""
+
+    bits: int
+    sectors: int
+    # Sectors of a cluster.
+    cluster: int
+    reserved: int
+    # Sectors of one table.
+    table: int
+    # Entries of the root directory, where it has a place of its own.
+    root_entries: int
+    clusters: int
+
+    @property
+    def root(self) -> int:
+        """Return where a root directory of its own begins."""
+        return self.reserved + TABLES * self.table
+
+    @property
+    def data(self) -> int:
+        """Return where the first cluster (number 2) begins."""
+        return self.root + self.root_entries * ENTRY // SECTOR
+
+    @property
+    def cluster_size(self) -> int:
+        """Return the bytes of a cluster."""
+        return self.cluster * SECTOR
+
+
+def of_size(sectors: int, root_entries: int) -> Geometry | None:
+    """Return the geometry of a volume, or nothing if it is too small for any."""
+    size = sectors * SECTOR
+    bits = 32 if size >= 260 * _MIB else 16 if size >= 4 * _MIB else 12
+    cluster = 1
+    if bits == 32:
+        cluster = next((c for most, c in ((8, 8), (16, 16), (32, 32)) if size <= most * _GIB), 64)
+    while True:
+        found = _divided(bits, sectors, cluster, root_entries)
+        if found is None or found.clusters < _LEAST[bits]:
+            return None
+        if found.clusters <= _MOST[bits]:
+            return found
+        cluster *= 2
+
+
+def _divided(bits: int, sectors: int, cluster: int, root_entries: int) -> Geometry | None:
+    reserved = 32 if bits == 32 else 1
+    entries = 0 if bits == 32 else min(max(_USUAL_ROOT, -(-root_entries // 16) * 16), _MOST_ROOT)
+    rest = sectors - reserved - entries * ENTRY // SECTOR
+    table = 1
+    while True:
+        clusters = (rest - TABLES * table) // cluster
+        if clusters < 1:
+            return None
+        needed = -(-((clusters + 2) * bits) // (8 * SECTOR))
+        if needed <= table:
+            return Geometry(bits, sectors, cluster, reserved, table, entries, clusters)
+        table = needed
+
+
+def least(needed: Callable[[Geometry], int], root_entries: int) -> Geometry:
+    """Return the geometry of the smallest volume (within 32 KiB) that has the clusters needed."""
+    sectors = _SMALLEST
+    while sectors <= LARGEST:
+        found = of_size(sectors, root_entries)
+        lacking = _STEP if found is None else (needed(found) - found.clusters) * found.cluster
+        if found is not None and lacking <= 0:
+            return found
+        # A part of what is added goes into the tables.
+        sectors += max(_STEP, -(-lacking // _STEP) * _STEP)
+    raise OutputError.of(codes.TOO_LARGE, "it is more than a FAT volume of 2 TiB holds")

@@ -1,0 +1,345 @@
+"""A FAT volume planned from files, and its bytes."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import IO
+
+from assembler.codes import output as codes
+from assembler.errors import OutputError
+from assembler.media import medium
+from assembler.media.fat import names
+from assembler.media.fat.geometry import ENTRY, LARGEST, SECTOR, TABLES, Geometry, least, of_size
+from assembler.media.medium import Placed, mark_of, placed
+from assembler.stretches import Content, Stretch, size_of
+
+_LARGEST_FILE = (1 << 32) - 1
+# As many as a root directory with a place of its own can have.
+_MOST_ENTRIES = 65520
+# 1980-01-01.
+_DATE = 0x21
+_END = {12: 0xFFF, 16: 0xFFFF, 32: 0x0FFFFFFF}
+_DIRECTORY, _LABEL = 0x10, 0x08
+_BLOCK = 1 << 16
+_MEDIA = 0xF8
+# Halt, and again if something wakes the processor.
+_NO_BOOT = b"\xf4\xeb\xfd"
+_FIRST_FREE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class FatFile:
+    """A file and its path, parts divided by slashes; directories come by themselves."""
+
+    path: str
+    content: Content
+    # Archive; a boot loader's own file may be hidden and read-only as well.
+    attributes: int = 0x20
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return size_of(self.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where a file lies: its first sector, counted from the beginning of the volume."""
+
+    first: int
+    sectors: int
+
+
+@dataclass(slots=True)
+class _Node:
+    """A directory or file with its place."""
+
+    name: str
+    file: FatFile | None = None
+    children: dict[str, _Node] = field(default_factory=dict)
+    # Of the children, in the order of their names: (entries of the long name, short name, child).
+    listed: list[tuple[bytes, bytes, _Node]] = field(default_factory=list)
+    entries: int = 0
+    first: int = 0
+    clusters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FatVolume:
+    """A volume whose layout is decided."""
+
+    geometry: Geometry
+    label: bytes
+    serial: int
+    hidden_sectors: int
+    _root: _Node
+    _nodes: tuple[_Node, ...]
+    # By their paths.
+    _files: Mapping[str, _Node]
+    _boot_sector: bytes = b""
+
+    @classmethod
+    def plan(
+        cls,
+        files: Sequence[FatFile],
+        *,
+        size: int | None = None,
+        label: str = "",
+        hidden_sectors: int = 0,
+        mark: bytes = b"",
+    ) -> FatVolume:
+        """Decide where everything lies, in a volume of `size` bytes or as small as it can be.
+
+        The serial number is made of `mark`, or of the contents, which then are read once.
+        """
+        root, found = _tree(files)
+        nodes = tuple(_walk(root))
+        for node in nodes:
+            if node.file is None:
+                _list(node, is_root=node is root, label=bool(label))
+        geometry = _geometry(root, nodes, size)
+        following = _FIRST_FREE
+        for node in _in_order(nodes, root, geometry):
+            node.clusters = _clusters(node, geometry)
+            node.first = following if node.clusters else 0
+            following += node.clusters
+        serial = int.from_bytes((mark or mark_of((f.path, f.content) for f in files))[:4], "little")
+        packed = label.upper().encode("ascii", "replace")[:11].ljust(11)
+        return cls(geometry, packed, serial, hidden_sectors, root, nodes, found)
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return self.geometry.sectors * SECTOR
+
+    def extent(self, path: str) -> Extent:
+        """Return where a file lies; all of it is in one place."""
+        node = self._files[path]
+        size = node.file.size if node.file else 0
+        return Extent(self._sector(node.first), -(-size // SECTOR))
+
+    def with_contents(self, contents: Mapping[str, bytes]) -> FatVolume:
+        """Return the same volume with other contents of the same sizes in some files."""
+        changed = {id(self._files[path]): content for path, content in contents.items()}
+
+        def copied(node: _Node) -> _Node:
+            if id(node) not in changed or node.file is None:
+                return node
+            content = changed[id(node)]
+            if len(content) != node.file.size:
+                raise ValueError(f"{node.file.path} has another size")
+            return replace(node, file=replace(node.file, content=content))
+
+        return replace(self, _nodes=tuple(copied(n) for n in self._nodes))
+
+    def with_boot_sector(self, sector: bytes) -> FatVolume:
+        """Return the same volume with a boot loader's sector; what describes the volume stays."""
+        return replace(self, _boot_sector=sector)
+
+    def pieces(self) -> Iterator[bytes | Stretch]:
+        """Yield the whole volume as a stream."""
+        return medium.pieces(self)
+
+    def write(self, out: IO[bytes]) -> None:
+        """Write the volume to an empty file, sparse."""
+        medium.write(self, out)
+
+    def placed(self) -> Iterator[Placed]:
+        """Yield what is not zero."""
+        g = self.geometry
+        boot = self.boot_sector()
+        yield Placed(0, boot)
+        if g.bits == 32:
+            yield Placed(SECTOR, self._info())
+            yield Placed(2 * SECTOR, bytes(510) + b"\x55\xaa")
+            yield Placed(6 * SECTOR, boot)
+            yield Placed(7 * SECTOR, self._info())
+            yield Placed(8 * SECTOR, bytes(510) + b"\x55\xaa")
+        ends = sorted(n.first + n.clusters - 1 for n in self._nodes if n.clusters)
+        for number in range(TABLES):
+            at = (g.reserved + number * g.table) * SECTOR
+            for block in _table(g.bits, self._used, ends):
+                yield Placed(at, block)
+                at += len(block)
+        root = self._root
+        if not root.first:
+            yield from placed(g.root * SECTOR, self._directory(root, None))
+        parents = {id(c): n for n in self._nodes for c in n.children.values()}
+        for node in sorted((n for n in self._nodes if n.clusters), key=lambda n: n.first):
+            if node.file is None:
+                content: Content = self._directory(node, parents.get(id(node)))
+            else:
+                content = node.file.content
+            yield from placed(self._sector(node.first) * SECTOR, content)
+
+    def boot_sector(self) -> bytes:
+        """Return the first sector."""
+        g = self.geometry
+        wide = g.bits == 32
+        small = g.sectors if g.sectors < 1 << 16 and not wide else 0
+        sector = struct.pack(
+            "<3s8sHBHBHHBHHHII",
+            b"\xeb\x58\x90" if wide else b"\xeb\x3c\x90",
+            b"MSWIN4.1",
+            SECTOR,
+            g.cluster,
+            g.reserved,
+            TABLES,
+            g.root_entries,
+            small,
+            _MEDIA,
+            0 if wide else g.table,
+            63,
+            255,
+            self.hidden_sectors,
+            0 if small else g.sectors,
+        )
+        if wide:
+            sector += struct.pack("<IHHIHH12x", g.table, 0, 0, self._root.first, 1, 6)
+        kind = b"FAT%-5d" % g.bits
+        label = self.label if self.label.strip() else b"NO NAME".ljust(11)
+        sector += struct.pack("<BBBI11s8s", 0x80, 0, 0x29, self.serial, label, kind)
+        code = self._boot_sector
+        if code:
+            # A loader's code begins where the longest description ends.
+            return code[:11] + (sector + _NO_BOOT).ljust(510, b"\0")[11:90] + code[90:SECTOR]
+        return (sector + _NO_BOOT).ljust(510, b"\0") + b"\x55\xaa"
+
+    @property
+    def _used(self) -> int:
+        """Return the number of the first cluster that nothing lies in."""
+        return _FIRST_FREE + sum(n.clusters for n in self._nodes)
+
+    def _sector(self, cluster: int) -> int:
+        return self.geometry.data + (cluster - _FIRST_FREE) * self.geometry.cluster
+
+    def _info(self) -> bytes:
+        free = self.geometry.clusters + _FIRST_FREE - self._used
+        hint = self._used if free else 0xFFFFFFFF
+        counts = struct.pack("<II", free, hint)
+        return b"RRaA" + bytes(480) + b"rrAa" + counts + bytes(14) + b"\x55\xaa"
+
+    def _directory(self, node: _Node, parent: _Node | None) -> bytes:
+        entries = []
+        if parent is None:
+            if self.label.strip():
+                entries.append(_entry(self.label, _LABEL, 0, 0))
+        else:
+            above = 0 if parent is self._root else parent.first
+            entries.append(_entry(b".".ljust(11), _DIRECTORY, node.first, 0))
+            entries.append(_entry(b"..".ljust(11), _DIRECTORY, above, 0))
+        for long_name, short_name, child in node.listed:
+            entries.append(long_name)
+            if child.file is None:
+                entries.append(_entry(short_name, _DIRECTORY, child.first, 0))
+            else:
+                file = child.file
+                entries.append(_entry(short_name, file.attributes, child.first, file.size))
+        return b"".join(entries)
+
+
+def _entry(name: bytes, attributes: int, cluster: int, size: int) -> bytes:
+    high, low = cluster >> 16, cluster & 0xFFFF
+    return struct.pack(
+        "<11sBBBHHHHHHHI", name, attributes, 0, 0, 0, _DATE, _DATE, high, 0, _DATE, low, size
+    )
+
+
+def _tree(files: Sequence[FatFile]) -> tuple[_Node, dict[str, _Node]]:
+    root, found = _Node(""), {}
+    for file in sorted(files, key=lambda f: f.path):
+        names.check(file.path)
+        if file.size > _LARGEST_FILE:
+            raise OutputError.of(
+                codes.TOO_LARGE,
+                f"{file.path} has {file.size} bytes, and files on FAT have less than 4 GiB",
+                "take out what is large, or choose a format with a filesystem (kernel+squashfs)",
+            )
+        *directories, name = file.path.split("/")
+        node = root
+        for part in directories:
+            node = node.children.setdefault(names.folded(part), _Node(part))
+        if node.file is not None or names.folded(name) in node.children:
+            raise OutputError.of(codes.BAD_NAME, f"{file.path} would be there twice on FAT")
+        found[file.path] = node.children[names.folded(name)] = _Node(name, file)
+    return root, found
+
+
+def _walk(node: _Node) -> Iterator[_Node]:
+    yield node
+    for child in node.children.values():
+        yield from _walk(child)
+
+
+def _in_order(nodes: Sequence[_Node], root: _Node, geometry: Geometry) -> Iterator[_Node]:
+    """Yield what has clusters: the directories, then the files."""
+    yield from (n for n in nodes if n.file is None and (n is not root or geometry.bits == 32))
+    yield from (n for n in nodes if n.file is not None)
+
+
+def _list(node: _Node, *, is_root: bool, label: bool) -> None:
+    taken: set[bytes] = set()
+    for child in node.children.values():
+        short_name, says_all = names.short(child.name, taken)
+        long_name = b"" if says_all else names.long_entries(child.name, short_name)
+        node.listed.append((long_name, short_name, child))
+    node.entries = sum(len(long_name) // ENTRY + 1 for long_name, _, _ in node.listed)
+    node.entries += int(label) if is_root else 2
+    if node.entries > _MOST_ENTRIES:
+        raise OutputError.of(
+            codes.TOO_LARGE, f"a directory has {len(node.listed)} files: more than FAT can hold"
+        )
+
+
+def _clusters(node: _Node, geometry: Geometry) -> int:
+    if node.file is not None:
+        return -(-node.file.size // geometry.cluster_size)
+    return max(1, -(-node.entries * ENTRY // geometry.cluster_size))
+
+
+def _geometry(root: _Node, nodes: Sequence[_Node], size: int | None) -> Geometry:
+    def needed(geometry: Geometry) -> int:
+        return sum(_clusters(n, geometry) for n in _in_order(nodes, root, geometry))
+
+    smallest = least(needed, root.entries)
+    if size is None:
+        return smallest
+    chosen = of_size(size // SECTOR, root.entries) if size // SECTOR <= LARGEST else None
+    if chosen is None or needed(chosen) > chosen.clusters:
+        raise OutputError.of(
+            codes.TOO_SMALL,
+            f"the files do not fit into a FAT volume of {size} bytes",
+            f"it takes {smallest.sectors * SECTOR}",
+        )
+    return chosen
+
+
+def _table(bits: int, used: int, ends: Sequence[int]) -> Iterator[bytes]:
+    """Yield a table as far as clusters are in use: each leads to the next, up to an end."""
+    last = _END[bits]
+    for begin in range(0, used, _BLOCK):
+        stop = min(used, begin + _BLOCK)
+        block = array("I" if bits == 32 else "H", range(begin + 1, stop + 1))
+        if not begin:
+            block[0], block[1] = last & ~0xFF | _MEDIA, last
+        for end in ends[bisect_left(ends, begin) : bisect_left(ends, stop)]:
+            block[end - begin] = last
+        if bits == 12:
+            yield _packed(block)
+            continue
+        if sys.byteorder == "big":
+            block.byteswap()
+        yield block.tobytes()
+
+
+def _packed(entries: array[int]) -> bytes:
+    """Return entries of 12 bits, two in three bytes."""
+    values = [*entries, 0]
+    return b"".join(
+        (values[i] | values[i + 1] << 12).to_bytes(3, "little") for i in range(0, len(entries), 2)
+    )

@@ -1,0 +1,164 @@
+"""Disks with a GUID partition table, and the MBR in front of it that protects it."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from assembler.codes import output as codes
+from assembler.errors import OutputError
+from assembler.media.medium import Medium, Placed, shifted
+
+SECTOR = 512
+ALIGNMENT = 1 << 20
+ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
+LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
+# What the boot code in an MBR looks for (gptmbr.bin of syslinux).
+LEGACY_BOOT = 1 << 2
+# The table and its copy: a header of a sector, and 128 entries of 128 bytes.
+_ENTRIES, _ENTRY = 128, 128
+_TABLE = _ENTRIES * _ENTRY // SECTOR
+_FRONT = 2 + _TABLE
+_BACK = 1 + _TABLE
+_LONGEST_NAME = 36
+_LARGEST_MBR = 0xFFFFFFFF
+_BOOT_CODE = 440
+_NAMESPACE = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """What a partition holds, and what its entry says."""
+
+    type: str
+    name: str
+    medium: Medium
+    attributes: int = 0
+    # Made of the disk's mark if it is not given.
+    uuid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GptDisk:
+    """A disk of partitions one after the other, from one multiple of 1 MiB to another."""
+
+    size: int
+    partitions: tuple[Partition, ...]
+    mark: bytes
+    boot_code: bytes = b""
+
+    @classmethod
+    def plan(
+        cls,
+        partitions: Sequence[Partition],
+        *,
+        mark: bytes,
+        size: int | None = None,
+        boot_code: bytes = b"",
+    ) -> GptDisk:
+        """Lay partitions out on a disk of `size` bytes, or one as small as it can be.
+
+        The UUIDs are made of `mark`. The code in the MBR is at most 440 bytes.
+        """
+        if len(boot_code) > _BOOT_CODE or len(partitions) > _ENTRIES:
+            raise ValueError("more than a partition table holds")
+        needed = first_of(partitions, len(partitions)) + ALIGNMENT
+        if size is not None and size // SECTOR * SECTOR < needed:
+            raise OutputError.of(
+                codes.TOO_SMALL,
+                f"the partitions do not fit on a disk of {size} bytes",
+                f"it takes {needed}",
+            )
+        total = needed if size is None else size // SECTOR * SECTOR
+        return cls(total, tuple(partitions), mark, boot_code)
+
+    def first(self, number: int) -> int:
+        """Return where a partition begins, in bytes."""
+        return first_of(self.partitions, number)
+
+    def placed(self) -> Iterator[Placed]:
+        """Yield what is not zero."""
+        entries = self._entries()
+        last = self.size // SECTOR - 1
+        yield Placed(0, self._mbr(last))
+        yield Placed(SECTOR, self._header(1, last, 2, entries))
+        yield Placed(2 * SECTOR, entries)
+        for number, partition in enumerate(self.partitions):
+            yield from shifted(partition.medium, self.first(number))
+        yield Placed((last - _TABLE) * SECTOR, entries)
+        yield Placed(last * SECTOR, self._header(last, 1, last - _TABLE, entries))
+
+    def uuid_of(self, number: int) -> uuid.UUID:
+        """Return the UUID of a partition."""
+        given = self.partitions[number].uuid
+        return uuid.UUID(given) if given else self._uuid(f"partition {number + 1}")
+
+    def _uuid(self, what: str) -> uuid.UUID:
+        return uuid.uuid5(_NAMESPACE, f"{self.mark.hex()}/{what}")
+
+    def _entries(self) -> bytes:
+        entries = []
+        for number, p in enumerate(self.partitions):
+            first = self.first(number) // SECTOR
+            entries.append(
+                struct.pack(
+                    "<16s16sQQQ72s",
+                    uuid.UUID(p.type).bytes_le,
+                    self.uuid_of(number).bytes_le,
+                    first,
+                    self.first(number + 1) // SECTOR - 1,
+                    p.attributes,
+                    p.name[:_LONGEST_NAME].encode("utf-16-le"),
+                )
+            )
+        return b"".join(entries).ljust(_ENTRIES * _ENTRY, b"\0")
+
+    def _header(self, here: int, other: int, table: int, entries: bytes) -> bytes:
+        sectors = self.size // SECTOR
+        header = struct.pack(
+            "<8sIIIIQQQQ16sQIII",
+            b"EFI PART",
+            0x10000,
+            92,
+            0,
+            0,
+            here,
+            other,
+            _FRONT,
+            sectors - _BACK - 1,
+            self._uuid("disk").bytes_le,
+            table,
+            _ENTRIES,
+            _ENTRY,
+            zlib.crc32(entries),
+        )
+        checksum = struct.pack("<I", zlib.crc32(header))
+        return (header[:16] + checksum + header[20:]).ljust(SECTOR, b"\0")
+
+    def _mbr(self, last: int) -> bytes:
+        covering = struct.pack(
+            "<B3sB3sII",
+            0,
+            b"\x00\x02\x00",
+            0xEE,
+            b"\xff\xff\xff",
+            1,
+            min(last, _LARGEST_MBR),
+        )
+        signature = self.mark[:4].ljust(4, b"\0") if self.boot_code else bytes(4)
+        code = self.boot_code.ljust(_BOOT_CODE, b"\0")
+        return code + signature + bytes(2) + covering + bytes(48) + b"\x55\xaa"
+
+
+def first_of(partitions: Sequence[Partition], number: int) -> int:
+    """Return where a partition begins, in bytes; behind the last one: where it could."""
+    sizes = (p.medium.size for p in partitions[:number])
+    return ALIGNMENT + sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)
+
+
+def room(size: int) -> int:
+    """Return how much a single partition can have on a disk of this size."""
+    return max(0, (size - 2 * ALIGNMENT) // ALIGNMENT * ALIGNMENT)
