@@ -1,0 +1,94 @@
+"""A disk as `disk.raw` in a gzip'd tar archive, as Google's cloud imports it.
+
+The archive is of GNU tar's old format with a map of what the disk holds (as `tar -S` writes it):
+holes are not written, nor compressed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from isal import isal_zlib
+
+from assembler.media.medium import Medium, Placed, pieces
+from assembler.media.units import Run, moved, runs_of
+from assembler.stretches import chunks_of
+
+NAME = b"disk.raw"
+_BLOCK = 512
+_UNIT = 4096
+_LEVEL = 1
+# No name, no time, "unknown" system: nothing of when and where it was made.
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_IN_HEADER, _IN_BLOCK = 4, 21
+
+
+def write(disk: Medium, out: IO[bytes]) -> None:
+    """Write the archive to a file or stream."""
+    out.write(_GZIP_HEADER)
+    compressor = isal_zlib.compressobj(_LEVEL, wbits=-15, memLevel=9)
+    checksum = size = 0
+    for data in _archive(disk):
+        checksum = isal_zlib.crc32(data, checksum)
+        size += len(data)
+        out.write(compressor.compress(data))
+    out.write(compressor.flush())
+    out.write(struct.pack("<II", checksum, size & 0xFFFFFFFF))
+
+
+def _archive(disk: Medium) -> Iterator[bytes]:
+    runs = runs_of(disk, _UNIT)
+    found = _map(runs, disk.size)
+    kept = sum(size for _, size in found)
+    yield _header(found, disk.size, kept)
+    for begin in range(_IN_HEADER, len(found), _IN_BLOCK):
+        entries = b"".join(_pair(*e) for e in found[begin : begin + _IN_BLOCK])
+        more = begin + _IN_BLOCK < len(found)
+        yield (entries.ljust(_IN_BLOCK * 24, b"\0") + bytes([more])).ljust(_BLOCK, b"\0")
+    for piece in pieces(_Kept(disk, runs, kept)):
+        yield from chunks_of(piece)
+    # The end: two blocks of zeros behind what fills up the last one of the file.
+    yield bytes(-kept % _BLOCK + 2 * _BLOCK)
+
+
+class _Kept:
+    """What the archive holds of a disk, without the holes."""
+
+    def __init__(self, disk: Medium, runs: tuple[Run, ...], size: int) -> None:
+        self._disk = disk
+        self._runs = runs
+        self.size = size
+
+    def placed(self) -> Iterator[Placed]:
+        return moved(self._disk, self._runs, _UNIT)
+
+
+def _map(runs: Iterable[Run], size: int) -> list[tuple[int, int]]:
+    found = [(r.first * _UNIT, min(r.end * _UNIT, size) - r.first * _UNIT) for r in runs]
+    if not found or sum(found[-1]) < size:
+        found.append((size, 0))
+    return found
+
+
+def _header(found: list[tuple[int, int]], size: int, kept: int) -> bytes:
+    extended = len(found) > _IN_HEADER
+    entries = b"".join(_pair(*e) for e in found[:_IN_HEADER])
+    before = NAME.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + _number(kept)
+    behind = b"S".ljust(101, b"\0") + b"ustar  \0" + bytes(121)
+    behind += entries.ljust(_IN_HEADER * 24, b"\0") + bytes([extended]) + _number(size)
+    whole = (before + _number(0) + b" " * 8 + behind).ljust(_BLOCK, b"\0")
+    checksum = b"%06o\0 " % sum(whole)
+    return whole[:148] + checksum + whole[156:]
+
+
+def _pair(offset: int, size: int) -> bytes:
+    return _number(offset) + _number(size)
+
+
+def _number(value: int) -> bytes:
+    """Return a number in the twelve bytes it has: octal digits, or binary above 8 GiB."""
+    if value < 1 << 33:
+        return b"%011o\0" % value
+    return b"\x80" + value.to_bytes(11, "big")

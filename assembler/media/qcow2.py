@@ -1,0 +1,135 @@
+"""qcow2, version 3: the disk format of QEMU. Clusters that hold nothing have no place in the file.
+
+Header, reference counts and tables come first, then the data in the order of the disk: nothing is
+compressed, since what systems consist of mostly is already, and nothing is read to be laid out.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from assembler.media.medium import Medium, Placed
+from assembler.media.units import Run, count_of, moved, runs_of
+
+CLUSTER = 1 << 16
+_VERSION = 3
+_HEADER_SIZE = 104
+# Reference counts have 1 << 4 bits.
+_COUNT_ORDER = 4
+_COUNTS = CLUSTER // 2
+_ENTRIES = CLUSTER // 8
+# The only reference to a cluster: it may be written to.
+_OWNED = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Qcow2:
+    """A disk as a qcow2 file whose layout is decided."""
+
+    disk: Medium
+    _runs: tuple[Run, ...]
+    # Of the first-level table: those entries that have a second-level table, in runs.
+    _tables: tuple[Run, ...]
+    _count_blocks: int
+
+    @classmethod
+    def of(cls, disk: Medium) -> Qcow2:
+        """Look where things lie on a disk, and lay them out."""
+        runs = runs_of(disk, CLUSTER)
+        tables: list[Run] = []
+        for run in runs:
+            begin, end = run.first // _ENTRIES, -(-run.end // _ENTRIES)
+            if tables and begin < tables[-1].end:
+                begin = tables[-1].end
+            if begin < end:
+                index = count_of(tuple(tables[-1:]))
+                tables.append(Run(begin, end - begin, index))
+        found = cls(disk, runs, tuple(tables), 0)
+        while found._clusters > found._count_blocks * _COUNTS:
+            found = cls(disk, runs, tuple(tables), -(-found._clusters // _COUNTS))
+        return found
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes of the file."""
+        return self._clusters * CLUSTER
+
+    def placed(self) -> Iterator[Placed]:
+        """Yield what is not zero."""
+        yield Placed(0, self._header())
+        yield Placed(CLUSTER, _packed(self._counts_at + n for n in range(self._count_blocks)))
+        left = self._clusters
+        for number in range(self._count_blocks):
+            used = min(left, _COUNTS)
+            yield Placed((self._counts_at + number) * CLUSTER, b"\0\1" * used)
+            left -= used
+        yield from self._first_level()
+        yield from self._second_level()
+        data = self._data_at * CLUSTER
+        for thing in moved(self.disk, self._runs, CLUSTER):
+            yield Placed(data + thing.offset, thing.content)
+
+    # What lies where, in clusters: the header, then …
+
+    @property
+    def _counts_at(self) -> int:
+        return 1 + max(1, -(-self._count_blocks // _ENTRIES))
+
+    @property
+    def _first_at(self) -> int:
+        return self._counts_at + self._count_blocks
+
+    @property
+    def _second_at(self) -> int:
+        return self._first_at + max(1, -(-self._first_entries // _ENTRIES))
+
+    @property
+    def _data_at(self) -> int:
+        return self._second_at + count_of(self._tables)
+
+    @property
+    def _clusters(self) -> int:
+        return self._data_at + count_of(self._runs)
+
+    @property
+    def _first_entries(self) -> int:
+        return -(-self.disk.size // (CLUSTER * _ENTRIES))
+
+    def _header(self) -> bytes:
+        fields = (
+            *(b"QFI\xfb", _VERSION, 0, 0, CLUSTER.bit_length() - 1, self.disk.size, 0),
+            *(self._first_entries, self._first_at * CLUSTER),
+            *(CLUSTER, self._counts_at - 1, 0, 0),
+            *(0, 0, 0, _COUNT_ORDER, _HEADER_SIZE),
+        )
+        # No extensions follow.
+        return struct.pack(">4sIQIIQIIQQIIQQQQII", *fields) + bytes(8)
+
+    def _first_level(self) -> Iterator[Placed]:
+        for run in self._tables:
+            entries = _packed(
+                (self._second_at + run.index + n for n in range(run.count)), flag=_OWNED
+            )
+            yield Placed(self._first_at * CLUSTER + run.first * 8, entries)
+
+    def _second_level(self) -> Iterator[Placed]:
+        """Yield stretches of the tables that run without a gap, each within one table."""
+        number = 0
+        for run in self._runs:
+            done = 0
+            while done < run.count:
+                table, entry = divmod(run.first + done, _ENTRIES)
+                while table >= self._tables[number].end:
+                    number += 1
+                kept = self._tables[number]
+                count = min(run.count - done, _ENTRIES - entry)
+                at = (self._second_at + kept.index + table - kept.first) * CLUSTER + entry * 8
+                first = self._data_at + run.index + done
+                yield Placed(at, _packed((first + n for n in range(count)), flag=_OWNED))
+                done += count
+
+
+def _packed(clusters: Iterator[int], flag: int = 0) -> bytes:
+    return b"".join((flag | number * CLUSTER).to_bytes(8, "big") for number in clusters)
