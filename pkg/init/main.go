@@ -39,6 +39,9 @@ func runInit() {
 			lastWord("a mistake in init itself: %v", problem)
 		}
 	}()
+	if isEarly() {
+		goToRoot()
+	}
 	os.Clearenv()
 	os.Setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	syscall.Umask(0o022)

@@ -25,7 +25,7 @@ func leaveInitramfs() error {
 	if fs.Flags&syscall.MS_RDONLY != 0 {
 		return overlayRoot()
 	}
-	if kind := uint32(fs.Type); kind != ramfsMagic && kind != tmpfsMagic {
+	if !inMemory(fs) {
 		return nil
 	}
 	const view = "/.root"
@@ -41,28 +41,22 @@ func leaveInitramfs() error {
 	return os.Remove(view)
 }
 
-// overlayRoot puts a tmpfs over a root that cannot be written, as on a CD.
+func inMemory(fs syscall.Statfs_t) bool {
+	kind := uint32(fs.Type)
+	return kind == ramfsMagic || kind == tmpfsMagic
+}
+
+// overlayRoot puts a tmpfs over a root that the kernel itself has mounted, and that cannot be written.
 func overlayRoot() error {
 	// The one directory that is surely there, empty, and not yet used.
-	const place = "/sys"
-	modules := openModules()
-	_ = modules.load("overlay", "")
-	if err := syscall.Mount("tmpfs", place, "tmpfs", 0, "mode=0755"); err != nil {
+	root, err := overlay("/", "/sys", openModules())
+	if err != nil {
 		return err
 	}
-	for _, name := range []string{"/upper", "/work", "/root"} {
-		if err := os.Mkdir(place+name, 0o755); err != nil {
-			return err
-		}
-	}
-	data := "lowerdir=/,upperdir=" + place + "/upper,workdir=" + place + "/work"
-	if err := syscall.Mount("overlay", place+"/root", "overlay", 0, data); err != nil {
-		return fmt.Errorf("an overlay over the read-only root: %w", err)
-	}
-	if err := syscall.Mount("/dev", place+"/root/dev", "", syscall.MS_MOVE, ""); err != nil {
+	if err := syscall.Mount("/dev", root+"/dev", "", syscall.MS_MOVE, ""); err != nil {
 		return err
 	}
-	return enter(place + "/root")
+	return enter(root)
 }
 
 // enter makes a mounted directory the root.

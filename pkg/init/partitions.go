@@ -1,0 +1,133 @@
+package main
+
+// Block devices, and how root= may name them: by path, by what the filesystem is called, or by what
+// the table of partitions calls them.
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+)
+
+// findRoot returns the device that a value of root= stands for, if it is there.
+func findRoot(wanted string) (string, superblock) {
+	kind, name, named := strings.Cut(wanted, "=")
+	if !named {
+		if !strings.HasPrefix(wanted, "/dev/") {
+			wanted = "/dev/" + wanted
+		}
+		// The device is there before a disk in it is.
+		if deviceSize(filepath.Base(wanted)) == 0 {
+			return "", superblock{}
+		}
+		return wanted, readSuperblock(wanted)
+	}
+	for _, device := range listBlockDevices() {
+		path := "/dev/" + device
+		switch kind {
+		case "LABEL", "UUID":
+			found := readSuperblock(path)
+			if (kind == "LABEL" && found.label == name) || (found.uuid != "" && strings.EqualFold(found.uuid, name)) {
+				return path, found
+			}
+		case "PARTUUID", "PARTLABEL":
+			id, label := partitionNames(device)
+			if (kind == "PARTLABEL" && label == name) || (id != "" && strings.EqualFold(id, name)) {
+				return path, readSuperblock(path)
+			}
+		}
+	}
+	return "", superblock{}
+}
+
+// listBlockDevices returns the names of all devices that hold something.
+func listBlockDevices() []string {
+	entries, _ := os.ReadDir("/sys/class/block")
+	var names []string
+	for _, entry := range entries {
+		if deviceSize(entry.Name()) > 0 {
+			names = append(names, entry.Name())
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// blockDevices describes them in a sentence.
+func blockDevices() string {
+	var texts []string
+	for _, name := range listBlockDevices() {
+		found := readSuperblock("/dev/" + name)
+		texts = append(texts, strings.TrimSpace(fmt.Sprintf("/dev/%s %s", name, found.kind)))
+	}
+	if len(texts) == 0 {
+		return "no disk at all: perhaps the kernel lacks the module of its controller"
+	}
+	return strings.Join(texts, ", ")
+}
+
+func deviceSize(name string) int {
+	size, _ := strconv.Atoi(firstLine("/sys/class/block/" + name + "/size"))
+	return size
+}
+
+// partitionNames returns the id and the name of a partition, as its disk's table has them.
+func partitionNames(device string) (id, label string) {
+	directory := "/sys/class/block/" + device
+	number, err := strconv.Atoi(firstLine(directory + "/partition"))
+	if err != nil {
+		return "", ""
+	}
+	real, err := filepath.EvalSymlinks(directory)
+	if err != nil {
+		return "", ""
+	}
+	disk := filepath.Base(filepath.Dir(real))
+	block, err := strconv.Atoi(firstLine("/sys/class/block/" + disk + "/queue/logical_block_size"))
+	if err != nil || block < 512 || block > 1<<16 {
+		block = 512
+	}
+	file, err := os.Open("/dev/" + disk)
+	if err != nil {
+		return "", ""
+	}
+	defer file.Close()
+	return tableNames(file, number, int64(block))
+}
+
+// tableNames reads what a GPT, or else an MBR, has to say of a partition.
+func tableNames(disk interface {
+	ReadAt([]byte, int64) (int, error)
+}, number int, block int64) (id, label string) {
+	header := make([]byte, 512)
+	if _, err := disk.ReadAt(header, block); err == nil && string(header[:8]) == "EFI PART" {
+		start := int64(binary.LittleEndian.Uint64(header[72:]))
+		count := int(binary.LittleEndian.Uint32(header[80:]))
+		size := int64(binary.LittleEndian.Uint32(header[84:]))
+		if number < 1 || number > count || size < 128 || size > 4096 {
+			return "", ""
+		}
+		entry := make([]byte, 128)
+		if _, err := disk.ReadAt(entry, start*block+int64(number-1)*size); err != nil {
+			return "", ""
+		}
+		var units []uint16
+		for i := 56; i < 128; i += 2 {
+			unit := binary.LittleEndian.Uint16(entry[i:])
+			if unit == 0 {
+				break
+			}
+			units = append(units, unit)
+		}
+		return guidText(entry[16:32]), string(utf16.Decode(units))
+	}
+	if _, err := disk.ReadAt(header, 0); err == nil && header[510] == 0x55 && header[511] == 0xaa {
+		return fmt.Sprintf("%08x-%02x", binary.LittleEndian.Uint32(header[440:]), number), ""
+	}
+	return "", ""
+}

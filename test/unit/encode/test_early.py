@@ -1,0 +1,106 @@
+"""The small initrd that leads to a root filesystem on a disk has what that takes, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from assembler.encode.assembly import Assembly
+from assembler.encode.early import MODULES_WANTED, EarlyInitrd, early_initrd
+from assembler.events import Silent
+from assembler.oci.reference import Reference
+from assembler.oci.resolve import Sources, resolve
+from assembler.oci.store import Store
+from assembler.rootfs.plan import ImageTree, MemberTree, Origin, Plan, Rules
+from assembler.stretches import whole
+from support.cpio import archives_of
+from support.pictures import AMD64, Painter, tree
+
+V = "usr/lib/modules/6.1"
+KERNEL = {
+    f"{V}/kernel/virtio_blk.ko.xz": b"blk",
+    f"{V}/kernel/sd_mod.ko": b"sd",
+    f"{V}/kernel/scsi-mod.ko": b"scsi",
+    f"{V}/kernel/crc-soft.ko": b"soft",
+    f"{V}/kernel/squashfs.ko.xz": b"squash",
+    f"{V}/kernel/isofs.ko.xz": b"iso",
+    f"{V}/kernel/sound.ko": b"sound",
+    f"{V}/modules.dep": b"kernel/virtio_blk.ko.xz:\nkernel/sd_mod.ko: kernel/scsi-mod.ko\n"
+    b"kernel/scsi-mod.ko:\nkernel/crc-soft.ko:\nkernel/squashfs.ko.xz:\nkernel/isofs.ko.xz:\n"
+    b"kernel/sound.ko:\n",
+    f"{V}/modules.alias": b"# aliases\nalias virtio:d2v* virtio_blk\nalias snd sound\n",
+    f"{V}/modules.softdep": b"softdep squashfs pre: crc_soft\nsoftdep sound pre: isofs\n",
+    f"{V}/modules.builtin": b"kernel/ext4.ko\n",
+    f"{V}/modules.symbols": b"alias symbol:x sound\n",
+}
+INIT = {"init": b"program", MODULES_WANTED: b"# of disks\nvirtio-*\nsd_mod # and CDs\nnvme\n\n"}
+
+
+def early(
+    path: Path, init: Mapping[str, bytes], kernel: Mapping[str, bytes], *kinds: str
+) -> tuple[EarlyInitrd | None, dict[str, bytes]]:
+    """Return the small initrd of a system of two images, and its files."""
+    store = Store(path)
+    paint = Painter(store)
+
+    names = [Reference.parse(f"test/{name}:1") for name in ("kernel", "init")]
+    trees = [{"kernel": b"k", "kernel.tar": tree(kernel)}, init]
+    for name, files in zip(names, trees, strict=True):
+        store.put(name, paint.image(files))
+    images = resolve(dict.fromkeys(names), AMD64, Sources(store, offline=True), Silent())
+    boot, root = (images[name] for name in names)
+    plan = Plan(
+        "amd64",
+        (
+            MemberTree(Origin("kernel", "kernel"), boot, "kernel.tar"),
+            ImageTree(Origin("init", "init[0]"), root, "", Rules.ROOT),
+        ),
+    )
+    with Assembly(plan, store) as assembly:
+        made = early_initrd(assembly, kinds)
+    if made is None:
+        return None, {}
+    with Assembly(made.plan, store) as assembly:
+        found = list(archives_of(whole(assembly.initrd())))
+    return made, {f.name: f.data for a in found for f in a if f.mode & 0o170000 == 0o100000}
+
+
+def test_it_has_the_modules_of_disks_and_of_the_filesystem(tmp_path: Path) -> None:
+    made, files = early(tmp_path, INIT, KERNEL, "squashfs")
+    assert made is not None
+    assert made.lacking == ()
+    assert made.modules == 5
+    assert files["init"] == b"program"
+    assert files["etc/initrd-release"] == b""
+    modules = {p.rpartition("/")[2] for p in files if ".ko" in p}
+    # With what they need, hard and soft; what the kernel does not have is left out.
+    assert modules == {
+        *("virtio_blk.ko.xz", "sd_mod.ko", "scsi-mod.ko"),
+        *("squashfs.ko.xz", "crc-soft.ko"),
+    }
+    assert files[f"{V}/kernel/squashfs.ko.xz"] == b"squash"
+
+
+def test_its_indexes_speak_of_nothing_else(tmp_path: Path) -> None:
+    _, files = early(tmp_path, INIT, KERNEL, "iso9660")
+    assert files[f"{V}/modules.alias"] == b"alias virtio:d2v* virtio_blk\n"
+    assert files[f"{V}/modules.softdep"] == b""
+    assert b"isofs" in files[f"{V}/modules.dep"]
+    assert b"sound" not in b"".join(files.values())
+    assert files[f"{V}/modules.builtin"] == b"kernel/ext4.ko\n"
+    assert f"{V}/modules.symbols" not in files
+
+
+def test_what_a_kernel_cannot_mount_is_told(tmp_path: Path) -> None:
+    made, _ = early(tmp_path / "a", INIT, KERNEL, "erofs", "ext4", "iso9660")
+    assert made is not None
+    assert made.lacking == ("erofs",)
+    # Without indexes nobody knows what is built in.
+    bare, _ = early(tmp_path / "b", INIT, {"lib/firmware/x": b"x"}, "erofs")
+    assert bare is not None
+    assert bare.lacking == ()
+    assert bare.modules == 0
+
+
+def test_another_init_does_not_know_how(tmp_path: Path) -> None:
+    assert early(tmp_path, {"init": b"another"}, KERNEL, "squashfs")[0] is None
