@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from jsonschema.validators import Draft202012Validator, extend
-
 from assembler.codes import config as codes
+from assembler.config.conforming import conforms
 from assembler.config.findings import MOST, error, meant, nearest
 from assembler.config.schemas import resolved, schema
 from assembler.config.wording import (
@@ -59,7 +58,7 @@ def check(kind: str, data: Any, at: Positions, definition: str = "") -> Checked:
         place = at.within(*path).place
         found.append(error(codes.BAD_FORM, "a text here cannot have the character U+0000", place))
         wrong.add(path)
-    for mistake in _validator(kind, definition).iter_errors(data):
+    for mistake in _mistakes(kind, definition, data):
         path = tuple(mistake.absolute_path)
         for diagnostic, where in _explained(kind, mistake, path, at):
             if where not in wrong:
@@ -84,8 +83,17 @@ def _hides(path: _Path, key: str, sections: tuple[str, ...]) -> bool:
     return not rest or (len(rest) == 1 and (rest[0] == key or rest[0] not in piece["properties"]))
 
 
+def _mistakes(kind: str, definition: str, data: Any) -> Iterator[ValidationError]:  # noqa: ANN401
+    whole = schema(kind)
+    if not conforms(data, whole["$defs"][definition] if definition else whole, whole):
+        yield from _validator(kind, definition).iter_errors(data)
+
+
 @cache
 def _validator(kind: str, definition: str) -> Any:  # noqa: ANN401 - a class made by jsonschema
+    # Not imported for files without a mistake: it takes longer than reading them.
+    from jsonschema.validators import Draft202012Validator, extend  # noqa: PLC0415
+
     # jsonschema takes 1.0 for an integer; a reader of YAML does not.
     whole = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
