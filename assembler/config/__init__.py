@@ -15,8 +15,9 @@ when they are first used: whoever needs only the model does not pay for the pars
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.config.building import BuildDocument, read_build
@@ -57,8 +58,4 @@ __all__ = [
     "render_yaml",
 ]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module has under that name
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = front(__name__, _HOMES)

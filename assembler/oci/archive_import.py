@@ -17,7 +17,7 @@ from assembler.oci.layers.inflate import Limits, inflate
 from assembler.oci.manifest import Descriptor, parse_config
 from assembler.oci.reference import Reference
 from assembler.oci.store import Names
-from assembler.oci.store.collect import discard
+from assembler.oci.store.collecting import discard
 from assembler.oci.store.walk import Walker
 
 if TYPE_CHECKING:

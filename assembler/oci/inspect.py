@@ -10,7 +10,7 @@ from assembler.errors import ImageError
 from assembler.oci import media
 from assembler.oci.platform import host_platform
 from assembler.oci.store import Absent, attestations, find, listing, lookup
-from assembler.oci.store.listing import entries_of
+from assembler.oci.store.listings import entries_of
 from assembler.oci.store.names import Names
 
 if TYPE_CHECKING:

@@ -54,10 +54,13 @@ Wrong content (`Store.quarantine`, `verify`)
     moved to quarantine/. Its image counts as incomplete from then on and is fetched again.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
 from assembler.oci.store.blobs import Store
-from assembler.oci.store.collect import Collected, collect, remove
 from assembler.oci.store.incoming import Incoming
-from assembler.oci.store.listing import Listed, entries_of, listing
 from assembler.oci.store.lookup import (
     Absent,
     Reason,
@@ -67,8 +70,25 @@ from assembler.oci.store.lookup import (
     lookup,
 )
 from assembler.oci.store.names import Entry, Names
-from assembler.oci.store.verify import Report, verify
-from assembler.oci.store.weigh import Limits
+
+if TYPE_CHECKING:
+    from assembler.oci.store.collecting import Collected, collect, remove
+    from assembler.oci.store.listings import Listed, entries_of, listing
+    from assembler.oci.store.verifying import Report, verify
+    from assembler.oci.store.weigh import Limits
+
+# Not what every build needs: imported when it is first used.
+_HOMES = {
+    "Collected": "collecting",
+    "Limits": "weigh",
+    "Listed": "listings",
+    "Report": "verifying",
+    "collect": "collecting",
+    "entries_of": "listings",
+    "listing": "listings",
+    "remove": "collecting",
+    "verify": "verifying",
+}
 
 __all__ = [
     "Absent",
@@ -91,3 +111,5 @@ __all__ = [
     "remove",
     "verify",
 ]
+
+__getattr__ = front(__name__, _HOMES)

@@ -15,7 +15,7 @@ from assembler.oci.digest import hex_part
 from assembler.oci.platform import host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store.incoming import new_hash
-from assembler.oci.store.listing import platform_of
+from assembler.oci.store.listings import platform_of
 from assembler.oci.store.names import Names
 from assembler.oci.store.walk import Walker, blobs_on_disk
 
