@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
+import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
@@ -14,6 +16,11 @@ from assembler.errors import HostError, host_error, is_of_disk, told
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_WORTH_RESERVING = 1 << 20
+_WORTH_RETURNING = 64 << 10
+# FALLOC_FL_KEEP_SIZE: the file does not seem longer for it.
+_KEEP_SIZE = 1
 
 
 @contextmanager
@@ -42,6 +49,7 @@ def appearing(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterato
             yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
+            _give_back(file.fileno())
             if durable:
                 os.fsync(file.fileno())
         with told(path):
@@ -54,6 +62,38 @@ def appearing(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterato
         if isinstance(error, OSError) and is_of_disk(error):
             raise host_error(error, path) from error
         raise
+
+
+def reserve(file: IO[bytes], size: int) -> None:
+    """Take room on the disk for what is about to be written behind the end of a file.
+
+    A disk that is too small says so before anything was written. And Linux replaces a file by a
+    reserved one at once, where it would else begin to write all of it to the disk first.
+    """
+    if size < _WORTH_RESERVING or not sys.platform.startswith("linux") or sys.maxsize <= 1 << 32:
+        return
+    import ctypes  # noqa: PLC0415 - only for large files
+
+    try:
+        handle = file.fileno()
+        fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    except (OSError, AttributeError):
+        return
+    # posix_fallocate would do by writing, where a filesystem cannot reserve.
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        file.flush()
+        if fallocate(handle, _KEEP_SIZE, os.fstat(handle).st_size, size):
+            number = ctypes.get_errno()
+            if number in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(number, os.strerror(number))
+
+
+def _give_back(handle: int) -> None:
+    """Free what was reserved behind the end of a file and not used."""
+    seen = os.fstat(handle)
+    if seen.st_blocks * 512 > seen.st_size + _WORTH_RETURNING:
+        os.ftruncate(handle, seen.st_size)
 
 
 def is_special(path: Path) -> bool:

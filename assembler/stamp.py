@@ -1,9 +1,10 @@
 """The stamp of a build: lets an unchanged build return at once, before any YAML is looked at.
 
 After a build, a stamp is kept beside the store under a key made of everything asked: options, the
-bytes of the YAML files, Dolmen's version. It lists what the outcome depends on besides (what the
-store knows the images by, local files put into the system) and the outputs. If all of that is as it
-was, so are the outputs. A stamp that cannot be read is no stamp.
+bytes of the YAML files, Dolmen's version, and the machine's start (outputs are not synced: after a
+power cut they may be as long and as old as they were, and empty). It lists what the outcome depends
+on besides (what the store knows the images by, local files put into the system) and the outputs. If
+all of that is as it was, so are the outputs. A stamp that cannot be read is no stamp.
 
 This module is imported on the way of every build and must stay light.
 """
@@ -22,6 +23,7 @@ from typing import Any
 from assembler.version import __version__
 
 _KEPT = 256
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 
@@ -62,10 +64,18 @@ class Stamp:
 
 def key_of(asked: Mapping[str, Any], texts: Sequence[bytes]) -> str:
     """Return the key of a build: `asked` is JSON, `texts` are the YAML files' bytes."""
-    whole = hashlib.sha256(json.dumps([__version__, asked], sort_keys=True).encode())
+    whole = hashlib.sha256(json.dumps([__version__, _start(), asked], sort_keys=True).encode())
     for text in texts:
         whole.update(hashlib.sha256(text).digest())
     return whole.hexdigest()
+
+
+def _start() -> str:
+    """Return what tells one start of the machine from the next, if anything does."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def known_as(store: Path, spellings: Sequence[str]) -> dict[str, list[str]]:

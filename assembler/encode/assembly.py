@@ -8,7 +8,6 @@ encoded fresh.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -40,6 +39,7 @@ from assembler.encode.tar import TarEncoder
 from assembler.encode.workers import run_all
 from assembler.errors import LayerError, OutputError, told
 from assembler.events import Reporter, Said, Silent, Warned, task
+from assembler.files import reserve
 from assembler.oci.layers import Limits
 from assembler.oci.store import Store
 from assembler.rootfs.plan import (
@@ -56,6 +56,9 @@ from assembler.rootfs.plan import (
     StoreBlob,
 )
 from assembler.stretches import Chain, Recorder, Stretch, append
+
+# What headers take of an entry at most, as a rule, and what is behind the last one.
+_ENTRY_ROOM, _END_ROOM = 8 << 10, 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +173,16 @@ class Assembly:
         if self._scratch is not None or self._cache.writable:
             return
         self._reporter.emit(Said(f"{self._cache.directory} cannot be written to: nothing is kept"))
+        import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
+
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dolmen-"))
         self._scratch = SegmentCache(Path(directory))
         self._sources = replace(self._sources, segments=Path(directory))
 
     def write_tree(self, out: IO[bytes], extra: Sequence[Made] = ()) -> None:
         """Write the whole tree as a tar, and `extra` behind it."""
+        self.prepare(tree=True)
+        self._reserve(out, TAR)
         for piece in self.tree(extra):
             if isinstance(piece, Stretch):
                 append(out, piece)
@@ -206,6 +213,7 @@ class Assembly:
         if ucode and (early := self.ucode()) is not None:
             append(out, early.content)
             out.write(bytes(-early.size % ALIGNMENT))
+        self._reserve(out, self.initrd_form)
         known = _Known()
         whole = JoinedArchive(out, self.options.compression)
         whole.begin()
@@ -232,6 +240,8 @@ class Assembly:
     def initrd(self, *, ucode: bool = True) -> Chain:
         """Return what `write_initrd` writes; it is made once, and its segments are not copied."""
         if ucode not in self._initrds:
+            import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
+
             tmp = self.store.layout.tmp
             directory = tmp if os.access(tmp, os.W_OK) else None
             fresh = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed with the rest
@@ -240,6 +250,16 @@ class Assembly:
             self.write_initrd(cast("IO[bytes]", recorder), ucode=ucode)
             self._initrds[ucode] = recorder.content()
         return self._initrds[ucode]
+
+    def _reserve(self, out: IO[bytes], form: Form) -> None:
+        """Have room for an output: too much rather than too little, the rest is given back."""
+        room = _END_ROOM
+        for part in self.plan.parts:
+            if isinstance(part, ImageTree | MemberTree):
+                room += self._segment(self._name(part, form)).size
+            elif isinstance(part, Made):
+                room += sum(_ENTRY_ROOM + _weight(entry) for entry in part.entries)
+        reserve(out, room)
 
     def _add_all(self, fresh: _InitrdPart, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -492,6 +512,14 @@ class _InitrdPart:
             self._output.finish(1 if joins else ALIGNMENT)
             self._whole.account(self._output.plain)
         return _InitrdPart(self._whole)
+
+
+def _weight(entry: Entry) -> int:
+    """Return about how much an entry adds to an output; what an image has is not known here."""
+    content = entry.content
+    if isinstance(content, Member):
+        return 0
+    return len(content) if isinstance(content, bytes) else content.size
 
 
 def add(
