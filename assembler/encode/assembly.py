@@ -258,8 +258,15 @@ class Assembly:
             if isinstance(part, ImageTree | MemberTree):
                 room += self._segment(self._name(part, form)).size
             elif isinstance(part, Made):
-                room += sum(_ENTRY_ROOM + _weight(entry) for entry in part.entries)
+                room += sum(_ENTRY_ROOM + self._weight(e) for e in part.entries)
         reserve(out, room)
+
+    def _weight(self, entry: Entry) -> int:
+        """Return how much content a made entry has."""
+        content = entry.content
+        if isinstance(content, Member):
+            return self._payload(content).size
+        return len(content) if isinstance(content, bytes) else content.size
 
     def _add_all(self, fresh: _InitrdPart, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -512,14 +519,6 @@ class _InitrdPart:
             self._output.finish(1 if joins else ALIGNMENT)
             self._whole.account(self._output.plain)
         return _InitrdPart(self._whole)
-
-
-def _weight(entry: Entry) -> int:
-    """Return about how much an entry adds to an output; what an image has is not known here."""
-    content = entry.content
-    if isinstance(content, Member):
-        return 0
-    return len(content) if isinstance(content, bytes) else content.size
 
 
 def add(
