@@ -5,10 +5,8 @@ Everything heavy is imported after the stamp was looked at.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +21,8 @@ from assembler.config.reading import Input, is_url, read
 from assembler.diagnostics import Diagnostic, Place, Source, render
 from assembler.errors import ConfigError, DolmenError, UsageError
 from assembler.events import Event, Warned
-from assembler.oci.platform import ARCHITECTURES, normal_architecture
+from assembler.oci.platform import normal_architecture
+from dolmen.build_options import Asked, check, check_alone
 from dolmen.console import progress, say, size_text
 
 if TYPE_CHECKING:
@@ -34,63 +33,10 @@ if TYPE_CHECKING:
     from assembler.formats import Format, Output, Target
     from dolmen.settings import Settings
 
-# Their archive is one stream that the others have no part in.
-_ALONE = ("tar", "docker")
-_SIZE = re.compile(r"(\d+)([MG]?)B?", re.IGNORECASE)
+__all__ = ["Asked", "build_once", "run"]
+
 # What stands outside of the options and has a say in what comes out.
 _ENVIRONMENT = ("HOME", "DOLMEN_PKG_ORG", "LINUXKIT_PKG_ORG", "SOURCE_DATE_EPOCH")
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The options of `dolmen build`, as they were given."""
-
-    files: tuple[str, ...]
-    formats: tuple[str, ...]
-    name: str
-    directory: Path | None
-    output: str
-    architecture: str
-    compression: str
-    size: str
-    jobs: int
-    decompress_kernel: bool
-    offline: bool
-    pull: bool
-    docker: bool
-    input_tar: Path | None
-    sbom: str | None
-    sbom_current_time: bool
-    dry_run: bool
-    force: bool
-    as_json: bool
-    insecure: tuple[str, ...]
-    registry_creds: tuple[str, ...]
-    # Build packages named by `@pkg:` that nobody has.
-    build_missing: bool = True
-    # The image that boot loaders come from, if not that of our own recipe.
-    bootloaders: str = ""
-
-    @property
-    def disk_size(self) -> int | None:
-        """Return the size asked for in bytes, if any; a number alone means GB, as in LinuxKit."""
-        if not self.size:
-            return None
-        found = _SIZE.fullmatch(self.size)
-        if not found or not int(found[1]):
-            raise UsageError.of(
-                usage.BAD_OPTION, f"--size: not a size: {self.size!r}", "write it as 512M or 2G"
-            )
-        return int(found[1]) << (20 if found[2].upper() == "M" else 30)
-
-    @property
-    def target_name(self) -> str:
-        """Return what outputs are named after."""
-        if self.name:
-            return self.name
-        last = self.files[-1]
-        stem = Path(last.rstrip("/").rpartition("/")[2]).stem
-        return "moby" if last == "-" else stem or "image"
 
 
 def run(settings: Settings, asked: Asked) -> None:
@@ -98,9 +44,10 @@ def run(settings: Settings, asked: Asked) -> None:
     if "help" in asked.formats:
         _list_formats()
         return
-    _check(asked)
+    check(asked)
     inputs = _read_all(asked.files)
     if asked.dry_run:
+        _formats(asked)
         _print_merged(inputs)
         return
     key = stamp.key_of(_what_counts(asked), [i.content for i in inputs])
@@ -124,7 +71,7 @@ def run(settings: Settings, asked: Asked) -> None:
 
 def build_once(settings: Settings, asked: Asked) -> dict[str, Any]:
     """Build for a single use: nothing is said but progress, and nothing remembered."""
-    _check(asked)
+    check(asked)
     inputs = _read_all(asked.files)
     with progress(settings) as reporter:
         return _build(settings, asked, inputs, reporter).result
@@ -199,14 +146,12 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
     from assembler.formats import (  # noqa: PLC0415
         FormatOptions,
         check_architecture,
-        chosen,
         write_all,
     )
     from assembler.formats.assets import BootAssets  # noqa: PLC0415
     from assembler.oci.store import Store  # noqa: PLC0415
 
-    formats = chosen(asked.formats, to_stream=bool(asked.output))
-    _check_alone(formats)
+    formats = _formats(asked)
     request = _request(settings, asked, formats)
     check_architecture(formats, normal_architecture(request.architecture))
     compression = Compression.parse(asked.compression)
@@ -228,41 +173,12 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
     return _Built(prepared, outputs, {name: round(s, 3) for name, s in seconds.items()})
 
 
-def _check(asked: Asked) -> None:
-    """Refuse options that contradict one another, whatever is in the files."""
-    problem = None
-    if not asked.files:
-        problem = ("no YAML file was given", "dolmen build image.yml")
-    elif asked.output and (asked.name or asked.directory):
-        problem = ("--output names the file; --name and --dir have no part in it", "leave one out")
-    elif "/" in asked.name:
-        problem = ("--name is the beginning of files' names, without a directory", "use --dir")
-    elif asked.input_tar is not None and asked.pull:
-        problem = ("--input-tar and --pull contradict each other", "leave one out")
-    elif asked.input_tar is not None and not asked.input_tar.is_file():
-        problem = (f"--input-tar: there is no file {asked.input_tar}", "leave it out: see --help")
-    elif asked.offline and (asked.pull or asked.docker):
-        problem = ("--offline opens no socket; --pull and --docker need one", "leave one out")
-    if problem:
-        raise UsageError.of(usage.BAD_OPTION, *problem)
-    _ = asked.disk_size
-    if asked.architecture and normal_architecture(asked.architecture) not in ARCHITECTURES:
-        near = difflib.get_close_matches(asked.architecture, ARCHITECTURES, 1)
-        raise UsageError.of(
-            usage.BAD_OPTION,
-            f"--arch: there is no architecture {asked.architecture!r}",
-            f"did you mean {near[0]}?" if near else f"there are {', '.join(ARCHITECTURES)}",
-        )
+def _formats(asked: Asked) -> list[Format]:
+    from assembler.formats import chosen  # noqa: PLC0415
 
-
-def _check_alone(formats: Sequence[Format]) -> None:
-    alone = next((f.name for f in formats if f.name in _ALONE), None)
-    if alone and len(formats) > 1:
-        raise UsageError.of(
-            usage.BAD_OPTION,
-            f"the format {alone} stands alone, as in LinuxKit",
-            "run `dolmen build` once more for the others: what they share is not made again",
-        )
+    formats = chosen(asked.formats, to_stream=bool(asked.output))
+    check_alone(formats)
+    return formats
 
 
 def _read_all(names: Sequence[str]) -> list[Input]:
@@ -341,7 +257,7 @@ def _request(settings: Settings, asked: Asked, formats: Sequence[Format]) -> Req
         ),
         architecture=asked.architecture or host_platform().architecture,
         decompress_kernel=asked.decompress_kernel,
-        sbom=SbomRequest(asked.sbom, _sbom_time(asked)) if asked.sbom else None,
+        sbom=SbomRequest(asked.sbom, _sbom_time(asked)) if asked.sbom is not None else None,
         needs_bootloaders=any(f.needs.assets for f in formats),
         bootloaders=asked.bootloaders,
     )
@@ -393,8 +309,6 @@ def _list_formats() -> None:
 def _tell(settings: Settings, asked: Asked, result: dict[str, Any]) -> None:
     """Say what there is now: JSON on standard output, or a line per output on standard error."""
     if asked.as_json:
-        if asked.output == "-":
-            return
         for output in result["outputs"]:
             if output["path"] and not output["digest"]:
                 from assembler.formats.protocol import digest_of  # noqa: PLC0415
