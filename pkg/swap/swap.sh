@@ -76,12 +76,16 @@ chmod 0600 "$path"
 
 device=$path
 if [ $encrypt = true ]; then
+  # Opening one of these lets the kernel load the driver.
+  mkdir -p /dev/mapper
+  [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
+  [ -e /dev/mapper/control ] || mknod /dev/mapper/control c 10 236
   # With a key that nobody keeps: what was swapped out cannot be read after the system has ended.
   loop=$(losetup -f) && losetup "$loop" "$path" || fail "$path cannot be made a device"
   key=$(od -An -v -tx1 -N64 /dev/urandom | tr -d ' \n')
   # Neither file nor argument has the key.
   echo "0 $((size / 512)) crypt aes-xts-plain64 $key 0 $loop 0" |
-    DM_DISABLE_UDEV=1 /usr/sbin/dmsetup create swap || fail "$path cannot be encrypted"
+    DM_DISABLE_UDEV=1 /usr/sbin/dmsetup create swap --gid 0 || fail "$path cannot be encrypted"
   unset key
   device=/dev/mapper/swap
 fi

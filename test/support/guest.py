@@ -101,11 +101,30 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _media(disks: tuple[Path, ...], cd: Path | None) -> Iterator[str]:
+    for number, path in enumerate(disks):
+        yield from ("-drive", f"if=none,id=disk{number},format=raw,file={path}")
+        yield from ("-device", f"virtio-blk-pci,drive=disk{number}")
+    if cd:
+        yield from ("-device", "virtio-scsi-pci")
+        yield from ("-drive", f"if=none,id=cd,format=raw,media=cdrom,readonly=on,file={cd}")
+        yield from ("-device", "scsi-cd,drive=cd")
+
+
 @contextmanager
 def booted(
-    files: Files, *, memory: int = 256, append: str = "", guest_port: int = 80
+    files: Files,
+    *,
+    memory: int = 256,
+    append: str = "",
+    guest_port: int = 80,
+    disks: tuple[Path, ...] = (),
+    cd: Path | None = None,
 ) -> Iterator[Guest]:
-    """Start a machine with user networking and one port forwarded; it ends with the block."""
+    """Start a machine with user networking and one port forwarded; it ends with the block.
+
+    Disks are /dev/vda and so on in their order, and the CD is /dev/sr0.
+    """
     line = f"{files.path('cmdline').read_text()} no_timer_check quiet {append}"
     port = _free_port()
     monitor = files.directory / f"{files.name}.qmp"
@@ -116,6 +135,7 @@ def booted(
         *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:{guest_port}"),
         *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
         *("-qmp", f"unix:{monitor},server=on,wait=off"),
+        *_media(disks, cd),
     ]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -54,14 +54,21 @@ def boot_and(
     memory: int = 256,
     append: str = "",
     guest_port: int = 80,
+    disks: tuple[Path, ...] = (),
+    cd: Path | None = None,
 ) -> None:
     """Boot and check; once more if the emulator has crashed the guest, and only then."""
-    try:
-        with booted(files, memory=memory, append=append, guest_port=guest_port) as guest:
-            check(guest)
-    except EmulatorCrashError:
-        with booted(files, memory=memory, append=append, guest_port=guest_port) as guest:
-            check(guest)
+    for last in (False, True):
+        machine = booted(
+            files, memory=memory, append=append, guest_port=guest_port, disks=disks, cd=cd
+        )
+        try:
+            with machine as guest:
+                check(guest)
+                return
+        except EmulatorCrashError:
+            if last:
+                raise
 
 
 def system(text: str) -> str:
