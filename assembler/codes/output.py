@@ -73,3 +73,19 @@ NO_BOOT_ASSET = Code(
     "packages, or fetched, if it is not in the store. `--bootloaders IMAGE` names another image "
     "with the same files.",
 )
+BAD_PROGRAM = Code(
+    612,
+    "Not a program that UEFI can start",
+    "Firmware starts programs of the form PE/COFF. A kernel is one if it is built with "
+    "CONFIG_EFI_STUB and not compressed as a whole; systemd's stub, which kernel and initrd are "
+    "joined onto, comes from the package `bootloaders`.",
+)
+BAD_KEY = Code(
+    613,
+    "A key for Secure Boot cannot be used",
+    "Programs are signed with an RSA key of 2048 bits or more and its certificate, both PEM files. "
+    "`dolmen keys generate DIR` makes a set: PK and KEK say who may change what the firmware "
+    "trusts, and db.key signs (`--secure-boot-key DIR/db.key --secure-boot-cert DIR/db.crt`). "
+    "The passphrase of an encrypted key is asked for on a terminal, or taken from "
+    "DOLMEN_SECURE_BOOT_PASSPHRASE.",
+)

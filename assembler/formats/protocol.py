@@ -13,6 +13,7 @@ from assembler.errors import told
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.formats.assets import BootAssets
+    from assembler.media.authenticode import Signer
 
 _CHUNK = 1 << 20
 
@@ -60,6 +61,10 @@ class FormatOptions:
     image_name: str = ""
     # There if a format says that it needs them.
     assets: BootAssets | None = None
+    # What programs for UEFI are signed with.
+    signer: Signer | None = None
+    # What the formats of one run have made and use together.
+    shared: dict[str, object] = field(default_factory=dict)
 
     @property
     def boot_assets(self) -> BootAssets:

@@ -31,6 +31,8 @@ _FORMATS = (
     Listed("docker", "the same with a Dockerfile, as input of a docker build", "docker"),
     Listed("kernel+initrd", "kernel, initrd and command line as files", "kernel_initrd"),
     Listed("tar-kernel-initrd", "the same three in a tar archive", "tar_kernel_initrd"),
+    Listed("uki", "kernel, initrd and command line as one program for UEFI", "uki"),
+    Listed("raw-efi", "a disk that UEFI boots", "raw_efi"),
     Listed("oci", "the root filesystem as an image in the store", "oci"),
 )
 

@@ -12,9 +12,11 @@ from assembler.codes import output as codes
 from assembler.errors import OutputError, told
 from assembler.files import appearing, is_special
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.media import write
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
+    from assembler.media import Medium
 
 
 def write_all(
@@ -83,6 +85,13 @@ def write_stream(
         file.flush()
         size = file.seek(0, 2)
     return Output(format_name, role, size, path)
+
+
+def write_medium(format_name: str, role: str, path: Path, medium: Medium) -> Output:
+    """Write a medium to a file of its own, sparse where nothing lies."""
+    with new_file(path) as file:
+        write(medium, file)
+    return Output(format_name, role, medium.size, path)
 
 
 def _pour(stream: IO[bytes], fill: Callable[[IO[bytes]], None]) -> int:

@@ -25,6 +25,7 @@ COMMANDS = (
     Lazy("cache", "dolmen.commands.cache", "Manage the store of images."),
     Lazy("pkg", "dolmen.commands.pkg", "Build packages: images made from directories."),
     Lazy("metadata", "dolmen.commands.metadata", "Make CDs with metadata for guests."),
+    Lazy("keys", "dolmen.commands.keys", "Make keys for Secure Boot."),
     Lazy("serve", "dolmen.commands.serve", "Serve images over HTTP, for booting from the network."),
     Lazy("schema", "dolmen.commands.schema", "Print the JSON Schema of image.yml or build.yml."),
     Lazy("explain", "dolmen.commands.explain", "Explain the code of an error."),

@@ -51,6 +51,8 @@ class Asked:
     build_missing: bool = True
     # The image that boot loaders come from, if not that of our own recipe.
     bootloaders: str = ""
+    secure_boot_key: Path | None = None
+    secure_boot_cert: Path | None = None
 
     @property
     def disk_size(self) -> int | None:
@@ -93,6 +95,11 @@ def _wrong(asked: Asked) -> Iterator[tuple[str, str]]:
         yield "--input-tar and --pull contradict each other", "leave one out"
     if asked.input_tar is not None and not asked.input_tar.is_file():
         yield f"--input-tar: there is no file {asked.input_tar}", "leave it out: see --help"
+    if (asked.secure_boot_key is None) != (asked.secure_boot_cert is None):
+        yield (
+            "--secure-boot-key and --secure-boot-cert go together",
+            "`dolmen keys generate DIR` makes both: DIR/db.key, DIR/db.crt",
+        )
     if asked.offline and (asked.pull or asked.docker):
         yield "--offline opens no socket; --pull and --docker need one", "leave one out"
     if asked.architecture and normal_architecture(asked.architecture) not in ARCHITECTURES:

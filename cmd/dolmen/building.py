@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from assembler.build.request import BuildPackages
     from assembler.events import Reporter
     from assembler.formats import Format, Output, Target
+    from assembler.media.authenticode import Signer
     from dolmen.settings import Settings
 
 __all__ = ["Asked", "build_once", "run"]
@@ -155,6 +156,7 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
     request = _request(settings, asked, formats)
     check_architecture(formats, normal_architecture(request.architecture))
     compression = Compression.parse(asked.compression)
+    signer = _signer(asked)
     store = Store(settings.cache)
     times = [time.perf_counter()]
     with store.in_use():
@@ -164,6 +166,7 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
         with Assembly(prepared.plan, store, encoding, reporter) as assembly:
             loaders = prepared.bootloaders
             options = FormatOptions(
+                signer=signer,
                 disk_size=asked.disk_size,
                 assets=BootAssets(loaders, store) if loaders is not None else None,
             )
@@ -171,6 +174,17 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
         times.append(time.perf_counter())
     seconds = {"prepare": times[1] - times[0], "write": times[2] - times[1]}
     return _Built(prepared, outputs, {name: round(s, 3) for name, s in seconds.items()})
+
+
+def _signer(asked: Asked) -> Signer | None:
+    """Return what programs are signed with, its passphrase asked for before anything is done."""
+    key, certificate = asked.secure_boot_key, asked.secure_boot_cert
+    if key is None or certificate is None:
+        return None
+    from assembler.media.keys import read_signer  # noqa: PLC0415
+    from dolmen.secrets import passphrase  # noqa: PLC0415
+
+    return read_signer(key, certificate, lambda: passphrase(str(key)))
 
 
 def _formats(asked: Asked) -> list[Format]:
@@ -226,6 +240,13 @@ def _what_counts(asked: Asked) -> dict[str, Any]:
         del counts[name]
     counts |= {name: os.environ.get(name) for name in _ENVIRONMENT}
     counts["cwd"] = str(Path.cwd())
+    if asked.secure_boot_key is None:
+        return counts
+    from assembler.formats.protocol import digest_of  # noqa: PLC0415
+
+    for path in (asked.secure_boot_key, asked.secure_boot_cert):
+        if path is not None and path.is_file():
+            counts[str(path)] = digest_of(path)
     return counts
 
 

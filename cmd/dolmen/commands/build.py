@@ -92,6 +92,14 @@ def build(
             metavar="IMAGE",
         ),
     ] = "",
+    secure_boot_key: Annotated[
+        Path | None,
+        typer.Option(help="Sign programs for UEFI with this private key (PEM).", metavar="FILE"),
+    ] = None,
+    secure_boot_cert: Annotated[
+        Path | None,
+        typer.Option(help="The certificate of that key (PEM).", metavar="FILE"),
+    ] = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Processes that encode at once.", min=1, max=64)
     ] = 2,
@@ -180,6 +188,8 @@ def build(
             sbom_current_time=sbom_current_time,
             build_missing=build_missing,
             bootloaders=bootloaders,
+            secure_boot_key=secure_boot_key,
+            secure_boot_cert=secure_boot_cert,
             dry_run=dry_run,
             force=force,
             as_json=as_json,

@@ -1,0 +1,30 @@
+"""A disk that UEFI boots: a partition table, and a volume with the unified kernel image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.formats import efi
+from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.writing import write_medium
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+
+SUFFIX = "-efi.img"
+
+
+def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
+    disk = efi.disk(efi.efi_system(assembly, options), options.disk_size)
+    return [write_medium(FORMAT.name, "disk", target.path(SUFFIX), disk)]
+
+
+FORMAT = Format(
+    name="raw-efi",
+    description="a disk that UEFI boots",
+    suffixes={"disk": SUFFIX},
+    write=_write,
+    needs=Needs(initrd=True, boot=True, assets=True),
+    architectures=efi.ARCHITECTURES,
+    needs_kernel=True,
+)

@@ -1,0 +1,80 @@
+"""What enrols keys with firmware: lists of certificates (.esl), and signed ones (.auth)."""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from assembler.media import der
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from assembler.media.authenticode import Signer
+
+_X509 = uuid.UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
+_PKCS7 = uuid.UUID("4aafd29d-68df-49ee-8aa9-347d375665a7")
+_GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
+_IMAGES = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
+# Kept, for the boot and after it, changed only by whoever has the key above it.
+_ATTRIBUTES = 0x27
+_REVISION, _TYPE = 0x200, 0xEF1
+_SHA256 = der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), der.NULL)
+_RSA = der.sequence(der.oid("1.2.840.113549.1.1.1"), der.NULL)
+_DATA = der.oid("1.2.840.113549.1.7.1")
+_EXPLICIT = 0xA0
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable of the firmware that holds certificates."""
+
+    name: str
+    vendor: uuid.UUID
+
+
+# Each is signed with the key of the one before it, the first with its own.
+VARIABLES = (Variable("PK", _GLOBAL), Variable("KEK", _GLOBAL), Variable("db", _IMAGES))
+
+
+def certificate_list(certificate: Certificate, owner: uuid.UUID) -> bytes:
+    """Return a list of one certificate, as firmware keeps it."""
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+
+    content = owner.bytes_le + certificate.public_bytes(Encoding.DER)
+    sizes = struct.pack("<III", 28 + len(content), 0, len(content))
+    return _X509.bytes_le + sizes + content
+
+
+def signed_list(variable: Variable, content: bytes, signer: Signer, when: datetime) -> bytes:
+    """Return what sets a variable to a list, signed with the key that may do it."""
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+
+    t = when.astimezone(UTC)
+    time = struct.pack("<HBBBBBBIhBB", t.year, t.month, t.day, t.hour, t.minute, t.second, *[0] * 5)
+    signed = (
+        variable.name.encode("utf-16-le")
+        + variable.vendor.bytes_le
+        + struct.pack("<I", _ATTRIBUTES)
+        + time
+        + content
+    )
+    certificate = signer.certificate
+    issuer = der.sequence(certificate.issuer.public_bytes(), der.integer(certificate.serial_number))
+    signature = signer.key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    data = der.sequence(
+        der.integer(1),
+        der.set_of(_SHA256),
+        der.sequence(_DATA),
+        der.wrapped(_EXPLICIT, certificate.public_bytes(Encoding.DER)),
+        der.set_of(
+            der.sequence(der.integer(1), issuer, _SHA256, _RSA, der.octets(signature)),
+        ),
+    )
+    head = struct.pack("<IHH", 24 + len(data), _REVISION, _TYPE) + _PKCS7.bytes_le
+    return time + head + data + content

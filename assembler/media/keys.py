@@ -1,0 +1,161 @@
+"""Keys for Secure Boot: reading one to sign with, and making a set of one's own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assembler.codes import output as codes
+from assembler.errors import OutputError, told
+from assembler.files import appearing
+from assembler.media.authenticode import Signer
+from assembler.media.enrolment import VARIABLES, certificate_list, signed_list
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+_LEAST_BITS = 2048
+_BITS = 2048
+_LARGEST = 1 << 20
+GUID = "GUID"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """What a set of keys is to be."""
+
+    # Whose keys they are, in the certificates' subjects.
+    name: str
+    now: datetime
+    days: int = 3650
+    # Encrypts the private keys, if there is one.
+    passphrase: str = ""
+
+
+def read_signer(key: Path, certificate: Path, passphrase: Callable[[], str]) -> Signer:
+    """Read a private key and its certificate (PEM); a passphrase is asked for if it needs one."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    data = _read(key)
+    try:
+        try:
+            found = load_pem_private_key(data, None)
+        except TypeError:
+            found = load_pem_private_key(data, passphrase().encode())
+    except (ValueError, TypeError) as error:
+        raise OutputError.of(
+            codes.BAD_KEY,
+            f"{key} cannot be read as a private key",
+            "it is a PEM file (-----BEGIN PRIVATE KEY-----); is the passphrase right?",
+        ) from error
+    shown = _read(certificate)
+    try:
+        read = x509.load_pem_x509_certificate(shown)
+    except ValueError as error:
+        raise OutputError.of(
+            codes.BAD_KEY,
+            f"{certificate} cannot be read as a certificate",
+            "it is a PEM file (-----BEGIN CERTIFICATE-----)",
+        ) from error
+    if not isinstance(found, rsa.RSAPrivateKey) or found.key_size < _LEAST_BITS:
+        raise OutputError.of(
+            codes.BAD_KEY,
+            f"{key} is not an RSA key of {_LEAST_BITS} bits or more, and firmware takes no other",
+            "`dolmen keys generate DIR` makes a set of keys",
+        )
+    if read.public_key() != found.public_key():
+        raise OutputError.of(codes.BAD_KEY, f"{certificate} is not the certificate of {key}")
+    return Signer(found, read)
+
+
+def read_certificate(path: Path) -> Certificate:
+    """Read a certificate, PEM or DER."""
+    from cryptography import x509  # noqa: PLC0415
+
+    data = _read(path)
+    try:
+        if data.startswith(b"-----"):
+            return x509.load_pem_x509_certificate(data)
+        return x509.load_der_x509_certificate(data)
+    except ValueError as error:
+        raise OutputError.of(codes.BAD_KEY, f"{path} cannot be read as a certificate") from error
+
+
+def generate(directory: Path, request: KeyRequest) -> list[Path]:
+    """Make a set of keys in a directory, with what enrols them; nothing is overwritten."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+
+    names = [GUID, *(f"{v.name}.{end}" for v in VARIABLES for end in ("key", "crt", "esl", "auth"))]
+    with told(directory):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in names:
+        if (directory / name).exists():
+            raise OutputError.of(
+                codes.BAD_KEY,
+                f"{directory / name} is there already, and keys are never overwritten",
+                "choose another directory, or remove the old keys",
+            )
+    owner = uuid.uuid4()
+    encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if request.passphrase:
+        encryption = serialization.BestAvailableEncryption(request.passphrase.encode())
+    _write(directory / GUID, f"{owner}\n".encode())
+    above: Signer | None = None
+    for variable in VARIABLES:
+        signer = _made(f"{request.name} {variable.name}", request)
+        content = certificate_list(signer.certificate, owner)
+        base = directory / variable.name
+        pem = serialization.Encoding.PEM
+        _write(
+            base.with_suffix(".key"),
+            signer.key.private_bytes(pem, serialization.PrivateFormat.PKCS8, encryption),
+            mode=0o600,
+        )
+        _write(base.with_suffix(".crt"), signer.certificate.public_bytes(pem))
+        _write(base.with_suffix(".esl"), content)
+        enrolling = signed_list(variable, content, above or signer, request.now)
+        _write(base.with_suffix(".auth"), enrolling)
+        above = signer
+    return [directory / name for name in names]
+
+
+def _made(subject: str, request: KeyRequest) -> Signer:
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
+    key = rsa.generate_private_key(65537, _BITS)
+    try:
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    except ValueError as error:
+        raise OutputError.of(codes.BAD_KEY, f"not a name for a certificate: {error}") from error
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(request.now)
+        .not_valid_after(request.now + timedelta(days=request.days))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Signer(key, certificate)
+
+
+def _read(path: Path) -> bytes:
+    with told(path, "read"), path.open("rb") as file:
+        return file.read(_LARGEST)
+
+
+def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
+    with appearing(path, mode=mode) as file:
+        file.write(data)
