@@ -38,8 +38,11 @@ TOOLS: dict[str, Tool] = {
         Tool("mkfs.erofs", "erofs-utils", "erofs outputs (1.8 or newer)"),
         Tool("buildah", "buildah", "packages with a Dockerfile that has RUN lines"),
         Tool("docker", "docker.io", "packages built by BuildKit; images of the local daemon"),
-        Tool("apt-get", "apt", "packages made of Debian packages"),
+        Tool("apt-get", "apt", "Debian packages as apt chooses them; without it, done in Python"),
+        Tool("gpgv", "gpgv", "signatures of archives, where pysequoia is not to be had"),
         Tool("swtpm", "swtpm", "a TPM for machines run in QEMU"),
+        Tool("ssh", "openssh-client", "a shell in machines (dolmen run qemu --ssh, dolmen ssh)"),
+        Tool("ssh-keygen", "openssh-client", "keys for machines (dolmen run qemu --ssh)"),
     )
 }
 

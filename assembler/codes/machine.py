@@ -70,8 +70,8 @@ WAITED_IN_VAIN = Code(
 MACHINE_ENDED = Code(
     1011,
     "The machine ended too early",
-    "It ended, or its kernel panicked, before what was waited for came. The last lines of the "
-    "console and, where it is known, the cause follow.",
+    "It ended, or its firmware or kernel gave up, before what was waited for came. The last lines "
+    "of the console and, where it is known, the cause follow.",
 )
 BAD_METADATA = Code(
     1012,
@@ -84,6 +84,27 @@ NO_DEVICE = Code(
     "A network device is not there",
     "`--networking tap,DEVICE` and `bridge,DEVICE` connect the machine to a device of this machine "
     "that is there already and that you may use. Making one takes root: the message shows how.",
+)
+BAD_SHARE = Code(
+    1014,
+    "A directory cannot be shared with the machine",
+    "`--virtiofs NAME=DIR` shares a directory of this machine with the guest, which mounts it by "
+    "its name: `mount -t virtiofs NAME /mnt`. The work is done by the program virtiofsd; the "
+    "guest's kernel needs CONFIG_VIRTIO_FS, which those of Debian have.",
+)
+BAD_KEYS = Code(
+    1015,
+    "The keys for Secure Boot cannot be used",
+    "`--secure-boot-keys DIR` takes the certificates PK.crt, KEK.crt and db.crt of a directory, in "
+    "PEM or DER, and puts them into the variables of the machine's firmware. It then starts only "
+    "what is signed by the key of db. Without keys of one's own those of Microsoft are used.",
+)
+NO_SSH = Code(
+    1016,
+    "The machine cannot be reached by ssh",
+    "`dolmen run qemu --ssh` forwards a port of this machine to the guest's ssh, makes a key, and "
+    "gives it to the guest as metadata: in the image a service of the package sshd has to listen, "
+    "and one of the package metadata has to put the key into its place.",
 )
 NO_ROOT = Code(
     1021,
@@ -139,7 +160,8 @@ NOT_BOOTABLE = Code(
 SECURE_BOOT_REFUSED = Code(
     1029,
     "Secure Boot refused the image",
-    "The image is not signed by a key that the firmware knows. Sign it, or start the machine "
+    "The image is not signed by a key that the firmware has. Sign it with one (`dolmen keys "
+    "generate` makes keys, `--secure-boot-keys` gives them to the firmware), or start the machine "
     "without Secure Boot.",
 )
 KERNEL_PANIC = Code(

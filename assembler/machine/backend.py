@@ -14,6 +14,10 @@ CONSOLE_SOCKET = "console.sock"
 CONTROL_SOCKET = "control.sock"
 CONSOLE_LOG = "console.log"
 VARIABLES = "uefi-variables"
+# The directory that a disk is made of.
+EFI_FOLDER = "efi"
+TPM_SOCKET = "tpm.sock"
+SHARE_SOCKET = "share{}.sock"
 
 
 @dataclass(frozen=True, slots=True)

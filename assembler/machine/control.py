@@ -6,7 +6,8 @@ import json
 import os
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,20 +20,26 @@ class ControlError(Exception):
     """The machine's program does not answer, or refuses."""
 
 
+@contextmanager
+def place_of(folder: Path, name: str) -> Iterator[str]:
+    """Give a short path of a socket in a folder: names of sockets are at most 107 bytes long."""
+    if sys.platform != "linux":
+        yield str(folder / name)
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{handle}/{name}"
+    finally:
+        os.close(handle)
+
+
 def connect(folder: Path, name: str) -> socket.socket:
     """Connect to a socket in a folder, however long the folder's path is."""
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connected.settimeout(_PATIENCE)
-        if sys.platform == "linux":
-            # Names of sockets are at most 107 bytes long; this one is always short.
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                connected.connect(f"/proc/self/fd/{handle}/{name}")
-            finally:
-                os.close(handle)
-        else:
-            connected.connect(str(folder / name))
+        with place_of(folder, name) as place:
+            connected.connect(place)
     except BaseException:
         connected.close()
         raise

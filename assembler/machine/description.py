@@ -69,6 +69,8 @@ class Network:
     # user, none, tap or bridge; the last two by a device of this machine.
     mode: str = "user"
     device: str = ""
+    # The device's open file, for one that ends with the machine.
+    handle: int | None = None
     ports: tuple[Port, ...] = ()
     # The names of private segments, each with a card of its own.
     segments: tuple[str, ...] = ()
@@ -82,6 +84,16 @@ class Firmware:
     variables: Path | None = None
     code_format: str = "raw"
     variables_format: str = "raw"
+    # It refuses what is not signed; only it may write to the variables.
+    secure_boot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A directory of this machine, which the guest mounts by its tag."""
+
+    tag: str
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,9 @@ class Machine:
     firmware: Firmware | None = None
     gui: bool = False
     usb: bool = False
+    shares: tuple[Share, ...] = ()
+    # The directory with the state of its TPM, if it has one.
+    tpm: Path | None = None
     # Further devices, as the backend writes them.
     devices: tuple[str, ...] = ()
     uuid: str = ""

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     KERNEL = "kernel"
     ISO = "iso"
     DISK = "disk"
+    # A program for the firmware, such as a kernel with all it needs in one file.
+    EFI = "efi"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ def _file(path: Path, kind: Kind | None) -> Image:
             raise _nothing(path, "it is an ISO without a boot loader")
         return Image(Kind.ISO, path, only_uefi=platforms == {_EFI_PLATFORM})
     if kind is None and architecture and not _is_disk(head):
+        if _is_program(head):
+            return Image(Kind.EFI, path, architecture=architecture, only_uefi=True)
         return Image(Kind.KERNEL, path, kernel=KernelBoot(path), architecture=architecture)
     if head.startswith(b"QFI\xfb"):
         return Image(Kind.DISK, path, "qcow2")
@@ -138,6 +142,12 @@ def kernel_architecture(head: bytes) -> str:
         if head[at : at + 4] == b"PE\0\0":
             return _PE_MACHINES.get(int.from_bytes(head[at + 4 : at + 6], "little"), "")
     return ""
+
+
+def _is_program(head: bytes) -> bool:
+    """Tell whether it is a program for UEFI that is no kernel which loaders know, too."""
+    magics = (head[0x202:0x206] == b"HdrS", head[56:60] in (b"ARM\x64", b"RSC\x05"))
+    return head[:2] == b"MZ" and not any(magics) and head[4:8] != b"zimg"
 
 
 def _boot_catalog(volumes: bytes) -> int:

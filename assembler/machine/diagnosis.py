@@ -11,6 +11,8 @@ from assembler.diagnostics import Diagnostic, Severity
 from assembler.machine.description import KernelBoot, Machine
 
 _PANIC = re.compile(r"Kernel panic - not syncing: (?P<what>.*)")
+# What a firmware says last: it waits for somebody at the keyboard.
+_NOTHING_TO_BOOT = re.compile(r"BdsDxe: No bootable option or device was found|No bootable device")
 # What a firmware says before any kernel does.
 _FIRMWARE = re.compile(
     r"SeaBIOS \(version|Machine UUID|i?PXE|Press Ctrl-B|Press ESC|Booting from|Probing EDD|BdsDxe:"
@@ -55,7 +57,8 @@ SIGNATURES = (
         r"(?P<what>BdsDxe: failed to load .*: (?:Access Denied|Security Violation)"
         r"|Verification failed: .*Security Violation.*|bad shim signature)",
         "the firmware refused what is not signed ({what})",
-        "sign the image, or start without Secure Boot",
+        "sign it with a key that this firmware has (`dolmen build --secure-boot-key`, and "
+        "--secure-boot-keys here), or start without Secure Boot",
     ),
     _signature(
         codes.NOT_BOOTABLE,
@@ -182,9 +185,9 @@ class Finding:
         return Diagnostic(self.code, self.cause, None, (self.remedy,), (), Severity.ERROR)
 
 
-def panicked(text: str) -> bool:
-    """Tell whether the kernel gave up."""
-    return _PANIC.search(text) is not None
+def gave_up(text: str) -> bool:
+    """Tell whether the kernel or the firmware cannot go on."""
+    return (_PANIC.search(text) or _NOTHING_TO_BOOT.search(text)) is not None
 
 
 def is_emulator_fault(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ class Places:
     package: str
     target: str
     pairs: tuple[tuple[str, str], ...]
+    # Those that know Secure Boot, with variables that have Microsoft's keys where there are such.
+    secure: tuple[tuple[str, str], ...] = ()
 
 
 PLACES = {
@@ -39,6 +41,24 @@ PLACES = {
             ),
             ("/usr/share/ovmf/bios.bin", ""),
         ),
+        (
+            ("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"),
+            ("/usr/share/OVMF/OVMF_CODE.secboot.fd", "/usr/share/OVMF/OVMF_VARS.ms.fd"),
+            (
+                "/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd",
+                "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd",
+            ),
+            ("/usr/share/edk2/x64/OVMF_CODE.secboot.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+            (
+                "/usr/share/qemu/ovmf-x86_64-smm-ms-code.bin",
+                "/usr/share/qemu/ovmf-x86_64-smm-ms-vars.bin",
+            ),
+            ("/usr/share/qemu/edk2-x86_64-secure-code.fd", "/usr/share/qemu/edk2-i386-vars.fd"),
+            (
+                "/opt/homebrew/share/qemu/edk2-x86_64-secure-code.fd",
+                "/opt/homebrew/share/qemu/edk2-i386-vars.fd",
+            ),
+        ),
     ),
     "arm64": Places(
         "qemu-efi-aarch64",
@@ -52,6 +72,7 @@ PLACES = {
                 "/opt/homebrew/share/qemu/edk2-arm-vars.fd",
             ),
         ),
+        (("/usr/share/AAVMF/AAVMF_CODE.ms.fd", "/usr/share/AAVMF/AAVMF_VARS.ms.fd"),),
     ),
     "riscv64": Places(
         "qemu-efi-riscv64",
@@ -75,31 +96,36 @@ _SPECIAL = {"secure-boot", "enrolled-keys", "requires-smm", "amd-sev", "amd-sev-
 _CODE = re.compile(r"CODE|code")
 
 
-def find(architecture: str, root: Path = Path("/")) -> Firmware | None:
+def find(architecture: str, root: Path = Path("/"), *, secure: bool = False) -> Firmware | None:
     """Return the firmware for an architecture, if this machine has one."""
     places = PLACES.get(architecture)
     if places is None:
         return None
-    for code, variables in places.pairs:
+    for code, variables in places.secure if secure else places.pairs:
         found = _pair(_below(root, code), _below(root, variables) if variables else None)
         if found:
-            return found
+            return replace(found, secure_boot=secure)
+    if secure:
+        return None
     return next(
         (f for place in _LISTS for f in _listed(_below(root, place), places.target, root)), None
     )
 
 
-def need(architecture: str, chosen: Path | None = None) -> Firmware:
+def need(architecture: str, chosen: Path | None = None, *, secure: bool = False) -> Firmware:
     """Return the firmware chosen or found, or raise an error that says how to get one."""
     if chosen is not None:
-        return _beside(chosen)
-    found = find(architecture)
+        return replace(_beside(chosen), secure_boot=secure)
+    found = find(architecture, secure=secure)
     if found is None:
         places = PLACES.get(architecture)
         hint = f"sudo apt-get install {places.package}" if places else "choose another architecture"
+        what = " with Secure Boot" if secure else ""
+        if secure and places is not None and not places.secure:
+            hint = "choose another architecture"
         raise MachineError.of(
             codes.NO_FIRMWARE,
-            f"there is no UEFI firmware for {architecture} on this machine",
+            f"there is no UEFI firmware{what} for {architecture} on this machine",
             hint,
             "or name the file: --fw FILE",
         )

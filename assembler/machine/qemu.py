@@ -14,6 +14,8 @@ from assembler.machine.backend import (
     CONSOLE_LOG,
     CONSOLE_SOCKET,
     CONTROL_SOCKET,
+    SHARE_SOCKET,
+    TPM_SOCKET,
     VARIABLES,
     Command,
 )
@@ -35,11 +37,12 @@ class _Target:
 
     program: str
     machine: str
+    tpm: str = ""
 
 
 _TARGETS = {
-    "amd64": _Target("qemu-system-x86_64", "q35"),
-    "arm64": _Target("qemu-system-aarch64", "virt"),
+    "amd64": _Target("qemu-system-x86_64", "q35", "tpm-crb"),
+    "arm64": _Target("qemu-system-aarch64", "virt", "tpm-tis-device"),
     "riscv64": _Target("qemu-system-riscv64", "virt"),
 }
 # Compare-and-exchange of 16 bytes is emulated wrongly now and then, and crashes kernels.
@@ -83,9 +86,7 @@ def _target(architecture: str) -> _Target:
 
 def _arguments(machine: Machine, target: _Target) -> Iterator[str]:
     yield from ("-name", escaped(machine.name))
-    # Without graphics the BIOS talks to the serial console.
-    graphics = "" if machine.gui or machine.architecture != "amd64" else ",graphics=off"
-    yield from ("-machine", target.machine + graphics)
+    yield from ("-machine", _board(machine, target))
     yield from ("-accel", machine.accelerator)
     tcg = machine.accelerator == "tcg"
     yield from ("-cpu", _TCG_CPU[machine.architecture] if tcg else "host")
@@ -105,8 +106,28 @@ def _arguments(machine: Machine, target: _Target) -> Iterator[str]:
     yield from _network(machine)
     if machine.usb or machine.gui:
         yield from ("-device", "qemu-xhci", "-device", "usb-tablet", "-device", "usb-kbd")
+    yield from _shares(machine)
+    yield from _tpm(machine, target)
     for device in machine.devices:
         yield from ("-device", device)
+
+
+def _board(machine: Machine, target: _Target) -> str:
+    options = [target.machine]
+    if not machine.gui and machine.architecture == "amd64":
+        # Without graphics the BIOS talks to the serial console.
+        options.append("graphics=off")
+    if _protects_variables(machine):
+        options.append("smm=on")
+    if machine.shares:
+        options.append("memory-backend=memory")
+    return ",".join(options)
+
+
+def _protects_variables(machine: Machine) -> bool:
+    """Tell whether the firmware keeps its variables from the system, which takes SMM."""
+    firmware = machine.firmware
+    return firmware is not None and firmware.secure_boot and machine.architecture == "amd64"
 
 
 def _console() -> Iterator[str]:
@@ -125,6 +146,10 @@ def _firmware(machine: Machine) -> Iterator[str]:
     if firmware.variables is not None:
         kept = f"if=pflash,unit=1,format={firmware.variables_format}"
         yield from ("-drive", f"{kept},file={VARIABLES}")
+    if _protects_variables(machine):
+        yield from ("-global", "driver=cfi.pflash01,property=secure,value=on")
+        # Waking up from sleep would get around it.
+        yield from ("-global", "ICH9-LPC.disable_s3=1")
 
 
 def _boot(machine: Machine) -> Iterator[str]:
@@ -136,6 +161,30 @@ def _boot(machine: Machine) -> Iterator[str]:
         yield from ("-initrd", os.fspath(boot.initrd))
     if boot.cmdline:
         yield from ("-append", boot.cmdline)
+
+
+def _shares(machine: Machine) -> Iterator[str]:
+    if machine.shares:
+        # The programs that share directories read and write the guest's memory.
+        memory = f"memory-backend-memfd,id=memory,size={machine.memory}M,share=on"
+        yield from ("-object", memory)
+    for number, share in enumerate(machine.shares):
+        path = SHARE_SOCKET.format(number)
+        yield from ("-chardev", f"socket,id=share{number},path={path}")
+        tag = escaped(share.tag)
+        yield from ("-device", f"vhost-user-fs-pci,chardev=share{number},tag={tag}")
+
+
+def _tpm(machine: Machine, target: _Target) -> Iterator[str]:
+    if machine.tpm is None:
+        return
+    if not target.tpm:
+        raise MachineError.of(
+            codes.CANNOT_START, f"machines of {machine.architecture} cannot have a TPM"
+        )
+    yield from ("-chardev", f"socket,id=tpm,path={TPM_SOCKET}")
+    yield from ("-tpmdev", "emulator,id=tpm0,chardev=tpm")
+    yield from ("-device", f"{target.tpm},tpmdev=tpm0")
 
 
 def _drives(machine: Machine) -> Iterator[str]:
@@ -170,6 +219,8 @@ def _drives(machine: Machine) -> Iterator[str]:
 
 
 def _drive(disk: Disk, name: str) -> str:
+    if disk.format == "vvfat":
+        return f"if=none,id={name},driver=vvfat,dir={escaped(disk.path)},fat-type=16,readonly=on"
     options = f"if=none,id={name},format={disk.format}"
     options += ",readonly=on" if disk.read_only else ""
     options += ",snapshot=on" if disk.snapshot else ""
@@ -205,6 +256,8 @@ def _network(machine: Machine) -> Iterator[str]:
 
 
 def _outside(network: Network) -> str:
+    if network.handle is not None:
+        return f"tap,id=net0,fd={network.handle}"
     device = escaped(network.device)
     match network.mode:
         case "tap":

@@ -83,6 +83,12 @@ class Record:
     ports: tuple[str, ...]
     # Seconds since 1970.
     started: int
+    # The programs beside the machine's own.
+    beside: tuple[Process, ...] = ()
+    # The port of this machine that leads to the guest's ssh, if there is one.
+    ssh: int = 0
+    # A bridge that was made for the machine.
+    bridge: str = ""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -92,6 +98,7 @@ class Record:
             process=Process(**data.pop("process")),
             owner=Process(**owner) if owner else None,
             ports=tuple(data.pop("ports")),
+            beside=tuple(Process(**p) for p in data.pop("beside", ())),
             **data,
         )
 

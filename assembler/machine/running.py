@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, told
 from assembler.machine.backend import CONTROL_SOCKET, Command
+from assembler.machine.companions import Companion, Companions, end_left, start_all
 from assembler.machine.control import Control, ControlError
 from assembler.machine.records import Process
+from assembler.machine.together import launch
 
 _STARTING = 20.0
 _LOG = "program.log"
-_PR_SET_PDEATHSIG = 1
 # How long a process may take to disappear that was told to end at once.
 _ENDING = 5.0
 _MOMENT = 0.02
@@ -29,11 +28,18 @@ _MOMENT = 0.02
 class Running:
     """A machine's program that this process has started."""
 
-    def __init__(self, program: subprocess.Popen[bytes], folder: Path, control: Control) -> None:
+    def __init__(
+        self,
+        program: subprocess.Popen[bytes],
+        folder: Path,
+        control: Control,
+        companions: Companions,
+    ) -> None:
         """Hold the program, which waits for `go`."""
         self.program = program
         self.folder = folder
         self.control = control
+        self.companions = companions
         self.process = Process.of(program.pid)
 
     @property
@@ -65,44 +71,37 @@ class Running:
             self.program.kill()
             self.program.wait()
         self.control.close()
+        self.companions.end()
 
 
-def start(command: Command, folder: Path, *, with_us: bool) -> Running:
-    """Start the program of a machine; `with_us` if it must not outlive this process."""
-    with told(folder), (folder / _LOG).open("wb") as log:
-        try:
-            program = subprocess.Popen(
-                command.words,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # Ctrl-C in a terminal is for us to handle, not for the program.
-                start_new_session=True,
-                preexec_fn=_die_with_parent() if with_us else None,  # noqa: PLW1509 - one thread
-            )
-        except OSError as error:
-            raise MachineError.of(
-                codes.CANNOT_START, f"cannot start {command.program}: {error.strerror}"
-            ) from error
+def start(
+    command: Command,
+    folder: Path,
+    *,
+    with_us: bool,
+    beside: Sequence[Companion] = (),
+    handles: Sequence[int] = (),
+) -> Running:
+    """Start the program of a machine, and those beside it.
+
+    `with_us` if they must not outlive this process; `handles` are open files that the
+    command names.
+    """
+    companions = start_all(beside, folder, with_us=with_us)
     try:
-        control = _control(program, folder, command)
+        with told(folder), (folder / _LOG).open("wb") as log:
+            program = launch(command.words, folder, log, with_us=with_us, handles=handles)
+        try:
+            control = _control(program, folder, command)
+        except BaseException:
+            program.kill()
+            program.wait()
+            companions.check()
+            raise
     except BaseException:
-        program.kill()
-        program.wait()
+        companions.end()
         raise
-    return Running(program, folder, control)
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
-
-    return ask
+    return Running(program, folder, control, companions)
 
 
 def _control(program: subprocess.Popen[bytes], folder: Path, command: Command) -> Control:
@@ -136,11 +135,17 @@ def _explained(log: str) -> list[str]:
     return lines or ["it said nothing"]
 
 
-def stop(folder: Path, process: Process, patience: float) -> bool:
+def stop(folder: Path, process: Process, patience: float, beside: Sequence[Process] = ()) -> bool:
     """End a machine that another process has started; tell whether it ended by itself.
 
-    The guest is asked first, and has `patience` seconds.
+    The guest is asked first, and has `patience` seconds; the programs beside it end with it.
     """
+    well = _stop(folder, process, patience)
+    end_left(beside)
+    return well
+
+
+def _stop(folder: Path, process: Process, patience: float) -> bool:
     try:
         with Control(folder, CONTROL_SOCKET) as control:
             if patience > 0:

@@ -19,6 +19,7 @@ COMMANDS = (
     Lazy("ps", "dolmen.commands.ps", "List the machines that are running."),
     Lazy("logs", "dolmen.commands.logs", "Print what a machine has said on its console."),
     Lazy("console", "dolmen.commands.console", "Work at the console of a detached machine."),
+    Lazy("ssh", "dolmen.commands.ssh", "Log in at a machine by ssh."),
     Lazy("stop", "dolmen.commands.stop", "End machines."),
     Lazy("validate", "dolmen.commands.validate", "Check YAML files and show every mistake."),
     Lazy("new", "dolmen.commands.new", "Write a commented YAML file to start from."),

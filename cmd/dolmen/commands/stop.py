@@ -48,7 +48,7 @@ def stop(
     for entry in entries:
         how = "had ended before"
         if entry.alive:
-            well = end(entry.folder, entry.record.process, patience)
+            well = end(entry.folder, entry.record.process, patience, entry.record.beside)
             how = "has ended" if well else "was ended"
         owner = entry.record.owner
         if owner is None or not owner.alive:

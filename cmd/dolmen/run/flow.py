@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from assembler.machine.backend import CONSOLE_SOCKET, Backend
 from assembler.machine.control import connect
-from assembler.machine.description import Machine
 from assembler.machine.qemu import Qemu
 from assembler.machine.records import Machines, Process, Record, state_directory
 from assembler.machine.running import Running, start
 from assembler.machine.waiting import PortProbe, Wanted, wanted
 from dolmen.console import say
-from dolmen.run.asked import Asked, check, describe, network
+from dolmen.run.asked import Asked, check, network
+from dolmen.run.describing import Prepared, describe
 from dolmen.run.interrupts import Interrupts, watched
 from dolmen.run.session import End, Manners, Session
 from dolmen.run.telling import Teller
@@ -63,14 +63,17 @@ def run(settings: Settings, asked: Asked, supply: Supply, stay: Stay) -> int:
         path = Path(asked.paths[-1])
         if asked.yaml_files:
             path = _build(settings, asked, supply, place.folder)
-        machine, slow = describe(asked, path, place.folder)
-        teller = Teller(settings, machine, asked)
+        prepared = describe(asked, path, place.folder)
+        teller = Teller(settings, prepared.machine, asked)
         backend: Backend = Qemu(asked.qemu)
-        teller.introduce(slow, backend.command(machine), detached=stay.detached)
+        command = backend.command(prepared.machine)
+        teller.introduce(prepared, command, detached=stay.detached)
         with watched() as interrupts:
-            running = start(backend.command(machine), place.folder, with_us=not stay.detached)
+            running = start(
+                command, place.folder, with_us=not stay.detached, beside=prepared.beside
+            )
             try:
-                code = _attend(machines, machine, running, goal, stay, teller, interrupts)
+                code = _attend(machines, prepared, running, goal, stay, teller, interrupts)
                 place.keep = stay.detached and code == 0 and not stay.once
             finally:
                 if not place.keep:
@@ -132,14 +135,15 @@ def _build(settings: Settings, asked: Asked, supply: Supply, folder: Path) -> Pa
 
 def _attend(
     machines: Machines,
-    machine: Machine,
+    prepared: Prepared,
     running: Running,
     goal: Wanted,
     stay: Stay,
     teller: Teller,
     interrupts: Interrupts,
 ) -> int:
-    machines.keep(running.folder, _record(machine, running, teller, detached=stay.detached))
+    machine = prepared.machine
+    machines.keep(running.folder, _record(prepared, running, teller, detached=stay.detached))
     if stay.detached and not goal:
         running.go()
         return 0
@@ -159,12 +163,12 @@ def _attend(
         console.setblocking(True)
         session = Session(running, console, manners, interrupts, probe)
         if not manners.show:
-            outcome = session.attend(teller.panic)
+            outcome = session.attend(teller.given_up)
         else:
             with raw() as is_terminal:
                 teller.is_raw = is_terminal
                 try:
-                    outcome = session.attend(teller.panic)
+                    outcome = session.attend(teller.given_up)
                 finally:
                     teller.is_raw = False
                     clean()
@@ -174,7 +178,8 @@ def _attend(
     return teller.tell(outcome, running)
 
 
-def _record(machine: Machine, running: Running, teller: Teller, *, detached: bool) -> Record:
+def _record(prepared: Prepared, running: Running, teller: Teller, *, detached: bool) -> Record:
+    machine = prepared.machine
     return Record(
         name=machine.name,
         image=teller.image,
@@ -186,4 +191,6 @@ def _record(machine: Machine, running: Running, teller: Teller, *, detached: boo
         cpus=machine.cpus,
         ports=tuple(str(p) for p in machine.network.ports),
         started=int(time.time()),
+        beside=running.companions.processes,
+        ssh=prepared.ssh.port.host if prepared.ssh else 0,
     )

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from assembler.machine.diagnosis import panicked
+from assembler.machine.diagnosis import gave_up
 from assembler.machine.running import Running
 from assembler.machine.waiting import Console, PortProbe, Wanted
 from dolmen.run.interrupts import Interrupts
@@ -32,7 +32,7 @@ class End(Enum):
     BY_ITSELF = auto()
     REACHED = auto()
     TIMED_OUT = auto()
-    PANICKED = auto()
+    GAVE_UP = auto()
     ENDED_EARLY = auto()
     STOPPED = auto()
 
@@ -88,11 +88,11 @@ class Session:
         self._began = time.monotonic()
         self._waiting = bool(manners.wanted)
         self._matched = manners.wanted.pattern is None
-        self._panic: float | None = None
+        self._given_up: float | None = None
         self._ending: float | None = None
         self._asked = 0
 
-    def attend(self, on_panic: Callable[[str], None]) -> Outcome:
+    def attend(self, on_giving_up: Callable[[str], None]) -> Outcome:
         """Stay with the machine until one of the ends; the machine may still run afterwards."""
         with self._selector:
             self._selector.register(self._socket, selectors.EVENT_READ)
@@ -103,7 +103,7 @@ class Session:
             self._running.go()
             while True:
                 self._once()
-                end = self._end(on_panic)
+                end = self._end(on_giving_up)
                 if end is not None:
                     self._rest()
                     return self._outcome(end)
@@ -162,7 +162,7 @@ class Session:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._typed else 0)
             self._selector.modify(self._socket, events)
 
-    def _end(self, on_panic: Callable[[str], None]) -> End | None:
+    def _end(self, on_giving_up: Callable[[str], None]) -> End | None:
         now = time.monotonic()
         if self._running.ended:
             if self._asked:
@@ -171,15 +171,15 @@ class Session:
         if self._interrupts.came and self._stopping(now):
             return End.STOPPED
         text = self._console.text()
-        if self._panic is None and panicked(text):
-            self._panic = now
-        elif self._panic is not None and now - self._panic > _LAST_WORDS:
+        if self._given_up is None and gave_up(text):
+            self._given_up = now
+        elif self._given_up is not None and now - self._given_up > _LAST_WORDS:
             if self._waiting:
-                return End.PANICKED
-            if self._panic > 0:
-                on_panic(text)
+                return End.GAVE_UP
+            if self._given_up > 0:
+                on_giving_up(text)
                 # Once is enough.
-                self._panic = float("inf")
+                self._given_up = float("inf")
         if self._waiting and not self._asked:
             return self._waited(text, now)
         return None

@@ -1,7 +1,7 @@
 """What is said about a machine besides its console: on standard error, in words, with exit codes.
 
 Exit codes of `dolmen run`: 0 the machine ended by itself, or what was waited for came; 1 it could
-not be started; 2 the command line makes no sense; 3 the time was over; 4 it ended or panicked
+not be started; 2 the command line makes no sense; 3 the time was over; 4 it ended or gave up
 before what was waited for came; 130 interrupted, 143 terminated.
 """
 
@@ -22,10 +22,12 @@ from assembler.machine.description import KernelBoot, Machine
 from assembler.machine.diagnosis import diagnose, last_lines
 from assembler.machine.running import Running
 from dolmen.console import show_diagnostics, size_text, wants_color
+from dolmen.run import reaching
 from dolmen.run.session import End, Outcome
 
 if TYPE_CHECKING:
     from dolmen.run.asked import Asked
+    from dolmen.run.describing import Prepared
     from dolmen.settings import Settings
 
 TIMED_OUT = 3
@@ -50,8 +52,9 @@ class Teller:
         if not self._settings.quiet:
             self._write(f"dolmen: {text}\n")
 
-    def introduce(self, slow: str, command: Command, *, detached: bool) -> None:
+    def introduce(self, prepared: Prepared, command: Command, *, detached: bool) -> None:
         """Say what is about to run, and how to leave it."""
+        slow = prepared.slow_because
         machine = self._machine
         sizes = ""
         if isinstance(machine.boot, KernelBoot):
@@ -67,12 +70,18 @@ class Teller:
             self.note(shlex.join(command.words))
         for port in machine.network.ports:
             self.note(f"{port.address}:{port.host}/{port.protocol} is port {port.guest} of it")
+        for note in prepared.notes:
+            self.note(note)
+        if prepared.ssh is not None:
+            self.note(f"by ssh, as soon as it is up: dolmen ssh {machine.name}")
+            words = reaching.command(prepared.ssh.folder, prepared.ssh.port.host)
+            self.note(f"which is {shlex.join(words)}")
         if not detached and sys.stdin.isatty():
             self.note("Ctrl-C ends it; for the guest: Ctrl-] and c is Ctrl-C, Ctrl-] twice Ctrl-]")
         sys.stderr.flush()
 
-    def panic(self, text: str) -> None:
-        """Say at once why the kernel gave up, while the machine stays."""
+    def given_up(self, text: str) -> None:
+        """Say at once why kernel or firmware gave up, while the machine stays."""
         self._diagnostics([f.diagnostic() for f in diagnose(text, self._machine)])
 
     def tell(self, outcome: Outcome, running: Running) -> int:
@@ -91,7 +100,7 @@ class Teller:
                 return TIMED_OUT
             case _:
                 self._check_program(running)
-                how = "panicked" if outcome.end is End.PANICKED else "ended"
+                how = "gave up" if outcome.end is End.GAVE_UP else "ended"
                 what = f"the machine {how} after {outcome.seconds:.0f} s, before it was ready"
                 self._failed(codes.MACHINE_ENDED, what, outcome)
                 return ENDED_EARLY

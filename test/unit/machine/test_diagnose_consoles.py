@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assembler.machine.description import FirmwareBoot, KernelBoot, Machine
-from assembler.machine.diagnosis import SIGNATURES, diagnose, last_lines, panicked
+from assembler.machine.diagnosis import SIGNATURES, diagnose, gave_up, last_lines
 from assembler.machine.waiting import plain
 
 DIRECT = Machine("amd64", KernelBoot(Path("/k"), Path("/i"), "console=ttyS0"))
@@ -62,7 +62,7 @@ def test_modules_do_not_hide_the_cause() -> None:
 
 def test_the_last_lines_end_with_the_panic() -> None:
     text = "a\n\nb\nKernel panic - not syncing: no\nCall Trace:\n x\nSeaBIOS (version 1)\n"
-    assert panicked(text)
+    assert gave_up(text)
     assert last_lines(text, 2) == ["b", "Kernel panic - not syncing: no"]
 
 

@@ -44,6 +44,34 @@ def qemu(
     snapshot: Annotated[
         bool, typer.Option("--snapshot", help="Forget at the end what is written to disks.")
     ] = False,
+    ephemeral: Annotated[
+        bool,
+        typer.Option(
+            "--ephemeral",
+            help="Keep nothing: as --snapshot, and new disks, UEFI's variables and the TPM's state "
+            "are gone with the machine; --state is only read.",
+        ),
+    ] = False,
+    virtiofs: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Share a directory; the guest mounts it by its name: mount -t virtiofs NAME /mnt. "
+            "Without a name they are virtiofs0, virtiofs1 …; repeatable.",
+            metavar="[NAME=]DIR",
+        ),
+    ] = None,
+    virtiofsd: Annotated[
+        Path | None,
+        typer.Option(help="The program that shares directories.", metavar="PROGRAM"),
+    ] = None,
+    ssh: Annotated[
+        bool,
+        typer.Option(
+            "--ssh",
+            help="Forward a port to the guest's ssh, and give it a new key as metadata: see "
+            "`dolmen ssh`.",
+        ),
+    ] = False,
     data: Annotated[
         str, typer.Option(help="Metadata for the guest, as a text.", metavar="TEXT")
     ] = "",
@@ -53,7 +81,8 @@ def qemu(
     state: Annotated[
         Path | None,
         typer.Option(
-            help="Keep disks without a file of their own, and UEFI's variables, in DIR.",
+            help="Keep disks without a file of their own, UEFI's variables and the TPM's state in "
+            "DIR.",
             metavar="DIR",
         ),
     ] = None,
@@ -83,6 +112,20 @@ def qemu(
         Path | None,
         typer.Option(help="The UEFI firmware, if none is found or another wanted.", metavar="FILE"),
     ] = None,
+    secure_boot: Annotated[
+        bool,
+        typer.Option(
+            "--secure-boot", help="Boot by UEFI, and only what Microsoft's keys have signed."
+        ),
+    ] = False,
+    secure_boot_keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="As --secure-boot, with the certificates PK, KEK and db of DIR instead.",
+            metavar="DIR",
+        ),
+    ] = None,
+    tpm: Annotated[bool, typer.Option("--tpm", help="Have a TPM 2.0 (by swtpm).")] = False,
     iso: Annotated[
         bool, typer.Option("--iso", help="It is an ISO, whatever it looks like.")
     ] = False,
@@ -164,10 +207,10 @@ def qemu(
     Nothing is left behind but disks with files of their own, and what --state keeps.
 
     Exit codes besides the usual: 3 what was waited for did not come in time,
-    4 the machine ended or its kernel panicked before it came.
+    4 the machine ended, or its firmware or kernel gave up, before it came.
     """
     from assembler.machine.detecting import Kind
-    from dolmen.run.asked import Asked
+    from dolmen.run.asked import Asked, Trust
     from dolmen.run.flow import Stay, Supply, run
 
     if iso and kernel:
@@ -197,6 +240,11 @@ def qemu(
             usb=usb,
             devices=tuple(device or ()),
             snapshot=snapshot,
+            ephemeral=ephemeral,
+            trust=Trust(secure_boot, secure_boot_keys, tpm),
+            virtiofs=tuple(virtiofs or ()),
+            virtiofsd=virtiofsd,
+            ssh=ssh,
         ),
         Supply(offline, pull, docker, tuple(insecure or ()), tuple(registry_creds or ())),
         Stay(

@@ -1,0 +1,127 @@
+"""A user boots by UEFI: what is signed starts under Secure Boot, and nothing else does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from assembler.machine import enrolling, firmware
+from assembler.machine.backend import VARIABLES
+from support.booting import LIMIT, System, left_behind, machines_of
+from support.cli import Dolmen
+
+PROGRAMS = ("qemu-system-x86_64", "openssl", "sbsign", "mformat", "mcopy")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.boot,
+    pytest.mark.timeout(int(3 * LIMIT)),
+    pytest.mark.skipif(
+        not all(map(shutil.which, PROGRAMS)), reason=f"one of {', '.join(PROGRAMS)} is missing"
+    ),
+    pytest.mark.skipif(
+        firmware.find("amd64", secure=True) is None, reason="no firmware knows Secure Boot here"
+    ),
+]
+# What the kernel's own stub says, before any kernel.
+STARTED = "EFI stub: UEFI Secure Boot is enabled"
+WORDS = ("--mem", "256", "--wait-for", STARTED, "--timeout", "110s", "--once")
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a directory with PK, KEK, db, and a key that belongs to nobody."""
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("PK", "KEK", "db", "stranger"):
+        made = ("openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256")
+        files = ("-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}/")
+        subprocess.run((*made, *files), cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def signed(kernel: Path, keys: Path, key: str, path: Path) -> Path:
+    files = ("--key", keys / f"{key}.key", "--cert", keys / f"{key}.crt", "--output", path)
+    subprocess.run(("sbsign", *files, kernel), check=True, capture_output=True)
+    return path
+
+
+def disk_with(program: Path, path: Path) -> Path:
+    """Make a disk with a program that firmware starts."""
+    with path.open("wb") as file:
+        file.truncate(34 << 20)
+    for command in (
+        ("mformat", "-i", path, "-F", "::"),
+        ("mmd", "-i", path, "::EFI", "::EFI/BOOT"),
+        ("mcopy", "-i", path, program, "::EFI/BOOT/BOOTX64.EFI"),
+    ):
+        subprocess.run(command, check=True)
+    return path
+
+
+def test_what_is_signed_by_ones_own_key_starts(
+    dolmen: Dolmen, tiny_system: System, keys: Path, tmp_path: Path
+) -> None:
+    kernel = tiny_system.prefix.with_name("image-kernel")
+    program = signed(kernel, keys, "db", tmp_path / "signed.efi")
+    disk = disk_with(program, tmp_path / "disk.img")
+    state = tmp_path / "state"
+    words = ("--secure-boot-keys", keys, "--state", state)
+    done = dolmen.run("run", disk, *WORDS, *words)
+    assert done.returncode == 0, done.stderr
+    assert STARTED in done.stdout
+    assert enrolling.has_keys((state / VARIABLES).read_bytes())
+    assert left_behind(dolmen.home) == []
+
+
+@pytest.mark.parametrize("key", ["", "stranger"])
+def test_what_is_not_is_refused(
+    dolmen: Dolmen, tiny_system: System, keys: Path, tmp_path: Path, key: str
+) -> None:
+    program = tiny_system.prefix.with_name("image-kernel")
+    if key:
+        program = signed(program, keys, key, tmp_path / "signed.efi")
+    disk = disk_with(program, tmp_path / "disk.img")
+    done = dolmen.run("run", disk, *WORDS, "--secure-boot-keys", keys)
+    assert done.returncode == 4, done.stderr
+    assert "DM1029" in done.stderr
+    assert "refused what is not signed" in done.stderr
+    assert "Access Denied" in done.stderr
+    assert "--secure-boot-key" in done.stderr
+    assert STARTED not in done.stdout
+    assert machines_of(dolmen.home) == []
+    assert left_behind(dolmen.home) == []
+
+
+def test_without_keys_of_ones_own_those_of_microsoft_are_in_force(
+    dolmen: Dolmen, tiny_system: System, tmp_path: Path
+) -> None:
+    disk = disk_with(tiny_system.prefix.with_name("image-kernel"), tmp_path / "disk.img")
+    done = dolmen.run("run", disk, *WORDS, "--secure-boot")
+    assert done.returncode == 4, done.stderr
+    assert "DM1029" in done.stderr
+
+
+def test_a_kernel_given_directly_is_not_what_secure_boot_checks(
+    dolmen: Dolmen, tiny_system: System
+) -> None:
+    done = dolmen.run("run", tiny_system.prefix, "--secure-boot")
+    assert done.returncode == 2
+    assert "not checked by its firmware" in done.stderr
+    assert left_behind(dolmen.home) == []
+
+
+def test_keys_that_are_missing_or_no_certificates_are_told(
+    dolmen: Dolmen, tiny_system: System, keys: Path, tmp_path: Path
+) -> None:
+    words = ("run", tiny_system.prefix, "--secure-boot-keys")
+    done = dolmen.run(*words, tmp_path)
+    assert done.returncode == 1
+    assert f"there is no certificate PK.crt in {tmp_path}" in done.stderr
+    for name in ("PK.crt", "db.crt"):
+        shutil.copy(keys / name, tmp_path)
+    (tmp_path / "KEK.pem").write_text("no certificate")
+    done = dolmen.run(*words, tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path}/KEK.pem is not a certificate" in done.stderr
