@@ -206,3 +206,10 @@ NO_EMULATION = Code(
     "(`FROM --platform=$BUILDPLATFORM …`) and cross-compile for $TARGETARCH, install "
     "qemu-user-static for emulation, or choose platforms with `--platforms`.",
 )
+CLASSIC_BUILDER = Code(
+    745,
+    "Docker's classic builder is used, for want of a better one",
+    "The builder that every Docker daemon has cannot make the same image twice, has no caches for "
+    "RUN, no texts in the Dockerfile, and builds for one platform. It is used if there is neither "
+    "buildah nor `docker buildx`, or if `--builder docker` asks for it. Install buildah.",
+)

@@ -46,7 +46,7 @@ def bring(
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise ImageError.of(
             images.NO_DAEMON,
-            f"the Docker daemon cannot be asked: {_short(error)}",
+            f"the Docker daemon cannot be asked: {reason_of(error)}",
             "see whether `docker info` works, or leave --docker away",
         ) from None
     return brought
@@ -76,7 +76,8 @@ def _brought(
     if _is_here(store, image, reference, platform):
         reporter.emit(Said(f"{reference} in the Docker daemon is what the store has", 1))
         return True
-    stream = image.save(named=str(reference))
+    # By what it is and not by its name, which daemons have in their own short form.
+    stream = image.save()
     file = io.BufferedReader(_ChunkFile(iter(stream)), 1 << 20)
     upload = Upload(cast("IO[bytes]", file), f"docker {reference}", name=reference)
     import_archive(store, upload, reporter)
@@ -101,7 +102,7 @@ def _is_here(store: Store, image: DaemonImage, reference: Reference, platform: P
     return image.id in tops
 
 
-def _short(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Return the innermost reason, without the addresses of Python objects."""
     reason: BaseException = error
     while (inner := reason.__cause__ or reason.__context__) is not None:

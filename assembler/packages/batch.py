@@ -13,6 +13,7 @@ from assembler.oci.reference import Reference
 from assembler.packages.arguments import GivenArguments
 from assembler.packages.building import (
     Built,
+    GivenTerms,
     Job,
     build,
     docker_order_for,
@@ -53,7 +54,7 @@ class Wish:
     # Push what is there, and build nothing.
     no_build: bool = False
     dockerfile: str | None = None
-    network: bool | None = None
+    terms: GivenTerms = field(default_factory=GivenTerms)
 
 
 def build_all(
@@ -94,7 +95,7 @@ def job_of(package: Package, wish: Wish) -> Job:
         naming=wish.naming,
         arguments=wish.arguments,
         dockerfile=wish.dockerfile,
-        network=wish.network,
+        terms=wish.terms,
         # What is pushed or loaded has to be here.
         fetch=wish.fetch or wish.push or wish.load,
     )

@@ -23,6 +23,7 @@ from assembler.packages.debs.recipe import Order, make
 from assembler.packages.dockerfile.order import DockerOrder
 from assembler.packages.dockerfile.order import inputs_now as dockerfile_inputs
 from assembler.packages.dockerfile.order import make as make_dockerfile
+from assembler.packages.dockerfile.terms import Terms
 from assembler.packages.images import publish
 from assembler.packages.inputs import changed, recorded
 from assembler.packages.model import DEFAULT_GITREPO
@@ -37,12 +38,31 @@ if TYPE_CHECKING:
     from assembler.packages.debs.engine import Engine
     from assembler.packages.dockerfile.builders import Builders
     from assembler.packages.images import Made
-    from assembler.packages.model import Package
+    from assembler.packages.model import BuildFile, Package
     from assembler.packages.remote import Remote
     from assembler.packages.tags import PackageName
 
 _NO_TREE = "not in git"
 _SOURCE = "org.opencontainers.image.source"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTerms:
+    """What a user says of the terms that Dockerfiles are built on; nothing is build.yml's word."""
+
+    network: bool | None = None
+    cached: bool | None = None
+    ssh: tuple[str, ...] = ()
+    scanner: str | None = None
+
+    def over(self, build: BuildFile) -> Terms:
+        """Return the terms for a package."""
+        return Terms(
+            build.network if self.network is None else self.network,
+            not build.disable_cache if self.cached is None else self.cached,
+            self.ssh,
+            self.scanner,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +78,7 @@ class Job:
     arguments: GivenArguments = field(default_factory=GivenArguments)
     # In place of what build.yml says.
     dockerfile: str | None = None
-    network: bool | None = None
+    terms: GivenTerms = field(default_factory=GivenTerms)
     # Bring what the registry has, in place of only leaving it unbuilt.
     fetch: bool = False
 
@@ -191,7 +211,7 @@ def docker_order_for(job: Job, platform: Platform, labels: Mapping[str, str]) ->
         labels=labels,
         time=commit.time,
         dockerfile=job.dockerfile or build.dockerfile,
-        network=build.network if job.network is None else job.network,
+        terms=job.terms.over(build),
     )
 
 

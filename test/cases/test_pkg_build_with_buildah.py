@@ -18,7 +18,7 @@ from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find
 from support.cli import Dolmen
-from support.dockerfiles import Kitchen
+from support.dockerfiles import Kitchen, kitchen_with_a_shell
 from support.nobody import why_not
 
 pytestmark = [
@@ -26,7 +26,6 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("buildah"), reason="buildah is not installed"),
     pytest.mark.skipif(os.getuid() != 0, reason="the test's base is made for root"),
 ]
-PROGRAMS = ("sh", "cat", "sleep", "ls", "mkdir", "chmod")
 HERE = host_platform()
 ELSEWHERE = Platform("linux", "arm64" if HERE.architecture == "amd64" else "amd64")
 
@@ -34,19 +33,7 @@ ELSEWHERE = Platform("linux", "arm64" if HERE.architecture == "amd64" else "amd6
 @pytest.fixture
 def kitchen(tmp_path: Path) -> Kitchen:
     """Give a store with a base that has a shell: this machine's, as a package of its own."""
-    kitchen = Kitchen(tmp_path)
-    files: dict[str, bytes | str | None] = {}
-    for program in PROGRAMS:
-        path = shutil.which(program) or ""
-        files[f"root/bin/{program}"] = Path(path).read_bytes()
-        listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
-        for word in listed.stdout.split():
-            if word.startswith("/"):
-                files["root" + word] = Path(word).read_bytes()
-    dockerfile = "FROM scratch\nCOPY --chmod=0755 root /\nENV BASE=1\n"
-    base = kitchen.package(dockerfile, files, "image: base\norg: example\n", "base")
-    kitchen.build(base, HERE, hash="1")
-    return kitchen
+    return kitchen_with_a_shell(tmp_path)
 
 
 def test_a_program_is_run_and_its_result_taken(kitchen: Kitchen) -> None:

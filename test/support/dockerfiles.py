@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +14,7 @@ from typing import Any, cast
 
 from assembler.events import Recorder
 from assembler.oci.image import Image
-from assembler.oci.platform import Platform
+from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.resolve import Sources
 from assembler.oci.store import Store, find
@@ -25,6 +27,8 @@ from assembler.packages.tags import Naming, name_of
 
 BUILD_YML = "image: app\norg: example\narches: [amd64, arm64]\n"
 AMD64 = Platform("linux", "amd64")
+# What there is in the base with a shell.
+PROGRAMS = ("sh", "cat", "sleep", "ls", "mkdir", "chmod")
 
 
 @dataclass
@@ -112,3 +116,20 @@ class Kitchen:
                     file = tar.extractfile(member) if member.isfile() else None
                     found[member.name] = (member, file.read() if file else b"")
         return found
+
+
+def kitchen_with_a_shell(root: Path) -> Kitchen:
+    """Give a store with a base that has a shell: this machine's, as a package of its own."""
+    kitchen = Kitchen(root)
+    files: dict[str, bytes | str | None] = {}
+    for program in PROGRAMS:
+        path = shutil.which(program) or ""
+        files[f"root/bin/{program}"] = Path(path).read_bytes()
+        listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
+        for word in listed.stdout.split():
+            if word.startswith("/"):
+                files["root" + word] = Path(word).read_bytes()
+    dockerfile = "FROM scratch\nCOPY --chmod=0755 root /\nENV BASE=1\n"
+    base = kitchen.package(dockerfile, files, "image: base\norg: example\n", "base")
+    kitchen.build(base, host_platform(), hash="1")
+    return kitchen

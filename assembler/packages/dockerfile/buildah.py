@@ -12,27 +12,27 @@ import json
 import os
 import posixpath
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from assembler.codes import packages
-from assembler.errors import HostError, PackageError, told
-from assembler.events import Said, task
+from assembler.errors import HostError, told
+from assembler.events import task
 from assembler.oci import media
 from assembler.oci.digest import hex_part, is_digest
 from assembler.oci.image import Image
-from assembler.oci.manifest import Descriptor, platform_json
-from assembler.oci.platform import Platform
+from assembler.oci.manifest import Descriptor
 from assembler.oci.store.locks import held
 from assembler.packages import programs
-from assembler.packages.dockerfile.bases import layers_of
 from assembler.packages.dockerfile.emulation import check_runnable
 from assembler.packages.dockerfile.rewriting import check_understood, rewritten
 from assembler.packages.dockerfile.stages import PROXIES
-from assembler.packages.images import Layer, Made, add_described, add_layer, timestamp
+from assembler.packages.dockerfile.taking import finished, known_layers
+from assembler.packages.dockerfile.watching import Watcher
+from assembler.packages.images import Layer, Made, add_layer
 
 if TYPE_CHECKING:
     from assembler.events import Reporter
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from assembler.packages.dockerfile.assembling import Ingredients
     from assembler.packages.dockerfile.stages import Plan, Stage
     from assembler.packages.dockerfile.syntax import Instruction
+    from assembler.packages.dockerfile.terms import Terms
 
 _LIMITS = programs.Limits(seconds=6 * 3600.0, output=1 << 30)
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
-_LAST_LINES = 12
 _CHUNK = 1 << 20
 # What programs that are started need of our environment.
 _KEPT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "USER", "LOGNAME")
@@ -66,7 +66,7 @@ class Buildah:
         found = _VERSION.search(outcome.output.decode("utf-8", "replace"))
         return "buildah" + (f" {found[0]}" if found else "")
 
-    def build(self, store: Store, plan: Plan, ingredients: Ingredients, *, network: bool) -> Made:
+    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
         """Make the image of the last stage, and put it into the store."""
         check_runnable(plan)
         check_understood(plan, "buildah")
@@ -84,7 +84,7 @@ class Buildah:
         ingredients.context.write(context)
         tag = f"localhost/dolmen-made-{work.name.lower().replace('_', '-u-')}x"
         with self._used(work):
-            self._run_build(plan, ingredients, (dockerfile, context, tag), network=network)
+            self._run_build(plan, ingredients.time, (dockerfile, context, tag), terms)
             out = work / "out"
             # A plain directory: into an OCI layout every layer would be compressed.
             words = ("push", "--format", "oci", "--disable-compression", tag, f"dir:{out}")
@@ -151,26 +151,39 @@ class Buildah:
                 progress.outcome = "imported"
         return name
 
-    def _run_build(
-        self, plan: Plan, ingredients: Ingredients, what: tuple[Path, Path, str], *, network: bool
-    ) -> None:
+    def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
+        """Return the command that would build, with short names in place of temporary ones."""
+        words = self._words(plan, 0, (Path("Dockerfile"), Path("CONTEXT"), "TAG"), terms)
+        return (shlex.join(["buildah", *words]),)
+
+    def _words(
+        self, plan: Plan, time: int, what: tuple[Path, Path, str], terms: Terms
+    ) -> list[str]:
         dockerfile, context, tag = what
         arguments = plan.arguments
         declared = plan.declared()
         given = {**arguments.platforms, **arguments.given}
         words = [
+            # Without layers, and so without a cache of steps, which knows nothing of the inputs.
             *("build", "--isolation", "chroot", "--layers=false", "--identity-label=false"),
-            *("--timestamp", str(ingredients.time), "--pull-never", "--no-hosts"),
+            *("--timestamp", str(time), "--pull-never", "--no-hosts"),
             *("--platform", str(arguments.target), "--file", str(dockerfile), "--tag", tag),
+            *(word for agent in terms.ssh for word in ("--ssh", agent)),
         ]
         for name, value in sorted(given.items()):
             if name in declared or name.upper() in PROXIES:
                 words += ["--build-arg", f"{name}={value}"]
-        watcher = _Watcher(plan, self.reporter, network)
+        return [*words, str(context)]
+
+    def _run_build(self, plan: Plan, time: int, what: tuple[Path, Path, str], terms: Terms) -> None:
+        watcher = _Watcher(plan, self.reporter, terms.network)
+        environment = self._environment(self.storage / "tmp")
+        if terms.ssh and "SSH_AUTH_SOCK" in os.environ:
+            environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
         outcome = programs.run(
-            self._command([*words, str(context)], network=network),
+            self._command(self._words(plan, time, what, terms), network=terms.network),
             # What RUN --mount=type=cache keeps is below this directory, and stays.
-            self._environment(self.storage / "tmp"),
+            environment,
             limits=_LIMITS,
             take=watcher.take,
         )
@@ -205,37 +218,17 @@ class Buildah:
         return kept | {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), "TZ": "UTC"}
 
 
-@dataclass(slots=True)
-class _Watcher:
-    """Follows what buildah prints, and knows the instruction it is at."""
+class _Watcher(Watcher):
+    """Follows what buildah prints."""
 
-    plan: Plan
-    reporter: Reporter
-    network: bool
-    at: Instruction | None = None
-    lines: list[str] = field(default_factory=list)
-    rest: bytes = b""
-
-    def take(self, data: bytes) -> None:
-        """Take a piece of output."""
-        *whole, self.rest = (self.rest + data).split(b"\n")
-        for raw in whole:
-            self._line(raw.decode("utf-8", "replace").rstrip("\r"))
-
-    def finish(self) -> None:
-        """Take what came without a line end."""
-        if self.rest:
-            self._line(self.rest.decode("utf-8", "replace"))
-
-    def _line(self, line: str) -> None:
+    def tells_step(self, line: str) -> bool:
+        """Tell whether a line begins a step, which is the next instruction of its stage."""
         step = _STEP.fullmatch(line)
-        if step is not None:
-            self.at = self._instruction(int(step[1] or 1), int(step[2]))
-            self.lines = []
-            self.reporter.emit(Said(line, 1))
-            return
-        self.lines = [*self.lines[-_LAST_LINES:], line]
-        self.reporter.emit(Said(line, 2))
+        if step is None:
+            return line.startswith("subprocess exited")
+        self.at = self._instruction(int(step[1] or 1), int(step[2]))
+        self.lines = []
+        return True
 
     def _instruction(self, stage: int, step: int) -> Instruction | None:
         if not 0 < stage <= len(self.plan.stages):
@@ -244,35 +237,12 @@ class _Watcher:
         steps = (found.start, *found.instructions)
         return steps[step - 1] if 0 < step <= len(steps) else None
 
-    def failed(self) -> PackageError:
-        """Return the error that tells which instruction failed, and what was printed last."""
-        said = [e for e in self.lines if not e.startswith("subprocess exited")]
-        last = "\n".join(_printable(line) for line in said[-_LAST_LINES:] if line.strip())
-        what = f"{self.at.keyword} failed" if self.at else "the build failed"
-        hints = ["`-vv` shows everything that is printed"]
-        if self.at is not None and self.at.keyword == "RUN" and not self.network:
-            hints.append("RUN has no network unless build.yml says `network: true`")
-        return PackageError.of(
-            packages.BUILD_FAILED,
-            f"{what}:\n{last}" if last else what,
-            *hints,
-            place=self.at.place() if self.at else None,
-        )
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in line)
-
 
 def _taken(store: Store, layout: Path, plan: Plan, ingredients: Ingredients) -> Made:
     """Put what buildah made into the store: new layers compressed here, others as they are."""
     manifest = _document(layout / "manifest.json")
     config = _document(_path(layout, manifest["config"]["digest"]))
-    known = {
-        layer.diff_id: layer
-        for image in ingredients.bases.images.values()
-        for layer in layers_of(store, image)
-    }
+    known = known_layers(store, ingredients)
     layers: list[Layer] = []
     for diff_id, described in zip(config["rootfs"]["diff_ids"], manifest["layers"], strict=True):
         if diff_id in known:
@@ -282,26 +252,7 @@ def _taken(store: Store, layout: Path, plan: Plan, ingredients: Ingredients) -> 
         if made.diff_id != diff_id:
             raise _nonsense("a layer is not the one that its config speaks of")
         layers.append(made)
-    target = plan.arguments.target
-    platform = Platform.parse(plan.target.platform) if plan.target.platform else target
-    inner = dict(config.get("config") or {})
-    labels = {**(inner.get("Labels") or {}), **ingredients.labels}
-    if labels:
-        inner["Labels"] = labels
-    history = [h for h in config.get("history") or [] if isinstance(h, dict)]
-    document = {
-        **platform_json(platform),
-        "created": timestamp(ingredients.time),
-        "config": {key: value for key, value in inner.items() if value},
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
-        "history": [_without_chance(h) for h in history],
-    }
-    return Made(add_described(store, layers, document, platform, ingredients.annotations))
-
-
-def _without_chance(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry of the history without what names the build's own directory."""
-    return {k: v for k, v in entry.items() if k in ("created", "created_by", "empty_layer")}
+    return finished(store, plan, ingredients, layers, config)
 
 
 def _plain(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:

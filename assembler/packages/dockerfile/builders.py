@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -10,7 +11,7 @@ from assembler import tools
 from assembler.codes import packages
 from assembler.errors import PackageError
 from assembler.oci.platform import Platform
-from assembler.packages.dockerfile.buildkit import BuildKitOptions
+from assembler.packages.dockerfile.buildkit import BuildKit, BuildKitOptions, named_contexts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from assembler.packages.dockerfile.assembling import Ingredients
     from assembler.packages.dockerfile.stages import Plan
     from assembler.packages.dockerfile.syntax import Instruction
+    from assembler.packages.dockerfile.terms import Terms
     from assembler.packages.images import Made
 
-AUTO, BUILDAH, BUILDKIT = "auto", "buildah", "buildkit"
-NAMES = (AUTO, BUILDAH, BUILDKIT)
+AUTO, BUILDAH, BUILDKIT, DOCKER = "auto", "buildah", "buildkit", "docker"
+NAMES = (AUTO, BUILDKIT, BUILDAH, DOCKER)
 
 
 class Builder(Protocol):
@@ -33,8 +35,27 @@ class Builder(Protocol):
     def name(self) -> str:
         """Return its name and version."""
 
-    def build(self, store: Store, plan: Plan, ingredients: Ingredients, *, network: bool) -> Made:
+    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
         """Make the image of the last stage, and put it into the store."""
+
+    def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
+        """Return the commands it would run, for people to read."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was found out of Docker in this run: it is asked once."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    found: tuple[Path | None, BuildKitOptions] | None = None
+
+    def docker(self, options: BuildKitOptions) -> tuple[Path | None, BuildKitOptions]:
+        """Return the program if it can build with BuildKit, and options with all contexts."""
+        with self.lock:
+            if self.found is None:
+                docker = tools.find("docker")
+                self.found = named_contexts(docker, options) if docker else (None, options)
+            return self.found
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +67,49 @@ class Builders:
     reporter: Reporter
     wanted: str = AUTO
     buildkit: BuildKitOptions = field(default_factory=BuildKitOptions)
+    _known: _Known = field(default_factory=_Known, repr=False, compare=False)
 
     def choose(self, plan: Plan, needing: Instruction) -> Builder:
         """Return the builder to use for an instruction that cannot be done in process.
 
         Whoever has named machines for BuildKit means them to be used; else buildah, which needs
-        nothing running, goes first.
+        nothing running, goes first; Docker's classic builder is the last resort.
         """
-        named = str(plan.arguments.target) in self.buildkit.contexts
-        buildah, docker = tools.find("buildah"), tools.find("docker")
-        if docker is not None and self._wants_buildkit(named=named, there=buildah is not None):
-            from assembler.packages.dockerfile.buildkit import BuildKit  # noqa: PLC0415
-
-            return BuildKit(docker, self.buildkit, self.reporter)
-        if buildah is not None and self.wanted in (AUTO, BUILDAH):
+        wanted, buildah = self.wanted, tools.find("buildah")
+        if wanted in (AUTO, BUILDKIT):
+            docker, options = self._known.docker(self.buildkit)
+            named = options.context(plan.arguments.target) is not None
+            if docker is not None and (wanted == BUILDKIT or named or buildah is None):
+                return BuildKit(docker, options, self.reporter)
+        if buildah is not None and wanted in (AUTO, BUILDAH):
             from assembler.packages.dockerfile.buildah import Buildah  # noqa: PLC0415
 
             return Buildah(buildah, self.storage, self.reporter)
-        program = "docker" if self.wanted == BUILDKIT else "buildah"
+        if wanted in (AUTO, DOCKER):
+            from assembler.packages.dockerfile.classic import Classic, answers  # noqa: PLC0415
+
+            if answers():
+                return Classic(self.reporter)
         raise PackageError.of(
             packages.NO_BUILDER,
-            f"{needing.keyword} is carried out by a builder, and {program} is not installed",
-            tools.TOOLS[program].install,
+            f"{needing.keyword} is carried out by a builder, and {_LACKING[wanted]}",
+            _MENDING[wanted],
             place=needing.place(),
         )
 
-    def _wants_buildkit(self, *, named: bool, there: bool) -> bool:
-        return self.wanted == BUILDKIT or (self.wanted == AUTO and (named or not there))
+
+_LACKING = {
+    AUTO: "there is neither buildah, nor `docker buildx`, nor a Docker daemon",
+    BUILDKIT: "`docker buildx` is not installed",
+    BUILDAH: "buildah is not installed",
+    DOCKER: "no Docker daemon answers",
+}
+_MENDING = {
+    AUTO: tools.TOOLS["buildah"].install,
+    BUILDKIT: f"{tools.TOOLS['docker'].install} docker-buildx",
+    BUILDAH: tools.TOOLS["buildah"].install,
+    DOCKER: "see whether `docker info` works, or install buildah",
+}
 
 
 def read_contexts(texts: Sequence[str]) -> dict[str, str]:

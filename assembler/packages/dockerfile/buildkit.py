@@ -9,22 +9,26 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assembler.codes import host, packages
-from assembler.errors import HostError, ImageError, PackageError, told
-from assembler.events import Said, task
+from assembler.codes import host
+from assembler.errors import HostError, ImageError, told
+from assembler.events import task
 from assembler.oci import archive
 from assembler.oci.digest import hex_part
-from assembler.oci.manifest import Descriptor, Manifest, parse_document, platform_json
+from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document
 from assembler.oci.platform import Platform
 from assembler.packages import programs
-from assembler.packages.dockerfile.rewriting import check_understood, rewritten
+from assembler.packages.dockerfile.rewriting import rewritten
 from assembler.packages.dockerfile.stages import PROXIES
-from assembler.packages.images import Layer, Made, add_described, timestamp
+from assembler.packages.dockerfile.taking import finished
+from assembler.packages.dockerfile.watching import Watcher
+from assembler.packages.images import Layer, Made, add_attestation
 
 if TYPE_CHECKING:
     from assembler.events import Reporter
@@ -32,13 +36,21 @@ if TYPE_CHECKING:
     from assembler.oci.store import Store
     from assembler.packages.dockerfile.assembling import Ingredients
     from assembler.packages.dockerfile.stages import Plan
-    from assembler.packages.dockerfile.syntax import Instruction
+    from assembler.packages.dockerfile.terms import Terms
 
 DEFAULT_NAME = "dolmen-builder"
 _LIMITS = programs.Limits(seconds=6 * 3600.0, output=1 << 30)
+_CONTEXT = re.compile(r"(?:dolmen|linuxkit)-(linux-[a-z0-9]+(?:-v[0-9])?)")
 _LINE = re.compile(r"Dockerfile:(\d+)")
-_LAST_LINES = 12
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
+
+
+@dataclass(slots=True)
+class _Ready:
+    """The builders that were seen to be there in this run, by the name they are asked for."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +59,42 @@ class BuildKitOptions:
 
     # The contexts of Docker, by platform; a platform without one is built by the current one.
     contexts: Mapping[str, str] = field(default_factory=dict)
-    name: str = DEFAULT_NAME
+    # Of the builder; nothing if none is asked for.
+    name: str = ""
     # What a builder is made of if it is not there.
     image: str = ""
     config: Path | None = None
+    # Make the builder anew, with what it has kept.
+    restart: bool = False
+    _ready: _Ready = field(default_factory=_Ready, repr=False, compare=False)
+
+    def context(self, platform: Platform) -> str | None:
+        """Return the context that is named for a platform."""
+        return self.contexts.get(str(platform))
+
+    def builder(self, platform: Platform) -> str:
+        """Return the name of the builder for a platform: each context has one of its own."""
+        context, name = self.context(platform), self.name or DEFAULT_NAME
+        return f"{name}-{context}" if context else name
+
+
+def named_contexts(docker: Path, options: BuildKitOptions) -> tuple[Path | None, BuildKitOptions]:
+    """Return the program if it has BuildKit, and the options with contexts named for platforms.
+
+    A context `dolmen-linux-arm64` (or `linuxkit-linux-arm64`) builds for linux/arm64, unless
+    another one was given for it.
+    """
+    environment = _environment()
+    if programs.run([docker, "buildx", "version"], environment).status:
+        return None, options
+    listed = programs.run([docker, "context", "ls", "--format", "{{.Name}}"], environment)
+    found: dict[str, str] = {}
+    for name in sorted(listed.output.decode("utf-8", "replace").split(), reverse=True):
+        # Ours come last, and count.
+        named = _CONTEXT.fullmatch(name)
+        if named is not None:
+            found[str(Platform.parse("/".join(named[1].split("-"))))] = name
+    return docker, replace(options, contexts={**found, **options.contexts})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,86 +110,117 @@ class BuildKit:
         """Return its name; versions differ from machine to machine."""
         return "buildkit"
 
-    def build(self, store: Store, plan: Plan, ingredients: Ingredients, *, network: bool) -> Made:
+    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
         """Make the image of the last stage, and put it into the store."""
-        check_understood(plan, "Dolmen")
         work = ingredients.workspace
         names = {
             key: _layout(store, image, work) for key, image in ingredients.bases.images.items()
         }
-        context, dockerfile, out = work / "context", work / "Dockerfile", work / "out.tar"
+        place = _Place(work / "Dockerfile", work / "context", work / "out.tar")
         with told(work):
-            context.mkdir()
-            dockerfile.write_text(rewritten(plan, names), "utf-8")
-        ingredients.context.write(context)
-        self._ensure(plan.arguments.target)
+            place.context.mkdir()
+            place.dockerfile.write_text(rewritten(plan, names), "utf-8")
+        ingredients.context.write(place.context)
         bases = {
             names[key]: f"oci-layout://{work / names[key]}@{image.digest}"
             for key, image in ingredients.bases.images.items()
         }
-        command = self.command(plan, (dockerfile, context, out), bases, network=network)
-        watcher = _Watcher(plan, self.reporter)
-        environment = self._environment() | {"SOURCE_DATE_EPOCH": str(ingredients.time)}
+        builder = self._ensured(plan.arguments.target)
+        command = self.command(plan, place, bases, terms, builder)
+        watcher = _Watcher(plan, self.reporter, terms.network)
+        environment = _environment() | {"SOURCE_DATE_EPOCH": str(ingredients.time)}
         outcome = programs.run(command, environment, limits=_LIMITS, take=watcher.take)
+        watcher.finish()
         if outcome.status:
-            raise watcher.failed(network=network)
-        return self._taken(store, out, plan, ingredients)
+            raise watcher.failed()
+        return self._taken(store, place.out, plan, ingredients)
+
+    def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
+        """Return the command that would build, with short names in place of temporary ones."""
+        place = _Place(Path("Dockerfile"), Path("CONTEXT"), Path("OUT"))
+        bases = {
+            f"dolmen-base-{n}": f"oci-layout://{name}" for n, (name, _) in enumerate(plan.images())
+        }
+        builder = self.options.builder(plan.arguments.target)
+        return (shlex.join(self.command(plan, place, bases, terms, builder)),)
 
     def command(
-        self,
-        plan: Plan,
-        what: tuple[Path, Path, Path],
-        bases: Mapping[str, str],
-        *,
-        network: bool,
+        self, plan: Plan, place: _Place, bases: Mapping[str, str], terms: Terms, builder: str
     ) -> list[str]:
         """Return the command that builds; it can be run by hand."""
-        dockerfile, context, out = what
         target = plan.arguments.target
         words = [
             *self._docker(target),
-            *("buildx", "build", "--builder", self.options.name, "--progress", "plain"),
-            *("--platform", str(target), "--file", str(dockerfile)),
-            # What they would add is ours to say, and not the same twice.
-            *("--provenance=false", "--sbom=false"),
-            *("--network", "default" if network else "none"),
-            *("--output", f"type=oci,dest={out},rewrite-timestamp=true"),
+            *("buildx", "build", "--builder", builder, "--progress", "plain"),
+            *("--platform", str(target), "--file", str(place.dockerfile)),
+            # What it would add of itself is not the same twice.
+            "--provenance=false",
+            _scanning(terms.scanner),
+            *("--network", "default" if terms.network else "none"),
+            *("--output", f"type=oci,dest={place.out},rewrite-timestamp=true"),
+            *([] if terms.cached else ["--no-cache"]),
+            *(word for agent in terms.ssh for word in ("--ssh", agent)),
         ]
         declared = plan.declared()
         for name, value in sorted(plan.arguments.given.items()):
             if name in declared or name.upper() in PROXIES:
                 words += ["--build-arg", f"{name}={value}"]
-        for name, place in sorted(bases.items()):
-            words += ["--build-context", f"{name}={place}"]
-        return [*words, str(context)]
+        for name, where in sorted(bases.items()):
+            words += ["--build-context", f"{name}={where}"]
+        return [*words, str(place.context)]
 
-    def _ensure(self, platform: Platform) -> None:
-        """Make the builder if there is none of its name."""
-        docker = self._docker(platform)
-        environment = self._environment()
-        inspect = [*docker, "buildx", "inspect", self.options.name]
-        if programs.run(inspect, environment).status == 0:
-            return
-        create = [*docker, "buildx", "create", "--name", self.options.name]
-        create += ["--driver", "docker-container"]
-        if self.options.image:
-            create += ["--driver-opt", f"image={self.options.image}"]
-        if self.options.config is not None:
-            create += ["--config", str(self.options.config)]
-        context = self.options.contexts.get(str(platform))
+    def _ensured(self, platform: Platform) -> str:
+        """Return the builder to use, made if there is none of its name."""
+        name, ready = self.options.builder(platform), self.options._ready  # noqa: SLF001
+        with ready.lock:
+            if name not in ready.names:
+                ready.names[name] = self._found_or_made(name, platform)
+            return ready.names[name]
+
+    def _found_or_made(self, name: str, platform: Platform) -> str:
+        docker, environment, options = self._docker(platform), _environment(), self.options
+        if (
+            options.name
+            and programs.run([*docker, "buildx", "inspect", options.name], environment).status == 0
+            and not options.restart
+        ):
+            return options.name  # one of the user's own, as it is
+        there = programs.run([*docker, "buildx", "inspect", name], environment).status == 0
+        if there and not options.restart:
+            return name
+        if not there and not (options.name or options.image) and self._builds_itself(docker):
+            # The daemon's own BuildKit, which needs no image and no container.
+            return options.context(platform) or self._current()
+        if there:
+            # What it has kept is in a volume of Docker, buildx_buildkit_NAME0_state.
+            self._run([*docker, "buildx", "rm", "--keep-state", name], f"stop the builder {name}")
+        create = [*docker, "buildx", "create", "--name", name, "--driver", "docker-container"]
+        create += ["--driver-opt", f"image={options.image}"] if options.image else []
+        create += ["--config", str(options.config)] if options.config is not None else []
+        context = options.context(platform)
         create += [context] if context else []
-        with task(self.reporter, f"make the builder {self.options.name}"):
-            outcome = programs.run(create, environment)
-        if outcome.status:
-            raise programs.failed(create, outcome, "see whether `docker buildx ls` works")
+        self._run(create, f"make the builder {name}")
+        return name
+
+    def _run(self, command: list[str], title: str) -> None:
+        with task(self.reporter, title):
+            outcome = programs.run(command, _environment())
+            if outcome.status:
+                raise programs.failed(command, outcome, "see whether `docker buildx ls` works")
+
+    def _builds_itself(self, docker: list[str]) -> bool:
+        """Tell whether the daemon keeps images so that its own BuildKit can give them out."""
+        asked = [*docker, "info", "--format", "{{json .DriverStatus}}"]
+        outcome = programs.run(asked, _environment())
+        return outcome.status == 0 and b"io.containerd.snapshotter" in outcome.output
+
+    def _current(self) -> str:
+        shown = programs.run([self.program, "context", "show"], _environment())
+        return shown.output.decode("utf-8", "replace").strip() or "default"
 
     def _docker(self, platform: Platform) -> list[str]:
-        context = self.options.contexts.get(str(platform))
+        context = self.options.context(platform)
         return [str(self.program), *(["--context", context] if context else [])]
-
-    def _environment(self) -> dict[str, str]:
-        docker = {k: v for k, v in os.environ.items() if k.startswith(("DOCKER_", "BUILDX_"))}
-        return docker | {k: os.environ[k] for k in _KEPT if k in os.environ}
 
     def _taken(self, store: Store, out: Path, plan: Plan, ingredients: Ingredients) -> Made:
         """Put what BuildKit has made into the store, under a config with our labels."""
@@ -157,31 +232,35 @@ class BuildKit:
             ):
                 contents = archive.read_archive(store, archive.Source(file, progress), set())
             index = parse_document(contents.document(archive.INDEX, store), archive.INDEX)
-            top: Descriptor = index.manifests[0]  # type: ignore[union-attr]
+            if isinstance(index, Index) and index.manifests[0].is_index:
+                index = parse_document(
+                    _blob(store, contents, index.manifests[0].digest), archive.INDEX
+                )
+            if not isinstance(index, Index):
+                raise _nonsense("it has no index")
+            top = next(d for d in index.manifests if not d.attests)
             manifest = parse_document(_blob(store, contents, top.digest), "the manifest")
             if not isinstance(manifest, Manifest):
                 raise _nonsense("it is not a single image")
+            scanned = _scanned(store, contents, index, top)
             config: dict[str, Any] = json.loads(_blob(store, contents, manifest.config.digest))
             ids = config["rootfs"]["diff_ids"]
             pairs = zip(manifest.layers, ids, strict=True)
             layers = [Layer(descriptor, str(diff_id)) for descriptor, diff_id in pairs]
-        except (ImageError, KeyError, IndexError, AttributeError, ValueError) as error:
+        except (ImageError, KeyError, IndexError, ValueError, StopIteration) as error:
             raise _nonsense(str(error)) from error
         missing = [layer.descriptor.digest for layer in layers if not store.has(layer.descriptor)]
         if missing:
             raise _nonsense(f"the layer {missing[0]} is not in it")
-        target = plan.arguments.target
-        platform = Platform.parse(plan.target.platform) if plan.target.platform else target
-        inner = dict(config.get("config") or {})
-        labels = {**(inner.get("Labels") or {}), **ingredients.labels}
-        document = {
-            **platform_json(platform),
-            "created": timestamp(ingredients.time),
-            "config": {**inner, "Labels": labels} if labels else inner,
-            "rootfs": config["rootfs"],
-            "history": config.get("history") or [],
-        }
-        return Made(add_described(store, layers, document, platform, ingredients.annotations))
+        made = finished(store, plan, ingredients, layers, config)
+        name = plan.arguments.given.get("PKG_IMAGE", "")
+        return replace(
+            made,
+            attestations=tuple(
+                add_attestation(store, name, made.descriptor, kind, predicate)
+                for kind, predicate in scanned
+            ),
+        )
 
 
 def _layout(store: Store, image: Image, work: Path) -> str:
@@ -198,49 +277,58 @@ def _layout(store: Store, image: Image, work: Path) -> str:
     return layout.name
 
 
+def _scanned(
+    store: Store, contents: archive.Contents, index: Index, top: Descriptor
+) -> list[tuple[str, Any]]:
+    """Return what a scanner has found in the image: the kind of each list, and the list."""
+    found = []
+    for attestation in index.manifests:
+        if attestation.attests != top.digest:
+            continue
+        manifest = parse_document(_blob(store, contents, attestation.digest), "the attestation")
+        for layer in manifest.layers if isinstance(manifest, Manifest) else ():
+            statement = json.loads(_blob(store, contents, layer.digest))
+            found.append((str(statement["predicateType"]), statement["predicate"]))
+    return found
+
+
 def _blob(store: Store, contents: archive.Contents, digest: str) -> bytes:
     path = f"blobs/sha256/{hex_part(digest)}"
     descriptor = contents.blob(path)
     return store.read(Descriptor("", digest, descriptor.size))
 
 
-@dataclass(slots=True)
-class _Watcher:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a build finds what it takes, and leaves what it makes."""
+
+    dockerfile: Path
+    context: Path
+    out: Path
+
+
+def _scanning(scanner: str | None) -> str:
+    """Return what says who looks into the image: nobody, BuildKit's own scanner, or another."""
+    if scanner is None:
+        return "--sbom=false"
+    return "--attest=type=sbom" + (f",generator={scanner}" if scanner else "")
+
+
+def _environment() -> dict[str, str]:
+    docker = {k: v for k, v in os.environ.items() if k.startswith(("DOCKER_", "BUILDX_"))}
+    return docker | {k: os.environ[k] for k in _KEPT if k in os.environ}
+
+
+class _Watcher(Watcher):
     """Follows what BuildKit prints."""
 
-    plan: Plan
-    reporter: Reporter
-    lines: list[str] = field(default_factory=list)
-    rest: bytes = b""
-    at: Instruction | None = None
-
-    def take(self, data: bytes) -> None:
-        *whole, self.rest = (self.rest + data).split(b"\n")
-        for raw in whole:
-            line = raw.decode("utf-8", "replace").rstrip("\r")
-            self.reporter.emit(Said(line, 2))
-            found = _LINE.fullmatch(line)
-            if found is None:
-                self.lines = [*self.lines[-_LAST_LINES:], line]
-            else:
-                # Lines stand where they stood in what the user has written.
-                self.at = self._instruction(int(found[1]))
-
-    def _instruction(self, line: int) -> Instruction | None:
-        every = self.plan.dockerfile.instructions
-        return next((i for i in every if i.line <= line <= i.last_line), None)
-
-    def failed(self, *, network: bool) -> PackageError:
-        what = f"{self.at.keyword} failed" if self.at else "the build failed"
-        said = [line for line in self.lines if line.strip(" -")]
-        last = "\n".join(
-            "".join(c if c.isprintable() else " " for c in line) for line in said[-_LAST_LINES:]
-        )
-        hints = ["`-vv` shows everything that is printed"]
-        if self.at is not None and self.at.keyword == "RUN" and not network:
-            hints.append("RUN has no network unless build.yml says `network: true`")
-        place = self.at.place() if self.at else None
-        return PackageError.of(packages.BUILD_FAILED, f"{what}:\n{last}", *hints, place=place)
+    def tells_step(self, line: str) -> bool:
+        """Tell whether a line says where the build has failed: lines stand where the user's do."""
+        found = _LINE.fullmatch(line)
+        if found is not None:
+            every, number = self.plan.dockerfile.instructions, int(found[1])
+            self.at = next((i for i in every if i.line <= number <= i.last_line), None)
+        return found is not None
 
 
 def _nonsense(why: str) -> HostError:

@@ -6,23 +6,25 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError, told
+from assembler.events import Said
 from assembler.oci.platform import host_platform
 from assembler.oci.resolve import Sources
 from assembler.oci.store.locks import held, take
 from assembler.packages.dockerfile.assembling import Ingredients, assemble
 from assembler.packages.dockerfile.bases import bring, there
-from assembler.packages.dockerfile.builders import Builders
+from assembler.packages.dockerfile.builders import BUILDKIT, Builders
 from assembler.packages.dockerfile.context import Context, read_ignored
 from assembler.packages.dockerfile.depends import add_images
 from assembler.packages.dockerfile.stages import Arguments, plan
 from assembler.packages.dockerfile.syntax import read_dockerfile
+from assembler.packages.dockerfile.terms import Terms
 from assembler.packages.inputs import INPUTS, as_annotation
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class DockerOrder:
     # In seconds since 1970.
     time: int
     dockerfile: str
-    network: bool = False
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def path(self) -> Path:
@@ -73,6 +75,8 @@ def make(
     made = order.plan()
     beyond = made.beyond()
     builder = builders.choose(made, beyond) if beyond is not None else None
+    if order.terms.scanner is not None and (builder is None or builder.name != BUILDKIT):
+        reporter.emit(Said(f"nothing is scanned in {order.path}: BuildKit alone runs scanners"))
     bases = bring(made, sources, reporter)
     inputs = inputs_of(order, made, bases.digests(), builder.name if builder else IN_PROCESS)
     with workspace(store) as directory:
@@ -89,7 +93,7 @@ def make(
         )
         if builder is None:
             return assemble(store, made, ingredients)
-        return builder.build(store, made, ingredients, network=order.network)
+        return builder.build(store, made, ingredients, order.terms)
 
 
 def inputs_of(
@@ -102,7 +106,7 @@ def inputs_of(
     inputs |= {f"argument {k}": v for k, v in order.arguments.items() if k in declared}
     if builder:
         inputs["builder"] = builder
-    if order.network:
+    if order.terms.network:
         inputs["network"] = "allowed"
     return inputs
 

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from assembler.packages.dockerfile.stages import SCRATCH
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assembler.packages.dockerfile.stages import Plan
     from assembler.packages.dockerfile.syntax import Instruction
 
 
-def rewritten(plan: Plan, names: dict[tuple[str, str], str]) -> str:
-    """Return the Dockerfile with the names that the bases have in buildah, lines where they were.
+def rewritten(plan: Plan, names: Mapping[tuple[str, str], str], *, platforms: bool = True) -> str:
+    """Return the Dockerfile with the names that the bases have in a builder, lines where they were.
 
-    Platforms are written out, since buildah looks for a base of the target's otherwise.
+    Platforms are written out, since buildah looks for a base of the target's otherwise; a builder
+    that has only what it was given takes it as it is without.
     """
     lines = plan.dockerfile.source.text.replace("\r\n", "\n").split("\n")
     needed = {stage.number for stage in plan.needed()}
@@ -27,7 +30,7 @@ def rewritten(plan: Plan, names: dict[tuple[str, str], str]) -> str:
             for instruction in stage.instructions:
                 _replace(lines, instruction, "")
         platform = stage.platform or str(plan.arguments.target)
-        words = ["FROM", *([f"--platform={platform}"] if is_image else []), base]
+        words = ["FROM", *([f"--platform={platform}"] if is_image and platforms else []), base]
         _replace(
             lines, stage.start, " ".join([*words, *(["AS", stage.name] if stage.name else [])])
         )

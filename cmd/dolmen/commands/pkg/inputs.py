@@ -41,14 +41,14 @@ def inputs(
     from assembler.oci.store import Store
     from assembler.packages.batch import Wish, job_of
     from assembler.packages.buildfile import read_package
-    from assembler.packages.building import compared
+    from assembler.packages.building import GivenTerms, compared
 
     wish = Wish(
         naming=options.naming,
         only=platforms(platforms_),
         arguments=given_arguments(build_arg_file),
         dockerfile=dockerfile,
-        network=options.network,
+        terms=GivenTerms(network=options.network),
     )
     store = Store(settings_of(ctx).cache)
     found = []

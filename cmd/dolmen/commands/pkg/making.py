@@ -42,6 +42,7 @@ def run(settings: Settings, making: Making) -> None:
     from assembler.oci.store import Store
     from assembler.packages.batch import Wish, build_all
     from assembler.packages.buildfile import read_package
+    from assembler.packages.building import GivenTerms
 
     _check(making)
     means = means_of(settings, making.access)
@@ -58,7 +59,7 @@ def run(settings: Settings, making: Making) -> None:
         no_build=making.no_build,
         load=making.docker,
         dockerfile=making.dockerfile,
-        network=options.network,
+        terms=GivenTerms(network=options.network, cached=options.cache),
     )
     found = [read_package(d, options.build_yml) for d in making.directories]
     if not settings.quiet:

@@ -44,7 +44,7 @@ BuilderName = Annotated[
     typer.Option(
         "--builder",
         metavar="NAME",
-        help="What runs Dockerfiles: auto, buildah or buildkit.  [env: DOLMEN_BUILDER]",
+        help="What runs Dockerfiles: auto, buildkit, buildah or docker.  [env: DOLMEN_BUILDER]",
     ),
 ]
 BuildersByPlatform = Annotated[
@@ -92,7 +92,7 @@ def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
     from assembler.codes import usage
     from assembler.errors import UsageError
     from assembler.packages.dockerfile.builders import NAMES, Builders, read_contexts
-    from assembler.packages.dockerfile.buildkit import DEFAULT_NAME, BuildKitOptions
+    from assembler.packages.dockerfile.buildkit import BuildKitOptions
 
     builder = access.builder or twin(os.environ, "BUILDER") or NAMES[0]
     if builder not in NAMES:
@@ -102,7 +102,7 @@ def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
 
     buildkit = BuildKitOptions(
         read_contexts(access.builders or twin_list(os.environ, "BUILDERS")),
-        access.builder_name or DEFAULT_NAME,
+        access.builder_name,
         access.builder_image,
         access.builder_config.absolute() if access.builder_config else None,
     )

@@ -1,0 +1,19 @@
+"""What programs that a Dockerfile runs may use, besides what is in their stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The terms a builder works on; build.yml sets them for a package, options for a run."""
+
+    network: bool = False
+    # Whether steps that were carried out before may be taken from the builder's cache.
+    cached: bool = True
+    # Agents and keys for RUN --mount=type=ssh: ID, or ID=SOCKET|KEY.
+    ssh: tuple[str, ...] = ()
+    # Who looks into the result and lists what is in it: an image, the builder's own scanner if
+    # it is empty, nobody if it is nothing.
+    scanner: str | None = None
