@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format docs docs-check bench lock clean
+.PHONY: help setup demo test test-boot test-fast lint format docs docs-check bench lock clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,7 +23,10 @@ demo: setup ## build the example web server, boot it and fetch its page; INTERAC
 	@$(BIN)/python examples/demo
 
 test: setup lint ## run every test, the slow ones, too
-	@$(BIN)/pytest -m "" -n $(JOBS) --dist worksteal -q
+	@$(BIN)/pytest -m "not whole" -n $(JOBS) --dist worksteal -q
+
+test-boot: setup ## boot every format on every architecture and firmware that it is for
+	@$(BIN)/pytest -m "" -n $(JOBS) --dist worksteal -q test/boot
 
 test-fast: setup ## run the tests that take less than a minute together
 	@$(BIN)/pytest -n $(JOBS) -q

@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,6 +137,15 @@ def booted(
         *("-qmp", f"unix:{monitor},server=on,wait=off"),
         *_media(disks, cd),
     ]
+    with running(command, port, monitor) as guest:
+        yield guest
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path], port: int = 0, monitor: Path = Path()
+) -> Iterator[Guest]:
+    """Start an emulator whose console is its standard output; it ends with the block."""
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

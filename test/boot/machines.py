@@ -1,0 +1,145 @@
+"""The machines of the boot matrix: QEMU with a firmware and a medium, by emulation."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from boot.matrix import Row
+
+_PROGRAMS = {
+    "amd64": "qemu-system-x86_64",
+    "arm64": "qemu-system-aarch64",
+    "riscv64": "qemu-system-riscv64",
+}
+# Emulation of cmpxchg16b lets guests crash.
+_MACHINES = {
+    "amd64": ("-machine", "q35", "-cpu", "max,cx16=off"),
+    "arm64": ("-machine", "virt", "-cpu", "max,pauth-impdef=on"),
+    "riscv64": ("-machine", "virt", "-cpu", "rv64"),
+}
+_SECURE = (
+    *("-machine", "q35,smm=on", "-cpu", "max,cx16=off"),
+    *("-global", "driver=cfi.pflash01,property=secure,value=on"),
+    *("-global", "ICH9-LPC.disable_s3=1"),
+)
+# Code, variables, and the variables to enrol keys in.
+_FLASH = {
+    ("amd64", "uefi"): ("OVMF/OVMF_CODE_4M.fd", "OVMF/OVMF_VARS_4M.fd"),
+    ("amd64", "secure"): ("OVMF/OVMF_CODE_4M.secboot.fd", "OVMF/OVMF_VARS_4M.fd"),
+    ("arm64", "uefi"): ("AAVMF/AAVMF_CODE.fd", "AAVMF/AAVMF_VARS.fd"),
+    # The tool cannot read the variables that are not enrolled: others are taken out again.
+    ("arm64", "secure"): ("AAVMF/AAVMF_CODE.fd", "AAVMF/AAVMF_VARS.snakeoil.fd"),
+}
+_SHARE = Path("/usr/share")
+_U_BOOT = Path("/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What was built for a row."""
+
+    directory: Path
+    name: str
+    keys: Path
+
+    def path(self, suffix: str) -> Path:
+        """Return an output."""
+        return self.directory / (self.name + suffix)
+
+
+def lacking(row: Row) -> str:
+    """Return what this machine lacks for a row, or nothing."""
+    program = _PROGRAMS[row.architecture]
+    if not shutil.which(program):
+        return f"{program} is not installed"
+    needed = [_SHARE / name for name in _FLASH.get((row.architecture, row.firmware), ())]
+    if row.firmware == "uefi" and row.architecture == "riscv64":
+        needed = [_U_BOOT]
+    missing = [str(p) for p in needed if not p.is_file()]
+    return f"{missing[0]} is not there" if missing else ""
+
+
+def command(row: Row, outputs: Outputs, scratch: Path) -> list[str | Path]:
+    """Return the command that starts the machine, its console on standard output."""
+    machine = _SECURE if _is_secure_pc(row) else _MACHINES[row.architecture]
+    return [
+        *(_PROGRAMS[row.architecture], *machine, "-accel", "tcg", "-smp", "2"),
+        *("-m", str(row.memory), "-display", "none", "-no-reboot", "-serial", "stdio"),
+        *("-net", "none", "-device", "virtio-rng-pci"),
+        *_firmware(row, outputs, scratch),
+        *_medium(row, outputs, scratch),
+    ]
+
+
+def _is_secure_pc(row: Row) -> bool:
+    return row.firmware == "secure" and row.architecture == "amd64"
+
+
+def _firmware(row: Row, outputs: Outputs, scratch: Path) -> list[str | Path]:
+    if row.firmware in ("bios", "kernel"):
+        return []
+    if row.architecture == "riscv64":
+        return ["-kernel", _U_BOOT]
+    code, variables = (_SHARE / name for name in _FLASH[row.architecture, row.firmware])
+    ours = scratch / "variables.fd"
+    if row.firmware == "secure":
+        _enrol(variables, ours, outputs.keys, row.architecture)
+    else:
+        shutil.copy(variables, ours)
+    return [
+        *("-drive", f"if=pflash,format=raw,readonly=on,file={code}"),
+        *("-drive", f"if=pflash,format=raw,file={ours}"),
+    ]
+
+
+def _enrol(variables: Path, ours: Path, keys: Path, architecture: str) -> None:
+    program = Path(sys.executable).with_name("virt-fw-vars")
+    if not program.exists():
+        pytest.skip("virt-fw-vars is not installed (Python package virt-firmware)")
+    owner = (keys / "GUID").read_text().strip()
+    old = ("--delete", "PK", "--delete", "KEK", "--delete", "db")
+    subprocess.run(
+        [
+            *(program, "-i", variables, "-o", ours),
+            *(old if architecture == "arm64" else ()),
+            *("--set-pk", owner, keys / "PK.crt", "--add-kek", owner, keys / "KEK.crt"),
+            *("--add-db", owner, keys / "db.crt", "--secure-boot"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+
+
+def _medium(row: Row, outputs: Outputs, scratch: Path) -> list[str | Path]:
+    path = outputs.path(row.suffix)
+    drive = f"if=none,id=boot,format={row.form},file={path}"
+    match row.medium:
+        case "disk":
+            return ["-drive", f"{drive},snapshot=on", "-device", "virtio-blk-pci,drive=boot"]
+        case "usb":
+            usb = ("-device", "qemu-xhci", "-device", "usb-storage,drive=boot")
+            return ["-drive", f"{drive},snapshot=on", *usb]
+        case "cd":
+            cd = ("-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=boot")
+            return ["-drive", f"{drive},media=cdrom,readonly=on", *cd]
+        case "file":
+            names = {"amd64": "BOOTX64.EFI", "arm64": "BOOTAA64.EFI"}
+            folder = scratch / "volume" / "EFI" / "BOOT"
+            folder.mkdir(parents=True)
+            shutil.copy(path, folder / names[row.architecture])
+            volume = f"if=none,id=boot,format=raw,readonly=on,file=fat:{scratch / 'volume'}"
+            return ["-drive", volume, "-device", "virtio-blk-pci,drive=boot"]
+        case "root":
+            line = outputs.path("-cmdline").read_text()
+            kernel = ("-kernel", outputs.path("-kernel"), "-append", line)
+            initrd = outputs.path("-initrd.img")
+            early = ("-initrd", initrd) if initrd.exists() else ()
+            disk = ("-drive", f"{drive},readonly=on", "-device", "virtio-blk-pci,drive=boot")
+            return [*kernel, *early, *disk]
+    raise ValueError(row.medium)
