@@ -19,23 +19,21 @@ from assembler.diagnostics import Diagnostic, Severity
 from assembler.encode import tar, unpacking
 from assembler.encode.compression import Compression
 from assembler.encode.damage import examined
+from assembler.encode.fresh import InitrdPart, Known, Payload, TarPart, add, directories, led
 from assembler.encode.inventory import Inventory
 from assembler.encode.jobs import (
     TAR,
-    Encoder,
     Form,
     Job,
     Sources,
     TreeJob,
-    add_made,
     capture_for,
 )
 from assembler.encode.joined import ALIGNMENT, JoinedArchive
 from assembler.encode.members import Wanted, jobs_for
-from assembler.encode.newc import NewcEncoder, is_boot
-from assembler.encode.output import CompressedOutput, Plain
+from assembler.encode.newc import is_boot
+from assembler.encode.output import Plain
 from assembler.encode.segments import Segment, SegmentCache
-from assembler.encode.tar import TarEncoder
 from assembler.encode.workers import run_all
 from assembler.errors import LayerError, OutputError, told
 from assembler.events import Reporter, Said, Silent, Warned, task
@@ -50,7 +48,6 @@ from assembler.rootfs.plan import (
     Made,
     Member,
     MemberTree,
-    Origin,
     Part,
     Plan,
     StoreBlob,
@@ -69,19 +66,6 @@ class EncodeOptions:
     # How many processes work at once.
     jobs: int = 2
     limits: Limits = field(default_factory=Limits)
-
-
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """A file taken out of an image, open for reading."""
-
-    content: Stretch
-    mode: int
-
-    @property
-    def size(self) -> int:
-        """Return the number of bytes."""
-        return self.content.size
 
 
 class Assembly:
@@ -192,14 +176,14 @@ class Assembly:
     def tree(self, extra: Sequence[Made] = ()) -> Iterator[bytes | memoryview | Stretch]:
         """Yield the whole tree as a tar, in pieces each of which is used before the next."""
         self.prepare(tree=True)
-        known = _Known()
+        known = Known()
         for part in (*self.plan.parts, *extra):
             if isinstance(part, ImageTree | MemberTree):
                 segment = self._segment(self._name(part, TAR))
                 yield Stretch(segment.file.fileno(), segment.size)
                 known.add(segment.inventory())
             elif (made := self._made(part)) is not None:
-                fresh = _TarPart(made.origin)
+                fresh = TarPart(made.origin)
                 for entry in known.missing(made.entries):
                     with self._content(entry) as content:
                         add(fresh.encoder, fresh, entry, content)
@@ -214,16 +198,16 @@ class Assembly:
             append(out, early.content)
             out.write(bytes(-early.size % ALIGNMENT))
         self._reserve(out, self.initrd_form)
-        known = _Known()
+        known = Known()
         whole = JoinedArchive(out, self.options.compression)
         whole.begin()
-        fresh = _InitrdPart(whole)
+        fresh = InitrdPart(whole)
         inventories: list[Inventory] = []
         for part in self.plan.parts:
             if isinstance(part, ImageTree | MemberTree):
                 segment = self._segment(self._name(part, self.initrd_form))
                 inventories.append(segment.inventory())
-                self._add_all(fresh, known.missing(_directories(inventories[-1].late)))
+                self._add_all(fresh, known.missing(directories(inventories[-1].late)))
                 known.add(fresh.inventory)
                 fresh = fresh.finish()
                 append(out, Stretch(segment.file.fileno(), segment.size))
@@ -231,7 +215,7 @@ class Assembly:
                 known.add(inventories[-1])
             elif (made := self._made(part)) is not None:
                 entries = [e for e in made.entries if not is_boot(e.path.encode())]
-                self._add_all(fresh, known.missing(_led(entries, known)))
+                self._add_all(fresh, known.missing(led(entries, known)))
                 known.add(fresh.inventory)
         fresh.finish()
         whole.end()
@@ -268,7 +252,7 @@ class Assembly:
             return self._payload(content).size
         return len(content) if isinstance(content, bytes) else content.size
 
-    def _add_all(self, fresh: _InitrdPart, entries: Iterable[Entry]) -> None:
+    def _add_all(self, fresh: InitrdPart, entries: Iterable[Entry]) -> None:
         for entry in entries:
             with self._content(entry) as content:
                 add(fresh.encoder, fresh, entry, content)
@@ -423,113 +407,3 @@ class Assembly:
                 )
             )
         )
-
-
-class _Known:
-    """Which paths something earlier in the tree has, as directory or symbolic link."""
-
-    def __init__(self) -> None:
-        self._paths: set[bytes] = set()
-
-    def add(self, inventory: Inventory) -> None:
-        self._paths.update(inventory.directories)
-        self._paths.update(inventory.symlinks)
-
-    def __contains__(self, path: str) -> bool:
-        return path.encode("utf-8", "surrogateescape") in self._paths
-
-    def missing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Yield the entries without leading directories that are there."""
-        fresh: set[str] = set()
-        for entry in entries:
-            if entry.implied and (entry.path in self or entry.path in fresh):
-                continue
-            if entry.kind is not Kind.FILE:
-                fresh.add(entry.path)
-            yield entry
-
-
-def _directories(paths: Iterable[bytes]) -> Iterator[Entry]:
-    for path in paths:
-        name = path.decode("utf-8", "surrogateescape")
-        yield Entry(name, Kind.DIRECTORY, 0o755, implied=True)
-
-
-def _led(entries: Iterable[Entry], known: _Known) -> Iterator[Entry]:
-    """Yield entries with the directories that lead to them: the kernel does not make them."""
-    for entry in entries:
-        parts = entry.path.split("/")[:-1]
-        for count in range(1, len(parts) + 1):
-            path = "/".join(parts[:count])
-            if path not in known:
-                yield Entry(path, Kind.DIRECTORY, 0o755, implied=True)
-        yield entry
-
-
-class _TarPart:
-    """A fresh part of a tar, in pieces."""
-
-    def __init__(self, origin: Origin) -> None:
-        self.inventory = Inventory()
-        self.encoder = TarEncoder(self, origin, "", self.inventory)
-        self._pieces: list[bytes | memoryview | Stretch] = []
-
-    def put(self, data: bytes | memoryview) -> None:
-        self._pieces.append(data)
-
-    def splice(self, stretch: Stretch) -> None:
-        self._pieces.append(stretch)
-
-    def finish(self) -> None:
-        """Do nothing: pieces are taken when they are there."""
-
-    def taken(self) -> list[bytes | memoryview | Stretch]:
-        """Return the pieces there are, and have them no more."""
-        pieces, self._pieces = self._pieces, []
-        return pieces
-
-
-class _InitrdPart:
-    """Fresh parts of an initrd up to the next segment; nothing is written if there are none."""
-
-    def __init__(self, whole: JoinedArchive) -> None:
-        self.inventory = Inventory()
-        self._whole = whole
-        self._output: CompressedOutput | None = None
-        self.encoder = NewcEncoder(self, "", self.inventory, "image.yml")
-
-    def put_all(self, pieces: list[bytes | memoryview]) -> None:
-        if self._output is None:
-            self._whole.out.flush()
-            compressor = self._whole.compression.start_piece()
-            self._output = CompressedOutput(self._whole.out.fileno(), compressor)
-        self._output.put_all(pieces)
-
-    def splice(self, stretch: Stretch) -> None:
-        for data in stretch.chunks():
-            self.encoder.put(data)
-
-    def finish(self) -> _InitrdPart:
-        """Bring everything to the output, and return a new part."""
-        if self.encoder.is_empty:
-            return self
-        joins = self._whole.compression.joins
-        self.encoder.finish(trailer=not joins)
-        if self._output is not None:
-            self._output.finish(1 if joins else ALIGNMENT)
-            self._whole.account(self._output.plain)
-        return _InitrdPart(self._whole)
-
-
-def add(
-    encoder: Encoder, part: _TarPart | _InitrdPart, entry: Entry, content: bytes | Payload
-) -> None:
-    """Write a made entry."""
-    if entry.kind is not Kind.FILE:
-        encoder.made(entry, 0)
-    elif isinstance(content, bytes):
-        add_made(encoder, entry, content)
-    else:
-        encoder.made(replace(entry, mode=content.mode), content.size)
-        part.splice(content.content)
-        encoder.pad(content.size)

@@ -7,6 +7,7 @@ Ctrl-C, which the terminal sends to all: the parent ends them, and they clean up
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import select
@@ -21,6 +22,8 @@ from assembler.codes import output as codes
 from assembler.errors import DolmenError, HostError
 
 _LENGTH = struct.Struct("<I")
+# Of mallopt(3): up to which size memory comes from the heap, and how much of it stays when free.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = (-3, 16 << 20), (-1, 64 << 20)
 
 
 @dataclass(slots=True)
@@ -144,6 +147,7 @@ class _Stopped(BaseException):
 def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
     """Be a worker: never return into the code of the parent."""
     status = 1
+    _keep_memory()
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, _stop)
@@ -161,6 +165,20 @@ def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
         pass
     finally:
         os._exit(status)
+
+
+def _keep_memory() -> None:
+    """Use the same memory again for buffer after buffer, instead of asking the kernel each time.
+
+    Work makes millions of small objects and no cycles: looking for these would be in vain.
+    """
+    gc.disable()
+    import ctypes  # noqa: PLC0415 - only in workers
+
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+            mallopt(parameter, value)
 
 
 def _stop(_signal: int, _frame: object) -> NoReturn:
