@@ -1,0 +1,64 @@
+"""Directory records: where a file lies, how large it is, what it is called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from assembler.media.iso.rockridge import SECTOR, both
+
+_LARGEST = 254
+_FIXED = 33
+_DIRECTORY, _MORE = 0x02, 0x80
+# As much of a file as one extent has: whole sectors, and less than 4 GiB.
+EXTENT = (1 << 32) - SECTOR
+# Years from 1900, in a byte.
+_EARLIEST, _LATEST = -2208988800, 5869583999
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSize:
+    """How large a record is without system use entries, and how many bytes these may have."""
+
+    fixed: int
+
+    @property
+    def room(self) -> int:
+        """Return how many bytes are left."""
+        return _LARGEST - self.fixed
+
+
+def size_of_record(identifier: bytes) -> RecordSize:
+    """Return the size of a record with this identifier."""
+    return RecordSize(_FIXED + len(identifier) + (1 - len(identifier) % 2))
+
+
+def record(
+    identifier: bytes,
+    sector: int,
+    size: int,
+    mtime: int,
+    system_use: bytes = b"",
+    *,
+    directory: bool = False,
+    more: bool = False,
+) -> bytes:
+    """Return a record; `more` if another one goes on with the same file."""
+    date = time.gmtime(min(max(mtime, _EARLIEST), _LATEST))
+    length = size_of_record(identifier).fixed + len(system_use)
+    length += length % 2
+    flags = (_DIRECTORY if directory else 0) | (_MORE if more else 0)
+    fields = bytes([length, 0]) + both(sector) + both(size)
+    fields += bytes([date.tm_year - 1900, *date[1:6], 0, flags, 0, 0]) + b"\1\0\0\1"
+    fields += bytes([len(identifier)]) + identifier
+    return (fields + bytes(len(fields) % 2) + system_use).ljust(length, b"\0")
+
+
+def extents_of(sector: int, size: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield sector and size of each extent of a file, and whether another follows."""
+    while size > EXTENT:
+        yield sector, EXTENT, True
+        sector += EXTENT // SECTOR
+        size -= EXTENT
+    yield sector, size, False

@@ -1,0 +1,143 @@
+"""Rock Ridge: names, owners, modes, links and devices beside what ISO 9660 knows.
+
+System use entries of a directory record that do not fit into it lie in a continuation area; one
+area never crosses a sector, so a long link target goes through several.
+"""
+
+from __future__ import annotations
+
+import stat
+import struct
+from collections.abc import Sequence
+
+from assembler.media.iso.entries import IsoEntry
+
+SECTOR = 2048
+_LARGEST = 255
+_VERSION = b"\x01"
+_CONTINUED = 1
+_CURRENT, _PARENT, _ROOT = 2, 4, 8
+_CE_SIZE = 28
+# What the root directory begins with: entries follow without a gap.
+INDICATOR = b"SP\x07\x01\xbe\xef\x00"
+_IDENTIFIER = b"RRIP_1991A"
+_DESCRIPTION = (
+    b"THE ROCK RIDGE INTERCHANGE PROTOCOL PROVIDES SUPPORT FOR POSIX FILE SYSTEM SEMANTICS"
+)
+_WHERE = (
+    b"PLEASE CONTACT DISC PUBLISHER FOR SPECIFICATION SOURCE.  SEE PUBLISHER IDENTIFIER IN "
+    b"PRIMARY VOLUME DESCRIPTOR FOR CONTACT INFORMATION."
+)
+REFERENCE = (
+    b"ER"
+    + bytes([8 + len(_IDENTIFIER) + len(_DESCRIPTION) + len(_WHERE), 1])
+    + bytes([len(_IDENTIFIER), len(_DESCRIPTION), len(_WHERE), 1])
+    + _IDENTIFIER
+    + _DESCRIPTION
+    + _WHERE
+)
+
+
+def both(value: int) -> bytes:
+    """Return a number of four bytes in both orders, as ISO 9660 has them."""
+    return value.to_bytes(4, "little") + value.to_bytes(4, "big")
+
+
+def attributes(entry: IsoEntry, links: int) -> bytes:
+    """Return what `stat` has of a file, as far as it is not in the directory record."""
+    fields = both(entry.mode) + both(links) + both(entry.uid) + both(entry.gid)
+    found = b"PX" + bytes([4 + len(fields)]) + _VERSION + fields
+    if stat.S_ISCHR(entry.mode) or stat.S_ISBLK(entry.mode):
+        major, minor = entry.device
+        # Linux takes a number in the second half alone for the old encoding, which others expect;
+        # what does not fit into that has both halves.
+        high, low = (major, minor) if minor > 0xFF else (0, major << 8 | minor)
+        found += b"PN\x14" + _VERSION + both(high) + both(low)
+    return found
+
+
+def name_entries(name: bytes) -> list[bytes]:
+    """Return the entries with a name of any length."""
+    most = _LARGEST - 5
+    parts = [name[n : n + most] for n in range(0, len(name), most)]
+    return [
+        b"NM" + bytes([5 + len(part), 1, _CONTINUED if n < len(parts) - 1 else 0]) + part
+        for n, part in enumerate(parts)
+    ]
+
+
+def link_entries(target: bytes) -> list[bytes]:
+    """Return the entries with the target of a symbolic link."""
+    most = _LARGEST - 5
+    groups: list[bytearray] = [bytearray()]
+    for component in _components(target):
+        if len(groups[-1]) + len(component) > most:
+            groups.append(bytearray())
+        groups[-1] += component
+    return [
+        b"SL" + bytes([5 + len(group), 1, _CONTINUED if n < len(groups) - 1 else 0]) + group
+        for n, group in enumerate(groups)
+    ]
+
+
+def _components(target: bytes) -> list[bytes]:
+    found = []
+    if target.startswith(b"/"):
+        found.append(bytes([_ROOT, 0]))
+    for word in target.split(b"/"):
+        if word in (b".", b".."):
+            found.append(bytes([_CURRENT if word == b"." else _PARENT, 0]))
+            continue
+        most = _LARGEST - 7
+        parts = [word[n : n + most] for n in range(0, len(word), most)]
+        found += [
+            bytes([_CONTINUED if n < len(parts) - 1 else 0, len(part)]) + part
+            for n, part in enumerate(parts)
+        ]
+    return found
+
+
+class Continuations:
+    """The continuation areas of a directory: bytes that lie from some sector on."""
+
+    def __init__(self, sector: int) -> None:
+        """Begin with nothing."""
+        self._sector = sector
+        self.data = bytearray()
+
+    def fitted(self, entries: Sequence[bytes], room: int) -> bytes:
+        """Return as many entries as there is room for; the others go into an area."""
+        whole = b"".join(entries)
+        if len(whole) <= room:
+            return whole
+        kept = []
+        room -= _CE_SIZE
+        rest = list(entries)
+        while rest and len(rest[0]) <= room:
+            room -= len(rest[0])
+            kept.append(rest.pop(0))
+        return b"".join(kept) + self.area(rest)
+
+    def area(self, entries: Sequence[bytes]) -> bytes:
+        """Put entries into one or several areas; return the entry that leads there."""
+        groups: list[bytes] = [b""]
+        for entry in entries:
+            if len(groups[-1]) + len(entry) > SECTOR - _CE_SIZE:
+                groups.append(b"")
+            groups[-1] += entry
+        places = []
+        for number, group in enumerate(groups):
+            size = len(group) + (_CE_SIZE if number < len(groups) - 1 else 0)
+            if len(self.data) % SECTOR + size > SECTOR:
+                self.data += bytes(-len(self.data) % SECTOR)
+            places.append((len(self.data), size))
+            self.data += bytes(size)
+        leading = [self._leading(*place) for place in places]
+        for (at, size), group, leads in zip(places, groups, [*leading[1:], b""], strict=True):
+            self.data[at : at + size] = group + leads
+        return leading[0]
+
+    def _leading(self, at: int, size: int) -> bytes:
+        sector, offset = divmod(at, SECTOR)
+        place = both(self._sector + sector) + both(offset) + both(size)
+        return struct.pack("<2sBB", b"CE", _CE_SIZE, 1) + place
