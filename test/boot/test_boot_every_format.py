@@ -54,6 +54,8 @@ def built(row: Row, keys: Path, folder: Path) -> Outputs:
         *("build", "--arch", row.architecture, "--format", row.format, "--dir", folder),
         *(*options, yaml),
     )
+    if "error[DM0721]" in done.stderr:
+        pytest.skip(f"Debian's archive cannot be used: {done.stderr[-300:]}")
     assert done.returncode == 0, done.stderr
     return Outputs(folder, "image", keys)
 

@@ -97,6 +97,7 @@ class FatVolume:
 
         The serial number is made of `mark`, or of the contents, which then are read once.
         """
+        files = sorted(files, key=lambda f: f.path)
         root, found = _tree(files)
         nodes = tuple(_walk(root))
         for node in nodes:
@@ -252,7 +253,7 @@ def _entry(name: bytes, attributes: int, cluster: int, size: int) -> bytes:
 
 def _tree(files: Sequence[FatFile]) -> tuple[_Node, dict[str, _Node]]:
     root, found = _Node(""), {}
-    for file in sorted(files, key=lambda f: f.path):
+    for file in files:
         names.check(file.path)
         if file.size > _LARGEST_FILE:
             raise OutputError.of(
@@ -264,8 +265,12 @@ def _tree(files: Sequence[FatFile]) -> tuple[_Node, dict[str, _Node]]:
         node = root
         for part in directories:
             node = node.children.setdefault(names.folded(part), _Node(part))
+            if node.file is not None:
+                break
         if node.file is not None or names.folded(name) in node.children:
-            raise OutputError.of(codes.BAD_NAME, f"{file.path} would be there twice on FAT")
+            raise OutputError.of(
+                codes.BAD_NAME, f"{file.path} would be there twice on FAT, perhaps as a directory"
+            )
         found[file.path] = node.children[names.folded(name)] = _Node(name, file)
     return root, found
 

@@ -1,0 +1,77 @@
+"""Disks with a GUID partition table, with sgdisk and sfdisk as judges."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from assembler.errors import OutputError
+from assembler.media import Arrangement, gpt, write
+from assembler.media.gpt import GptDisk, Partition
+
+needs_judges = pytest.mark.skipif(
+    not (shutil.which("sgdisk") and shutil.which("sfdisk")),
+    reason="gdisk or fdisk is not installed",
+)
+MIB = 1 << 20
+SMALL = Arrangement.of([(5, b"first")], 70_000)
+LARGE = Arrangement.of([(0, b"second"), (2 * MIB, b"more")], 2 * MIB + 512 * 7)
+
+
+def written(disk: GptDisk, path: Path) -> Path:
+    """Write a disk."""
+    with path.open("w+b") as file:
+        write(disk, file)
+    assert path.stat().st_size == disk.size
+    return path
+
+
+@needs_judges
+@pytest.mark.parametrize("size", [None, 7 * MIB, 7 * MIB + 512 * 9, 3 << 30, 3 << 40])
+def test_the_judges_find_nothing(size: int | None, tmp_path: Path) -> None:
+    parts = [
+        Partition(gpt.ESP, "EFI system", SMALL, gpt.LEGACY_BOOT),
+        Partition(gpt.LINUX, "data", LARGE, uuid="01234567-89ab-cdef-0123-456789abcdef"),
+    ]
+    disk = GptDisk.plan(parts, mark=b"mark", size=size, boot_code=b"code")
+    path = written(disk, tmp_path / "disk")
+    said = subprocess.run(["sgdisk", "-v", path], capture_output=True, text=True, check=True).stdout
+    assert "No problems found" in said
+    assert "Caution" not in said
+    subprocess.run(["sfdisk", "--verify", path], check=True, capture_output=True)
+    dumped = subprocess.run(
+        ["sfdisk", "--json", path], check=True, capture_output=True, text=True
+    ).stdout
+    first, second = json.loads(dumped)["partitiontable"]["partitions"]
+    assert (first["type"], first["name"]) == (gpt.ESP, "EFI system")
+    assert first["attrs"] == "LegacyBIOSBootable"
+    assert second["uuid"] == "01234567-89AB-CDEF-0123-456789ABCDEF"
+    with path.open("rb") as file:
+        assert file.read(4) == b"code"
+        file.seek(disk.first(0) + 5)
+        assert file.read(5) == b"first"
+        file.seek(disk.first(1) + 2 * MIB)
+        assert file.read(4) == b"more"
+    assert [disk.first(n) for n in (0, 1)] == [p["start"] * 512 for p in (first, second)]
+
+
+def test_uuids_follow_from_the_mark(tmp_path: Path) -> None:
+    def made(mark: bytes, name: str) -> bytes:
+        disk = GptDisk.plan([Partition(gpt.ESP, "x", SMALL)], mark=mark)
+        return written(disk, tmp_path / name).read_bytes()
+
+    assert made(b"one", "a") == made(b"one", "b")
+    assert made(b"one", "c") != made(b"two", "d")
+
+
+def test_a_disk_that_is_too_small_is_refused_with_a_size_that_would_do() -> None:
+    parts = [Partition(gpt.ESP, "x", LARGE)]
+    with pytest.raises(OutputError, match=r"it takes (\d+)") as caught:
+        GptDisk.plan(parts, mark=b"", size=4 * MIB)
+    needed = int(caught.value.diagnostics[0].hints[0].split()[-1])
+    assert GptDisk.plan(parts, mark=b"", size=needed).size == needed
+    assert gpt.room(needed) >= LARGE.size
