@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import lzma
 import zlib
 from pathlib import Path
 from typing import IO
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, told
+from assembler.rootfs.decompress import INFLATERS, kind_of
 
 _MB = 1 << 20
 # What a kernel takes for itself before anything else, at the least.
@@ -15,6 +17,12 @@ _KERNEL = 48 * _MB
 # Nothing compresses better in practice: below this there is nothing to look into.
 _BEST_RATIO = 8
 _CHUNK = 1 << 20
+_MAGIC = 8
+_CPIO_HEADER = 110
+_CPIO_MAGICS = (b"070701", b"070702")
+_LZ4_BLOCK = 8 << 20
+# A block that cannot be compressed is a little larger than it was.
+_LZ4_LARGEST = _LZ4_BLOCK + (_LZ4_BLOCK >> 7)
 
 
 def check(initrd: Path, memory: int) -> None:
@@ -27,9 +35,8 @@ def check(initrd: Path, memory: int) -> None:
     available = memory * _MB
     if packed * _BEST_RATIO * 2 + _KERNEL < available:
         return
-    unpacked = unpacked_size(initrd, limit=4 * available)
     # What cannot be measured is at least not smaller than it is packed.
-    unpacked = max(unpacked, packed)
+    unpacked = max(unpacked_size(initrd, limit=4 * available), packed)
     needed = max(2 * unpacked, unpacked + packed) + _KERNEL
     if needed > available:
         fitting = -(-needed // (256 * _MB)) * 256
@@ -44,39 +51,103 @@ def check(initrd: Path, memory: int) -> None:
 def unpacked_size(path: Path, limit: int) -> int:
     """Return the size of an initrd when it is unpacked, or a lower bound.
 
-    Counting ends at `limit`, and at a part that is compressed with anything but gzip, of which the
-    packed size counts.
+    Counting ends at `limit`, and at a part that is damaged or compressed in an unknown way, of
+    which the packed size counts.
     """
     with told(path, "read"), path.open("rb") as file:
-        return _count(file, limit)
+        size = file.seek(0, 2)
+        file.seek(0)
+        return _count(file, size, limit)
 
 
-def _count(file: IO[bytes], limit: int) -> int:
+def _count(file: IO[bytes], size: int, limit: int) -> int:
     total = 0
-    data = file.read(_CHUNK)
-    while data and total <= limit:
-        if data[:1] == b"\0":
-            data = data.lstrip(b"\0") or file.read(_CHUNK)
-        elif data.startswith(b"\x1f\x8b"):
-            unpacked, data = _member(data, file, limit - total)
-            total += unpacked
-        else:
-            # Plain archives, and whatever cannot be measured.
-            here = file.tell()
-            return total + len(data) + file.seek(0, 2) - here
+    while total <= limit:
+        start = _skip_zeros(file)
+        head = file.read(_MAGIC)
+        file.seek(start)
+        if not head:
+            break
+        kind = kind_of(head)
+        before = total
+        if head.startswith(_CPIO_MAGICS):
+            total += _plain(file)
+        elif kind == "lz4":
+            total += _lz4(file, limit - total)
+        elif kind in INFLATERS:
+            total += _inflated(file, kind, limit - total)
+        if total == before:
+            # Nothing that could be measured.
+            return total + size - start
     return total
 
 
-def _member(data: bytes, file: IO[bytes], limit: int) -> tuple[int, bytes]:
-    """Count one gzip member, and return what follows it."""
-    inflater = zlib.decompressobj(31)
-    total = 0
-    while not inflater.eof and total <= limit:
+def _skip_zeros(file: IO[bytes]) -> int:
+    """Go to the next byte that is not zero, and return where it is."""
+    at = file.tell()
+    while data := file.read(_CHUNK):
+        rest = data.lstrip(b"\0")
+        if rest:
+            file.seek(at + len(data) - len(rest))
+            return file.tell()
+        at += len(data)
+    return at
+
+
+def _plain(file: IO[bytes]) -> int:
+    """Pass over an archive that is not compressed; return its size."""
+    start = file.tell()
+    while True:
+        at = file.tell()
+        header = file.read(_CPIO_HEADER)
+        if len(header) < _CPIO_HEADER or not header.startswith(_CPIO_MAGICS):
+            # The end of the file, or of all that is whole.
+            return at - start
         try:
+            name, content = int(header[94:102], 16), int(header[54:62], 16)
+        except ValueError:
+            return at - start
+        is_end = file.read(min(name, 16)).startswith(b"TRAILER!!!\0")
+        at += -(-(_CPIO_HEADER + name) // 4) * 4
+        file.seek(at + -(-content // 4) * 4)
+        if is_end:
+            return at - start
+
+
+def _inflated(file: IO[bytes], kind: str, limit: int) -> int:
+    """Pass over one compressed stream; return its size when it is unpacked."""
+    inflater = INFLATERS[kind]()
+    total = 0
+    try:
+        while not inflater.eof and total <= limit:
+            data = file.read(_CHUNK) if inflater.needs_input else b""
+            if not data and inflater.needs_input:
+                return total
             total += len(inflater.decompress(data, _CHUNK))
-        except zlib.error:
-            return total, b""
-        data = inflater.unconsumed_tail or (b"" if inflater.eof else file.read(_CHUNK))
-        if not data and not inflater.eof:
-            return total, b""
-    return total, inflater.unused_data or file.read(_CHUNK) if inflater.eof else b""
+    except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError):
+        file.seek(0, 2)
+        return total
+    if inflater.eof:
+        file.seek(-len(inflater.unused_data), 1)
+    return total
+
+
+def _lz4(file: IO[bytes], limit: int) -> int:
+    """Pass over a stream in lz4's old format; return its size when it is unpacked."""
+    import lz4.block  # noqa: PLC0415 - only for those who need it
+
+    file.read(4)
+    total = 0
+    while total <= limit:
+        at = file.tell()
+        size = int.from_bytes(file.read(4), "little")
+        block = file.read(size) if 0 < size <= _LZ4_LARGEST else b""
+        try:
+            if not block or len(block) < size:
+                raise lz4.block.LZ4BlockError
+            total += len(lz4.block.decompress(block, uncompressed_size=_LZ4_BLOCK))
+        except lz4.block.LZ4BlockError:
+            # The next stream, the zeros between two, the end.
+            file.seek(at)
+            return total
+    return total

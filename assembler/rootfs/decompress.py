@@ -48,7 +48,7 @@ class Readable(Protocol):
         """Return at most `size` bytes, and none only at the end."""
 
 
-class _Inflater(Protocol):
+class Inflater(Protocol):
     """What lzma and bzip2 have in common: no piece they give is larger than asked for."""
 
     @property
@@ -67,6 +67,11 @@ class _Inflater(Protocol):
         """Return at most `max_length` bytes of what all data so far gives."""
 
 
+def kind_of(start: bytes) -> str:
+    """Return how something is compressed that begins so, or nothing."""
+    return next((name for magic, name in _MAGICS if start.startswith(magic)), "")
+
+
 def decompressed(
     source: Readable, what: str, *, limit: int = LARGEST_KERNEL, place: Place | None = None
 ) -> Iterator[bytes]:
@@ -75,7 +80,7 @@ def decompressed(
     head = _read_exactly(source, _HEADER)
     payload = _Payload(source, head, *_extent(head, errors))
     start = payload.peek(8)
-    kind = next((name for magic, name in _MAGICS if start.startswith(magic)), "")
+    kind = kind_of(start)
     pieces = _pieces(kind, payload, errors)
     total = 0
     try:
@@ -175,8 +180,8 @@ def _extent(head: bytes, errors: _Errors) -> tuple[int, int | None]:
 
 
 def _pieces(kind: str, payload: _Payload, errors: _Errors) -> Iterator[bytes]:
-    if kind in _INFLATERS:
-        return _inflated(_INFLATERS[kind], payload, errors)
+    if kind in INFLATERS:
+        return _inflated(INFLATERS[kind], payload, errors)
     if kind == "lz4":
         return _lz4(payload, errors)
     if kind:
@@ -187,7 +192,7 @@ def _pieces(kind: str, payload: _Payload, errors: _Errors) -> Iterator[bytes]:
     )
 
 
-def _inflated(make: Callable[[], _Inflater], payload: _Payload, errors: _Errors) -> Iterator[bytes]:
+def _inflated(make: Callable[[], Inflater], payload: _Payload, errors: _Errors) -> Iterator[bytes]:
     """Yield what a compressed stream gives; what follows it, such as its size, is passed over.
 
     Only a file that is compressed as a whole may have several streams.
@@ -202,7 +207,7 @@ def _inflated(make: Callable[[], _Inflater], payload: _Payload, errors: _Errors)
         data = payload.read(_CHUNK)
         if inflater.eof:
             data = inflater.unused_data + data
-            if not whole_file or not any(data.startswith(magic) for magic, _ in _MAGICS):
+            if not whole_file or not kind_of(data):
                 return
             inflater = make()
     if not inflater.eof:
@@ -272,7 +277,7 @@ class _Zstd:
         return b"".join(found)
 
 
-_INFLATERS: dict[str, Callable[[], _Inflater]] = {
+INFLATERS: dict[str, Callable[[], Inflater]] = {
     "gzip": _Gzip,
     "zstd": _Zstd,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
