@@ -10,6 +10,7 @@ in the same run, and says on standard error what it is doing.
 
 from __future__ import annotations
 
+import compileall
 import os
 import platform
 import re
@@ -34,6 +35,9 @@ def main(chosen: list[str]) -> int:
         sys.stderr.write(f"no such benchmark: {', '.join(sorted(unknown))}\n")
         return 2
     tables = read_tables()
+    # As an installation does; where Python may write no bytecode, each start would compile all.
+    for folder in ("assembler", "cmd"):
+        compileall.compile_dir(HERE.parent / folder, quiet=2)
     for name in chosen or BENCHMARKS:
         sys.stderr.write(f"== {name}\n")
         ran = subprocess.run(
