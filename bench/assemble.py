@@ -2,9 +2,9 @@
 """Assembling a system of 31,000 entries and 600 MB: cold, after a one-line edit, and unchanged.
 
 The baselines run in between, on the same files: isal inflating all layers (the least that anybody
-must do who reads images), isal deflating the initrd (the least for who writes one), `cp` of the tar,
-`gzip -1` of the uncompressed initrd. A build is the whole process, `dolmen build` with the images in the store; "cold" means that no segment is there.
-The memory is the largest of any process.
+must do who reads images), isal deflating the initrd (the least for whoever writes one), `cp` of the
+tar, `gzip -1` of the uncompressed initrd. A build is the whole process, `dolmen build` with the
+images in the store; "cold" means that no segment is there. The memory is the largest of any process.
 
     bench/assemble.py [--scale 1.0] [--runs 5]
 """
