@@ -98,6 +98,39 @@ def test_a_step_that_fails_is_shown(kitchen: Kitchen) -> None:
     assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
 
 
+def test_texts_in_the_dockerfile(kitchen: Kitchen) -> None:
+    dockerfile = """FROM example/base:1 AS build
+ENV WHO=me
+RUN <<EOF
+mkdir /out
+echo "it's $WHO" \\
+  and more > "/out/a b"
+EOF
+RUN --mount=type=cache,target=/c --mount=type=bind,source=src,target=/src cat - /src/x <<-X > /out/b
+\tin $BASE
+X
+COPY <<EOF /out/c
+of ${WHO}
+EOF
+FROM example/base:1
+COPY --from=build /out/ /out/
+"""
+    kitchen.build(kitchen.package(dockerfile, {"src/x": b"x\n"}), HERE)
+    tree = kitchen.tree(platform=HERE)
+    assert tree["out/a b"][1] == b"it's me and more\n"
+    assert tree["out/b"][1] == b"in 1\nx\n"
+    assert tree["out/c"][1] == b"of me\n"
+    assert (tree["out/c"][0].mode & 0o777, tree["out/c"][0].mtime) == (0o644, 0)
+    for wrong, message in (
+        ("RUN <<EOF\n#!/bin/cat\nEOF\n", "an interpreter of its own"),
+        ("COPY <<EOF src /x/\nEOF\nRUN true\n", "a text and other files at once"),
+    ):
+        with pytest.raises(PackageError, match=message) as caught:
+            kitchen.build(kitchen.package(f"FROM example/base:1\n{wrong}", name="wrong"), HERE)
+        assert caught.value.diagnostics[0].place is not None
+        assert caught.value.diagnostics[0].place.line == 2
+
+
 def test_there_is_no_network_unless_it_is_allowed(kitchen: Kitchen) -> None:
     package = kitchen.package("FROM example/base:1\nRUN cat /proc/net/dev > /net\n")
     kitchen.build(package, HERE)

@@ -23,10 +23,12 @@ from assembler.packages.dockerfile.copying import (
     read_mode,
     read_owner,
 )
+from assembler.packages.dockerfile.heredocs import Texts, is_text, texts_of
 from assembler.packages.dockerfile.settings import Config
 from assembler.packages.dockerfile.stages import SCRATCH
 from assembler.packages.dockerfile.trees import ImageFiles, Node, resolved
 from assembler.packages.dockerfile.unpacking import opened_archive
+from assembler.packages.dockerfile.words import WordError
 from assembler.packages.images import Layer, Made, add_described, add_layer, timestamp
 
 if TYPE_CHECKING:
@@ -181,9 +183,10 @@ class _Stage:
             raise instruction.wrong(
                 f"{instruction.keyword} has no --{unknown[0]} here", word=f"--{unknown[0]}"
             )
-        if instruction.heredocs:
-            raise instruction.wrong("a text in the Dockerfile cannot be copied; put it in a file")
-        words = [self.config.expand(instruction, word) for word in instruction.words]
+        words = [
+            word if is_text(word) else self.config.expand(instruction, word)
+            for word in instruction.words
+        ]
         if len(words) < 2:
             raise instruction.wrong(
                 f"{instruction.keyword} needs a source and a destination",
@@ -204,11 +207,16 @@ class _Stage:
         )
         place = posixpath.join(self.config.workdir, target)
         archives = self._archives(instruction, files, sources)
-        plain = [s for s in sources if s not in archives]
+        plain = [s for s in sources if s not in archives and not is_text(s)]
         if plain:
             laying = Laying(self._tree(), instruction, attributes)
             laying.lay(files, plain, place, missing)
             self.layers.append(add_layer(self.store, laying.tar(files)))
+        if instruction.heredocs:
+            texts = self._texts(instruction)
+            laying = Laying(self._tree(), instruction, attributes)
+            laying.lay(texts, [*texts.files], place, "the Dockerfile")
+            self.layers.append(add_layer(self.store, laying.tar(texts)))
         for source, layer in archives.items():
             unpacked = ImageFiles(source, [layer], self.ingredients.workspace)
             laying = Laying(self._tree(), instruction, attributes)
@@ -225,6 +233,12 @@ class _Stage:
 
     def _flag(self, instruction: Instruction, name: str) -> str:
         return self.config.expand(instruction, instruction.flags.get(name, ""))
+
+    def _texts(self, instruction: Instruction) -> Texts:
+        try:
+            return texts_of(instruction, self.config, self.ingredients.time)
+        except WordError as error:
+            raise instruction.wrong(str(error), word="<<") from error
 
     def _source(self, instruction: Instruction) -> tuple[Files, str]:
         name = instruction.flags.get("from")

@@ -28,7 +28,8 @@ from assembler.oci.manifest import Descriptor
 from assembler.oci.store.locks import held
 from assembler.packages import programs
 from assembler.packages.dockerfile.emulation import check_runnable
-from assembler.packages.dockerfile.rewriting import check_understood, rewritten
+from assembler.packages.dockerfile.heredocs import CONTEXT, replaced
+from assembler.packages.dockerfile.rewriting import rewritten
 from assembler.packages.dockerfile.stages import PROXIES
 from assembler.packages.dockerfile.taking import finished, known_layers
 from assembler.packages.dockerfile.watching import Watcher
@@ -51,6 +52,17 @@ _KEPT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "USER", "LOGNAME")
 
 
 @dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a build finds what it takes, and the name that it gives what it makes."""
+
+    dockerfile: Path
+    context: Path
+    tag: str
+    # Texts of the Dockerfile as files, if there are any.
+    texts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Buildah:
     """The buildah of this machine."""
 
@@ -69,7 +81,6 @@ class Buildah:
     def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
         """Make the image of the last stage, and put it into the store."""
         check_runnable(plan)
-        check_understood(plan, "buildah")
         with told(self.storage):
             (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
         work = ingredients.workspace
@@ -77,14 +88,21 @@ class Buildah:
             key: self._import_base(store, image, work)
             for key, image in ingredients.bases.images.items()
         }
-        context, dockerfile = work / "context", work / "Dockerfile"
-        with told(work):
-            context.mkdir()
-            dockerfile.write_text(rewritten(plan, names), "utf-8")
-        ingredients.context.write(context)
         tag = f"localhost/dolmen-made-{work.name.lower().replace('_', '-u-')}x"
+        said = replaced(store, plan, ingredients)
+        texts = work / "texts" if said.files else None
+        place = _Place(work / "Dockerfile", work / "context", tag, texts)
+        with told(work):
+            place.context.mkdir()
+            place.dockerfile.write_text(rewritten(plan, names, said.lines), "utf-8")
+            for path, data in said.files.items():
+                file = work / "texts" / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+                file.chmod(0o644)
+        ingredients.context.write(place.context)
         with self._used(work):
-            self._run_build(plan, ingredients.time, (dockerfile, context, tag), terms)
+            self._run_build(plan, ingredients.time, place, terms)
             out = work / "out"
             # A plain directory: into an OCI layout every layer would be compressed.
             words = ("push", "--format", "oci", "--disable-compression", tag, f"dir:{out}")
@@ -153,13 +171,10 @@ class Buildah:
 
     def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
         """Return the command that would build, with short names in place of temporary ones."""
-        words = self._words(plan, 0, (Path("Dockerfile"), Path("CONTEXT"), "TAG"), terms)
+        words = self._words(plan, 0, _Place(Path("Dockerfile"), Path("CONTEXT"), "TAG"), terms)
         return (shlex.join(["buildah", *words]),)
 
-    def _words(
-        self, plan: Plan, time: int, what: tuple[Path, Path, str], terms: Terms
-    ) -> list[str]:
-        dockerfile, context, tag = what
+    def _words(self, plan: Plan, time: int, place: _Place, terms: Terms) -> list[str]:
         arguments = plan.arguments
         declared = plan.declared()
         given = {**arguments.platforms, **arguments.given}
@@ -167,21 +182,29 @@ class Buildah:
             # Without layers, and so without a cache of steps, which knows nothing of the inputs.
             *("build", "--isolation", "chroot", "--layers=false", "--identity-label=false"),
             *("--timestamp", str(time), "--pull-never", "--no-hosts"),
-            *("--platform", str(arguments.target), "--file", str(dockerfile), "--tag", tag),
+            *(
+                "--platform",
+                str(arguments.target),
+                "--file",
+                str(place.dockerfile),
+                "--tag",
+                place.tag,
+            ),
             *(word for agent in terms.ssh for word in ("--ssh", agent)),
         ]
         for name, value in sorted(given.items()):
             if name in declared or name.upper() in PROXIES:
                 words += ["--build-arg", f"{name}={value}"]
-        return [*words, str(context)]
+        words += ["--build-context", f"{CONTEXT}={place.texts}"] if place.texts else []
+        return [*words, str(place.context)]
 
-    def _run_build(self, plan: Plan, time: int, what: tuple[Path, Path, str], terms: Terms) -> None:
+    def _run_build(self, plan: Plan, time: int, place: _Place, terms: Terms) -> None:
         watcher = _Watcher(plan, self.reporter, terms.network)
         environment = self._environment(self.storage / "tmp")
         if terms.ssh and "SSH_AUTH_SOCK" in os.environ:
             environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
         outcome = programs.run(
-            self._command(self._words(plan, time, what, terms), network=terms.network),
+            self._command(self._words(plan, time, place, terms), network=terms.network),
             # What RUN --mount=type=cache keeps is below this directory, and stays.
             environment,
             limits=_LIMITS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from assembler.packages.dockerfile.stages import SCRATCH
@@ -13,11 +14,18 @@ if TYPE_CHECKING:
     from assembler.packages.dockerfile.syntax import Instruction
 
 
-def rewritten(plan: Plan, names: Mapping[tuple[str, str], str], *, platforms: bool = True) -> str:
+def rewritten(
+    plan: Plan,
+    names: Mapping[tuple[str, str], str],
+    said: Mapping[int, str] = MappingProxyType({}),
+    *,
+    platforms: bool = True,
+) -> str:
     """Return the Dockerfile with the names that the bases have in a builder, lines where they were.
 
     Platforms are written out, since buildah looks for a base of the target's otherwise; a builder
-    that has only what it was given takes it as it is without.
+    that has only what it was given takes it as it is without. Instructions in `said`, by the line
+    they begin at, are said in another way.
     """
     lines = plan.dockerfile.source.text.replace("\r\n", "\n").split("\n")
     needed = {stage.number for stage in plan.needed()}
@@ -34,7 +42,12 @@ def rewritten(plan: Plan, names: Mapping[tuple[str, str], str], *, platforms: bo
         _replace(
             lines, stage.start, " ".join([*words, *(["AS", stage.name] if stage.name else [])])
         )
-        for instruction, name in plan.sources(stage) if stage.number in needed else ():
+        if stage.number not in needed:
+            continue
+        for instruction in stage.instructions:
+            if instruction.line in said:
+                _replace(lines, instruction, said[instruction.line])
+        for instruction, name in plan.sources(stage):
             known = names.get((name, ""))
             if known and not plan.stage(name, stage.number):
                 for number in range(instruction.line - 1, instruction.last_line):
@@ -46,15 +59,3 @@ def _replace(lines: list[str], instruction: Instruction, text: str) -> None:
     for number in range(instruction.line - 1, instruction.last_line):
         lines[number] = ""
     lines[instruction.line - 1] = text
-
-
-def check_understood(plan: Plan, builder: str) -> None:
-    """Refuse what a builder, or the rewriting, would take for something else."""
-    for stage in plan.needed():
-        for instruction in stage.instructions:
-            if instruction.heredocs:
-                raise instruction.wrong(
-                    f"{builder} does not understand texts in the Dockerfile (<<)",
-                    "put the text into a file of the package",
-                    word="<<",
-                )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assembler.packages.dockerfile.stages import Plan
     from assembler.packages.dockerfile.syntax import Instruction
 
-_SHELL = ("/bin/sh", "-c")
+DEFAULT_SHELL = ("/bin/sh", "-c")
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _HIGHEST_PORT = 65535
 
@@ -149,7 +149,7 @@ class Config:
             return list(instruction.listed)
         if not instruction.text:
             return []
-        return [*(self.inner.get("Shell") or _SHELL), instruction.text]
+        return [*(self.inner.get("Shell") or DEFAULT_SHELL), instruction.text]
 
 
 _HANDLERS: Mapping[str, Callable[[Config, Instruction], None]] = {
@@ -166,3 +166,5 @@ _HANDLERS: Mapping[str, Callable[[Config, Instruction], None]] = {
     "VOLUME": Config.volume,
     "WORKDIR": Config.work_directory,
 }
+# The instructions that change the config alone.
+APPLIED = frozenset(_HANDLERS)

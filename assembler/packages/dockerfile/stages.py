@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from assembler.packages.dockerfile.syntax import Dockerfile, Instruction
 
 SCRATCH = "scratch"
+_COMMA = re.compile(r"[,\n]")
 # Build arguments that need no ARG, and leave no trace in the image.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 _IN_PROCESS = frozenset(
@@ -112,7 +114,7 @@ class Plan:
             if instruction.keyword in ("COPY", "ADD") and "from" in instruction.flags:
                 yield instruction, instruction.flags["from"]
             if instruction.keyword == "RUN" and "mount" in instruction.flags:
-                for part in instruction.flags["mount"].split(","):
+                for part in _COMMA.split(instruction.flags["mount"]):
                     if part.startswith("from="):
                         yield instruction, part.removeprefix("from=")
 

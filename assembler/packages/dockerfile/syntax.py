@@ -41,7 +41,7 @@ KEYWORDS = (
 _WITH_HEREDOCS = ("ADD", "COPY", "RUN")
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
 _FLAG = re.compile(r"--([A-Za-z][A-Za-z0-9-]*)(?:=(\S*))?(?:\s+|$)")
-_HEREDOC = re.compile(r"(?<!\S)\d*<<(-?)(['\"]?)([A-Za-z_][A-Za-z0-9_.]*)\2(?=\s|$)")
+HEREDOC = re.compile(r"(?<!\S)\d*<<(-?)(['\"]?)([A-Za-z_][A-Za-z0-9_.]*)\2(?=\s|$)")
 _LARGEST = 1 << 20
 
 
@@ -221,7 +221,7 @@ def _heredocs(
     instruction: Instruction, lines: list[str], at: int
 ) -> tuple[tuple[Heredoc, ...], int]:
     found = []
-    for match in _HEREDOC.finditer(instruction.text):
+    for match in HEREDOC.finditer(instruction.text):
         tabs, quote, name = match.groups()
         content: list[str] = []
         while at < len(lines):
@@ -249,6 +249,8 @@ def _flags(instruction: Instruction) -> tuple[dict[str, str], str]:
         name, value = match[1], match[2]
         if name in flags and name not in ("exclude", "mount"):
             raise instruction.wrong(f"--{name} is given twice", word=f"--{name}")
-        flags[name] = "true" if value is None else value
+        given = "true" if value is None else value
+        # What may be given several times stands on lines of its own.
+        flags[name] = f"{flags[name]}\n{given}" if name in flags else given
         rest = rest[match.end() :]
     return flags, rest

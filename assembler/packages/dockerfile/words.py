@@ -18,6 +18,23 @@ def expand(word: str, variables: Mapping[str, str], escape: str = "\\") -> str:
     return _Lexer(word, variables, escape).until()
 
 
+def expand_text(text: str, variables: Mapping[str, str]) -> str:
+    """Return a text with variables put in; quotes in it are nothing but quotes.
+
+    A dollar that is one itself is written behind a backslash.
+    """
+    lexer, out = _Lexer(text, variables, "\\"), []
+    while lexer.at < len(text):
+        c = text[lexer.at]
+        lexer.at += 1
+        if c == "\\" and text[lexer.at : lexer.at + 1] in ("$", "\\"):
+            out.append(text[lexer.at])
+            lexer.at += 1
+        else:
+            out.append(lexer.variable() if c == "$" else c)
+    return "".join(out)
+
+
 def split_quoted(text: str, escape: str = "\\") -> list[str]:
     """Split a text at spaces outside of quotes; the quotes stay."""
     words: list[str] = []
@@ -64,7 +81,7 @@ class _Lexer:
             elif c == '"':
                 out.append(self._double())
             elif c == "$":
-                out.append(self._variable())
+                out.append(self.variable())
             elif c == self.escape and self.at < len(self.text):
                 out.append(self.text[self.at])
                 self.at += 1
@@ -89,7 +106,7 @@ class _Lexer:
             if c == '"':
                 return "".join(out)
             if c == "$":
-                out.append(self._variable())
+                out.append(self.variable())
             elif c == self.escape and self.text[self.at : self.at + 1] in ('"', "$", self.escape):
                 out.append(self.text[self.at])
                 self.at += 1
@@ -97,7 +114,8 @@ class _Lexer:
                 out.append(c)
         raise WordError('a " is opened and not closed')
 
-    def _variable(self) -> str:
+    def variable(self) -> str:
+        """Read what follows a dollar."""
         if self.text[self.at : self.at + 1] == "{":
             self.at += 1
             return self._braced()

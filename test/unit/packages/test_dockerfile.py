@@ -220,6 +220,8 @@ def test_images_as_files_of_the_context(kitchen: Kitchen) -> None:
 @pytest.mark.parametrize(
     ("dockerfile", "message", "line"),
     [
+        ("FROM scratch\nCOPY <<EOF /a\nEOFF\n", "<<EOF has no end", 2),
+        ("FROM scratch\nCOPY <<EOF /a\n${A:?}\nEOF\n", "A is not set", 2),
         ("FROM scratch\nCOPY nothing /\n", "there is no 'nothing' in the build context", 2),
         ("FROM scratch\nCOPY out/x /\n", "leads out of the build context", 2),
         ("FROM scratch\nCOPY abs /\n", "leads out of the build context", 2),
@@ -275,6 +277,32 @@ def test_the_umask_and_the_time_have_no_say(kitchen: Kitchen, tmp_path: Path) ->
     (package / "b").chmod(0o600)
     other.build(package)
     assert other.image().digest == kitchen.image().digest
+
+
+def test_texts_in_the_dockerfile_are_copied(kitchen: Kitchen) -> None:
+    dockerfile = """FROM scratch
+ARG WHO=me
+ENV GREETING="hello"
+COPY <<EOF /etc/motd
+$GREETING "$WHO" \\$HOME\\n
+EOF
+COPY --chmod=0755 <<'RUN' <<-"OTHER" a /bin/
+#!/bin/sh
+echo $WHO
+RUN
+\t\tindented $WHO
+OTHER
+ADD <<last /
+last
+COPY a /
+"""
+    kitchen.build(kitchen.package(dockerfile, {"a": b"a"}))
+    tree = kitchen.tree()
+    assert tree["etc/motd"][1] == b'hello "me" $HOME\\n\n'
+    assert tree["bin/RUN"][1] == b"#!/bin/sh\necho $WHO\n"
+    assert tree["bin/OTHER"][1] == b"indented $WHO\n"
+    assert (tree["bin/RUN"][0].mode, tree["etc/motd"][0].mode) == (0o755, 0o644)
+    assert (tree["last"][1], tree["bin/a"][1], tree["a"][1]) == (b"", b"a", b"a")
 
 
 def test_variables_in_words() -> None:
