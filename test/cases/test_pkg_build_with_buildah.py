@@ -125,8 +125,9 @@ COPY --from=build /out/ /out/
         ("RUN <<EOF\n#!/bin/cat\nEOF\n", "an interpreter of its own"),
         ("COPY <<EOF src /x/\nEOF\nRUN true\n", "a text and other files at once"),
     ):
+        package = kitchen.package(f"FROM example/base:1\n{wrong}", name="wrong")
         with pytest.raises(PackageError, match=message) as caught:
-            kitchen.build(kitchen.package(f"FROM example/base:1\n{wrong}", name="wrong"), HERE)
+            kitchen.build(package, HERE, hash="2")
         assert caught.value.diagnostics[0].place is not None
         assert caught.value.diagnostics[0].place.line == 2
 
