@@ -4,7 +4,8 @@
 The baselines run in between, on the same files: isal inflating all layers (the least that anybody
 must do who reads images), isal deflating the initrd (the least for whoever writes one), `cp` of the
 tar, `gzip -1` of the uncompressed initrd. A build is the whole process, `dolmen build` with the
-images in the store; "cold" means that no segment is there. The memory is the largest of any process.
+images in the store; "cold" means that no segment is there. The memory is that of the largest
+process.
 
     bench/assemble.py [--scale 1.0] [--runs 5]
 """
