@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 var (
@@ -84,6 +85,14 @@ func openTerminal(path string) (int, error) {
 			return fd, err
 		}
 	}
+}
+
+// isTerminal tells whether a file is a terminal.
+func isTerminal(file *os.File) bool {
+	// struct termios of the kernel is smaller on all architectures.
+	var settings [128]byte
+	_, _, code := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), syscall.TCGETS, uintptr(unsafe.Pointer(&settings[0])))
+	return code == 0
 }
 
 func writeAll(fd int, line []byte) {

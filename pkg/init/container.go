@@ -1,24 +1,16 @@
 package main
 
-// One run of a container: prepared, created, given interfaces, started, waited for.
+// What is around a container: its root prepared, connected to others, run to its end, its log.
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
 	"sort"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
-
-// container is one that was started.
-type container struct {
-	bundle
-	pid   int
-	ended <-chan syscall.WaitStatus
-}
 
 // prepare does what comes before a container is created.
 func prepare(spec runtimeSpec) error {
@@ -50,58 +42,28 @@ func release(b bundle, spec runtimeSpec) {
 	}
 }
 
-// launch creates and starts a container whose root is prepared.
-func (s *system) launch(b bundle, spec runtimeSpec, log *containerLog) (*container, error) {
-	s.forgetContainer(b)
-	output, drained, err := log.attach()
-	if err != nil {
-		return nil, err
+// connects tells whether something is due between creating and starting.
+func (r runtimeSpec) connects() bool {
+	for _, path := range r.BindNS {
+		if path != "" {
+			return true
+		}
 	}
-	pidFile := filepath.Join("/run/containers", b.id()+".pid")
-	create := s.runtimeCommand("create", "--bundle", b.directory, "--pid-file", pidFile, b.id())
-	err = s.withOutput(create, output)
-	output.Close()
-	if err != nil {
-		// Nobody holds the pipe any more, so what was said about it is all there in a moment.
-		waitShortly(drained)
-		return nil, fmt.Errorf("the container cannot be created (%w)", err)
-	}
-	content, err := os.ReadFile(pidFile)
-	if err != nil {
-		return nil, err
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
-	if err != nil {
-		return nil, err
-	}
-	c := &container{bundle: b, pid: pid, ended: s.reaper.adopt(pid)}
-	if err := s.startCreated(c, spec, log); err != nil {
-		s.forgetContainer(b)
-		waitShortly(drained)
-		return nil, err
-	}
-	return c, nil
+	return len(r.Interfaces) > 0
 }
 
-// startCreated does what is due between creating and starting, and starts.
-func (s *system) startCreated(c *container, spec runtimeSpec, log *containerLog) error {
-	for _, i := range spec.Interfaces {
-		if err := i.give(c.pid); err != nil {
+// connect gives a container that was created its interfaces, and keeps its namespaces.
+func (r runtimeSpec) connect(pid int) error {
+	for _, path := range r.BindNS {
+		// What an earlier run has left there would keep its interfaces.
+		_ = syscall.Unmount(path, syscall.MNT_DETACH)
+	}
+	for _, i := range r.Interfaces {
+		if err := i.give(pid); err != nil {
 			return err
 		}
 	}
-	if err := bindNamespaces(c.pid, spec.BindNS); err != nil {
-		return err
-	}
-	output, _, err := log.attach()
-	if err != nil {
-		return err
-	}
-	defer output.Close()
-	if err := s.withOutput(s.runtimeCommand("start", c.id()), output); err != nil {
-		return fmt.Errorf("the container cannot be started (%w)", err)
-	}
-	return nil
+	return bindNamespaces(pid, r.BindNS)
 }
 
 // bindNamespaces keeps namespaces at paths where other containers can join them.
@@ -118,8 +80,6 @@ func bindNamespaces(pid int, wanted map[string]string) error {
 		if err := makeFile(path); err != nil {
 			return fmt.Errorf("keeping the namespace %s at %s: %w", kind, path, err)
 		}
-		// What an earlier run has left there.
-		_ = syscall.Unmount(path, syscall.MNT_DETACH)
 		if err := syscall.Mount(fmt.Sprintf("/proc/%d/ns/%s", pid, kind), path, "", syscall.MS_BIND, ""); err != nil {
 			return fmt.Errorf("keeping the namespace %s at %s: %w", kind, path, err)
 		}
@@ -151,11 +111,11 @@ func (s *system) runToEnd(b bundle, log *containerLog, limit time.Duration) erro
 	if err := prepare(spec); err != nil {
 		return err
 	}
-	c, err := s.launch(b, spec, log)
+	c, err := s.direct.launch(b, spec, log)
 	if err != nil {
 		return err
 	}
-	defer s.forgetContainer(b)
+	defer s.direct.forget(b)
 	var tooLate <-chan time.Time
 	if limit > 0 {
 		tooLate = time.After(limit)
@@ -167,7 +127,7 @@ func (s *system) runToEnd(b bundle, log *containerLog, limit time.Duration) erro
 		}
 		return nil
 	case <-tooLate:
-		s.kill(b, "KILL")
+		s.direct.kill(c, syscall.SIGKILL)
 		<-c.ended
 		return fmt.Errorf("it did not end within %s and was killed", limit)
 	}
@@ -183,35 +143,4 @@ func (s *system) logOf(b bundle) *containerLog {
 		shownAs = b.name
 	}
 	return newLog("/var/log/"+name+".log", shownAs)
-}
-
-// runtimeCommand is a call of the OCI runtime.
-func (s *system) runtimeCommand(words ...string) []string {
-	command := []string{s.runtime, "--root", "/run/containers/" + filepath.Base(s.runtime)}
-	if s.options.debug {
-		command = append(command, "--debug")
-	}
-	return append(command, words...)
-}
-
-func (s *system) withOutput(command []string, output *os.File) error {
-	return s.reaper.runProgram(command, []*os.File{s.null, output, output})
-}
-
-func (s *system) kill(b bundle, signal string) {
-	_ = s.withOutput(s.runtimeCommand("kill", b.id(), signal), s.null)
-}
-
-// forgetContainer removes what the runtime still knows of a container that has ended.
-func (s *system) forgetContainer(b bundle) {
-	if exists(filepath.Join("/run/containers", filepath.Base(s.runtime), b.id())) {
-		_ = s.withOutput(s.runtimeCommand("delete", "--force", b.id()), s.null)
-	}
-}
-
-func waitShortly(done <-chan struct{}) {
-	select {
-	case <-done:
-	case <-time.After(300 * time.Millisecond):
-	}
 }

@@ -112,7 +112,7 @@ func (s *system) perform(c call) int {
 	case "poweroff", "reboot", "halt":
 		s.end(map[string]ending{"poweroff": powerOff, "reboot": restart, "halt": halt}[verb])
 		return 0
-	case "start", "stop", "restart", "logs", "exec":
+	case "start", "stop", "restart", "logs", "exec", "take-output":
 	default:
 		return c.fail("there is no command %s; `service help` lists them", verb)
 	}
@@ -125,6 +125,9 @@ func (s *system) perform(c call) int {
 	one := s.find(rest[0])
 	if one == nil {
 		return c.fail("there is no service %s; `service list` lists them", rest[0])
+	}
+	if verb == "take-output" {
+		return s.takeOutput(c, one)
 	}
 	if s.ending.Load() {
 		return c.fail("the system is ending")
@@ -173,7 +176,8 @@ func (s *system) exec(c call, one *service, command []string) int {
 	if len(command) == 0 {
 		return c.fail("exec wants a command")
 	}
-	_, ended, err := s.reaper.start(s.runtimeCommand(append([]string{"exec", one.id()}, command...)...), c.files)
+	terminal := isTerminal(c.files[0]) && isTerminal(c.files[1])
+	_, ended, err := s.reaper.start(s.engine.execCommand(one.bundle, terminal, command), c.files)
 	if err != nil {
 		return c.fail("%v", err)
 	}

@@ -1,8 +1,8 @@
 // The first process of a system built by Dolmen, and its helpers, in one static program.
 //
 // It is called by several names: /init (or /sbin/init) is the first process, `service` speaks to
-// it, `modprobe` loads kernel modules, for the kernel as well, and `poweroff`, `reboot` and `halt`
-// end the system.
+// it, `modprobe` loads kernel modules, for the kernel as well, `poweroff`, `reboot` and `halt` end
+// the system, and containerd calls it as `container-log` and `container-hook`.
 package main
 
 import (
@@ -23,6 +23,10 @@ func main() {
 		os.Exit(modprobeMain(arguments))
 	case name == "poweroff" || name == "reboot" || name == "halt":
 		os.Exit(serviceMain([]string{name}))
+	case name == "container-log":
+		os.Exit(containerLogMain())
+	case name == "container-hook":
+		os.Exit(containerHookMain(arguments))
 	case os.Getpid() == 1:
 		runInit()
 	default:
@@ -82,6 +86,9 @@ func (s *system) boot() {
 		}
 	}
 	say("onboot is done, starting services")
+	if s.daemon != nil {
+		go s.daemon.keepRunning()
+	}
 	for _, b := range bundles("services") {
 		s.add(b)
 	}

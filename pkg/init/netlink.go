@@ -4,11 +4,14 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 const (
@@ -138,17 +141,57 @@ func (i interfaceSpec) give(pid int) error {
 		return explained(err, "making the interface %s (%s) in the container", i.Name, kind)
 	}
 	if kind != "" {
-		if err := request(newInterface(i.Name, kind, i.Peer)); err != nil {
+		if err := i.makeInRoot(kind); err != nil {
 			return fmt.Errorf("making the interface %s (%s): %w", i.Name, kind, err)
 		}
 	}
-	found, err := net.InterfaceByName(i.Name)
+	found, err := awaitInterface(i.Name)
 	if err != nil {
 		return fmt.Errorf("there is no interface %s: %w", i.Name, err)
 	}
 	message := linkMessage(syscall.RTM_NEWLINK, 0, found.Index, 0, 0,
 		attribute(attributeNamespace, number(uint32(pid))))
 	return explained(request(message), "moving the interface %s", i.Name)
+}
+
+// makeInRoot makes an interface in the system's own namespace. One that was made for an earlier run
+// of a container, and is still there, is removed before; none that others have made.
+func (i interfaceSpec) makeInRoot(kind string) error {
+	err := request(newInterface(i.Name, kind, i.Peer))
+	if errors.Is(err, syscall.EEXIST) {
+		removed := false
+		for _, name := range []string{i.Name, i.Peer} {
+			if name != "" && exists(interfaceMark(name)) {
+				if found, missing := net.InterfaceByName(name); missing == nil {
+					removed = request(linkMessage(syscall.RTM_DELLINK, 0, found.Index, 0, 0)) == nil || removed
+				}
+			}
+		}
+		if removed {
+			err = request(newInterface(i.Name, kind, i.Peer))
+		}
+	}
+	if err == nil {
+		for _, name := range []string{i.Name, i.Peer} {
+			if name != "" {
+				_ = makeFile(interfaceMark(name))
+			}
+		}
+	}
+	return err
+}
+
+// interfaceMark is a file that says that an interface was made here.
+func interfaceMark(name string) string { return "/run/containers/interfaces/" + filepath.Base(name) }
+
+// awaitInterface waits a little: one that an earlier container had comes back in a moment.
+func awaitInterface(name string) (*net.Interface, error) {
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		found, err := net.InterfaceByName(name)
+		if err == nil || time.Now().After(end) {
+			return found, err
+		}
+	}
 }
 
 // inNetworkOf runs a function in the network namespace of a process, in a thread that then ends.

@@ -5,5 +5,6 @@ package main
 // Numbers of system calls that the package syscall does not know.
 const (
 	sysFinitModule = 273
+	sysPidfdOpen   = 434
 	sysSetns       = 268
 )

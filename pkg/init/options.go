@@ -16,6 +16,8 @@ type options struct {
 	debug bool
 	// The OCI runtime to use: crun or runc; empty is what there is.
 	runtime string
+	// Run services without containerd, also if it is there.
+	noContainerd bool
 	// The old hierarchy of cgroups is asked for, which we do not have.
 	oldCgroups bool
 	hostname   string
@@ -43,6 +45,8 @@ func parseOptions(line string) options {
 			o.debug = on
 		case "dolmen.runtime":
 			o.runtime = value
+		case "dolmen.containerd":
+			o.noContainerd = !on
 		case "dolmen.hostname":
 			o.hostname = value
 		case "linuxkit.unified_cgroup_hierarchy":

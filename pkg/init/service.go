@@ -25,7 +25,7 @@ func serviceMain(arguments []string) int {
 		fmt.Print(serviceHelp)
 		return 0
 	}
-	status, err := callInit(arguments)
+	status, err := callWith(arguments, 0, 1, 2)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "service: init does not answer: %v\n", err)
 		fmt.Fprintln(os.Stderr, "  in a container, bind /run and run as root")
@@ -34,7 +34,8 @@ func serviceMain(arguments []string) int {
 	return status
 }
 
-func callInit(arguments []string) (int, error) {
+// callWith asks init for something, and hands over three files for it.
+func callWith(arguments []string, files ...int) (int, error) {
 	connection, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: controlPath, Net: "unix"})
 	if err != nil {
 		return 0, err
@@ -44,7 +45,7 @@ func callInit(arguments []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, _, err := connection.WriteMsgUnix(data, syscall.UnixRights(0, 1, 2), nil); err != nil {
+	if _, _, err := connection.WriteMsgUnix(data, syscall.UnixRights(files...), nil); err != nil {
 		return 0, err
 	}
 	status := 0

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -23,9 +24,13 @@ type system struct {
 	options options
 	reaper  *reaper
 	runtime string
-	null    *os.File
-	ending  atomic.Bool
-	ends    chan ending
+	direct  direct
+	// What services run in, and the daemon behind it if there is one.
+	engine engine
+	daemon *containerd
+	null   *os.File
+	ending atomic.Bool
+	ends   chan ending
 
 	lock     sync.Mutex
 	services []*service
@@ -33,17 +38,21 @@ type system struct {
 
 func newSystem(o options) *system {
 	null, _ := os.OpenFile("/dev/null", os.O_RDWR, 0)
-	return &system{
-		options: o, reaper: newReaper(), null: null, ends: make(chan ending, 1),
-		runtime: findRuntime(o.runtime, []string{"crun", "runc"}),
+	s := &system{options: o, reaper: newReaper(), null: null, ends: make(chan ending, 1)}
+	if s.runtime = findProgram("crun", "runc"); o.runtime != "" {
+		s.runtime = findProgram(o.runtime)
 	}
+	s.direct = direct{s}
+	s.engine = s.direct
+	if s.daemon = findContainerd(s); s.daemon != nil {
+		s.engine = s.daemon
+	}
+	return s
 }
 
-func findRuntime(wanted string, known []string) string {
-	if wanted != "" {
-		known = []string{wanted}
-	}
-	for _, name := range known {
+// findProgram returns where the first of some programs is that is there at all.
+func findProgram(names ...string) string {
+	for _, name := range names {
 		for _, directory := range []string{"/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/", "/usr/local/bin/"} {
 			if exists(directory + name) {
 				return directory + name
@@ -188,7 +197,7 @@ func nextPause(pause time.Duration) time.Duration {
 
 // runService is one run; it tells whether it ended in failure.
 func (s *system) runService(one *service, spec runtimeSpec, attempted chan struct{}) (bool, error) {
-	c, err := s.launch(one.bundle, spec, one.log)
+	c, err := s.engine.launch(one.bundle, spec, one.log)
 	if err != nil {
 		return true, err
 	}
@@ -200,21 +209,21 @@ func (s *system) runService(one *service, spec runtimeSpec, attempted chan struc
 	one.lock.Unlock()
 	closeOnce(attempted)
 	if !wanted {
-		s.kill(one.bundle, "KILL")
+		s.engine.kill(c, syscall.SIGKILL)
 	}
 	status := <-c.ended
 	one.lock.Lock()
 	one.container = nil
 	one.lock.Unlock()
 	one.note(describeEnd(status))
-	s.forgetContainer(one.bundle)
+	s.engine.forget(one.bundle)
 	return status.ExitStatus() != 0, nil
 }
 
 // stop ends a service: SIGTERM, and SIGKILL after its timeout.
 func (s *system) stop(one *service) {
 	one.lock.Lock()
-	done, running := one.done, one.container != nil
+	done, running := one.done, one.container
 	if done != nil && one.wanted {
 		one.wanted = false
 		close(one.wake)
@@ -225,8 +234,8 @@ func (s *system) stop(one *service) {
 	}
 	config, _ := one.containerSpec()
 	timeout := config.stopTimeout(usualStopTimeout)
-	if running {
-		s.kill(one.bundle, "TERM")
+	if running != nil {
+		s.engine.kill(running, syscall.SIGTERM)
 	}
 	select {
 	case <-done:
@@ -234,7 +243,9 @@ func (s *system) stop(one *service) {
 	case <-time.After(timeout):
 	}
 	say("%s did not end within %s and is killed", one, timeout)
-	s.kill(one.bundle, "KILL")
+	if running != nil {
+		s.engine.kill(running, syscall.SIGKILL)
+	}
 	select {
 	case <-done:
 	case <-time.After(5 * time.Second):

@@ -6,29 +6,15 @@ import shutil
 import socket
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 
-from support.guest import LIMIT, Guest
-from support.guests import REPOSITORY, assemble, boot_and, needs_arm, needs_qemu
+from support.guest import Guest
+from support.guests import REPOSITORY, assemble, boot_and, needs_arm, needs_qemu, page
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 EXAMPLES = REPOSITORY / "examples"
-
-
-def page(guest: Guest) -> str:
-    """Fetch the page; a service that has started takes a moment to listen."""
-    end = time.monotonic() + LIMIT
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{guest.port}/", timeout=30) as answer:
-                return str(answer.read().decode())
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
 
 
 both = pytest.mark.parametrize("architecture", ["amd64", pytest.param("arm64", marks=needs_arm)])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from support.cli import Dolmen
-from support.guest import EmulatorCrashError, Files, Guest, booted
+from support.guest import LIMIT, EmulatorCrashError, Files, Guest, booted
 
 REPOSITORY = Path(__file__).parents[2]
 # Kept between runs, so that Debian's archive is asked once.
@@ -69,6 +71,19 @@ def boot_and(
         except EmulatorCrashError:
             if last:
                 raise
+
+
+def page(guest: Guest) -> str:
+    """Fetch the page; a service that has started takes a moment to listen."""
+    end = time.monotonic() + LIMIT
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{guest.port}/", timeout=30) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def system(text: str) -> str:
