@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.guest import Guest
+from support.guest import LIMIT, Guest
 from support.guests import REPOSITORY, assemble, boot_and, needs_arm, needs_qemu, page
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
