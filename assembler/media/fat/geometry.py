@@ -16,6 +16,8 @@ _GIB = 1 << 30
 # The type of a volume is what its number of clusters says, whatever else is written in it.
 _LEAST = {12: 1, 16: 4085, 32: 65525}
 _MOST = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
+# Fewer clusters are too few for 16 bits, whatever the tables take.
+_FEW = 5000
 _USUAL_ROOT = 512
 _MOST_ROOT = 65520
 # Counts of sectors have 32 bits.
@@ -55,15 +57,20 @@ class Geometry:
         return self.cluster * SECTOR
 
 
-def of_size(sectors: int, root_entries: int) -> Geometry | None:
-    """Return the geometry of a volume, or nothing if it is too small for any."""
+def of_size(sectors: int, root_entries: int, alignment: int = 1) -> Geometry | None:
+    """Return the geometry of a volume, or nothing if it is too small for any.
+
+    All clusters begin at multiples of `alignment` sectors, a power of two.
+    """
     size = sectors * SECTOR
-    bits = 32 if size >= 260 * _MIB else 16 if size >= 4 * _MIB else 12
-    cluster = 1
+    is_12 = size < 4 * _MIB or sectors // alignment < _FEW
+    bits = 32 if size >= 260 * _MIB else 12 if is_12 else 16
+    cluster = alignment
     if bits == 32:
-        cluster = next((c for most, c in ((8, 8), (16, 16), (32, 32)) if size <= most * _GIB), 64)
+        usual = next((c for most, c in ((8, 8), (16, 16), (32, 32)) if size <= most * _GIB), 64)
+        cluster = max(cluster, usual)
     while True:
-        found = _divided(bits, sectors, cluster, root_entries)
+        found = _divided(bits, sectors, cluster, root_entries, alignment)
         if found is None or found.clusters < _LEAST[bits]:
             return None
         if found.clusters <= _MOST[bits]:
@@ -71,13 +78,17 @@ def of_size(sectors: int, root_entries: int) -> Geometry | None:
         cluster *= 2
 
 
-def _divided(bits: int, sectors: int, cluster: int, root_entries: int) -> Geometry | None:
-    reserved = 32 if bits == 32 else 1
+def _divided(
+    bits: int, sectors: int, cluster: int, root_entries: int, alignment: int
+) -> Geometry | None:
+    least_reserved = 32 if bits == 32 else 1
     entries = 0 if bits == 32 else min(max(_USUAL_ROOT, -(-root_entries // 16) * 16), _MOST_ROOT)
-    rest = sectors - reserved - entries * ENTRY // SECTOR
+    root = entries * ENTRY // SECTOR
     table = 1
     while True:
-        clusters = (rest - TABLES * table) // cluster
+        before = least_reserved + TABLES * table + root
+        reserved = least_reserved + -before % alignment
+        clusters = (sectors - before - -before % alignment) // cluster
         if clusters < 1:
             return None
         needed = -(-((clusters + 2) * bits) // (8 * SECTOR))
@@ -86,11 +97,11 @@ def _divided(bits: int, sectors: int, cluster: int, root_entries: int) -> Geomet
         table = needed
 
 
-def least(needed: Callable[[Geometry], int], root_entries: int) -> Geometry:
+def least(needed: Callable[[Geometry], int], root_entries: int, alignment: int = 1) -> Geometry:
     """Return the geometry of the smallest volume (within 32 KiB) that has the clusters needed."""
     sectors = _SMALLEST
     while sectors <= LARGEST:
-        found = of_size(sectors, root_entries)
+        found = of_size(sectors, root_entries, alignment)
         lacking = _STEP if found is None else (needed(found) - found.clusters) * found.cluster
         if found is not None and lacking <= 0:
             return found

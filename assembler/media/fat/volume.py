@@ -92,10 +92,12 @@ class FatVolume:
         label: str = "",
         hidden_sectors: int = 0,
         mark: bytes = b"",
+        alignment: int = 1,
     ) -> FatVolume:
         """Decide where everything lies, in a volume of `size` bytes or as small as it can be.
 
-        The serial number is made of `mark`, or of the contents, which then are read once.
+        All files begin at multiples of `alignment` sectors. The serial number is made of `mark`,
+        or of the contents, which then are read once.
         """
         files = sorted(files, key=lambda f: f.path)
         root, found = _tree(files)
@@ -103,7 +105,7 @@ class FatVolume:
         for node in nodes:
             if node.file is None:
                 _list(node, is_root=node is root, label=bool(label))
-        geometry = _geometry(root, nodes, size)
+        geometry = _geometry(root, nodes, size, alignment)
         following = _FIRST_FREE
         for node in _in_order(nodes, root, geometry):
             node.clusters = _clusters(node, geometry)
@@ -307,14 +309,15 @@ def _clusters(node: _Node, geometry: Geometry) -> int:
     return max(1, -(-node.entries * ENTRY // geometry.cluster_size))
 
 
-def _geometry(root: _Node, nodes: Sequence[_Node], size: int | None) -> Geometry:
+def _geometry(root: _Node, nodes: Sequence[_Node], size: int | None, alignment: int) -> Geometry:
     def needed(geometry: Geometry) -> int:
         return sum(_clusters(n, geometry) for n in _in_order(nodes, root, geometry))
 
-    smallest = least(needed, root.entries)
+    smallest = least(needed, root.entries, alignment)
     if size is None:
         return smallest
-    chosen = of_size(size // SECTOR, root.entries) if size // SECTOR <= LARGEST else None
+    sectors = size // SECTOR
+    chosen = of_size(sectors, root.entries, alignment) if sectors <= LARGEST else None
     if chosen is None or needed(chosen) > chosen.clusters:
         raise OutputError.of(
             codes.TOO_SMALL,

@@ -186,3 +186,14 @@ def test_any_files_make_a_sound_volume(
         return
     with tempfile.TemporaryDirectory() as scratch:
         judged(volume, Path(scratch) / "volume")
+
+
+@needs_judges
+@pytest.mark.parametrize("size", [1, 3 * MIB, 5 * MIB, 9 * MIB, 11 * MIB, 262 * MIB])
+def test_files_can_lie_as_another_filesystem_wants_it(size: int, tmp_path: Path) -> None:
+    with (tmp_path / "large").open("w+b") as file:
+        file.truncate(size)
+        large = FatFile("kernel", Stretch(file.fileno(), size))
+        volume = FatVolume.plan([large, FatFile("EFI/x", b"x"), FatFile("z", b"z")], alignment=4)
+        judged(volume, tmp_path / "volume")
+    assert all(volume.extent(name).first % 4 == 0 for name in ("kernel", "EFI/x", "z"))

@@ -1,0 +1,56 @@
+"""Disks with the partition table of PCs, one partition on them, that a BIOS boots."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from assembler.codes import output as codes
+from assembler.errors import OutputError
+from assembler.media.fat import FatVolume
+from assembler.media.medium import Placed, shifted
+
+SECTOR = 512
+ALIGNMENT = 1 << 20
+# Counts of sectors have 32 bits.
+LARGEST = ((1 << 32) - 1) * SECTOR
+_CODE = 440
+_ACTIVE = 0x80
+# Filesystems that are found by the numbers of sectors: cylinders end at 8 GB.
+_FAT32, _FAT = 0x0C, 0x0E
+_BEYOND = b"\xfe\xff\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class MbrDisk:
+    """A disk with a FAT volume that the code in front of it boots."""
+
+    size: int
+    volume: FatVolume
+    boot_code: bytes
+    # Its first bytes are the signature that systems know the disk by.
+    mark: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse what a table cannot say."""
+        if self.size > LARGEST:
+            raise OutputError.of(
+                codes.TOO_LARGE,
+                "a BIOS reads disks of less than 2 TiB",
+                "choose a smaller --size, or a format for UEFI",
+            )
+
+    def placed(self) -> Iterator[Placed]:
+        """Yield what is not zero."""
+        first, count = ALIGNMENT // SECTOR, self.volume.size // SECTOR
+        kind = _FAT32 if self.volume.geometry.bits == 32 else _FAT
+        entry = struct.pack("<B3sB3sII", _ACTIVE, _BEYOND, kind, _BEYOND, first, count)
+        code = self.boot_code[:_CODE].ljust(_CODE, b"\0") + self.mark[:4] + bytes(2)
+        yield Placed(0, code + entry + bytes(48) + b"\x55\xaa")
+        yield from shifted(self.volume, ALIGNMENT)
+
+
+def room(size: int) -> int:
+    """Return how much a partition can have on a disk of this size."""
+    return max(0, (size - ALIGNMENT) // SECTOR * SECTOR)

@@ -1,0 +1,109 @@
+"""syslinux on a FAT volume: what its installer does, as far as booting needs it.
+
+The installer carries a boot sector and `ldlinux.sys`. The sector has to know where the first sector
+of `ldlinux.sys` lies, and that one where the others do, under a checksum.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from assembler.codes import output as codes
+from assembler.errors import OutputError
+from assembler.media.fat import SECTOR, FatFile, FatVolume
+
+NAME = "ldlinux.sys"
+_READ_ONLY_HIDDEN_SYSTEM = 0x07
+_SECTOR_MARK = b"\xeb\x58\x90SYSLINUX"
+_LOADER_MARK = b"\r\nSYSLINUX "
+_MAGIC = 0x3EB202FE
+# What follows ldlinux.sys in the installer: a module, in ELF for 32 bits.
+_NEXT = b"\x7fELF\x01\x01\x01"
+_PATCH = struct.Struct("<IIHHIIHH")
+_POINTERS = struct.Struct("<10H")
+_EXTENT = struct.Struct("<QH")
+# Two sectors behind it for what a user tells it to boot next: empty.
+_ADVICE = (
+    struct.pack("<II", 0x5A2D2FA5, 0xA3041767) + bytes(500) + struct.pack("<I", 0xDD28BF64)
+) * 2
+# Where it is loaded to, and the boundary that no single read may cross.
+_ADDRESS, _BOUNDARY = 0x8000, 0x10000
+
+
+@dataclass(frozen=True, slots=True)
+class Syslinux:
+    """The parts of the boot loader that go onto a volume."""
+
+    sector: bytes
+    loader: bytes
+
+    @classmethod
+    def of(cls, installer: bytes) -> Syslinux:
+        """Take the parts out of syslinux's installer."""
+        begin = installer.find(_LOADER_MARK)
+        end = installer.find(_NEXT, begin)
+        sector = installer.rfind(_SECTOR_MARK, 0, begin)
+        size = (end - begin) // SECTOR * SECTOR
+        if min(begin, end, sector) < 0 or _patch_at(installer[begin:end]) < 0 or not size:
+            raise OutputError.of(
+                codes.NO_BOOT_ASSET,
+                "the boot loader image has a syslinux without a boot sector in it",
+                "leave out --bootloaders, or name an image with Debian's syslinux 6",
+            )
+        return cls(installer[sector : sector + SECTOR], installer[begin : begin + size])
+
+    def file(self) -> FatFile:
+        """Return the file to plan a volume with; `installed` gives it its final content."""
+        return FatFile(NAME, self.loader + _ADVICE, _READ_ONLY_HIDDEN_SYSTEM)
+
+    def installed(self, volume: FatVolume) -> FatVolume:
+        """Return a volume that has the file, as one that boots."""
+        extent = volume.extent(NAME)
+        loader = bytearray(self.loader + _ADVICE)
+        at = _patch_at(loader)
+        *_, pointers_at = _PATCH.unpack_from(loader, at)
+        (advice, directory, directory_size, _, _, extents, most, low, high, _) = (
+            _POINTERS.unpack_from(loader, pointers_at)
+        )
+        sector = bytearray(self.sector)
+        struct.pack_into("<I", sector, low, extent.first & 0xFFFFFFFF)
+        struct.pack_into("<I", sector, high, extent.first >> 32)
+        sectors, words = len(self.loader) // SECTOR, len(self.loader) // 4
+        struct.pack_into("<HHII", loader, at + 8, sectors, 2, words, 0)
+        found = _extents(extent.first + 1, sectors - 1)
+        if len(found) >= most:
+            raise ValueError("the loader has no room for so many extents")
+        packed = b"".join(_EXTENT.pack(*e) for e in found)
+        loader[extents : extents + most * _EXTENT.size] = packed.ljust(most * _EXTENT.size, b"\0")
+        behind = extent.first + sectors
+        struct.pack_into("<QQ", loader, advice, behind, behind + 1)
+        loader[directory : directory + directory_size] = b"/".ljust(directory_size, b"\0")
+        checksum = _MAGIC - sum(struct.unpack_from(f"<{words}I", loader, 0))
+        struct.pack_into("<I", loader, at + 16, checksum & 0xFFFFFFFF)
+        return volume.with_contents({NAME: bytes(loader)}).with_boot_sector(bytes(sector))
+
+
+def configuration(cmdline: str, kernel: str = "/kernel", initrd: str = "/initrd.img") -> bytes:
+    """Return the configuration file (syslinux.cfg, isolinux.cfg) that boots without a question."""
+    lines = ["DEFAULT linux", "LABEL linux", f"    KERNEL {kernel}", f"    INITRD {initrd}"]
+    words = " ".join(cmdline.splitlines()).strip()
+    lines += [f"    APPEND {words}"] if words else []
+    return "\n".join([*lines, ""]).encode()
+
+
+def _patch_at(loader: bytes | bytearray) -> int:
+    return loader.find(struct.pack("<I", _MAGIC))
+
+
+def _extents(first: int, count: int) -> list[tuple[int, int]]:
+    """Return what lies without a gap in pieces that can be read at once."""
+    found = []
+    address = _ADDRESS + SECTOR
+    while count:
+        taken = min(count, (_BOUNDARY - address % _BOUNDARY) // SECTOR)
+        found.append((first, taken))
+        first += taken
+        count -= taken
+        address += taken * SECTOR
+    return found
