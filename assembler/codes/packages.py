@@ -174,6 +174,13 @@ BUILDER_BUSY = Code(
     "A builder is at work",
     "What a builder keeps is only cleared away when it builds nothing. Wait for the build to end.",
 )
+LOCK_BEHIND = Code(
+    736,
+    "A lock is not of the newest packages",
+    "`dolmen pkg lock --check` compares what `debs.lock` says with what would be chosen now. The "
+    "message has what is otherwise; `dolmen pkg lock DIR` writes it down. A build goes on with the "
+    "packages of the lock.",
+)
 BAD_DOCKERFILE = Code(
     740,
     "The Dockerfile is not understood",

@@ -27,34 +27,27 @@ from assembler.oci.resolve import Sources
 from assembler.oci.store import Store, attestations, find
 from assembler.packages import building
 from assembler.packages.buildfile import read_package
-from assembler.packages.debs.apt import AptEngine
+from assembler.packages.debs.engines import engine_named
 from assembler.packages.debs.pool import Pool
 from assembler.packages.debs.sources import Mirrors
 from assembler.packages.dockerfile.builders import Builders
 from assembler.packages.tags import Naming, name_of
 from support.cli import Dolmen
 from support.debian import Deb, Link, make_archive
+from support.recipes import (
+    ENGINES,
+    LIBRARY,
+    RECIPE,
+    TOOL,
+    Packages,
+    both,
+    commit,
+    git,
+    make_package,
+    needs_apt,
+)
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get is not installed"),
-]
-RECIPE = """
-image: tool
-arches: [amd64, arm64]
-config: {binds: ["/etc/x:/etc/x"]}
-debs:
-  suite: trixie
-  packages: [tool]
-  command: [/usr/bin/tool]
-"""
-LIBRARY = Deb("libtool", "2:1.0+b1", files={"usr/lib/libtool.so": b"1.0"})
-TOOL = Deb("tool", files={"usr/bin/tool": b"amd64"}, fields={"Depends": "libtool (>= 2:1.0)"})
-
-
-def both(deb: Deb) -> list[Deb]:
-    """Return a package for two architectures."""
-    return [Deb(deb.name, deb.version, a, deb.files, deb.fields) for a in ("amd64", "arm64")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -64,54 +57,18 @@ def archive(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    package = tmp_path / "work" / "tool"
-    package.mkdir(parents=True)
-    (package / "build.yml").write_text(RECIPE)
-    git(package.parent, "init", "-q", ".")
-    commit(package)
-    return package
+    return make_package(tmp_path / "work" / "tool")
 
 
-def git(directory: Path, *words: str) -> None:
-    command = ["git", "-c", "user.name=n", "-c", "user.email=e", *words]
-    subprocess.run(command, cwd=directory, check=True)
-
-
-def commit(package: Path) -> None:
-    git(package, "add", "-A", ".")
-    git(package, "commit", "-q", "-m", "x")
-
-
-class Packages:
-    """`dolmen pkg` with an archive and a store."""
-
-    def __init__(self, dolmen: Dolmen, archive: Path, store: Path) -> None:
-        self.dolmen = dolmen
-        self.store = store
-        self.env = {"DOLMEN_DEBIAN_MIRROR": f"[trusted=yes] file:{archive}"}
-
-    def run(self, *words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
-        words = ("pkg", words[0], "--cache", self.store, *words[1:])
-        return self.dolmen.run(*words, env=self.env | env)
-
-    def build(self, *words: str | Path, **env: str) -> str:
-        done = self.run("build", *words, **env)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.split()[-1]
-
-    def layer(self, name: str, arch: str = "amd64") -> tarfile.TarFile:
-        store = Store(self.store)
-        image = find(store, Reference.parse(name), Platform("linux", arch))
-        data = store.path(image.manifest.layers[0].digest).read_bytes()
-        return tarfile.open(fileobj=io.BytesIO(data))
-
-    def digest(self, name: str) -> str:
-        return find(Store(self.store), Reference.parse(name), Platform()).digest
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    assert isinstance(request.param, str)
+    return request.param
 
 
 @pytest.fixture
-def pkg(dolmen: Dolmen, archive: Path, tmp_path: Path) -> Packages:
-    return Packages(dolmen, archive, tmp_path / "store")
+def pkg(dolmen: Dolmen, archive: Path, tmp_path: Path, engine: str) -> Packages:
+    return Packages(dolmen, archive, tmp_path / "store", engine)
 
 
 def test_an_image_for_every_architecture(pkg: Packages, package: Path) -> None:
@@ -158,8 +115,11 @@ def test_what_is_there_is_not_built_again(pkg: Packages, package: Path, tmp_path
     assert (done.returncode, done.stdout.strip()) == (0, name)
     assert "is there" in done.stderr
     forced = pkg.run("build", "--force", package, PATH=str(empty))
-    assert forced.returncode == 1
-    assert "apt-get install apt" in forced.stderr
+    if pkg.env["DOLMEN_RECIPE_ENGINE"] == "apt":
+        assert forced.returncode == 1
+        assert "apt-get install apt" in forced.stderr
+    assert pkg.run("build", "--force", "--recipe-engine", "auto", package, PATH=str(empty)).stdout
+    assert pkg.run("build", "--recipe-engine", "dnf", package).returncode == 2
 
 
 def test_a_tag_of_its_own_goes_with_the_plain_hash(pkg: Packages, package: Path) -> None:
@@ -355,7 +315,7 @@ def test_a_package_without_a_recipe_is_told_plainly(pkg: Packages, package: Path
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_nobody_needs_to_be_root(archive: Path, package: Path, tmp_path: Path) -> None:
+def test_nobody_needs_to_be_root(archive: Path, package: Path, tmp_path: Path, engine: str) -> None:
     shutil.rmtree(package.parent / ".git")
     stores = tmp_path / "roots", tmp_path / "nobodys"
     stores[1].mkdir()
@@ -363,7 +323,7 @@ def test_nobody_needs_to_be_root(archive: Path, package: Path, tmp_path: Path) -
     for path in (tmp_path, *tmp_path.parents):
         path.chmod(path.stat().st_mode | 0o111)
     # The first build imports everything: where the interpreter is, others may not look.
-    made = build_by_hand(archive, package, stores[0])
+    made = build_by_hand(archive, package, stores[0], engine)
     child = os.fork()
     if not child:
         os.setgroups([])
@@ -371,20 +331,20 @@ def test_nobody_needs_to_be_root(archive: Path, package: Path, tmp_path: Path) -
         os.setuid(65534)
         same = False
         with contextlib.suppress(BaseException):
-            same = build_by_hand(archive, package, stores[1]) == made
+            same = build_by_hand(archive, package, stores[1], engine) == made
         os._exit(0 if same else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert {p.stat().st_uid for p in stores[1].rglob("*")} == {65534}
 
 
-def build_by_hand(archive: Path, package: Path, store: Path) -> str:
+def build_by_hand(archive: Path, package: Path, store: Path, name: str) -> str:
     mirrors = Mirrors((f"[trusted=yes] file:{archive}",))
-    engine = AptEngine(Pool(store / "debs"), mirrors)
+    engine = engine_named(name, Pool(store / "debs"), mirrors, 0, Silent())
     found = read_package(package)
     job = building.Job(found, name_of(found, Naming()), (Platform(),))
     means = building.Means(engine, Sources(Store(store)), Builders(store, Silent()))
-    name = building.build(Store(store), job, means, Silent()).name
-    return find(Store(store), Reference.parse(name), Platform()).digest
+    built = building.build(Store(store), job, means, Silent()).name
+    return find(Store(store), Reference.parse(built), Platform()).digest
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
@@ -407,21 +367,23 @@ class Proxy(http.server.BaseHTTPRequestHandler):
 
 
 def test_archives_are_reached_as_the_machine_reaches_them(
-    pkg: Packages, package: Path, archive: Path, tmp_path: Path
+    pkg: Packages, package: Path, archive: Path, tmp_path: Path, engine: str
 ) -> None:
     asked: list[str] = []
     handler = type("Handler", (Proxy,), {"archive": archive, "asked": asked})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        proxy = f"http://127.0.0.1:{server.server_port}"
         machine = tmp_path / "apt.conf"
         machine.write_text(
-            f'Acquire::http::Proxy "http://127.0.0.1:{server.server_port}";\n'
+            f'Acquire::http::Proxy "{proxy}";\n'
             f'APT::Update::Pre-Invoke {{ "touch {tmp_path}/hook"; }};\n'
         )
+        said = {"APT_CONFIG": str(machine)} if engine == "apt" else {"http_proxy": proxy}
         pkg.build(
             *("--platforms", "amd64", package),
             DOLMEN_DEBIAN_MIRROR="[trusted=yes] http://mirror.invalid/",
-            APT_CONFIG=str(machine),
+            **said,
         )
         server.shutdown()
     assert any(a.startswith("http://mirror.invalid/dists/trixie/") for a in asked)
@@ -458,6 +420,7 @@ def test_an_interrupted_build_leaves_nothing_running(
     assert Store(pkg.store).names().entries == ()
 
 
+@needs_apt
 def test_packages_of_debian_itself(dolmen: Dolmen, package: Path, tmp_path: Path) -> None:
     (package / "build.yml").write_text(
         "image: busybox\narches: [amd64, arm64]\n"

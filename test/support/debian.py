@@ -131,10 +131,52 @@ def _add(archive: tarfile.TarFile, path: str, content: Content, time: int) -> No
     archive.addfile(info, io.BytesIO(data))
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How an archive is written: who signs it and how, and what its Release says besides."""
+
+    key: Key | None = None
+    # By Release.gpg beside Release, and not by InRelease.
+    detached: bool = False
+    compressions: tuple[str, ...] = ("", ".xz")
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+class Key:
+    """A key that signs archives."""
+
+    def __init__(self, seconds: int = 10_000_000) -> None:
+        """Make one that can be used for so long."""
+        from pysequoia import Tsk
+
+        self._key = Tsk.generate("Archive <archive@example.com>", validity_seconds=seconds)
+
+    def keyring(self, path: Path) -> Path:
+        """Write the public part to a file."""
+        path.write_bytes(bytes(self._key.extract_certificate()))
+        return path
+
+    def signed(self, text: bytes) -> bytes:
+        """Return the text inside of its signature."""
+        from pysequoia import SignatureMode, sign
+
+        return sign(self._key.signer(), text, mode=SignatureMode.CLEAR)
+
+    def signature(self, text: bytes) -> bytes:
+        """Return a signature of the text."""
+        from pysequoia import SignatureMode, sign
+
+        return sign(self._key.signer(), text, mode=SignatureMode.DETACHED)
+
+
 def make_archive(
-    root: Path, debs: Iterable[Deb], suite: str = "trixie", component: str = "main"
+    root: Path,
+    debs: Iterable[Deb],
+    suite: str = "trixie",
+    component: str = "main",
+    shape: Shape = Shape(),
 ) -> Path:
-    """Write an archive (without a signature) for all architectures of the packages."""
+    """Write an archive for all architectures of the packages."""
     by_arch: dict[str, list[str]] = {"amd64": [], "arm64": []}
     for deb in debs:
         content = deb.build()
@@ -148,19 +190,37 @@ def make_archive(
         for arch, stanzas in by_arch.items():
             if deb.architecture in (arch, "all"):
                 stanzas.append(stanza)
-    lines = [
-        f"Origin: Test\nSuite: {suite}\nCodename: {suite}\nDate: Tue, 14 Nov 2023 22:13:20 UTC"
-    ]
-    lines.append(f"Architectures: {' '.join(by_arch)}\nComponents: {component}\nSHA256:")
+    fields = {
+        "Origin": "Test",
+        "Suite": suite,
+        "Codename": suite,
+        "Date": "Tue, 14 Nov 2023 22:13:20 UTC",
+        "Architectures": " ".join(by_arch),
+        "Components": component,
+        **shape.fields,
+    }
+    lines = [*(f"{key}: {value}" for key, value in fields.items()), "SHA256:"]
     for arch, stanzas in by_arch.items():
         text = "\n".join(stanzas).encode()
-        for suffix, data in (("", text), (".xz", lzma.compress(text))):
+        for suffix in dict.fromkeys(("", *shape.compressions)):
+            data = compressed(text, suffix[1:]) if suffix else text
             name = f"{component}/binary-{arch}/Packages{suffix}"
-            path = root / "dists" / suite / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
             lines.append(f" {hashlib.sha256(data).hexdigest()} {len(data)} {name}")
-    (root / "dists" / suite / "Release").write_text("\n".join(lines) + "\n")
+            # As in Debian's, an index is listed without compression even if it is not there so.
+            if suffix in shape.compressions:
+                path = root / "dists" / suite / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+    release = ("\n".join(lines) + "\n").encode()
+    place = root / "dists" / suite
+    for name in ("Release", "Release.gpg", "InRelease"):
+        (place / name).unlink(missing_ok=True)
+    if shape.key is not None and not shape.detached:
+        (place / "InRelease").write_bytes(shape.key.signed(release))
+        return root
+    (place / "Release").write_bytes(release)
+    if shape.key is not None:
+        (place / "Release.gpg").write_bytes(shape.key.signature(release))
     return root
 
 

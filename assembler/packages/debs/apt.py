@@ -23,7 +23,14 @@ from assembler.events import Silent, task
 from assembler.files import appearing
 from assembler.oci.store.locks import held
 from assembler.packages import programs
-from assembler.packages.debs.engine import Chosen, Request
+from assembler.packages.debs.engine import (
+    FRESH_FOR,
+    Chosen,
+    Request,
+    Snapshot,
+    check_names,
+    gone,
+)
 from assembler.packages.debs.pool import Pool
 from assembler.packages.debs.sources import Entry, Mirrors
 
@@ -32,10 +39,9 @@ if TYPE_CHECKING:
 
     from assembler.events import Reporter
 
-FRESH_FOR = 3600.0
 _HELPER = Path("/usr/lib/apt/apt-helper")
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?:=[A-Za-z0-9.+:~-]+)?")
 _URI = re.compile(r"'(?P<uri>[^'\s]+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
+_DATE = re.compile(rb"^Date: *([ -~]+?) *$", re.MULTILINE)
 # How archives are reached is the machine's business; everything else is ours.
 _TAKEN_OVER = re.compile(
     r"Acquire::(?:(?:http|https|ftp|cdrom|file|copy|mirror|tor)(?:::|\s)|Retries\s|ForceIPv[46]\s"
@@ -83,7 +89,7 @@ class AptEngine:
 
     def resolve(self, request: Request) -> tuple[Chosen, ...]:
         """Return all packages that the request comes to, in order of their names."""
-        _check_names(request)
+        check_names(request)
         entries = self.mirrors.entries(request.suite, request.components)
         apt = _Apt.prepare(self.pool.root / "apt", entries, request.architecture)
         with held(apt.root / "lock"):
@@ -95,6 +101,23 @@ class AptEngine:
         if outcome.status:
             raise _unresolved(request, outcome, apt)
         return tuple(sorted(_chosen(outcome.output, entries)))
+
+    def snapshots(self, request: Request) -> tuple[Snapshot, ...]:
+        """Return what the archives were that `resolve` has just chosen from."""
+        entries = self.mirrors.entries(request.suite, request.components)
+        apt = _Apt.prepare(self.pool.root / "apt", entries, request.architecture)
+        found = []
+        for suite in dict.fromkeys(suite for entry in entries for suite in entry.suites):
+            name = f"*_dists_{suite.replace('/', '_')}_"
+            for path in sorted(apt.root.glob(f"lists/{name}InRelease")) or sorted(
+                apt.root.glob(f"lists/{name}Release")
+            ):
+                with told(path, "read"):
+                    data = path.read_bytes()
+                date = _DATE.search(data)
+                digest = hashlib.sha256(data).hexdigest()
+                found.append(Snapshot(suite, date[1].decode() if date else "", digest))
+        return tuple(dict.fromkeys(found))
 
     def fetch(self, suite: str, chosen: Sequence[Chosen]) -> list[Path]:
         """Return a verified file for each package; what is not in the pool comes from a mirror."""
@@ -153,7 +176,7 @@ class AptEngine:
             left = [c for c in left if c not in here]
             if not left:
                 return
-        raise _gone(left, outcome)
+        raise gone(left, _last_error(outcome) if outcome else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +226,8 @@ class _Apt:
                 in ("Package", "Version", "Architecture", "Multi-Arch", "Provides")
             ]
             if kept:
-                stanzas.append("\n".join([*kept, "Status: install ok installed", ""]))
+                # On hold: apt would bring up to date what is of the same source as another.
+                stanzas.append("\n".join([*kept, "Status: hold ok installed", ""]))
         text = "\n".join(stanzas)
         path = self.root / f"status-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         _write(path, text)
@@ -230,18 +254,6 @@ def _write(path: Path, text: str) -> None:
         pass
     with appearing(path, durable=False) as file:
         file.write(text.encode())
-
-
-def _check_names(request: Request) -> None:
-    for name in (*request.packages, *request.exclude):
-        if not _NAME.fullmatch(name):
-            raise PackageError.of(
-                packages.BAD_RECIPE,
-                f"not the name of a Debian package: {name!r}",
-                "write a name as busybox-static, or with a version as runc=1.1.15+ds1-2",
-            )
-    if not request.packages:
-        raise PackageError.of(packages.BAD_RECIPE, "the recipe names no packages")
 
 
 def _chosen(output: bytes, entries: Sequence[Entry]) -> Iterator[Chosen]:
@@ -316,15 +328,4 @@ def _unresolved(request: Request, outcome: programs.Outcome, apt: _Apt) -> Packa
         f"{request.suite} cannot give {', '.join(request.packages)} for {request.architecture}: "
         + "\n".join([said, *unmet]),
         hint + " apt-cache search NAME",
-    )
-
-
-def _gone(left: Sequence[Chosen], outcome: programs.Outcome | None) -> PackageError:
-    names = ", ".join(f"{c.name} {c.version}" for c in left[:5]) + (" …" if len(left) > 5 else "")
-    return PackageError.of(
-        packages.VERSION_GONE,
-        f"no mirror has {names}" + (f": {_last_error(outcome)}" if outcome else ""),
-        "archives keep old versions for some days only: `dolmen pkg lock DIR` chooses what there "
-        "is now",
-        "or name a mirror that keeps them with --debian-mirror",
     )

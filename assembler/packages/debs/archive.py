@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import lzma
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError, told
+from assembler.packages.debs.inflating import BROKEN, COMPRESSIONS, bounded, inflated
 from assembler.packages.debs.tarball import Tarball, TarballError
 
 if TYPE_CHECKING:
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
 _MAGIC = b"!<arch>\n"
 _MOST_MEMBERS = 16
 _CHUNK = 1 << 18
-# What xz and zstd may ask for; Debian's packages need 65 MiB at most.
-_LARGEST_DICTIONARY = 256 << 20
+# Packages become a hundred times larger at most; those that are small may do as they like.
+_MOST_TIMES = 300
+_ALWAYS = 256 << 20
 # All scripts and lists of a package together.
 _LARGEST_CONTROL = 64 << 20
 
@@ -39,7 +39,7 @@ def opened(path: Path) -> Iterator[Deb]:
     try:
         with told(path, "read"), path.open("rb") as file:
             yield Deb(file, {m.name: m for m in _members(file)})
-    except (TarballError, lzma.LZMAError, zlib.error, ValueError, EOFError) as error:
+    except (TarballError, *BROKEN) as error:
         raise PackageError.of(
             packages.BROKEN_DEB, f"the package file {path.name} is broken: {error}"
         ) from error
@@ -103,16 +103,9 @@ def _members(file: IO[bytes]) -> Iterator[_Member]:
 
 
 def _decompressed(file: IO[bytes], member: _Member, suffix: str) -> Iterator[bytes]:
-    match suffix:
-        case "":
-            return _raw(file, member)
-        case ".gz":
-            return _gunzipped(_raw(file, member))
-        case ".xz":
-            return _unxz(_raw(file, member))
-        case ".zst":
-            return _zstd(_raw(file, member))
-    raise ValueError(f"it is compressed in a way that is not known: {member.name}")
+    if suffix not in COMPRESSIONS:
+        raise ValueError(f"it is compressed in a way that is not known: {member.name}")
+    return bounded(inflated(_raw(file, member), suffix), _MOST_TIMES * member.size + _ALWAYS)
 
 
 def _raw(file: IO[bytes], member: _Member) -> Iterator[bytes]:
@@ -124,67 +117,3 @@ def _raw(file: IO[bytes], member: _Member) -> Iterator[bytes]:
             raise EOFError("it is cut off")
         at += len(chunk)
         yield chunk
-
-
-def _unxz(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_DICTIONARY)
-    for chunk in chunks:
-        data = chunk
-        while data or not inflater.needs_input:
-            if inflater.eof:
-                # Streams may follow one another, with zeros between them.
-                data = (inflater.unused_data or data).lstrip(b"\0")
-                if not data:
-                    break
-                inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_DICTIONARY)
-            yield inflater.decompress(data, _CHUNK)
-            data = inflater.unused_data if inflater.eof else b""
-            if inflater.eof and not data.lstrip(b"\0"):
-                break
-    if not inflater.eof:
-        raise EOFError("it is cut off")
-
-
-def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    inflater = zlib.decompressobj(31)
-    for chunk in chunks:
-        data = chunk
-        while data:
-            yield inflater.decompress(data, _CHUNK)
-            data = inflater.unconsumed_tail
-            if inflater.eof:
-                data = inflater.unused_data.lstrip(b"\0")
-                if data:
-                    inflater = zlib.decompressobj(31)
-    if not inflater.eof:
-        raise EOFError("it is cut off")
-
-
-def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    import zstandard  # noqa: PLC0415 - few packages are compressed with it
-
-    reader = zstandard.ZstdDecompressor(max_window_size=_LARGEST_DICTIONARY)
-    try:
-        with reader.stream_reader(
-            cast(IO[bytes], _Chunks(chunks)), read_across_frames=True
-        ) as stream:
-            while data := stream.read(_CHUNK):
-                yield data
-    except zstandard.ZstdError as error:
-        raise ValueError(str(error)) from error
-
-
-class _Chunks:
-    """Chunks as a file, as zstandard wants it."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int = -1) -> bytes:
-        if not self._rest:
-            self._rest = next(self._chunks, b"")
-        if size < 0:
-            size = len(self._rest)
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from assembler.codes import packages
 from assembler.errors import PackageError
 from assembler.oci.platform import Platform
 
+# Lists of archives that are younger than so many seconds are not asked for again.
+FRESH_FOR = 3600.0
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?:=[A-Za-z0-9.+:~-]+)?")
 # What OCI calls an architecture, and what Debian calls it, where they differ.
 _DEBIAN = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el", "mips64le": "mips64el"}
 _PORTS = frozenset(
@@ -43,14 +47,53 @@ class Chosen:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Snapshot:
+    """What an archive was when packages were chosen from it."""
+
+    suite: str
+    # As its Release says it.
+    date: str
+    # Of the signed list of its files: InRelease, or Release.
+    sha256: str
+
+
 class Engine(Protocol):
     """A way to resolve dependencies and to fetch packages."""
 
     def resolve(self, request: Request) -> tuple[Chosen, ...]:
         """Return all packages that the request comes to, in order of their names."""
 
+    def snapshots(self, request: Request) -> tuple[Snapshot, ...]:
+        """Return what the archives were that `resolve` has just chosen from."""
+
     def fetch(self, suite: str, chosen: Sequence[Chosen]) -> list[Path]:
         """Return a verified file for each package."""
+
+
+def check_names(request: Request) -> None:
+    """Refuse what cannot be the name of a package."""
+    for name in (*request.packages, *request.exclude):
+        if not _NAME.fullmatch(name):
+            raise PackageError.of(
+                packages.BAD_RECIPE,
+                f"not the name of a Debian package: {name!r}",
+                "write a name as busybox-static, or with a version as runc=1.1.15+ds1-2",
+            )
+    if not request.packages:
+        raise PackageError.of(packages.BAD_RECIPE, "the recipe names no packages")
+
+
+def gone(left: Sequence[Chosen], why: str = "") -> PackageError:
+    """Say that no archive has some packages any more."""
+    names = ", ".join(f"{c.name} {c.version}" for c in left[:5]) + (" …" if len(left) > 5 else "")
+    return PackageError.of(
+        packages.VERSION_GONE,
+        f"no mirror has {names}" + (f": {why}" if why else ""),
+        "archives keep old versions for some days only: `dolmen pkg lock DIR` chooses what there "
+        "is now",
+        "or name a mirror that keeps them with --debian-mirror",
+    )
 
 
 def debian_architecture(platform: Platform) -> str:

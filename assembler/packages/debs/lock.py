@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from assembler.codes import packages
 from assembler.errors import PackageError, told
 from assembler.files import appearing
-from assembler.packages.debs.engine import Chosen
+from assembler.packages.debs.engine import Chosen, Snapshot
 
 LOCK_FILE = "debs.lock"
 _VERSION = 1
@@ -33,6 +33,12 @@ class Lock:
     # What the recipe asked for when the lock was made: another recipe needs another lock.
     wanted: Mapping[str, tuple[str, ...]]
     chosen: Mapping[str, tuple[Chosen, ...]] = field(default_factory=dict)
+    # What the archives were; for people, and for whoever keeps snapshots of archives.
+    archives: tuple[Snapshot, ...] = ()
+
+    def same_packages(self, other: Lock) -> bool:
+        """Tell whether both make the same images, whatever archives they were made of."""
+        return replace(self, archives=()) == replace(other, archives=())
 
 
 def read_lock(directory: Path) -> Lock | None:
@@ -44,7 +50,7 @@ def read_lock(directory: Path) -> Lock | None:
         data = file.read(_LARGEST + 1)
     try:
         return _parsed(json.loads(data))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PackageError.of(
             packages.BAD_LOCK,
             f"{path} is not a lock as Dolmen writes it: {error}",
@@ -66,7 +72,11 @@ def write_lock(directory: Path, lock: Lock) -> Path:
     for architecture, chosen in sorted(lock.chosen.items()):
         rows = ",\n".join(f"   {json.dumps(_row(c))}" for c in chosen)
         blocks.append(f"  {json.dumps(architecture)}: [\n{rows}\n  ]")
-    lines += [",\n".join(blocks), " }", "}", ""]
+    lines += [",\n".join(blocks), " }" + ("," if lock.archives else "")]
+    if lock.archives:
+        told_of = [f"  {json.dumps([a.suite, a.date, a.sha256])}" for a in lock.archives]
+        lines += [' "archives": [', ",\n".join(told_of), " ]"]
+    lines += ["}", ""]
     with appearing(path) as file:
         file.write("\n".join(lines).encode())
     return path
@@ -89,6 +99,7 @@ def _parsed(data: Any) -> Lock:  # noqa: ANN401 - whatever the file holds
             _word(arch): tuple(_chosen(row) for row in rows)
             for arch, rows in data["packages"].items()
         },
+        archives=tuple(_snapshot(*row) for row in data.get("archives", ())),
     )
 
 
@@ -99,6 +110,12 @@ def _chosen(row: Sequence[Any]) -> Chosen:
     if not _SHA256.fullmatch(sha256) or not _PATH.fullmatch(path) or ".." in path.split("/"):
         raise ValueError(f"the entry of {name} is broken")
     return Chosen(_word(name), _word(version), _word(architecture), path, size, sha256)
+
+
+def _snapshot(suite: str, date: str, sha256: str) -> Snapshot:
+    if not _SHA256.fullmatch(sha256) or not isinstance(date, str):
+        raise ValueError(f"what it says of the archive {suite!r} is broken")
+    return Snapshot(str(suite), date, sha256)
 
 
 def _word(text: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError, told
@@ -47,24 +47,23 @@ class Pool:
             os.utime(path)
         return path
 
+    @contextmanager
+    def arriving(self, chosen: Chosen) -> Iterator[IO[bytes]]:
+        """Give a file that becomes the package when the block ends well."""
+        with told(self.root):
+            self.path(chosen).parent.mkdir(parents=True, exist_ok=True)
+        with appearing(self.path(chosen)) as target:
+            yield target
+
     def take(self, file: Path, chosen: Chosen) -> None:
         """Copy a file into the pool if it is what was chosen; it may be a link to a mirror's."""
         digest, size = hashlib.sha256(), 0
-        with told(self.root):
-            self.path(chosen).parent.mkdir(parents=True, exist_ok=True)
-        with told(file, "read"), file.open("rb") as source, appearing(self.path(chosen)) as target:
+        with told(file, "read"), file.open("rb") as source, self.arriving(chosen) as target:
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 size += len(chunk)
                 target.write(chunk)
-            if (digest.hexdigest(), size) != (chosen.sha256, chosen.size):
-                raise PackageError.of(
-                    packages.WRONG_DEB,
-                    f"{chosen.name} {chosen.version} as it was fetched is not what the archive's "
-                    f"index says: {size} bytes with the sha256 {digest.hexdigest()} in place of "
-                    f"{chosen.size} bytes with {chosen.sha256}",
-                    "the mirror may just be changing: try again, or choose another mirror",
-                )
+            check(chosen, digest.hexdigest(), size)
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -76,3 +75,15 @@ class Pool:
             yield directory
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def check(chosen: Chosen, sha256: str, size: int) -> None:
+    """Refuse a package that is not what the archive's index says."""
+    if (sha256, size) != (chosen.sha256, chosen.size):
+        raise PackageError.of(
+            packages.WRONG_DEB,
+            f"{chosen.name} {chosen.version} as it was fetched is not what the archive's "
+            f"index says: {size} bytes with the sha256 {sha256} in place of "
+            f"{chosen.size} bytes with {chosen.sha256}",
+            "the mirror may just be changing: try again, or choose another mirror",
+        )

@@ -69,16 +69,6 @@ def request_for(debs: Debs, architecture: str) -> Request:
     )
 
 
-def lock_for(debs: Debs, platforms: tuple[Platform, ...], engine: Engine) -> Lock:
-    """Choose the newest packages for each platform."""
-    requests = [request_for(debs, debian_architecture(p)) for p in platforms]
-    return Lock(
-        suite=debs.suite,
-        wanted={r.architecture: _wanted(r) for r in requests},
-        chosen={r.architecture: engine.resolve(r) for r in requests},
-    )
-
-
 def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made:
     """Make the image, and the document of what is in it."""
     chosen = _choose(order, engine)
@@ -117,7 +107,7 @@ def _choose(order: Order, engine: Engine) -> tuple[Chosen, ...]:
     lock = order.lock
     if lock is None:
         return engine.resolve(request)
-    if lock.suite != request.suite or lock.wanted.get(request.architecture) != _wanted(request):
+    if lock.suite != request.suite or lock.wanted.get(request.architecture) != wanted_by(request):
         raise PackageError.of(
             packages.BAD_LOCK,
             f"{order.directory / LOCK_FILE} is not of this recipe"
@@ -127,7 +117,7 @@ def _choose(order: Order, engine: Engine) -> tuple[Chosen, ...]:
     return lock.chosen[request.architecture]
 
 
-def _wanted(request: Request) -> tuple[str, ...]:
+def wanted_by(request: Request) -> tuple[str, ...]:
     """Return all that decides which packages are chosen."""
     return (
         *request.packages,

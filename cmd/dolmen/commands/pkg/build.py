@@ -19,7 +19,14 @@ from dolmen.commands.pkg.means import (
     Offline,
 )
 from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
-from dolmen.commands.pkg.recipes import DebianKeyring, DebianMirror, Platforms, Refresh
+from dolmen.commands.pkg.recipes import (
+    Debian,
+    DebianKeyring,
+    DebianMirror,
+    Platforms,
+    RecipeEngine,
+    Refresh,
+)
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
@@ -65,6 +72,7 @@ def build(
     builder_config: BuilderConfig = None,
     debian_mirror: DebianMirror = None,
     debian_keyring: DebianKeyring = None,
+    recipe_engine: RecipeEngine = "",
     refresh: Refresh = False,
     offline: Offline = False,
     insecure: Insecure = None,
@@ -83,9 +91,7 @@ def build(
     they begin with, which are built as well if nobody has them.
     """
     access = Access(
-        debian_mirror=debian_mirror,
-        debian_keyring=debian_keyring,
-        refresh=refresh,
+        debian=Debian(debian_mirror, debian_keyring, recipe_engine, refresh),
         insecure=insecure,
         registry_creds=registry_creds,
         offline=offline,

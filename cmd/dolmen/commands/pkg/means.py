@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.commands.pkg.recipes import engine_for
+from dolmen.commands.pkg.recipes import Debian, engine_for
 from dolmen.registries import registry_options
 from dolmen.settings import twin, twin_list
 
@@ -74,9 +74,7 @@ BuilderConfig = Annotated[
 class Access:
     """Where Debian packages and images come from, as the command line says it."""
 
-    debian_mirror: list[str] | None = None
-    debian_keyring: Path | None = None
-    refresh: bool = False
+    debian: Debian = field(default_factory=Debian)
     insecure: list[str] | None = None
     registry_creds: list[str] | None = None
     offline: bool = False
@@ -115,9 +113,7 @@ def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
         from assembler.packages.remote import Remote
 
         store = Store(settings.cache)
-        engine = engine_for(
-            settings, reporter, access.debian_mirror, access.debian_keyring, refresh=access.refresh
-        )
+        engine = engine_for(settings, reporter, access.debian)
         builders = Builders(store.root.absolute() / "buildah", reporter, builder, buildkit)
         if access.offline:
             return Means(engine, Sources(store, offline=True), builders)

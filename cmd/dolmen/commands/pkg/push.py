@@ -18,7 +18,7 @@ from dolmen.commands.pkg.means import (
     DockerfileName,
 )
 from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
-from dolmen.commands.pkg.recipes import DebianKeyring, DebianMirror, Platforms
+from dolmen.commands.pkg.recipes import Debian, DebianKeyring, DebianMirror, Platforms, RecipeEngine
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
@@ -51,6 +51,7 @@ def push(
     builder_config: BuilderConfig = None,
     debian_mirror: DebianMirror = None,
     debian_keyring: DebianKeyring = None,
+    recipe_engine: RecipeEngine = "",
     insecure: Insecure = None,
     registry_creds: Creds = None,
     *,
@@ -63,8 +64,7 @@ def push(
         dolmen pkg push --release v1.0 pkg/sshd
     """
     access = Access(
-        debian_mirror=debian_mirror,
-        debian_keyring=debian_keyring,
+        debian=Debian(debian_mirror, debian_keyring, recipe_engine),
         insecure=insecure,
         registry_creds=registry_creds,
         builder=builder,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.settings import twin_list
+from dolmen.settings import twin, twin_list
 
 if TYPE_CHECKING:
     from assembler.events import Reporter
@@ -31,6 +32,14 @@ DebianKeyring = Annotated[
         help="The keys that the archives are signed with.  [env: DOLMEN_DEBIAN_KEYRING]",
     ),
 ]
+RecipeEngine = Annotated[
+    str,
+    typer.Option(
+        "--recipe-engine",
+        metavar="NAME",
+        help="What chooses Debian packages: auto, apt or python.  [env: DOLMEN_RECIPE_ENGINE]",
+    ),
+]
 Platforms = Annotated[
     list[str] | None,
     typer.Option(
@@ -44,31 +53,36 @@ Refresh = Annotated[
 ]
 
 
-def engine_for(
-    settings: Settings,
-    reporter: Reporter,
-    mirrors: list[str] | None,
-    keyring: Path | None,
-    *,
-    refresh: bool,
-) -> Engine:
+@dataclass(frozen=True, slots=True)
+class Debian:
+    """Where Debian packages come from, as the command line says it."""
+
+    mirrors: list[str] | None = None
+    keyring: Path | None = None
+    engine: str = ""
+    refresh: bool = False
+
+
+def engine_for(settings: Settings, reporter: Reporter, debian: Debian) -> Engine:
     """Return the engine for recipes, its packages kept in the store."""
     from assembler.oci.store import Store
-    from assembler.packages.debs.apt import FRESH_FOR, AptEngine
+    from assembler.packages.debs.engine import FRESH_FOR
+    from assembler.packages.debs.engines import NAMES, engine_named
     from assembler.packages.debs.pool import Pool
     from assembler.packages.debs.sources import Mirrors
 
     store = Store(settings.cache)
     store.layout.prepare()
     named = os.environ.get("DOLMEN_DEBIAN_KEYRING")
-    return AptEngine(
+    return engine_named(
+        debian.engine or twin(os.environ, "RECIPE_ENGINE") or NAMES[0],
         Pool(store.root.absolute() / "debs"),
         Mirrors(
-            given=tuple(mirrors or twin_list(os.environ, "DEBIAN_MIRROR")),
-            keyring=keyring or (Path(named) if named else None),
+            given=tuple(debian.mirrors or twin_list(os.environ, "DEBIAN_MIRROR")),
+            keyring=debian.keyring or (Path(named) if named else None),
         ),
-        fresh_for=0 if refresh else FRESH_FOR,
-        reporter=reporter,
+        0 if debian.refresh else FRESH_FOR,
+        reporter,
     )
 
 

@@ -1,0 +1,36 @@
+"""Which engine recipes are followed with: apt where there is one, else our own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler import tools
+from assembler.codes import usage
+from assembler.errors import UsageError
+
+if TYPE_CHECKING:
+    from assembler.events import Reporter
+    from assembler.packages.debs.engine import Engine
+    from assembler.packages.debs.pool import Pool
+    from assembler.packages.debs.sources import Mirrors
+
+NAMES = ("auto", "apt", "python")
+
+
+def engine_named(
+    name: str, pool: Pool, mirrors: Mirrors, fresh_for: float, reporter: Reporter
+) -> Engine:
+    """Return the engine of that name; `auto` is apt if this machine has it."""
+    if name not in NAMES:
+        raise UsageError.of(
+            usage.BAD_OPTION,
+            f"there is no engine {name!r} for recipes",
+            f"there are {', '.join(NAMES)}",
+        )
+    if name == "apt" or (name == "auto" and tools.find("apt-get") is not None):
+        from assembler.packages.debs.apt import AptEngine  # noqa: PLC0415
+
+        return AptEngine(pool, mirrors, fresh_for, reporter)
+    from assembler.packages.debs.archives.engine import PythonEngine  # noqa: PLC0415
+
+    return PythonEngine(pool, mirrors, fresh_for, reporter)

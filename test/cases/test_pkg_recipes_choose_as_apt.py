@@ -1,0 +1,71 @@
+"""Recipes come to the same packages, and the same images, with apt and without it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from assembler.errors import PackageError
+from assembler.packages.debs.apt import AptEngine
+from assembler.packages.debs.archives.engine import PythonEngine
+from assembler.packages.debs.engine import Engine, Request
+from assembler.packages.debs.pool import Pool
+from assembler.packages.debs.sources import Mirrors
+from support.debian import Deb, make_archive
+from support.recipes import needs_apt
+
+pytestmark = [pytest.mark.slow, needs_apt]
+NAMES = [f"p{i}" for i in range(9)]
+VIRTUAL = ["v0", "v1"]
+
+
+def names(engine: Engine, request: Request) -> tuple[str, ...] | None:
+    try:
+        return tuple(f"{c.name}={c.version} {c.path} {c.sha256}" for c in engine.resolve(request))
+    except PackageError:
+        return None
+
+
+def some_deb(chance: random.Random, name: str, version: str) -> Deb:
+    """Return a package with relations as the dice fall."""
+
+    def relation() -> str:
+        target = chance.choice([*NAMES, *NAMES, *VIRTUAL, "missing"])
+        return target + chance.choice(["", "", "", " (>= 2)", " (<< 3)", " (= 2)"])
+
+    def group() -> str:
+        return " | ".join(relation() for _ in range(chance.choice([1, 1, 2, 3])))
+
+    fields = {}
+    if chance.random() < 0.8:
+        groups = [group() for _ in range(chance.choice([1, 1, 2, 3]))]
+        fields[chance.choice(["Depends", "Depends", "Pre-Depends"])] = ", ".join(groups)
+    if chance.random() < 0.4:
+        fields["Provides"] = chance.choice(VIRTUAL) + chance.choice(["", " (= 2)"])
+    if chance.random() < 0.3:
+        fields["Priority"] = chance.choice(["required", "important", "optional"])
+    return Deb(name, version, fields=fields)
+
+
+def test_of_archives_at_random(tmp_path: Path) -> None:
+    chance = random.Random(4711)
+    possible = 0
+    for number in range(12):
+        archive = tmp_path / f"archive{number}"
+        debs = [some_deb(chance, name, "1") for name in NAMES]
+        newer = [some_deb(chance, name, "2.1") for name in chance.sample(NAMES, 4)]
+        make_archive(archive, debs)
+        make_archive(archive, newer, suite="trixie-updates")
+        mirrors = Mirrors((f"[trusted=yes] file:{archive} {{suite}} {{suite}}-updates",))
+        engines = [
+            kind(Pool(tmp_path / f"pool{number}"), mirrors) for kind in (AptEngine, PythonEngine)
+        ]
+        for _ in range(4):
+            wanted = tuple(chance.sample(NAMES, chance.choice([1, 1, 2])))
+            request = Request("trixie", "amd64", wanted)
+            by_apt, by_python = (names(engine, request) for engine in engines)
+            assert by_python == by_apt, (number, wanted)
+            possible += by_apt is not None
+    assert possible > 12
