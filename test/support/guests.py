@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
@@ -20,8 +19,8 @@ REPOSITORY = Path(__file__).parents[2]
 HOME = REPOSITORY / "build" / "boot-tests"
 
 needs_qemu = pytest.mark.skipif(
-    not all(map(shutil.which, ("qemu-system-x86_64", "go", "make", "apt-get"))),
-    reason="qemu-system-x86_64, go or apt-get is not installed",
+    not all(map(shutil.which, ("qemu-system-x86_64", "buildah", "apt-get"))),
+    reason="qemu-system-x86_64, buildah or apt-get is not installed",
 )
 
 needs_arm = pytest.mark.skipif(
@@ -37,9 +36,6 @@ def assemble(
     dolmen = Dolmen(HOME)
     found = re.findall(r'@pkg:([^"\s]+)', yaml.read_text())
     packages = sorted({(yaml.parent / name).resolve() for name in found})
-    init = REPOSITORY / "pkg" / "init"
-    if init in packages:
-        subprocess.run(["make", "-s", "-C", init, f"build/{architecture}/init"], check=True)
     done = dolmen.run("pkg", "build", "--platforms", f"linux/{architecture}", *packages)
     assert done.returncode == 0, done.stderr
     done = dolmen.run(
