@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import warnings
 from pathlib import Path
 
@@ -43,10 +42,6 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(row: Row, keys: Path, folder: Path) -> Outputs:
     """Build what a row boots, with packages kept from one run to the next."""
     HOME.mkdir(parents=True, exist_ok=True)
-    init = REPOSITORY / "pkg" / "init"
-    if not (init / "build" / row.architecture / "init").exists():
-        target = f"build/{row.architecture}/init"
-        subprocess.run(["make", "-s", "-C", init, target], check=True)
     yaml = folder / "image.yml"
     yaml.write_text(SYSTEM)
     options = [o.replace("KEYS", str(keys)) for o in row.options]
