@@ -19,7 +19,7 @@ DEFAULT = "kernel+initrd"
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A format by name, what it is, and the module that has it."""
+    """A format by name, what it is, and the module that has it, perhaps with others."""
 
     name: str
     description: str
@@ -33,6 +33,20 @@ _FORMATS = (
     Listed("tar-kernel-initrd", "the same three in a tar archive", "tar_kernel_initrd"),
     Listed("uki", "kernel, initrd and command line as one program for UEFI", "uki"),
     Listed("raw-efi", "a disk that UEFI boots", "raw_efi"),
+    Listed("raw-bios", "a disk that a BIOS boots", "disks:RAW_BIOS"),
+    Listed("raw", "a disk that both a BIOS and UEFI boot", "disks:RAW"),
+    Listed("iso", "a CD or USB stick that both a BIOS and UEFI boot", "isos:ISO"),
+    Listed("iso-bios", "a CD or USB stick that a BIOS boots", "isos:ISO_BIOS"),
+    Listed("iso-efi", "a CD or USB stick that UEFI boots", "isos:ISO_EFI"),
+    Listed("iso-efi-initrd", "the same with kernel and initrd as files", "isos:ISO_EFI_INITRD"),
+    Listed("qcow2-bios", "a disk for QEMU that a BIOS boots", "disks:QCOW2_BIOS"),
+    Listed("qcow2-efi", "a disk for QEMU that UEFI boots", "disks:QCOW2_EFI"),
+    Listed("vhd", "a disk for Hyper-V, of fixed size", "disks:VHD"),
+    Listed("dynamic-vhd", "a disk for Hyper-V that grows", "disks:DYNAMIC_VHD"),
+    Listed("vmdk", "a disk for VMware and VirtualBox to import", "disks:VMDK"),
+    Listed("gcp", "an image for Google's cloud", "disks:GCP"),
+    Listed("aws", "a disk for Amazon's cloud to import", "disks:AWS"),
+    Listed("azure", "a disk for Azure, for machines of both generations", "disks:AZURE"),
     Listed("oci", "the root filesystem as an image in the store", "oci"),
 )
 
@@ -46,8 +60,9 @@ def find(name: str) -> Format:
     """Return a format by its name."""
     for listed in _FORMATS:
         if listed.name == name:
-            module = importlib.import_module(f"assembler.formats.{listed.module}")
-            found: Format = module.FORMAT
+            name, _, attribute = listed.module.partition(":")
+            module = importlib.import_module(f"assembler.formats.{name}")
+            found: Format = getattr(module, attribute or "FORMAT")
             return found
     names = [f.name for f in _FORMATS]
     near = difflib.get_close_matches(name, names, 1, 0.5)

@@ -118,6 +118,9 @@ def _enrol(variables: Path, ours: Path, keys: Path, architecture: str) -> None:
 
 def _medium(row: Row, outputs: Outputs, scratch: Path) -> list[str | Path]:
     path = outputs.path(row.suffix)
+    if path.name.endswith(".tar.gz"):
+        subprocess.run(["tar", "xzf", path, "-C", scratch], check=True)
+        path = scratch / "disk.raw"
     drive = f"if=none,id=boot,format={row.form},file={path}"
     match row.medium:
         case "disk":

@@ -38,6 +38,7 @@ class Row:
         """Return what the test is called."""
         parts = [self.format, self.architecture, self.firmware]
         parts += [self.medium] if self.medium != "disk" else []
+        parts += ["sized"] if "--size" in self.options else []
         parts += ["refused"] if self.expected else []
         return "-".join(parts)
 
@@ -57,4 +58,42 @@ ROWS = (
     Row("raw-efi", "amd64", "secure", suffix="-efi.img", expected=_DENIED, quick=True),
     Row("raw-efi", "arm64", "secure", suffix="-efi.img", options=SIGNED),
     Row("raw-efi", "arm64", "secure", suffix="-efi.img", expected=_DENIED),
+    Row("raw-bios", "amd64", "bios", suffix="-bios.img", quick=True),
+    Row("raw-bios", "amd64", "bios", "usb", suffix="-bios.img"),
+    Row("raw-bios", "amd64", "bios", suffix="-bios.img", options=("--size", "600M")),
+    Row("raw", "amd64", "bios", suffix=".img"),
+    Row("raw", "amd64", "uefi", suffix=".img"),
+    Row("raw", "amd64", "secure", suffix=".img", options=SIGNED),
+    Row("iso-bios", "amd64", "bios", "cd", ".iso"),
+    Row("iso-bios", "amd64", "bios", "disk", ".iso"),
+    Row("iso-bios", "amd64", "bios", "usb", ".iso"),
+    *(
+        Row(f"iso-efi{more}", architecture, "uefi", medium, f"-efi{more}.iso")
+        for more in ("", "-initrd")
+        for architecture in ("amd64", "arm64")
+        for medium in ("cd", "disk")
+    ),
+    Row("iso-efi", "amd64", "secure", "cd", "-efi.iso", options=SIGNED),
+    Row("iso-efi-initrd", "amd64", "secure", "cd", "-efi-initrd.iso", options=SIGNED),
+    Row("iso", "amd64", "bios", "cd", "-hybrid.iso", quick=True),
+    Row("iso", "amd64", "bios", "usb", "-hybrid.iso"),
+    Row("iso", "amd64", "uefi", "cd", "-hybrid.iso"),
+    Row("iso", "amd64", "uefi", "usb", "-hybrid.iso", quick=True),
+    Row("iso", "amd64", "secure", "usb", "-hybrid.iso", options=SIGNED),
+    Row("qcow2-bios", "amd64", "bios", suffix=".qcow2", form="qcow2"),
+    Row("qcow2-efi", "amd64", "uefi", suffix="-efi.qcow2", form="qcow2"),
+    Row("qcow2-efi", "arm64", "uefi", suffix="-efi.qcow2", form="qcow2"),
+    Row("vhd", "amd64", "bios", suffix=".vhd", form="vpc"),
+    Row("vhd", "arm64", "uefi", suffix=".vhd", form="vpc"),
+    Row("dynamic-vhd", "amd64", "bios", suffix=".vhd", form="vpc"),
+    Row("dynamic-vhd", "arm64", "uefi", suffix=".vhd", form="vpc"),
+    Row("vmdk", "amd64", "bios", suffix=".vmdk", form="vmdk"),
+    Row("vmdk", "arm64", "uefi", suffix=".vmdk", form="vmdk"),
+    Row("gcp", "amd64", "bios", suffix=".img.tar.gz"),
+    Row("gcp", "arm64", "uefi", suffix=".img.tar.gz"),
+    Row("aws", "amd64", "bios", suffix=".raw"),
+    Row("aws", "arm64", "uefi", suffix=".raw"),
+    Row("azure", "amd64", "bios", suffix="-azure.vhd", form="vpc"),
+    Row("azure", "amd64", "uefi", suffix="-azure.vhd", form="vpc"),
+    Row("azure", "arm64", "uefi", suffix="-azure.vhd", form="vpc"),
 )

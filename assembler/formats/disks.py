@@ -1,0 +1,140 @@
+"""Disks that boot, as they are and in the containers of hypervisors and clouds.
+
+On PCs they are made for a BIOS, as LinuxKit's are, unless their name says something else; on other
+architectures for UEFI, which is all there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from assembler.formats import bios, efi, hybrid
+from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.writing import new_file
+from assembler.media import Medium, disktar, vmdk, write
+from assembler.media.qcow2 import Qcow2
+from assembler.media.vhd import DynamicVhd, FixedVhd
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+
+_SECTOR, _MIB, _GIB = 512, 1 << 20, 1 << 30
+_BIOS, _EFI, _BOTH = "bios", "efi", "both"
+_PCS = frozenset({"amd64"})
+# Where hypervisors and clouds are.
+_MACHINES = frozenset({"amd64", "arm64"})
+_LAYOUTS: dict[str, Callable[[Assembly, FormatOptions, int | None], Medium]] = {
+    _BIOS: lambda a, o, size: bios.disk(bios.bios_system(a, o), o, size),
+    _EFI: lambda a, o, size: efi.disk(efi.efi_system(a, o), size),
+    _BOTH: hybrid.disk,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a disk becomes a file."""
+
+    suffix: str
+    # Writes the disk, whose mark stands for its content.
+    fill: Callable[[Medium, bytes, IO[bytes]], object]
+    # What the size of the disk is a multiple of.
+    unit: int = _SECTOR
+
+
+_RAW = _Form("", lambda disk, _mark, file: write(disk, file))
+_QCOW2 = _Form("", lambda disk, _mark, file: write(Qcow2.of(disk), file))
+_FIXED = _Form(".vhd", lambda disk, mark, file: write(FixedVhd.of(disk, mark), file), _MIB)
+_DYNAMIC = _Form(".vhd", lambda disk, mark, file: write(DynamicVhd.of(disk, mark), file), _MIB)
+_VMDK = _Form(".vmdk", vmdk.write, 64 << 10)
+_ARCHIVE = _Form(".img.tar.gz", lambda disk, _mark, file: disktar.write(disk, file), _GIB)
+
+
+def laid_out(assembly: Assembly, options: FormatOptions, layout: str, unit: int) -> Medium:
+    """Return a disk of the size asked for, or as small as it can be, rounded up to a multiple."""
+    make = _LAYOUTS[layout]
+    size = options.disk_size
+    if size is None:
+        smallest = make(assembly, options, None)
+        if smallest.size % unit == 0:
+            return smallest
+        size = smallest.size
+    return make(assembly, options, -(-size // unit) * unit)
+
+
+def _format(
+    name: str,
+    description: str,
+    form: _Form,
+    *,
+    pc: str,
+    suffix: str = "",
+    architectures: frozenset[str] = _MACHINES,
+) -> Format:
+    suffix = suffix or form.suffix
+
+    def write_disk(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
+        layout = pc if assembly.plan.architecture in _PCS else _EFI
+        disk = laid_out(assembly, options, layout, form.unit)
+        if layout == _EFI:
+            mark = efi.efi_system(assembly, options).mark
+        else:
+            mark = bios.bios_system(assembly, options).mark
+        path = target.path(suffix)
+        with new_file(path) as file:
+            form.fill(disk, mark, file)
+            file.flush()
+            size = file.seek(0, 2)
+        return [Output(name, "disk", size, path)]
+
+    return Format(
+        name=name,
+        description=description,
+        suffixes={"disk": suffix},
+        write=write_disk,
+        needs=Needs(initrd=True, boot=True, assets=True),
+        architectures=architectures,
+        needs_kernel=True,
+    )
+
+
+RAW_BIOS = _format(
+    "raw-bios", "a disk that a BIOS boots", _RAW, pc=_BIOS, suffix="-bios.img", architectures=_PCS
+)
+RAW = _format(
+    "raw",
+    "a disk that both a BIOS and UEFI boot",
+    _RAW,
+    pc=_BOTH,
+    suffix=".img",
+    architectures=_PCS,
+)
+QCOW2_BIOS = _format(
+    "qcow2-bios",
+    "a disk for QEMU that a BIOS boots",
+    _QCOW2,
+    pc=_BIOS,
+    suffix=".qcow2",
+    architectures=_PCS,
+)
+QCOW2_EFI = _format(
+    "qcow2-efi",
+    "a disk for QEMU that UEFI boots",
+    _QCOW2,
+    pc=_EFI,
+    suffix="-efi.qcow2",
+    architectures=_MACHINES,
+)
+VHD = _format("vhd", "a disk for Hyper-V, of fixed size", _FIXED, pc=_BIOS)
+DYNAMIC_VHD = _format("dynamic-vhd", "a disk for Hyper-V that grows", _DYNAMIC, pc=_BIOS)
+VMDK = _format("vmdk", "a disk for VMware and VirtualBox to import", _VMDK, pc=_BIOS)
+GCP = _format("gcp", "an image for Google's cloud", _ARCHIVE, pc=_BIOS)
+AWS = _format("aws", "a disk for Amazon's cloud to import", _RAW, pc=_BIOS, suffix=".raw")
+AZURE = _format(
+    "azure",
+    "a disk for Azure, for machines of both generations",
+    _FIXED,
+    pc=_BOTH,
+    suffix="-azure.vhd",
+)

@@ -1,0 +1,71 @@
+"""What both a BIOS and UEFI boot: one volume with a boot loader for each, and one system.
+
+Both loaders read the same kernel and initrd, so that nothing is there twice. If the outputs are to
+be signed, UEFI gets a program of its own with everything in it: no signature covers an initrd that
+lies beside the kernel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.formats import bios, efi
+from assembler.media import Arrangement, Medium, content_of, gpt
+from assembler.media.fat import FatFile
+from assembler.stretches import Content, size_of
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+    from assembler.formats.protocol import FormatOptions
+
+ARCHITECTURES = bios.ARCHITECTURES
+
+
+def loader_files(
+    assembly: Assembly, options: FormatOptions, kernel: str = "/kernel", initrd: str = "/initrd.img"
+) -> list[FatFile]:
+    """Return systemd-boot and its configuration, that boots without a question."""
+    architecture = assembly.plan.architecture
+    efi.check_kernel(efi.need_kernel(assembly), architecture)
+    program = options.boot_assets.read(f"systemd/systemd-boot{efi.NAMES[architecture]}.efi")
+    entry = ["title Linux", f"linux {kernel}", f"initrd {initrd}"]
+    line = " ".join(assembly.cmdline.splitlines()).strip()
+    entry += [f"options {line}"] if line else []
+    return [
+        FatFile(efi.boot_path(architecture), signed(program, options)),
+        FatFile("loader/loader.conf", b"timeout 0\n"),
+        FatFile("loader/entries/linux.conf", "\n".join([*entry, ""]).encode()),
+    ]
+
+
+def signed(program: Content, options: FormatOptions) -> Content:
+    """Return a program, signed if that is asked for."""
+    if options.signer is None:
+        return program
+    from assembler.media.authenticode import signed as sign  # noqa: PLC0415 - as in efi
+
+    medium = Arrangement.of([(0, program)], size_of(program))
+    return content_of(sign(medium, options.signer))
+
+
+def efi_files(assembly: Assembly, options: FormatOptions) -> list[FatFile]:
+    """Return what UEFI needs beside kernel and initrd."""
+    if options.signer is None:
+        return loader_files(assembly, options)
+    system = efi.efi_system(assembly, options)
+    return [FatFile(system.boot_path, content_of(system.program))]
+
+
+def disk(assembly: Assembly, options: FormatOptions, size: int | None) -> Medium:
+    """Return a disk with the system on it, as small as it can be if no size is given."""
+    system = bios.bios_system(assembly, options)
+    more = efi_files(assembly, options)
+    smallest = bios.volume(system, options, more=more, label=efi.LABEL)
+    needed = -(-smallest.size // gpt.ALIGNMENT) * gpt.ALIGNMENT
+    room = needed if size is None else gpt.room(size)
+    if room < needed:
+        raise efi.too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
+    volume = bios.volume(system, options, size=room, more=more, label=efi.LABEL)
+    partition = gpt.Partition(gpt.ESP, "EFI system", volume, gpt.LEGACY_BOOT)
+    code = options.boot_assets.read("syslinux/gptmbr.bin")
+    return gpt.GptDisk.plan([partition], mark=system.mark, size=size, boot_code=code)
