@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from assembler.events import Said
+from assembler.packages.building import GivenTerms
+from assembler.packages.inputs import changed, recorded
 from support.cli import Dolmen
+from support.debian import make_archive
 from support.dockerfiles import AMD64, Kitchen
+from support.recipes import LIBRARY, RECIPE, TOOL, Packages, both, make_package
 
 BASE = "image: base\norg: example\n"
 
@@ -51,6 +55,59 @@ def test_the_commit_alone_is_none(kitchen: Kitchen) -> None:
     kitchen.build(package, arguments=("REVISION=1",))
     kitchen.build(package, arguments=("REVISION=2",))
     assert kitchen.config()["config"]["Labels"]["r"] == "1"
+
+
+def test_another_tree_under_the_same_tag_is_a_reason(kitchen: Kitchen) -> None:
+    package = kitchen.package(
+        "FROM scratch\nCOPY x /\n", {"x": b"1"}, f"{BASE.replace('base', 'app')}tag: v1\n"
+    )
+    assert kitchen.build(package, hash="1") == "example/app:v1"
+    kitchen.build(package, hash="1")
+    assert "nothing to build" in said(kitchen)
+    (package / "x").write_bytes(b"2")
+    kitchen.build(package, hash="2")
+    assert "example/app:v1 for linux/amd64 is built anew, because of tree" in said(kitchen)
+    assert kitchen.tree("example/app:v1")["x"][1] == b"2"
+
+
+def test_what_builds_it_is_told_and_is_none(kitchen: Kitchen) -> None:
+    package = kitchen.package("FROM scratch\nCOPY x /\n", {"x": b"1"})
+    kitchen.build(package)
+    inputs = recorded(kitchen.image())
+    assert inputs == {"builder": "in process", "tree": "h"}
+    assert changed(inputs, {**inputs, "builder": "buildah 1.40"}) == ()
+    assert changed(inputs, {**inputs, "network": "allowed"}) == ("network",)
+    kitchen.build(package, terms=GivenTerms(network=True))
+    assert "because of network" in said(kitchen)
+
+
+@pytest.mark.slow
+def test_a_lock_and_a_suite_are_reasons(dolmen: Dolmen, tmp_path: Path) -> None:
+    package = make_package(tmp_path / "work" / "tool")
+    archive = tmp_path / "archive"
+    for suite in ("trixie", "forky"):
+        make_archive(archive, [*both(LIBRARY), *both(TOOL)], suite=suite)
+    pkg = Packages(dolmen, archive, tmp_path / "store")
+    words = ("build", "--hash", "h", "--platforms", "linux/amd64", package)
+
+    def build() -> str:
+        done = pkg.run(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    build()
+    assert "nothing to build" in build()
+    assert pkg.run("lock", package).returncode == 0
+    assert "built anew, because of lock" in build()
+    assert "nothing to build" in build()
+    lock = package / "debs.lock"
+    lock.write_text(lock.read_text() + "\n")
+    assert "because of lock" in build()
+    (package / "build.yml").write_text(RECIPE.replace("trixie", "forky"))
+    lock.unlink()
+    assert "because of lock, suite" in build()
+    done = pkg.run("inputs", "--hash", "h", "--platforms", "linux/amd64", package)
+    assert done.stdout.splitlines()[1:] == ["  suite: forky", "  tree: h", "  (as built)"]
 
 
 def test_inputs_are_printed(kitchen: Kitchen, dolmen: Dolmen) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ from assembler.packages.images import Made, Settings, add_attestation, add_image
 from assembler.packages.inputs import INPUTS, as_annotation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from assembler.diagnostics import Diagnostic
     from assembler.events import Reporter
     from assembler.oci.platform import Platform
     from assembler.oci.store import Store
@@ -74,7 +75,7 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made
     chosen = _choose(order, engine)
     if order.debs.kernel:
         chosen = tuple(c for c in chosen if c.name.startswith(("linux-image-", "linux-modules-")))
-    files = dict(zip(chosen, engine.fetch(order.debs.suite, chosen), strict=True))
+    files = dict(zip(chosen, _fetched(engine, order, chosen), strict=True))
     recipe = Recipe(order.debs, order.architecture, ingredients([*files.values()]), order.directory)
     with task(reporter, f"lay out {len(chosen)} Debian packages for {order.platform}"):
         write = kernel_layer if order.debs.kernel else layer
@@ -98,6 +99,28 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made
         order.name, image.digest, recipe.time, order.debs.suite, contents
     )
     return Made(image, (add_attestation(store, order.name, image, media.SPDX_DOCUMENT, told),))
+
+
+def _fetched(engine: Engine, order: Order, chosen: Sequence[Chosen]) -> list[Path]:
+    try:
+        return engine.fetch(order.debs.suite, chosen)
+    except PackageError as error:
+        raise PackageError([_with_lock(d, order) for d in error.diagnostics]) from error
+
+
+def _with_lock(diagnostic: Diagnostic, order: Order) -> Diagnostic:
+    """Say of a package that is gone which lock wants it, and when the archive had it."""
+    if diagnostic.code is not packages.VERSION_GONE or order.lock is None:
+        return diagnostic
+    lock = order.directory / LOCK_FILE
+    when = "; ".join(f"{a.suite} of {a.date}" for a in order.lock.archives if a.date)
+    hints = [
+        f"{lock} wants it; to choose what there is now: dolmen pkg lock {order.directory}",
+        "or name a mirror that keeps old versions with --debian-mirror",
+    ]
+    if when:
+        hints[1] += f" (the lock was made of {when})"
+    return replace(diagnostic, hints=tuple(hints))
 
 
 def _choose(order: Order, engine: Engine) -> tuple[Chosen, ...]:
