@@ -89,3 +89,10 @@ BAD_KEY = Code(
     "The passphrase of an encrypted key is asked for on a terminal, or taken from "
     "DOLMEN_SECURE_BOOT_PASSPHRASE.",
 )
+NOT_UNDERSTOOD = Code(
+    614,
+    "A file is of no known kind",
+    "`dolmen inspect` knows what `dolmen build` writes, and what is like it: disks and their "
+    "containers, ISOs, programs for UEFI, kernels, initrds, archives, and FAT, squashfs and erofs "
+    "filesystems. It looks at the content, not at the name.",
+)

@@ -26,6 +26,7 @@ COMMANDS = (
     Lazy("cache", "dolmen.commands.cache", "Manage the store of images."),
     Lazy("pkg", "dolmen.commands.pkg", "Build packages: images made from directories."),
     Lazy("metadata", "dolmen.commands.metadata", "Make CDs with metadata for guests."),
+    Lazy("inspect", "dolmen.commands.inspect", "Show what a file holds that was built."),
     Lazy("keys", "dolmen.commands.keys", "Make keys for Secure Boot."),
     Lazy("serve", "dolmen.commands.serve", "Serve images over HTTP, for booting from the network."),
     Lazy("schema", "dolmen.commands.schema", "Print the JSON Schema of image.yml or build.yml."),

@@ -1,0 +1,128 @@
+"""Bytes to look at: a file, a part of one, or the disk that a container stands for."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+CHUNK = 256 << 10
+
+
+class BrokenError(Exception):
+    """What is wrong with the data, in words for people."""
+
+
+class Source(Protocol):
+    """Something with a size, of which any part can be read."""
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return bytes from `at` on, fewer at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """An open file."""
+
+    handle: int
+    size: int
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return bytes from `at` on, fewer at the end."""
+        if at < 0 or at >= self.size or size <= 0:
+            return b""
+        return os.pread(self.handle, min(size, self.size - at), at)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of another source, as far as that reaches."""
+
+    source: Source
+    start: int
+    length: int
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return max(0, min(self.length, self.source.size - self.start))
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return bytes from `at` on, fewer at the end."""
+        return self.source.read(self.start + at, min(size, self.size - at)) if at >= 0 else b""
+
+
+@dataclass(frozen=True, slots=True)
+class BytesSource:
+    """Bytes at hand."""
+
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        """Return the number of bytes."""
+        return len(self.data)
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return bytes from `at` on, fewer at the end."""
+        return self.data[at : at + size] if at >= 0 and size > 0 else b""
+
+
+class BlockSource:
+    """A disk whose blocks lie somewhere in a container; subclasses say where."""
+
+    def __init__(self, size: int, block: int) -> None:
+        """Have `size` bytes in blocks of `block`."""
+        self.size = size
+        self._block = block
+        self._last: tuple[int, bytes] = (-1, b"")
+
+    def block(self, number: int) -> bytes | None:
+        """Return a block, or nothing if it is all zero."""
+        raise NotImplementedError
+
+    def read(self, at: int, size: int) -> bytes:
+        """Return bytes from `at` on, fewer at the end."""
+        if at < 0 or at >= self.size:
+            return b""
+        size = min(size, self.size - at)
+        found = bytearray()
+        while len(found) < size:
+            number, begin = divmod(at + len(found), self._block)
+            count = min(self._block - begin, size - len(found))
+            if self._last[0] != number:
+                self._last = (number, self.block(number) or b"")
+            found += self._last[1][begin : begin + count].ljust(count, b"\0")
+        return bytes(found)
+
+
+def exactly(source: Source, at: int, size: int) -> bytes:
+    """Return so many bytes; a source that has fewer is broken."""
+    data = source.read(at, size)
+    if len(data) != size:
+        raise BrokenError("it is cut short")
+    return data
+
+
+def unpacked(form: str, source: Source, at: int) -> tuple[Any, ...]:
+    """Return the fields of a structure at some place."""
+    return struct.unpack(form, exactly(source, at, struct.calcsize(form)))
+
+
+def chunks(source: Source, at: int = 0) -> Iterator[bytes]:
+    """Yield everything from `at` on."""
+    while data := source.read(at, CHUNK):
+        yield data
+        at += len(data)
+
+
+def text(data: bytes) -> str:
+    """Return text up to the first zero, with what cannot be shown replaced."""
+    shown = data.split(b"\0")[0].decode("utf-8", "replace").strip()
+    return "".join(c if c.isprintable() else "\ufffd" for c in shown)
