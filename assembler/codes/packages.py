@@ -181,6 +181,13 @@ LOCK_BEHIND = Code(
     "message has what is otherwise; `dolmen pkg lock DIR` writes it down. A build goes on with the "
     "packages of the lock.",
 )
+NOT_ALL_BUILT = Code(
+    737,
+    "Some packages were not built",
+    "A package that cannot be built does not keep those from being built that do not need it, nor "
+    "does one architecture keep another. The list has what is missing now; what went wrong stands "
+    "above it. Everything that was built is in the store, and is not built again.",
+)
 BAD_DOCKERFILE = Code(
     740,
     "The Dockerfile is not understood",

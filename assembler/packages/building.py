@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.errors import PackageError, told
+from assembler.errors import DolmenError, PackageError, told
 from assembler.events import Said, task
 from assembler.oci import media
 from assembler.oci.image import Image
@@ -94,6 +94,10 @@ class Means:
     # Where images may be already; nothing if no socket is to be opened.
     remote: Remote | None = None
 
+    def telling(self, reporter: Reporter) -> Means:
+        """Return the same means, with builders that tell somebody else what they do."""
+        return replace(self, builders=replace(self.builders, reporter=reporter))
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -104,6 +108,10 @@ class Built:
     present: tuple[Platform, ...] = ()
     # Not built, because the registry has them.
     remote: tuple[Platform, ...] = ()
+    # What went wrong, by platform.
+    failures: Mapping[Platform, DolmenError] = field(default_factory=dict)
+    # Not tried, because something that it needs is missing.
+    left: tuple[Platform, ...] = ()
 
 
 def platforms_of(
@@ -123,7 +131,18 @@ def platforms_of(
 
 
 def build(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
-    """Build what is missing; of two builds of one package at once, one waits for the other."""
+    """Build what is missing, or raise what kept it from being built."""
+    built = attempt(store, job, means, reporter)
+    for error in built.failures.values():
+        raise error
+    return built
+
+
+def attempt(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
+    """Build what is missing, as far as it can be: a platform that fails does not end the others.
+
+    Of two builds of one package at once, one waits for the other.
+    """
     reference = job.name.reference()
     with store.in_use(), _alone(store, reference):
         present = tuple(p for p in job.platforms if _is_there(store, job, reference, p, reporter))
@@ -136,13 +155,18 @@ def build(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
         if not missing:
             return Built(str(job.name), present=present, remote=remote)
         making = _Making(store, job, means, reporter)
-        made = []
+        made: dict[Platform, Made] = {}
+        failures: dict[Platform, DolmenError] = {}
         for platform in missing:
-            with task(reporter, f"build {job.name} for {platform}") as progress:
-                made.append(making.image(platform))
-                progress.outcome = "built"
-        publish(store, _names(job.name), made)
-    return Built(str(job.name), tuple(missing), present, remote)
+            try:
+                with task(reporter, f"build {job.name} for {platform}") as progress:
+                    made[platform] = making.image(platform)
+                    progress.outcome = "built"
+            except DolmenError as error:
+                failures[platform] = error
+        if made:
+            publish(store, _names(job.name), [*made.values()])
+    return Built(str(job.name), tuple(made), present, remote, failures)
 
 
 def names_of(name: PackageName) -> list[Reference]:

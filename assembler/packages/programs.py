@@ -8,6 +8,9 @@ import signal
 import subprocess
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
@@ -75,6 +78,69 @@ def failed(command: Sequence[str | Path], outcome: Outcome, *hints: str) -> Host
     )
 
 
+class Halted(BaseException):
+    """The run was interrupted while this thread was at work; it never leaves the run."""
+
+
+class Halt:
+    """What stops the programs that the threads of a run have started, and starts no others."""
+
+    def __init__(self) -> None:
+        """Begin with nothing running."""
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Stop everything, now and later."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                _kill(process)
+
+    def check(self) -> None:
+        """End the thread if the run was interrupted."""
+        if self._stopped:
+            raise Halted
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Make programs that the block starts end when the run is stopped."""
+        token = _halt.set(self)
+        try:
+            yield
+        finally:
+            _halt.reset(token)
+
+    @contextmanager
+    def watching(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Stop the process with the run; a run that is stopped ends the thread behind it."""
+        with self._lock:
+            self._running.add(process)
+            if self._stopped:
+                _kill(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        self.check()
+
+
+# Of each thread: programs are started deep below those who know of the run.
+_halt: ContextVar[Halt | None] = ContextVar("halt", default=None)
+
+
+@contextmanager
+def clearing_away() -> Iterator[None]:
+    """Let programs in the block run to their end although the run was stopped."""
+    token = _halt.set(None)
+    try:
+        yield
+    finally:
+        _halt.reset(token)
+
+
 @dataclass(frozen=True, slots=True)
 class _Start:
     """A program to be started, and what it is given."""
@@ -105,10 +171,12 @@ def _watched(start: _Start, limits: Limits, take: Callable[[bytes], object]) -> 
         stop = threading.Timer(limits.seconds, _kill, [process])
         stop.daemon = True
         stop.start()
+        halt = _halt.get()
         try:
             assert process.stdout is not None  # noqa: S101 - asked for above
-            _drain(process.stdout, command, limits, take)
-            status = process.wait()
+            with halt.watching(process) if halt is not None else nullcontext():
+                _drain(process.stdout, command, limits, take)
+                status = process.wait()
             late = not stop.is_alive() and status == -signal.SIGKILL
         finally:
             stop.cancel()

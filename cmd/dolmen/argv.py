@@ -17,6 +17,16 @@ _ONE_DASH = frozenset(
     )
 )
 
+# Switches as Go's flags have them: `--manifest=false`. Off is how all others are anyway.
+_SWITCHES = frozenset(
+    (
+        *("--builder-restart", "--dev", "--disable-cache", "--docker", "--dry-run"),
+        *("--enable-cache", "--force", "--force-dirty", "--manifest", "--network", "--nobuild"),
+        *("--nonetwork", "--precache-images", "--pull", "--push"),
+    )
+)
+_ON_UNLESS_OFF = {"--manifest": "--no-manifest"}
+
 
 def hoist(arguments: Sequence[str]) -> list[str]:
     """Move global options in front of the command, and read LinuxKit's `-v 2` as `-vv`."""
@@ -27,6 +37,13 @@ def hoist(arguments: Sequence[str]) -> list[str]:
         word = todo.pop(0)
         if word.partition("=")[0] in _ONE_DASH:
             word = f"-{word}"
+        name, equals, value = word.partition("=")
+        if equals and name in _SWITCHES and value in ("true", "false"):
+            if value == "true":
+                rest.append(name)
+            elif name in _ON_UNLESS_OFF:
+                rest.append(_ON_UNLESS_OFF[name])
+            continue
         if word == "--":
             rest += [word, *todo]
             break

@@ -78,11 +78,11 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def progress(settings: Settings) -> Iterator[Reporter]:
-    """Give a reporter that fits the terminal, or the lack of one."""
+def progress(settings: Settings, how: str = "auto") -> Iterator[Reporter]:
+    """Give a reporter that fits the terminal, or the lack of one, or is asked for by its name."""
     color = wants_color(sys.stderr, settings.color)
     live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not settings.quiet
-    if live:
+    if how == "tty" or (live and how == "auto"):
         from dolmen.live import LiveDisplay  # noqa: PLC0415 - rich is slow to import
 
         with LiveDisplay(settings.verbosity, color=color) as display:

@@ -135,9 +135,10 @@ class Buildah:
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if left:
-                # Whatever is neither a base nor named.
-                self.run("rm", "--all", work=work)
-                self.run("rmi", "--prune", "--force", work=work)
+                with programs.clearing_away():
+                    # Whatever is neither a base nor named.
+                    self.run("rm", "--all", work=work)
+                    self.run("rmi", "--prune", "--force", work=work)
             for path in left:
                 path.unlink(missing_ok=True)
 

@@ -57,7 +57,7 @@ class Watcher:
         said = [line for line in self.lines if line.strip(" -")]
         last = "\n".join(_printable(line) for line in said[-_LAST_LINES:])
         what = f"{self.at.keyword} failed" if self.at else "the build failed"
-        hints = ["`-vv` shows everything that is printed", *more]
+        hints = [*more]
         if self.at is not None and self.at.keyword == "RUN" and not self.network:
             hints.append("RUN has no network unless build.yml says `network: true`")
         return PackageError.of(

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.commands.pkg.recipes import Debian, engine_for
-from dolmen.registries import registry_options
+from dolmen.commands.pkg.recipes import (
+    Debian,
+    DebianKeyring,
+    DebianMirror,
+    RecipeEngine,
+    Refresh,
+    engine_for,
+)
+from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import twin, twin_list
 
 if TYPE_CHECKING:
@@ -39,40 +46,11 @@ DockerfileName = Annotated[
     str | None,
     typer.Option("--dockerfile", metavar="NAME", help="The Dockerfile, in place of build.yml's."),
 ]
-BuilderName = Annotated[
-    str,
-    typer.Option(
-        "--builder",
-        metavar="NAME",
-        help="What runs Dockerfiles: auto, buildkit, buildah or docker.  [env: DOLMEN_BUILDER]",
-    ),
-]
-BuildersByPlatform = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--builders",
-        metavar="OS/ARCH=CONTEXT",
-        help="Build for a platform by BuildKit in a context of Docker; repeatable.  "
-        "[env: DOLMEN_BUILDERS, LINUXKIT_BUILDERS]",
-    ),
-]
-BuilderContainer = Annotated[
-    str,
-    typer.Option("--builder-name", metavar="NAME", help="The builder of `docker buildx`."),
-]
-BuilderImage = Annotated[
-    str,
-    typer.Option("--builder-image", metavar="IMAGE", help="What a missing builder is made of."),
-]
-BuilderConfig = Annotated[
-    Path | None,
-    typer.Option("--builder-config", metavar="FILE", help="The configuration of a new builder."),
-]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where Debian packages and images come from, as the command line says it."""
+    """Where Debian packages and images come from, and what builds: as the command line says it."""
 
     debian: Debian = field(default_factory=Debian)
     insecure: list[str] | None = None
@@ -83,6 +61,62 @@ class Access:
     builder_name: str = ""
     builder_image: str = ""
     builder_config: Path | None = None
+    builder_restart: bool = False
+
+
+def access_options(
+    builder: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What runs Dockerfiles: auto, buildkit, buildah or docker.  [env: DOLMEN_BUILDER]",
+        ),
+    ] = "",
+    builders: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="OS/ARCH=CONTEXT",
+            help="Build for a platform by BuildKit in a context of Docker; repeatable. A context "
+            "dolmen-OS-ARCH needs no naming.  [env: DOLMEN_BUILDERS, LINUXKIT_BUILDERS]",
+        ),
+    ] = None,
+    builder_name: Annotated[
+        str, typer.Option(metavar="NAME", help="The builder of `docker buildx`.")
+    ] = "",
+    builder_image: Annotated[
+        str, typer.Option(metavar="IMAGE", help="What a missing builder is made of.")
+    ] = "",
+    builder_config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The configuration of a new builder."),
+    ] = None,
+    builder_restart: Annotated[
+        bool,
+        typer.Option(
+            "--builder-restart", help="Make the builder of BuildKit anew; what it keeps stays."
+        ),
+    ] = False,
+    debian_mirror: DebianMirror = None,
+    debian_keyring: DebianKeyring = None,
+    recipe_engine: RecipeEngine = "",
+    refresh: Refresh = False,
+    offline: Offline = False,
+    insecure: Insecure = None,
+    registry_creds: Creds = None,
+) -> Access:
+    """Return what the options say of mirrors, registries and builders."""
+    return Access(
+        debian=Debian(debian_mirror, debian_keyring, recipe_engine, refresh),
+        insecure=insecure,
+        registry_creds=registry_creds,
+        offline=offline,
+        builder=builder,
+        builders=builders,
+        builder_name=builder_name,
+        builder_image=builder_image,
+        builder_config=builder_config,
+        builder_restart=builder_restart,
+    )
 
 
 def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
@@ -103,6 +137,7 @@ def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
         access.builder_name,
         access.builder_image,
         access.builder_config.absolute() if access.builder_config else None,
+        access.builder_restart,
     )
 
     def make(reporter: Reporter) -> Means:
@@ -150,6 +185,6 @@ def package_builder(settings: Settings, access: Access) -> BuildPackages:
             arguments=given_arguments(None),
             fetch=not access.offline,
         )
-        build_all(Store(settings.cache), found, wish, means(reporter), reporter)
+        build_all(Store(settings.cache), found, wish, means(reporter), reporter).check()
 
     return build

@@ -37,7 +37,7 @@ class PackageOptions:
     cache: bool | None = None
 
 
-def _common(
+def common_options(
     build_yml: Annotated[
         str, typer.Option(metavar="NAME", help="The file that describes the package.")
     ] = "build.yml",
@@ -84,6 +84,7 @@ def _common(
         bool, typer.Option("--disable-cache", help="Do not use the builder's cache.")
     ] = False,
 ) -> PackageOptions:
+    """Return what the common options say."""
     from assembler.packages.tags import Naming
 
     naming = Naming(
@@ -102,21 +103,35 @@ def _common(
     )
 
 
+def with_options(**groups: Callable[..., Any]) -> Callable[[Callable[..., None]], Any]:
+    """Give a command the options of groups: what each makes of them is an argument of its name."""
+    shared = {name: inspect.signature(g, eval_str=True).parameters for name, g in groups.items()}
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(command, eval_str=True).parameters
+
+        @wraps(command)
+        def run(**given: Any) -> None:  # noqa: ANN401 - typer's values
+            made = {
+                name: group(**{option: given.pop(option) for option in shared[name]})
+                for name, group in groups.items()
+            }
+            command(**given, **made)
+
+        kept = [p for name, p in own.items() if name not in groups]
+        every = [*kept, *(p for options in shared.values() for p in options.values())]
+        together = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in every]
+        run.__signature__ = inspect.Signature(together)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in together}
+        return run
+
+    return decorated
+
+
 def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the common options; it gets them together as its argument `options`."""
-    shared = inspect.signature(_common, eval_str=True).parameters
-    own = inspect.signature(command, eval_str=True).parameters
-
-    @wraps(command)
-    def run(**given: Any) -> None:  # noqa: ANN401 - typer's values
-        options = _common(**{name: given.pop(name) for name in shared})
-        command(**given, options=options)
-
-    kept = [p for name, p in own.items() if name != "options"]
-    together = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*kept, *shared.values())]
-    run.__signature__ = inspect.Signature(together)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in together}
-    return run
+    decorated: Callable[..., None] = with_options(options=common_options)(command)
+    return decorated
 
 
 def _either(yes: bool, no: bool, yes_option: str, no_option: str) -> bool | None:
