@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import re
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 
 from support.booting import LIMIT, System, archive, left_behind, machines_of, run_soundly
 from support.cli import Dolmen
+from support.guests import HOME, assemble, needs_qemu, system
 
 pytestmark = [
     pytest.mark.slow,
@@ -112,20 +114,55 @@ def test_the_cause_of_a_panic_is_told(
     assert left_behind(dolmen.home) == []
 
 
-@pytest.mark.parametrize(
-    ("cmdline", "told"),
-    [("quiet", "names no console"), ("console=tty0", "names only console=tty0")],
-)
 def test_a_console_that_is_missing_is_told(
-    dolmen: Dolmen, tiny_system: System, tmp_path: Path, cmdline: str, told: str
+    dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
-    prefix = tiny_system.variant(tmp_path / "x", cmdline=cmdline)
-    done = dolmen.run("run", prefix, "--mem", "256", "--wait-for", "x is up", "--timeout", "12s")
+    prefix = tiny_system.variant(tmp_path / "x", cmdline="quiet")
+    done = dolmen.run("run", prefix, "--mem", "256", "--wait-for", "x is up", "--timeout", "8s")
     assert done.returncode == 3
     assert "DM1010" in done.stderr
     assert "DM1027" in done.stderr
-    assert told in done.stderr
+    assert "names no console" in done.stderr
     assert "add console=ttyS0" in done.stderr
+
+
+def test_the_place_in_the_yaml_is_told(dolmen: Dolmen, tiny_system: System, tmp_path: Path) -> None:
+    yaml = tmp_path / "silent.yml"
+    yaml.write_text(tiny_system.yaml.read_text().replace("console=ttyS0", "console=tty0"))
+    done = dolmen.run(
+        *("--cache", tiny_system.store, "run", "qemu", "--offline", yaml, "--mem", "256"),
+        *("--wait-for", "x is up", "--timeout", "8s"),
+    )
+    assert done.returncode == 3, done.stderr
+    assert "names only console=tty0" in done.stderr
+    # The line and the column of the command line, and the line itself.
+    assert f"{yaml}:2:48: error[DM1027]" in done.stderr
+    assert "^" in done.stderr
+
+
+CRASHING = """
+services:
+  - name: crashing
+    image: SH "echo the disk is odd; exit 5"
+  - name: end
+    image: "@pkg:ROOT/pkg/poweroff"
+    command: [/usr/sbin/later, "6"]
+"""
+
+
+@needs_qemu
+def test_a_service_that_crashes_again_and_again_is_told_at_its_line(tmp_path: Path) -> None:
+    yaml = tmp_path / "crash.yml"
+    yaml.write_text(system(CRASHING).replace("console=ttyS0", "console=ttyS0 no_timer_check"))
+    assemble(yaml, tmp_path)
+    # With the store that the packages are in.
+    words = ("run", "qemu", "--offline", "--mem", "256", yaml, "--wait-for", "never")
+    done = run_soundly(Dolmen(HOME), *words, "--timeout", "110s")
+    assert done.returncode == 4, done.stderr
+    assert f"{yaml}:6:11: error[DM1032]: the service crashing ended: exit status 5" in done.stderr
+    assert re.search(r"exit status 5; .*, [23] times so far", done.stderr)
+    assert 'it said last: "the disk is odd"' in done.stderr
+    assert "the service end" not in done.stderr
 
 
 def test_modules_of_another_kernel_are_told(

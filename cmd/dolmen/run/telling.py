@@ -23,6 +23,7 @@ from assembler.machine.diagnosis import diagnose, last_lines
 from assembler.machine.running import Running
 from dolmen.console import show_diagnostics, size_text, wants_color
 from dolmen.run import reaching
+from dolmen.run.places import place_of
 from dolmen.run.session import End, Outcome
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Teller:
         self._color = wants_color(sys.stderr, settings.color)
         self.image = str(Path(asked.paths[-1]).absolute())
         self._shown = asked.paths[-1]
+        self._files = asked.yaml_files
         # Whether the terminal takes line ends literally.
         self.is_raw = False
 
@@ -82,7 +84,7 @@ class Teller:
 
     def given_up(self, text: str) -> None:
         """Say at once why kernel or firmware gave up, while the machine stays."""
-        self._diagnostics([f.diagnostic() for f in diagnose(text, self._machine)])
+        self._diagnostics(self._found(text))
 
     def tell(self, outcome: Outcome, running: Running) -> int:
         """Say how it came out, and return the exit code."""
@@ -118,8 +120,12 @@ class Teller:
         lines = last_lines(outcome.console)
         if lines and not (sys.stdout.isatty() and sys.stderr.isatty()):
             self._write("the console's last lines:\n" + "".join(f"  {line}\n" for line in lines))
-        found = [f.diagnostic() for f in diagnose(outcome.console, self._machine)]
-        self._diagnostics([Diagnostic(code, what), *found])
+        self._diagnostics([Diagnostic(code, what), *self._found(outcome.console)])
+
+    def _found(self, text: str) -> list[Diagnostic]:
+        """Return what is known of the cause, at its place in the YAML if there is one."""
+        found = diagnose(text, self._machine)
+        return [f.diagnostic(place_of(self._files, f.about)) for f in found]
 
     def _diagnostics(self, diagnostics: list[Diagnostic]) -> None:
         text = io.StringIO()

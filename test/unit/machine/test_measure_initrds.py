@@ -67,7 +67,7 @@ def test_what_is_damaged_counts_as_far_as_it_goes(tmp_path: Path, codec: str) ->
 def test_memory_that_is_too_small_is_told_with_what_would_do(tmp_path: Path) -> None:
     path = tmp_path / "initrd"
     for codec in ("zstd", "lz4", "none"):
-        path.write_bytes(packed(codec, plain_archive(90 << 20) + os.urandom(6 << 20)))
+        path.write_bytes(packed(codec, plain_archive(100 << 20) + os.urandom(6 << 20)))
         memory.check(path, 512)
         with pytest.raises(MachineError, match="128 MB of memory are too little") as caught:
             memory.check(path, 128)
