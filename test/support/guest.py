@@ -79,12 +79,18 @@ class Guest:
 
     def press_power_button(self) -> None:
         """Press the power button of the machine."""
+        self.order("system_powerdown")
+
+    def order(self, command: str, **arguments: object) -> None:
+        """Have the machine itself do something, by a command for QEMU's monitor."""
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.connect(str(self.monitor))
-            for command in ("qmp_capabilities", "system_powerdown"):
+            for name, words in (("qmp_capabilities", {}), (command, arguments)):
                 monitor.recv(1 << 16)
-                monitor.sendall(json.dumps({"execute": command}).encode())
-            monitor.recv(1 << 16)
+                asked = {"execute": name, "arguments": words}
+                monitor.sendall(json.dumps(asked).encode())
+            answer = monitor.recv(1 << 16)
+            assert b'"error"' not in answer, answer
 
     def wait_for_end(self, seconds: float = 60) -> None:
         """Wait until the machine is off."""
