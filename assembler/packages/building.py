@@ -235,6 +235,7 @@ def docker_order_for(job: Job, platform: Platform, labels: Mapping[str, str]) ->
         labels=labels,
         time=commit.time,
         dockerfile=job.dockerfile or build.dockerfile,
+        name=str(job.name.reference()),
         terms=job.terms.over(build),
     )
 

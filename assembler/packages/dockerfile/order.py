@@ -26,6 +26,7 @@ from assembler.packages.dockerfile.stages import Arguments, plan
 from assembler.packages.dockerfile.syntax import read_dockerfile
 from assembler.packages.dockerfile.terms import Terms
 from assembler.packages.inputs import INPUTS, as_annotation
+from assembler.packages.inventory import attested
 
 if TYPE_CHECKING:
     from assembler.events import Reporter
@@ -54,6 +55,8 @@ class DockerOrder:
     # In seconds since 1970.
     time: int
     dockerfile: str
+    # As people know the image, for what is attested.
+    name: str
     terms: Terms = field(default_factory=Terms)
 
     @property
@@ -92,8 +95,10 @@ def make(
             annotations=_annotations(made, bases, inputs),
         )
         if builder is None:
-            return assemble(store, made, ingredients)
-        return builder.build(store, made, ingredients, order.terms)
+            image = assemble(store, made, ingredients)
+        else:
+            image = builder.build(store, made, ingredients, order.terms)
+    return attested(store, image, order.name, order.time, bases.images.values())
 
 
 def inputs_of(
