@@ -1,0 +1,144 @@
+package main
+
+// Metadata on a CD, or on a disk with the content of one: in the file `config`, or as cloud-init
+// has it in `user-data` and `meta-data`.
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// Drivers find drives in their own time.
+	longestWait = 2 * time.Second
+	// Where the first descriptor of a CD is, and what it begins with.
+	descriptorAt = 16*2048 + 1
+	descriptor   = "CD001"
+)
+
+// discs looks at all drives and disks of the machine.
+type discs struct {
+	devices    func() []string
+	mount      func(device, directory string) error
+	unmount    func(directory string)
+	mountPoint string
+}
+
+func newDiscs() *discs {
+	return &discs{
+		devices: blockDevices,
+		mount: func(device, directory string) error {
+			const flags = syscall.MS_RDONLY | syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
+			return syscall.Mount(device, directory, "iso9660", flags, "")
+		},
+		unmount:    func(directory string) { _ = syscall.Unmount(directory, 0) },
+		mountPoint: filepath.Join(os.TempDir(), "cd"),
+	}
+}
+
+func (d *discs) name() string { return "CDROM" }
+
+func (d *discs) ask() (*told, error) {
+	for end := time.Now().Add(longestWait); ; time.Sleep(50 * time.Millisecond) {
+		for _, device := range d.devices() {
+			if found, err := d.look(device); found != nil || err != nil {
+				return found, err
+			}
+		}
+		if time.Now().After(end) {
+			return nil, nil
+		}
+	}
+}
+
+// look returns what is on a device, or nothing if it is no CD or has none of the files.
+func (d *discs) look(device string) (*told, error) {
+	if !isDisc(device) {
+		return nil, nil
+	}
+	if err := os.MkdirAll(d.mountPoint, 0o700); err != nil {
+		return nil, err
+	}
+	if err := d.mount(device, d.mountPoint); err != nil {
+		return nil, fmt.Errorf("%s cannot be mounted: %w", device, err)
+	}
+	defer d.unmount(d.mountPoint)
+	found, err := readDisc(d.mountPoint)
+	if found != nil {
+		say("found on %s", device)
+	}
+	return found, err
+}
+
+func readDisc(directory string) (*told, error) {
+	data, err := readSmall(filepath.Join(directory, "config"))
+	if err == nil {
+		return &told{userdata: data}, nil
+	}
+	if !os.IsNotExist(err) {
+		return nil, err
+	}
+	data, err = readSmall(filepath.Join(directory, "user-data"))
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found := &told{userdata: data, files: map[string]string{}}
+	about, err := readSmall(filepath.Join(directory, "meta-data"))
+	if err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	if name := localHostname(string(about)); name != "" {
+		found.files["hostname"] = name
+	}
+	return found, nil
+}
+
+// localHostname returns the name that cloud-init's meta-data gives the machine. It is YAML, of
+// which this needs one line.
+func localHostname(text string) string {
+	for _, line := range strings.Split(text, "\n") {
+		key, value, _ := strings.Cut(line, ":")
+		if key == "local-hostname" || key == "hostname" {
+			return strings.Trim(strings.TrimSpace(value), `"'`)
+		}
+	}
+	return ""
+}
+
+func isDisc(device string) bool {
+	file, err := os.Open(device)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	found := make([]byte, len(descriptor))
+	_, err = file.ReadAt(found, descriptorAt)
+	return err == nil && string(found) == descriptor
+}
+
+// blockDevices lists drives first, then whole disks.
+func blockDevices() []string {
+	entries, _ := os.ReadDir("/sys/block")
+	var drives, disks []string
+	for _, entry := range entries {
+		name := entry.Name()
+		switch device := "/dev/" + name; {
+		case strings.HasPrefix(name, "sr"):
+			drives = append(drives, device)
+		case strings.HasPrefix(name, "sd"), strings.HasPrefix(name, "vd"), strings.HasPrefix(name, "xvd"),
+			strings.HasPrefix(name, "nvme"):
+			disks = append(disks, device)
+		}
+	}
+	sort.Strings(drives)
+	sort.Strings(disks)
+	return append(drives, disks...)
+}

@@ -1,0 +1,3 @@
+module dolmen/metadata
+
+go 1.19
