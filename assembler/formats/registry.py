@@ -31,6 +31,11 @@ _FORMATS = (
     Listed("docker", "the same with a Dockerfile, as input of a docker build", "docker"),
     Listed("kernel+initrd", "kernel, initrd and command line as files", "kernel_initrd"),
     Listed("tar-kernel-initrd", "the same three in a tar archive", "tar_kernel_initrd"),
+    Listed(
+        "kernel+iso",
+        "kernel and command line, the root filesystem as an ISO volume",
+        "kernel_iso",
+    ),
     Listed("uki", "kernel, initrd and command line as one program for UEFI", "uki"),
     Listed("raw-efi", "a disk that UEFI boots", "raw_efi"),
     Listed("raw-bios", "a disk that a BIOS boots", "disks:RAW_BIOS"),

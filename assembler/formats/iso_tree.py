@@ -1,0 +1,234 @@
+"""The whole tree as entries of an ISO volume: of each path the last one, contents where they lie.
+
+The tree comes as the tar that Dolmen writes, in pieces. Contents are not copied: they are stretches
+of the segments. A path that goes through a symbolic link of the tree is where the link leads to, as
+for whoever unpacks the tar.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING
+
+from assembler.codes import output as codes
+from assembler.errors import OutputError
+from assembler.media.iso import IsoEntry
+from assembler.stretches import Chain, Content, Stretch, part_of, size_of, whole
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+
+_BLOCK = 512
+_BOOT = b"boot/"
+_TYPES = {
+    b"0": stat.S_IFREG,
+    b"\0": stat.S_IFREG,
+    b"2": stat.S_IFLNK,
+    b"3": stat.S_IFCHR,
+    b"4": stat.S_IFBLK,
+    b"5": stat.S_IFDIR,
+    b"6": stat.S_IFIFO,
+}
+_LINK, _MORE, _MORE_FOR_ALL = b"1", b"x", b"g"
+_MOST_LINKS = 40
+# Each takes about half a KiB of memory until the volume is written.
+MOST_ENTRIES = 60_000
+
+
+def entries_of(assembly: Assembly, fresh: IO[bytes]) -> list[IsoEntry]:
+    """Return the entries of an assembly's tree, but for those below boot.
+
+    What has no segment of its own is put into `fresh`, which stays open as long as the entries are
+    used.
+    """
+    merged = _Merged()
+    for entry, link in _read(assembly.tree(), fresh):
+        if not entry.path.startswith(_BOOT):
+            merged.add(entry, link)
+    return merged.entries()
+
+
+class _Merged:
+    """Entries by their paths, later ones in place of earlier ones."""
+
+    def __init__(self) -> None:
+        self._entries: dict[bytes, IsoEntry] = {}
+        # Where the directory of a path really is.
+        self._led: dict[bytes, bytes] = {}
+        # Names of the same file.
+        self._groups: dict[bytes, int] = {}
+
+    def add(self, entry: IsoEntry, link: bytes | None) -> None:
+        directory, _, name = entry.path.rpartition(b"/")
+        directory = self._real(directory)
+        path = directory + b"/" + name if directory else name
+        if link is not None:
+            self._link(path, link)
+            return
+        before = self._entries.get(path)
+        is_covered = before is not None and before.is_directory and not entry.is_directory
+        if is_covered and any(p.startswith(path + b"/") for p in self._entries):
+            # A kernel that unpacks an initrd leaves a directory that has something in it, too.
+            return
+        if stat.S_ISLNK(entry.mode) or (before is not None and stat.S_ISLNK(before.mode)):
+            self._led.clear()
+        self._groups.pop(path, None)
+        self._entries[path] = entry if path == entry.path else replace(entry, path=path)
+        if len(self._entries) > MOST_ENTRIES:
+            raise OutputError.of(
+                codes.TOO_LARGE,
+                f"the system has more than {MOST_ENTRIES} files: too many for an ISO volume",
+                "choose kernel+squashfs or kernel+erofs",
+            )
+
+    def _link(self, path: bytes, link: bytes) -> None:
+        directory, _, name = link.rpartition(b"/")
+        directory = self._real(directory)
+        target = directory + b"/" + name if directory else name
+        if target in self._entries and path != target:
+            self._groups.setdefault(target, len(self._groups))
+            self._groups[path] = self._groups[target]
+            self._entries[path] = replace(self._entries[target], path=path)
+
+    def entries(self) -> list[IsoEntry]:
+        counts = Counter(self._groups.values())
+        for path, group in self._groups.items():
+            self._entries[path] = replace(self._entries[path], links=counts[group])
+        return list(self._entries.values())
+
+    def _real(self, directory: bytes) -> bytes:
+        """Return a directory without symbolic links in its path."""
+        if not directory:
+            return b""
+        found = self._led.get(directory)
+        if found is None:
+            found = self._led[directory] = self._followed(directory)
+        return found
+
+    def _followed(self, directory: bytes) -> bytes:
+        done: list[bytes] = []
+        words = directory.split(b"/")
+        links = 0
+        while words:
+            word = words.pop(0)
+            if word in (b"", b"."):
+                continue
+            if word == b"..":
+                del done[-1:]
+                continue
+            entry = self._entries.get(b"/".join([*done, word]))
+            if entry is None or not stat.S_ISLNK(entry.mode) or links == _MOST_LINKS:
+                done.append(word)
+                continue
+            links += 1
+            if entry.target.startswith(b"/"):
+                done.clear()
+            words = entry.target.split(b"/") + words
+        return b"/".join(done)
+
+
+def _read(
+    pieces: Iterable[bytes | memoryview | Stretch], fresh: IO[bytes]
+) -> Iterator[tuple[IsoEntry, bytes | None]]:
+    """Yield the entries of a tar; with the target, if it is another name of a file."""
+    stream = _Stream(pieces, fresh)
+    records: dict[bytes, bytes] = {}
+    while (header := whole(stream.take(_BLOCK))).strip(b"\0"):
+        kind = header[156:157]
+        size = int(records.get(b"size", b"")) if b"size" in records else _number(header[124:136])
+        content = stream.take(size, within=True)
+        stream.take(-size % _BLOCK)
+        if kind == _MORE:
+            records = dict(_records(whole(content)))
+            continue
+        if kind != _MORE_FOR_ALL:
+            yield _entry(header, kind, records, content)
+        records = {}
+
+
+def _entry(
+    header: bytes, kind: bytes, records: dict[bytes, bytes], content: Content
+) -> tuple[IsoEntry, bytes | None]:
+    name = _text(header[:100])
+    if prefix := _text(header[345:500]):
+        name = prefix + b"/" + name
+    target = records.get(b"linkpath", _text(header[157:257]))
+    entry = IsoEntry(
+        path=_cleaned(records.get(b"path", name)),
+        mode=_TYPES.get(kind, stat.S_IFREG) | _number(header[100:108]) & 0o7777,
+        content=content if kind in (b"0", b"\0") else b"",
+        target=target if kind == b"2" else b"",
+        device=(_number(header[329:337]), _number(header[337:345])),
+        uid=int(records.get(b"uid", b"") or _number(header[108:116])),
+        gid=int(records.get(b"gid", b"") or _number(header[116:124])),
+        mtime=int(records.get(b"mtime", b"").partition(b".")[0] or _number(header[136:148])),
+    )
+    return entry, _cleaned(target) if kind == _LINK else None
+
+
+def _cleaned(path: bytes) -> bytes:
+    return b"/".join(w for w in path.split(b"/") if w not in (b"", b"."))
+
+
+def _text(field: bytes) -> bytes:
+    return field.partition(b"\0")[0]
+
+
+def _number(field: bytes) -> int:
+    if field[:1] in (b"\x80", b"\xff"):
+        return int.from_bytes(field, "big", signed=True) & (1 << 63) - 1
+    return int(field.rstrip(b"\0 ") or b"0", 8)
+
+
+def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    while data:
+        length = int(data[: data.index(b" ")])
+        key, _, value = data[data.index(b" ") + 1 : length - 1].partition(b"=")
+        yield key, value
+        data = data[length:]
+
+
+class _Stream:
+    """Pieces read as one stream; what is taken of an open segment is not copied.
+
+    What comes within an entry is a file that is closed again, so that it is copied: such contents
+    are those of image.yml.
+    """
+
+    def __init__(self, pieces: Iterable[bytes | memoryview | Stretch], fresh: IO[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._fresh = fresh
+        self._piece: bytes | Stretch = b""
+        self._at = 0
+
+    def take(self, size: int, *, within: bool = False) -> Content:
+        """Return the next bytes, or as many as there are; `within` an entry, or at its header."""
+        found: list[bytes | Stretch] = []
+        wanted = size
+        while wanted > 0:
+            left = size_of(self._piece) - self._at
+            if not left:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    break
+                self._piece = bytes(piece) if isinstance(piece, memoryview) else piece
+                self._at = 0
+                if isinstance(piece, Stretch) and within:
+                    self._piece = self._copied(piece)
+                continue
+            taken = part_of(self._piece, self._at, min(left, wanted))
+            if isinstance(taken, bytes | Stretch):
+                found.append(taken)
+            self._at += size_of(taken)
+            wanted -= size_of(taken)
+        return found[0] if len(found) == 1 else Chain(tuple(found)) if found else b""
+
+    def _copied(self, stretch: Stretch) -> Stretch:
+        start = self._fresh.seek(0, 2)
+        for data in stretch.chunks():
+            self._fresh.write(data)
+        self._fresh.flush()
+        return Stretch(self._fresh.fileno(), stretch.size, start)
