@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find
 from support.cli import Dolmen
-from support.dockerfiles import Kitchen, kitchen_with_a_shell
+from support.dockerfiles import Kitchen, kitchen_with_a_shell, programs_running, wait_until
 from support.nobody import why_not
 
 pytestmark = [
@@ -168,12 +167,12 @@ def test_an_interrupted_build_leaves_nothing(kitchen: Kitchen, dolmen: Dolmen) -
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_until(lambda: bool(sleeping()))
+    wait_until(lambda: bool(programs_running("sleep", "4321")))
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    wait_until(lambda: not sleeping())
+    wait_until(lambda: not programs_running("sleep", "4321"))
     assert not list((kitchen.store.root / "building").iterdir())
     names = {n for e in Store(kitchen.store.root).names().entries for n in e.names}
     assert not any("app" in n for n in names)
@@ -190,12 +189,12 @@ def test_what_a_killed_build_has_left_goes_with_the_next(kitchen: Kitchen, dolme
         env=dolmen.environment(),
         start_new_session=True,
     )
-    wait_until(lambda: bool(sleeping()))
+    wait_until(lambda: bool(programs_running("sleep", "4321")))
     process.kill()
     process.wait()
     left = kitchen.store.root / "building"
     assert list(left.iterdir())
-    wait_until(lambda: not sleeping())
+    wait_until(lambda: not programs_running("sleep", "4321"))
     kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
     assert not list(left.iterdir())
     containers = ("buildah", "--root", kitchen.store.root / "buildah" / "root", "containers", "-q")
@@ -254,24 +253,3 @@ def test_nobody_needs_to_be_root(kitchen: Kitchen, tmp_path: Path) -> None:
     assert (
         find(Store(home / "store"), reference, HERE).digest == kitchen.image(platform=HERE).digest
     )
-
-
-def sleeping() -> list[str]:
-    """Return the processes that the test's RUN has started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"sleep", b"4321"]:
-            found.append(path.parent.name)
-    return found
-
-
-def wait_until(condition: object, seconds: float = 30) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from assembler.oci.platform import Platform, host_platform
 from support.cli import Dolmen
 from support.dockerd import Dockerd, dockerd
-from support.dockerfiles import Kitchen, kitchen_with_a_shell
+from support.dockerfiles import Kitchen, kitchen_with_a_shell, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -165,11 +164,3 @@ def test_no_daemon_answers(cook: Cook, kitchen: Kitchen, tmp_path: Path) -> None
     assert done.returncode == 1
     assert "Dockerfile:2:1: error" in done.stderr
     assert "no Docker daemon answers" in done.stderr
-
-
-def wait_until(condition: object, seconds: float = 30) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)

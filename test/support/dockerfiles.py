@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -133,3 +135,22 @@ def kitchen_with_a_shell(root: Path) -> Kitchen:
     base = kitchen.package(dockerfile, files, "image: base\norg: example\n", "base")
     kitchen.build(base, host_platform(), hash="1")
     return kitchen
+
+
+def programs_running(*words: str) -> list[str]:
+    """Return the numbers of the processes that run a command, as a RUN has started it."""
+    wanted = [word.encode() for word in words]
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes().split(b"\0")[: len(wanted)] == wanted:
+                found.append(path.parent.name)
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
