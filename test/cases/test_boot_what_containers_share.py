@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,14 +41,23 @@ services:
     capabilities: [CAP_NET_ADMIN]
     runtime:
       bindNS: {net: /run/netns/inner}
-      interfaces: [{name: inside, add: veth, peer: outside}, {name: dm0, add: dummy}]
+      interfaces:
+        - {name: inside, add: veth, peer: outside}
+        - {name: dm0, add: dummy}
+        - {name: dm1, add: dummy, createInRoot: true}
+        - {name: only, peer: theother}
+        - {name: eth0}
   - name: b-joins
     image: SH "busybox sleep 2; busybox ip addr show; echo joined; exec busybox sleep 9999"
     net: /run/netns/inner
   - name: c-root
-    image: SH "busybox ip link show outside; exec busybox sleep 9999"
+    image: SH "busybox ip link show; exec busybox sleep 9999"
     net: host
 """
+
+
+def _interfaces(console: str, who: str) -> set[str]:
+    return set(re.findall(rf"init: {who}: \d+: (\w+)[@:]", console))
 
 
 def test_what_one_makes_the_other_has(tmp_path: Path) -> None:
@@ -65,9 +75,12 @@ def test_what_one_makes_the_other_has(tmp_path: Path) -> None:
         guest.wait_for(r"init: mounts: tmpfs +4096 .*/mnt")
         guest.wait_for(r"init: mounts: .*memory.*pids")
         guest.wait_for(r"init: b-joins: +inet 10\.9\.0\.2/24")
-        guest.wait_for(r"init: b-joins: .*dm0")
         guest.wait_for(r"init: b-joins: joined")
-        guest.wait_for(r"init: c-root: .*outside")
+        guest.wait_for(r"init: started in")
+        seen = {who: _interfaces(guest.text(), who) for who in ("b-joins", "c-root")}
+        assert seen["b-joins"] >= {"lo", "inside", "dm0", "dm1", "only", "eth0"}
+        assert seen["c-root"] >= {"lo", "outside", "theother"}
+        assert seen["b-joins"] & seen["c-root"] == {"lo"}
         guest.press_power_button()
         guest.wait_for_end()
 

@@ -1,0 +1,81 @@
+"""A user boots a system whose root filesystem is on a disk that cannot be written."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from assembler.build.preparing import prepare
+from assembler.build.request import Request, Supply
+from assembler.config import Input
+from assembler.encode.assembly import Assembly
+from assembler.encode.early import early_initrd
+from assembler.events import Silent
+from assembler.oci.store import Store
+from assembler.stretches import whole
+from support.guest import Files, Guest
+from support.guests import HOME, assemble, boot_and, needs_qemu, system
+
+pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
+
+SYSTEM = """
+services:
+  - name: writer
+    image: SH "cd /host/etc; echo written > note; busybox cat note; busybox df -T ."
+    binds: [/:/host]
+"""
+
+
+def on_a_disk(yaml: Path, folder: Path) -> tuple[Files, Path]:
+    """Make of a system its kernel, the initrd that leads to a disk, and a disk with squashfs."""
+    files = assemble(yaml, folder)
+    store = HOME / ".cache" / "dolmen"
+    text = Input(str(yaml), yaml.read_bytes(), yaml.parent)
+    prepared = prepare(Request(Supply(store, offline=True), "amd64"), [text], Silent())
+    disk = folder / "root.squashfs"
+    with Assembly(prepared.plan, Store(store)) as assembly:
+        early = early_initrd(assembly, ["squashfs"])
+        assert early is not None
+        assert early.lacking == ()
+        # Of directories that are there twice it takes the first, and says so.
+        command = ["sqfstar", "-quiet", "-no-progress", disk]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as made:
+            assert made.stdin is not None
+            for piece in assembly.tree():
+                made.stdin.write(whole(piece) if not isinstance(piece, memoryview) else piece)
+        assert made.returncode == 0
+    with Assembly(early.plan, Store(store)) as assembly:
+        initrd = whole(assembly.initrd())
+    assert len(initrd) < 3_000_000
+    files.path("initrd.img").write_bytes(initrd)
+    return files, disk
+
+
+@pytest.mark.skipif(not shutil.which("sqfstar"), reason="squashfs-tools is not installed")
+def test_a_small_initrd_leads_there(tmp_path: Path) -> None:
+    yaml = tmp_path / "system.yml"
+    yaml.write_text(system(SYSTEM))
+    files, disk = on_a_disk(yaml, tmp_path)
+    before = disk.read_bytes()
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: writer: written\n")
+        guest.wait_for(r"init: writer: overlay +overlay .*\n")
+        guest.wait_for(r"init: started in")
+        guest.press_power_button()
+        guest.wait_for(r"init: power off: all is stopped")
+        guest.wait_for_end()
+        assert disk.read_bytes() == before
+
+    boot_and(files, check, append="root=/dev/vda", disks=(disk,))
+
+    def check_other(guest: Guest) -> None:
+        guest.wait_for(
+            r"init: cannot go on: the root filesystem /dev/vdx did not come within 1s; "
+            r"there is /dev/vda squashfs\n"
+        )
+
+    boot_and(files, check_other, append="root=/dev/vdx rootwait=1", disks=(disk,))
