@@ -10,23 +10,28 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from assembler.events import Silent
+from assembler.media.keys import KeyRequest, generate
 from assembler.oci.archive_export import Download, Format, export
 from assembler.oci.archive_import import Upload, import_archive
 from assembler.oci.store import Store
 from assembler.rootfs import references as references_of
 from support.nobody import LAUNCHER, NOBODY, why_not
 from support.systems import loaded
-from support.workloads import RICH, rich_project, rich_store
+from support.workloads import BOOTLOADERS, RICH, rich_project, rich_store
 
 pytestmark = pytest.mark.slow
 
 CODECS = ("gzip", "zstd", "lz4", "xz", "none")
 TOGETHER = "kernel+initrd,tar-kernel-initrd,oci"
+# Those that need boot loaders, and a kernel that firmware can start.
+MEDIA = "uki,raw-efi"
+SIGNED = ("--secure-boot-key=keys/db.key", "--secure-boot-cert=keys/db.crt")
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,12 @@ class Circumstances:
     umask: int = -1
     launcher: Sequence[str] = ()
 
-    def build(self, *options: str) -> dict[str, str]:
+    def build(self, *options: str, files: Sequence[str] = ("image.yml",)) -> dict[str, str]:
         """Build once; return the digests of the files by name, and of images."""
         command = [*self.launcher, sys.executable, "-m", "dolmen", "--cache", self.store, "build"]
         kept = {k: os.environ[k] for k in ("PATH", "HOME") if k in os.environ}
         run = subprocess.run(
-            [*map(str, command), "--json", *self.options, *options, "image.yml"],
+            [*map(str, command), "--json", *self.options, *options, *files],
             cwd=self.directory,
             env={**kept, "LANG": "C.UTF-8", **self.environment},
             umask=self.umask,
@@ -74,6 +79,10 @@ class Circumstances:
         for options in (("tar",), ("docker",), *((TOGETHER, f"--compression={c}") for c in CODECS)):
             for name, digest in self.build("--format", *options).items():
                 found[" ".join((*options, name))] = digest
+        for options in ((), SIGNED):
+            more = ("--bootloaders", BOOTLOADERS, *options)
+            built = self.build("--format", MEDIA, *more, files=("image.yml", "efi.yml"))
+            found |= {" ".join((*options, name)): digest for name, digest in built.items()}
         return found
 
 
@@ -82,7 +91,15 @@ def pristine(conformance_layout: Path, tmp_path_factory: pytest.TempPathFactory)
     """Give a store in which nothing was built; it is copied, never used."""
     root = tmp_path_factory.mktemp("pristine") / "store"
     rich_store(conformance_layout, root)
+    generate(root.with_name("keys"), KeyRequest("Test", datetime(2026, 1, 1, tzinfo=UTC)))
     return root
+
+
+def project(pristine: Path, directory: Path) -> Path:
+    """Write the system, and the keys that sign it."""
+    rich_project(directory)
+    shutil.copytree(pristine.with_name("keys"), directory / "keys")
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +107,11 @@ def usual(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     """Build everything under the usual circumstances."""
     base = tmp_path_factory.mktemp("usual")
     shutil.copytree(pristine, base / "store")
-    found = Circumstances(rich_project(base / "project"), base / "store").build_everything()
+    found = Circumstances(project(pristine, base / "project"), base / "store").build_everything()
     # Whatever is compared below is really different from one option to the next.
     initrds = [v for k, v in found.items() if k.endswith("initrd.img")]
     assert len(set(initrds)) == len(initrds) == len(CODECS)
-    assert len(found) == 2 + len(CODECS) * 5
+    assert len(found) == 2 + len(CODECS) * 5 + 2 * len(MEDIA.split(","))
     return found
 
 
@@ -102,7 +119,7 @@ def usual(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def place(pristine: Path, tmp_path: Path) -> Circumstances:
     """Give the usual circumstances, with a cold store."""
     shutil.copytree(pristine, tmp_path / "store")
-    return Circumstances(rich_project(tmp_path / "project"), tmp_path / "store")
+    return Circumstances(project(pristine, tmp_path / "project"), tmp_path / "store")
 
 
 def changed(place: Circumstances, **changes: object) -> Circumstances:
@@ -200,7 +217,9 @@ def _half_warm(place: Circumstances) -> None:
     text = RICH.replace("example/plain:1', command: [a]}", "made/service:1', command: [a]}", 1)
     other = place.directory / "other"
     other.mkdir()
-    shutil.copy(place.directory / "copied.bin", other)
+    for name in ("copied.bin", "efi.yml"):
+        shutil.copy(place.directory / name, other)
+    shutil.copytree(place.directory / "keys", other / "keys")
     (other / "image.yml").write_text(text.replace("'example/runc:v1', ", ""), encoding="utf-8")
     changed(place, directory=other, options=("--jobs", "1")).build_everything()
 

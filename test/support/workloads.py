@@ -9,6 +9,7 @@ from pathlib import Path
 
 from assembler.oci.store import Store
 from support.archives import E, directory, hardlink, image, symlink
+from support.programs import ARM64, kernel, program
 
 _LONG = "/".join(f"a-directory-with-a-rather-long-name-{n:03}" for n in range(7))
 _XATTRS = {
@@ -43,6 +44,22 @@ files:
 """
 
 
+# Goes over RICH, for formats that UEFI boots.
+EFI = """\
+kernel: {image: 'made/kernel:1', tar: none, cmdline: 'console=ttyS0'}
+"""
+BOOTLOADERS = "made/bootloaders:1"
+
+
+def add_boot_images(store: Store) -> None:
+    """Add what stands in for a kernel with an EFI stub, and for the package of boot loaders."""
+    image(store, "made/kernel:1", (E("kernel", kernel()), E("kernel-arm64", kernel(machine=ARM64))))
+    folder = "usr/lib/systemd/boot/efi"
+    stubs = {"x64": program(), "aa64": program(machine=ARM64)}
+    files = [E(f"{folder}/linux{name}.efi.stub", stub) for name, stub in stubs.items()]
+    image(store, BOOTLOADERS, tuple(files))
+
+
 def rich_store(conformance: Path, root: Path) -> Store:
     """Copy the conformance images, and add images that are larger and odder."""
     shutil.copytree(conformance, root)
@@ -52,6 +69,7 @@ def rich_store(conformance: Path, root: Path) -> Store:
     soft = b"".join(chance.choices(words, k=300_000))
     image(store, "made/root:1", *_root(soft, chance.randbytes(700_000)))
     image(store, "made/service:1", *_service(soft[:400_000]))
+    add_boot_images(store)
     return store
 
 
@@ -59,6 +77,7 @@ def rich_project(directory: Path) -> Path:
     """Write image.yml and what it takes from the disk, and return the directory."""
     directory.mkdir(parents=True)
     (directory / "image.yml").write_text(RICH, encoding="utf-8")
+    (directory / "efi.yml").write_text(EFI, encoding="utf-8")
     (directory / "copied.bin").write_bytes(bytes(range(256)) * 40)
     return directory
 
