@@ -10,13 +10,18 @@ from typing import IO, TYPE_CHECKING
 from assembler import tools
 from assembler.codes import output as codes
 from assembler.errors import OutputError, told
+from assembler.events import Said
 from assembler.files import appearing, is_special
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.media import write
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
+    from assembler.events import Reporter
     from assembler.media import Medium
+
+# The serial lines of usual machines.
+_CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0", "riscv64": "ttyS0"}
 
 
 def write_all(
@@ -24,6 +29,7 @@ def write_all(
     formats: Sequence[Format],
     target: Target,
     options: FormatOptions | None = None,
+    reporter: Reporter | None = None,
 ) -> list[Output]:
     """Write the system in each format, and say what was written."""
     for one in formats:
@@ -31,6 +37,8 @@ def write_all(
     needs = Needs()
     for one in formats:
         needs |= one.needs
+    if reporter is not None and needs.assets:
+        _hint_at_console(assembly, reporter)
     boot = needs.boot and assembly.plan.boot is not None
     assembly.prepare(tree=needs.tree, initrd=needs.initrd, boot=boot)
     if target.output is None:
@@ -40,6 +48,19 @@ def write_all(
     for one in formats:
         written += one.write(assembly, target, options or FormatOptions())
     return written
+
+
+def _hint_at_console(assembly: Assembly, reporter: Reporter) -> None:
+    """Say what to add to the command line of a system that would boot without a word."""
+    words = assembly.cmdline.split()
+    console = _CONSOLES.get(assembly.plan.architecture)
+    if console and not any(word.startswith("console=") for word in words):
+        reporter.emit(
+            Said(
+                "the command line names no console, and where there is no screen nothing will be "
+                f"seen: cmdline of the kernel may have console={console}"
+            )
+        )
 
 
 def check_architecture(formats: Sequence[Format], architecture: str) -> None:

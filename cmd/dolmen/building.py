@@ -170,7 +170,7 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
                 disk_size=asked.disk_size,
                 assets=BootAssets(loaders, store) if loaders is not None else None,
             )
-            outputs = write_all(assembly, formats, _target(asked), options)
+            outputs = write_all(assembly, formats, _target(asked), options, reporter)
         times.append(time.perf_counter())
     seconds = {"prepare": times[1] - times[0], "write": times[2] - times[1]}
     return _Built(prepared, outputs, {name: round(s, 3) for name, s in seconds.items()})
