@@ -89,10 +89,41 @@ BAD_KEY = Code(
     "The passphrase of an encrypted key is asked for on a terminal, or taken from "
     "DOLMEN_SECURE_BOOT_PASSPHRASE.",
 )
+BAD_INPUT_TAR = Code(
+    640,
+    "The tar of an earlier build cannot be used",
+    "`--input-tar FILE` stands in for images that can no longer be had: their trees are taken from "
+    "what `dolmen build --format tar` has written. The file's head records of which images, by "
+    "their digests, its parts were made, and how the images are configured. An image is taken if "
+    "it has the same name, its digest is none that the YAML or the store contradicts, its part is "
+    "undamaged, and it is used in the same way (as init, volume or container). A tar of another "
+    "program has no such record.",
+)
 NOT_UNDERSTOOD = Code(
     614,
     "A file is of no known kind",
     "`dolmen inspect` knows what `dolmen build` writes, and what is like it: disks and their "
     "containers, ISOs, programs for UEFI, kernels, initrds, archives, and FAT, squashfs and erofs "
     "filesystems. It looks at the content, not at the name.",
+)
+CANNOT_LOAD = Code(
+    620,
+    "A boot loader cannot load this system",
+    "For a BIOS, syslinux and isolinux load a kernel that is a bzImage, an initrd below the address "
+    "that the kernel names (2 GiB, as a rule), and a command line of at most 2047 bytes. Machines "
+    "need memory for the initrd and for what is in it.",
+)
+SAME_FILE = Code(
+    621,
+    "Two formats would write the same file",
+    "Names of outputs are LinuxKit's, and some of its formats share one: `vhd` and `dynamic-vhd` "
+    "are NAME.vhd, `iso-bios` and `kernel+iso` are NAME.iso. Build them one after the other, with "
+    "another `--name` or `--dir`.",
+)
+NO_CONSOLE = Code(
+    622,
+    "The system says nothing where it is going to run",
+    "Virtual machines in a cloud have a serial port and no screen. The kernel prints to it if its "
+    "command line has `console=ttyS0` (`console=ttyAMA0` on arm64), and so does what runs on "
+    "/dev/console.",
 )

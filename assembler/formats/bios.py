@@ -68,7 +68,7 @@ def check(kernel: Content, initrd_size: int, cmdline: str) -> None:
     head = whole(part_of(kernel, 0, 0x240)).ljust(0x240, b"\0")
     if head[_HEADER] != b"HdrS":
         raise OutputError.of(
-            codes.BAD_PROGRAM,
+            codes.CANNOT_LOAD,
             "a BIOS cannot boot the kernel: it is not a bzImage",
             "leave out --decompress-kernel, which leaves the bare kernel"
             if head.startswith(b"\x7fELF")
@@ -81,7 +81,7 @@ def check(kernel: Content, initrd_size: int, cmdline: str) -> None:
     top = top if protocol >= 0x203 and top else _USUAL_TOP
     if initrd_size > top - _BELOW:
         raise OutputError.of(
-            codes.TOO_LARGE,
+            codes.CANNOT_LOAD,
             f"the initrd has {initrd_size // _MIB} MiB: the kernel takes one of up to "
             f"{(top - _BELOW) // _MIB} MiB from a BIOS",
             "compress it better, with --compression zstd:19 or xz",
@@ -90,7 +90,7 @@ def check(kernel: Content, initrd_size: int, cmdline: str) -> None:
     longest = min(longest or _LONGEST_LINE, _LONGEST_LINE) if protocol >= 0x206 else 255
     if len(cmdline.encode()) > longest:
         raise OutputError.of(
-            codes.TOO_LARGE,
+            codes.CANNOT_LOAD,
             f"the kernel's command line has {len(cmdline.encode())} bytes: there is room for "
             f"{longest} when a BIOS boots it",
             "shorten `cmdline`, or choose a format for UEFI",

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.formats import bios, efi
-from assembler.media import Arrangement, Medium, content_of, gpt
+from assembler.media import Medium, content_of, gpt
 from assembler.media.fat import FatFile
-from assembler.stretches import Content, size_of
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -32,20 +31,10 @@ def loader_files(
     line = " ".join(assembly.cmdline.splitlines()).strip()
     entry += [f"options {line}"] if line else []
     return [
-        FatFile(efi.boot_path(architecture), signed(program, options)),
+        FatFile(efi.boot_path(architecture), program),
         FatFile("loader/loader.conf", b"timeout 0\n"),
         FatFile("loader/entries/linux.conf", "\n".join([*entry, ""]).encode()),
     ]
-
-
-def signed(program: Content, options: FormatOptions) -> Content:
-    """Return a program, signed if that is asked for."""
-    if options.signer is None:
-        return program
-    from assembler.media.authenticode import signed as sign  # noqa: PLC0415 - as in efi
-
-    medium = Arrangement.of([(0, program)], size_of(program))
-    return content_of(sign(medium, options.signer))
 
 
 def efi_files(assembly: Assembly, options: FormatOptions) -> list[FatFile]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from assembler.codes import output as codes
+from assembler.errors import OutputError
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import write_medium
@@ -73,6 +75,13 @@ def for_efi(assembly: Assembly, options: FormatOptions) -> IsoVolume:
 
 def for_efi_with_initrd(assembly: Assembly, options: FormatOptions) -> IsoVolume:
     """Return a volume that UEFI boots, kernel and initrd beside the boot loader."""
+    if options.signer is not None:
+        raise OutputError.of(
+            codes.BAD_FORMAT,
+            "the format iso-efi-initrd cannot be signed: its initrd lies beside the kernel, where "
+            "no signature covers it",
+            "choose iso-efi, whose signature covers everything",
+        )
     return _beside(assembly, options, with_bios=False)
 
 
@@ -93,8 +102,7 @@ def for_both(assembly: Assembly, options: FormatOptions) -> IsoVolume:
 
 
 def _beside(assembly: Assembly, options: FormatOptions, *, with_bios: bool) -> IsoVolume:
-    kernel = hybrid.signed(efi.need_kernel(assembly), options)
-    system = bios.BiosSystem(kernel, assembly.initrd(), assembly.cmdline, b"")
+    system = bios.BiosSystem(efi.need_kernel(assembly), assembly.initrd(), assembly.cmdline, b"")
     files = [*hybrid.loader_files(assembly, options), *system.files()]
     mark = mark_of((f.path, f.content) for f in files)
     volume = FatVolume.plan(files, label=efi.LABEL, mark=mark, alignment=SECTOR // FAT_SECTOR)

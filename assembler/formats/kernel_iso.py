@@ -9,7 +9,7 @@ from assembler.encode.assembly import Assembly
 from assembler.encode.early import early_initrd
 from assembler.errors import told
 from assembler.formats.iso_tree import entries_of
-from assembler.formats.kernel_initrd import CMDLINE, INITRD, KERNEL, write_kernel
+from assembler.formats.kernel_initrd import CMDLINE, KERNEL, write_kernel
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import new_file, write_medium
 from assembler.media.iso import IsoVolume
@@ -18,7 +18,7 @@ from assembler.rootfs.plan import STANDARD_TIME
 if TYPE_CHECKING:
     from pathlib import Path
 
-SUFFIX = ".iso"
+SUFFIX, INITRD = ".iso", "-iso-initrd.img"
 # By which the root filesystem can be found, wherever the machine has it: root=LABEL=DOLMEN.
 LABEL = "DOLMEN"
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from assembler.formats.protocol import Format
 
 DEFAULT = "kernel+initrd"
+# Outputs that several formats write, all the same.
+_SHARED = frozenset({"kernel", "cmdline"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def chosen(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
     wanted = list(dict.fromkeys(n.strip() for text in names for n in text.split(",") if n.strip()))
     formats = [find(name) for name in wanted or ["tar" if to_stream else DEFAULT]]
     if not to_stream:
+        _check_names(formats)
         return formats
     several = [f for f in formats if not f.is_stream]
     if several or len(formats) > 1:
@@ -99,3 +102,19 @@ def chosen(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
             codes.BAD_FORMAT, what, f"only one of {streams} can be written to a chosen output"
         )
     return formats
+
+
+def _check_names(formats: Sequence[Format]) -> None:
+    """Refuse formats whose outputs have the same name; what is the same in all is no harm."""
+    known: dict[str, str] = {}
+    for one in formats:
+        for role, suffix in one.suffixes.items():
+            if role in _SHARED:
+                continue
+            if suffix in known:
+                raise UsageError.of(
+                    codes.SAME_FILE,
+                    f"the formats {known[suffix]} and {one.name} both write NAME{suffix}",
+                    "build them one after the other, with another --name or --dir",
+                )
+            known[suffix] = one.name

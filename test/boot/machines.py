@@ -141,8 +141,8 @@ def _medium(row: Row, outputs: Outputs, scratch: Path) -> list[str | Path]:
         case "root":
             line = outputs.path("-cmdline").read_text()
             kernel = ("-kernel", outputs.path("-kernel"), "-append", line)
-            initrd = outputs.path("-initrd.img")
-            early = ("-initrd", initrd) if initrd.exists() else ()
+            initrds = sorted(outputs.directory.glob("*-initrd.img"))
+            early = ("-initrd", *initrds)[:2] if initrds else ()
             disk = ("-drive", f"{drive},readonly=on", "-device", "virtio-blk-pci,drive=boot")
             return [*kernel, *early, *disk]
     raise ValueError(row.medium)

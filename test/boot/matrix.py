@@ -27,6 +27,8 @@ class Row:
     suffix: str = ""
     form: str = "raw"
     options: tuple[str, ...] = ()
+    # What the kernel's command line has besides.
+    cmdline: str = ""
     # What the console says; what a service prints if nothing is said here.
     expected: str = ""
     # Booted by `make test` as well, not by `make test-boot` alone.
@@ -74,7 +76,6 @@ ROWS = (
         for medium in ("cd", "disk")
     ),
     Row("iso-efi", "amd64", "secure", "cd", "-efi.iso", options=SIGNED),
-    Row("iso-efi-initrd", "amd64", "secure", "cd", "-efi-initrd.iso", options=SIGNED),
     Row("iso", "amd64", "bios", "cd", "-hybrid.iso", quick=True),
     Row("iso", "amd64", "bios", "usb", "-hybrid.iso"),
     Row("iso", "amd64", "uefi", "cd", "-hybrid.iso"),
@@ -96,4 +97,6 @@ ROWS = (
     Row("azure", "amd64", "bios", suffix="-azure.vhd", form="vpc"),
     Row("azure", "amd64", "uefi", suffix="-azure.vhd", form="vpc"),
     Row("azure", "arm64", "uefi", suffix="-azure.vhd", form="vpc"),
+    Row("kernel+iso", "amd64", "kernel", "root", ".iso", cmdline="root=LABEL=DOLMEN"),
+    Row("kernel+iso", "arm64", "kernel", "root", ".iso", cmdline="root=/dev/vda"),
 )

@@ -43,7 +43,7 @@ def built(row: Row, keys: Path, folder: Path) -> Outputs:
     """Build what a row boots, with packages kept from one run to the next."""
     HOME.mkdir(parents=True, exist_ok=True)
     yaml = folder / "image.yml"
-    yaml.write_text(SYSTEM)
+    yaml.write_text(SYSTEM.replace("dolmen.output", f"dolmen.output {row.cmdline}".rstrip()))
     options = [o.replace("KEYS", str(keys)) for o in row.options]
     done = Dolmen(HOME).run(
         *("build", "--arch", row.architecture, "--format", row.format, "--dir", folder),

@@ -134,7 +134,11 @@ def groups(tree: Mapping[bytes, Node]) -> set[frozenset[bytes]]:
 
 
 def image(
-    store: Store, name: str, *layers: Iterable[E] | bytes, config: Mapping[str, Any] | None = None
+    store: Store,
+    name: str,
+    *layers: Iterable[E] | bytes,
+    config: Mapping[str, Any] | None = None,
+    architecture: str = "amd64",
 ) -> Image:
     """Put an image into a store and return it, resolved."""
     descriptors, diffs = [], []
@@ -145,7 +149,7 @@ def image(
         descriptors.append(store.add_bytes(packed, media.OCI_LAYER_GZIP))
     document = {
         "os": "linux",
-        "architecture": "amd64",
+        "architecture": architecture,
         "config": dict(config or {}),
         "rootfs": {"type": "layers", "diff_ids": diffs},
     }

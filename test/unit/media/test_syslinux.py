@@ -13,21 +13,9 @@ from assembler.media import write
 from assembler.media.fat import FatFile, FatVolume
 from assembler.media.mbr import MbrDisk
 from assembler.media.syslinux import NAME, Syslinux, configuration
+from support.loaders import installer
 
 MIB = 1 << 20
-
-
-def installer() -> bytes:
-    """Return something like syslinux's installer: what is looked for, and room around it."""
-    patch = (0x3EB202FE).to_bytes(4, "little") + bytes(16) + (2).to_bytes(2, "little")
-    loader = bytearray(b"\r\nSYSLINUX 6.04 \0\r\n\x1a".ljust(24, b"\0") + patch)
-    loader += (64).to_bytes(2, "little")
-    loader = loader.ljust(64, b"\0")
-    pointers = (96, 112, 16, 0, 0, 128, 64, 0x100, 0x104, 0)
-    loader += b"".join(n.to_bytes(2, "little") for n in pointers)
-    loader = loader.ljust(0x10000, b"\x90")
-    sector = b"\xeb\x58\x90SYSLINUX".ljust(510, b"\x11") + b"\x55\xaa"
-    return b"\x7fELF program" + sector + bytes(loader) + b"\x7fELF\x01\x01\x01" + bytes(900)
 
 
 def volume(bits: int) -> FatVolume:
