@@ -1,0 +1,137 @@
+"""The tree with each path once is the one that an ISO volume has, which is made in another way."""
+
+from __future__ import annotations
+
+import io
+import stat
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assembler.formats.iso_tree import _Merged, _read
+from assembler.formats.merged_tar import merged
+from assembler.stretches import whole
+
+_places = st.lists(st.sampled_from("abc"), min_size=1, max_size=2).map("/".join)
+# Links are called l and m and lead to none of these, so that none leads to itself.
+_paths = st.lists(st.sampled_from(["a", "b", "l", "m", "boot"]), min_size=1, max_size=3).map(
+    "/".join
+)
+_links = st.tuples(_places, st.sampled_from("lm")).map("/".join) | st.sampled_from("lm")
+_targets = _places | _places.map(lambda p: f"/{p}") | st.sampled_from(["..", ".", "../b", "a/../c"])
+_entries = st.lists(
+    st.one_of(
+        st.tuples(st.just("dir"), _paths, st.integers(0, 0o777)),
+        st.tuples(st.just("file"), _paths, st.integers(0, 9)),
+        st.tuples(st.just("symlink"), _links, _targets),
+        st.tuples(st.just("link"), _paths, _paths),
+    ),
+    max_size=14,
+)
+
+
+def tar_of(entries: list[tuple[str, str, Any]]) -> bytes:
+    out = io.BytesIO()
+    # Only what a name can be a link to may be linked to.
+    kinds: dict[str, str] = {}
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for number, (kind, path, value) in enumerate(led(entries)):
+            info = tarfile.TarInfo(path)
+            info.mtime, info.uid, content = number, number, b""
+            if kind == "dir":
+                info.type, info.mode = tarfile.DIRTYPE, value
+            elif kind == "file":
+                content = bytes([65 + value]) * (value * 100)
+                info.size = len(content)
+            elif kind == "symlink":
+                info.type, info.linkname = tarfile.SYMTYPE, value
+            elif kinds.get(value) != "file" or value == path:
+                continue
+            else:
+                info.type, info.linkname = tarfile.LNKTYPE, value
+            kinds[path] = "file" if kind == "link" else kind
+            archive.addfile(info, io.BytesIO(content))
+    return out.getvalue()
+
+
+def led(entries: list[tuple[str, str, Any]]) -> Iterator[tuple[str, str, Any]]:
+    """Add the directories that lead to entries, as every part of a system has them."""
+    there: dict[str, str] = {}
+    for kind, path, value in entries:
+        words = path.split("/")
+        parents = ["/".join(words[:count]) for count in range(1, len(words))]
+        if any(there.get(p) in ("file", "link") for p in parents):
+            continue
+        for parent in parents:
+            if parent not in there:
+                there[parent] = "dir"
+                yield "dir", parent, 0o755
+        there[path] = kind
+        yield kind, path, value
+
+
+def as_pieces(data: bytes) -> Callable[[], Iterator[bytes]]:
+    return lambda: iter([data[i : i + 700] for i in range(0, len(data), 700)])
+
+
+def once(data: bytes) -> dict[str, tuple[object, ...]]:
+    """Return what a tar has, and make sure that it has each path once, directories first."""
+    found: dict[str, tuple[object, ...]] = {}
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        for member in archive:
+            assert member.name not in found
+            directory = member.name.rpartition("/")[0]
+            assert not directory or found[directory][0] == stat.S_IFDIR, member.name
+            if member.islnk():
+                found[member.name] = found[member.linkname]
+                continue
+            content = archive.extractfile(member).read() if member.isreg() else b""  # type: ignore[union-attr]
+            kind = {tarfile.DIRTYPE: stat.S_IFDIR, tarfile.SYMTYPE: stat.S_IFLNK}
+            form = kind.get(member.type, stat.S_IFREG)
+            found[member.name] = (form, member.mode, member.uid, content, member.linkname)
+    return found
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(entries=_entries)
+def test_each_path_is_there_once_and_is_the_right_one(entries: list[tuple[str, str, Any]]) -> None:
+    data = tar_of(entries)
+    expected = _Merged()
+    with tempfile.TemporaryFile() as fresh:
+        for entry, link in _read([data], fresh):
+            if not (entry.path + b"/").startswith(b"boot/"):
+                expected.add(entry, link)
+        want = {
+            e.path.decode(): (
+                *(stat.S_IFMT(e.mode), stat.S_IMODE(e.mode), e.uid),
+                *(whole(e.content), e.target.decode()),
+            )
+            for e in expected.entries()
+            # Also where a link leads there.
+            if not (e.path + b"/").startswith(b"boot/")
+        }
+    # A file in the place of a directory gives way to what is below it.
+    for path in [p for p, v in want.items() if v[0] != stat.S_IFDIR]:
+        if any(other.startswith(path + "/") for other in want):
+            del want[path]
+    got = once(b"".join(map(bytes, merged(as_pieces(data)))))
+    led = {path for path in got.keys() - want.keys() if got[path][0] == stat.S_IFDIR}
+    assert {p: v for p, v in got.items() if p not in led} == want
+    # What is made besides are directories that lead to something.
+    assert all(any(other.startswith(path + "/") for other in want) for path in led)
+
+
+def test_a_file_lives_on_in_its_other_names() -> None:
+    links = [("link", "x/two", "x/one"), ("link", "x/three", "x/one")]
+    whole_tree = tar_of([("file", "x/one", 3), *links, ("file", "x/one", 4)])
+    data = b"".join(map(bytes, merged(as_pieces(whole_tree))))
+    found = once(data)
+    assert found["x/one"][3] == b"E" * 400
+    assert found["x/two"][3] == found["x/three"][3] == b"D" * 300
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        assert archive.getmember("x/three").linkname == "x/two"
+    assert len(found) == 4
