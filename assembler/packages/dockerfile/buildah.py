@@ -13,8 +13,9 @@ import os
 import posixpath
 import re
 import shlex
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -201,16 +202,14 @@ class Buildah:
 
     def _run_build(self, plan: Plan, time: int, place: _Place, terms: Terms) -> None:
         watcher = _Watcher(plan, self.reporter, terms.network)
-        environment = self._environment(self.storage / "tmp")
-        if terms.ssh and "SSH_AUTH_SOCK" in os.environ:
-            environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
-        outcome = programs.run(
-            self._command(self._words(plan, time, place, terms), network=terms.network),
-            # What RUN --mount=type=cache keeps is below this directory, and stays.
-            environment,
-            limits=_LIMITS,
-            take=watcher.take,
-        )
+        command = self._command(self._words(plan, time, place, terms), network=terms.network)
+        # What RUN --mount=type=cache keeps is below this directory, and stays.
+        kept = self.storage / "tmp"
+        with _short(kept) if terms.ssh else nullcontext(kept) as temporary:
+            environment = self._environment(temporary)
+            if terms.ssh and "SSH_AUTH_SOCK" in os.environ:
+                environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
+            outcome = programs.run(command, environment, limits=_LIMITS, take=watcher.take)
         watcher.finish()
         if outcome.status:
             raise watcher.failed()
@@ -240,6 +239,15 @@ class Buildah:
     def _environment(self, temporary: Path) -> dict[str, str]:
         kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
         return kept | {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), "TZ": "UTC"}
+
+
+@contextmanager
+def _short(directory: Path) -> Iterator[Path]:
+    """Give a short path to a directory: buildah puts a socket there, whose path has few bytes."""
+    with told(tempfile.gettempdir()), tempfile.TemporaryDirectory(prefix="dolmen-") as above:
+        link = Path(above) / "t"
+        link.symlink_to(directory.absolute(), target_is_directory=True)
+        yield link
 
 
 class _Watcher(Watcher):

@@ -11,7 +11,7 @@ from assembler import tools
 from assembler.codes import packages
 from assembler.errors import PackageError
 from assembler.oci.platform import Platform
-from assembler.packages.dockerfile.buildkit import BuildKit, BuildKitOptions, named_contexts
+from assembler.packages.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +54,7 @@ class _Known:
         with self.lock:
             if self.found is None:
                 docker = tools.find("docker")
-                self.found = named_contexts(docker, options) if docker else (None, options)
+                self.found = found_buildx(docker, options) if docker else (None, options)
             return self.found
 
 
@@ -80,7 +80,9 @@ class Builders:
             docker, options = self._known.docker(self.buildkit)
             named = options.context(plan.arguments.target) is not None
             if docker is not None and (wanted == BUILDKIT or named or buildah is None):
-                return BuildKit(docker, options, self.reporter)
+                from assembler.packages.dockerfile.buildkit import BuildKit  # noqa: PLC0415
+
+                return BuildKit(Buildx(docker, options, self.reporter), self.reporter)
         if buildah is not None and wanted in (AUTO, BUILDAH):
             from assembler.packages.dockerfile.buildah import Buildah  # noqa: PLC0415
 

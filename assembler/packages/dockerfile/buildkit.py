@@ -7,12 +7,10 @@ archive back, which is read as strictly as any other.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +20,8 @@ from assembler.events import task
 from assembler.oci import archive
 from assembler.oci.digest import hex_part
 from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document
-from assembler.oci.platform import Platform
 from assembler.packages import programs
+from assembler.packages.dockerfile.buildx import Buildx, environment
 from assembler.packages.dockerfile.rewriting import rewritten
 from assembler.packages.dockerfile.stages import PROXIES
 from assembler.packages.dockerfile.taking import finished
@@ -38,71 +36,15 @@ if TYPE_CHECKING:
     from assembler.packages.dockerfile.stages import Plan
     from assembler.packages.dockerfile.terms import Terms
 
-DEFAULT_NAME = "dolmen-builder"
 _LIMITS = programs.Limits(seconds=6 * 3600.0, output=1 << 30)
-_CONTEXT = re.compile(r"(?:dolmen|linuxkit)-(linux-[a-z0-9]+(?:-v[0-9])?)")
 _LINE = re.compile(r"Dockerfile:(\d+)")
-_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
-
-
-@dataclass(slots=True)
-class _Ready:
-    """The builders that were seen to be there in this run, by the name they are asked for."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    names: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class BuildKitOptions:
-    """Which BuildKit is used for which platform."""
-
-    # The contexts of Docker, by platform; a platform without one is built by the current one.
-    contexts: Mapping[str, str] = field(default_factory=dict)
-    # Of the builder; nothing if none is asked for.
-    name: str = ""
-    # What a builder is made of if it is not there.
-    image: str = ""
-    config: Path | None = None
-    # Make the builder anew, with what it has kept.
-    restart: bool = False
-    _ready: _Ready = field(default_factory=_Ready, repr=False, compare=False)
-
-    def context(self, platform: Platform) -> str | None:
-        """Return the context that is named for a platform."""
-        return self.contexts.get(str(platform))
-
-    def builder(self, platform: Platform) -> str:
-        """Return the name of the builder for a platform: each context has one of its own."""
-        context, name = self.context(platform), self.name or DEFAULT_NAME
-        return f"{name}-{context}" if context else name
-
-
-def named_contexts(docker: Path, options: BuildKitOptions) -> tuple[Path | None, BuildKitOptions]:
-    """Return the program if it has BuildKit, and the options with contexts named for platforms.
-
-    A context `dolmen-linux-arm64` (or `linuxkit-linux-arm64`) builds for linux/arm64, unless
-    another one was given for it.
-    """
-    environment = _environment()
-    if programs.run([docker, "buildx", "version"], environment).status:
-        return None, options
-    listed = programs.run([docker, "context", "ls", "--format", "{{.Name}}"], environment)
-    found: dict[str, str] = {}
-    for name in sorted(listed.output.decode("utf-8", "replace").split(), reverse=True):
-        # Ours come last, and count.
-        named = _CONTEXT.fullmatch(name)
-        if named is not None:
-            found[str(Platform.parse("/".join(named[1].split("-"))))] = name
-    return docker, replace(options, contexts={**found, **options.contexts})
 
 
 @dataclass(frozen=True, slots=True)
 class BuildKit:
     """The BuildKit that `docker buildx` leads to."""
 
-    program: Path
-    options: BuildKitOptions
+    buildx: Buildx
     reporter: Reporter
 
     @property
@@ -125,11 +67,11 @@ class BuildKit:
             names[key]: f"oci-layout://{work / names[key]}@{image.digest}"
             for key, image in ingredients.bases.images.items()
         }
-        builder = self._ensured(plan.arguments.target)
+        builder = self.buildx.builder_for(plan.arguments.target)
         command = self.command(plan, place, bases, terms, builder)
         watcher = _Watcher(plan, self.reporter, terms.network)
-        environment = _environment() | {"SOURCE_DATE_EPOCH": str(ingredients.time)}
-        outcome = programs.run(command, environment, limits=_LIMITS, take=watcher.take)
+        variables = environment() | {"SOURCE_DATE_EPOCH": str(ingredients.time)}
+        outcome = programs.run(command, variables, limits=_LIMITS, take=watcher.take)
         watcher.finish()
         if outcome.status:
             raise watcher.failed()
@@ -141,7 +83,7 @@ class BuildKit:
         bases = {
             f"dolmen-base-{n}": f"oci-layout://{name}" for n, (name, _) in enumerate(plan.images())
         }
-        builder = self.options.builder(plan.arguments.target)
+        builder = self.buildx.options.builder(plan.arguments.target)
         return (shlex.join(self.command(plan, place, bases, terms, builder)),)
 
     def command(
@@ -150,7 +92,7 @@ class BuildKit:
         """Return the command that builds; it can be run by hand."""
         target = plan.arguments.target
         words = [
-            *self._docker(target),
+            *self.buildx.docker(target),
             *("buildx", "build", "--builder", builder, "--progress", "plain"),
             *("--platform", str(target), "--file", str(place.dockerfile)),
             # What it would add of itself is not the same twice.
@@ -168,59 +110,6 @@ class BuildKit:
         for name, where in sorted(bases.items()):
             words += ["--build-context", f"{name}={where}"]
         return [*words, str(place.context)]
-
-    def _ensured(self, platform: Platform) -> str:
-        """Return the builder to use, made if there is none of its name."""
-        name, ready = self.options.builder(platform), self.options._ready  # noqa: SLF001
-        with ready.lock:
-            if name not in ready.names:
-                ready.names[name] = self._found_or_made(name, platform)
-            return ready.names[name]
-
-    def _found_or_made(self, name: str, platform: Platform) -> str:
-        docker, environment, options = self._docker(platform), _environment(), self.options
-        if (
-            options.name
-            and programs.run([*docker, "buildx", "inspect", options.name], environment).status == 0
-            and not options.restart
-        ):
-            return options.name  # one of the user's own, as it is
-        there = programs.run([*docker, "buildx", "inspect", name], environment).status == 0
-        if there and not options.restart:
-            return name
-        if not there and not (options.name or options.image) and self._builds_itself(docker):
-            # The daemon's own BuildKit, which needs no image and no container.
-            return options.context(platform) or self._current()
-        if there:
-            # What it has kept is in a volume of Docker, buildx_buildkit_NAME0_state.
-            self._run([*docker, "buildx", "rm", "--keep-state", name], f"stop the builder {name}")
-        create = [*docker, "buildx", "create", "--name", name, "--driver", "docker-container"]
-        create += ["--driver-opt", f"image={options.image}"] if options.image else []
-        create += ["--config", str(options.config)] if options.config is not None else []
-        context = options.context(platform)
-        create += [context] if context else []
-        self._run(create, f"make the builder {name}")
-        return name
-
-    def _run(self, command: list[str], title: str) -> None:
-        with task(self.reporter, title):
-            outcome = programs.run(command, _environment())
-            if outcome.status:
-                raise programs.failed(command, outcome, "see whether `docker buildx ls` works")
-
-    def _builds_itself(self, docker: list[str]) -> bool:
-        """Tell whether the daemon keeps images so that its own BuildKit can give them out."""
-        asked = [*docker, "info", "--format", "{{json .DriverStatus}}"]
-        outcome = programs.run(asked, _environment())
-        return outcome.status == 0 and b"io.containerd.snapshotter" in outcome.output
-
-    def _current(self) -> str:
-        shown = programs.run([self.program, "context", "show"], _environment())
-        return shown.output.decode("utf-8", "replace").strip() or "default"
-
-    def _docker(self, platform: Platform) -> list[str]:
-        context = self.options.context(platform)
-        return [str(self.program), *(["--context", context] if context else [])]
 
     def _taken(self, store: Store, out: Path, plan: Plan, ingredients: Ingredients) -> Made:
         """Put what BuildKit has made into the store, under a config with our labels."""
@@ -312,11 +201,6 @@ def _scanning(scanner: str | None) -> str:
     if scanner is None:
         return "--sbom=false"
     return "--attest=type=sbom" + (f",generator={scanner}" if scanner else "")
-
-
-def _environment() -> dict[str, str]:
-    docker = {k: v for k, v in os.environ.items() if k.startswith(("DOCKER_", "BUILDX_"))}
-    return docker | {k: os.environ[k] for k in _KEPT if k in os.environ}
 
 
 class _Watcher(Watcher):

@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,18 +30,20 @@ class Kept:
     size: int
 
 
-def kept(storage: Path) -> tuple[Kept, ...]:
-    """Return what there is in the storage: bases as the builder has them, and caches of RUN."""
+def kept(storage: Path, logs: Path) -> tuple[Kept, ...]:
+    """Return what there is in the storage: bases as the builder has them, caches of RUN; logs."""
     found = [Kept("images", _size(storage / "root")), Kept("caches", _size(storage / _CACHE))]
+    found.append(Kept("logs", _size(logs)))
     return tuple(k for k in found if k.size)
 
 
-def prune(storage: Path, reporter: Reporter) -> int:
+def prune(storage: Path, logs: Path, reporter: Reporter) -> int:
     """Clear the storage, and return how many bytes that has made free; nobody may be building."""
-    if not storage.is_dir():
-        return 0
-    before = sum(k.size for k in kept(storage))
-    with _alone(storage):
+    before = sum(k.size for k in kept(storage, logs))
+    with _alone(storage) if storage.is_dir() else nullcontext():
+        shutil.rmtree(logs, ignore_errors=True)
+        if not storage.is_dir():
+            return before
         builder = Buildah(tools.need("buildah"), storage, reporter)
         for words in (("rm", "--all"), ("rmi", "--all", "--force")):
             builder.run(*words, work=storage)
@@ -49,7 +51,7 @@ def prune(storage: Path, reporter: Reporter) -> int:
         if os.geteuid() and (storage / _CACHE).exists():
             # What RUN has written is of users that only the builder can become.
             builder.run("unshare", "rm", "-rf", str(storage / _CACHE), work=storage)
-    return max(0, before - sum(k.size for k in kept(storage)))
+    return max(0, before - sum(k.size for k in kept(storage, logs)))
 
 
 @contextmanager

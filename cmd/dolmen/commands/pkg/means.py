@@ -124,7 +124,7 @@ def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
     from assembler.codes import usage
     from assembler.errors import UsageError
     from assembler.packages.dockerfile.builders import NAMES, Builders, read_contexts
-    from assembler.packages.dockerfile.buildkit import BuildKitOptions
+    from assembler.packages.dockerfile.buildx import BuildKitOptions
 
     builder = access.builder or twin(os.environ, "BUILDER") or NAMES[0]
     if builder not in NAMES:
