@@ -80,7 +80,11 @@ class FileOutput:
 
 
 class CompressedOutput:
-    """Compresses pieces on their way to a file descriptor."""
+    """Compresses pieces on their way to a file descriptor.
+
+    What comes out depends on where the compressor's input is cut, which therefore is always cut at
+    the same places, whatever pieces it comes in.
+    """
 
     __slots__ = ("_compressor", "_file", "_pending", "_pieces", "_plain_crc32", "taken")
 
@@ -113,7 +117,7 @@ class CompressedOutput:
         self._pieces.append(data)
         self._pending += len(data)
         if self._pending >= _BATCH:
-            self._compress()
+            self._compress_batches()
 
     def put_all(self, pieces: list[Bytes]) -> None:
         """Write many pieces."""
@@ -123,23 +127,30 @@ class CompressedOutput:
             pending += len(piece)
             if pending >= _BATCH:
                 self._pending = pending
-                self._compress()
-                batch, pending = self._pieces, 0
+                self._compress_batches()
+                batch, pending = self._pieces, self._pending
         self._pending = pending
 
-    def _compress(self) -> None:
+    def _compress_batches(self) -> None:
+        """Compress all whole batches."""
         pieces = self._pieces
-        if pieces:
-            self.taken += self._pending
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            self._plain_crc32 = crc32(data, self._plain_crc32)
-            if out := self._compressor.compress(data):
-                self._file.put(out)
-        self._pieces, self._pending = [], 0
+        data = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        whole = self._pending - self._pending % _BATCH
+        for start in range(0, whole, _BATCH):
+            self._compress(data[start : start + _BATCH])
+        self._pending -= whole
+        self._pieces = [data[whole:]] if self._pending else []
+
+    def _compress(self, data: Bytes) -> None:
+        self.taken += len(data)
+        self._plain_crc32 = crc32(data, self._plain_crc32)
+        if out := self._compressor.compress(data):
+            self._file.put(out)
 
     def finish(self, multiple: int = 1) -> None:
         """Compress what is left, end the stream, fill up with zeros, and bring it to the file."""
-        self._compress()
+        self._compress(b"".join(self._pieces))
+        self._pieces, self._pending = [], 0
         self._file.put(self._compressor.flush())
         self._file.finish()
         if rest := -self._file.written % multiple:
