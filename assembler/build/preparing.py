@@ -5,35 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assembler.build.bootloaders import bootloaders
 from assembler.build.layouts import layouts
 from assembler.build.packaging import build_missing
 from assembler.config import Options, load_inputs, parse_label, render_metadata
+from assembler.errors import DolmenError
 from assembler.events import Warned
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.resolve import Sources, resolve
-from assembler.oci.store import Store, attestations
-from assembler.rootfs import (
-    PlanOptions,
-    Resolved,
-    Role,
-    laid_out,
-    make_plan,
-    references,
-    with_file,
-)
-from assembler.rootfs.plan import STANDARD_TIME, ImageTree, MemberTree, Plan
+from assembler.oci.store import Store
+from assembler.rootfs import PlanOptions, Resolved, Role, make_plan, references
+from assembler.rootfs.plan import ImageTree, MemberTree, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from assembler.build.request import Request, SbomRequest, Supply
+    from assembler.build.request import Request, Supply
     from assembler.config import Input, Loaded
     from assembler.config.model import Config
     from assembler.diagnostics import Diagnostic, Place
+    from assembler.encode.earlier import Earlier
     from assembler.events import Reporter
     from assembler.oci.image import Image
     from assembler.packages.resolver import LocalPackages
@@ -51,6 +45,10 @@ class Prepared:
     local_files: tuple[Path, ...]
     # What machines boot by, if any output needs it.
     bootloaders: Image | None = None
+    # Where images come from that cannot be had.
+    earlier: Earlier | None = None
+    # What a tar records of the SPDX document.
+    sbom: Mapping[str, Any] | None = None
 
     def report(self) -> list[dict[str, str | None]]:
         """Return what the system is made of, in order, for scripts."""
@@ -105,7 +103,8 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
             wanted.setdefault(need.reference, need.place)
     build_missing(request.supply, store, packages.directories(), platform, reporter)
     origins = sources(request.supply, store)
-    images = resolve(wanted, platform, origins, reporter)
+    earlier = _earlier(request.supply)
+    images = _images(wanted, platform, origins, earlier, reporter)
     loaders = None
     if request.needs_bootloaders:
         loaders = bootloaders(request.bootloaders, request.supply, origins, platform, reporter)
@@ -116,15 +115,24 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
         resolved,
         PlanOptions(
             architecture=platform.architecture,
-            decompress_kernel=request.decompress_kernel,
+            decompress_kernel=request.decompress_kernel
+            and not (earlier and earlier.is_plain(images.values())),
             home=Path.home(),
             metadata=lambda form: metadata(form=form).encode(),
             read_label=partial(parse_label, names=_container_names(config), warn=warnings.tell),
         ),
     )
     warnings.tell_all(plan.warnings)
+    if earlier is not None:
+        from assembler.build.earlier import check  # noqa: PLC0415 - only for --input-tar
+
+        check(plan, earlier, decompress=request.decompress_kernel)
+    sbom = None
     if request.sbom is not None:
-        plan = _with_sbom(plan, request.sbom, store, warnings)
+        from assembler.build.spdx import with_sbom  # noqa: PLC0415 - not every build wants it
+
+        plan, sbom = with_sbom(plan, request.sbom, store, earlier, warnings.tell)
+    local_files = [Path(f.source).expanduser() for f in config.files if f.source]
     return Prepared(
         plan,
         images,
@@ -133,9 +141,36 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
                 [*(need.reference for need in needs), *([loaders.reference] if loaders else [])]
             )
         ),
-        tuple(Path(f.source).expanduser() for f in config.files if f.source),
+        (*local_files, *([earlier.path] if earlier else [])),
         loaders,
+        earlier,
+        sbom,
     )
+
+
+def _earlier(supply: Supply) -> Earlier | None:
+    if supply.input_tar is None:
+        return None
+    from assembler.encode.earlier import Earlier  # noqa: PLC0415 - only for --input-tar
+
+    return Earlier.open(supply.input_tar)
+
+
+def _images(
+    wanted: Mapping[Reference, Place | None],
+    platform: Platform,
+    origins: Sources,
+    earlier: Earlier | None,
+    reporter: Reporter,
+) -> dict[Reference, Image]:
+    try:
+        return resolve(wanted, platform, origins, reporter)
+    except DolmenError as error:
+        if earlier is None:
+            raise
+        from assembler.build.earlier import instead  # noqa: PLC0415 - only for --input-tar
+
+        return instead(error, wanted, platform, origins.store, earlier, reporter)
 
 
 def sources(supply: Supply, store: Store) -> Sources:
@@ -171,13 +206,3 @@ class _Warnings:
 
 def _container_names(config: Config) -> frozenset[str]:
     return frozenset(c.name for c in (*config.onboot, *config.onshutdown, *config.services))
-
-
-def _with_sbom(plan: Plan, asked: SbomRequest, store: Store, warnings: _Warnings) -> Plan:
-    from assembler.sbom import Library, join  # noqa: PLC0415 - not every build wants it
-
-    library = Library(partial(attestations, store), store.open)
-    created = STANDARD_TIME if asked.created is None else asked.created
-    joined = join(laid_out(plan), library, created)
-    warnings.tell_all(joined.warnings)
-    return with_file(plan, asked.name, joined.content)

@@ -31,6 +31,8 @@ class Supply:
     docker: bool = False
     # Builds packages that `@pkg:` names and nobody has; nothing if they are not to be built.
     build_packages: BuildPackages | None = None
+    # The tar of an earlier build, whose parts stand in for images that cannot be had.
+    input_tar: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

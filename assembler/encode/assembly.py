@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic, Severity
@@ -53,6 +53,9 @@ from assembler.rootfs.plan import (
     StoreBlob,
 )
 from assembler.stretches import Chain, Recorder, Stretch, append
+
+if TYPE_CHECKING:
+    from assembler.encode.record import Origins
 
 # What headers take of an entry at most, as a rule, and what is behind the last one.
 _ENTRY_ROOM, _END_ROOM = 8 << 10, 4 << 20
@@ -163,10 +166,16 @@ class Assembly:
         self._scratch = SegmentCache(Path(directory))
         self._sources = replace(self._sources, segments=Path(directory))
 
-    def write_tree(self, out: IO[bytes], extra: Sequence[Made] = ()) -> None:
-        """Write the whole tree as a tar, and `extra` behind it."""
+    def write_tree(
+        self, out: IO[bytes], extra: Sequence[Made] = (), origins: Origins | None = None
+    ) -> None:
+        """Write the whole tree as a tar, and `extra` behind it; `origins` stand at its head."""
         self.prepare(tree=True)
         self._reserve(out, TAR)
+        if origins is not None:
+            from assembler.encode.record import block  # noqa: PLC0415 - only tars have it
+
+            out.write(block(origins, self.plan, self._made_of))
         for piece in self.tree(extra):
             if isinstance(piece, Stretch):
                 append(out, piece)
@@ -327,6 +336,10 @@ class Assembly:
                 "something else removes files there; build again",
             )
         return segment
+
+    def _made_of(self, part: ImageTree | MemberTree | Member) -> Segment:
+        name = Wanted(part).name if isinstance(part, Member) else self._name(part, TAR)
+        return self._segment(name)
 
     def _payload(self, member: Member) -> Payload:
         name = Wanted(member).name

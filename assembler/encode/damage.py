@@ -17,7 +17,7 @@ def examined(error: LayerError, image: Image, store: Store) -> DolmenError:
 
     Blobs are verified when they come into the store, and not each time they are used.
     """
-    for layer in image.manifest.layers:
+    for layer in image.manifest.layers if image.remains is None else ():
         if _is_as_it_came(layer, str(image.reference), store):
             continue
         hint = "it was put aside: pull or import the image again, and check the disk"

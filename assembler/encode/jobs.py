@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from assembler.codes import layers as codes
-from assembler.encode import newc, rules, segments, tar
+from assembler.encode import newc, remains, rules, segments, tar
 from assembler.encode.compression import Compression
 from assembler.encode.joined import ALIGNMENT
 from assembler.encode.newc import Learned, NewcEncoder
@@ -75,6 +75,8 @@ class Sources:
 
     def layers(self, image: Image) -> list[Layer]:
         """Return an image's layers, lowest first."""
+        if image.remains is not None:
+            return [remains.as_layer(image.remains)]
         what = str(image.reference)
         return [
             Layer(d.digest, d.size, partial(self.store.open, d, what))
@@ -136,6 +138,7 @@ class TreeJob:
                 form=self.form.identity,
                 capture=self.capture,
                 origin=[origin.source, origin.location] if self.form == TAR else None,
+                **remains.key(self.part.image),
             ),
         )
 
@@ -149,15 +152,24 @@ class TreeJob:
                 target = Placed(part.origin, part.prefix, what, self.identity)
                 writer = Writer(draft, self.form, target, learned)
                 sink = _TreeSink(writer, draft, self.capture)
-                exceptions = rules.exceptions(part.rules)
-                layers = sources.layers(part.image)
-                tree = flatten(what, layers, sink, exceptions, sources.limits)
-                for entry, content in rules.additions(part.rules, tree):
-                    add_made(sink.writer.encoder, entry, content)
+                self._lay_out(sink, sources)
                 learned = sink.writer.finish(what)
                 if learned is None:
                     return
                 draft.restart()
+
+    def _lay_out(self, sink: _TreeSink, sources: Sources) -> None:
+        part = self.part
+        if part.image.remains is not None:
+            tree = part.image.remains.tree(part.rules.value)
+            assert tree is not None  # noqa: S101 - looked at when it was planned
+            remains.hand_over(part.image, tree, sink, sources.limits)
+            return
+        layers = sources.layers(part.image)
+        exceptions = rules.exceptions(part.rules)
+        found = flatten(str(part.image.reference), layers, sink, exceptions, sources.limits)
+        for entry, content in rules.additions(part.rules, found):
+            add_made(sink.writer.encoder, entry, content)
 
 
 @dataclass(frozen=True, slots=True)

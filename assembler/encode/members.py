@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from assembler.codes import layers as codes
-from assembler.encode import segments
+from assembler.encode import remains, segments
 from assembler.encode.jobs import TAR, Form, Placed, Sources, Writer
 from assembler.encode.newc import Learned
 from assembler.encode.output import FileOutput
@@ -63,6 +63,7 @@ class Wanted:
                 manifest=self.member.image.digest,
                 path=self.path,
                 decompress=self.member.decompress,
+                **remains.key(self.member.image),
             )
         form = self.form or TAR
         origin = self.member.origin
@@ -72,6 +73,7 @@ class Wanted:
             manifest=self.member.image.digest,
             path=self.path,
             origin=[origin.source, origin.location] if form == TAR else None,
+            **remains.key(self.member.image),
         )
 
 

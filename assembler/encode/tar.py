@@ -11,7 +11,7 @@ from assembler.oci.layers import DIRECTORY, FILE, LINK, SYMLINK, TarReader
 from assembler.rootfs.plan import Entry, Kind, Origin
 
 # Counted up whenever the same input gives other bytes.
-VERSION = 2
+VERSION = 3
 END = bytes(1024)
 
 _PADDING = tuple(bytes(n) for n in range(512))
@@ -233,6 +233,12 @@ class PlainTar:
         self._encoder.pad(size)
 
 
+def global_comment(text: bytes) -> bytes:
+    """Return a header with a comment on the whole archive."""
+    body = _record(b"comment", text)
+    return _pax_header(len(body), b"g") + body + _PADDING[-len(body) & 511]
+
+
 def _fitting(key: bytes, text: bytes, records: dict[bytes, bytes]) -> bytes:
     """Return what of a name goes into the header; a record has all of it if that is not enough."""
     if len(text) <= 100 and text.isascii():
@@ -258,11 +264,11 @@ def _body(records: dict[bytes, bytes]) -> bytes:
     return b"".join(_record(k, records[k]) for k in sorted(records))
 
 
-def _pax_header(size: int) -> bytes:
+def _pax_header(size: int, kind: bytes = b"x") -> bytes:
     """Return the header of an extended header whose content has this size."""
-    name = b"PaxHeaders.0/entry".ljust(100, b"\0")
+    name = (b"PaxHeaders.0/entry" if kind == b"x" else b"pax_global_header").ljust(100, b"\0")
     front = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (name, 0o644, 0, 0, size, 0)
-    tail = b"x" + bytes(100) + _MAGIC + bytes(247)
+    tail = kind + bytes(100) + _MAGIC + bytes(247)
     return b"%b%06o\0 %b" % (front, sum(front) + 256 + sum(tail), tail)
 
 

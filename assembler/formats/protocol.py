@@ -12,6 +12,7 @@ from assembler.errors import told
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
+    from assembler.encode.record import Origins
     from assembler.formats.assets import BootAssets
     from assembler.media.authenticode import Signer
 
@@ -63,6 +64,8 @@ class FormatOptions:
     assets: BootAssets | None = None
     # What programs for UEFI are signed with.
     signer: Signer | None = None
+    # What a tar says of the images that it was made of.
+    origins: Callable[[], Origins] | None = None
     # What the formats of one run have made and use together.
     shared: dict[str, object] = field(default_factory=dict)
 

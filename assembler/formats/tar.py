@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
@@ -11,8 +12,10 @@ if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
 
 
-def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
-    return [write_stream("tar", "tar", target, ".tar", assembly.write_tree)]
+def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
+    origins = options.origins() if options.origins is not None else None
+    write = partial(assembly.write_tree, origins=origins)
+    return [write_stream("tar", "tar", target, ".tar", write)]
 
 
 FORMAT = Format(

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,7 @@ class _Built:
 
 
 def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: Reporter) -> _Built:
+    from assembler.build.earlier import origins  # noqa: PLC0415
     from assembler.build.preparing import prepare  # noqa: PLC0415
     from assembler.encode.assembly import Assembly, EncodeOptions  # noqa: PLC0415
     from assembler.encode.compression import Compression  # noqa: PLC0415
@@ -169,6 +171,7 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
                 signer=signer,
                 disk_size=asked.disk_size,
                 assets=BootAssets(loaders, store) if loaders is not None else None,
+                origins=partial(origins, prepared, store),
             )
             outputs = write_all(assembly, formats, _target(asked), options, reporter)
         times.append(time.perf_counter())
@@ -274,6 +277,7 @@ def _request(settings: Settings, asked: Asked, formats: Sequence[Format]) -> Req
             offline=asked.offline,
             pull=asked.pull,
             docker=asked.docker,
+            input_tar=asked.input_tar,
             build_packages=_package_builder(settings, asked) if asked.build_missing else None,
         ),
         architecture=asked.architecture or host_platform().architecture,

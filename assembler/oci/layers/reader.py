@@ -29,8 +29,8 @@ _ZEROS = bytes(_BLOCK)
 _ZERO_CHUNK = bytes(1 << 16)
 _LARGEST_HEADER = 1 << 20
 _NO_RECORDS: dict[bytes, bytes] = {}
-# What is understood here, and not handed on.
-_TAKEN = (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime")
+# What is understood here, and not handed on; a comment is about the archive it stands in.
+_TAKEN = (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime", b"comment")
 # Slices shorter than this are copied, so that they do not keep a whole chunk alive.
 _WORTH_A_VIEW = 64 << 10
 _MOST_REMEMBERED = 4096
@@ -44,9 +44,12 @@ class TarReader:
     mtime           whole seconds; `mtime_text` is the exact time if it has a fraction
     owner           88 bytes of a ustar header: magic, names of user and group, device numbers
     records         pax records that are not understood here, as extended attributes
+    pax             all pax records of the entry, or nothing
+    common          the records of the last global header, as they stand there
     """
 
     __slots__ = (
+        "_before",
         "_buffer",
         "_chunks",
         "_end",
@@ -58,6 +61,7 @@ class TarReader:
         "_room",
         "_time_field",
         "_time_value",
+        "common",
         "count",
         "gid",
         "kind",
@@ -69,6 +73,7 @@ class TarReader:
         "mtime_text",
         "name",
         "owner",
+        "pax",
         "records",
         "size",
         "uid",
@@ -79,6 +84,8 @@ class TarReader:
         self._room = room
         self._chunks = iter(chunks)
         self._buffer = b""
+        # How many bytes came in chunks before this one.
+        self._before = 0
         self._position = self._end = 0
         # How many bytes of the entry's content, padding included, have not been read yet.
         self._left = 0
@@ -91,6 +98,13 @@ class TarReader:
         self.kind = self.mode = self.uid = self.gid = self.size = self.mtime = 0
         self.major = self.minor = 0
         self.records = _NO_RECORDS
+        self.pax: dict[bytes, bytes] | None = None
+        self.common = b""
+
+    @property
+    def offset(self) -> int:
+        """Return where in the archive the entry after this one begins, its extended headers too."""
+        return self._before + self._position + self._left
 
     def next(self) -> bool:
         """Go on to the next entry, skipping what was not read of this one; False at the end."""
@@ -122,10 +136,11 @@ class TarReader:
                 link = self._extension(h).rstrip(b"\0")
             elif kind == _PAX_GLOBAL:
                 # Tools write comments there; nobody applies anything else to an image's layer.
-                self._extension(h)
+                self.common = self._extension(h)
             else:
                 break
         self.count += 1
+        self.pax = pax
         if pax is None:
             self._entry(h, kind, name, link)
         else:
@@ -357,6 +372,7 @@ class TarReader:
         """Go on to the next chunk; False at the end of the stream."""
         for chunk in self._chunks:
             if chunk:
+                self._before += self._end
                 self._buffer, self._position, self._end = chunk, 0, len(chunk)
                 return True
         return False

@@ -118,8 +118,7 @@ def build(
     input_tar: Annotated[
         Path | None,
         typer.Option(
-            help="Accepted as LinuxKit's, and of no effect: what has not changed is not made "
-            "anew in any case.",
+            help="A tar of an earlier build, whose parts stand in for images that cannot be had.",
             metavar="FILE",
         ),
     ] = None,

@@ -1,0 +1,74 @@
+"""The SPDX document of the system, joined of what its images carry."""
+
+from __future__ import annotations
+
+import zlib
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from assembler.codes import rootfs
+from assembler.diagnostics import Diagnostic, Severity
+from assembler.oci.store import Store, attestations
+from assembler.rootfs import laid_out, with_file
+from assembler.rootfs.plan import STANDARD_TIME, Plan
+from assembler.sbom import Library, join
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from assembler.build.request import SbomRequest
+    from assembler.encode.earlier import Earlier
+    from assembler.oci.image import Image
+    from assembler.oci.manifest import Manifest
+
+
+def with_sbom(
+    plan: Plan,
+    asked: SbomRequest,
+    store: Store,
+    earlier: Earlier | None,
+    warn: Callable[[Diagnostic], None],
+) -> tuple[Plan, dict[str, Any] | None]:
+    """Return the plan with the document, and what a tar records of it if it is complete."""
+    created = STANDARD_TIME if asked.created is None else asked.created
+    record = {
+        "created": created,
+        "laid_out": [[image.digest, prefix] for image, prefix in laid_out(plan)],
+    }
+    without = _unattested(plan, earlier)
+    content = earlier.sbom(record) if earlier is not None and without else None
+    complete = content is not None or not without
+    if content is None:
+        joined = join(laid_out(plan), Library(partial(_attestations, store), store.open), created)
+        content = joined.content
+        for warning in joined.warnings:
+            warn(warning)
+        for name in without:
+            warn(_missing(name))
+    record |= {"path": asked.name, "size": len(content), "crc32": zlib.crc32(content)}
+    return with_file(plan, asked.name, content), record if complete else None
+
+
+def _attestations(store: Store, image: Image) -> Sequence[Manifest]:
+    return attestations(store, image) if image.remains is None else ()
+
+
+def _unattested(plan: Plan, earlier: Earlier | None) -> list[str]:
+    """Return the images that SPDX documents say something of, which cannot be had."""
+    if earlier is None:
+        return []
+    images = {str(image.reference): image for image, _ in laid_out(plan)}
+    return [
+        name
+        for name, image in images.items()
+        if image.remains is not None and earlier.is_attested(name)
+    ]
+
+
+def _missing(name: str) -> Diagnostic:
+    return Diagnostic(
+        rootfs.BAD_SBOM,
+        f"the SBOM of {name} is left out: the image cannot be had",
+        hints=("--no-sbom leaves the whole document out",),
+        severity=Severity.WARNING,
+    )

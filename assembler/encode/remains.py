@@ -1,0 +1,126 @@
+"""Images whose layers cannot be had, read from the stretches that an earlier build has left."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from assembler.codes import layers as codes
+from assembler.errors import LayerError, told
+from assembler.oci.layers import DIRECTORY, LINK, Layer, Malformed, TarReader, clean
+
+if TYPE_CHECKING:
+    from assembler.oci.image import Image
+    from assembler.oci.layers import Limits
+    from assembler.oci.remains import Excerpt, Remains, Tree
+
+_CHUNK = 256 << 10
+_BLOCK = 512
+
+
+def key(image: Image) -> dict[str, str]:
+    """Return what the names of the image's segments have besides: what it is made of counts."""
+    return {} if image.remains is None else {"remains": image.remains.identity}
+
+
+class Taker(Protocol):
+    """Whoever takes the entries of a tree."""
+
+    def add(self, name: bytes, reader: TarReader) -> None:
+        """Take the entry the reader stands at, under this name."""
+
+    def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
+        """Take a hard link to a name that was handed over before."""
+
+
+def chunks(excerpt: Excerpt) -> Iterator[bytes]:
+    """Yield the content, and make sure that it is what was found."""
+    hasher, left = hashlib.sha256(), excerpt.size
+    with told(excerpt.path, "read"), excerpt.path.open("rb") as file:
+        file.seek(excerpt.start)
+        while left:
+            data = file.read(min(_CHUNK, left))
+            if not data:
+                break
+            hasher.update(data)
+            left -= len(data)
+            yield data
+    if left or hasher.hexdigest() != excerpt.digest:
+        raise Malformed(f"{excerpt.path} changed while it was read")
+
+
+def hand_over(image: Image, tree: Tree, taker: Taker, limits: Limits) -> None:
+    """Give a tree to an encoder, entry by entry and in the same order."""
+    prefix = tree.prefix.encode()
+    entry, names = b"", set[bytes]()
+    try:
+        reader = TarReader(chunks(tree.content))
+        while reader.next():
+            entry = reader.name
+            if reader.count > limits.entries:
+                raise Malformed(f"it has more than {limits.entries} entries")
+            name = _below(prefix, entry)
+            if reader.kind == LINK:
+                target = _below(prefix, reader.link)
+                if target not in names:
+                    raise Malformed("it is a hard link to what is not before it")
+                taker.link(name, target, reader)
+            else:
+                taker.add(name, reader)
+            if reader.kind != DIRECTORY:
+                names.add(name)
+    except Malformed as error:
+        at = f", entry {entry.decode('utf-8', 'backslashreplace')}" if entry else ""
+        raise LayerError.of(
+            codes.BROKEN, f"{image.reference}, from {tree.content.path}{at}: {error}"
+        ) from None
+
+
+def _below(prefix: bytes, path: bytes) -> bytes:
+    """Return a name below the prefix, as flattening would have given it."""
+    name = path[len(prefix) :].removesuffix(b"/")
+    if not path.startswith(prefix) or not name or clean(name) != name or b"\0" in name:
+        raise Malformed("its name is not one that a build would write there")
+    return name
+
+
+def as_layer(remains: Remains) -> Layer:
+    """Return the files of the image's root as a layer."""
+    size = sum(f.content.size + 2 * _BLOCK for f in remains.files)
+    return Layer(remains.identity, size, lambda: io.BufferedReader(_Stream(_archive(remains))))
+
+
+def _archive(remains: Remains) -> Iterator[bytes]:
+    import tarfile  # noqa: PLC0415 - slow to load, and seldom needed
+
+    for file in remains.files:
+        head = tarfile.TarInfo(file.name)
+        head.size, head.mode = file.content.size, file.mode
+        yield head.tobuf(tarfile.PAX_FORMAT)
+        yield from chunks(file.content)
+        yield bytes(-file.content.size % _BLOCK)
+    yield bytes(2 * _BLOCK)
+
+
+class _Stream(io.RawIOBase):
+    """Pieces as a file that is read once."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(piece)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
