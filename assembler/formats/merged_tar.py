@@ -257,6 +257,8 @@ class _Writer:
         """Yield the tar, going through the tree again."""
         survey = self._survey
         resolver = _Resolver()
+        # Else the root directory would have the mode and time that come to the program's mind.
+        self._encoder.add(b".", cast("TarReader", _Directory()))
         for number, (path, reader) in enumerate(_entries(pieces, resolver)):
             fate = survey.fates[number]
             if fate != _REFUSED:
@@ -267,9 +269,13 @@ class _Writer:
                 self._make(path)
             elif fate == _KEPT:
                 self._add(path, reader, survey.originals.get(number, b""))
-            yield from self._pieces
-            self._pieces.clear()
+            yield from self._taken()
+        yield from self._taken()
         yield tar.END
+
+    def _taken(self) -> list[Bytes]:
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
     def _add(self, path: bytes, reader: TarReader, original: bytes | None = b"") -> None:
         """Write an entry; `original` is the file that it is another name of, if it is one."""

@@ -23,12 +23,14 @@ _paths = st.lists(st.sampled_from(["a", "b", "l", "m", "boot"]), min_size=1, max
 )
 _links = st.tuples(_places, st.sampled_from("lm")).map("/".join) | st.sampled_from("lm")
 _targets = _places | _places.map(lambda p: f"/{p}") | st.sampled_from(["..", ".", "../b", "a/../c"])
+# Files with other names are where no directory is: what is no directory may be refused elsewhere.
+_files = st.tuples(_paths, st.sampled_from("fg")).map("/".join)
 _entries = st.lists(
     st.one_of(
         st.tuples(st.just("dir"), _paths, st.integers(0, 0o777)),
-        st.tuples(st.just("file"), _paths, st.integers(0, 9)),
+        st.tuples(st.just("file"), _paths | _files, st.integers(0, 9)),
         st.tuples(st.just("symlink"), _links, _targets),
-        st.tuples(st.just("link"), _paths, _paths),
+        st.tuples(st.just("link"), _files, _files),
     ),
     max_size=14,
 )
@@ -84,8 +86,12 @@ def once(data: bytes) -> dict[str, tuple[object, ...]]:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive:
             assert member.name not in found
+            if not found:
+                assert (member.name, member.mode, member.uid) == (".", 0o755, 0)
+                found["."] = (stat.S_IFDIR,)
+                continue
             directory = member.name.rpartition("/")[0]
-            assert not directory or found[directory][0] == stat.S_IFDIR, member.name
+            assert found[directory or "."][0] == stat.S_IFDIR, member.name
             if member.islnk():
                 found[member.name] = found[member.linkname]
                 continue
@@ -93,6 +99,7 @@ def once(data: bytes) -> dict[str, tuple[object, ...]]:
             kind = {tarfile.DIRTYPE: stat.S_IFDIR, tarfile.SYMTYPE: stat.S_IFLNK}
             form = kind.get(member.type, stat.S_IFREG)
             found[member.name] = (form, member.mode, member.uid, content, member.linkname)
+    del found["."]
     return found
 
 
