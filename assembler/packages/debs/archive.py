@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError, told
-from assembler.packages.debs.inflating import BROKEN, COMPRESSIONS, bounded, inflated
+from assembler.packages.debs.inflating import BROKEN, COMPRESSIONS, ahead, bounded, inflated
 from assembler.packages.debs.tarball import Tarball, TarballError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Deb:
         """Return the control file, the lists and the scripts by their names."""
         found = {}
         left = _LARGEST_CONTROL
-        tarball = self._tarball("control.tar")
+        tarball = Tarball(self._inflated("control.tar"))
         for entry in tarball:
             if entry.is_file:
                 left -= entry.size
@@ -74,12 +74,12 @@ class Deb:
 
     def data(self) -> Tarball:
         """Return the files of the package, to be read from the beginning to the end."""
-        return self._tarball("data.tar")
+        return Tarball(ahead(self._inflated("data.tar")))
 
-    def _tarball(self, stem: str) -> Tarball:
+    def _inflated(self, stem: str) -> Iterator[bytes]:
         for name, member in self._members.items():
             if name == stem or name.startswith(stem + "."):
-                return Tarball(_decompressed(self._file, member, name[len(stem) :]))
+                return _decompressed(self._file, member, name[len(stem) :])
         raise ValueError(f"it has no {stem}")
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import lzma
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from queue import Full, Queue
+from threading import Event, Thread
 from typing import IO, cast
 
 _CHUNK = 1 << 18
 # What xz and zstd may ask for; Debian's packages need 65 MiB at most.
 _LARGEST_DICTIONARY = 256 << 20
+# So many chunks are made before they are needed.
+_AHEAD = 24
 # What is raised by broken data.
 BROKEN = (lzma.LZMAError, zlib.error, ValueError, EOFError)
 
@@ -27,6 +31,45 @@ def bounded(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
         if left < 0:
             raise ValueError(f"it holds more than the {most} bytes that it may")
         yield chunk
+
+
+def ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks, which are made in a thread while the last ones are used.
+
+    Half of the time that a layer takes is for undoing xz, which another core can do.
+    """
+    made: Queue[bytes | BaseException | None] = Queue(_AHEAD)
+    over = Event()
+
+    def offer(item: bytes | BaseException | None) -> bool:
+        while not over.is_set():
+            try:
+                made.put(item, timeout=0.1)
+            except Full:
+                continue
+            return True
+        return False
+
+    def make() -> None:
+        try:
+            for chunk in chunks:
+                if not offer(chunk):
+                    return
+        except BaseException as error:  # it belongs to whoever uses the chunks
+            offer(error)
+        else:
+            offer(None)
+
+    thread = Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while (item := made.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        over.set()
+        thread.join()
 
 
 def _unxz(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import lzma
 import tarfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from assembler.errors import DolmenError, PackageError
 from assembler.packages.debs.archive import opened
 from assembler.packages.debs.control import parse_control
+from assembler.packages.debs.inflating import ahead
 from assembler.packages.debs.tarball import Kind, Tarball, TarballError, TarEntry
 from assembler.packages.debs.taring import END, header, padding
 from support.debian import Deb, File, Link, ar, tar
@@ -162,3 +164,28 @@ def test_a_damaged_package_is_refused_or_read(
     path.write_bytes(data)
     with contextlib.suppress(DolmenError):
         contents(path)
+
+
+def test_chunks_are_made_ahead_in_their_order() -> None:
+    chunks = [bytes([i % 256]) for i in range(1000)]
+    assert [*ahead(iter(chunks))] == chunks
+
+    def failing() -> Iterator[bytes]:
+        yield b"1"
+        raise ValueError("broken")
+
+    found = []
+    with pytest.raises(ValueError, match="broken"):
+        found.extend(ahead(failing()))
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x"
+
+    # Whoever stops early leaves no thread behind.
+    before = threading.active_count()
+    pieces = ahead(endless())
+    assert next(pieces) == b"x"
+    assert threading.active_count() == before + 1
+    pieces.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
