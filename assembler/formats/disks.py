@@ -74,6 +74,10 @@ def _format(
 ) -> Format:
     suffix = suffix or form.suffix
 
+    def check(assembly: Assembly, options: FormatOptions) -> Medium:
+        layout = pc if assembly.plan.architecture in _PCS else _EFI
+        return laid_out(assembly, options, layout, form.unit)
+
     def write_disk(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
         layout = pc if assembly.plan.architecture in _PCS else _EFI
         disk = laid_out(assembly, options, layout, form.unit)
@@ -96,6 +100,7 @@ def _format(
         needs=Needs(initrd=True, boot=True, assets=True),
         architectures=architectures,
         needs_kernel=True,
+        check=check,
     )
 
 

@@ -118,6 +118,8 @@ class Format:
     # Whether there is nothing to write without a kernel.
     needs_kernel: bool = False
     aliases: tuple[str, ...] = field(default=())
+    # Refuses what would not fit or boot; for all formats of a run before any is written.
+    check: Callable[[Assembly, FormatOptions], object] | None = None
 
 
 def digest_of(path: Path) -> str:

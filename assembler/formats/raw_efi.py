@@ -10,12 +10,17 @@ from assembler.formats.writing import write_medium
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
+    from assembler.media import Medium
 
 SUFFIX = "-efi.img"
 
 
+def _disk(assembly: Assembly, options: FormatOptions) -> Medium:
+    return efi.disk(efi.efi_system(assembly, options), options.disk_size)
+
+
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
-    disk = efi.disk(efi.efi_system(assembly, options), options.disk_size)
+    disk = _disk(assembly, options)
     return [write_medium(FORMAT.name, "disk", target.path(SUFFIX), disk)]
 
 
@@ -27,4 +32,5 @@ FORMAT = Format(
     needs=Needs(initrd=True, boot=True, assets=True),
     architectures=efi.ARCHITECTURES,
     needs_kernel=True,
+    check=_disk,
 )

@@ -27,4 +27,5 @@ FORMAT = Format(
     needs=Needs(initrd=True, boot=True, assets=True),
     architectures=efi.ARCHITECTURES,
     needs_kernel=True,
+    check=efi.efi_system,
 )

@@ -44,9 +44,13 @@ def write_all(
     if target.output is None:
         with told(target.directory):
             target.directory.mkdir(parents=True, exist_ok=True)
+    chosen = options or FormatOptions()
+    for one in formats:
+        if one.check is not None:
+            one.check(assembly, chosen)
     written: list[Output] = []
     for one in formats:
-        written += one.write(assembly, target, options or FormatOptions())
+        written += one.write(assembly, target, chosen)
     return written
 
 
