@@ -120,10 +120,3 @@ SAME_FILE = Code(
     "are NAME.vhd, `iso-bios` and `kernel+iso` are NAME.iso. Build them one after the other, with "
     "another `--name` or `--dir`.",
 )
-NO_CONSOLE = Code(
-    622,
-    "The system says nothing where it is going to run",
-    "Virtual machines in a cloud have a serial port and no screen. The kernel prints to it if its "
-    "command line has `console=ttyS0` (`console=ttyAMA0` on arm64), and so does what runs on "
-    "/dev/console.",
-)

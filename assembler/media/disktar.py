@@ -6,12 +6,10 @@ holes are not written, nor compressed.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from isal import isal_zlib
-
+from assembler.media.deflating import gzip_stream
 from assembler.media.medium import Medium, Placed, pieces
 from assembler.media.units import Run, moved, runs_of
 from assembler.stretches import chunks_of
@@ -19,23 +17,13 @@ from assembler.stretches import chunks_of
 NAME = b"disk.raw"
 _BLOCK = 512
 _UNIT = 4096
-_LEVEL = 1
-# No name, no time, "unknown" system: nothing of when and where it was made.
-_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _IN_HEADER, _IN_BLOCK = 4, 21
 
 
 def write(disk: Medium, out: IO[bytes]) -> None:
     """Write the archive to a file or stream."""
-    out.write(_GZIP_HEADER)
-    compressor = isal_zlib.compressobj(_LEVEL, wbits=-15, memLevel=9)
-    checksum = size = 0
-    for data in _archive(disk):
-        checksum = isal_zlib.crc32(data, checksum)
-        size += len(data)
-        out.write(compressor.compress(data))
-    out.write(compressor.flush())
-    out.write(struct.pack("<II", checksum, size & 0xFFFFFFFF))
+    for data in gzip_stream(_archive(disk)):
+        out.write(data)
 
 
 def _archive(disk: Medium) -> Iterator[bytes]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import struct
 from typing import IO
 
+from assembler.media.deflating import zlib_stream
 from assembler.media.medium import Medium, blocks
 
 _SECTOR = 512
 _GRAIN = 128 * _SECTOR
 _ENTRIES = 512
-_LEVEL = 1
 # In sectors: the descriptor, and everything before the first grain.
 _DESCRIPTOR_AT, _DESCRIPTOR, _BEFORE = 1, 20, 128
 _END, _TABLE, _DIRECTORY, _FOOTER = 0, 1, 2, 3
@@ -76,14 +76,12 @@ class _Stream:
 
     def grain(self, number: int, data: bytes) -> None:
         """Write a grain, and the table of those before if this one belongs to the next."""
-        from isal import isal_zlib  # noqa: PLC0415 - not every run compresses
-
         table, entry = divmod(number, _ENTRIES)
         if table != self._number:
             self._flush()
             self._number = table
         self._table[entry] = self._at
-        packed = isal_zlib.compress(data, _LEVEL)
+        packed = zlib_stream(data)
         self.put(_padded(struct.pack("<QI", number * (_GRAIN // _SECTOR), len(packed)) + packed))
 
     def end(self) -> int:
