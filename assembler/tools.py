@@ -41,6 +41,7 @@ TOOLS: dict[str, Tool] = {
         Tool("apt-get", "apt", "Debian packages as apt chooses them; without it, done in Python"),
         Tool("gpgv", "gpgv", "signatures of archives, where pysequoia is not to be had"),
         Tool("swtpm", "swtpm", "a TPM for machines run in QEMU"),
+        Tool("dnsmasq", "dnsmasq-base", "addresses for machines (--networking bridge,br0,nat)"),
         Tool("ssh", "openssh-client", "a shell in machines (dolmen run qemu --ssh, dolmen ssh)"),
         Tool("ssh-keygen", "openssh-client", "keys for machines (dolmen run qemu --ssh)"),
     )

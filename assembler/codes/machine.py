@@ -82,8 +82,8 @@ BAD_METADATA = Code(
 NO_DEVICE = Code(
     1013,
     "A network device is not there",
-    "`--networking tap,DEVICE` and `bridge,DEVICE` connect the machine to a device of this machine "
-    "that is there already and that you may use. Making one takes root: the message shows how.",
+    "`--networking tap,DEVICE` and `bridge,DEVICE` connect the machine to a device of this machine, "
+    "which is made if it is not there. Making one takes root: the message shows how.",
 )
 BAD_SHARE = Code(
     1014,

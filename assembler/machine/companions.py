@@ -16,7 +16,7 @@ from assembler.codes import machine as codes
 from assembler.errors import MachineError, told
 from assembler.machine.backend import Command
 from assembler.machine.control import place_of
-from assembler.machine.records import Process
+from assembler.machine.processes import Process
 from assembler.machine.together import launch
 
 # Stands for the number of the listening socket among the arguments.
@@ -33,7 +33,8 @@ class Companion:
 
     name: str
     command: Command
-    # In the machine's directory. Made by us if the arguments have HANDLE, else by the program.
+    # In the machine's directory. Made by us if the arguments have HANDLE, else by the program; one
+    # without a socket is not waited for.
     socket: str
 
     @property
@@ -63,7 +64,10 @@ class Companions:
     def end(self) -> None:
         """Wait for those that end with the machine, and end the others."""
         deadline = time.monotonic() + _ENDING
-        for _, program in self._started:
+        for companion, program in self._started:
+            if not companion.socket:
+                # Nobody hangs up on it.
+                program.terminate()
             with suppress(subprocess.TimeoutExpired):
                 program.wait(max(0.0, deadline - time.monotonic()))
             if program.poll() is None:

@@ -71,6 +71,8 @@ class Network:
     device: str = ""
     # The device's open file, for one that ends with the machine.
     handle: int | None = None
+    # Let the guest reach out with this machine's addresses, on a device of this machine.
+    nat: bool = False
     ports: tuple[Port, ...] = ()
     # The names of private segments, each with a card of its own.
     segments: tuple[str, ...] = ()

@@ -12,59 +12,27 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, UsageError, told
 from assembler.files import appearing
+from assembler.machine.companions import end_left
+from assembler.machine.networks import NOTHING, Undo, release
+from assembler.machine.processes import Process
 
 _RECORD = "record.json"
 _CLAIM = "prepared-by.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _MOST = 1000
-_HAS_PROC = Path("/proc/self/stat").exists()
 
 
 def state_directory(env: Mapping[str, str]) -> Path:
     """Return where machines are kept."""
     base = env.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(base).expanduser() / "dolmen"
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process that cannot be taken for another one."""
-
-    number: int
-    started: str
-
-    @classmethod
-    def of(cls, number: int) -> Self:
-        """Return the process that has the number now."""
-        return cls(number, _start_time(number))
-
-    @property
-    def alive(self) -> bool:
-        """Tell whether it is still running."""
-        return self.number > 0 and _start_time(self.number) == self.started != ""
-
-
-def _start_time(number: int) -> str:
-    if _HAS_PROC:
-        try:
-            said = Path(f"/proc/{number}/stat").read_text()
-        except OSError:
-            return ""
-        # After the name, which may hold anything: state is the first, start time the twentieth.
-        fields = said.rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
-    try:
-        os.kill(number, 0)
-    except OSError:
-        return ""
-    return "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +55,8 @@ class Record:
     beside: tuple[Process, ...] = ()
     # The port of this machine that leads to the guest's ssh, if there is one.
     ssh: int = 0
-    # A bridge that was made for the machine.
-    bridge: str = ""
+    # What was made of this machine's network for it.
+    undo: Undo = NOTHING
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -98,6 +66,7 @@ class Record:
             process=Process(**data.pop("process")),
             owner=Process(**owner) if owner else None,
             ports=tuple(data.pop("ports")),
+            undo=Undo(**data.pop("undo", {})),
             beside=tuple(Process(**p) for p in data.pop("beside", ())),
             **data,
         )
@@ -178,6 +147,14 @@ class Machines:
         """Forget a machine, and all that is in its directory."""
         shutil.rmtree(folder, ignore_errors=True)
 
+    def settle(self, entry: Entry) -> None:
+        """End what was beside a machine that has ended, and undo what was made for it."""
+        record = entry.record
+        if record.beside or record.undo != NOTHING:
+            end_left(record.beside)
+            release(record.undo)
+            self.keep(entry.folder, replace(record, beside=(), undo=NOTHING))
+
     def all(self) -> Iterator[Entry]:
         """Yield every machine that has a record."""
         for path in sorted(self.folder.glob(f"*/{_RECORD}")):
@@ -208,7 +185,10 @@ class Machines:
         """Remove what a run that had to clean up after itself could not, because it was killed."""
         for entry in self.all():
             owner = entry.record.owner
-            if owner is not None and not owner.alive and not entry.alive:
+            if entry.alive or (owner is not None and owner.alive):
+                continue
+            self.settle(entry)
+            if owner is not None:
                 self.remove(entry.folder)
         for claim in self.folder.glob(f"*/{_CLAIM}"):
             if not (claim.parent / _RECORD).exists() and not _claimant_lives(claim):

@@ -13,9 +13,9 @@ from pathlib import Path
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, told
 from assembler.machine.backend import CONTROL_SOCKET, Command
-from assembler.machine.companions import Companion, Companions, end_left, start_all
+from assembler.machine.companions import Companion, Companions, start_all
 from assembler.machine.control import Control, ControlError
-from assembler.machine.records import Process
+from assembler.machine.processes import Process
 from assembler.machine.together import launch
 
 _STARTING = 20.0
@@ -135,17 +135,11 @@ def _explained(log: str) -> list[str]:
     return lines or ["it said nothing"]
 
 
-def stop(folder: Path, process: Process, patience: float, beside: Sequence[Process] = ()) -> bool:
+def stop(folder: Path, process: Process, patience: float) -> bool:
     """End a machine that another process has started; tell whether it ended by itself.
 
-    The guest is asked first, and has `patience` seconds; the programs beside it end with it.
+    The guest is asked first, and has `patience` seconds.
     """
-    well = _stop(folder, process, patience)
-    end_left(beside)
-    return well
-
-
-def _stop(folder: Path, process: Process, patience: float) -> bool:
     try:
         with Control(folder, CONTROL_SOCKET) as control:
             if patience > 0:

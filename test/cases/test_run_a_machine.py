@@ -140,60 +140,6 @@ def test_a_state_directory_is_kept(dolmen: Dolmen, tiny_system: System) -> None:
     assert left_behind(dolmen.home) == []
 
 
-IN_A_NAMESPACE = """
-set -e
-ip tuntap add tap0 mode tap
-ip addr add 10.0.2.2/24 dev tap0
-ip link set tap0 up
-{dolmen} run qemu --networking tap,tap0 --mem 256 --stop-timeout 1s {image} > console &
-until grep -q 'the system is up' console; do kill -0 $!; sleep 0.2; done
-{python} -c 'import urllib.request as u; print(u.urlopen("http://10.0.2.15/", timeout=20).read())'
-kill $!
-wait $! || true
-"""
-
-
-@pytest.mark.skipif(not shutil.which("ip") or os.geteuid() != 0, reason="it takes root")
-def test_a_tap_device_in_a_namespace(dolmen: Dolmen, tiny_system: System) -> None:
-    script = IN_A_NAMESPACE.format(
-        dolmen=f"{sys.executable} -m dolmen", python=sys.executable, image=tiny_system.prefix
-    )
-    done = subprocess.run(
-        ["unshare", "--net", "sh", "-c", script],
-        cwd=dolmen.home,
-        env=dolmen.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    if "unshare failed" in done.stderr or "/dev/net/tun" in done.stderr:
-        pytest.skip(f"no network namespaces here: {done.stderr}")
-    assert "Hello from the guest" in done.stdout, done.stderr
-    assert machines_of(dolmen.home) == []
-    assert left_behind(dolmen.home) == []
-
-
-def test_a_missing_device_is_told(dolmen: Dolmen, tiny_system: System) -> None:
-    done = dolmen.run("run", tiny_system.prefix, "--networking", "tap,no-such0")
-    assert done.returncode == 1
-    assert "DM1013" in done.stderr
-    assert "ip tuntap add no-such0" in done.stderr
-
-
-def test_machines_of_a_segment_reach_each_other(dolmen: Dolmen, tiny_system: System) -> None:
-    segment = f"test-{os.getpid()}"
-    words = ("run", "qemu", tiny_system.prefix, *SMALL, "--network", segment)
-    with Run.start(dolmen, *words) as one, Run.start(dolmen, *words) as other:
-        for number, run in enumerate((one, other), 1):
-            run.expect(UP)
-            run.type(f"ifconfig eth1 192.168.77.{number} up && echo address $((40+{number}))")
-            run.expect(f"address 4{number}")
-        other.type("wget -q -O - http://192.168.77.1/")
-        other.expect("Hello from the guest")
-
-
 def test_a_kernel_is_started_by_uefi_if_there_is_firmware(
     dolmen: Dolmen, tiny_system: System
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from assembler.machine import shares
 from support.booting import LIMIT, Run, System, left_behind, machines_of
 from support.cli import Dolmen
+from support.nobody import LAUNCHER, NOBODY, home_of_nobody, why_not
 
 pytestmark = [
     pytest.mark.slow,
@@ -64,6 +67,35 @@ def test_a_directory_is_shared_both_ways(
     assert f"{one} is shared: mount -t virtiofs pictures /mnt" in said
     assert gone(beside)
     assert left_behind(dolmen.home) == []
+
+
+@needs_virtiofsd
+def test_who_is_not_root_shares_directories_as_well(tiny_system: System) -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    with home_of_nobody() as home:
+        (home / "from-here").write_text("hello to root\n")
+        words = ("run", tiny_system.prefix, *SMALL, "--virtiofs", f"home={home}")
+        with (home / "errors").open("wb") as errors:
+            process = subprocess.Popen(
+                [*LAUNCHER, sys.executable, "-B", "-m", "dolmen", *map(str, words)],
+                cwd=home,
+                env=Dolmen(home).environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        with Run(process, errors=home / "errors") as run:
+            run.expect(UP)
+            run.type(
+                "mkdir /a; mount -t virtiofs home /a; cat /a/from-here; echo back > /a/b; sync"
+            )
+            run.expect("hello to root\n")
+            run.type("poweroff -f")
+            assert run.end() == 0
+        # What the guest's root has made belongs to who shares.
+        assert (home / "b").stat().st_uid == NOBODY
+        assert left_behind(home) == []
 
 
 @needs_swtpm

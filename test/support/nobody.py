@@ -6,7 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 NOBODY = 65534
 LAUNCHER = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
@@ -27,3 +31,11 @@ def why_not() -> str:
     if tried.returncode:
         return f"another user cannot read this checkout: {tried.stderr.strip()[-100:]}"
     return ""
+
+
+@contextmanager
+def home_of_nobody() -> Iterator[Path]:
+    """Give a home directory that belongs to nobody; others cannot look into pytest's."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, NOBODY, NOBODY)
+        yield Path(folder)

@@ -48,10 +48,11 @@ def stop(
     for entry in entries:
         how = "had ended before"
         if entry.alive:
-            well = end(entry.folder, entry.record.process, patience, entry.record.beside)
+            well = end(entry.folder, entry.record.process, patience)
             how = "has ended" if well else "was ended"
         owner = entry.record.owner
         if owner is None or not owner.alive:
+            machines.settle(entry)
             machines.remove(entry.folder)
         if not settings_of(ctx).quiet:
             sys.stderr.write(f"dolmen: {entry.record.name} {how}\n")

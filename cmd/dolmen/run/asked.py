@@ -13,6 +13,8 @@ from assembler.machine.description import Network, Share
 from assembler.machine.detecting import Kind
 from assembler.oci.platform import host_platform, normal_architecture
 
+_LONGEST_DEVICE = 15
+
 
 @dataclass(frozen=True, slots=True)
 class Trust:
@@ -113,7 +115,7 @@ def check(asked: Asked) -> None:
 
 def network(asked: Asked) -> Network:
     """Return the network asked for."""
-    mode, _, device = (asked.networking or "user").partition(",")
+    mode, *words = (asked.networking or "user").split(",")
     mode = "user" if mode == "default" else mode
     if mode not in ("user", "none", "tap", "bridge"):
         raise UsageError.of(
@@ -121,8 +123,16 @@ def network(asked: Asked) -> Network:
             f"--networking {mode} is not supported",
             "choose user, none, tap,DEVICE or bridge,DEVICE",
         )
-    if bool(device) != (mode in ("tap", "bridge")):
-        raise UsageError.of(usage.BAD_OPTION, f"--networking {mode}: write it as tap,tap0 or user")
+    nat = words[-1:] == ["nat"]
+    device = ",".join(words[:-1] if nat else words)
+    if (mode == "bridge") > bool(device) or (device and mode in ("user", "none")) or "," in device:
+        raise UsageError.of(
+            usage.BAD_OPTION,
+            f"--networking {asked.networking}: write it as bridge,br0 or user",
+            "tap, tap,tap0, bridge,br0; each of them may have `,nat` at the end",
+        )
+    if len(device) > _LONGEST_DEVICE or "/" in device:
+        raise UsageError.of(usage.BAD_OPTION, f"{device} cannot be the name of a network device")
     ports = tuple(options.parse_port(text) for text in asked.publish)
     if ports and mode != "user":
         raise UsageError.of(
@@ -130,7 +140,7 @@ def network(asked: Asked) -> Network:
             f"--publish has no part in --networking {mode}",
             "leave --networking out" if mode == "none" else "the guest has an address of its own",
         )
-    return Network(mode, device, ports=ports, segments=asked.segments)
+    return Network(mode, device, ports=ports, segments=asked.segments, nat=nat)
 
 
 def shared(asked: Asked) -> tuple[Share, ...]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from assembler.codes import machine as codes
@@ -34,9 +33,9 @@ from assembler.machine.description import (
     FirmwareBoot,
     KernelBoot,
     Machine,
-    Network,
 )
 from assembler.machine.detecting import Image, Kind, detect
+from assembler.machine.networks import NOTHING, Connected, Undo
 from assembler.oci.platform import host_platform
 from dolmen.run import reaching
 from dolmen.run.asked import Asked, memory_of, network, shared
@@ -76,7 +75,18 @@ class Prepared:
     slow_because: str
     beside: tuple[Companion, ...] = ()
     ssh: reaching.Ssh | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    undo: Undo = NOTHING
+
+    def with_network(self, ready: Connected) -> Prepared:
+        """Return it with a network that is ready for it."""
+        return replace(
+            self,
+            machine=replace(self.machine, network=ready.network),
+            beside=(*self.beside, *ready.beside),
+            notes=(*self.notes, *ready.notes),
+            undo=ready.undo,
+        )
 
 
 def describe(asked: Asked, path: Path, folder: Path) -> Prepared:
@@ -119,7 +129,6 @@ def describe(asked: Asked, path: Path, folder: Path) -> Prepared:
         name=folder.name,
     )
     _variables(asked, machine.firmware, places)
-    _check_device(machine.network)
     for port in machine.network.ports:
         check_free(port)
     beside = [*shares.companions(machine.shares, asked.virtiofsd)]
@@ -150,24 +159,6 @@ def _tpm_state(places: Places) -> Path:
         with told(kept, "read"):
             shutil.copytree(kept, path)
     return path
-
-
-def _check_device(chosen: Network) -> None:
-    """See whether the device is there that the machine is to be connected to."""
-    # Not by looking below /sys, which may show another network namespace.
-    if not chosen.device or chosen.device in (name for _, name in socket.if_nameindex()):
-        return
-    how = {
-        "tap": f"sudo ip tuntap add {chosen.device} mode tap user $USER; "
-        f"sudo ip link set {chosen.device} up",
-        "bridge": f"sudo ip link add {chosen.device} type bridge; "
-        f"sudo ip link set {chosen.device} up",
-    }
-    raise MachineError.of(
-        codes.NO_DEVICE,
-        f"there is no network device {chosen.device} on this machine",
-        how[chosen.mode],
-    )
 
 
 def _check_architecture(image: Image, architecture: str) -> None:

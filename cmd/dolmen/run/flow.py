@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from assembler.machine.backend import CONSOLE_SOCKET, Backend
 from assembler.machine.control import connect
+from assembler.machine.networks import connected, handles_of, release
+from assembler.machine.processes import Process
 from assembler.machine.qemu import Qemu
-from assembler.machine.records import Machines, Process, Record, state_directory
+from assembler.machine.records import Machines, Record, state_directory
 from assembler.machine.running import Running, start
 from assembler.machine.waiting import PortProbe, Wanted, wanted
 from dolmen.console import say
@@ -64,20 +66,29 @@ def run(settings: Settings, asked: Asked, supply: Supply, stay: Stay) -> int:
         if asked.yaml_files:
             path = _build(settings, asked, supply, place.folder)
         prepared = describe(asked, path, place.folder)
-        teller = Teller(settings, prepared.machine, asked)
-        backend: Backend = Qemu(asked.qemu)
-        command = backend.command(prepared.machine)
-        teller.introduce(prepared, command, detached=stay.detached)
-        with watched() as interrupts:
-            running = start(
-                command, place.folder, with_us=not stay.detached, beside=prepared.beside
-            )
-            try:
-                code = _attend(machines, prepared, running, goal, stay, teller, interrupts)
-                place.keep = stay.detached and code == 0 and not stay.once
-            finally:
-                if not place.keep:
-                    running.end()
+        with ExitStack() as ending:
+            ready = connected(prepared.machine.network)
+            ending.callback(lambda: None if place.keep else release(ready.undo))
+            prepared = prepared.with_network(ready)
+            teller = Teller(settings, prepared.machine, asked)
+            backend: Backend = Qemu(asked.qemu)
+            with watched() as interrupts:
+                with handles_of(ready) as handles:
+                    command = backend.command(prepared.machine)
+                    teller.introduce(prepared, command, detached=stay.detached)
+                    running = start(
+                        command,
+                        place.folder,
+                        with_us=not stay.detached,
+                        beside=prepared.beside,
+                        handles=handles,
+                    )
+                try:
+                    code = _attend(machines, prepared, running, goal, stay, teller, interrupts)
+                    place.keep = stay.detached and code == 0 and not stay.once
+                finally:
+                    if not place.keep:
+                        running.end()
         if place.keep:
             say(place.folder.name)
         return code
@@ -192,5 +203,6 @@ def _record(prepared: Prepared, running: Running, teller: Teller, *, detached: b
         ports=tuple(str(p) for p in machine.network.ports),
         started=int(time.time()),
         beside=running.companions.processes,
+        undo=prepared.undo,
         ssh=prepared.ssh.port.host if prepared.ssh else 0,
     )

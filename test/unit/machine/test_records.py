@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import MachineError, UsageError
-from assembler.machine.records import Machines, Process, Record, state_directory
+from assembler.machine.processes import Process
+from assembler.machine.records import Machines, Record, state_directory
 
 
 def record(name: str, process: Process, owner: Process | None = None) -> Record:

@@ -89,7 +89,9 @@ def qemu(
     networking: Annotated[
         str,
         typer.Option(
-            help="user, none, or tap,DEVICE or bridge,DEVICE of this machine.", metavar="MODE"
+            help="user, none, tap[,DEVICE] or bridge,DEVICE, perhaps with `,nat`; devices that are not "
+            "there are made, if you may.",
+            metavar="MODE",
         ),
     ] = "user",
     publish: Annotated[
