@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.diagnostics import Diagnostic
 from assembler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +58,14 @@ _FORMATS = (
 )
 
 
+# What to use in place of formats that LinuxKit has besides.
+_OF_LINUXKIT = {
+    "kernel+squashfs": "kernel+initrd boots the same system, from memory",
+    "kernel+erofs": "kernel+initrd boots the same system, from memory",
+    "rpi3": "kernel+initrd with --arch arm64 has what goes onto the card beside the firmware",
+}
+
+
 def available() -> Sequence[Listed]:
     """Return all formats, in the order in which they are shown."""
     return _FORMATS
@@ -71,13 +79,20 @@ def find(name: str) -> Format:
             module = importlib.import_module(f"assembler.formats.{name}")
             found: Format = getattr(module, attribute or "FORMAT")
             return found
+    raise UsageError([_unknown(name)])
+
+
+def _unknown(name: str) -> Diagnostic:
+    """Say that there is no such format, and which one may do."""
     names = [f.name for f in _FORMATS]
+    if name in _OF_LINUXKIT:
+        message = f"LinuxKit's output format {name} is not here"
+        return Diagnostic(codes.BAD_FORMAT, message, hints=(_OF_LINUXKIT[name],))
+    import difflib  # noqa: PLC0415 - only for somebody who has mistyped
+
     near = difflib.get_close_matches(name, names, 1, 0.5)
-    raise UsageError.of(
-        codes.BAD_FORMAT,
-        f"there is no output format {name!r}",
-        f"did you mean {near[0]}?" if near else f"the formats are {', '.join(names)}",
-    )
+    hint = f"did you mean {near[0]}?" if near else f"the formats are {', '.join(names)}"
+    return Diagnostic(codes.BAD_FORMAT, f"there is no output format {name!r}", hints=(hint,))
 
 
 def chosen(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
@@ -86,6 +101,9 @@ def chosen(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
     Nothing asked for means kernel+initrd, or tar if there is one output.
     """
     wanted = list(dict.fromkeys(n.strip() for text in names for n in text.split(",") if n.strip()))
+    known = {f.name for f in _FORMATS}
+    if unknown := [_unknown(name) for name in wanted if name not in known]:
+        raise UsageError(unknown)
     formats = [find(name) for name in wanted or ["tar" if to_stream else DEFAULT]]
     if not to_stream:
         _check_names(formats)
@@ -93,11 +111,11 @@ def chosen(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
     several = [f for f in formats if not f.is_stream]
     if several or len(formats) > 1:
         streams = ", ".join(f.name for f in _FORMATS if find(f.name).is_stream)
-        what = (
-            f"{several[0].name} is more than one file"
-            if several
-            else "several formats cannot go to one output"
-        )
+        what = "several formats cannot go to one output"
+        if several:
+            alone = len(several[0].suffixes) == 1
+            why = "is not written from front to back" if alone else "is more than one file"
+            what = f"{several[0].name} {why}"
         raise UsageError.of(
             codes.BAD_FORMAT, what, f"only one of {streams} can be written to a chosen output"
         )

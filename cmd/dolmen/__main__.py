@@ -21,18 +21,10 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     arguments = hoist(sys.argv[1:])
     try:
-        from dolmen.app import app  # noqa: PLC0415 - a signal during the import is handled, too
-
-        if "_DOLMEN_COMPLETE" in os.environ:
-            from typer.completion import (  # type: ignore[attr-defined]  # noqa: PLC0415
-                completion_init,
-            )
-
-            completion_init()
-        app(arguments, prog_name="dolmen")
+        _run(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted\n")
-        sys.exit(130)
+        _interrupted()
     except BrokenPipeError:
         # Whoever read our output has seen enough; nothing more must be flushed to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -41,6 +33,41 @@ def main() -> NoReturn:
         _stop_if_asked(error)
         _explain(error, arguments)
     sys.exit(0)
+
+
+def _run(arguments: list[str]) -> None:
+    # A signal during the imports is handled, too.
+    import typer  # noqa: PLC0415
+
+    from dolmen.app import app  # noqa: PLC0415
+
+    if "_DOLMEN_COMPLETE" in os.environ:
+        from typer.completion import (  # type: ignore[attr-defined]  # noqa: PLC0415
+            completion_init,
+        )
+
+        completion_init()
+        app(arguments, prog_name="dolmen")
+    command = typer.main.get_command(app)
+    try:
+        # As typer does, but for what it makes of interrupts and of mistakes.
+        with command.make_context("dolmen", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except (typer.Abort, EOFError):
+        _interrupted()
+    except typer.TyperException as error:
+        from dolmen.misuse import told  # noqa: PLC0415
+
+        raise told(error) from error
+
+
+def _interrupted() -> NoReturn:
+    """Say so, once, however often Ctrl-C is pressed; behind what the terminal shows for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stderr.write("\ninterrupted\n" if sys.stderr.isatty() else "interrupted\n")
+    sys.exit(130)
 
 
 def _open_streams() -> None:
@@ -56,8 +83,10 @@ def _stop_if_asked(error: BaseException | None) -> None:
     # Errors that were raised again may lead back to themselves.
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, SystemExit | KeyboardInterrupt):
-            sys.exit(error.code if isinstance(error, SystemExit) else 130)
+        if isinstance(error, KeyboardInterrupt):
+            _interrupted()
+        if isinstance(error, SystemExit):
+            sys.exit(error.code)
         error = error.__cause__ or error.__context__
 
 

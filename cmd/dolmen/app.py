@@ -111,10 +111,15 @@ def top(
     ] = False,
 ) -> None:
     """Keep the global options for the command that follows."""
-    ctx.obj = Settings(
+    settings = Settings(
         cache=(cache or default_cache(os.environ)).expanduser(),
         verbosity=-1 if quiet else verbose,
         color=color,
         mirrors=tuple(mirror or twin_list(os.environ, "MIRROR")),
         cert_files=tuple(cert_file or ()),
     )
+    if settings.mirrors or settings.cert_files:
+        from dolmen.registries import check  # noqa: PLC0415 - only where something is said
+
+        check(settings)
+    ctx.obj = settings

@@ -47,6 +47,7 @@ def run(settings: Settings, asked: Asked) -> None:
         _list_formats()
         return
     check(asked)
+    _check_registries(settings, asked)
     inputs = _read_all(asked.files)
     if asked.dry_run:
         _formats(asked)
@@ -188,6 +189,14 @@ def _signer(asked: Asked) -> Signer | None:
     from dolmen.secrets import passphrase  # noqa: PLC0415
 
     return read_signer(key, certificate, lambda: passphrase(str(key)))
+
+
+def _check_registries(settings: Settings, asked: Asked) -> None:
+    """Look at what is said of registries, even if none is going to be asked."""
+    if asked.insecure or asked.registry_creds or os.environ.get("DOLMEN_REGISTRY_CREDS"):
+        from dolmen.registries import registry_options  # noqa: PLC0415
+
+        registry_options(settings, list(asked.insecure), list(asked.registry_creds))
 
 
 def _formats(asked: Asked) -> list[Format]:

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assembler.codes import usage
+from assembler.diagnostics import Diagnostic
+from assembler.errors import UsageError
+
 if TYPE_CHECKING:
     from assembler.oci.registry.options import RegistryOptions
     from dolmen.settings import Settings
@@ -29,6 +33,32 @@ Creds = Annotated[
         metavar="REGISTRY=USER:PASS",
     ),
 ]
+
+
+def check(settings: Settings) -> None:
+    """Refuse mirrors and certificates that are none, even if nothing is going to be fetched."""
+    import ssl  # noqa: PLC0415
+
+    from assembler.oci.registry.options import parse_mirror  # noqa: PLC0415
+
+    wrong: list[Diagnostic] = []
+    for text in settings.mirrors:
+        try:
+            parse_mirror(text)
+        except UsageError as error:
+            wrong += error.diagnostics
+    for path in settings.cert_files:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+        except ssl.SSLError:
+            hint = "it is a text with -----BEGIN CERTIFICATE-----"
+            message = f"--cert-file: there is no certificate in {path}"
+            wrong.append(Diagnostic(usage.BAD_OPTION, message, hints=(hint,)))
+        except OSError as error:
+            message = f"--cert-file: cannot read {path}: {error.strerror}"
+            wrong.append(Diagnostic(usage.BAD_OPTION, message))
+    if wrong:
+        raise UsageError(wrong)
 
 
 def registry_options(

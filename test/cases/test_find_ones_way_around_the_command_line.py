@@ -179,8 +179,8 @@ def test_standard_output_that_is_full_is_named(dolmen: Dolmen) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("build --format ker", "kernel+initrd"),
-        ("build --format tar,ker", "tar,kernel+initrd"),
+        ("build --format kernel+in", "kernel+initrd"),
+        ("build --format tar,kernel+in", "tar,kernel+initrd"),
         ("build --arch risc", "riscv64"),
         ("build --compression zs", "zstd"),
         ("new --template se", "service"),

@@ -22,34 +22,45 @@ _WIDTH = 78
 
 @app.command()
 def explain(
-    code: Annotated[
-        str | None,
+    asked: Annotated[
+        list[str] | None,
         typer.Argument(
-            help="A code as DM0102, or words to look for.",
-            metavar="[CODE]",
+            help="Codes as DM0102, or words to look for.",
+            metavar="[CODE...]",
             autocompletion=completing.codes,
+            show_default=False,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
-    """Explain the code of an error, or list all codes.
+    """Explain the codes of errors, or list all codes.
 
     \b
     dolmen explain DM0114
-    dolmen explain 114
+    dolmen explain 114 DM0115
     dolmen explain volume       # every code that speaks of volumes
     dolmen explain              # all of them
     """
     codes = all_codes()
-    found = list(codes.values()) if code is None else _matching(code, codes)
+    groups = [_matching(one, codes) for one in dict.fromkeys(asked or ())]
     if as_json:
+        found = dict.fromkeys(c for group in groups or [list(codes.values())] for c in group)
         say(json.dumps([_as_json(c) for c in found], indent=2))
-    elif len(found) == 1:
+        return
+    for number, group in enumerate(groups or [list(codes.values())]):
+        if number:
+            say("")
+        _show(group)
+
+
+def _show(found: list[Code]) -> None:
+    """Explain the only one, or list them."""
+    if len(found) == 1:
         say(f"{found[0]}: {found[0].title}\n")
         say(textwrap.fill(found[0].explanation, _WIDTH, break_on_hyphens=False))
-    else:
-        for each in found:
-            say(f"{each}  {each.title}")
+        return
+    for each in found:
+        say(f"{each}  {each.title}")
 
 
 def _as_json(code: Code) -> dict[str, str]:
