@@ -6,14 +6,20 @@ would, with an OCI archive.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
 from assembler.oci.platform import Platform
+from assembler.oci.store import attestations
+from assembler.packages.images import Made, add_attestation, publish
 from support.cli import Dolmen
 from support.dockerfiles import AMD64, Kitchen
 
@@ -38,6 +44,8 @@ if "info" in words:
 if "inspect" in words:
     name = words[-1]
     sys.exit(0 if name in ((here / "made").read_text() if (here / "made").exists() else "") else 1)
+if "rm" in words:
+    (here / "made").unlink()
 if "create" in words:
     (here / "made").write_text(words[words.index("--name") + 1])
 if "build" in words and "create" not in words:
@@ -90,11 +98,23 @@ def package(kitchen: Kitchen, dolmen: Dolmen) -> Path:
     )
 
 
-def build(kitchen: Kitchen, dolmen: Dolmen, *words: str | Path) -> tuple[int, str]:
+def run(
+    kitchen: Kitchen, dolmen: Dolmen, *words: str | Path, **env: str
+) -> subprocess.CompletedProcess[str]:
     path = f"{kitchen.root / 'bin'}:{os.environ['PATH']}"
-    options = ("--offline", "--builder", "buildkit", "--hash", "h", "--cache", kitchen.store.root)
-    done = dolmen.run("pkg", "build", *options, *words, env={"PATH": path})
+    options = ("--offline", "--hash", "h", "--cache", kitchen.store.root)
+    return dolmen.run("pkg", "build", *options, *words, env={"PATH": path, **env})
+
+
+def build(kitchen: Kitchen, dolmen: Dolmen, *words: str | Path) -> tuple[int, str]:
+    done = run(kitchen, dolmen, "--builder", "buildkit", *words)
     return done.returncode, done.stderr
+
+
+def calls(kitchen: Kitchen) -> list[list[str]]:
+    """Return how docker was called so far."""
+    lines = (kitchen.root / "bin" / "calls").read_text().splitlines()
+    return [json.loads(line)["words"] for line in lines]
 
 
 def test_how_buildkit_is_asked(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
@@ -161,3 +181,105 @@ def test_what_is_no_image_is_refused(kitchen: Kitchen, dolmen: Dolmen, package: 
     status, errors = build(kitchen, dolmen, "--platforms", "linux/amd64", package)
     assert (status, "what BuildKit has made cannot be used" in errors) == (1, True)
     assert not kitchen.store.names().named("docker.io/example/app:h")
+
+
+@pytest.mark.parametrize(
+    ("contexts", "env", "context"),
+    [
+        ("default", {}, ""),
+        ("default dolmen-linux-amd64 linuxkit-linux-amd64", {}, "dolmen-linux-amd64"),
+        ("default linuxkit-linux-amd64 dolmen-linux-arm64", {}, "linuxkit-linux-amd64"),
+        ("dolmen-linux-amd64", {"LINUXKIT_BUILDERS": "linux/amd64=farm"}, "farm"),
+        ("default", {"DOLMEN_BUILDERS": "linux/arm64=other,linux/amd64=farm"}, "farm"),
+    ],
+)
+def test_which_machine_builds_for_a_platform(
+    kitchen: Kitchen,
+    dolmen: Dolmen,
+    package: Path,
+    contexts: str,
+    env: dict[str, str],
+    context: str,
+) -> None:
+    (kitchen.root / "bin" / "contexts").write_text("\n".join(contexts.split()))
+    words = ("--platforms", "linux/amd64", package)
+    # Whoever names a machine for the platform need not ask for BuildKit.
+    asked = () if context else ("--builder", "buildkit")
+    done = run(kitchen, dolmen, *asked, *words, **env)
+    assert done.returncode == 0, done.stderr
+    made, built = calls(kitchen)
+    name = f"dolmen-builder-{context}" if context else "dolmen-builder"
+    assert made[made.index("--name") + 1] == built[built.index("--builder") + 1] == name
+    for call in (made, built):
+        assert call[:2] == (["--context", context] if context else ["buildx", call[1]])
+    assert made[-1] == (context or "docker-container")
+
+
+def test_a_builder_of_ones_own_and_made_anew(
+    kitchen: Kitchen, dolmen: Dolmen, package: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "buildkitd.toml").write_text("")
+    options = ("--builder-name", "mine", "--builder-config", tmp_path / "buildkitd.toml")
+    words = ("--platforms", "linux/amd64", "--builder-image", "bk:1", *options)
+    assert build(kitchen, dolmen, *words, package) == (0, ANY)
+    assert build(kitchen, dolmen, "--force", *words, package) == (0, ANY)
+    assert build(kitchen, dolmen, "--force", "--builder-restart", *words, package) == (0, ANY)
+    create, first, second, stop, again, third = calls(kitchen)
+    assert create[2:] == [
+        *("--name", "mine", "--driver", "docker-container", "--driver-opt", "image=bk:1"),
+        *("--config", str(tmp_path / "buildkitd.toml")),
+    ]
+    # What it has kept is in a volume, and stays.
+    assert (stop, again) == (["buildx", "rm", "--keep-state", "mine"], create)
+    assert {call[call.index("--builder") + 1] for call in (first, second, third)} == {"mine"}
+
+
+def test_what_else_buildkit_is_told(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
+    words = ("--platforms", "linux/amd64", "--ssh", "default", "--ssh", "key=/id", package)
+    options = ("--disable-cache", "--network", "--sbom-scanner", "scan:1")
+    status, errors = build(kitchen, dolmen, *options, *words)
+    assert status == 0, errors
+    call = calls(kitchen)[-1]
+    for option, value in (("--ssh", "default"), ("--ssh", "key=/id"), ("--network", "default")):
+        assert (option, value) in itertools.pairwise(call)
+    assert "--no-cache" in call
+    assert "--attest=type=sbom,generator=scan:1" in call
+    # Elsewhere nobody scans, and that is said.
+    plain = kitchen.package("FROM scratch\nCOPY Dockerfile /\n", name="plain")
+    status, errors = build(kitchen, dolmen, "--sbom-scanner", "", plain)
+    assert (status, "BuildKit alone runs scanners" in errors) == (0, True)
+
+
+def test_what_a_scanner_has_found_stays(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
+    other = Kitchen(kitchen.root / "other")
+    image = other.image()
+    spdx = {"spdxVersion": "SPDX-2.3", "name": "what is in it"}
+    kind = "https://spdx.dev/Document"
+    said = add_attestation(other.store, "x", image.descriptor, kind, spdx)
+    descriptor = replace(image.descriptor, platform=AMD64)
+    publish(other.store, ["docker.io/example/app:h"], [Made(descriptor, (said,))])
+    answer = kitchen.root / "bin" / "answer.tar"
+    words = ("cache", "export", "--cache", other.store.root, "-o", answer, "example/app:h")
+    done = dolmen.run(*words)
+    assert done.returncode == 0, done.stderr
+    words = ("--platforms", "linux/amd64", "--sbom-scanner", "scan:1", package)
+    assert build(kitchen, dolmen, *words) == (0, ANY)
+    image = kitchen.image()
+    (found,) = attestations(kitchen.store, image)
+    statement = json.loads(kitchen.store.path(found.layers[0].digest).read_bytes())
+    assert statement["predicate"] == spdx
+    assert statement["subject"][0]["digest"]["sha256"] == image.digest.removeprefix("sha256:")
+
+
+def test_a_dry_run_prints_the_command(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
+    options = ("--dry-run", "--platforms", "linux/arm64,linux/amd64", "--ssh", "default")
+    done = run(kitchen, dolmen, "--builders", "linux/arm64=box", *options, package)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    (at,) = (n for n, line in enumerate(lines) if line.endswith("linux/arm64: build by buildkit"))
+    words = lines[at + 1].split()
+    assert words[1:5] == ["--context", "box", "buildx", "build"]
+    assert words[words.index("--builder") + 1] == "dolmen-builder-box"
+    assert words[words.index("--platform") + 1] == "linux/arm64"
+    assert words[words.index("--ssh") + 1] == "default"
+    assert not (kitchen.root / "bin" / "calls").exists()
