@@ -16,6 +16,7 @@ from support.cli import Dolmen
 from support.dockerfiles import Kitchen
 
 HERE = host_platform()
+REPOSITORY = Path(__file__).parent.parent.parent
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not shutil.which("buildah"), reason="buildah is not installed"),
@@ -24,25 +25,13 @@ pytestmark = [
 ]
 # e_machine in the header of an ELF file.
 MACHINES = {"amd64": 62, "arm64": 183, "riscv64": 243}
-TOOLCHAIN = """
-image: toolchain
-org: example
-arches: [amd64]
-debs:
-  suite: trixie
-  packages: [base-files, dash, coreutils, golang-go, gcc, libc6-dev,
-             gcc-aarch64-linux-gnu, libc6-dev-arm64-cross]
-  drop: [/usr/share/doc/**, /usr/share/man/**, /usr/share/info/**]
-  links: {/usr/bin/cc: gcc}
-"""
 IN_GO = """
 ARG TOOLCHAIN
 FROM --platform=$BUILDPLATFORM ${TOOLCHAIN} AS build
 ARG TARGETARCH
-ENV CGO_ENABLED=0 GOCACHE=/cache GO111MODULE=off GOFLAGS=-trimpath HOME=/tmp
 COPY main.go /src/
 WORKDIR /src
-RUN --mount=type=cache,target=/cache GOARCH=$TARGETARCH go build -o /out/app main.go
+RUN --mount=type=cache,target=/cache GO111MODULE=off GOARCH=$TARGETARCH go build -o /out/app main.go
 FROM scratch
 COPY --from=build /out/app /app
 ENTRYPOINT ["/app"]
@@ -52,41 +41,54 @@ ARG TOOLCHAIN
 FROM --platform=$BUILDPLATFORM ${TOOLCHAIN} AS build
 ARG TARGETARCH
 COPY main.c /src/
-RUN case $TARGETARCH in arm64) cc=aarch64-linux-gnu-gcc;; *) cc=gcc;; esac && \\
-    $cc -static -O2 -o /app /src/main.c
+RUN target-cc -static -O2 -s -o /app /src/main.c
 FROM scratch
 COPY --from=build /app /app
 """
+ON_BASE = """
+ARG BASE
+FROM ${BASE}
+RUN mkdir -p /etc/on-base && echo "$(sed --version | head -n 1)" > /etc/on-base/sed
+"""
+ON_TOP = """
+ARG MIDDLE
+FROM ${MIDDLE}
+RUN <<EOF
+wc -l < /etc/on-base/sed > /etc/lines
+ls -A /var/cache > /etc/cached
+EOF
+CMD ["/bin/cat", "/etc/lines"]
+"""
 
 
-def write(directory: Path, files: dict[str, str]) -> None:
+def write(directory: Path, build_yml: str, files: dict[str, str]) -> None:
     directory.mkdir(parents=True)
+    (directory / "build.yml").write_text(f"image: {directory.name}\norg: example\n{build_yml}")
     for name, text in files.items():
         (directory / name).write_text(text)
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """Give a toolchain, and two packages that are built with it."""
+    """Give a repository with our toolchains and base, and packages that begin with them."""
     work = tmp_path / "work"
-    head = "org: example\nbuildArgs: ['TOOLCHAIN=@dolmen:pkg:../toolchain']\n"
-    write(work / "toolchain", {"build.yml": TOOLCHAIN})
+    for name in ("toolchain-go", "toolchain-c", "base"):
+        shutil.copytree(REPOSITORY / "pkg" / name, work / name)
+    program = 'package main\n\nfunc main() { println("hello from go") }\n'
     write(
         work / "in-go",
-        {
-            "build.yml": f"image: in-go\narches: [amd64, arm64, riscv64]\n{head}",
-            "Dockerfile": IN_GO,
-            "main.go": 'package main\n\nfunc main() { println("hello from go") }\n',
-        },
+        "buildArgs: ['TOOLCHAIN=@lkt:pkg:../toolchain-go']\n",
+        {"Dockerfile": IN_GO, "main.go": program},
     )
+    program = '#include <stdio.h>\nint main(void) { puts("hello from c"); return 0; }\n'
     write(
         work / "in-c",
-        {
-            "build.yml": f"image: in-c\narches: [amd64, arm64]\n{head}",
-            "Dockerfile": IN_C,
-            "main.c": '#include <stdio.h>\nint main(void) { puts("hello from c"); return 0; }\n',
-        },
+        "arches: [amd64, arm64]\nbuildArgs: ['TOOLCHAIN=@lkt:pkg:../toolchain-c']\n",
+        {"Dockerfile": IN_C, "main.c": program},
     )
+    here = f"arches: [{HERE.architecture}]\n"
+    write(work / "middle", f"{here}buildArgs: ['BASE=@lkt:pkg:../base']\n", {"Dockerfile": ON_BASE})
+    write(work / "top", f"{here}buildArgs: ['MIDDLE=@lkt:pkg:../middle']\n", {"Dockerfile": ON_TOP})
     git = ["git", "-c", "user.name=n", "-c", "user.email=e"]
     for words in (["init", "-q", "."], ["add", "-A"], ["commit", "-q", "-m", "x"]):
         subprocess.run([*git, *words], cwd=work, check=True)
@@ -96,13 +98,15 @@ def work(tmp_path: Path) -> Path:
 def test_programs_for_several_architectures(dolmen: Dolmen, work: Path, tmp_path: Path) -> None:
     kitchen = Kitchen(tmp_path)
     command = ("pkg", "build", "--offline", "--cache", kitchen.store.root)
-    done = dolmen.run(*command, work / "in-go", work / "in-c")
+    asked = ("in-go", "in-c", "top")
+    done = dolmen.run(*command, *(work / name for name in asked))
     if done.returncode and any(code in done.stderr for code in ("DM0721", "DM0722", "DM0725")):
         pytest.skip(f"no archive of Debian can be reached here: {done.stderr[-400:]}")
     assert done.returncode == 0, done.stderr
-    in_go, in_c = done.stdout.split()
-    entries = Store(kitchen.store.root).names().entries
-    assert any("example/toolchain" in name for e in entries for name in e.names)
+    in_go, in_c, top = done.stdout.split()
+    made = {n for e in Store(kitchen.store.root).names().entries for n in e.names}
+    # Compilers run on this machine, and are made for no other.
+    assert {n.rpartition("-")[2] for n in made if "toolchain" in n and n[-1] == "4"} == {"amd64"}
     for name, said in ((in_go, b"hello from go\n"), (in_c, b"hello from c\n")):
         index = kitchen.store.read(
             kitchen.store.names().named(str(Reference.parse(name)))[0].descriptor
@@ -120,14 +124,29 @@ def test_programs_for_several_architectures(dolmen: Dolmen, work: Path, tmp_path
         program.chmod(0o755)
         ran = subprocess.run([program], capture_output=True, check=True)
         assert ran.stdout + ran.stderr == said
-    # The same bytes with another storage of the builder, and without its cache.
-    digests = [kitchen.image(name, HERE).digest for name in (in_go, in_c)]
+    # One package on another on a third.
+    tree = kitchen.tree(top, HERE)
+    assert tree["etc/on-base/sed"][1].startswith(b"sed (GNU sed)")
+    assert tree["etc/lines"][1] == b"1\n"
+    layers = [kitchen.image(n, HERE).manifest.layers for n in (shown(dolmen, work / "middle"), top)]
+    assert layers[1][: len(layers[0])] == layers[0]
+    # The same bytes later, in another checkout, with another umask and nothing in any cache.
+    digests = [kitchen.image(name, HERE).digest for name in (in_go, in_c, top)]
     shutil.rmtree(kitchen.store.root / "buildah")
-    options = ("--force", "--platforms", str(HERE))
+    other = tmp_path / "elsewhere" / "work"
+    other.parent.mkdir()
     before = os.umask(0o077)
     try:
-        again = dolmen.run(*command, *options, work / "in-go", work / "in-c")
+        subprocess.run(["git", "clone", "-q", work, other], check=True)
+        options = ("--force", "--platforms", str(HERE))
+        again = dolmen.run(*command, *options, *(other / name for name in asked))
     finally:
         os.umask(before)
     assert again.returncode == 0, again.stderr
-    assert [kitchen.image(name, HERE).digest for name in (in_go, in_c)] == digests
+    assert again.stdout.split() == [in_go, in_c, top]
+    assert [kitchen.image(name, HERE).digest for name in (in_go, in_c, top)] == digests
+
+
+def shown(dolmen: Dolmen, package: Path) -> str:
+    """Return what a package is called."""
+    return dolmen.run("pkg", "show-tag", package).stdout.strip()
