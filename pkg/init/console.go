@@ -107,9 +107,18 @@ func writeAll(fd int, line []byte) {
 	}
 }
 
-// say writes a line on the consoles. The kernel's log has it, too, at a level that is not shown.
+// say writes a line on the consoles, and keeps it with what containers print.
 func say(format string, values ...any) {
-	text := printable(fmt.Sprintf(format, values...))
+	text := fmt.Sprintf(format, values...)
+	for _, line := range strings.Split(text, "\n") {
+		memory.add("init", line)
+	}
+	show(text)
+}
+
+// show writes a line on the consoles. The kernel's log has it, too, at a level that is not shown.
+func show(text string) {
+	text = printable(text)
 	consoleLock.Lock()
 	defer consoleLock.Unlock()
 	line := []byte("init: " + strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")

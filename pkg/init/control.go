@@ -116,6 +116,10 @@ func (s *system) perform(c call) int {
 	default:
 		return c.fail("there is no command %s; `service help` lists them", verb)
 	}
+	if verb == "logs" && len(rest) == 0 && memory != nil {
+		memory.print(c.files[1], "")
+		return 0
+	}
 	if len(rest) == 0 {
 		return c.fail("%s wants the name of a service", verb)
 	}
@@ -156,6 +160,12 @@ func (one *service) isRunning() bool {
 func printLogs(c call, name string) int {
 	if strings.ContainsRune(name, '/') {
 		return c.fail("%s is no name", name)
+	}
+	if memory != nil {
+		if !memory.print(c.files[1], name) {
+			return c.fail("there is no output of %s; service logs shows all there is", name)
+		}
+		return 0
 	}
 	found := false
 	for _, path := range []string{"/var/log/" + name + ".log.1", "/var/log/" + name + ".log"} {

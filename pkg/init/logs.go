@@ -1,11 +1,13 @@
 package main
 
-// What containers print: a file for each with one older one, and the last lines in memory.
+// What containers print: a file for each with one older one, or memlog.go's memory, and the last lines
+// for messages.
 
 import (
 	"bufio"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 )
@@ -32,6 +34,9 @@ type containerLog struct {
 func newLog(path, shownAs string) *containerLog {
 	return &containerLog{path: path, shownAs: shownAs}
 }
+
+// source is what the output is called where all of it is together.
+func (l *containerLog) source() string { return strings.TrimSuffix(filepath.Base(l.path), ".log") }
 
 // attach returns the end of a pipe for a container, and a channel that is closed when nobody can
 // write into it any more.
@@ -72,7 +77,11 @@ func (l *containerLog) add(line []byte) {
 		l.last = l.last[1:]
 	}
 	if l.shownAs != "" {
-		say("%s: %s", l.shownAs, text)
+		show(l.shownAs + ": " + text)
+	}
+	if memory != nil {
+		memory.add(l.source(), text)
+		return
 	}
 	if err := l.write(line); err != nil && !l.broke {
 		l.broke = true

@@ -1,8 +1,9 @@
 // The first process of a system built by Dolmen, and its helpers, in one static program.
 //
 // It is called by several names: /init (or /sbin/init) is the first process, `service` speaks to
-// it, `modprobe` loads kernel modules, for the kernel as well, `poweroff`, `reboot` and `halt` end
-// the system, and containerd calls it as `container-log` and `container-hook`.
+// it, `logread` reads what is printed, `modprobe` loads kernel modules, for the kernel as well,
+// `poweroff`, `reboot` and `halt` end the system, and containerd calls it as `container-log` and
+// `container-hook`.
 package main
 
 import (
@@ -23,6 +24,8 @@ func main() {
 		os.Exit(modprobeMain(arguments))
 	case name == "poweroff" || name == "reboot" || name == "halt":
 		os.Exit(serviceMain([]string{name}))
+	case name == "logread":
+		os.Exit(logreadMain(arguments))
 	case name == "container-log":
 		os.Exit(containerLogMain())
 	case name == "container-hook":
@@ -59,6 +62,7 @@ func runInit() {
 	signals := catchSignals()
 	go system.reaper.run()
 	prepareHost()
+	startMemlog()
 	loadModules(system)
 	mountVolumes()
 	system.serveControl()

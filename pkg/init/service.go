@@ -15,7 +15,7 @@ const serviceHelp = `usage: service COMMAND [NAME]
   list                 what runs, since when, how often it was started
   start|stop NAME      let a service run, or end it
   restart NAME         stop it and start it
-  logs NAME            what it has printed; of onboot: onboot.000-NAME
+  logs NAME            what it has printed; of onboot: onboot.000-NAME. Of all, if memlogd is there
   exec NAME COMMAND…   run a command in its container
   poweroff|reboot      end the system in order
 `

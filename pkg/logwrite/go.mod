@@ -1,0 +1,3 @@
+module dolmen/logwrite
+
+go 1.19
