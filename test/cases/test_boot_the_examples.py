@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -170,6 +171,77 @@ def test_namespaces_let_one_service_reach_the_other(tmp_path: Path) -> None:
         guest.wait_for(r"init: c-client: <h1>It runs</h1>")
 
     boot_and(files, check)
+
+
+def test_logging_writes_to_a_disk_what_came_before_it(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "logging.yml", tmp_path)
+    disk = tmp_path / "logs.img"
+    with disk.open("wb") as file:
+        file.truncate(128 << 20)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"This is logging, Linux")
+        guest.type("until [ -e /var/log/chatter.log.3 ]; do sleep 1; done; df /var/log")
+        guest.wait_for(r"/dev/vda1 .* /var/log\n")
+        guest.type("cd /var/log; ls -1; wc -c chatter.log.*; cat onboot.000-dhcp.log init.log")
+        # Rotated thrice, and no more.
+        guest.wait_for(r"\nchatter.log\nchatter.log.1\nchatter.log.2\nchatter.log.3\n")
+        guest.wait_for(r"\n +20\d\d chatter.log.3")
+        guest.wait_for(r"T\S+ onboot.000-dhcp eth0 has 10\.0\.2\.15")
+        guest.wait_for(r"T\S+ init onboot format\n")
+        guest.type(
+            "service logs onboot.000-dhcp; /proc/1/root/usr/bin/logread -F | grep -m 30 chat"
+        )
+        guest.wait_for(r"\neth0 has 10\.0\.2\.15/24, by 10\.0\.2\.2\n")
+        guest.wait_for(r"(\n20\d\d-\S+;chatter;\w+ .*){30}\n")
+        assert "failed" not in guest.text()
+        assert "chatter.log.4" not in guest.text()
+
+    boot_and(files, check, disks=(disk,))
+
+
+def test_static_ip_has_the_address_that_is_written_down(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "static-ip.yml", tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: network: +inet 10\.0\.2\.15/24 .*eth0")
+        assert "<h1>It runs</h1>" in page(guest)
+        assert "failed" not in guest.text()
+
+    boot_and(files, check, append="dolmen.output")
+
+
+def test_least_privilege_lets_each_do_its_work_and_no_more(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "least-privilege.yml", tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"This is careful, Linux")
+        assert page(guest) == "nothing but this\n"
+        guest.type("until service logs visits | grep -x 3; do sleep 1; done")
+        guest.wait_for(r"\n3\n")
+        guest.type("for name in redis-server redis-cli nginx; do")
+        guest.type("pid=$(pidof $name | sed 's/.* //'); echo name=$name")
+        guest.type("grep -E 'Uid|CapBnd|CapEff|NoNewPrivs' /proc/$pid/status; done; echo over")
+        guest.wait_for(r"\nover\n")
+        found = re.findall(
+            r"name=(\S+)\nUid:\s+(\d+).*\nCapEff:\s+(\w+)\nCapBnd:\s+(\w+)\nNoNewPrivs:\s+(\d)",
+            guest.text(),
+        )
+        assert [name for name, *_ in found] == ["redis-server", "redis-cli", "nginx"]
+        # None is root or another one of them, and none has a right or could gain one.
+        assert len({"0", *(uid for _, uid, *_ in found)}) == 4
+        assert {(int(now, 16), int(ever, 16), fixed) for *_, now, ever, fixed in found} == {
+            (0, 0, "1")
+        }
+        # The one who counts sees the loopback alone, and a root and a socket that it cannot change.
+        guest.type("pid=$(pidof redis-cli); nsenter -t $pid -n ip link | grep -c mtu")
+        guest.wait_for(r"grep -c mtu\n1\n")
+        guest.type("cut -d ' ' -f 2,4 /proc/$pid/mounts | grep -E '^/(data|socket)? '")
+        guest.wait_for(r"\n/ ro,\S+\n/socket ro,\S+\n")
+        assert "\n/data" not in guest.text()
+        assert "failed" not in guest.text()
+
+    boot_and(files, check, guest_port=8080)
 
 
 def test_runc_runs_them_as_well(tmp_path: Path) -> None:
