@@ -21,7 +21,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from assembler.events import Silent
-from assembler.oci.platform import Platform, host_platform
+from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.resolve import Sources
 from assembler.oci.store import Store, attestations, find
@@ -44,7 +44,6 @@ from support.recipes import (
     commit,
     git,
     make_package,
-    needs_apt,
 )
 
 pytestmark = pytest.mark.slow
@@ -418,31 +417,3 @@ def test_an_interrupted_build_leaves_nothing_running(
             pass
         connection.close()
     assert Store(pkg.store).names().entries == ()
-
-
-@needs_apt
-def test_packages_of_debian_itself(dolmen: Dolmen, package: Path, tmp_path: Path) -> None:
-    (package / "build.yml").write_text(
-        "image: busybox\narches: [amd64, arm64]\n"
-        "debs: {suite: trixie, packages: [busybox-static], links: {/usr/bin/sh: busybox}}\n"
-    )
-    pkg = Packages(dolmen, tmp_path, tmp_path / "store")
-    pkg.env = {}
-    done = pkg.run("build", package)
-    if done.returncode and "DM0721" in done.stderr:
-        pytest.skip("this machine has no mirror of Debian that can be reached")
-    assert done.returncode == 0, done.stderr
-    for arch, machine in (("amd64", 62), ("arm64", 183)):
-        layer = pkg.layer(done.stdout.strip(), arch)
-        busybox = layer.extractfile("usr/bin/busybox")
-        assert busybox is not None
-        program = busybox.read()
-        assert (program[:4], int.from_bytes(program[18:20], "little")) == (b"\x7fELF", machine)
-        assert "usr/share/doc/busybox-static/copyright" in layer.getnames()
-        if Platform("linux", arch) == host_platform():
-            (tmp_path / "busybox").write_bytes(program)
-            (tmp_path / "busybox").chmod(0o755)
-            said = subprocess.run(
-                [tmp_path / "busybox", "echo", "hello"], check=True, capture_output=True
-            )
-            assert said.stdout == b"hello\n"
