@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 
 from assembler.inspecting.found import Fact, File, Found
+from assembler.inspecting.loaders import is_wanted, look_into
 from assembler.inspecting.probes import Look, Probe
 from assembler.inspecting.source import BrokenError, Source, Window, exactly, text
 
@@ -97,11 +98,8 @@ def _list(source: Source, found: Found, look: Look, root: bytes) -> None:
         if len(found.files) >= _MOST_FILES:
             raise BrokenError(f"it has more than {_MOST_FILES} files")
         found.files.append(file)
-        name = file.path.lower().rpartition("/")[2]
-        if name in ("kernel", "initrd.img") or name.endswith(".efi"):
-            inner = look.at(Window(source, at, file.size))
-            if inner is not None and len(found.parts) < 32:
-                found.parts.append((file.path, inner))
+        if file.size and is_wanted(file.path):
+            look_into(file.path, Window(source, at, file.size), found, look)
 
 
 def _files(source: Source, record: bytes, path: str, seen: set[int]) -> Iterator[tuple[File, int]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from assembler.inspecting.found import File, Found
+from assembler.inspecting.loaders import is_wanted, look_into
 from assembler.inspecting.probes import Look, Probe
 from assembler.inspecting.source import BrokenError, Source, exactly, text
 
@@ -15,7 +16,6 @@ _MOST_FILES = 10_000
 _MOST_CLUSTERS = 1 << 24
 _DEEPEST = 16
 _LONG, _DIRECTORY, _LABEL = 0x0F, 0x10, 0x08
-_MOST_LOOKED_INTO = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +177,9 @@ def _look(source: Source, found: Found, look: Look) -> None:
         if len(found.files) >= _MOST_FILES:
             raise BrokenError(f"it has more than {_MOST_FILES} files")
         found.files.append(file)
-        is_program = file.path.lower().endswith((".efi", "/kernel", "/initrd.img"))
-        if is_program and file.size and len(found.parts) < _MOST_LOOKED_INTO:
+        if file.size and is_wanted(file.path):
             runs = tuple(fat.extents(cluster, file.size))
-            inner = look.at(_Extents(source, runs, file.size))
-            if inner is not None:
-                found.parts.append((file.path, inner))
+            look_into(file.path, _Extents(source, runs, file.size), found, look)
 
 
 def _fits(head: bytes, _source: Source) -> bool:

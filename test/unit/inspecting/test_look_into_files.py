@@ -107,6 +107,21 @@ def test_a_disk(raw: Path) -> None:
     check_disk(inspect(raw))
 
 
+def test_a_volume_with_kernel_and_initrd_apart(tmp_path: Path) -> None:
+    said = f"DEFAULT linux\nLABEL linux\n  KERNEL /kernel\n  APPEND {CMDLINE}\n"
+    files = [
+        FatFile("kernel", kernel()),
+        FatFile("boot/initrd.img", archive(FILES)),
+        FatFile("syslinux.cfg", said.encode()),
+    ]
+    with (tmp_path / "volume").open("w+b") as file:
+        FatVolume.plan(files).write(file)
+    found = inspect(tmp_path / "volume")
+    assert found.facts["command line"] == CMDLINE
+    assert part(found, "kernel").kind == "Linux kernel"
+    check_initrd(part(found, "boot/initrd.img"), "gzip")
+
+
 @needs("qemu-img")
 @pytest.mark.parametrize(
     ("options", "kind"),
