@@ -35,7 +35,7 @@ _TYPES = {
 _LINK, _MORE, _MORE_FOR_ALL = b"1", b"x", b"g"
 _MOST_LINKS = 40
 # Each takes about half a KiB of memory until the volume is written.
-MOST_ENTRIES = 60_000
+MOST_ENTRIES = 45_000
 
 
 def entries_of(assembly: Assembly, fresh: IO[bytes]) -> list[IsoEntry]:

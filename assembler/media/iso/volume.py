@@ -33,10 +33,9 @@ _ALIGNMENT = (1 << 20) // SECTOR
 class _Node:
     """An entry with its place."""
 
-    __slots__ = ("children", "entry", "identifier", "links", "name", "number", "sector", "size")
+    __slots__ = ("children", "entry", "identifier", "links", "number", "sector", "size")
 
-    def __init__(self, name: bytes, entry: IsoEntry) -> None:
-        self.name = name
+    def __init__(self, entry: IsoEntry) -> None:
         self.entry = entry
         self.identifier = b""
         self.sector = 0
@@ -197,7 +196,7 @@ def _pointed_at(files: Iterable[_Node], boot: Boot) -> set[bytes]:
 
 def _tree(entries: Iterable[IsoEntry], mtime: int) -> _Node:
     plain = stat.S_IFDIR | 0o755
-    root = _Node(b"", IsoEntry(b"", plain, mtime=mtime))
+    root = _Node(IsoEntry(b"", plain, mtime=mtime))
     for entry in entries:
         node = root
         path = b""
@@ -211,9 +210,7 @@ def _tree(entries: Iterable[IsoEntry], mtime: int) -> _Node:
             children = node.children if node.children is not None else {}
             if word not in children:
                 is_last = number == len(words) - 1
-                children[word] = _Node(
-                    word, entry if is_last else IsoEntry(path, plain, mtime=mtime)
-                )
+                children[word] = _Node(entry if is_last else IsoEntry(path, plain, mtime=mtime))
             node = children[word]
         if entry.is_directory == (node.children is not None):
             node.entry = entry
@@ -256,9 +253,10 @@ def _records(directory: _Node, parent: _Node, areas: Continuations) -> Iterator[
             px = rockridge.INDICATOR + px + areas.area([rockridge.REFERENCE])
         mtime = node.entry.mtime
         yield record(name, node.sector, node.size, mtime, px, directory=True)
-    for node in sorted((directory.children or {}).values(), key=lambda n: n.identifier):
+    children = (directory.children or {}).items()
+    for own_name, node in sorted(children, key=lambda item: item[1].identifier):
         entries = [rockridge.attributes(node.entry, node.links)]
-        entries += rockridge.name_entries(node.name)
+        entries += rockridge.name_entries(own_name)
         if stat.S_ISLNK(node.entry.mode):
             entries += rockridge.link_entries(node.entry.target)
         fitted = areas.fitted(entries, size_of_record(node.identifier).room)
