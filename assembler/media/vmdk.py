@@ -32,7 +32,7 @@ RW {sectors} SPARSE "disk.vmdk"
 # The Disk Data Base
 #DDB
 
-ddb.virtualHWVersion = "4"
+ddb.virtualHWVersion = "6"
 ddb.geometry.cylinders = "{cylinders}"
 ddb.geometry.heads = "255"
 ddb.geometry.sectors = "63"
