@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from tempfile import TemporaryFile
 
+from assembler.errors import told
 from assembler.inspecting.found import File, Found
+from assembler.inspecting.loaders import is_wanted, look_into
 from assembler.inspecting.probes import Look, Probe
-from assembler.inspecting.source import BrokenError, Source, chunks, text
-from assembler.inspecting.unpacking import Unpacker, codec_of
+from assembler.inspecting.source import BrokenError, FileSource, Source, chunks, text
+from assembler.inspecting.unpacking import MOST, Unpacker, codec_of
 from assembler.oci.layers import FILE, Malformed, TarReader
 
 _MOST_LISTED = 10_000
@@ -141,8 +144,8 @@ def _plain(source: Source, position: int, state: _Initrd) -> int:
     return position + flow.position
 
 
-def _tar(pieces: Iterator[bytes], found: Found) -> None:
-    reader = TarReader(pieces)
+def _tar(pieces: Iterator[bytes], found: Found, look: Look) -> None:
+    reader = TarReader(pieces, MOST)
     count = content = 0
     try:
         while reader.next():
@@ -155,11 +158,30 @@ def _tar(pieces: Iterator[bytes], found: Found) -> None:
                 found.files.append(File(name, reader.size))
             if name in ("cmdline", "boot/cmdline") and reader.size <= _LARGEST_TEXT:
                 found.facts["command line"] = text(bytes(reader.read(_LARGEST_TEXT)))
+            elif reader.size and (is_wanted(name) or name.endswith(".raw")):
+                _member(reader, name, found, look)
     except Malformed as error:
         raise BrokenError(str(error)) from error
     finally:
         found.facts["entries"] = count
         found.facts["content"] = content
+
+
+def _member(reader: TarReader, name: str, found: Found, look: Look) -> None:
+    """Look into a file of an archive; it is laid down for that, without its zeros."""
+    with TemporaryFile() as file:
+
+        def put(data: bytes | memoryview) -> None:
+            if bytes(data).count(0) == len(data):
+                file.seek(len(data), 1)
+            else:
+                file.write(data)
+
+        with told("a temporary file"):
+            reader.write_to(put)
+            file.truncate(reader.size)
+            file.flush()
+        look_into(name, FileSource(file.fileno(), reader.size), found, look)
 
 
 def _compressed(source: Source, found: Found, look: Look) -> None:
@@ -174,7 +196,7 @@ def _compressed(source: Source, found: Found, look: Look) -> None:
         _initrd(source, found, look)
     elif _is_tar(start, source):
         found.kind = f"tar archive, {codec}"
-        _tar(iter(Unpacker(source, 0, codec)), found)
+        _tar(iter(Unpacker(source, 0, codec)), found, look)
     else:
         found.facts["compression"] = codec
         found.facts["content"] = sum(map(len, Unpacker(source, 0, codec)))
@@ -184,8 +206,8 @@ def _is_tar(head: bytes, _source: Source) -> bool:
     return head[257:262] == b"ustar"
 
 
-def _plain_tar(source: Source, found: Found, _look: Look) -> None:
-    _tar(chunks(source), found)
+def _plain_tar(source: Source, found: Found, look: Look) -> None:
+    _tar(chunks(source), found, look)
 
 
 PROBES = (

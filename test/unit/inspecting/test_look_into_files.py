@@ -185,6 +185,14 @@ def test_a_tar(mode: str, tmp_path: Path) -> None:
     assert found.kind.startswith("tar archive")
     assert found.facts["command line"] == CMDLINE
     assert [f.path for f in found.files] == ["kernel", "cmdline", "d" * 150]
+    assert part(found, "kernel").kind == "Linux kernel"
+
+
+def test_a_disk_in_a_tar(raw: Path) -> None:
+    path = raw.with_name("image.tar.gz")
+    with tarfile.open(path, "w:gz") as tar:
+        tar.add(raw, "disk.raw")
+    check_disk(part(inspect(path), "disk.raw"))
 
 
 @needs("xorriso")
