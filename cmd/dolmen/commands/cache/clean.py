@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
@@ -51,9 +52,11 @@ def clean(
     dolmen cache clean --all                # and everything else
 
     It can run beside builds and pulls, and be interrupted: what they use stays, and so
-    does everything nobody names that is younger than an hour.
+    does everything nobody names that is younger than an hour. Debian packages that
+    recipes were made of go when they were not used for a month (or as said).
     """
     from assembler.oci.store import Limits, Store, collect
+    from assembler.packages.debs.cleaning import clean as clean_debs
     from dolmen.quantities import parse_age, parse_bytes
 
     settings = settings_of(ctx)
@@ -73,7 +76,11 @@ def clean(
             dry_run=dry_run,
         )
         done = collect(store, limits)
+        debs = clean_debs(store, limits, time.time())
     for name in done.names:
         say(f"{'would remove' if dry_run else 'removed'} {name}")
-    parts = f"{done.blobs} blobs, {done.segments} segments, {done.others} leftovers"
-    say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes)}: {parts}")
+    others = done.others + debs.others
+    parts = f"{done.blobs} blobs, {done.segments} segments, {others} leftovers"
+    if debs.packages:
+        parts += f", {debs.packages} Debian packages"
+    say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes + debs.bytes)}: {parts}")
