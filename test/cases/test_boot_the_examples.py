@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from support.guest import LIMIT, Guest
-from support.guests import REPOSITORY, assemble, boot_and, needs_arm, needs_qemu, page
+from support.guests import HOME, REPOSITORY, assemble, boot_and, needs_arm, needs_qemu, page
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 EXAMPLES = REPOSITORY / "examples"
@@ -262,3 +264,18 @@ def test_runc_runs_them_as_well(tmp_path: Path) -> None:
         assert guest.process.poll() is None
 
     boot_and(files, check)
+
+
+def test_the_demo_fetches_the_page() -> None:
+    home = {"HOME": str(HOME), "PATH": os.environ["PATH"], "PORT": ""}
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "demo"],
+        env=home,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "    | <h1>It runs</h1>" in done.stdout
+    assert re.search(r"The page came \d+\.\d s after QEMU was started", done.stdout)
