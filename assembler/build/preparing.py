@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assembler.build.bootloaders import bootloaders
 from assembler.build.layouts import layouts
 from assembler.build.packaging import build_missing
+from assembler.build.shipped import BOOTLOADERS, IMAGETOOLS, shipped_image
 from assembler.config import Options, load_inputs, parse_label, render_metadata
 from assembler.errors import DolmenError
 from assembler.events import Warned
-from assembler.oci.platform import Platform
+from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.resolve import Sources, resolve
 from assembler.oci.store import Store
@@ -45,6 +45,8 @@ class Prepared:
     local_files: tuple[Path, ...]
     # What machines boot by, if any output needs it.
     bootloaders: Image | None = None
+    # What makes filesystems, if any output needs it and this machine lacks it.
+    imagetools: Image | None = None
     # Where images come from that cannot be had.
     earlier: Earlier | None = None
     # What a tar records of the SPDX document.
@@ -107,7 +109,14 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
     images = _images(wanted, platform, origins, earlier, reporter)
     loaders = None
     if request.needs_bootloaders:
-        loaders = bootloaders(request.bootloaders, request.supply, origins, platform, reporter)
+        loaders = shipped_image(
+            BOOTLOADERS, request.bootloaders, request.supply, origins, platform, reporter
+        )
+    programs = None
+    if request.needs_imagetools:
+        programs = shipped_image(
+            IMAGETOOLS, request.imagetools, request.supply, origins, host_platform(), reporter
+        )
     resolved = Resolved(images, store.read, layouts(needs, request.supply, store, reporter))
     metadata = partial(render_metadata, config, full_name=lambda n: str(Reference.parse(n)))
     plan = make_plan(
@@ -138,11 +147,15 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
         images,
         tuple(
             dict.fromkeys(
-                [*(need.reference for need in needs), *([loaders.reference] if loaders else [])]
+                [
+                    *(need.reference for need in needs),
+                    *(image.reference for image in (loaders, programs) if image is not None),
+                ]
             )
         ),
         (*local_files, *([earlier.path] if earlier else [])),
         loaders,
+        programs,
         earlier,
         sbom,
     )

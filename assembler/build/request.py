@@ -54,3 +54,6 @@ class Request:
     # Whether boot loaders are needed, and the image they come from if it is named.
     needs_bootloaders: bool = False
     bootloaders: str = ""
+    # The same for programs that make filesystems and that this machine lacks.
+    needs_imagetools: bool = False
+    imagetools: str = ""

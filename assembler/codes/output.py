@@ -89,6 +89,26 @@ BAD_KEY = Code(
     "The passphrase of an encrypted key is asked for on a terminal, or taken from "
     "DOLMEN_SECURE_BOOT_PASSPHRASE.",
 )
+NO_PROGRAM = Code(
+    614,
+    "A program that makes filesystems is missing",
+    "squashfs and erofs are made by mksquashfs (4.6 or newer) and mkfs.erofs (1.8 or newer). Where "
+    "this machine has none, or older ones, those of the package `imagetools` are run out of the "
+    "store. It is built of Debian packages, or fetched, if it is not there; `--imagetools IMAGE` "
+    "names another image with the same files.",
+)
+PROGRAM_FAILED = Code(
+    615,
+    "A program that makes filesystems failed",
+    "The message has its last lines. `--imagetools IMAGE` names an image with another version of it "
+    "for a machine that has none of its own.",
+)
+NO_FILESYSTEM = Code(
+    616,
+    "The kernel cannot mount such a root filesystem",
+    "A root filesystem on a disk is read by a driver of the kernel, which is built in or is one of "
+    "its modules. `dolmen build --format kernel+initrd` needs none.",
+)
 BAD_INPUT_TAR = Code(
     640,
     "The tar of an earlier build cannot be used",

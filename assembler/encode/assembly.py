@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, cast
 from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.encode import tar, unpacking
-from assembler.encode.compression import Compression
+from assembler.encode.compression import CODECS, Compression
 from assembler.encode.damage import examined
 from assembler.encode.fresh import InitrdPart, Known, Payload, TarPart, add, directories, led
 from assembler.encode.inventory import Inventory
@@ -85,7 +85,7 @@ class Assembly:
         self.plan = plan
         self.store = store
         self.options = options or EncodeOptions()
-        self._reporter = reporter or Silent()
+        self.reporter = reporter or Silent()
         self._cache = SegmentCache(store.layout.segments)
         # For a store that may not be written to: what is made lasts as long as the assembly.
         self._scratch: SegmentCache | None = None
@@ -93,6 +93,8 @@ class Assembly:
         self._open: dict[str, Segment] = {}
         self._stack = ExitStack()
         self._warned = False
+        # Segments that something was said of.
+        self._told: set[str] = set()
         self._initrds: dict[bool, Chain] = {}
 
     def close(self) -> None:
@@ -122,18 +124,33 @@ class Assembly:
     def prepare(self, *, tree: bool = False, initrd: bool = False, boot: bool = False) -> None:
         """Make what will be needed and is not in the cache, the largest images first."""
         forms = ([TAR] if tree else []) + ([self.initrd_form] if initrd else [])
-        jobs = [job for job in self._jobs(forms, boot=boot) if not self._has(job)]
+        wanted = list(self._jobs(forms, boot=boot))
+        jobs = [job for job in wanted if not self._has(job)]
+        self._say(wanted, jobs)
         if jobs:
             self._make(jobs)
         if initrd:
             self._check_unpacking()
+
+    def _say(self, wanted: Sequence[Job], lacking: Sequence[Job]) -> None:
+        """Say, to those who want to know more, what is made; once of each part."""
+        fresh = [job for job in wanted if job.names[0] not in self._told]
+        self._told.update(job.names[0] for job in fresh)
+        made = sum(job in lacking for job in fresh)
+        if fresh:
+            kept = len(fresh) - made
+            message = f"{kept} of {len(fresh)} parts are kept from earlier, {made} to be made"
+            self.reporter.emit(Said(message, 1))
+        for job in fresh:
+            how = "made" if job in lacking else "kept"
+            self.reporter.emit(Said(f"{how}: {job.title}, segment {job.names[0][:12]}", 2))
 
     def _make(self, jobs: list[Job]) -> None:
         self._find_room()
         self._cache.sweep()
         jobs.sort(key=lambda job: (-job.image.layer_bytes, job.names))
         total = sum(job.image.layer_bytes for job in jobs)
-        with task(self._reporter, "laying out images", total) as progress:
+        with task(self.reporter, "laying out images", total) as progress:
 
             def work(number: int) -> None:
                 try:
@@ -147,19 +164,29 @@ class Assembly:
             run_all(len(jobs), work, self.options.jobs, done)
 
     def _check_unpacking(self) -> None:
-        for member in unpacking.configurations(self.plan.boot, self.options.compression):
-            segment = self._segment(Wanted(member, optional=True).name)
+        if CODECS[self.options.compression.codec].kernel_option:
+            config = self.kernel_config()
+            if config is not None:
+                unpacking.check(*config, self.options.compression)
+
+    def kernel_config(self) -> tuple[bytes, Member] | None:
+        """Return how the kernel is configured, if its image says so, and the file that does."""
+        members = unpacking.configurations(self.plan.boot)
+        lacking = [w for w in map(_optional, members) if self._find(w.name) is None]
+        if lacking:
+            self._make(list(jobs_for(lacking)))
+        for member in members:
+            segment = self._segment(_optional(member).name)
             if segment.details["there"]:
                 size = min(segment.size, unpacking.LARGEST_CONFIG)
-                config = os.pread(segment.file.fileno(), size, 0)
-                unpacking.check(config, member, self.options.compression)
-                return
+                return os.pread(segment.file.fileno(), size, 0), member
+        return None
 
     def _find_room(self) -> None:
         """Make sure that segments can be written somewhere."""
         if self._scratch is not None or self._cache.writable:
             return
-        self._reporter.emit(Said(f"{self._cache.directory} cannot be written to: nothing is kept"))
+        self.reporter.emit(Said(f"{self._cache.directory} cannot be written to: nothing is kept"))
         import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
 
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dolmen-"))
@@ -302,8 +329,7 @@ class Assembly:
             if self.plan.boot.ucode:
                 wanted.append(Wanted(self.plan.boot.ucode))
         if self.initrd_form in forms:
-            members = unpacking.configurations(self.plan.boot, self.options.compression)
-            wanted += [Wanted(member, optional=True) for member in members]
+            wanted += map(_optional, unpacking.configurations(self.plan.boot))
         lacking = [w for w in wanted if self._find(w.name) is None]
         yield from jobs_for(lacking)
 
@@ -410,7 +436,7 @@ class Assembly:
         self._warned = True
         names = [n.decode("utf-8", "replace") for i in inventories for n in i.capable][:3]
         more = f" and {count - len(names)} more" if count > len(names) else ""
-        self._reporter.emit(
+        self.reporter.emit(
             Warned(
                 Diagnostic(
                     codes.LOST_ATTRIBUTES,
@@ -420,3 +446,7 @@ class Assembly:
                 )
             )
         )
+
+
+def _optional(member: Member) -> Wanted:
+    return Wanted(member, optional=True)

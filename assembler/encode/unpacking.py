@@ -14,9 +14,9 @@ _NAMES = ("kernel_config", "config")
 LARGEST_CONFIG = 4 << 20
 
 
-def configurations(boot: Boot | None, compression: Compression) -> list[Member]:
-    """Return the files that may say whether the kernel can unpack it; they need not be there."""
-    if boot is None or not CODECS[compression.codec].kernel_option:
+def configurations(boot: Boot | None) -> list[Member]:
+    """Return the files that may say how the kernel is configured; they need not be there."""
+    if boot is None:
         return []
     kernel = boot.kernel
     return [Member(kernel.image, name, False, "configuration", kernel.place) for name in _NAMES]

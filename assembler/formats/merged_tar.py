@@ -11,11 +11,14 @@ symbolic link is where the link leads to. What is below boot is left out.
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
+
+from isal.isal_zlib import crc32
 
 from assembler.encode import tar
 from assembler.encode.inventory import Inventory
@@ -36,13 +39,34 @@ _ALL = (1 << 64) - 1
 _KEPT, _REPLACED, _REFUSED = range(3)
 
 
-def merged(tree: Callable[[], Pieces]) -> Iterator[Bytes]:
-    """Yield the tar; `tree` gives the pieces of the tree each time it is called."""
-    survey = _Survey()
-    for path, reader in _entries(tree(), survey.resolver):
-        survey.add(path, reader)
-    survey.settle()
-    yield from _Writer(survey).write(tree())
+class Merged:
+    """A tree that was gone through; `tree` gives its pieces each time it is called."""
+
+    def __init__(self, tree: Callable[[], Pieces]) -> None:
+        """Go through it."""
+        self._tree = tree
+        self._survey = _Survey()
+        checksum = 0
+        seen = hashlib.sha256()
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal checksum
+            for data in _chunks(tree()):
+                checksum = crc32(data, checksum)
+                yield data
+
+        for path, reader in _entries(chunks(), self._survey.resolver):
+            about = (path, reader.kind, reader.mode, reader.uid, reader.gid, reader.size)
+            seen.update(b"%r %d\n" % (about, reader.mtime))
+            self._survey.add(path, reader)
+        self._survey.settle()
+        seen.update(b"%d" % checksum)
+        # Trees that differ have another one, and the same tree has it always.
+        self.identity = seen.digest()
+
+    def chunks(self) -> Iterator[Bytes]:
+        """Yield the tar."""
+        return _Writer(self._survey).write(_chunks(self._tree()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +148,9 @@ class _Resolver:
         return b"/".join(done)
 
 
-def _entries(pieces: Pieces, resolver: _Resolver) -> Iterator[tuple[bytes, TarReader]]:
+def _entries(chunks: Iterable[bytes], resolver: _Resolver) -> Iterator[tuple[bytes, TarReader]]:
     """Yield the reader at each entry that is not below boot, and where that entry really is."""
-    reader = TarReader(_chunks(pieces))
+    reader = TarReader(chunks)
     while reader.next():
         path = resolver.real(clean(reader.name))
         if path and path != _BOOT and not path.startswith(b"boot/"):
@@ -253,13 +277,13 @@ class _Writer:
     def finish(self) -> None:
         """Do nothing: pieces are taken when they are there."""
 
-    def write(self, pieces: Pieces) -> Iterator[Bytes]:
+    def write(self, chunks: Iterable[bytes]) -> Iterator[Bytes]:
         """Yield the tar, going through the tree again."""
         survey = self._survey
         resolver = _Resolver()
         # Else the root directory would have the mode and time that come to the program's mind.
         self._encoder.add(b".", cast("TarReader", _Directory()))
-        for number, (path, reader) in enumerate(_entries(pieces, resolver)):
+        for number, (path, reader) in enumerate(_entries(chunks, resolver)):
             fate = survey.fates[number]
             if fate != _REFUSED:
                 resolver.note(path, reader.link if reader.kind == SYMLINK else None)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.encode.record import Origins
     from assembler.formats.assets import BootAssets
+    from assembler.formats.programs import Programs
     from assembler.media.authenticode import Signer
 
 _CHUNK = 1 << 20
@@ -28,6 +29,8 @@ class Needs:
     boot: bool = False
     # Programs that machines boot by (`FormatOptions.assets`).
     assets: bool = False
+    # Programs that make filesystems (`FormatOptions.programs`).
+    programs: frozenset[str] = frozenset()
 
     def __or__(self, other: Needs) -> Needs:
         """Return the needs of two formats."""
@@ -36,6 +39,7 @@ class Needs:
             self.initrd or other.initrd,
             self.boot or other.boot,
             self.assets or other.assets,
+            self.programs | other.programs,
         )
 
 
@@ -62,6 +66,8 @@ class FormatOptions:
     image_name: str = ""
     # There if a format says that it needs them.
     assets: BootAssets | None = None
+    # There if a format says that it needs some.
+    programs: Programs | None = None
     # What programs for UEFI are signed with.
     signer: Signer | None = None
     # What a tar says of the images that it was made of.
@@ -75,6 +81,13 @@ class FormatOptions:
         if self.assets is None:
             raise ValueError("the format does not say that it needs boot assets")
         return self.assets
+
+    @property
+    def filesystem_programs(self) -> Programs:
+        """Return where programs come from; a format that uses them has said so in its needs."""
+        if self.programs is None:
+            raise ValueError("the format does not say that it needs programs")
+        return self.programs
 
 
 @dataclass(frozen=True, slots=True)

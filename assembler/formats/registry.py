@@ -34,6 +34,16 @@ _FORMATS = (
     Listed("kernel+initrd", "kernel, initrd and command line as files", "kernel_initrd"),
     Listed("tar-kernel-initrd", "the same three in a tar archive", "tar_kernel_initrd"),
     Listed(
+        "kernel+squashfs",
+        "kernel and command line, the root filesystem as squashfs",
+        "filesystems:SQUASHFS",
+    ),
+    Listed(
+        "kernel+erofs",
+        "kernel and command line, the root filesystem as erofs",
+        "filesystems:EROFS",
+    ),
+    Listed(
         "kernel+iso",
         "kernel and command line, the root filesystem as an ISO volume",
         "kernel_iso",
@@ -60,8 +70,6 @@ _FORMATS = (
 
 # What to use in place of formats that LinuxKit has besides.
 _OF_LINUXKIT = {
-    "kernel+squashfs": "kernel+initrd boots the same system, from memory",
-    "kernel+erofs": "kernel+initrd boots the same system, from memory",
     "rpi3": "kernel+initrd with --arch arm64 has what goes onto the card beside the firmware",
 }
 

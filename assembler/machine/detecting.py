@@ -12,6 +12,7 @@ from assembler.errors import MachineError, told
 from assembler.machine.description import KernelBoot
 
 _KERNEL, _INITRD, _CMDLINE, _SQUASHFS = "-kernel", "-initrd.img", "-cmdline", "-squashfs.img"
+_WAY = "-squashfs-initrd.img"
 _SECTOR = 2048
 _BOOT_RECORD = 17 * _SECTOR
 _EL_TORITO = b"EL TORITO SPECIFICATION"
@@ -119,7 +120,10 @@ def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> Image:
             text = file.read(_LONGEST_CMDLINE).decode("utf-8", "replace").strip()
     with told(kernel, "read"), kernel.open("rb") as file:
         architecture = kernel_architecture(file.read(_SECTOR))
-    boot = KernelBoot(kernel, None if use_root else initrd, text)
+    if use_root:
+        # What leads to the root filesystem, where the kernel does not find it alone.
+        initrd = path.with_name(path.name + _WAY)
+    boot = KernelBoot(kernel, initrd if initrd.is_file() else None, text)
     return Image(
         Kind.KERNEL,
         path,

@@ -51,6 +51,8 @@ class Asked:
     build_missing: bool = True
     # The image that boot loaders come from, if not that of our own recipe.
     bootloaders: str = ""
+    # The same for programs that make filesystems.
+    imagetools: str = ""
     secure_boot_key: Path | None = None
     secure_boot_cert: Path | None = None
 

@@ -5,12 +5,11 @@ Everything heavy is imported after the stamp was looked at.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,20 +18,23 @@ from assembler import stamp
 from assembler.codes import config as codes
 from assembler.codes import usage
 from assembler.config.reading import Input, is_url, read
-from assembler.diagnostics import Diagnostic, Place, Source, render
-from assembler.errors import ConfigError, DolmenError, UsageError
-from assembler.events import Event, Warned
+from assembler.diagnostics import Diagnostic, Place, Source
+from assembler.errors import ConfigError, DolmenError, UsageError, host_error, is_of_disk
+from assembler.events import Said
 from assembler.oci.platform import normal_architecture
 from dolmen.build_options import Asked, check, check_alone
-from dolmen.console import progress, say, size_text
+from dolmen.build_results import Built, Noting, tell, tell_failure, tell_images
+from dolmen.console import progress, say
 
 if TYPE_CHECKING:
     from assembler.build import Request
     from assembler.build.preparing import Prepared
     from assembler.build.request import BuildPackages
     from assembler.events import Reporter
-    from assembler.formats import Format, Output, Target
+    from assembler.formats import Format, Target
+    from assembler.formats.programs import Programs
     from assembler.media.authenticode import Signer
+    from assembler.oci.store import Store
     from dolmen.settings import Settings
 
 __all__ = ["Asked", "build_once", "run"]
@@ -46,6 +48,24 @@ def run(settings: Settings, asked: Asked) -> None:
     if "help" in asked.formats:
         _list_formats()
         return
+    warnings: list[Diagnostic] = []
+    try:
+        _run(settings, asked, warnings)
+    except (DolmenError, OSError) as error:
+        if isinstance(error, OSError) and not is_of_disk(error):
+            raise
+        if asked.as_json and not isinstance(error, BrokenPipeError):
+            tell_failure(_explained(error), warnings)
+        raise
+
+
+def _explained(error: DolmenError | OSError) -> DolmenError:
+    if isinstance(error, DolmenError):
+        return error
+    return host_error(error, error.filename or "a file", "write")
+
+
+def _run(settings: Settings, asked: Asked, warnings: list[Diagnostic]) -> None:
     check(asked)
     _check_registries(settings, asked)
     inputs = _read_all(asked.files)
@@ -60,16 +80,15 @@ def run(settings: Settings, asked: Asked) -> None:
         if kept is not None:
             for warning in () if settings.quiet else kept.result["warnings"]:
                 sys.stderr.write(warning["text"])
-            _tell(settings, asked, {**kept.result, "unchanged": True})
+            tell(settings, asked, {**kept.result, "unchanged": True})
             return
-    warnings: list[Diagnostic] = []
     with progress(settings) as reporter:
-        built = _build(settings, asked, inputs, _Noting(reporter, warnings))
+        built = _build(settings, asked, inputs, Noting(reporter, warnings))
     built = replace(built, warnings=warnings)
     # What went into a pipe is not there for the next time.
     if may_stamp and all(o.path or o.reference for o in built.outputs):
         stamp.keep(settings.cache, key, built.stamp(settings.cache))
-    _tell(settings, asked, built.result)
+    tell(settings, asked, built.result)
 
 
 def build_once(settings: Settings, asked: Asked) -> dict[str, Any]:
@@ -80,69 +99,7 @@ def build_once(settings: Settings, asked: Asked) -> dict[str, Any]:
         return _build(settings, asked, inputs, reporter).result
 
 
-@dataclass(frozen=True, slots=True)
-class _Noting:
-    """Hands events on, and keeps the warnings: an unchanged build tells them again."""
-
-    reporter: Reporter
-    warnings: list[Diagnostic]
-
-    def emit(self, event: Event) -> None:
-        if isinstance(event, Warned):
-            self.warnings.append(event.diagnostic)
-        self.reporter.emit(event)
-
-
-@dataclass(frozen=True, slots=True)
-class _Built:
-    """What a build has made, and what it was made from."""
-
-    prepared: Prepared
-    outputs: Sequence[Output]
-    seconds: Mapping[str, float]
-    warnings: Sequence[Diagnostic] = ()
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """Return everything a script may want to know, but for the digests of files."""
-        return {
-            "unchanged": False,
-            "outputs": [
-                {
-                    "format": o.format,
-                    "role": o.role,
-                    "path": str(o.path) if o.path else None,
-                    "reference": o.reference or None,
-                    "size": o.size,
-                    "digest": o.digest or None,
-                }
-                for o in self.outputs
-            ],
-            "parts": self.prepared.report(),
-            "seconds": dict(self.seconds),
-            "warnings": [w.as_json() | {"text": render(w)} for w in self.warnings],
-        }
-
-    def stamp(self, store: Path) -> stamp.Stamp:
-        """Return what lets the next build see that nothing has changed."""
-        from assembler.oci.reference import Reference  # noqa: PLC0415
-        from assembler.oci.store.lookup import spellings  # noqa: PLC0415
-
-        references = [
-            *self.prepared.references,
-            *(Reference.parse(o.reference) for o in self.outputs if o.reference),
-        ]
-        names = tuple(sorted({form for r in references for form in spellings(r)}))
-        return stamp.Stamp(
-            names,
-            stamp.known_as(store, names),
-            tuple(stamp.Trace.of(path) for path in self.prepared.local_files),
-            tuple(stamp.Trace.of(o.path) for o in self.outputs if o.path),
-            self.result,
-        )
-
-
-def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: Reporter) -> _Built:
+def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: Reporter) -> Built:
     from assembler.build.earlier import origins  # noqa: PLC0415
     from assembler.build.preparing import prepare  # noqa: PLC0415
     from assembler.encode.assembly import Assembly, EncodeOptions  # noqa: PLC0415
@@ -164,6 +121,7 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
     times = [time.perf_counter()]
     with store.in_use():
         prepared = prepare(request, inputs, reporter)
+        tell_images(prepared, reporter)
         times.append(time.perf_counter())
         encoding = EncodeOptions(compression, asked.jobs)
         with Assembly(prepared.plan, store, encoding, reporter) as assembly:
@@ -172,12 +130,15 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
                 signer=signer,
                 disk_size=asked.disk_size,
                 assets=BootAssets(loaders, store) if loaders is not None else None,
+                programs=_programs(formats, prepared, store),
                 origins=partial(origins, prepared, store),
             )
             outputs = write_all(assembly, formats, _target(asked), options, reporter)
         times.append(time.perf_counter())
     seconds = {"prepare": times[1] - times[0], "write": times[2] - times[1]}
-    return _Built(prepared, outputs, {name: round(s, 3) for name, s in seconds.items()})
+    spent = ", ".join(f"{name} {s:.2f} s" for name, s in seconds.items())
+    reporter.emit(Said(f"time spent: {spent}", 1))
+    return Built(prepared, outputs, {name: round(s, 3) for name, s in seconds.items()})
 
 
 def _signer(asked: Asked) -> Signer | None:
@@ -294,7 +255,26 @@ def _request(settings: Settings, asked: Asked, formats: Sequence[Format]) -> Req
         sbom=SbomRequest(asked.sbom, _sbom_time(asked)) if asked.sbom is not None else None,
         needs_bootloaders=any(f.needs.assets for f in formats),
         bootloaders=asked.bootloaders,
+        needs_imagetools=_lacks_programs(formats),
+        imagetools=asked.imagetools,
     )
+
+
+def _lacks_programs(formats: Sequence[Format]) -> bool:
+    programs = frozenset[str]().union(*(f.needs.programs for f in formats))
+    if not programs:
+        return False
+    from assembler.formats.programs import lacking  # noqa: PLC0415 - few formats need programs
+
+    return bool(lacking(programs))
+
+
+def _programs(formats: Sequence[Format], prepared: Prepared, store: Store) -> Programs | None:
+    if not any(f.needs.programs for f in formats):
+        return None
+    from assembler.formats.programs import Programs  # noqa: PLC0415 - few formats need programs
+
+    return Programs(prepared.imagetools, store)
 
 
 def _package_builder(settings: Settings, asked: Asked) -> BuildPackages:
@@ -338,20 +318,3 @@ def _list_formats() -> None:
     widest = max(len(f.name) for f in listed)
     for f in listed:
         say(f"{f.name:{widest}}  {f.description}")
-
-
-def _tell(settings: Settings, asked: Asked, result: dict[str, Any]) -> None:
-    """Say what there is now: JSON on standard output, or a line per output on standard error."""
-    if asked.as_json:
-        for output in result["outputs"]:
-            if output["path"] and not output["digest"]:
-                from assembler.formats.protocol import digest_of  # noqa: PLC0415
-
-                output["digest"] = digest_of(Path(output["path"]))
-        told = [{k: v for k, v in w.items() if k != "text"} for w in result["warnings"]]
-        say(json.dumps(result | {"warnings": told}, indent=2))
-    elif not settings.quiet:
-        for output in result["outputs"]:
-            what = output["path"] or output["reference"] or "standard output"
-            state = "unchanged" if result["unchanged"] else size_text(output["size"])
-            sys.stderr.write(f"{what}  {state}\n")

@@ -92,6 +92,14 @@ def build(
             metavar="IMAGE",
         ),
     ] = "",
+    imagetools: Annotated[
+        str,
+        typer.Option(
+            help="Take mksquashfs and mkfs.erofs from IMAGE, which has the files of "
+            "pkg/imagetools, where this machine has none that are new enough.",
+            metavar="IMAGE",
+        ),
+    ] = "",
     secure_boot_key: Annotated[
         Path | None,
         typer.Option(help="Sign programs for UEFI with this private key (PEM).", metavar="FILE"),
@@ -187,6 +195,7 @@ def build(
             sbom_current_time=sbom_current_time,
             build_missing=build_missing,
             bootloaders=bootloaders,
+            imagetools=imagetools,
             secure_boot_key=secure_boot_key,
             secure_boot_cert=secure_boot_cert,
             dry_run=dry_run,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assembler.formats.iso_tree import _Merged, _read
-from assembler.formats.merged_tar import merged
+from assembler.formats.merged_tar import Merged
 from assembler.stretches import whole
 
 _places = st.lists(st.sampled_from("abc"), min_size=1, max_size=2).map("/".join)
@@ -125,7 +125,7 @@ def test_each_path_is_there_once_and_is_the_right_one(entries: list[tuple[str, s
     for path in [p for p, v in want.items() if v[0] != stat.S_IFDIR]:
         if any(other.startswith(path + "/") for other in want):
             del want[path]
-    got = once(b"".join(map(bytes, merged(as_pieces(data)))))
+    got = once(b"".join(map(bytes, Merged(as_pieces(data)).chunks())))
     led = {path for path in got.keys() - want.keys() if got[path][0] == stat.S_IFDIR}
     assert {p: v for p, v in got.items() if p not in led} == want
     # What is made besides are directories that lead to something.
@@ -135,10 +135,22 @@ def test_each_path_is_there_once_and_is_the_right_one(entries: list[tuple[str, s
 def test_a_file_lives_on_in_its_other_names() -> None:
     links = [("link", "x/two", "x/one"), ("link", "x/three", "x/one")]
     whole_tree = tar_of([("file", "x/one", 3), *links, ("file", "x/one", 4)])
-    data = b"".join(map(bytes, merged(as_pieces(whole_tree))))
+    data = b"".join(map(bytes, Merged(as_pieces(whole_tree)).chunks()))
     found = once(data)
     assert found["x/one"][3] == b"E" * 400
     assert found["x/two"][3] == found["x/three"][3] == b"D" * 300
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         assert archive.getmember("x/three").linkname == "x/two"
     assert len(found) == 4
+
+
+def test_each_tree_has_an_identity_of_its_own() -> None:
+    trees = [
+        [("file", "a/f", 1)],
+        [("file", "a/f", 2)],
+        [("file", "a/g", 1)],
+        [("dir", "a", 0o700), ("file", "a/f", 1)],
+    ]
+    found = [Merged(as_pieces(tar_of(t))).identity for t in trees]  # type: ignore[arg-type]
+    assert len(set(found)) == len(trees)
+    assert found[0] == Merged(lambda: iter([tar_of([("file", "a/f", 1)])])).identity

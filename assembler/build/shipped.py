@@ -1,9 +1,9 @@
-"""The image of the package `bootloaders`: the one that is named, or that of the recipe we bring."""
+"""Images of packages that Dolmen brings: the one that is named, or that of our own recipe."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,24 +16,39 @@ from assembler.oci.resolve import resolve
 
 if TYPE_CHECKING:
     from assembler.build.request import Supply
+    from assembler.codes import Code
     from assembler.events import Reporter
     from assembler.oci.image import Image
     from assembler.oci.platform import Platform
     from assembler.oci.resolve import Sources
 
-_NAME = "dolmen/bootloaders"
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A package that formats need: what it has, and the option that names another image."""
+
+    name: str
+    has: str
+    option: str
+    code: Code
+
+    @property
+    def recipe(self) -> Path:
+        """Return the directory of the recipe, in a checkout or where Dolmen is installed."""
+        package = Path(__file__).resolve().parent.parent
+        installed = package / f"_{self.name}"
+        return installed if installed.is_dir() else package.parent / "pkg" / self.name
+
+    @property
+    def reference(self) -> Reference:
+        """Return the name of the image: that of the package in git, where it is committed."""
+        return Reference.parse(f"dolmen/{self.name}:{tree_hash(self.recipe)}")
 
 
-def recipe() -> Path:
-    """Return the directory of the recipe, in a checkout or where the package is installed."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "_bootloaders"
-    return installed if installed.is_dir() else package.parent / "pkg" / "bootloaders"
-
-
-def reference() -> Reference:
-    """Return the name of the recipe's image: that of the package in git, where it is committed."""
-    return Reference.parse(f"{_NAME}:{tree_hash(recipe())}")
+BOOTLOADERS = Shipped("bootloaders", "boot loaders", "--bootloaders", codes.NO_BOOT_ASSET)
+IMAGETOOLS = Shipped(
+    "imagetools", "programs that make filesystems", "--imagetools", codes.NO_PROGRAM
+)
 
 
 def tree_hash(directory: Path) -> str:
@@ -51,24 +66,31 @@ def _git(kind: bytes, data: bytes) -> hashlib._Hash:
     return hashlib.sha1(b"%b %d\0%b" % (kind, len(data), data), usedforsecurity=False)
 
 
-def bootloaders(
-    named: str, supply: Supply, sources: Sources, platform: Platform, reporter: Reporter
+def shipped_image(
+    package: Shipped,
+    named: str,
+    supply: Supply,
+    sources: Sources,
+    platform: Platform,
+    reporter: Reporter,
 ) -> Image:
     """Return the image, complete in the store; it is built or fetched if it is not there."""
-    wanted = Reference.parse(named) if named else reference()
+    wanted = Reference.parse(named) if named else package.reference
     try:
         if not named and not supply.offline:
-            build_missing(supply, sources.store, {wanted: recipe()}, platform, reporter, wanted.tag)
+            build_missing(
+                supply, sources.store, {wanted: package.recipe}, platform, reporter, wanted.tag
+            )
         ours = replace(sources, pull=False) if not named else sources
         return resolve({wanted: None}, platform, ours, reporter)[wanted]
     except DolmenError as error:
         why = (
             "without --offline it is built or fetched; or name one that is in the store: "
-            "--bootloaders IMAGE"
+            f"{package.option} IMAGE"
             if supply.offline
-            else "name an image that has the same files: --bootloaders IMAGE"
+            else f"name an image that has the same files: {package.option} IMAGE"
         )
         told_first = Diagnostic(
-            codes.NO_BOOT_ASSET, f"there are no boot loaders for {platform}", hints=(why,)
+            package.code, f"there are no {package.has} for {platform}", hints=(why,)
         )
         raise OutputError([told_first, *error.diagnostics]) from error

@@ -1,0 +1,206 @@
+"""Kernel, command line, and the root filesystem as squashfs or erofs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from assembler.codes import host
+from assembler.codes import output as codes
+from assembler.encode.compression import Compression
+from assembler.errors import HostError, OutputError
+from assembler.events import task
+from assembler.formats.kernel_initrd import CMDLINE, KERNEL, write_kernel
+from assembler.formats.merged_tar import Merged
+from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.root_volume import early, write_early
+from assembler.formats.writing import new_file
+from assembler.rootfs.plan import STANDARD_TIME
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assembler.encode.assembly import Assembly
+
+_PAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of filesystem: the program that makes it, and how that is told what to do."""
+
+    name: str
+    program: str
+    # From the compression that is asked for, the number of workers, the output and the UUID.
+    arguments: Callable[[Compression, int, str, uuid.UUID], Sequence[str]]
+    # What the kernel must be configured with, by codec.
+    options: dict[str, str]
+
+    def write(self, assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
+        """Write everything."""
+        name = f"kernel+{self.name}"
+        _check(self, assembly)
+        small = early(assembly, self.name)
+        path = target.path(f"-{self.name}.img")
+        with new_file(path) as file:
+            self._fill(file, path, assembly, options)
+            size = file.seek(0, 2)
+        return [
+            Output(name, "root", size, path),
+            *write_kernel(assembly, target, name),
+            *write_early(name, assembly, target, f"-{self.name}-initrd.img", small),
+        ]
+
+    def _fill(self, out: IO[bytes], path: Path, assembly: Assembly, options: FormatOptions) -> None:
+        encoding = assembly.options
+        tree = Merged(assembly.tree)
+        identity = uuid.UUID(bytes=tree.identity[:16], version=5)
+        handle = out.fileno()
+        with (
+            options.filesystem_programs.ready(self.program) as command,
+            task(assembly.reporter, f"making the {self.name}"),
+            tempfile.TemporaryFile() as said,
+        ):
+            words = self.arguments(
+                encoding.compression, encoding.jobs, f"/proc/self/fd/{handle}", identity
+            )
+            with subprocess.Popen(
+                [*command, *words],
+                stdin=subprocess.PIPE,
+                stdout=said,
+                stderr=said,
+                pass_fds=(handle,),
+                # Nothing of the environment may have a say; Ctrl-C is ours to handle.
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+                start_new_session=True,
+            ) as process:
+                try:
+                    _feed(process, tree)
+                except BaseException:
+                    process.kill()
+                    raise
+            if process.returncode:
+                raise _failed(self.program, process.returncode, said, path)
+
+
+def _feed(process: subprocess.Popen[bytes], tree: Merged) -> None:
+    pipe = process.stdin
+    if pipe is None:
+        return
+    try:
+        for data in tree.chunks():
+            pipe.write(data)
+        pipe.close()
+    except BrokenPipeError:
+        # It has given up, and says why.
+        pass
+
+
+def _failed(program: str, status: int, said: IO[bytes], path: Path) -> HostError | OutputError:
+    said.seek(0)
+    lines = said.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
+    if any("No space left" in line for line in lines):
+        return HostError.of(host.NOT_WRITABLE, f"cannot write {path}: no space left on the disk")
+    last = "\n".join(line.strip() for line in lines[-5:]) or f"it ended with status {status}"
+    return OutputError.of(codes.PROGRAM_FAILED, f"{program} failed:\n{last}")
+
+
+def _check(kind: _Kind, assembly: Assembly) -> None:
+    """Refuse what the kernel cannot read, as far as its image says how it is configured."""
+    found = assembly.kernel_config()
+    codec = assembly.options.compression.codec
+    option = kind.options.get(codec)
+    if found is None or option is None:
+        return
+    config, member = found
+    said = {
+        m[1].decode(): m[2] for m in re.finditer(rb"^(CONFIG_\w+)=([ym])\r?$", config, re.MULTILINE)
+    }
+    if not said or option in said:
+        return
+    can = [c for c, o in kind.options.items() if o in said]
+    raise OutputError.of(
+        codes.CANNOT_UNPACK,
+        f"the kernel of {member.image.reference} cannot read a {kind.name} with {codec}: "
+        f"{option} is not set in {member.name}",
+        f"`--compression {can[0]}` is one that it can" if can else "`--compression none` always is",
+        place=member.place,
+    )
+
+
+def _squashfs(compression: Compression, jobs: int, out: str, _id: uuid.UUID) -> Sequence[str]:
+    level = ["-Xcompression-level", str(compression.level)]
+    how = {
+        "gzip": ["-comp", "gzip", *level],
+        "zstd": ["-comp", "zstd", *level],
+        "xz": ["-comp", "xz"],
+        "lz4": ["-comp", "lz4", *(["-Xhc"] if compression.level > 1 else [])],
+        "none": ["-noI", "-noD", "-noF", "-noX"],
+    }[compression.codec]
+    return [
+        *("-", out, "-tar", "-noappend", "-no-progress", "-quiet", "-exit-on-error"),
+        *("-mkfs-time", str(STANDARD_TIME), "-processors", str(jobs), "-mem", "256M", *how),
+    ]
+
+
+def _erofs(compression: Compression, jobs: int, out: str, identity: uuid.UUID) -> Sequence[str]:
+    # What erofs has instead of gzip, deflate, is newer than many kernels are.
+    how = {
+        "gzip": ["-zlz4"],
+        "zstd": [f"-zzstd,level={compression.level}"],
+        "xz": [f"-zlzma,level={compression.level}"],
+        "lz4": ["-zlz4" if compression.level == 1 else f"-zlz4hc,level={compression.level}"],
+        "none": [],
+    }[compression.codec]
+    return [
+        *("--tar=f", "--quiet", "-T", str(STANDARD_TIME), "--mkfs-time", "-U", str(identity)),
+        # The size of a page of the machine that builds must not matter.
+        *(f"-b{_PAGE}", f"--workers={jobs}", *how, out),
+    ]
+
+
+_SQUASHFS = _Kind(
+    "squashfs",
+    "mksquashfs",
+    _squashfs,
+    {
+        "gzip": "CONFIG_SQUASHFS_ZLIB",
+        "zstd": "CONFIG_SQUASHFS_ZSTD",
+        "xz": "CONFIG_SQUASHFS_XZ",
+        "lz4": "CONFIG_SQUASHFS_LZ4",
+    },
+)
+_EROFS = _Kind(
+    "erofs",
+    "mkfs.erofs",
+    _erofs,
+    {
+        "gzip": "CONFIG_EROFS_FS_ZIP",
+        "lz4": "CONFIG_EROFS_FS_ZIP",
+        "zstd": "CONFIG_EROFS_FS_ZIP_ZSTD",
+        "xz": "CONFIG_EROFS_FS_ZIP_LZMA",
+    },
+)
+
+
+def _format(kind: _Kind) -> Format:
+    return Format(
+        name=f"kernel+{kind.name}",
+        description=f"kernel and command line, the root filesystem as {kind.name}",
+        suffixes={
+            "root": f"-{kind.name}.img",
+            "kernel": KERNEL,
+            "initrd": f"-{kind.name}-initrd.img",
+            "cmdline": CMDLINE,
+        },
+        write=kind.write,
+        needs=Needs(tree=True, boot=True, programs=frozenset({kind.program})),
+    )
+
+
+SQUASHFS, EROFS = _format(_SQUASHFS), _format(_EROFS)
