@@ -38,6 +38,14 @@ class TaskAdvanced:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskNoted:
+    """What a task is at, in a few words, for whoever looks on."""
+
+    task: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskEnded:
     """A task is over; `outcome` says how in a word or two ("pulled", "cached", "failed")."""
 
@@ -60,7 +68,7 @@ class Warned:
     diagnostic: Diagnostic
 
 
-Event = TaskStarted | TaskAdvanced | TaskEnded | Said | Warned
+Event = TaskStarted | TaskAdvanced | TaskNoted | TaskEnded | Said | Warned
 
 
 class Reporter(Protocol):

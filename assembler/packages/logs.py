@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from assembler.diagnostics import render
-from assembler.events import Said, TaskAdvanced, TaskEnded, TaskStarted, Warned
+from assembler.events import Said, TaskAdvanced, TaskEnded, TaskNoted, TaskStarted, Warned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,10 @@ class PackageLog:
         if isinstance(event, Said) and self.prefix:
             event = replace(event, message=f"{self.prefix}{event.message}")
         self.reporter.emit(event)
+        if isinstance(event, Said) and event.level and self._titles:
+            # Of the first, all others are parts.
+            note = event.message.removeprefix(self.prefix)
+            self.reporter.emit(TaskNoted(next(iter(self._titles)), note))
         if not isinstance(event, TaskEnded):
             self.halt.check()
 
@@ -73,7 +77,7 @@ class PackageLog:
                 self._line(event.message)
             case Warned():
                 self._line(render(event.diagnostic).rstrip("\n"))
-            case TaskAdvanced():
+            case TaskAdvanced() | TaskNoted():
                 pass
 
     def _open(self) -> None:
