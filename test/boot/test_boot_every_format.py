@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from pathlib import Path
 
@@ -44,6 +45,9 @@ def built(row: Row, keys: Path, folder: Path) -> Outputs:
     HOME.mkdir(parents=True, exist_ok=True)
     yaml = folder / "image.yml"
     yaml.write_text(SYSTEM.replace("dolmen.output", f"dolmen.output {row.cmdline}".rstrip()))
+    if row.large:
+        (folder / "noise").write_bytes(random.Random(1).randbytes(40 << 20))
+        yaml.write_text(yaml.read_text() + "files: [{path: noise, source: noise}]\n")
     options = [o.replace("KEYS", str(keys)) for o in row.options]
     done = Dolmen(HOME).run(
         *("build", "--arch", row.architecture, "--format", row.format, "--dir", folder),
