@@ -235,26 +235,37 @@ func initModule(file *os.File, parameters *byte) error {
 
 // modprobeMain is what the kernel and people call to load a module.
 func modprobeMain(arguments []string) int {
-	quiet := false
+	quiet, all := false, false
 	var words []string
 	for _, argument := range arguments {
-		if strings.HasPrefix(argument, "-") {
-			quiet = quiet || argument == "-q"
-			continue
+		switch {
+		case argument == "-q":
+			quiet = true
+		case argument == "-a":
+			all = true
+		case !strings.HasPrefix(argument, "-"):
+			words = append(words, argument)
 		}
-		words = append(words, argument)
 	}
 	if len(words) == 0 {
-		fmt.Fprintln(os.Stderr, "usage: modprobe [-q] MODULE [PARAMETER=VALUE...]")
+		fmt.Fprintln(os.Stderr, "usage: modprobe [-q] MODULE [PARAMETER=VALUE...], or modprobe [-q] -a MODULE...")
 		return 1
 	}
-	if err := openModules().load(words[0], strings.Join(words[1:], " ")); err != nil {
-		if !quiet {
-			fmt.Fprintf(os.Stderr, "modprobe: %s: %v\n", words[0], err)
+	names, parameters := words[:1], strings.Join(words[1:], " ")
+	if all {
+		names, parameters = words, ""
+	}
+	modules := openModules()
+	status := 0
+	for _, name := range names {
+		if err := modules.load(name, parameters); err != nil {
+			if !quiet {
+				fmt.Fprintf(os.Stderr, "modprobe: %s: %v\n", name, err)
+			}
+			status = 1
 		}
-		return 1
 	}
-	return 0
+	return status
 }
 
 func kernelRelease() string {

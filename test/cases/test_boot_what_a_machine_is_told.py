@@ -22,8 +22,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 
 TOLD = """
 onboot:
+  - name: modprobe
+    image: "@pkg:ROOT/pkg/modprobe"
+    command: [modprobe, -a, tun, dummy]
   - name: dhcp
     image: "@pkg:ROOT/pkg/dhcp"
+    # As in files for LinuxKit.
+    command: [/sbin/dhcpcd, --nobackground, -f, /dhcpcd.conf, "-1"]
   # A provider of a cloud that is not there yet, then those that are.
   - name: metadata
     image: "@pkg:ROOT/pkg/metadata"
@@ -31,6 +36,8 @@ onboot:
   - name: outcome
     image: SH "cd /config; busybox ls -l provider hostname app/settings; busybox cat app/settings"
     binds: ["/run/config:/config:ro"]
+  - name: modules
+    image: SH "busybox grep -cE '^(tun|dummy) ' /proc/modules"
 services:
   - name: sshd
     image: "@pkg:ROOT/pkg/sshd"
@@ -99,6 +106,7 @@ def test_name_keys_and_files_come_from_a_cd_and_the_time_from_a_server(
     files = assemble(path, tmp_path)
 
     def check(guest: Guest) -> None:
+        guest.wait_for(r"init: dhcp: eth0 has 10\.0\.2\.15/24")
         guest.wait_for(r"init: metadata: there is no provider somecloud; there are cdrom, file=")
         guest.wait_for(r"init: metadata: /run/nothing: nothing there")
         guest.wait_for(r"init: metadata: found on /dev/sr0")
@@ -106,6 +114,7 @@ def test_name_keys_and_files_come_from_a_cd_and_the_time_from_a_server(
         guest.wait_for(r"init: outcome: -rw-r----- +1 0 +0 +13 .* app/settings")
         guest.wait_for(r"init: outcome: -rw-r--r-- .* provider")
         guest.wait_for(r"init: outcome: colour=green")
+        guest.wait_for(r"init: modules: 2\n")
         guest.wait_for(r"init: clock: then")
         found = login(guest, key)
         assert found.stdout == "told\n2031\n", found.stderr + guest.text()[-2000:]
