@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.x509 import Certificate
 
-_SHA256 = der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), der.NULL)
-_RSA = der.sequence(der.oid("1.2.840.113549.1.1.1"), der.NULL)
 _SIGNED_DATA = der.oid("1.2.840.113549.1.7.2")
 _INDIRECT = der.oid("1.3.6.1.4.1.311.2.1.4")
 _PE_IMAGE = der.oid("1.3.6.1.4.1.311.2.1.15")
@@ -80,14 +78,14 @@ def signed(program: Medium, signer: Signer) -> Arrangement:
     information = der.sequence(
         der.integer(1),
         issuer,
-        _SHA256,
+        der.SHA256,
         der.wrapped(_EXPLICIT, *sorted(attributes)),
-        _RSA,
+        der.RSA,
         der.octets(signature),
     )
     data = der.sequence(
         der.integer(1),
-        der.set_of(_SHA256),
+        der.set_of(der.SHA256),
         der.sequence(_INDIRECT, der.wrapped(_EXPLICIT, der.sequence(content))),
         der.wrapped(_EXPLICIT, certificate.public_bytes(Encoding.DER)),
         der.set_of(information),
@@ -166,7 +164,7 @@ def _checked(data: bytes, digest: bytes | None) -> Signature:
     key = certificate.public_key()
     attributes = information[3].need(_EXPLICIT)
     problem = ""
-    if information[2].encoded != _SHA256 or not isinstance(key, rsa.RSAPublicKey):
+    if information[2].encoded != der.SHA256 or not isinstance(key, rsa.RSAPublicKey):
         problem = "it is not of RSA and SHA-256"
     elif hashlib.sha256(content).digest() not in _digests(attributes):
         problem = "it was made of something else"
@@ -203,7 +201,7 @@ def _indirect(digest: bytes) -> bytes:
     image = der.sequence(
         der.wrapped(der.BITS, b"\0"), der.wrapped(_EXPLICIT, der.wrapped(0xA2, obsolete))
     )
-    return der.sequence(_PE_IMAGE, image) + der.sequence(_SHA256, der.octets(digest))
+    return der.sequence(_PE_IMAGE, image) + der.sequence(der.SHA256, der.octets(digest))
 
 
 def _digest(program: Medium, headers: pe.Headers) -> tuple[bytes, int]:

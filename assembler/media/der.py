@@ -56,6 +56,11 @@ def oid(text: str) -> bytes:
     return wrapped(OID, bytes(coded))
 
 
+# What signatures are made with here, and nothing else.
+SHA256 = sequence(oid("2.16.840.1.101.3.4.2.1"), NULL)
+RSA = sequence(oid("1.2.840.113549.1.1.1"), NULL)
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """Something under a tag: its content, and all of it as it stood there."""

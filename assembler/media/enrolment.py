@@ -22,8 +22,6 @@ _IMAGES = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
 # Kept, for the boot and after it, changed only by whoever has the key above it.
 _ATTRIBUTES = 0x27
 _REVISION, _TYPE = 0x200, 0xEF1
-_SHA256 = der.sequence(der.oid("2.16.840.1.101.3.4.2.1"), der.NULL)
-_RSA = der.sequence(der.oid("1.2.840.113549.1.1.1"), der.NULL)
 _DATA = der.oid("1.2.840.113549.1.7.1")
 _EXPLICIT = 0xA0
 
@@ -69,11 +67,11 @@ def signed_list(variable: Variable, content: bytes, signer: Signer, when: dateti
     signature = signer.key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
     data = der.sequence(
         der.integer(1),
-        der.set_of(_SHA256),
+        der.set_of(der.SHA256),
         der.sequence(_DATA),
         der.wrapped(_EXPLICIT, certificate.public_bytes(Encoding.DER)),
         der.set_of(
-            der.sequence(der.integer(1), issuer, _SHA256, _RSA, der.octets(signature)),
+            der.sequence(der.integer(1), issuer, der.SHA256, der.RSA, der.octets(signature)),
         ),
     )
     head = struct.pack("<IHH", 24 + len(data), _REVISION, _TYPE) + _PKCS7.bytes_le
