@@ -100,6 +100,10 @@ class Job(Protocol):
     def names(self) -> tuple[str, ...]:
         """The segments that it makes."""
 
+    @property
+    def title(self) -> str:
+        """What it is about, for people."""
+
     def run(self, sources: Sources) -> None:
         """Make the segments."""
 
@@ -117,6 +121,12 @@ class TreeJob:
     def image(self) -> Image:
         """The image it is made of."""
         return self.part.image
+
+    @property
+    def title(self) -> str:
+        """What it is about, for people."""
+        form = "tar" if self.form == TAR else "initrd"
+        return f"{self.part.origin.location} {self.part.origin.source} as {form}"
 
     @property
     def identity(self) -> str:

@@ -89,6 +89,11 @@ class MembersJob:
         """The segments that it makes."""
         return tuple(w.name for w in self.wanted)
 
+    @property
+    def title(self) -> str:
+        """What it is about, for people."""
+        return f"{', '.join(w.path for w in self.wanted)} of {self.image.reference}"
+
     def run(self, sources: Sources) -> None:
         """Make the segments."""
         cache = sources.cache

@@ -64,6 +64,7 @@ def resolve(
     if sources.daemon is not None:
         fresh.update(sources.daemon(store, wanted, platform, reporter))
     found: dict[Reference, Image] = {}
+    origin = dict.fromkeys(fresh, "from the Docker daemon")
     absent: list[Absent] = []
     refetch: list[Reference] = []
     names = store.names()
@@ -91,6 +92,9 @@ def resolve(
                 [_about_one_of(d, references, absent) for d in error.diagnostics]
             ) from error
         found |= _fetched(missing, references, platform, store, reporter)
+        origin |= dict.fromkeys(missing, "asked of its registry")
+    for reference in references:
+        reporter.emit(Said(f"{reference}: {origin.get(reference, 'from the store')}", 2))
     return {reference: found[reference] for reference in references}
 
 

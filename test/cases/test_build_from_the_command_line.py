@@ -420,3 +420,42 @@ def test_options_may_stand_behind_files(desk: Desk, store: Path) -> None:
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     assert desk.files == {"image.tar"}
+
+
+def test_json_of_a_build_that_failed(desk: Desk) -> None:
+    (desk.directory / "image.yml").write_text(
+        "init: ['made/nowhere:1', 'made/nowhere:2']\nkernel: {cmdline: x}\n"
+    )
+    run = desk.type("--offline", "--json", "image.yml")
+    assert run.returncode == 1
+    result = json.loads(run.stdout)
+    assert (result["outputs"], result["unchanged"]) == ([], False)
+    assert [(e["code"], e["line"], e["column"]) for e in result["errors"]] == [
+        ("DM0205", 1, 8),
+        ("DM0205", 1, 26),
+    ]
+    assert [w["line"] for w in result["warnings"]] == [2]
+    assert "made/nowhere:2 is not in the store" in run.stderr
+    run = desk.type("--offline", "--json", "--size", "none", "image.yml")
+    assert run.returncode == 2
+    assert json.loads(run.stdout)["errors"][0]["code"] == "DM0901"
+    (desk.directory / "image.yml").write_text(YAML)
+    run = desk.type("--offline", "--json", "image.yml")
+    assert json.loads(run.stdout)["errors"] == []
+
+
+def test_saying_more(desk: Desk) -> None:
+    words = ("--compression", "gzip:2")
+    said = desk.build("-v", *words)
+    assert "docker.io/example/onlycmd:1 is sha256:" in said
+    assert "0 of 4 parts are kept from earlier, 4 to be made" in said
+    assert "time spent: prepare 0." in said
+    assert "segment" not in said
+    said = desk.build("--force", "-vv", *words)
+    assert "3 of 3 parts are kept from earlier, 0 to be made" in said
+    assert "kept: services[0] docker.io/example/onlycmd:1 as initrd, segment " in said
+    assert "docker.io/example/onlycmd:1: from the store" in said
+    said = desk.build("--force", "-v", "2", "--format", "tar")
+    assert ": init[0] docker.io/example/init:v1 as tar, segment " in said
+    quiet = desk.build("--force", "-q", *words)
+    assert quiet == ""
