@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import PlanError
-from assembler.rootfs.findings import Findings
+from assembler.rootfs.findings import NAMES, Findings
 from assembler.rootfs.rendering import Json, without_nothing
 
 if TYPE_CHECKING:
@@ -170,16 +170,17 @@ def _source(
         return source
     if from_label and source not in volumes:
         # A label cannot know the volumes of all systems; LinuxKit hands on what it says.
+        missing = f"{source!r}, which is no volume of this system"
         diagnostic = wanted.explained(
             Diagnostic(
                 rootfs.UNKNOWN_VOLUME,
-                f"{wanted.name!r} binds {source!r}, which is no volume of this system",
+                f"{wanted.name!r} binds {missing}",
                 place,
                 (f"define it: `volumes: [{{name: {source}}}]`",),
                 severity=Severity.WARNING,
             )
         )
-        warnings.note(diagnostic)
+        warnings.note_for(wanted.name, diagnostic, f"{NAMES} bind {missing}")
         return source
     try:
         return volumes.source(source, options)

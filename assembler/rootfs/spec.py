@@ -8,7 +8,7 @@ from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.rootfs.capabilities import capabilities
 from assembler.rootfs.devices import devices, rules
-from assembler.rootfs.findings import Findings
+from assembler.rootfs.findings import NAMES, Findings
 from assembler.rootfs.limits import rlimits
 from assembler.rootfs.mounts import id_mappings, mounts
 from assembler.rootfs.namespaces import namespaces
@@ -128,25 +128,36 @@ def _sorted(mapping: Mapping[str, str] | None) -> dict[str, str]:
 def _doubts(wanted: Merged, warnings: Findings) -> None:
     """Warn of what will not do what its author may have meant."""
 
-    def warn(code: Code, message: str, *hints: str, place: Place | None) -> None:
+    def warn(code: Code, message: str, *hints: str, place: Place | None, several: str = "") -> None:
         diagnostic = Diagnostic(code, message, place, hints, severity=Severity.WARNING)
-        warnings.note(wanted.explained(diagnostic))
+        diagnostic = wanted.explained(diagnostic)
+        if several:
+            warnings.note_for(wanted.name, diagnostic, several)
+        else:
+            warnings.note(diagnostic)
 
     name, spec, image = wanted.name, wanted.spec, wanted.image
     if not _arguments(wanted):
         place = wanted.place("command") or wanted.container.at.of("image")
-        warn(rootfs.NO_COMMAND, f"{name!r} has no command, it cannot start", place=place)
+        warn(
+            rootfs.NO_COMMAND,
+            f"{name!r} has no command, it cannot start",
+            place=place,
+            several=f"{NAMES} have no command, they cannot start",
+        )
     user = image.config.user
     if spec.uid is None and user.partition(":")[0] not in _PARTS_LEFT_OUT:
+        though = f"though the image {image.reference} asks for user {user!r}"
         uid, _, gid = user.partition(":")
         numbers = ", ".join(
             f"{key}: {text}" for key, text in (("uid", uid), ("gid", gid)) if text.isdecimal()
         )
         warn(
             rootfs.USER_IGNORED,
-            f"{name!r} runs as root, though the image {image.reference} asks for user {user!r}",
+            f"{name!r} runs as root, {though}",
             *([f"to run it as the image asks, say {numbers}"] if numbers else []),
             place=wanted.container.at.of("image"),
+            several=f"{NAMES} run as root, {though}",
         )
     for plain, added in (("capabilities", "capabilities.add"), ("binds", "binds.add")):
         if getattr(wanted.container, plain) is not None and getattr(

@@ -1,0 +1,48 @@
+"""What is doubtful for several containers is told once."""
+
+from __future__ import annotations
+
+from assembler.codes import rootfs
+from assembler.diagnostics import Diagnostic
+from assembler.oci.store import Store
+from support.systems import loaded, planned
+
+
+def told(store: Store, *services: str) -> tuple[Diagnostic, ...]:
+    return planned(loaded(f"services: [{', '.join(services)}]"), store).warnings
+
+
+def test_one_container_is_told_of_by_its_name(store: Store) -> None:
+    (warning,) = told(store, "{name: a, image: 'example/nocmd:1'}")
+    assert warning.message == "'a' has no command, it cannot start"
+
+
+def test_the_same_of_several_containers(store: Store) -> None:
+    names = [f"n{number}" for number in range(9)]
+    for count, listed in ((2, "'n0' and 'n1'"), (6, "'n0', 'n1', 'n2', 'n3', 'n4' and 'n5'")):
+        (warning,) = told(
+            store, *(f"{{name: {n}, image: 'example/nocmd:1'}}" for n in names[:count])
+        )
+        assert warning.message == f"{listed} have no command, they cannot start"
+        assert warning.place is not None
+    (warning,) = told(store, *(f"{{name: {n}, image: 'example/nocmd:1'}}" for n in names))
+    assert "'n4' and 4 more have no command" in warning.message
+
+
+def test_other_images_are_told_of_by_themselves(store: Store) -> None:
+    asks = "{{name: {0}, image: 'example/plain:1'}}"
+    warnings = told(
+        store, asks.format("a"), "{name: x, image: 'example/nocmd:1'}", asks.format("b")
+    )
+    assert [w.code for w in warnings] == [rootfs.USER_IGNORED, rootfs.NO_COMMAND]
+    assert warnings[0].message.startswith("'a' and 'b' run as root, though the image docker.io/")
+    assert warnings[0].hints == ("to run it as the image asks, say uid: 1000, gid: 1001",)
+
+
+def test_what_is_in_a_label_is_told_once_for_all_who_use_it(store: Store) -> None:
+    names = ("a", "b", "c")
+    (warning,) = told(
+        store, *(f"{{name: {n}, image: 'example/lab-vol:1', command: [x]}}" for n in names)
+    )
+    assert warning.message.startswith("'a', 'b' and 'c' bind 'scratch', which is no volume")
+    assert len(warning.remarks) == 1
