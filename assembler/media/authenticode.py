@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import output as codes
 from assembler.errors import OutputError
 from assembler.media import der, pe
-from assembler.media.medium import Arrangement, Medium, content_of, read_at
-from assembler.stretches import chunks_of, part_of
+from assembler.media.medium import Arrangement, Medium, chunks_between, read_at
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -223,7 +222,7 @@ def _digest(program: Medium, headers: pe.Headers) -> tuple[bytes, int]:
     hasher = hashlib.sha256(first[:at] + first[at + 4 : entry] + first[entry + 8 :])
     total = _words(first[:at] + bytes(4) + first[at + 4 : entry] + bytes(8) + first[entry + 8 :])
     position = len(first)
-    for chunk in chunks_of(part_of(content_of(program), position, last - position)):
+    for chunk in chunks_between(program, position, last):
         hasher.update(chunk)
         total += _words(chunk) << 8 * (position & 1)
         position += len(chunk)

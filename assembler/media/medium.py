@@ -114,6 +114,19 @@ def _zeros(count: int) -> Iterator[bytes]:
         count -= len(_ZEROS)
 
 
+def chunks_between(medium: Medium, start: int, end: int) -> Iterator[bytes]:
+    """Yield the bytes from one place to another, zeros included, some at a time."""
+    offset = 0
+    for piece in pieces(medium):
+        length = size_of(piece)
+        if offset >= end:
+            return
+        if offset + length > start:
+            begin = max(0, start - offset)
+            yield from chunks_of(part_of(piece, begin, end - offset - begin))
+        offset += length
+
+
 def content_of(medium: Medium) -> Chain:
     """Return a medium as a content; zeros take room, so it is for media that are nearly full."""
     return Chain(tuple(pieces(medium)))

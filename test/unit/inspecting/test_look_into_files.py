@@ -8,7 +8,9 @@ import lzma
 import random
 import shutil
 import subprocess
+import sys
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from assembler.inspecting.probes import Look, found_in
 from assembler.inspecting.source import BytesSource
 from assembler.media import Arrangement, content_of, gpt, pe, write
 from assembler.media.fat import FatFile, FatVolume
-from assembler.stretches import whole
+from assembler.stretches import Stretch, whole
 from support.booting import archive
 from support.programs import kernel, program
 
@@ -274,6 +276,22 @@ def test_a_little_that_unpacks_to_much_takes_no_memory(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert inspect(path).facts["content"] == 1500 << 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150 << 10
+
+
+def test_a_large_program_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large.efi"
+    with tempfile.TemporaryFile(dir=tmp_path) as zeros, path.open("w+b") as file:
+        zeros.truncate(400 << 20)
+        write(pe.joined(program(), [(".initrd", Stretch(zeros.fileno(), 400 << 20))]), file)
+    code = (
+        "import sys; from pathlib import Path; from assembler.inspecting import inspect\n"
+        "found = inspect(Path(sys.argv[1])); assert found.facts['signed'] is False\n"
+        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 64 << 10
 
 
 def samples() -> dict[str, bytes]:
