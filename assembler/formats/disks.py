@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
@@ -52,15 +52,22 @@ _ARCHIVE = _Form(".img.tar.gz", lambda disk, _mark, file: disktar.write(disk, fi
 
 
 def laid_out(assembly: Assembly, options: FormatOptions, layout: str, unit: int) -> Medium:
-    """Return a disk of the size asked for, or as small as it can be, rounded up to a multiple."""
-    make = _LAYOUTS[layout]
-    size = options.disk_size
-    if size is None:
-        smallest = make(assembly, options, None)
-        if smallest.size % unit == 0:
-            return smallest
-        size = smallest.size
-    return make(assembly, options, -(-size // unit) * unit)
+    """Return a disk of the size asked for, or as small as it can be, rounded up to a multiple.
+
+    It is laid out once for all formats of a run that want the same.
+    """
+    known = f"disk {layout} {unit}"
+    if known not in options.shared:
+        make = _LAYOUTS[layout]
+        found = make(assembly, options, options.disk_size and _rounded(options.disk_size, unit))
+        if found.size % unit:
+            found = make(assembly, options, _rounded(found.size, unit))
+        options.shared[known] = found
+    return cast("Medium", options.shared[known])
+
+
+def _rounded(size: int, unit: int) -> int:
+    return -(-size // unit) * unit
 
 
 def _format(
@@ -78,10 +85,15 @@ def _format(
         layout = pc if assembly.plan.architecture in _PCS else _EFI
         return laid_out(assembly, options, layout, form.unit)
 
+    def layout_of(assembly: Assembly) -> str:
+        return pc if assembly.plan.architecture in _PCS else _EFI
+
+    def lay_out(assembly: Assembly, options: FormatOptions) -> Medium:
+        return laid_out(assembly, options, layout_of(assembly), form.unit)
+
     def write_disk(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
-        layout = pc if assembly.plan.architecture in _PCS else _EFI
-        disk = laid_out(assembly, options, layout, form.unit)
-        if layout == _EFI:
+        disk = lay_out(assembly, options)
+        if layout_of(assembly) == _EFI:
             mark = efi.efi_system(assembly, options).mark
         else:
             mark = bios.bios_system(assembly, options).mark

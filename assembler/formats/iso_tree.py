@@ -14,7 +14,9 @@ from dataclasses import replace
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import OutputError
+from assembler.events import Warned
 from assembler.media.iso import IsoEntry
 from assembler.stretches import Chain, Content, Stretch, part_of, size_of, whole
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 _BOOT = b"boot/"
+_CAPABILITY = b"SCHILY.xattr.security.capability"
+_MOST_NAMED = 3
 _TYPES = {
     b"0": stat.S_IFREG,
     b"\0": stat.S_IFREG,
@@ -45,10 +49,24 @@ def entries_of(assembly: Assembly, fresh: IO[bytes]) -> list[IsoEntry]:
     used.
     """
     merged = _Merged()
-    for entry, link in _read(assembly.tree(), fresh):
+    capable: list[bytes] = []
+    for entry, link in _read(assembly.tree(), fresh, capable):
         if not entry.path.startswith(_BOOT):
             merged.add(entry, link)
+    if capable:
+        assembly.reporter.emit(Warned(_lost(capable)))
     return merged.entries()
+
+
+def _lost(capable: list[bytes]) -> Diagnostic:
+    names = ", ".join(path.decode("utf-8", "replace") for path in capable[:_MOST_NAMED])
+    more = f" and {len(capable) - _MOST_NAMED} more" if len(capable) > _MOST_NAMED else ""
+    return Diagnostic(
+        codes.LOST_ATTRIBUTES,
+        f"file capabilities are lost on the ISO volume: {names}{more}",
+        hints=("kernel+squashfs and kernel+erofs keep them",),
+        severity=Severity.WARNING,
+    )
 
 
 class _Merged:
@@ -131,9 +149,12 @@ class _Merged:
 
 
 def _read(
-    pieces: Iterable[bytes | memoryview | Stretch], fresh: IO[bytes]
+    pieces: Iterable[bytes | memoryview | Stretch], fresh: IO[bytes], capable: list[bytes]
 ) -> Iterator[tuple[IsoEntry, bytes | None]]:
-    """Yield the entries of a tar; with the target, if it is another name of a file."""
+    """Yield the entries of a tar; with the target, if it is another name of a file.
+
+    Paths of files that lose their capabilities go to `capable`.
+    """
     stream = _Stream(pieces, fresh)
     records: dict[bytes, bytes] = {}
     while (header := whole(stream.take(_BLOCK))).strip(b"\0"):
@@ -145,7 +166,10 @@ def _read(
             records = dict(_records(whole(content)))
             continue
         if kind != _MORE_FOR_ALL:
-            yield _entry(header, kind, records, content)
+            found, link = _entry(header, kind, records, content)
+            if _CAPABILITY in records:
+                capable.append(found.path)
+            yield found, link
         records = {}
 
 
