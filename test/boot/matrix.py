@@ -44,6 +44,8 @@ class Row:
         parts += [self.medium] if self.medium != "disk" else []
         parts += ["sized"] if "--size" in self.options else []
         parts += ["large"] if self.large else []
+        # The root filesystem lies on the volume that is booted from.
+        parts += ["rooted"] if self.cmdline and self.medium != "root" else []
         parts += ["refused"] if self.expected else []
         return "-".join(parts)
 
@@ -82,6 +84,15 @@ ROWS = (
     Row("iso", "amd64", "bios", "cd", "-hybrid.iso", quick=True),
     Row("iso", "amd64", "bios", "usb", "-hybrid.iso"),
     Row("iso", "amd64", "uefi", "cd", "-hybrid.iso"),
+    *(
+        Row(name, architecture, firmware, medium, suffix, cmdline="root=LABEL=DOLMEN")
+        for name, architecture, firmware, medium, suffix in (
+            ("iso-bios", "amd64", "bios", "cd", ".iso"),
+            ("iso-bios", "amd64", "bios", "usb", ".iso"),
+            ("iso-efi", "arm64", "uefi", "cd", "-efi.iso"),
+            ("iso", "amd64", "uefi", "disk", "-hybrid.iso"),
+        )
+    ),
     # A volume on a CD whose size El Torito cannot say.
     Row("iso", "amd64", "uefi", "cd", "-hybrid.iso", large=True),
     Row("iso-efi", "arm64", "uefi", "cd", "-efi.iso", large=True),
@@ -105,4 +116,17 @@ ROWS = (
     Row("azure", "arm64", "uefi", suffix="-azure.vhd", form="vpc"),
     Row("kernel+iso", "amd64", "kernel", "root", ".iso", cmdline="root=LABEL=DOLMEN"),
     Row("kernel+iso", "arm64", "kernel", "root", ".iso", cmdline="root=/dev/vda"),
+    *(
+        Row(
+            f"kernel+{filesystem}",
+            architecture,
+            "kernel",
+            "root",
+            f"-{filesystem}.img",
+            cmdline="root=/dev/vda",
+            quick=architecture == "amd64" and filesystem == "squashfs",
+        )
+        for filesystem in ("squashfs", "erofs")
+        for architecture in ("amd64", "arm64")
+    ),
 )
