@@ -267,8 +267,9 @@ class Assembly:
             fresh = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed with the rest
             self._stack.callback(fresh.close)
             recorder = Recorder(fresh)
-            self.write_initrd(cast("IO[bytes]", recorder), ucode=ucode)
-            self._initrds[ucode] = recorder.content()
+            with told(directory or "the directory of temporary files"):
+                self.write_initrd(cast("IO[bytes]", recorder), ucode=ucode)
+                self._initrds[ucode] = recorder.content()
         return self._initrds[ucode]
 
     def _reserve(self, out: IO[bytes], form: Form) -> None:
