@@ -118,6 +118,19 @@ def test_only_the_architectures_are_pushed(pkg: Packages, tmp_path: Path) -> Non
     assert pkg.dolmen.run(*words[:-1], name, env=pkg.env).returncode == 0
 
 
+def test_a_package_that_is_not_whole_is_not_pushed(pkg: Packages, tmp_path: Path) -> None:
+    whole = pkg.write("whole", "FROM scratch\nCOPY Dockerfile /\n")
+    half = pkg.write("half", "FROM scratch\nARG TARGETARCH\nCOPY for-$TARGETARCH /\n")
+    (half / "for-amd64").touch()
+    half = pkg.write("half", (half / "Dockerfile").read_text())
+    done = pkg.run(tmp_path / "here", "push", half, whole)
+    names = {n: pkg.done(tmp_path / "here", "show-tag", pkg.work / n) for n in ("whole", "half")}
+    assert (done.returncode, done.stdout.strip()) == (1, names["whole"])
+    for name, found in ((names["whole"], True), (f"{names['half']}-amd64", False)):
+        words = ("cache", "pull", "--cache", tmp_path / "there", name)
+        assert (pkg.dolmen.run(*words, env=pkg.env).returncode == 0) is found, name
+
+
 def test_a_registry_that_does_not_answer_keeps_nobody_from_building(
     pkg: Packages, tmp_path: Path
 ) -> None:

@@ -79,7 +79,8 @@ def make(
     beyond = made.beyond()
     builder = builders.choose(made, beyond) if beyond is not None else None
     if order.terms.scanner is not None and (builder is None or builder.name != BUILDKIT):
-        reporter.emit(Said(f"nothing is scanned in {order.path}: BuildKit alone runs scanners"))
+        what = "the image's own package databases are listed"
+        reporter.emit(Said(f"{order.path}: BuildKit alone runs scanners; {what}"))
     bases = bring(made, sources, reporter)
     inputs = inputs_of(order, made, bases.digests(), builder.name if builder else IN_PROCESS)
     with workspace(store) as directory:
