@@ -100,8 +100,8 @@ NO_PROGRAM = Code(
 PROGRAM_FAILED = Code(
     615,
     "A program that makes filesystems failed",
-    "The message has its last lines. `--imagetools IMAGE` names an image with another version of it "
-    "for a machine that has none of its own.",
+    "The message has its last lines. `--imagetools IMAGE` names an image with another version of "
+    "it for a machine that has none of its own.",
 )
 NO_FILESYSTEM = Code(
     616,
@@ -119,8 +119,15 @@ BAD_INPUT_TAR = Code(
     "undamaged, and it is used in the same way (as init, volume or container). A tar of another "
     "program has no such record.",
 )
+NOT_SIGNED = Code(
+    619,
+    "It is not signed with the key that was asked for",
+    "`dolmen inspect --cert FILE` fails unless a program for UEFI, by itself or on a disk or CD, "
+    "has a signature that holds and was made with the key of that certificate. Without --cert all "
+    "signatures are shown.",
+)
 NOT_UNDERSTOOD = Code(
-    614,
+    618,
     "A file is of no known kind",
     "`dolmen inspect` knows what `dolmen build` writes, and what is like it: disks and their "
     "containers, ISOs, programs for UEFI, kernels, initrds, archives, and FAT, squashfs and erofs "
@@ -129,9 +136,9 @@ NOT_UNDERSTOOD = Code(
 CANNOT_LOAD = Code(
     620,
     "A boot loader cannot load this system",
-    "For a BIOS, syslinux and isolinux load a kernel that is a bzImage, an initrd below the address "
-    "that the kernel names (2 GiB, as a rule), and a command line of at most 2047 bytes. Machines "
-    "need memory for the initrd and for what is in it.",
+    "For a BIOS, syslinux and isolinux load a kernel that is a bzImage, an initrd below the "
+    "address that the kernel names (2 GiB, as a rule), and a command line of at most 2047 bytes. "
+    "Machines need memory for the initrd and for what is in it.",
 )
 SAME_FILE = Code(
     621,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,19 @@ class Found:
     files: list[File] = field(default_factory=list)
     # What is wrong with it; what follows was not looked at.
     problem: str = ""
+
+    def signers(self) -> Iterator[str]:
+        """Yield the fingerprints of the certificates whose signatures hold, of the outermost."""
+        own = [
+            str(value).removeprefix("sha256:")
+            for key, value in self.facts.items()
+            if key.endswith(" certificate")
+            and self.facts.get(f"{key.removesuffix(' certificate')} holds")
+        ]
+        yield from own
+        if "signed" not in self.facts:
+            for _, part in self.parts:
+                yield from part.signers()
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it for scripts."""

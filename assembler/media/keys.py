@@ -87,6 +87,13 @@ def read_certificate(path: Path) -> Certificate:
         raise OutputError.of(codes.BAD_KEY, f"{path} cannot be read as a certificate") from error
 
 
+def fingerprint(certificate: Certificate) -> str:
+    """Return the SHA-256 of a certificate, in hexadecimal digits."""
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
 def generate(directory: Path, request: KeyRequest) -> list[Path]:
     """Make a set of keys in a directory, with what enrols them; nothing is overwritten."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415

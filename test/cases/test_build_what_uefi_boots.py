@@ -71,7 +71,7 @@ def test_a_program_with_kernel_initrd_and_command_line(dolmen: Dolmen, work: Pat
     not all(map(shutil.which, ("fsck.vfat", "mcopy", "sgdisk"))),
     reason="dosfstools, mtools or gdisk is not installed",
 )
-@pytest.mark.parametrize("size", [None, "64M", "700M"])
+@pytest.mark.parametrize("size", [None, "64M", pytest.param("700M", marks=pytest.mark.slow)])
 def test_a_disk(dolmen: Dolmen, work: Path, size: str | None, tmp_path: Path) -> None:
     done = build(dolmen, work, "--format", "uki,raw-efi", *(("--size", size) if size else ()))
     assert done.returncode == 0, done.stderr
@@ -124,6 +124,12 @@ def test_a_signed_program_is_signed(dolmen: Dolmen, work: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = looked_at(dolmen, work / "image.efi")
     assert found["signature"] == "by CN=Example db, which holds"
+    for name in ("image.efi", "image-efi.img"):
+        ours = dolmen.run("inspect", "--cert", work / "keys" / "db.crt", work / name)
+        assert ours.returncode == 0, ours.stderr
+        theirs = dolmen.run("inspect", "--cert", work / "keys" / "KEK.crt", work / name)
+        assert theirs.returncode == 1
+        assert "DM0619" in theirs.stderr
     told = dolmen.run("inspect", work / "image-efi.img").stdout
     assert "signature: by CN=Example db, which holds" in told
     if shutil.which("sbverify"):
@@ -137,6 +143,7 @@ def test_a_signed_program_is_signed(dolmen: Dolmen, work: Path) -> None:
     assert "never overwritten" in again.stderr
 
 
+@pytest.mark.slow
 def test_the_passphrase_of_an_encrypted_key(dolmen: Dolmen, work: Path) -> None:
     known = {"DOLMEN_SECURE_BOOT_PASSPHRASE": "a secret"}
     dolmen.run("keys", "generate", "--encrypt", work / "keys", env=known, check=True)
@@ -225,6 +232,7 @@ def test_no_other_program_is_needed(dolmen: Dolmen, work: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_nobody_can_do_it(work: Path) -> None:
     if reason := why_not():
         pytest.skip(reason)

@@ -20,6 +20,15 @@ def inspect(
     files: Annotated[
         bool, typer.Option("--files", help="List all files, of which only a few are shown else.")
     ] = False,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            "--cert",
+            help="Fail unless something in it that boots is signed with the key of this "
+            "certificate (PEM or DER).",
+            metavar="FILE",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what a file holds: partitions, kernel, command line, signature, files.
@@ -27,6 +36,7 @@ def inspect(
     \b
     dolmen inspect image-efi.img
     dolmen inspect --json image.iso | jq .parts
+    dolmen inspect --cert keys/db.crt image.efi
 
     It looks at the content alone, whatever made the file: disks (raw, qcow2, VHD, VMDK), ISOs,
     programs for UEFI and whether their signatures hold, kernels, initrds, tar archives, FAT,
@@ -36,6 +46,15 @@ def inspect(
     from dolmen.showing import lines
 
     found = inspect(path)
+    if certificate is not None:
+        from assembler.codes import output as codes
+        from assembler.errors import OutputError
+        from assembler.media.keys import fingerprint, read_certificate
+
+        if fingerprint(read_certificate(certificate)) not in set(found.signers()):
+            raise OutputError.of(
+                codes.NOT_SIGNED, f"nothing in {path} is signed with the key of {certificate}"
+            )
     if as_json:
         say(json.dumps({"path": str(path), **found.as_json()}, indent=2))
     else:

@@ -249,7 +249,7 @@ def test_a_command_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02" * 1000, bytes(100_000)])
 def test_what_is_of_no_known_kind(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(OutputError, match="DM0614"):
+    with pytest.raises(OutputError, match="DM0618"):
         inspect(tmp_path / "file")
 
 
