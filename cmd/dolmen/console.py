@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from assembler.diagnostics import Diagnostic, Role, Severity, pieces
+from dolmen.wrapping import columns_of, wrapped_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,22 +39,31 @@ def wants_color(stream: TextIO, when: str = "auto") -> bool:
 
 
 def show_diagnostics(
-    diagnostics: Iterable[Diagnostic], *, color: bool = False, stream: TextIO | None = None
+    diagnostics: Iterable[Diagnostic],
+    *,
+    color: bool = False,
+    stream: TextIO | None = None,
+    columns: int | None = None,
 ) -> None:
-    """Write diagnostics for people, and a count if there are several errors."""
+    """Write diagnostics for people, and a count if there are several errors.
+
+    On a terminal, or where `columns` are given, lines are broken between words.
+    """
     out = stream or sys.stderr
+    columns = columns or columns_of(out)
     errors = 0
     for diagnostic in diagnostics:
         errors += diagnostic.severity is Severity.ERROR
-        out.write(_painted(diagnostic) if color else "".join(t for _, t in pieces(diagnostic)))
+        shown = wrapped_pieces(pieces(diagnostic), columns)
+        out.write(_painted(shown) if color else "".join(text for _, text in shown))
     if errors > 1:
         out.write(f"{errors} errors\n")
     out.flush()
 
 
-def _painted(diagnostic: Diagnostic) -> str:
+def _painted(shown: Iterable[tuple[Role, str]]) -> str:
     painted = []
-    for role, text in pieces(diagnostic):
+    for role, text in shown:
         sgr = _SGR[role]
         body = text.rstrip("\n")
         painted.append(f"\x1b[{sgr}m{body}\x1b[0m{text[len(body) :]}" if sgr and body else text)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from assembler.events import Event, Said, TaskAdvanced, TaskEnded, TaskStarted, Warned
 from dolmen.console import show_diagnostics, size_text
+from dolmen.wrapping import short
 
 # A task that takes longer than this is announced when it starts to be late.
 _PATIENCE = 10.0
@@ -28,6 +29,8 @@ class LineLog:
 
     verbosity: int = 0
     color: bool = field(default=False, kw_only=True)
+    # There is a live display, too: only what is finished is said, with short names.
+    beside_display: bool = field(default=False, kw_only=True)
     _running: dict[int, _Running] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -55,11 +58,12 @@ class LineLog:
             return
         running.done = event.done
         now = time.monotonic()
-        if now - running.spoken > _PATIENCE:
+        if now - running.spoken > _PATIENCE and not self.beside_display:
             running.spoken = now
             total = running.started.total
             share = f" of {self._amount(running, total)}" if total else ""
-            self._line(f"{running.started.title}: {self._amount(running, event.done)}{share}")
+            amount = self._amount(running, event.done)
+            self._line(f"{self._title(running)}: {amount}{share}")
 
     def _ended(self, event: TaskEnded) -> None:
         running = self._running.pop(event.task, None)
@@ -67,7 +71,10 @@ class LineLog:
             return
         seconds = time.monotonic() - running.since
         amount = f" {self._amount(running, running.done)}" if running.done else ""
-        self._line(f"{running.started.title}: {event.outcome}{amount} in {seconds:.1f}s")
+        self._line(f"{self._title(running)}: {event.outcome}{amount} in {seconds:.1f}s")
+
+    def _title(self, running: _Running) -> str:
+        return short(running.started.title) if self.beside_display else running.started.title
 
     def _amount(self, running: _Running, amount: int) -> str:
         unit = running.started.unit

@@ -7,18 +7,44 @@ import threading
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 from assembler.events import Event, Said, TaskAdvanced, TaskEnded, TaskStarted, Warned
-from dolmen.console import show_diagnostics
+from dolmen.console import show_diagnostics, size_text
 from dolmen.lines import LineLog
+from dolmen.wrapping import short
+
+_BAR = 12
+# Bar, amount and time, with what is between them.
+_BESIDE_NAMES = _BAR + 19 + 7 + 3
+_LEAST_NAME, _LONGEST_NAME = 16, 90
+_AMOUNTS = Column(justify="right", no_wrap=True)
+
+
+class _Amount(ProgressColumn):
+    """How much is done, in the task's own unit; nothing as long as nothing is known."""
+
+    def render(self, task: Task) -> Text:
+        """Return the amount as a text."""
+        done, total, unit = int(task.completed), task.total, task.fields["unit"]
+        if not done and total is None:
+            return Text("")
+        amount = size_text(done) if unit == "B" else str(done)
+        if total is None:
+            return Text(amount if unit == "B" else f"{amount} {unit}")
+        whole = size_text(int(total)) if unit == "B" else f"{int(total)} {unit}"
+        return Text(f"{amount} of {whole}")
 
 
 class LiveDisplay:
@@ -26,16 +52,20 @@ class LiveDisplay:
 
     def __init__(self, verbosity: int = 0, *, color: bool = True) -> None:
         """Prepare the display; it appears with the first task."""
-        self._lines = LineLog(verbosity, color=color)
+        self._lines = LineLog(verbosity, color=color, beside_display=True)
         self._color = color
         self._bars: dict[int, TaskID] = {}
         self._lock = threading.Lock()
+        console = Console(stderr=True, no_color=not color, highlight=False)
+        # Names are cut off where the room for them ends.
+        room = max(_LEAST_NAME, min(_LONGEST_NAME, console.width - _BESIDE_NAMES))
+        names = Column(no_wrap=True, overflow="ellipsis", max_width=room)
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            DownloadColumn(),
+            TextColumn("{task.description}", table_column=names),
+            BarColumn(bar_width=_BAR),
+            _Amount(table_column=_AMOUNTS),
             TimeElapsedColumn(),
-            console=Console(stderr=True, no_color=not color),
+            console=console,
             transient=True,
             redirect_stdout=False,
         )
@@ -55,12 +85,15 @@ class LiveDisplay:
                 case TaskStarted():
                     if not self._bars:
                         self._progress.start()
-                    self._bars[event.task] = self._progress.add_task(event.title, total=event.total)
+                    self._bars[event.task] = self._progress.add_task(
+                        escape(short(event.title)), total=event.total, unit=event.unit
+                    )
                     self._lines.emit(event)
                 case TaskAdvanced():
                     bar = self._bars.get(event.task)
                     if bar is not None:
                         self._progress.update(bar, completed=event.done)
+                    self._lines.emit(event)
                 case TaskEnded():
                     bar = self._bars.pop(event.task, None)
                     if bar is not None:

@@ -25,6 +25,7 @@ from dolmen.console import show_diagnostics, size_text, wants_color
 from dolmen.run import reaching
 from dolmen.run.places import place_of
 from dolmen.run.session import End, Outcome
+from dolmen.wrapping import columns_of, wrapped
 
 if TYPE_CHECKING:
     from dolmen.run.asked import Asked
@@ -52,7 +53,7 @@ class Teller:
     def note(self, text: str) -> None:
         """Say something short."""
         if not self._settings.quiet:
-            self._write(f"dolmen: {text}\n")
+            self._write(f"{wrapped(f'dolmen: {text}', columns_of(sys.stderr))}\n")
 
     def introduce(self, prepared: Prepared, command: Command, *, detached: bool) -> None:
         """Say what is about to run, and how to leave it."""
@@ -129,7 +130,8 @@ class Teller:
 
     def _diagnostics(self, diagnostics: list[Diagnostic]) -> None:
         text = io.StringIO()
-        show_diagnostics(diagnostics, color=self._color, stream=text)
+        columns = columns_of(sys.stderr)
+        show_diagnostics(diagnostics, color=self._color, stream=text, columns=columns)
         self._write(text.getvalue())
 
     def _write(self, text: str) -> None:

@@ -89,8 +89,8 @@ def qemu(
     networking: Annotated[
         str,
         typer.Option(
-            help="user, none, tap[,DEVICE] or bridge,DEVICE, perhaps with `,nat`; devices that are not "
-            "there are made, if you may.",
+            help="user, none, tap[,DEVICE] or bridge,DEVICE, perhaps with `,nat`; devices that are "
+            "not there are made, if you may.",
             metavar="MODE",
         ),
     ] = "user",
