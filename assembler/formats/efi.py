@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import output as codes
 from assembler.errors import OutputError
 from assembler.media import Medium, content_of, gpt, mark_of, pe
-from assembler.media.fat import FatFile, FatVolume
+from assembler.media.fat import LARGEST, FatFile, FatVolume
 from assembler.stretches import Content, part_of, size_of, whole
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def disk(system: EfiSystem, size: int | None) -> gpt.GptDisk:
     hidden = gpt.ALIGNMENT // gpt.SECTOR
     smallest = system.volume(hidden_sectors=hidden)
     needed = -(-smallest.size // gpt.ALIGNMENT) * gpt.ALIGNMENT
-    room = needed if size is None else gpt.room(size)
+    room = needed if size is None else min(gpt.room(size), LARGEST)
     if room < needed:
         raise too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
     volume = system.volume(size=room, hidden_sectors=hidden)

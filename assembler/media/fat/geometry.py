@@ -20,8 +20,9 @@ _MOST = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
 _FEW = 5000
 _USUAL_ROOT = 512
 _MOST_ROOT = 65520
-# Counts of sectors have 32 bits.
-LARGEST = (1 << 32) - 1
+# Counts of sectors have 32 bits; in bytes, whole MiB.
+_MOST_SECTORS = (1 << 32) - 1
+LARGEST = _MOST_SECTORS * SECTOR // _MIB * _MIB
 _SMALLEST = 128
 _STEP = 64
 
@@ -100,7 +101,7 @@ def _divided(
 def least(needed: Callable[[Geometry], int], root_entries: int, alignment: int = 1) -> Geometry:
     """Return the geometry of the smallest volume (within 32 KiB) that has the clusters needed."""
     sectors = _SMALLEST
-    while sectors <= LARGEST:
+    while sectors <= _MOST_SECTORS:
         found = of_size(sectors, root_entries, alignment)
         lacking = _STEP if found is None else (needed(found) - found.clusters) * found.cluster
         if found is not None and lacking <= 0:
