@@ -316,8 +316,9 @@ def _geometry(root: _Node, nodes: Sequence[_Node], size: int | None, alignment: 
     smallest = least(needed, root.entries, alignment)
     if size is None:
         return smallest
-    sectors = size // SECTOR
-    chosen = of_size(sectors, root.entries, alignment) if sectors <= LARGEST else None
+    if size > LARGEST:
+        raise OutputError.of(codes.TOO_LARGE, "a FAT volume is smaller than 2 TiB")
+    chosen = of_size(size // SECTOR, root.entries, alignment)
     if chosen is None or needed(chosen) > chosen.clusters:
         raise OutputError.of(
             codes.TOO_SMALL,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from assembler.errors import OutputError
 from assembler.media import pieces, write
-from assembler.media.fat import SECTOR, FatFile, FatVolume
+from assembler.media.fat import LARGEST, SECTOR, FatFile, FatVolume
 from assembler.stretches import Stretch, chunks_of
 
 needs_judges = pytest.mark.skipif(
@@ -151,6 +151,12 @@ def test_a_file_of_4_gib_is_refused(tmp_path: Path) -> None:
         large = Stretch(file.fileno(), 1 << 32)
         with pytest.raises(OutputError, match="files on FAT have less than 4 GiB"):
             FatVolume.plan([FatFile("large", large)], mark=b"mark")
+
+
+def test_a_volume_of_2_tib_is_refused() -> None:
+    assert FatVolume.plan(SOME, size=LARGEST).size == LARGEST
+    with pytest.raises(OutputError, match="smaller than 2 TiB"):
+        FatVolume.plan(SOME, size=1 << 41)
 
 
 def test_a_size_that_is_too_small_is_told_with_one_that_would_do() -> None:
