@@ -18,9 +18,12 @@ from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document, 
 from assembler.oci.platform import Platform
 
 if TYPE_CHECKING:
+    from assembler.events import Task
     from assembler.oci.store import Names, Store
 
 _LEVEL = 3
+# How much of a layer is made before it is told.
+_OFTEN = 1 << 20
 _DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNKNOWN = Platform("unknown", "unknown")
 _STATEMENT = "https://in-toto.io/Statement/v0.1"
@@ -75,6 +78,18 @@ def add_layer(store: Store, tar: Iterable[bytes | memoryview]) -> Layer:
     diff = hashlib.sha256(usedforsecurity=False)
     descriptor = store.add_stream(_gzipped(tar, diff), media.OCI_LAYER_GZIP)
     return Layer(descriptor, "sha256:" + diff.hexdigest())
+
+
+def counted(tar: Iterable[bytes | memoryview], progress: Task) -> Iterator[bytes | memoryview]:
+    """Yield a tar, and say how far it is: which is also where an interrupted run ends it."""
+    since = 0
+    for chunk in tar:
+        since += len(chunk)
+        if since >= _OFTEN:
+            progress.advance(since)
+            since = 0
+        yield chunk
+    progress.advance(since)
 
 
 def add_image(store: Store, layers: Sequence[Layer], settings: Settings) -> Descriptor:

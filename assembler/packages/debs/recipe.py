@@ -16,7 +16,7 @@ from assembler.packages.debs.kernel import kernel_layer
 from assembler.packages.debs.layer import Recipe, ingredients, layer
 from assembler.packages.debs.lock import LOCK_FILE, Lock
 from assembler.packages.debs.spdx import document
-from assembler.packages.images import Made, Settings, add_attestation, add_image, add_layer
+from assembler.packages.images import Made, Settings, add_attestation, add_image, add_layer, counted
 from assembler.packages.inputs import INPUTS, as_annotation
 
 if TYPE_CHECKING:
@@ -77,9 +77,10 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made
         chosen = tuple(c for c in chosen if c.name.startswith(("linux-image-", "linux-modules-")))
     files = dict(zip(chosen, _fetched(engine, order, chosen), strict=True))
     recipe = Recipe(order.debs, order.architecture, ingredients([*files.values()]), order.directory)
-    with task(reporter, f"lay out {len(chosen)} Debian packages for {order.platform}"):
+    title = f"lay out {len(chosen)} Debian packages for {order.platform}"
+    with task(reporter, title) as progress:
         write = kernel_layer if order.debs.kernel else layer
-        made = add_layer(store, write(recipe))
+        made = add_layer(store, counted(write(recipe), progress))
     described = "; ".join(f"{c.name} {c.version}" for c in chosen)
     settings = Settings(
         platform=order.platform,
