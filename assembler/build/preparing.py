@@ -47,6 +47,8 @@ class Prepared:
     bootloaders: Image | None = None
     # What makes filesystems, if any output needs it and this machine lacks it.
     imagetools: Image | None = None
+    # The firmware of a machine, if any output needs it.
+    firmware: Image | None = None
     # Where images come from that cannot be had.
     earlier: Earlier | None = None
     # What a tar records of the SPDX document.
@@ -117,6 +119,10 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
         programs = shipped_image(
             IMAGETOOLS, request.imagetools, request.supply, origins, host_platform(), reporter
         )
+    firmware = None
+    if request.firmware:
+        named = Reference.parse(request.firmware)
+        firmware = resolve({named: None}, platform, origins, reporter)[named]
     resolved = Resolved(images, store.read, layouts(needs, request.supply, store, reporter))
     metadata = partial(render_metadata, config, full_name=lambda n: str(Reference.parse(n)))
     plan = make_plan(
@@ -149,13 +155,18 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
             dict.fromkeys(
                 [
                     *(need.reference for need in needs),
-                    *(image.reference for image in (loaders, programs) if image is not None),
+                    *(
+                        image.reference
+                        for image in (loaders, programs, firmware)
+                        if image is not None
+                    ),
                 ]
             )
         ),
         (*local_files, *([earlier.path] if earlier else [])),
         loaders,
         programs,
+        firmware,
         earlier,
         sbom,
     )

@@ -57,3 +57,5 @@ class Request:
     # The same for programs that make filesystems and that this machine lacks.
     needs_imagetools: bool = False
     imagetools: str = ""
+    # The image with the firmware of a machine, if one is named and some output needs it.
+    firmware: str = ""

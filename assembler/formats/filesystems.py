@@ -144,7 +144,10 @@ def _squashfs(compression: Compression, jobs: int, out: str, _id: uuid.UUID) -> 
     }[compression.codec]
     return [
         *("-", out, "-tar", "-noappend", "-no-progress", "-quiet", "-exit-on-error"),
-        *("-mkfs-time", str(STANDARD_TIME), "-processors", str(jobs), "-mem", "256M", *how),
+        # It does not look at what the tar says of the root directory.
+        *("-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"),
+        *("-root-time", str(STANDARD_TIME), "-mkfs-time", str(STANDARD_TIME)),
+        *("-processors", str(jobs), "-mem", "256M", *how),
     ]
 
 

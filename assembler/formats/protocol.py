@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from assembler.formats.assets import BootAssets
     from assembler.formats.programs import Programs
     from assembler.media.authenticode import Signer
+    from assembler.oci.image import Image
+    from assembler.oci.store import Store
 
 _CHUNK = 1 << 20
 
@@ -31,6 +33,8 @@ class Needs:
     assets: bool = False
     # Programs that make filesystems (`FormatOptions.programs`).
     programs: frozenset[str] = frozenset()
+    # Firmware that the user brings (`FormatOptions.firmware`).
+    firmware: bool = False
 
     def __or__(self, other: Needs) -> Needs:
         """Return the needs of two formats."""
@@ -40,6 +44,7 @@ class Needs:
             self.boot or other.boot,
             self.assets or other.assets,
             self.programs | other.programs,
+            self.firmware or other.firmware,
         )
 
 
@@ -68,6 +73,8 @@ class FormatOptions:
     assets: BootAssets | None = None
     # There if a format says that it needs some.
     programs: Programs | None = None
+    # The image with firmware that the user has named, and the store it is in.
+    firmware: tuple[Image, Store] | None = None
     # What programs for UEFI are signed with.
     signer: Signer | None = None
     # What a tar says of the images that it was made of.

@@ -64,14 +64,9 @@ _FORMATS = (
     Listed("gcp", "an image for Google's cloud", "disks:GCP"),
     Listed("aws", "a disk for Amazon's cloud to import", "disks:AWS"),
     Listed("azure", "a disk for Azure, for machines of both generations", "disks:AZURE"),
+    Listed("rpi3", "the boot partition of a Raspberry Pi 3, as a tar archive", "rpi3"),
     Listed("oci", "the root filesystem as an image in the store", "oci"),
 )
-
-
-# What to use in place of formats that LinuxKit has besides.
-_OF_LINUXKIT = {
-    "rpi3": "kernel+initrd with --arch arm64 has what goes onto the card beside the firmware",
-}
 
 
 def available() -> Sequence[Listed]:
@@ -93,9 +88,6 @@ def find(name: str) -> Format:
 def _unknown(name: str) -> Diagnostic:
     """Say that there is no such format, and which one may do."""
     names = [f.name for f in _FORMATS]
-    if name in _OF_LINUXKIT:
-        message = f"LinuxKit's output format {name} is not here"
-        return Diagnostic(codes.BAD_FORMAT, message, hints=(_OF_LINUXKIT[name],))
     import difflib  # noqa: PLC0415 - only for somebody who has mistyped
 
     near = difflib.get_close_matches(name, names, 1, 0.5)

@@ -53,6 +53,8 @@ class Asked:
     bootloaders: str = ""
     # The same for programs that make filesystems.
     imagetools: str = ""
+    # The image that has the firmware of a machine.
+    firmware: str = ""
     secure_boot_key: Path | None = None
     secure_boot_cert: Path | None = None
 

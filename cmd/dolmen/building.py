@@ -131,6 +131,7 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
                 disk_size=asked.disk_size,
                 assets=BootAssets(loaders, store) if loaders is not None else None,
                 programs=_programs(formats, prepared, store),
+                firmware=(prepared.firmware, store) if prepared.firmware is not None else None,
                 origins=partial(origins, prepared, store),
             )
             outputs = write_all(assembly, formats, _target(asked), options, reporter)
@@ -257,6 +258,7 @@ def _request(settings: Settings, asked: Asked, formats: Sequence[Format]) -> Req
         bootloaders=asked.bootloaders,
         needs_imagetools=_lacks_programs(formats),
         imagetools=asked.imagetools,
+        firmware=asked.firmware if any(f.needs.firmware for f in formats) else "",
     )
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from assembler.formats.registry import available
 from support.cli import Dolmen
 
 
@@ -75,11 +74,6 @@ def test_all_unknown_formats(dolmen: Dolmen) -> None:
         assert f"there is no output format {name}" in failed.stderr
     assert "did you mean tar?" in failed.stderr
     assert "did you mean kernel+initrd?" in failed.stderr
-    here = {f.name for f in available()}
-    for name in {"kernel+squashfs", "kernel+erofs", "rpi3"} - here:
-        failed = dolmen.run("build", "--format", name, "image.yml")
-        assert f"LinuxKit's output format {name} is not here" in failed.stderr
-        assert "hint: kernel+initrd" in failed.stderr
 
 
 def test_several_codes_are_explained(dolmen: Dolmen) -> None:

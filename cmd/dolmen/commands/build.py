@@ -100,6 +100,12 @@ def build(
             metavar="IMAGE",
         ),
     ] = "",
+    firmware: Annotated[
+        str,
+        typer.Option(
+            help="Take the firmware that the format rpi3 needs from IMAGE.", metavar="IMAGE"
+        ),
+    ] = "",
     secure_boot_key: Annotated[
         Path | None,
         typer.Option(help="Sign programs for UEFI with this private key (PEM).", metavar="FILE"),
@@ -196,6 +202,7 @@ def build(
             build_missing=build_missing,
             bootloaders=bootloaders,
             imagetools=imagetools,
+            firmware=firmware,
             secure_boot_key=secure_boot_key,
             secure_boot_cert=secure_boot_cert,
             dry_run=dry_run,

@@ -1,0 +1,164 @@
+"""A user builds the root filesystem as squashfs or erofs, with what this machine has or lacks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from assembler.oci.store import Store
+from support.archives import E, directory, hardlink, image, symlink
+from support.cli import Dolmen
+from support.guests import HOME, REPOSITORY, needs_qemu
+
+pytestmark = [pytest.mark.slow, needs_qemu]
+
+SYSTEM = f"""
+init: ["@pkg:{REPOSITORY}/pkg/crun", "@pkg:{REPOSITORY}/pkg/dummy"]
+services:
+  - {{name: one, image: "@pkg:{REPOSITORY}/pkg/dummy"}}
+files:
+  - {{path: etc/motd, contents: "hello", mode: "0640"}}
+  - {{path: etc/other, symlink: motd}}
+"""
+FORMATS = "kernel+squashfs,kernel+erofs"
+
+
+def without_programs(folder: Path) -> str:
+    """Return a PATH with everything but programs that make filesystems."""
+    folder.mkdir()
+    for place in map(Path, os.environ["PATH"].split(":")):
+        for program in place.glob("*") if place.is_dir() else ():
+            link = folder / program.name
+            if not re.match("mksquashfs|sqfstar|mkfs", program.name) and not link.is_symlink():
+                link.symlink_to(program)
+    return str(folder)
+
+
+def build(folder: Path, *options: str, env: dict[str, str] | None = None, umask: int = -1) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    HOME.mkdir(parents=True, exist_ok=True)
+    (folder / "image.yml").write_text(SYSTEM)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "dolmen", "build", "--force"),
+            *(options if "--format" in options else ("--format", FORMATS, *options)),
+            "image.yml",
+        ],
+        cwd=folder,
+        env=Dolmen(HOME).environment(env),
+        umask=umask,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    if "error[DM0721]" in done.stderr:
+        pytest.skip(f"Debian's archive cannot be used: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("image-*.img")}
+
+
+def test_the_programs_come_from_the_store_where_the_machine_has_none(tmp_path: Path) -> None:
+    path = without_programs(tmp_path / "bin")
+    build(tmp_path / "a", "--jobs", "1", env={"PATH": path})
+    build(
+        tmp_path / "elsewhere" / "b",
+        *("--jobs", "2"),
+        env={"PATH": path, "TZ": "Asia/Tokyo", "SOURCE_DATE_EPOCH": "5", "LC_ALL": "C"},
+        umask=0o077,
+    )
+    made = digests(tmp_path / "a")
+    assert set(made) == {"image-squashfs.img", "image-erofs.img"}
+    assert digests(tmp_path / "elsewhere" / "b") == made
+
+
+@pytest.mark.skipif(not shutil.which("unsquashfs"), reason="unsquashfs is not installed")
+def test_a_squashfs_has_what_the_tar_has(tmp_path: Path) -> None:
+    build(tmp_path, "--compression", "zstd")
+    build(tmp_path, "--format", "tar")
+    done = subprocess.run(
+        ["unsquashfs", "-lln", tmp_path / "image-squashfs.img"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"TZ": "UTC", "PATH": os.environ["PATH"]},
+    )
+    listed = {}
+    for line in done.stdout.splitlines():
+        words = line.split(None, 5)
+        if len(words) == 6 and words[5].startswith("squashfs-root/"):
+            name, _, target = words[5].removeprefix("squashfs-root/").partition(" -> ")
+            listed[name] = (words[0], words[1], target)
+    expected = {}
+    with tarfile.open(tmp_path / "image.tar") as archive:
+        for member in archive:
+            if member.name != "boot" and not member.name.startswith("boot/"):
+                kind = {tarfile.DIRTYPE: stat.S_IFDIR, tarfile.SYMTYPE: stat.S_IFLNK}
+                mode = stat.filemode(kind.get(member.type, stat.S_IFREG) | member.mode)
+                if member.issym():
+                    mode = "lrwxrwxrwx"
+                target = member.linkname if member.issym() else ""
+                expected[member.name] = (mode, f"{member.uid}/{member.gid}", target)
+    assert listed == expected
+
+
+def small(tmp_path: Path, config: bytes) -> Path:
+    store = Store(tmp_path / "store")
+    image(store, "t/kernel:1", (E("kernel", b"K" * 600), E("kernel_config", config)))
+    image(store, "t/root:1", (directory("a"), E("a/b", b"x"), hardlink("a/c", "a/b")))
+    image(store, "t/empty:1", (symlink("nothing", "x"),))
+    (tmp_path / "image.yml").write_text(
+        "kernel: {image: 't/kernel:1', tar: none}\ninit: ['t/root:1']\n"
+    )
+    return store.root
+
+
+def test_a_kernel_that_cannot_read_it_is_refused_at_its_line(tmp_path: Path) -> None:
+    store = small(tmp_path, b"CONFIG_SQUASHFS=y\nCONFIG_SQUASHFS_XZ=y\n")
+    done = Dolmen(tmp_path).run(
+        *("--cache", store, "build", "--imagetools", "t/empty:1", "--offline", "--no-sbom"),
+        *("--format", "kernel+squashfs", "image.yml"),
+    )
+    assert done.returncode == 1
+    assert "CONFIG_SQUASHFS_ZLIB is not set" in done.stderr
+    assert "image.yml:1:" in done.stderr
+    assert "--compression xz" in done.stderr
+    assert not list(tmp_path.glob("image-*"))
+
+
+def test_an_image_without_the_programs_is_refused(tmp_path: Path) -> None:
+    store = small(tmp_path, b"CONFIG_SQUASHFS=y\nCONFIG_SQUASHFS_ZLIB=y\n")
+    done = Dolmen(tmp_path).run(
+        *("--cache", store, "build", "--imagetools", "t/empty:1", "--offline", "--no-sbom"),
+        *("--json", "--format", "kernel+squashfs", "image.yml"),
+        env={"PATH": without_programs(tmp_path / "bin")},
+    )
+    assert done.returncode == 1
+    assert "t/empty:1 has no" in json.dumps(json.loads(done.stdout))
+    assert not list(tmp_path.glob("image-*"))
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_offline_says_what_to_do(tmp_path: Path) -> None:
+    store = small(tmp_path, b"")
+    done = Dolmen(tmp_path).run(
+        *("--cache", store, "build", "--offline", "--no-sbom"),
+        *("--format", "kernel+erofs", "image.yml"),
+        env={"PATH": without_programs(tmp_path / "bin")},
+    )
+    assert done.returncode == 1
+    assert "there are no programs that make filesystems" in done.stderr
+    assert "--imagetools IMAGE" in done.stderr
