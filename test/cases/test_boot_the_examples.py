@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.guest import LIMIT, Guest
+from support.guest import LIMIT, Guest, login
 from support.guests import HOME, REPOSITORY, assemble, boot_and, needs_arm, needs_qemu, page
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
@@ -133,20 +133,12 @@ files:
 """)
     files = assemble(EXAMPLES / "sshd.yml", tmp_path, more=(own,))
 
-    def login(guest: Guest, key: str) -> subprocess.CompletedProcess[str]:
-        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
-        options = (*options, "IdentitiesOnly=yes", "ConnectTimeout=30")
-        command = ["ssh", "-F", "none", "-p", str(guest.port), "-i", str(keys[key])]
-        command += [word for option in options for word in ("-o", option)]
-        command += ["root@127.0.0.1", "hostname; service list"]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-
     def check(guest: Guest) -> None:
         guest.wait_for(r"init: started in")
         time.sleep(2)
-        found = login(guest, "known")
+        found = login(guest, keys["known"], "hostname; service list")
         assert found.stdout.startswith("sshd\nsshd "), found.stderr + guest.text()[-2000:]
-        refused = login(guest, "stranger")
+        refused = login(guest, keys["stranger"], "true")
         assert refused.returncode == 255
         assert "Permission denied" in refused.stderr
 

@@ -15,7 +15,7 @@ from threading import Thread
 import pytest
 
 from support.cli import Dolmen
-from support.guest import Guest
+from support.guest import Guest, login
 from support.guests import assemble, boot_and, needs_qemu, system
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
@@ -116,17 +116,7 @@ def test_name_keys_and_files_come_from_a_cd_and_the_time_from_a_server(
         guest.wait_for(r"init: outcome: colour=green")
         guest.wait_for(r"init: modules: 2\n")
         guest.wait_for(r"init: clock: then")
-        found = login(guest, key)
+        found = login(guest, key, "hostname; date +%Y")
         assert found.stdout == "told\n2031\n", found.stderr + guest.text()[-2000:]
 
     boot_and(files, check, guest_port=22, cd=cd)
-
-
-def login(guest: Guest, key: Path) -> subprocess.CompletedProcess[str]:
-    """Log in and ask for the name and the year."""
-    options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
-    options = (*options, "IdentitiesOnly=yes", "ConnectTimeout=30")
-    command = ["ssh", "-F", "none", "-p", str(guest.port), "-i", str(key)]
-    command += [word for option in options for word in ("-o", option)]
-    command += ["root@127.0.0.1", "hostname; date +%Y"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

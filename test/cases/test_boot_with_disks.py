@@ -25,6 +25,9 @@ onboot:
   - name: full
     image: "@pkg:ROOT/pkg/format"
     command: [/usr/bin/format, /dev/vda]
+  - name: forced
+    image: "@pkg:ROOT/pkg/format"
+    command: [/usr/bin/format, -force, -type, btrfs, /dev/vdd]
   - name: by-label
     image: "@pkg:ROOT/pkg/mount"
     command: [/usr/bin/mountie, -label, DATA, --options, noatime, /var/lib/data]
@@ -68,17 +71,19 @@ def test_empty_disks_are_formatted_and_others_left(tmp_path: Path) -> None:
     files = assemble(path, tmp_path)
     # Data that has no signature, as that of an encrypted disk.
     full = disk(tmp_path / "full", 64)
-    with full.open("r+b") as file:
-        file.write(b"precious" * 1000)
+    full.write_bytes(b"precious" * 1000 + full.read_bytes()[8000:])
     before = digest(full)
     empty = disk(tmp_path / "empty", 128)
     fast = disk(tmp_path / "fast", 320)
+    worthless = disk(tmp_path / "worthless", 160)
+    worthless.write_bytes(b"old" * 1000 + worthless.read_bytes()[3000:])
 
     def check(guest: Guest) -> None:
         guest.wait_for(r"init: first-empty: /dev/vda has data and is left as it is")
         guest.wait_for(r"init: first-empty: /dev/vdb1 has a new file system: ext4, DATA")
         guest.wait_for(r"init: named: /dev/vdc has a new file system: xfs, FAST")
         guest.wait_for(r"init: full: /dev/vda has data and is left as it is; -force")
+        guest.wait_for(r"init: forced: /dev/vdd1 has a new file system: btrfs")
         guest.wait_for(r"init: by-label: /dev/vdb1 \(ext4\) is mounted at /var/lib/data")
         guest.wait_for(r"init: first-free: /dev/vdc \(xfs\) is mounted at /var/lib/fast")
         guest.wait_for(r"init: not-formatted: /dev/vda has no file system: format it first")
@@ -92,10 +97,10 @@ def test_empty_disks_are_formatted_and_others_left(tmp_path: Path) -> None:
         guest.wait_for(r"init: outcome: /dev/vdb1 /data/data ext4 rw,noatime")
         guest.wait_for(r"init: outcome: /dev/vdc /data/fast xfs rw")
         guest.wait_for(r"init: started in")
-        assert guest.text().count(" failed") == 1, guest.text()
+        assert guest.text().count(" failed after ") == 1, guest.text()
         guest.press_power_button()
         guest.wait_for(r"init: power off: all is stopped")
         guest.wait_for_end()
 
-    boot_and(files, check, memory=512, disks=(full, empty, fast))
+    boot_and(files, check, memory=512, disks=(full, empty, fast, worthless))
     assert digest(full) == before

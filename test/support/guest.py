@@ -170,3 +170,13 @@ def running(
         process.kill()
         process.wait()
         reading.join(5)
+
+
+def login(guest: Guest, key: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a guest by ssh, as root with a key; its port 22 is the forwarded one."""
+    options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
+    options = (*options, "IdentitiesOnly=yes", "ConnectTimeout=30")
+    words = ["ssh", "-F", "none", "-p", str(guest.port), "-i", str(key)]
+    words += [word for option in options for word in ("-o", option)]
+    words += ["root@127.0.0.1", command]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
