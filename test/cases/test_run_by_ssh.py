@@ -1,0 +1,97 @@
+"""A user starts a machine and logs in by ssh, with a key that nobody had to make."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.booting import LIMIT, System, left_behind, machines_of
+from support.cli import Dolmen
+from support.guests import HOME, REPOSITORY, assemble, needs_qemu
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.boot,
+    pytest.mark.timeout(int(4 * LIMIT)),
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("qemu-system-x86_64", "ssh", "ssh-keygen"))),
+        reason="QEMU or ssh is not installed",
+    ),
+]
+
+
+@pytest.fixture
+def dolmen(dolmen: Dolmen) -> Iterator[Dolmen]:
+    """Give the command, and leave no machine behind even if a test fails."""
+    yield dolmen
+    dolmen.run("stop", "--all", "--timeout", "0")
+    assert machines_of(dolmen.home) == []
+
+
+@needs_qemu
+def test_a_shell_by_ssh_in_an_image_that_takes_keys_from_metadata(
+    dolmen: Dolmen, tmp_path: Path
+) -> None:
+    assemble(REPOSITORY / "examples" / "sshd.yml", tmp_path)
+    data = json.dumps({"hostname": "told", "notes": {"entries": {"one": "from the user"}}})
+    done = dolmen.run(
+        *("--cache", HOME / ".cache" / "dolmen", "run", "qemu", "--offline", "--ssh"),
+        *("--detached", "--mem", "256", "--data", data, "--wait-for", "started in"),
+        *("--timeout", "110s", REPOSITORY / "examples" / "sshd.yml"),
+    )
+    assert done.returncode == 0, done.stderr
+    name = done.stdout.strip()
+    assert f"dolmen ssh {name}" in done.stderr
+    (machine,) = json.loads(dolmen.run("ps", "--json").stdout)
+    assert machine["ssh"] > 0
+    said = dolmen.run("ssh", name, "hostname; cat /etc/shells")
+    deadline = time.monotonic() + 30
+    while said.returncode == 255 and time.monotonic() < deadline:
+        time.sleep(0.5)
+        said = dolmen.run("ssh", name, "hostname; cat /etc/shells")
+    assert said.stdout == "told\n/bin/sh\n", said.stderr + dolmen.run("logs").stdout[-2000:]
+    # The only machine needs no name; codes and options of ssh go through.
+    assert dolmen.run("ssh", "-", "-T", "exit 7").returncode == 7
+    own = dolmen.run("ssh", "-", "cat", "/run/config/notes/one")
+    assert own.stdout == "from the user"
+    # The command that was told does it, too.
+    shown = done.stderr.partition("which is ssh ")[2].splitlines()[0]
+    by_hand = subprocess.run(
+        ["ssh", *shown.split(), "hostname"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert by_hand.stdout == "told\n", by_hand.stderr
+    assert dolmen.run("stop", name, "--timeout", "0").returncode == 0
+    assert left_behind(dolmen.home) == []
+    assert dolmen.run("ssh").returncode == 1
+
+
+def test_a_machine_without_ssh_is_told(dolmen: Dolmen, tiny_system: System) -> None:
+    done = dolmen.run("run", tiny_system.prefix, "--detached", "--mem", "256")
+    assert done.returncode == 0, done.stderr
+    refused = dolmen.run("ssh")
+    assert refused.returncode == 1
+    assert "was not started with --ssh" in refused.stderr
+    assert "DM1016" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--data", "no JSON"), "metadata of --data is not such that a key can be added"),
+        (("--data", '{"ssh": 1}'), "metadata of --data is not such that a key can be added"),
+        (("--networking", "none"), "--ssh is for --networking user"),
+    ],
+)
+def test_what_contradicts_ssh_is_told(
+    dolmen: Dolmen, tiny_system: System, words: tuple[str, ...], told: str
+) -> None:
+    done = dolmen.run("run", tiny_system.prefix, "--ssh", *words)
+    assert done.returncode == 2, done.stderr
+    assert told in " ".join(done.stderr.split())
+    assert left_behind(dolmen.home) == []
