@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from assembler.events import Event, Said, TaskAdvanced, TaskEnded, TaskStarted, Warned
+from assembler.events import Event, Said, TaskAdvanced, TaskEnded, TaskNoted, TaskStarted, Warned
 from dolmen.console import show_diagnostics, size_text
 from dolmen.lines import LineLog
 from dolmen.wrapping import short
@@ -85,8 +85,9 @@ class LiveDisplay:
                 case TaskStarted():
                     if not self._bars:
                         self._progress.start()
+                    title = escape(short(event.title))
                     self._bars[event.task] = self._progress.add_task(
-                        escape(short(event.title)), total=event.total, unit=event.unit
+                        title, total=event.total, unit=event.unit, title=title
                     )
                     self._lines.emit(event)
                 case TaskAdvanced():
@@ -94,6 +95,8 @@ class LiveDisplay:
                     if bar is not None:
                         self._progress.update(bar, completed=event.done)
                     self._lines.emit(event)
+                case TaskNoted():
+                    self._note(event)
                 case TaskEnded():
                     bar = self._bars.pop(event.task, None)
                     if bar is not None:
@@ -103,3 +106,11 @@ class LiveDisplay:
                     self._lines.emit(event)
                 case Warned():
                     show_diagnostics([event.diagnostic], color=self._color, stream=sys.stderr)
+
+    def _note(self, event: TaskNoted) -> None:
+        """Show behind the name of a task what it is at."""
+        bar = self._bars.get(event.task)
+        if bar is not None:
+            note = "".join(c if c.isprintable() else " " for c in event.note[:_LONGEST_NAME])
+            title = self._progress.tasks[self._progress.task_ids.index(bar)].fields["title"]
+            self._progress.update(bar, description=f"{title}  [dim]{escape(short(note))}[/dim]")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -213,3 +218,31 @@ class TestWithBuildah:
         assert "No such file or directory" in done.stderr
         (log,) = (cook.kitchen.store.root / "logs").glob("*fine*")
         assert "is well" in log.read_text().splitlines()
+
+    def test_a_terminal_shows_what_each_is_at(self, cook_with_a_shell: Cook) -> None:
+        cook = cook_with_a_shell
+        run = "RUN echo busy with {}; sleep 2\n"
+        names = ("one", "two")
+        packages = [cook.package(n, "FROM example/base:1\n" + run.format(n)) for n in names]
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+        with subprocess.Popen(
+            [sys.executable, "-m", "dolmen", *cook.words("--platforms", str(HERE), *packages)],
+            env={**cook.dolmen.environment(), "TERM": "xterm"},
+            stdout=subprocess.DEVNULL,
+            stderr=theirs,
+        ) as process:
+            os.close(theirs)
+            shown = b""
+            # The terminal is gone when the last that has it open ends.
+            with contextlib.suppress(OSError):
+                while data := os.read(ours, 1 << 16):
+                    shown += data
+        os.close(ours)
+        assert process.returncode == 0, shown
+        for name in names:
+            bar = re.search(
+                rf"build example/{name}:h for {HERE}[^\r\n]*busy with {name}", shown.decode()
+            )
+            assert bar, shown
+        assert b"built in" in shown
