@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,8 +105,9 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
     for need in needs:
         if need.role is not Role.LAYOUT:
             wanted.setdefault(need.reference, need.place)
-    build_missing(request.supply, store, packages.directories(), platform, reporter)
-    origins = sources(request.supply, store)
+    local = packages.directories()
+    build_missing(request.supply, store, local, platform, reporter)
+    origins = replace(sources(request.supply, store), local=frozenset(local))
     earlier = _earlier(request.supply)
     images = _images(wanted, platform, origins, earlier, reporter)
     loaders = None

@@ -46,6 +46,13 @@ class Sources:
     daemon: (
         Callable[[Store, Sequence[Reference], Platform, Reporter], Sequence[Reference]] | None
     ) = field(default=None)
+    # Made on this machine: a registry is asked for these only if the store lacks them.
+    local: frozenset[Reference] = frozenset()
+
+    def asks_anew(self, reference: Reference) -> bool:
+        """Tell whether a registry is asked for an image that the store has."""
+        moving = not reference.pinned and reference not in self.local
+        return self.pull and not self.offline and moving
 
 
 def resolve(
@@ -69,7 +76,7 @@ def resolve(
     refetch: list[Reference] = []
     names = store.names()
     for reference in wanted:
-        if sources.pull and not sources.offline and reference not in fresh and not reference.pinned:
+        if reference not in fresh and sources.asks_anew(reference):
             refetch.append(reference)
             continue
         try:

@@ -73,3 +73,18 @@ def test_a_package_that_cannot_be_built(dolmen: Dolmen, work: Path) -> None:
     assert done.returncode == 1
     assert "Dockerfile:2:6" in done.stderr
     assert not (work / "image.tar").exists()
+
+
+def test_registries_are_not_asked_anew_for_packages_of_this_machine(
+    dolmen: Dolmen, work: Path
+) -> None:
+    # A registry that nobody answers at: whoever asks it fails.
+    for name in ("one", "two"):
+        text = f"image: {name}\norg: 127.0.0.1:9/example\narches: [amd64]\n"
+        (work / "pkg" / name / "build.yml").write_text(text)
+    assert build(dolmen, work).returncode == 0
+    options = ("--arch", "amd64", "--format", "tar", "--no-sbom", "--dir", work, "--force")
+    done = dolmen.run("build", "--pull", *options, work / "image.yml")
+    assert done.returncode == 0, done.stderr
+    (work / "image.yml").write_text("init: ['127.0.0.1:9/example/other:1']\n")
+    assert dolmen.run("build", "--pull", *options, work / "image.yml").returncode == 1
