@@ -39,6 +39,12 @@ if words[-2:] == ["buildx", "version"]:
 if words[:2] == ["context", "ls"]:
     print((here / "contexts").read_text() if (here / "contexts").exists() else "default")
     sys.exit(0)
+if words == ["buildx", "ls"]:
+    print("NAME/NODE  DRIVER/ENDPOINT\\ndefault *  docker\\n  default  default")
+    print("dolmen-builder-farm  docker-container\\n  dolmen-builder-farm0  farm\\nmine  docker")
+    sys.exit(0)
+if words[:2] in (["buildx", "du"], ["buildx", "prune"]):
+    print("ID  SIZE\\nabc  1GB\\nTotal:\\t1.2GB")
 if "info" in words:
     sys.exit(1)
 if "inspect" in words:
@@ -283,3 +289,17 @@ def test_a_dry_run_prints_the_command(kitchen: Kitchen, dolmen: Dolmen, package:
     assert words[words.index("--platform") + 1] == "linux/arm64"
     assert words[words.index("--ssh") + 1] == "default"
     assert not (kitchen.root / "bin" / "calls").exists()
+
+
+def test_what_builders_keep(kitchen: Kitchen, dolmen: Dolmen) -> None:
+    env = {"PATH": f"{kitchen.root / 'bin'}:{os.environ['PATH']}"}
+    words = ("pkg", "builder", "--cache", kitchen.store.root)
+    done = dolmen.run(*words, "du", env=env)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["dolmen-builder-farm 1.2GB"])
+    done = dolmen.run(*words, "prune", env=env)
+    assert done.stdout.splitlines()[-1] == "freed 1.2GB of dolmen-builder-farm"
+    done = dolmen.run(*words, "du", "--builder-name", "mine", env=env)
+    assert done.stdout.split() == ["mine", "1.2GB"]
+    # Those of others are left alone.
+    options = [c[c.index("--builder") + 1] for c in calls(kitchen) if "prune" in c]
+    assert options == ["dolmen-builder-farm"]

@@ -1,0 +1,66 @@
+"""Work in several threads: its order, and its end when something goes wrong."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import pytest
+
+from assembler.packages import programs
+from assembler.packages.threads import Halt, in_order
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_what_is_needed_comes_first(jobs: int) -> None:
+    needs = {"top": {"a", "b"}, "a": {"base"}, "b": {"base"}, "base": set[str](), "alone": set()}
+    order: list[str] = []
+
+    def work(key: str, _: Halt) -> str:
+        order.append(key)
+        return key.upper()
+
+    assert in_order(needs, work, jobs) == {key: key.upper() for key in needs}
+    for key, before in needs.items():
+        assert all(order.index(b) < order.index(key) for b in before)
+
+
+def test_work_is_done_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    def work(_: str, __: Halt) -> int:
+        return both.wait()
+
+    assert sorted(in_order({"a": (), "b": ()}, work, 2).values()) == [0, 1]
+
+
+def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
+    said: list[str] = []
+    started = threading.Event()
+
+    def work(key: str, halt: Halt) -> None:
+        if key == "wrong":
+            started.wait(30)
+            raise KeyError(key)
+        started.set()
+        try:
+            programs.run(SLEEP, {})
+        except BaseException as error:
+            said.append(type(error).__name__)
+            # What clears up afterwards runs to its end.
+            with programs.clearing_away():
+                said.append(programs.run([sys.executable, "-c", "print(1)"], {}).output.decode())
+            with pytest.raises(programs.Halted):
+                programs.run(SLEEP, {})
+            with pytest.raises(programs.Halted):
+                halt.check()
+            raise
+
+    began = time.monotonic()
+    with pytest.raises(KeyError):
+        in_order({"wrong": (), "running": (), "never": ("wrong",)}, work, 2)
+    assert time.monotonic() - began < 30
+    assert said == ["Halted", "1\n"]
