@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import IO, TYPE_CHECKING
 
 from assembler.encode.tar import END, PlainTar
-from assembler.errors import told
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import write_stream
-from assembler.stretches import Stretch, append
+from assembler.stretches import append
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -25,14 +23,11 @@ def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[
             tar.head("kernel", kernel.size)
             append(out, kernel.content)
             tar.pad(kernel.size)
-        # The size stands before the content, and is known only behind it.
-        with told(target.directory), tempfile.TemporaryFile(dir=target.directory) as initrd:
-            assembly.write_initrd(initrd, ucode=False)
-            size = initrd.seek(0, 2)
-            if size:
-                tar.head("initrd.img", size)
-                append(out, Stretch(initrd.fileno(), size))
-                tar.pad(size)
+        initrd = assembly.initrd(ucode=False)
+        if initrd.size:
+            tar.head("initrd.img", initrd.size)
+            append(out, initrd)
+            tar.pad(initrd.size)
         if assembly.cmdline:
             data = assembly.cmdline.encode()
             tar.head("cmdline", len(data))
