@@ -1,0 +1,56 @@
+"""A user asks what a file holds, whatever its name is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from support.booting import archive
+from support.cli import Dolmen
+
+FILES = {f"etc/file{n:02}": (0o100644, b"x" * n) for n in range(30)}
+
+
+def test_an_initrd_in_a_terminal(dolmen: Dolmen, tmp_path: Path) -> None:
+    path = tmp_path / "whatever"
+    path.write_bytes(archive(FILES))
+    told = dolmen.run("inspect", path).stdout
+    assert told.startswith(f"{path}: initrd, ")
+    assert "  compression: gzip\n" in told
+    assert "  files: 30\n" in told
+    # A few, and how to see the others.
+    assert "etc/file00" in told
+    assert "etc/file29" not in told
+    assert "--files lists all" in told
+    assert "etc/file29  29 B" in dolmen.run("inspect", "--files", path).stdout
+
+
+def test_the_same_for_a_script(dolmen: Dolmen, tmp_path: Path) -> None:
+    path = tmp_path / "initrd.img"
+    path.write_bytes(archive(FILES))
+    found = json.loads(dolmen.run("inspect", "--json", path).stdout)
+    assert (found["kind"], found["entries"], found["archives"]) == ("initrd", 30, 1)
+    assert {"path": "etc/file07", "size": 7} in found["files"]
+
+
+def test_what_is_broken_is_told_with_what_was_found(dolmen: Dolmen, tmp_path: Path) -> None:
+    path = tmp_path / "initrd.img"
+    path.write_bytes(archive(FILES)[:-40])
+    done = dolmen.run("inspect", path)
+    assert done.returncode == 0
+    assert "problem: it is cut short" in done.stdout
+    assert "etc/file00" in done.stdout
+
+
+def test_what_nobody_knows(dolmen: Dolmen, tmp_path: Path) -> None:
+    path = tmp_path / "noise"
+    path.write_bytes(bytes(range(256)) * 20)
+    done = dolmen.run("inspect", path)
+    assert done.returncode == 1
+    assert "DM0618" in done.stderr
+    missing = dolmen.run("inspect", tmp_path / "missing")
+    assert missing.returncode == 1
+    assert "No such file" in missing.stderr
+    folder = dolmen.run("inspect", tmp_path)
+    assert folder.returncode == 1
+    assert "Traceback" not in folder.stderr
