@@ -62,6 +62,9 @@ class Guest:
         end = time.monotonic() + seconds
         while True:
             ended = self.process.poll() is not None
+            if ended:
+                # What it said last may not have been read yet.
+                time.sleep(1)
             if found := re.search(pattern, self.text()):
                 return found
             if _EMULATOR_CRASH.search(self.console):
