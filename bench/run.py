@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.md"
-BENCHMARKS = ("startup", "pull", "flatten", "assemble", "recipes")
+BENCHMARKS = ("startup", "pull", "flatten", "assemble", "media", "recipes")
 INTRODUCTION = """# Results
 
 Measured by `make bench`. Wall times depend on the machine and on what else it does; ratios to a

@@ -88,7 +88,7 @@ ROWS = (
         Row(name, architecture, firmware, medium, suffix, cmdline="root=LABEL=DOLMEN")
         for name, architecture, firmware, medium, suffix in (
             ("iso-bios", "amd64", "bios", "cd", ".iso"),
-            ("iso-bios", "amd64", "bios", "usb", ".iso"),
+            ("iso-bios", "amd64", "bios", "disk", ".iso"),
             ("iso-efi", "arm64", "uefi", "cd", "-efi.iso"),
             ("iso", "amd64", "uefi", "disk", "-hybrid.iso"),
         )

@@ -340,3 +340,27 @@ def test_two_formats_of_one_name(dolmen: Dolmen, project: Path, tmp_path: Path) 
     done = build(dolmen, project, tmp_path, "--format", "vhd,dynamic-vhd")
     assert done.returncode == 2
     assert "error[DM0621]: the formats vhd and dynamic-vhd both write NAME.vhd" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["iso-bios", "iso-efi", "iso"])
+def test_a_root_filesystem_that_is_named_lies_on_the_cd(
+    dolmen: Dolmen, project: Path, tmp_path: Path, name: str
+) -> None:
+    yaml = tmp_path / "image.yml"
+    yaml.write_text(YAML.replace("quiet", "root=LABEL=DOLMEN"))
+    done = dolmen.run(
+        *("--cache", project / "store", "build", "--offline", "--no-sbom"),
+        *("--bootloaders", BOOTLOADERS, "--format", name, "--dir", tmp_path, yaml),
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("*.iso")
+    run("xorriso", "-osirrox", "on", "-indev", path, "-extract", "/", tmp_path / "x")
+    out = tmp_path / "x"
+    assert (out / "etc/issue").read_text() == "hello"
+    assert (out / "init").stat().st_mode & 0o777 == 0o755
+    if name != "iso-efi":
+        assert hash((out / "boot/kernel").read_bytes()) == hash(kernel())
+        text = (out / "isolinux/isolinux.cfg").read_text()
+        assert "KERNEL /boot/kernel\n    INITRD /boot/initrd.img\n" in text
+        # The kernel finds it by itself, for this init knows no way: nothing is in the initrd.
+        assert (out / "boot/initrd.img").stat().st_size < 300
