@@ -33,7 +33,8 @@ onboot:
     command: [/usr/bin/mountie, -label, DATA, --options, noatime, /var/lib/data]
   - name: first-free
     image: "@pkg:ROOT/pkg/mount"
-    command: [/usr/bin/mountie, /var/lib/fast]
+    # As in old files for LinuxKit.
+    command: [/mount.sh, /var/lib/fast]
   - name: not-formatted
     image: "@pkg:ROOT/pkg/mount"
     command: [/usr/bin/mountie, /dev/vda, /var/lib/none]
