@@ -6,26 +6,25 @@ other, each at a multiple of four; what is not written yet is all ones.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from assembler.codes import machine as codes
-from assembler.errors import MachineError, told
+from assembler.errors import MachineError
+from assembler.media.enrolment import VARIABLES, certificate_list
+from assembler.media.keys import read_certificate
 
-_GLOBAL = UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
-_DATABASE = UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
 _ENABLE = UUID("f0a30bc7-af08-4556-99c4-001009c93a44")
 _AUTHENTICATED_STORE = UUID("aaf32c78-947b-439a-a180-2e144ec37792")
-_X509 = UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
 # Who says that a key is to be trusted: any number does.
 _OWNER = UUID("6d9cf5a8-8a25-5d0f-a7f1-3f1b6c2b1d7e")
-_VENDORS = {"PK": _GLOBAL, "KEK": _GLOBAL, "db": _DATABASE}
 # Kept in flash, for boot time and run time, to be changed by whoever signs with a later time.
 _AUTHENTICATED = 0x27
 _KEPT_FOR_BOOT = 0x03
@@ -35,8 +34,6 @@ _STORE = struct.Struct("<16sIBB6x")
 # 2024-01-01: later changes have to have a later time.
 _TIME = struct.pack("<HBBBBBBIhBB", 2024, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0)
 _ENDINGS = (".crt", ".pem", ".cer", ".der")
-_LARGEST = 1 << 20
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +45,26 @@ class _Stretch:
 
 
 def certificates(folder: Path) -> dict[str, bytes]:
-    """Return the certificates PK, KEK and db of a directory (PK.crt and so on), in DER."""
-    return {name: _certificate(folder, name) for name in _VENDORS}
+    """Return what firmware keeps of the certificates PK, KEK and db of a directory."""
+    return {v.name: certificate_list(_certificate(folder, v.name), _OWNER) for v in VARIABLES}
 
 
-def _certificate(folder: Path, name: str) -> bytes:
+def _certificate(folder: Path, name: str) -> Certificate:
     path = next((p for e in _ENDINGS if (p := folder / f"{name}{e}").is_file()), None)
     if path is None:
         raise MachineError.of(
             codes.BAD_KEYS,
             f"there is no certificate {name}.crt in {folder}",
-            f"the keys for Secure Boot are the certificates {', '.join(_VENDORS)}, as .crt or .pem",
+            "`dolmen keys generate DIR` makes a set: PK, KEK and db",
             "without --secure-boot-keys those of Microsoft are used",
         )
-    with told(path, "read"), path.open("rb") as file:
-        content = file.read(_LARGEST)
-    found = _PEM.search(content)
-    try:
-        der = base64.b64decode(found[1]) if found else content
-    except binascii.Error:
-        der = b""
-    if not der.startswith(b"\x30\x82"):
-        raise MachineError.of(codes.BAD_KEYS, f"{path} is not a certificate, in PEM or DER")
-    return der
+    return read_certificate(path)
 
 
 def enrolled(template: bytes, keys: Mapping[str, bytes]) -> bytes:
-    """Return the flash with the keys, with Secure Boot on, and with no other variable."""
+    """Return the flash with the keys that `certificates` gave, and Secure Boot on."""
     stretch = _stretch(template)
-    variables = [
-        _variable(name, _VENDORS[name], _signature_list(der), _AUTHENTICATED)
-        for name, der in keys.items()
-    ]
+    variables = [_variable(v.name, v.vendor, keys[v.name], _AUTHENTICATED) for v in VARIABLES]
     variables.append(_variable("SecureBootEnable", _ENABLE, b"\1", _KEPT_FOR_BOOT))
     content = b"".join(variables)
     room = stretch.end - stretch.start
@@ -122,12 +107,6 @@ def _stretch(flash: bytes) -> _Stretch:
     raise MachineError.of(
         codes.BAD_KEYS, "the firmware's variables are not of a sort that keys can be put into"
     )
-
-
-def _signature_list(der: bytes) -> bytes:
-    entry = _OWNER.bytes_le + der
-    head = _X509.bytes_le + struct.pack("<III", 28 + len(entry), 0, len(entry))
-    return head + entry
 
 
 def _variable(name: str, vendor: UUID, content: bytes, attributes: int) -> bytes:

@@ -10,10 +10,11 @@ import pytest
 
 from assembler.machine import enrolling, firmware
 from assembler.machine.backend import VARIABLES
-from support.booting import LIMIT, System, left_behind, machines_of
+from support.booting import LIMIT, System, left_behind, machines_of, run_soundly
 from support.cli import Dolmen
+from support.guests import HOME, assemble, needs_qemu, system
 
-PROGRAMS = ("qemu-system-x86_64", "openssl", "sbsign", "mformat", "mcopy")
+PROGRAMS = ("qemu-system-x86_64", "sbsign", "mformat", "mcopy")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.boot,
@@ -32,17 +33,15 @@ WORDS = ("--mem", "256", "--wait-for", STARTED, "--timeout", "110s", "--once")
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a directory with PK, KEK, db, and a key that belongs to nobody."""
+    """Give a directory with keys, and another set in a directory in there."""
     folder = tmp_path_factory.mktemp("keys")
-    for name in ("PK", "KEK", "db", "stranger"):
-        made = ("openssl", "req", "-new", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256")
-        files = ("-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}/")
-        subprocess.run((*made, *files), cwd=folder, check=True, capture_output=True)
-    return folder
+    for place in (folder / "own", folder / "own" / "stranger"):
+        Dolmen(folder).run("keys", "generate", place, check=True)
+    return folder / "own"
 
 
-def signed(kernel: Path, keys: Path, key: str, path: Path) -> Path:
-    files = ("--key", keys / f"{key}.key", "--cert", keys / f"{key}.crt", "--output", path)
+def signed(kernel: Path, keys: Path, path: Path) -> Path:
+    files = ("--key", keys / "db.key", "--cert", keys / "db.crt", "--output", path)
     subprocess.run(("sbsign", *files, kernel), check=True, capture_output=True)
     return path
 
@@ -64,14 +63,41 @@ def test_what_is_signed_by_ones_own_key_starts(
     dolmen: Dolmen, tiny_system: System, keys: Path, tmp_path: Path
 ) -> None:
     kernel = tiny_system.prefix.with_name("image-kernel")
-    program = signed(kernel, keys, "db", tmp_path / "signed.efi")
-    disk = disk_with(program, tmp_path / "disk.img")
+    disk = disk_with(signed(kernel, keys, tmp_path / "signed.efi"), tmp_path / "disk.img")
     state = tmp_path / "state"
-    words = ("--secure-boot-keys", keys, "--state", state)
-    done = dolmen.run("run", disk, *WORDS, *words)
+    done = dolmen.run("run", disk, *WORDS, "--secure-boot-keys", keys, "--state", state)
     assert done.returncode == 0, done.stderr
     assert STARTED in done.stdout
     assert enrolling.has_keys((state / VARIABLES).read_bytes())
+    assert left_behind(dolmen.home) == []
+
+
+SERVICE = """
+services:
+  - name: asking
+    image: SH "ls -l /dev/tpm0; echo all is well"
+    binds: ["/dev:/dev"]
+"""
+
+
+@needs_qemu
+@pytest.mark.skipif(not shutil.which("swtpm"), reason="swtpm is not installed")
+def test_a_signed_system_starts_as_a_whole_and_sees_its_tpm(
+    dolmen: Dolmen, keys: Path, tmp_path: Path
+) -> None:
+    yaml = tmp_path / "signed.yml"
+    yaml.write_text(system(SERVICE).replace("console=ttyS0", "console=ttyS0 no_timer_check"))
+    assemble(yaml, tmp_path)
+    signing = ("--secure-boot-key", keys / "db.key", "--secure-boot-cert", keys / "db.crt")
+    built = Dolmen(HOME).run("build", "--format", "uki", *signing, "--dir", tmp_path, yaml)
+    assert built.returncode == 0, built.stderr
+    words = ("--mem", "512", "--tpm", "--secure-boot-keys", keys, "--timeout", "115s", "--once")
+    program = tmp_path / "signed.efi"
+    done = run_soundly(dolmen, "run", program, *words, "--wait-for", "asking: all is well")
+    assert done.returncode == 0, done.stderr
+    assert STARTED in done.stdout
+    assert "asking: crw" in done.stdout
+    assert machines_of(dolmen.home) == []
     assert left_behind(dolmen.home) == []
 
 
@@ -81,7 +107,7 @@ def test_what_is_not_is_refused(
 ) -> None:
     program = tiny_system.prefix.with_name("image-kernel")
     if key:
-        program = signed(program, keys, key, tmp_path / "signed.efi")
+        program = signed(program, keys / key, tmp_path / "signed.efi")
     disk = disk_with(program, tmp_path / "disk.img")
     done = dolmen.run("run", disk, *WORDS, "--secure-boot-keys", keys)
     assert done.returncode == 4, done.stderr
@@ -124,4 +150,4 @@ def test_keys_that_are_missing_or_no_certificates_are_told(
     (tmp_path / "KEK.pem").write_text("no certificate")
     done = dolmen.run(*words, tmp_path)
     assert done.returncode == 1
-    assert f"{tmp_path}/KEK.pem is not a certificate" in done.stderr
+    assert f"{tmp_path}/KEK.pem cannot be read as a certificate" in done.stderr
