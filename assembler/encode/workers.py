@@ -22,6 +22,7 @@ from assembler.codes import output as codes
 from assembler.errors import DolmenError, HostError
 
 _LENGTH = struct.Struct("<I")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Of mallopt(3): up to which size memory comes from the heap, and how much of it stays when free.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = (-3, 16 << 20), (-1, 64 << 20)
 
@@ -115,14 +116,19 @@ def _read(handle: int, size: int) -> bytes | None:
 def _start(work: Callable[[int], None], others: Sequence[_Worker]) -> _Worker:
     orders_in, orders_out = os.pipe()
     answers_in, answers_out = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        for worker in others:
-            os.close(worker.orders)
-            os.close(worker.answers)
-        os.close(orders_out)
-        os.close(answers_in)
-        _serve(work, orders_in, answers_out)
+    # Signals wait until it is settled who they mean: the child would take Ctrl-C for its own, too.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            for worker in others:
+                os.close(worker.orders)
+                os.close(worker.answers)
+            os.close(orders_out)
+            os.close(answers_in)
+            _serve(work, orders_in, answers_out)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(orders_in)
     os.close(answers_out)
     return _Worker(pid, orders_out, answers_in)
@@ -147,10 +153,11 @@ class _Stopped(BaseException):
 def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
     """Be a worker: never return into the code of the parent."""
     status = 1
-    _keep_memory()
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, _stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        _keep_memory()
         while (order := _read(orders, _LENGTH.size)) is not None:
             body = b""
             try:
