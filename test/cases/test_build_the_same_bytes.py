@@ -19,18 +19,19 @@ from assembler.events import Silent
 from assembler.media.keys import KeyRequest, generate
 from assembler.oci.archive_export import Download, Format, export
 from assembler.oci.archive_import import Upload, import_archive
+from assembler.oci.reference import Reference
 from assembler.oci.store import Store
 from assembler.rootfs import references as references_of
 from support.nobody import LAUNCHER, NOBODY, why_not
 from support.systems import loaded
-from support.workloads import BOOTLOADERS, RICH, rich_project, rich_store
+from support.workloads import BOOTLOADERS, EFI, RICH, rich_project, rich_store
 
 pytestmark = pytest.mark.slow
 
 CODECS = ("gzip", "zstd", "lz4", "xz", "none")
 TOGETHER = "kernel+initrd,tar-kernel-initrd,oci"
 # Those that need boot loaders, and a kernel that firmware can start.
-MEDIA = "uki,raw-efi"
+MEDIA = "uki,raw-efi,raw,iso,vmdk"
 SIGNED = ("--secure-boot-key=keys/db.key", "--secure-boot-cert=keys/db.crt")
 
 
@@ -76,7 +77,8 @@ class Circumstances:
     def build_everything(self) -> dict[str, str]:
         """Build each format, with each compression where it has a part."""
         found = {}
-        for options in (("tar",), ("docker",), *((TOGETHER, f"--compression={c}") for c in CODECS)):
+        alone = (("tar",), ("docker",), ("kernel+iso",))
+        for options in (*alone, *((TOGETHER, f"--compression={c}") for c in CODECS)):
             for name, digest in self.build("--format", *options).items():
                 found[" ".join((*options, name))] = digest
         for options in ((), SIGNED):
@@ -111,7 +113,7 @@ def usual(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     # Whatever is compared below is really different from one option to the next.
     initrds = [v for k, v in found.items() if k.endswith("initrd.img")]
     assert len(set(initrds)) == len(initrds) == len(CODECS)
-    assert len(found) == 2 + len(CODECS) * 5 + 2 * len(MEDIA.split(","))
+    assert len(found) == 2 + 3 + len(CODECS) * 5 + 2 * len(MEDIA.split(","))
     return found
 
 
@@ -244,7 +246,9 @@ def _through_archives(place: Circumstances) -> None:
     """Bring every image through an archive into a new store, the last one first."""
     here = place.store.rename(place.store.with_name("first"))
     source, target = Store(here), Store(place.store)
-    references = {need.reference for need in references_of(loaded(RICH))}
+    texts = ((RICH,), (RICH, EFI))
+    references = {n.reference for text in texts for n in references_of(loaded(*text))}
+    references.add(Reference.parse(BOOTLOADERS))
     for reference in sorted(references, key=str, reverse=True):
         archive = place.store.with_name("archive.tar")
         with archive.open("w+b") as file:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from assembler.oci.store import Store
 from support.archives import E, directory, hardlink, image, symlink
-from support.programs import ARM64, kernel, program
+from support.loaders import loader_files
+from support.programs import ARM64, kernel
 
 _LONG = "/".join(f"a-directory-with-a-rather-long-name-{n:03}" for n in range(7))
 _XATTRS = {
@@ -54,10 +55,7 @@ BOOTLOADERS = "made/bootloaders:1"
 def add_boot_images(store: Store) -> None:
     """Add what stands in for a kernel with an EFI stub, and for the package of boot loaders."""
     image(store, "made/kernel:1", (E("kernel", kernel()), E("kernel-arm64", kernel(machine=ARM64))))
-    folder = "usr/lib/systemd/boot/efi"
-    stubs = {"x64": program(), "aa64": program(machine=ARM64)}
-    files = [E(f"{folder}/linux{name}.efi.stub", stub) for name, stub in stubs.items()]
-    image(store, BOOTLOADERS, tuple(files))
+    image(store, BOOTLOADERS, tuple(loader_files()))
 
 
 def rich_store(conformance: Path, root: Path) -> Store:
