@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ from assembler.oci.platform import Platform, host_platform
 from support.cli import Dolmen
 from support.dockerd import Dockerd, dockerd
 from support.dockerfiles import Kitchen, kitchen_with_a_shell
+from support.from_debian import installed
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,58 +25,23 @@ pytestmark = [
 ]
 HERE = host_platform()
 ELSEWHERE = Platform("linux", "arm64" if HERE.architecture == "amd64" else "amd64")
-# Without what they depend on: libraries, and runc, are those of this machine.
-DOCKER = """
-image: docker
-org: example
-debs:
-  suite: trixie
-  packages: [docker.io, docker-cli, docker-buildx, containerd]
-  no-deps: true
-  drop: [/usr/share/**, /usr/bin/ctr, /usr/bin/containerd-stress]
-"""
+# Libraries, and runc, are those of this machine.
+PACKAGES = "docker.io, docker-cli, docker-buildx, containerd"
+DROPPED = "drop: [/usr/share/**, /usr/bin/ctr, /usr/bin/containerd-stress]"
 
 
 @pytest.fixture(scope="module")
 def daemon(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> Iterator[Dockerd]:
-    """Give a daemon with BuildKit; its programs are kept from one run of the tests to the next."""
-    assert pytestconfig.cache is not None
-    kept = pytestconfig.cache.mkdir("docker-with-buildx")
-    with (kept / "lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (kept / "root" / "whole").exists():
-            _install(kept, tmp_path_factory.mktemp("install"))
-    plugin = kept / "root/usr/libexec/docker/cli-plugins/docker-buildx"
+    """Give a daemon with BuildKit."""
+    work = tmp_path_factory.mktemp("install")
+    root = installed(pytestconfig, work, "docker", PACKAGES, DROPPED)
+    plugin = root / "usr/libexec/docker/cli-plugins/docker-buildx"
     if subprocess.run([plugin, "version"], capture_output=True, check=False).returncode:
         pytest.skip("programs of Debian 13 do not run on this machine")
-    with dockerd(tmp_path_factory.mktemp("dockerd") / "d", kept / "root") as running:
+    with dockerd(tmp_path_factory.mktemp("dockerd") / "d", root) as running:
         yield running
-
-
-def _install(kept: Path, work: Path) -> None:
-    (work / "home").mkdir()
-    (work / "docker").mkdir()
-    (work / "docker" / "build.yml").write_text(DOCKER)
-    dolmen = Dolmen(work / "home")
-    words = ("--cache", work / "store")
-    built = dolmen.run(
-        *("pkg", "build", "--offline", "--hash", "1", "--platforms", str(HERE)),
-        *(*words, work / "docker"),
-    )
-    if any(code in built.stderr for code in ("DM0721", "DM0722", "DM0725")):
-        pytest.skip(f"no archive of Debian can be reached here: {built.stderr[-400:]}")
-    assert built.returncode == 0, built.stderr
-    exported = dolmen.run(
-        *("cache", "export", "--format", "filesystem", "-o", work / "docker.tar"),
-        *(*words, "example/docker:1"),
-    )
-    assert exported.returncode == 0, exported.stderr
-    shutil.rmtree(kept / "root", ignore_errors=True)
-    (kept / "root").mkdir()
-    subprocess.run(["tar", "-C", kept / "root", "-xf", work / "docker.tar"], check=True)
-    (kept / "root" / "whole").touch()
 
 
 class Cook:
