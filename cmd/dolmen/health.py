@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from assembler.machine import firmware
+from assembler.machine import firmware, shares
 from assembler.machine.accelerator import try_kvm
 from assembler.tools import TOOLS, Tool, find
 from assembler.version import __version__
@@ -20,7 +20,7 @@ _PATIENCE = 5
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 _LEAST = {"mksquashfs": (4, 6), "mkfs.erofs": (1, 8)}
 # How to ask a program that does not know `--version`.
-_ASK = {"mksquashfs": "-version", "docker": "--version", "apt-get": "--version"}
+_ASK = {"mksquashfs": "-version", "docker": "--version", "apt-get": "--version", "ssh": "-V"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,15 @@ def findings(cache: Path) -> Iterator[Finding]:
     yield _kvm()
     for tool in TOOLS.values():
         yield _tool(tool)
+    sharing = shares.find()
+    yield Finding(
+        "tools",
+        "virtiofsd",
+        well=sharing is not None,
+        seen=f"installed ({sharing})" if sharing else "not installed",
+        purpose="directories that machines share (dolmen run qemu --virtiofs)",
+        mend="" if sharing else "sudo apt-get install virtiofsd",
+    )
     for architecture, places in firmware.PLACES.items():
         found = firmware.find(architecture)
         yield Finding(
