@@ -6,8 +6,9 @@ lies in the tree. Both take the content as hostile.
 
 from assembler.oci.layers.fields import Malformed, clean
 from assembler.oci.layers.fields import records as pax_records
-from assembler.oci.layers.flatten import Exceptions, Layer, Sink, Tree, flatten
+from assembler.oci.layers.flatten import Exceptions, Layer, Sink, flatten
 from assembler.oci.layers.inflate import CHUNK, Limits
+from assembler.oci.layers.paths import Tree
 from assembler.oci.layers.reader import (
     BLOCK,
     CHARACTER,

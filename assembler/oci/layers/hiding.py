@@ -1,0 +1,94 @@
+"""What upper layers hide: by whiteouts, by opaque directories, by what is no directory there."""
+
+from __future__ import annotations
+
+from assembler.oci.layers.fields import Malformed
+from assembler.oci.layers.paths import DIR, GONE, OTHER, STEP, TAKEN, Tree, split, text
+
+
+class Hiding:
+    """Which directories are hidden in the current layer, from the top layer down."""
+
+    def __init__(self, tree: Tree) -> None:
+        """Begin above the top layer, with nothing hidden."""
+        self._tree = tree
+        # Directories that something was met in, perhaps without an entry of their own: True if it
+        # was more than whiteouts.
+        self.occupied: dict[bytes, bool] = {}
+        # Directories whose content in layers below this one is hidden, other than by OTHER.
+        self._closed: dict[bytes, int] = {}
+        self._layer = 0
+        self._known: dict[bytes, bool] = {}
+
+    def begin(self, layer: int) -> None:
+        """Go on to the next layer."""
+        self._layer = layer
+        self._known = {}
+
+    def occupy(self, directory: bytes, *, by_entry: bool) -> None:
+        """Note that something is in a directory, or in the nearest one that is not hidden."""
+        occupied = self.occupied
+        while directory and self.is_hidden(directory):
+            directory = split(directory)[0]
+        while directory and not occupied.get(directory, False):
+            if not by_entry and directory in occupied:
+                return
+            occupied[directory] = by_entry
+            directory = split(directory)[0]
+
+    def close(self, name: bytes) -> None:
+        """Hide what layers below this one have below a path."""
+        self._closed.setdefault(name, self._layer)
+
+    def is_hidden(self, directory: bytes) -> bool:
+        """Tell whether upper layers hide what this one has in a directory."""
+        known = self._known.get(directory)
+        if known is None:
+            known = self._closed.get(directory, self._layer) < self._layer
+            if not known and directory:
+                parent, base = split(directory)
+                known = self.is_hidden(parent) or self._is_covered(parent, base)
+            self._known[directory] = known
+        return known
+
+    def _is_covered(self, parent: bytes, base: bytes) -> bool:
+        """Tell whether a directory's own path is something else in an upper layer."""
+        state = self._tree.names.get(parent, {}).get(base, DIR)
+        if state % STEP in (DIR, TAKEN):
+            return state % STEP == TAKEN and 0 < state // STEP < self._layer
+        return state // STEP < self._layer
+
+    def expect_directories(self, directory: bytes) -> None:
+        """Refuse what lies below a file of the same layer."""
+        while directory:
+            state = self._tree.kind(directory)
+            if state == self._layer * STEP + OTHER:
+                raise Malformed(f"it lies below {text(directory)}, which is not a directory")
+            directory = split(directory)[0]
+
+    def whiteout(self, directory: bytes, base: bytes) -> None:
+        """Hide what a whiteout names."""
+        if self.is_hidden(directory):
+            return
+        if base == b".wh..wh..opq":
+            self.occupy(directory, by_entry=True)
+            self.close(directory)
+            return
+        if base.startswith(b".wh..wh."):
+            return  # bookkeeping of aufs
+        hidden = base[4:]
+        if hidden in (b"", b".", b".."):
+            raise Malformed("it is a whiteout of nothing")
+        self.occupy(directory, by_entry=False)
+        siblings = self._tree.names.setdefault(directory, {})
+        known = siblings.get(hidden)
+        path = directory + b"/" + hidden if directory else hidden
+        if known is None:
+            siblings[hidden] = self._layer * STEP + GONE
+            if self.occupied.get(path):
+                # Upper layers have it again, without what was there before.
+                self.close(path)
+        elif known % STEP != GONE:
+            self.close(path)
+            if known == TAKEN:
+                siblings[hidden] = self._layer * STEP + TAKEN

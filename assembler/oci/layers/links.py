@@ -1,0 +1,152 @@
+"""Hard links across layers: they wait for their targets, or get the content that only they saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from assembler.oci.layers.fields import Malformed
+from assembler.oci.layers.paths import (
+    DIR,
+    LINKED,
+    OTHER,
+    STEP,
+    Corrections,
+    Tree,
+    cleaned,
+    split,
+    text,
+)
+from assembler.oci.layers.reader import DIRECTORY, LINK, TarReader
+
+if TYPE_CHECKING:
+    from assembler.oci.layers.flatten import Sink
+
+
+class Links:
+    """The hard links of a pass."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        sink: Sink,
+        corrections: Corrections,
+        repeat: Callable[[bytes], None],
+    ) -> None:
+        """Begin with none; `repeat` notes that a path of this layer comes too early."""
+        self._tree = tree
+        self._sink = sink
+        self._corrections = corrections
+        self._repeat = repeat
+        # Targets not met yet, and the links waiting for them with their layers: what comes after
+        # a link in its own layer is not what it leads to.
+        self.waiting: dict[bytes, list[tuple[int, bytes]]] = {}
+        # Links that were not handed on yet: they wait, or their content has passed by already.
+        self._unlinked: set[bytes] = set()
+        # Links to links that wait.
+        self._followers: dict[bytes, list[bytes]] = {}
+        self._done: set[bytes] = set()
+        # Of the current layer:
+        self._layer = 0
+        self._hidden_names: set[bytes] = set()
+        # Those of them that links got their content from.
+        self._hidden_links: set[bytes] = set()
+
+    def begin(self, layer: int) -> None:
+        """Go on to the next layer."""
+        self._layer = layer
+        self._hidden_names = set()
+        self._hidden_links = set()
+
+    def met(self, name: bytes, reader: TarReader) -> None:
+        """Take a link whose own path is visible."""
+        arrived = self._ready(name)
+        done = name in self._done
+        if done and name not in self._unlinked:
+            self._link_all(arrived, name, reader)
+        else:
+            self._followers.setdefault(name, []).extend(arrived)
+        if not done:
+            self._hard_link(name, self._target(reader), reader)
+
+    def _target(self, reader: TarReader) -> bytes:
+        """Return the path that a hard link leads to."""
+        target = cleaned(reader.link)
+        if not target or target == reader.name:
+            raise Malformed("it is a hard link to itself")
+        directory, base = split(target)
+        if self._corrections.moved:
+            directory = self._corrections.redirected(directory, self._layer)
+        return directory + b"/" + base if directory else base
+
+    def _hard_link(self, name: bytes, target: bytes, reader: TarReader) -> None:
+        """Hand on a link whose own path is visible."""
+        directory, base = split(target)
+        state = self._tree.names.get(directory, {}).get(base)
+        here = state is not None and state // STEP == self._layer
+        if here and state is not None and state % STEP in (OTHER, LINKED):
+            if target in self._unlinked:
+                self._unlinked.add(name)
+                self._followers.setdefault(target, []).append(name)
+            else:
+                self._link_all([name], target, reader)
+        elif here and state is not None and state % STEP == DIR:
+            raise Malformed(f"it is a hard link to {text(target)}, which is a directory")
+        elif target in self._hidden_names:
+            links = self._corrections.rescued.setdefault((self._layer, target), [])
+            if name not in links:
+                links.append(name)
+            self._unlinked.add(name)
+        else:
+            self._wait(target, name)
+
+    def _wait(self, target: bytes, link: bytes) -> None:
+        self._unlinked.add(link)
+        self.waiting.setdefault(target, []).append((self._layer, link))
+
+    def _ready(self, target: bytes) -> list[bytes]:
+        """Return the links of upper layers that wait for a target, no longer waiting."""
+        links = self.waiting.pop(target, [])
+        later = [(layer, link) for layer, link in links if layer >= self._layer]
+        if later:
+            self.waiting[target] = later
+        return [link for layer, link in links if layer < self._layer]
+
+    def handed_on(self, name: bytes, reader: TarReader) -> None:
+        """Hand on the links that waited for a name, and those that waited for them."""
+        if self.waiting:
+            self._link_all(self._ready(name), name, reader)
+
+    def _link_all(self, links: Sequence[bytes], target: bytes, reader: TarReader) -> None:
+        for link in links:
+            self._unlinked.discard(link)
+            self._sink.link(link, target, reader)
+            self._link_all(self._followers.pop(link, ()), link, reader)
+
+    def pass_by(self, name: bytes, reader: TarReader) -> None:
+        """Look at a hidden entry: links may need its content."""
+        kind = reader.kind
+        if kind == DIRECTORY:
+            return
+        links = self._corrections.rescued.get((self._layer, name), [])
+        fresh = [link for link in links if link not in self._done]
+        self._done.update(fresh)
+        waited = self._ready(name)
+        if name in self._hidden_links:
+            self._repeat(name)
+        elif waited or links:
+            self._hidden_links.add(name)
+        self._hidden_names.add(name)
+        if kind == LINK:
+            target = self._target(reader)
+            for link in waited:
+                self._hard_link(link, target, reader)
+            for link in fresh:
+                self._hard_link(link, target, reader)
+            return
+        first, *others = [*waited, *fresh] or [b""]
+        if first:
+            self._unlinked.discard(first)
+            self._sink.add(first, reader)
+            self._link_all(others, first, reader)
+            self._link_all(self._followers.pop(first, ()), first, reader)
