@@ -1,0 +1,206 @@
+"""What the encoders write, as other programs read it: tar by Python and bsdtar, newc by cpio."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assembler.encode.inventory import Inventory
+from assembler.encode.newc import NewcEncoder
+from assembler.encode.output import BytesOutput
+from assembler.encode.tar import END, TarEncoder, global_comment
+from assembler.oci.layers import LINK, TarReader
+from assembler.rootfs.plan import Entry, Kind, Origin
+from support.archives import E, directory, hardlink, symlink, tar
+from support.cpio import archives_of
+
+ORIGIN = Origin("docker.io/example/x:1", "services[0]")
+NAMES = st.text(
+    st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="/\\"), min_size=1
+).filter(lambda x: x not in (".", "..") and not x.startswith(".wh.") and len(x.encode()) < 250)
+PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
+IDS = st.sampled_from([0, 1, 1000, 0o7777777, 0o7777777 + 1, 2**31, 2**32 - 1])
+TIMES = st.one_of(
+    st.integers(-(2**33), 2**37), st.sampled_from([0.5, 1_500_000_000.25, 0o77777777777])
+)
+ENTRIES = st.lists(
+    st.builds(
+        E,
+        name=PATHS,
+        data=st.binary(max_size=1500),
+        mode=st.integers(0, 0o7777),
+        uid=IDS,
+        gid=IDS,
+        mtime=TIMES,
+        pax=st.dictionaries(
+            st.sampled_from(["SCHILY.xattr.user.a", "SCHILY.xattr.user.b", "comment"]),
+            st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=20).filter(
+                lambda x: "\0" not in x
+            ),
+        ),
+    ),
+    max_size=6,
+    unique_by=lambda e: e.name,
+)
+
+
+class Pieces(BytesOutput):
+    """Keeps what a newc encoder writes."""
+
+    def put_all(self, pieces: list[bytes | memoryview]) -> None:
+        """Keep the pieces."""
+        self.pieces += pieces
+
+
+def as_tar(archive: bytes, prefix: str = "", origin: Origin | None = ORIGIN) -> bytes:
+    """Encode the entries of an archive once more."""
+    out = BytesOutput()
+    encoder = TarEncoder(out, origin, prefix, Inventory())
+    reader = TarReader([archive])
+    while reader.next():
+        name = reader.name.rstrip(b"/")
+        if reader.kind == LINK:
+            encoder.link(name, reader.link, reader)
+        else:
+            encoder.add(name, reader)
+    return b"".join(out.pieces) + END
+
+
+def as_newc(archive: bytes, learned: dict[bytes, list[bytes]] | None = None) -> bytes:
+    """Encode the entries of an archive as newc."""
+    out = Pieces()
+    encoder = NewcEncoder(out, "", Inventory(), "x", learned)
+    reader = TarReader([archive])
+    while reader.next():
+        name = reader.name.rstrip(b"/")
+        if reader.kind == LINK:
+            encoder.link(name, reader.link, reader)
+        else:
+            encoder.add(name, reader)
+    if encoder.again:
+        assert learned is None
+        return as_newc(archive, encoder.learned)
+    encoder.finish(trailer=True)
+    return b"".join(out.pieces)
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(ENTRIES)
+def test_python_reads_the_tar_as_it_was_written(entries: list[E]) -> None:
+    data = as_tar(tar(entries), "a/b/")
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        found = archive.getmembers()
+        assert [m.name for m in found] == [f"a/b/{e.name}" for e in entries]
+        for member, entry in zip(found, entries, strict=True):
+            file = archive.extractfile(member)
+            assert file is not None
+            assert file.read() == entry.data
+            assert (member.mode, member.uid, member.gid) == (entry.mode, entry.uid, entry.gid)
+            assert member.mtime == pytest.approx(entry.mtime)
+            # Where an entry comes from is ours to say, whatever the image's layer says.
+            own = {k: v for k, v in entry.pax.items() if k != "comment"}
+            assert {k: v for k, v in member.pax_headers.items() if "xattr" in k} == own
+            assert member.pax_headers["comment"] == "services[0] docker.io/example/x:1"
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(ENTRIES)
+def test_a_tar_encoded_once_more_is_the_same(entries: list[E]) -> None:
+    once = as_tar(tar(entries))
+    assert as_tar(once) == once
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(ENTRIES)
+def test_newc_holds_the_same_files(entries: list[E]) -> None:
+    (found,) = archives_of(as_newc(tar(entries)))
+    assert [(f.name, f.data, f.mode & 0o7777, f.uid, f.gid) for f in found] == [
+        (e.name, e.data, e.mode, e.uid, e.gid) for e in entries
+    ]
+
+
+ODD = (
+    directory("d", 0o1777),
+    E("d/file", b"content\n" * 100, mode=0o4755, uid=1000),
+    hardlink("d/link", "d/file"),
+    symlink("d/symlink", "../somewhere/" + "long/" * 40),
+    directory("x" * 120),
+    E("x" * 120 + "/" + "y" * 200, b"long"),
+    E("größe", b"text"),
+    E("dev-null", type=tarfile.CHRTYPE, device=(1, 3)),
+    E("pipe", type=tarfile.FIFOTYPE),
+    E("empty"),
+)
+
+
+def test_bsdtar_and_gnu_tar_extract_it_without_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "odd.tar"
+    path.write_bytes(global_comment(b"x" * 3000) + as_tar(tar(ODD)))
+    for number, program in enumerate(("bsdtar", "tar")):
+        target = tmp_path / str(number)
+        target.mkdir()
+        skipped = [] if os.geteuid() == 0 else ["--exclude", "dev-null", "--no-same-owner"]
+        ran = subprocess.run(
+            [program, "-xpf", path, *skipped],
+            cwd=target,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+        assert (target / "d/link").samefile(target / "d/file")
+        assert (target / "d/symlink").readlink() == Path("../somewhere/" + "long/" * 40)
+        assert (target / ("x" * 120) / ("y" * 200)).read_bytes() == b"long"
+        assert (target / "größe").read_bytes() == b"text"
+        assert (target / "pipe").is_fifo()
+
+
+def test_cpio_extracts_the_newc_without_a_word(tmp_path: Path) -> None:
+    entries = [e for e in ODD if e.name != "dev-null"]
+    ran = subprocess.run(
+        ["cpio", "-idm", "--quiet"],
+        cwd=tmp_path,
+        input=as_newc(tar(entries)),
+        capture_output=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert (tmp_path / "d/link").samefile(tmp_path / "d/file")
+    assert (tmp_path / "d/file").stat().st_nlink == 2
+    assert (tmp_path / ("x" * 120) / ("y" * 200)).read_bytes() == b"long"
+    assert (tmp_path / "größe").read_bytes() == b"text"
+
+
+def test_links_to_what_is_far_back_need_a_second_attempt() -> None:
+    entries = [E("first", b"1"), *(E(f"{n}", bytes(1 << 20)) for n in range(8))]
+    (found,) = archives_of(as_newc(tar([*entries, hardlink("again", "first")])))
+    first, again = (next(f for f in found if f.name == n) for n in ("first", "again"))
+    assert first.inode == again.inode
+    assert (first.links, again.links, first.data, again.data) == (2, 2, b"1", b"")
+
+
+def test_what_is_made_is_encoded_like_what_is_read() -> None:
+    made = [
+        (Entry("etc", Kind.DIRECTORY, 0o755), b""),
+        (Entry("etc/größe", Kind.FILE, 0o640, uid=3, gid=4), b"hello"),
+        (Entry("etc/link", Kind.SYMLINK, 0o777, target="/run/" + "x" * 200), b""),
+        (Entry("e" * 300, Kind.FILE, 0o644), b""),
+    ]
+    out, pieces = BytesOutput(), Pieces()
+    newc = NewcEncoder(pieces, "", Inventory(), "x")
+    for encoder in (TarEncoder(out, ORIGIN, "", Inventory()), newc):
+        for entry, content in made:
+            encoder.made(entry, len(content))  # type: ignore[attr-defined]
+            encoder.put(content)  # type: ignore[attr-defined]
+            encoder.pad(len(content))  # type: ignore[attr-defined]
+    newc.finish(trailer=True)
+    data = b"".join(out.pieces) + END
+    assert as_tar(data) == data
+    assert as_newc(data) == b"".join(pieces.pieces)
