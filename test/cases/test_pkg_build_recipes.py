@@ -218,6 +218,22 @@ def test_excluded_packages_and_single_architectures(pkg: Packages, package: Path
     assert "usr/lib/libtool.so" not in pkg.layer(done.stdout.strip()).getnames()
 
 
+def test_what_is_excluded_stays_away_though_its_kin_come(
+    pkg: Packages, package: Path, archive: Path
+) -> None:
+    # apt brings packages of one source up to date together.
+    kin = {"Source": "kit", "Multi-Arch": "same"}
+    told = {**kin, "Installed-Size": "10", "Breaks": "something"}
+    base = Deb("kit-base", "1.0", files={"usr/base": b""}, fields=told)
+    needs = {**kin, "Depends": "kit-base (= 1.0)"}
+    make_archive(archive, [base, Deb("tool", files={"usr/bin/tool": b"x"}, fields=needs)])
+    text = RECIPE.replace("packages: [tool]", "packages: [tool]\n  exclude: [kit-base]")
+    (package / "build.yml").write_text(text)
+    name = pkg.build("--platforms", "amd64", package)
+    assert "usr/bin/tool" in pkg.layer(name).getnames()
+    assert "usr/base" not in pkg.layer(name).getnames()
+
+
 def test_a_kernel(pkg: Packages, package: Path, archive: Path) -> None:
     files = {
         "boot/vmlinuz-6.1": b"kernel",

@@ -11,15 +11,11 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import total_ordering
-from typing import TYPE_CHECKING
+from functools import cmp_to_key
 
 from assembler.codes import packages
 from assembler.errors import PackageError
 from assembler.packages.debs.engine import Chosen
-
-if TYPE_CHECKING:
-    from debian.debian_support import NativeVersion
 
 # Relations that are not followed are kept for their names: what is mentioned first comes first.
 _FIELDS = (
@@ -65,35 +61,12 @@ def reduced(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(_KEPT.findall(rest.rstrip(b"\n") + b"\n\n"))
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True, eq=False)
-class Version:
-    """A version as Debian orders them."""
-
-    text: str
-
-    def __eq__(self, other: object) -> bool:
-        """Tell whether both are the same version, however they are written."""
-        return isinstance(other, Version) and self.compared(other) == 0
-
-    def __lt__(self, other: Version) -> bool:
-        """Tell whether this is the older one."""
-        return self.compared(other) < 0
-
-    def __hash__(self) -> int:
-        """Return a number that is the same for all: there are few to be told apart."""
-        return 0
-
-    def compared(self, other: Version) -> int:
-        """Return less than 0 if this is older, 0 if they are the same."""
-        a, b = _native(self.text), _native(other.text)
-        return (a > b) - (a < b)
-
-
-def _native(text: str) -> NativeVersion:
+def compared(one: str, other: str) -> int:
+    """Compare two versions as Debian orders them: less than 0 if `one` is older, 0 if the same."""
     from debian.debian_support import NativeVersion  # noqa: PLC0415 - for this engine only
 
-    return NativeVersion(text)
+    a, b = NativeVersion(one), NativeVersion(other)
+    return (a > b) - (a < b)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +80,7 @@ class Relation:
 
     def accepts(self, version: str) -> bool:
         """Tell whether a version is one that is meant."""
-        return not self.sign or _SIGNS[self.sign](Version(version).compared(Version(self.version)))
+        return not self.sign or _SIGNS[self.sign](compared(version, self.version))
 
     def __str__(self) -> str:
         """Return it as it is written."""
@@ -187,8 +160,7 @@ class Index:
         if name not in self._parsed:
             found = [self._stanza(*place) for place in self._places.get(name, ())]
             mine = [s for s in found if s.chosen.architecture in (self._architecture, "all")]
-            newest = sorted(mine, key=lambda s: Version(s.chosen.version), reverse=True)
-            self._parsed[name] = tuple(sorted(newest, key=lambda s: -s.priority))
+            self._parsed[name] = tuple(sorted(mine, key=cmp_to_key(_preferred)))
         return self._parsed[name]
 
     def candidate(self, name: str) -> Stanza | None:
@@ -225,6 +197,11 @@ class Index:
             raise PackageError.of(
                 packages.NO_MIRROR, f"the archive's entry of {name} is broken: {error}"
             ) from error
+
+
+def _preferred(one: Stanza, other: Stanza) -> int:
+    """Compare two versions of a package: the one to be taken is the lesser."""
+    return (other.priority - one.priority) or compared(other.chosen.version, one.chosen.version)
 
 
 def _read(fields: Mapping[str, str], name: str, priority: int) -> Stanza:
