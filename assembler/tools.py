@@ -37,7 +37,11 @@ TOOLS: dict[str, Tool] = {
         Tool("mksquashfs", "squashfs-tools", "squashfs outputs (4.6 or newer)"),
         Tool("mkfs.erofs", "erofs-utils", "erofs outputs (1.8 or newer)"),
         Tool("buildah", "buildah", "packages with a Dockerfile that has RUN lines"),
-        Tool("docker", "docker.io", "packages built by BuildKit; images of the local daemon"),
+        Tool(
+            "docker",
+            "docker.io",
+            "packages built by BuildKit or its daemon; images of the local daemon",
+        ),
         Tool("apt-get", "apt", "Debian packages as apt chooses them; without it, done in Python"),
         Tool("gpgv", "gpgv", "signatures of archives, where pysequoia is not to be had"),
         Tool("swtpm", "swtpm", "a TPM for machines run in QEMU"),

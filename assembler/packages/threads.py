@@ -14,7 +14,7 @@ K = TypeVar("K")
 R = TypeVar("R")
 
 # How long threads may take to end what they have begun when the run is interrupted.
-_FAREWELL_SECONDS = 60.0
+_FAREWELL_SECONDS = 20.0
 
 
 def in_order(
