@@ -181,7 +181,7 @@ def test_an_interrupted_build_leaves_nothing(kitchen: Kitchen, dolmen: Dolmen) -
 
 
 def test_what_a_killed_build_has_left_goes_with_the_next(kitchen: Kitchen, dolmen: Dolmen) -> None:
-    kitchen.package("FROM example/base:1\nRUN sleep 4321\n")
+    kitchen.package("FROM example/base:1\nRUN sleep 4323\n")
     package = kitchen.root / "app"
     command = [sys.executable, "-m", "dolmen", "pkg", "build", "--hash", "h", "--offline"]
     process = subprocess.Popen(
@@ -189,12 +189,12 @@ def test_what_a_killed_build_has_left_goes_with_the_next(kitchen: Kitchen, dolme
         env=dolmen.environment(),
         start_new_session=True,
     )
-    wait_until(lambda: bool(programs_running("sleep", "4321")))
+    wait_until(lambda: bool(programs_running("sleep", "4323")))
     process.kill()
     process.wait()
     left = kitchen.store.root / "building"
     assert list(left.iterdir())
-    wait_until(lambda: not programs_running("sleep", "4321"))
+    wait_until(lambda: not programs_running("sleep", "4323"))
     kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
     assert not list(left.iterdir())
     containers = ("buildah", "--root", kitchen.store.root / "buildah" / "root", "containers", "-q")
