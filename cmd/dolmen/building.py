@@ -54,7 +54,8 @@ def run(settings: Settings, asked: Asked) -> None:
     except (DolmenError, OSError) as error:
         if isinstance(error, OSError) and not is_of_disk(error):
             raise
-        if asked.as_json and not isinstance(error, BrokenPipeError):
+        # Standard output may be where an archive is awaited.
+        if asked.as_json and asked.output != "-" and not isinstance(error, BrokenPipeError):
             tell_failure(_explained(error), warnings)
         raise
 
