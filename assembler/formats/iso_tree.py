@@ -11,6 +11,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
@@ -37,12 +38,14 @@ _TYPES = {
     b"6": stat.S_IFIFO,
 }
 _LINK, _MORE, _MORE_FOR_ALL = b"1", b"x", b"g"
+_DEVICES = (b"3", b"4")
+_NONE = (0, 0)
 _MOST_LINKS = 40
 # Each takes about half a KiB of memory until the volume is written.
-MOST_ENTRIES = 45_000
+MOST_ENTRIES = 35_000
 
 
-def entries_of(assembly: Assembly, fresh: IO[bytes]) -> list[IsoEntry]:
+def entries_of(assembly: Assembly, fresh: IO[bytes]) -> Iterator[IsoEntry]:
     """Return the entries of an assembly's tree, but for those below boot.
 
     What has no segment of its own is put into `fresh`, which stays open as long as the entries are
@@ -111,11 +114,14 @@ class _Merged:
             self._groups[path] = self._groups[target]
             self._entries[path] = replace(self._entries[target], path=path)
 
-    def entries(self) -> list[IsoEntry]:
+    def entries(self) -> Iterator[IsoEntry]:
+        """Yield everything, and forget it: there is no room for it twice."""
         counts = Counter(self._groups.values())
         for path, group in self._groups.items():
             self._entries[path] = replace(self._entries[path], links=counts[group])
-        return list(self._entries.values())
+        self._groups.clear()
+        while self._entries:
+            yield self._entries.popitem()[1]
 
     def _real(self, directory: bytes) -> bytes:
         """Return a directory without symbolic links in its path."""
@@ -182,15 +188,20 @@ def _entry(
     target = records.get(b"linkpath", _text(header[157:257]))
     entry = IsoEntry(
         path=_cleaned(records.get(b"path", name)),
-        mode=_TYPES.get(kind, stat.S_IFREG) | _number(header[100:108]) & 0o7777,
+        mode=_mode(kind, header[100:108]),
         content=content if kind in (b"0", b"\0") else b"",
         target=target if kind == b"2" else b"",
-        device=(_number(header[329:337]), _number(header[337:345])),
+        device=(_number(header[329:337]), _number(header[337:345])) if kind in _DEVICES else _NONE,
         uid=int(records.get(b"uid", b"") or _number(header[108:116])),
         gid=int(records.get(b"gid", b"") or _number(header[116:124])),
         mtime=int(records.get(b"mtime", b"").partition(b".")[0] or _number(header[136:148])),
     )
     return entry, _cleaned(target) if kind == _LINK else None
+
+
+@lru_cache(4096)
+def _mode(kind: bytes, field: bytes) -> int:
+    return _TYPES.get(kind, stat.S_IFREG) | _number(field) & 0o7777
 
 
 def _cleaned(path: bytes) -> bytes:
@@ -201,7 +212,9 @@ def _text(field: bytes) -> bytes:
     return field.partition(b"\0")[0]
 
 
+@lru_cache(4096)
 def _number(field: bytes) -> int:
+    """Return a number; most are the same, and then the same object."""
     if field[:1] in (b"\x80", b"\xff"):
         return int.from_bytes(field, "big", signed=True) & (1 << 63) - 1
     return int(field.rstrip(b"\0 ") or b"0", 8)

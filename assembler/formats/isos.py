@@ -11,9 +11,10 @@ ISO volume as files, and the initrd only leads there.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import IO, cast
 
 from assembler.codes import output as codes
@@ -153,9 +154,9 @@ def _with_root(
     return _volume(contents, entries_of(assembly, fresh))
 
 
-def _volume(contents: _Contents, tree: Sequence[IsoEntry] = ()) -> IsoVolume:
+def _volume(contents: _Contents, tree: Iterable[IsoEntry] = ()) -> IsoVolume:
     return IsoVolume.plan(
-        [*tree, *contents.entries],
+        chain(tree, contents.entries),
         label=LABEL,
         mark=contents.mark,
         boot=contents.boot,

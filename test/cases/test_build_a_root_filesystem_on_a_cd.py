@@ -6,10 +6,12 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from assembler.formats.iso_tree import MOST_ENTRIES
 from assembler.oci.store import Store
 from support.archives import E, directory, hardlink, image, symlink
 from support.cli import Dolmen
@@ -19,6 +21,13 @@ needs_xorriso = pytest.mark.skipif(
     not shutil.which("xorriso"), reason="xorriso is not installed (Debian package xorriso)"
 )
 DEVICES = (stat.S_IFCHR, stat.S_IFBLK)
+# Runs the command and says how much memory its process had at most, in KiB.
+WATCHED = """
+import resource, subprocess, sys
+command = [sys.executable, "-m", "dolmen", *sys.argv[1:]]
+subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 OVERLAYS = """
 init: ["made/base:1", "made/over:1"]
 files:
@@ -133,3 +142,29 @@ def test_later_entries_take_the_place_of_earlier_ones(dolmen: Dolmen, tmp_path: 
     assert (out / "turned/below").read_bytes() == b"stays"
     assert (out / "empty").read_bytes() == b"a file now"
     assert (out / "file/within").read_bytes() == b"x"
+
+
+@pytest.mark.slow
+def test_more_files_than_an_iso_volume_is_laid_out_for(dolmen: Dolmen, tmp_path: Path) -> None:
+    kept = Store(tmp_path / "store")
+    for name, count in (("made/many:1", MOST_ENTRIES - 1000), ("made/more:1", 2000)):
+        files = (E(f"{name}/d{n // 300}/file-{n}", b"%d" % n) for n in range(count))
+        image(kept, name, tuple(files))
+    (tmp_path / "fits.yml").write_text('init: ["made/many:1"]\n')
+    (tmp_path / "not.yml").write_text('init: ["made/many:1", "made/more:1"]\n')
+    build = ("--cache", tmp_path / "store", "build", "--format", "kernel+iso", "--no-sbom")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", WATCHED, *map(str, build)),
+            *("--dir", str(tmp_path), str(tmp_path / "fits.yml")),
+        ],
+        env=dolmen.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout.split()[-1]) < 64 << 10
+    done = dolmen.run(*build, "--dir", tmp_path, tmp_path / "not.yml")
+    assert done.returncode == 1
+    assert f"error[DM0602]: the system has more than {MOST_ENTRIES} files" in done.stderr
+    assert not (tmp_path / "not.iso").exists()

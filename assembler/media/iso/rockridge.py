@@ -10,8 +10,6 @@ import stat
 import struct
 from collections.abc import Sequence
 
-from assembler.media.iso.entries import IsoEntry
-
 SECTOR = 2048
 _LARGEST = 255
 _VERSION = b"\x01"
@@ -43,12 +41,12 @@ def both(value: int) -> bytes:
     return value.to_bytes(4, "little") + value.to_bytes(4, "big")
 
 
-def attributes(entry: IsoEntry, links: int) -> bytes:
+def attributes(mode: int, links: int, owner: tuple[int, int], device: tuple[int, int]) -> bytes:
     """Return what `stat` has of a file, as far as it is not in the directory record."""
-    fields = both(entry.mode) + both(links) + both(entry.uid) + both(entry.gid)
+    fields = both(mode) + both(links) + both(owner[0]) + both(owner[1])
     found = b"PX" + bytes([4 + len(fields)]) + _VERSION + fields
-    if stat.S_ISCHR(entry.mode) or stat.S_ISBLK(entry.mode):
-        major, minor = entry.device
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        major, minor = device
         # Linux takes a number in the second half alone for the old encoding, which others expect;
         # what does not fit into that has both halves.
         high, low = (major, minor) if minor > 0xFF else (0, major << 8 | minor)

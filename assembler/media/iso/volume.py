@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from assembler.codes import output as codes
@@ -13,7 +13,7 @@ from assembler.media.iso import descriptors, rockridge
 from assembler.media.iso.boot import SECTOR, Boot, Lying
 from assembler.media.iso.entries import IsoEntry, Within
 from assembler.media.iso.names import identifiers
-from assembler.media.iso.records import extents_of, record, size_of_record
+from assembler.media.iso.records import EXTENT, extents_of, record, size_of_record
 from assembler.media.iso.rockridge import Continuations
 from assembler.media.medium import Placed, placed
 from assembler.stretches import whole
@@ -31,19 +31,31 @@ _ALIGNMENT = (1 << 20) // SECTOR
 
 
 class _Node:
-    """An entry with its place."""
+    """What an entry says but for its path, which would take most of the memory, and its place."""
 
-    __slots__ = ("children", "entry", "identifier", "links", "number", "sector", "size")
+    __slots__ = (
+        *("children", "content", "device", "gid", "identifier", "links", "mode", "mtime"),
+        *("number", "sector", "size", "target", "uid"),
+    )
 
     def __init__(self, entry: IsoEntry) -> None:
-        self.entry = entry
+        self.children: dict[bytes, _Node] | None = {} if entry.is_directory else None
         self.identifier = b""
         self.sector = 0
-        self.size = 0
-        self.links = entry.links
         # Of a directory: its place in the table of paths.
         self.number = 0
-        self.children: dict[bytes, _Node] | None = {} if entry.is_directory else None
+        self.become(entry)
+
+    def become(self, entry: IsoEntry) -> None:
+        """Be another entry of the same kind."""
+        self.mode, self.uid, self.gid, self.mtime = entry.mode, entry.uid, entry.gid, entry.mtime
+        self.content, self.target, self.device = entry.content, entry.target, entry.device
+        self.links = entry.links
+        self.size = entry.size
+
+    def attributes(self) -> bytes:
+        """Return what Rock Ridge says of it."""
+        return rockridge.attributes(self.mode, self.links, (self.uid, self.gid), self.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +70,8 @@ class IsoVolume:
     _directories: tuple[tuple[_Node, _Node], ...]
     # In the order in which they lie.
     _files: tuple[_Node, ...]
+    # Those that are booted, or that others lie within, by their paths.
+    _named: Mapping[bytes, _Node]
     _bios: Lying | None
     _efi: Lying | None
     _sectors: int
@@ -74,8 +88,10 @@ class IsoVolume:
     ) -> IsoVolume:
         """Decide where everything lies."""
         boot = boot or Boot()
-        root = _tree(entries, mtime)
+        root, named = _tree(entries, boot, mtime)
         directories = _by_levels(root)
+        if len(directories) > _MOST_DIRECTORIES:
+            raise _too_much(f"{len(directories)} directories", f"{_MOST_DIRECTORIES}")
         sector = _FIRST + len(_descriptor_kinds(boot)) + bool(boot.bios or boot.efi)
         sector += 2 * -(-_path_table_size(directories) // SECTOR)
         for directory, parent in directories:
@@ -84,44 +100,36 @@ class IsoVolume:
             sector += (directory.size + behind) // SECTOR
         files = [n for n in _walk(root) if n.children is None]
         # Firmware takes a large image for UEFI to go on until the end of the volume.
-        files.sort(key=lambda n: n.entry.path == boot.efi)
+        files.sort(key=lambda n: n is named.get(boot.efi))
         known: dict[object, int] = {}
-        pointed_at = _pointed_at(files, boot)
-        by_path = {n.entry.path: n for n in files if n.entry.path in pointed_at}
         lying = []
         for node in files:
-            node.size = node.entry.size
-            content = node.entry.content
-            if isinstance(content, Within) or not node.size:
+            if isinstance(node.content, Within) or not node.size:
                 continue
-            if node.entry.links > 1 and content in known:
-                node.sector = known[content]
+            if node.links > 1 and node.content in known:
+                node.sector = known[node.content]
                 continue
-            if node.entry.links > 1:
-                known[content] = sector
+            if node.links > 1:
+                known[node.content] = sector
             node.sector = sector
             sector += -(-node.size // SECTOR)
             lying.append(node)
         for node in files:
-            if isinstance(node.entry.content, Within):
-                around = by_path[node.entry.content.path]
-                node.sector = around.sector + node.entry.content.offset // SECTOR
+            if isinstance(node.content, Within):
+                node.sector = named[node.content.path].sector + node.content.offset // SECTOR
         bios, efi = (
-            Lying(by_path[path].sector, by_path[path].size) if path else None
+            Lying(named[path].sector, named[path].size) if path else None
             for path in (boot.bios, boot.efi)
         )
         total = -(-(sector + _BEHIND) // _ALIGNMENT) * _ALIGNMENT
-        _check(files, directories, total)
-        return cls(label, mark, boot, mtime, directories, tuple(lying), bios, efi, total)
+        if total > _MOST_SECTORS:
+            raise _too_much(f"{total} sectors", "those of 8 TiB")
+        return cls(label, mark, boot, mtime, directories, tuple(lying), named, bios, efi, total)
 
     @property
     def size(self) -> int:
         """Return the number of bytes."""
         return self._sectors * SECTOR
-
-    def sector_of(self, path: bytes) -> int:
-        """Return where a file with a content of its own lies."""
-        return next(n.sector for n in self._files if n.entry.path == path)
 
     def placed(self) -> Iterator[Placed]:
         """Yield what is not zero."""
@@ -137,11 +145,12 @@ class IsoVolume:
             yield Placed(directory.sector * SECTOR, _content(directory, parent, areas))
             if areas.data:
                 yield Placed(behind * SECTOR, bytes(areas.data))
+        loader = self._named.get(self.boot.bios)
         for node in self._files:
-            content = node.entry.content
+            content = node.content
             if isinstance(content, Within):
                 continue
-            if node.entry.path == self.boot.bios:
+            if node is loader:
                 content = booting.with_info(whole(content), node.sector, _FIRST)
             yield from placed(node.sector * SECTOR, content)
 
@@ -189,32 +198,41 @@ def _descriptor_kinds(boot: Boot) -> Sequence[str]:
     return ("primary", "boot", "end") if boot.bios or boot.efi else ("primary", "end")
 
 
-def _pointed_at(files: Iterable[_Node], boot: Boot) -> set[bytes]:
-    found = {boot.bios, boot.efi}
-    return found | {n.entry.content.path for n in files if isinstance(n.entry.content, Within)}
-
-
-def _tree(entries: Iterable[IsoEntry], mtime: int) -> _Node:
+def _tree(entries: Iterable[IsoEntry], boot: Boot, mtime: int) -> tuple[_Node, dict[bytes, _Node]]:
+    """Return the root directory, and by their paths the files that something leads to."""
     plain = stat.S_IFDIR | 0o755
     root = _Node(IsoEntry(b"", plain, mtime=mtime))
+    wanted = {boot.bios, boot.efi} - {b""}
     for entry in entries:
         node = root
-        path = b""
-        words = entry.path.split(b"/") if entry.path else []
-        for number, word in enumerate(words):
-            if len(word) > _LONGEST_NAME:
-                raise OutputError.of(
-                    codes.BAD_NAME, f"the name {word.decode(errors='replace')!r} is too long"
-                )
-            path = path + b"/" + word if path else word
+        *directories, name = entry.path.split(b"/")
+        for word in directories:
             children = node.children if node.children is not None else {}
             if word not in children:
-                is_last = number == len(words) - 1
-                children[word] = _Node(entry if is_last else IsoEntry(path, plain, mtime=mtime))
+                children[word] = _Node(IsoEntry(b"", plain, mtime=mtime))
             node = children[word]
-        if entry.is_directory == (node.children is not None):
-            node.entry = entry
-    return root
+        if max(map(len, (*directories, name))) > _LONGEST_NAME:
+            path = entry.path.decode(errors="replace")
+            raise OutputError.of(codes.BAD_NAME, f"a name in {path} is too long")
+        if entry.size > _MOST_EXTENTS * EXTENT:
+            raise _too_much(f"{entry.path.decode(errors='replace')} of {entry.size}", "400 GiB")
+        if not entry.path:
+            root.become(entry)
+        elif node.children is not None:
+            found = node.children.get(name)
+            if found is None:
+                found = node.children[name] = _Node(entry)
+            elif entry.is_directory == (found.children is not None):
+                found.become(entry)
+            if isinstance(entry.content, Within):
+                wanted.add(entry.content.path)
+    return root, {path: _at(root, path) for path in wanted}
+
+
+def _at(node: _Node, path: bytes) -> _Node:
+    for word in path.split(b"/"):
+        node = (node.children or {})[word]
+    return node
 
 
 def _by_levels(root: _Node) -> tuple[tuple[_Node, _Node], ...]:
@@ -247,25 +265,25 @@ def _path_table_size(directories: Sequence[tuple[_Node, _Node]]) -> int:
 def _records(directory: _Node, parent: _Node, areas: Continuations) -> Iterator[bytes]:
     """Yield the records of a directory, in order."""
     for name, node in ((b"\0", directory), (b"\1", parent)):
-        px = rockridge.attributes(node.entry, node.links)
+        px = node.attributes()
         if name == b"\0" and directory is parent:
             # Room for the reference is never left in a record.
             px = rockridge.INDICATOR + px + areas.area([rockridge.REFERENCE])
-        mtime = node.entry.mtime
-        yield record(name, node.sector, node.size, mtime, px, directory=True)
+        yield record(name, node.sector, node.size, node.mtime, px, directory=True)
     children = (directory.children or {}).items()
     for own_name, node in sorted(children, key=lambda item: item[1].identifier):
-        entries = [rockridge.attributes(node.entry, node.links)]
+        entries = [node.attributes()]
         entries += rockridge.name_entries(own_name)
-        if stat.S_ISLNK(node.entry.mode):
-            entries += rockridge.link_entries(node.entry.target)
+        if stat.S_ISLNK(node.mode):
+            entries += rockridge.link_entries(node.target)
         fitted = areas.fitted(entries, size_of_record(node.identifier).room)
         if node.children is not None:
-            mtime = node.entry.mtime
-            yield record(node.identifier, node.sector, node.size, mtime, fitted, directory=True)
+            yield record(
+                node.identifier, node.sector, node.size, node.mtime, fitted, directory=True
+            )
             continue
         for sector, size, more in extents_of(node.sector, node.size):
-            yield record(node.identifier, sector, size, node.entry.mtime, fitted, more=more)
+            yield record(node.identifier, sector, size, node.mtime, fitted, more=more)
 
 
 def _content(directory: _Node, parent: _Node, areas: Continuations) -> bytes:
@@ -279,29 +297,14 @@ def _content(directory: _Node, parent: _Node, areas: Continuations) -> bytes:
 
 def _measure(directory: _Node, parent: _Node) -> tuple[int, int]:
     """Return the size of a directory and that of its continuations."""
-    for node in (directory.children or {}).values():
-        if node.children is None:
-            node.size = node.entry.size
     areas = Continuations(0)
     size = len(_content(directory, parent, areas))
     return size, -(-len(areas.data) // SECTOR) * SECTOR
 
 
-def _check(
-    files: Iterable[_Node], directories: Sequence[tuple[_Node, _Node]], sectors: int
-) -> None:
-    if len(directories) > _MOST_DIRECTORIES:
-        raise OutputError.of(
-            codes.TOO_LARGE,
-            f"the system has {len(directories)} directories: ISO volumes have {_MOST_DIRECTORIES}",
-            "choose a format with another filesystem, as kernel+squashfs",
-        )
-    for node in files:
-        if sum(1 for _ in extents_of(node.sector, node.size)) > _MOST_EXTENTS:
-            raise OutputError.of(
-                codes.TOO_LARGE,
-                f"{node.entry.path.decode(errors='replace')} is too large for an ISO volume",
-                "choose a format with another filesystem, as kernel+squashfs",
-            )
-    if sectors > _MOST_SECTORS:
-        raise OutputError.of(codes.TOO_LARGE, "the system does not fit on an ISO volume of 8 TiB")
+def _too_much(what: str, most: str) -> OutputError:
+    return OutputError.of(
+        codes.TOO_LARGE,
+        f"{what}: an ISO volume takes at most {most}",
+        "choose a format with another filesystem, as kernel+squashfs",
+    )
