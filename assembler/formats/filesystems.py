@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
 from assembler.codes import output as codes
-from assembler.encode.compression import Compression
 from assembler.errors import HostError, OutputError
 from assembler.events import task
 from assembler.formats.kernel_initrd import CMDLINE, KERNEL, write_kernel
@@ -25,9 +24,11 @@ from assembler.rootfs.plan import STANDARD_TIME
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.encode.assembly import Assembly
+    from assembler.encode.assembly import Assembly, EncodeOptions
 
 _PAGE = 4096
+# With more files than these the time for finding the same ones is out of proportion.
+_MOST_COMPARED = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class _Kind:
 
     name: str
     program: str
-    # From the compression that is asked for, the number of workers, the output and the UUID.
-    arguments: Callable[[Compression, int, str, uuid.UUID], Sequence[str]]
+    # From how it is encoded, the tree, and the output.
+    arguments: Callable[[EncodeOptions, Merged, str], Sequence[str]]
     # What the kernel must be configured with, by codec.
     options: dict[str, str]
 
@@ -57,18 +58,14 @@ class _Kind:
         ]
 
     def _fill(self, out: IO[bytes], path: Path, assembly: Assembly, options: FormatOptions) -> None:
-        encoding = assembly.options
         tree = Merged(assembly.tree)
-        identity = uuid.UUID(bytes=tree.identity[:16], version=5)
         handle = out.fileno()
         with (
             options.filesystem_programs.ready(self.program) as command,
             task(assembly.reporter, f"making the {self.name}"),
             tempfile.TemporaryFile() as said,
         ):
-            words = self.arguments(
-                encoding.compression, encoding.jobs, f"/proc/self/fd/{handle}", identity
-            )
+            words = self.arguments(assembly.options, tree, f"/proc/self/fd/{handle}")
             with subprocess.Popen(
                 [*command, *words],
                 stdin=subprocess.PIPE,
@@ -133,7 +130,8 @@ def _check(kind: _Kind, assembly: Assembly) -> None:
     )
 
 
-def _squashfs(compression: Compression, jobs: int, out: str, _id: uuid.UUID) -> Sequence[str]:
+def _squashfs(encoding: EncodeOptions, tree: Merged, out: str) -> Sequence[str]:
+    compression = encoding.compression
     level = ["-Xcompression-level", str(compression.level)]
     how = {
         "gzip": ["-comp", "gzip", *level],
@@ -147,11 +145,15 @@ def _squashfs(compression: Compression, jobs: int, out: str, _id: uuid.UUID) -> 
         # It does not look at what the tar says of the root directory.
         *("-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"),
         *("-root-time", str(STANDARD_TIME), "-mkfs-time", str(STANDARD_TIME)),
-        *("-processors", str(jobs), "-mem", "256M", *how),
+        *("-processors", str(encoding.jobs), "-mem", "256M", *how),
+        # It compares each file with all others of its size.
+        *(["-no-duplicates"] if tree.count > _MOST_COMPARED else []),
     ]
 
 
-def _erofs(compression: Compression, jobs: int, out: str, identity: uuid.UUID) -> Sequence[str]:
+def _erofs(encoding: EncodeOptions, tree: Merged, out: str) -> Sequence[str]:
+    compression = encoding.compression
+    identity = uuid.UUID(bytes=tree.identity[:16], version=5)
     # What erofs has instead of gzip, deflate, is newer than many kernels are.
     how = {
         "gzip": ["-zlz4"],
@@ -163,7 +165,7 @@ def _erofs(compression: Compression, jobs: int, out: str, identity: uuid.UUID) -
     return [
         *("--tar=f", "--quiet", "-T", str(STANDARD_TIME), "--mkfs-time", "-U", str(identity)),
         # The size of a page of the machine that builds must not matter.
-        *(f"-b{_PAGE}", f"--workers={jobs}", *how, out),
+        *(f"-b{_PAGE}", f"--workers={encoding.jobs}", *how, out),
     ]
 
 

@@ -63,6 +63,8 @@ class Merged:
         seen.update(b"%d" % checksum)
         # Trees that differ have another one, and the same tree has it always.
         self.identity = seen.digest()
+        # How many entries there are, those included that are replaced.
+        self.count = len(self._survey.fates)
 
     def chunks(self) -> Iterator[Bytes]:
         """Yield the tar."""

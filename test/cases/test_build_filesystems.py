@@ -162,3 +162,48 @@ def test_offline_says_what_to_do(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "there are no programs that make filesystems" in done.stderr
     assert "--imagetools IMAGE" in done.stderr
+
+
+MEASURED = """
+import re, sys
+from dolmen.__main__ import main
+try:
+    main()
+finally:
+    # Unlike getrusage it knows nothing of the process that this one was forked from.
+    print(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1], file=sys.stderr)
+"""
+
+
+@pytest.mark.whole
+@pytest.mark.boot
+@pytest.mark.parametrize("form", ["kernel+initrd", "kernel+squashfs", "kernel+erofs"])
+def test_three_hundred_thousand_files_take_little_memory(tmp_path: Path, form: str) -> None:
+    folders = range(300)
+    many = [directory("d"), *(directory(f"d/{i}") for i in folders)]
+    many += [E(f"d/{i}/file-{j:04}", b"%d %d" % (i, j)) for i in folders for j in range(1000)]
+    build(tmp_path)
+    store = HOME / ".cache" / "dolmen"
+    image(Store(store), "test/many:1", many)
+    image(Store(store), "test/kernel:1", (E("kernel", b"K" * 600),))
+    (tmp_path / "many.yml").write_text(
+        "kernel: {image: 'test/kernel:1', tar: none}\ninit: ['test/many:1']\n"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", MEASURED, "build", "--force", "--offline", "--no-sbom"),
+            *("--jobs", "1", "--format", form, "many.yml"),
+        ],
+        cwd=tmp_path,
+        env=Dolmen(HOME).environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stderr.splitlines()[-1]) < 64 << 10
+    root = tmp_path / "many-squashfs.img"
+    if root.exists() and shutil.which("unsquashfs"):
+        listed = subprocess.run(["unsquashfs", "-ls", root], capture_output=True, check=True)
+        assert listed.stdout.count(b"/file-") == 300_000
