@@ -342,7 +342,7 @@ def test_two_formats_of_one_name(dolmen: Dolmen, project: Path, tmp_path: Path) 
     assert "error[DM0621]: the formats vhd and dynamic-vhd both write NAME.vhd" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["iso-bios", "iso-efi", "iso"])
+@pytest.mark.parametrize("name", ["iso-efi", "iso"])
 def test_a_root_filesystem_that_is_named_lies_on_the_cd(
     dolmen: Dolmen, project: Path, tmp_path: Path, name: str
 ) -> None:
