@@ -74,7 +74,7 @@ def shipped_image(
     platform: Platform,
     reporter: Reporter,
 ) -> Image:
-    """Return the image, complete in the store; it is built or fetched if it is not there."""
+    """Return the image, complete in the store; it is built if it is not there."""
     wanted = Reference.parse(named) if named else package.reference
     try:
         if not named and not supply.offline:
@@ -85,7 +85,7 @@ def shipped_image(
         return resolve({wanted: None}, platform, ours, reporter)[wanted]
     except DolmenError as error:
         why = (
-            "without --offline it is built or fetched; or name one that is in the store: "
+            "without --offline it is built; or name one that is in the store: "
             f"{package.option} IMAGE"
             if supply.offline
             else f"name an image that has the same files: {package.option} IMAGE"

@@ -82,7 +82,7 @@ BAD_METADATA = Code(
 NO_DEVICE = Code(
     1013,
     "A network device is not there",
-    "`--networking tap,DEVICE` and `bridge,DEVICE` connect the machine to a device of this machine, "
+    "`--networking tap,DEVICE` and `bridge,DEVICE` connect the machine to a device of this one, "
     "which is made if it is not there. Making one takes root: the message shows how.",
 )
 BAD_SHARE = Code(

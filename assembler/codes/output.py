@@ -70,7 +70,7 @@ NO_BOOT_ASSET = Code(
     "A program that machines boot by is missing",
     "Formats that boot by themselves need programs that images do not bring: systemd's stub for "
     "UEFI, syslinux for a BIOS. They come from the package `bootloaders`, which is built of Debian "
-    "packages, or fetched, if it is not in the store. `--bootloaders IMAGE` names another image "
+    "packages if it is not in the store. `--bootloaders IMAGE` names another image "
     "with the same files.",
 )
 BAD_PROGRAM = Code(
@@ -94,7 +94,7 @@ NO_PROGRAM = Code(
     "A program that makes filesystems is missing",
     "squashfs and erofs are made by mksquashfs (4.6 or newer) and mkfs.erofs (1.8 or newer). Where "
     "this machine has none, or older ones, those of the package `imagetools` are run out of the "
-    "store. It is built of Debian packages, or fetched, if it is not there; `--imagetools IMAGE` "
+    "store. It is built of Debian packages if it is not there; `--imagetools IMAGE` "
     "names another image with the same files.",
 )
 PROGRAM_FAILED = Code(

@@ -183,7 +183,8 @@ def package_builder(settings: Settings, access: Access) -> BuildPackages:
             naming=Naming(hash=hashed),
             only=(platform,),
             arguments=given_arguments(None),
-            fetch=not access.offline,
+            # Recipes that we bring have a name that nobody keeps for us at a registry.
+            fetch=not access.offline and hashed is None,
         )
         build_all(Store(settings.cache), found, wish, means(reporter), reporter).check()
 
