@@ -68,7 +68,7 @@ class Earlier:
                 f"--input-tar: {path} is not a tar archive that a build wrote: {error}",
                 "it takes what `dolmen build --format tar` has written",
             ) from None
-        texts = [d.encode() for d in found.documents if isinstance(d, str)] if found else []
+        texts = [_bytes(d) for d in found.documents if isinstance(d, str)] if found else []
         return cls(path, found, {of_bytes(text): text for text in texts})
 
     def image(self, reference: Reference, platform: Platform, known: Sequence[str]) -> Image:
@@ -165,11 +165,16 @@ class Earlier:
             pieces = [_Piece.of_tree(doc) for doc in self.record.parts]
             pieces += [_Piece.of_file(doc) for doc in self.record.files]
             sbom = str(self.record.sbom["path"]) if self.record.sbom else ""
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise Unusable(f"has a broken record: {error!r}") from None
         finder = _Finder(self.path, pieces, sbom)
         finder.find()
         return finder
+
+
+def _bytes(text: str) -> bytes:
+    """Return a text of the record as it would stand in the archive; anything may be in it."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _lists(image: Image, documents: Mapping[str, bytes]) -> bool:
@@ -203,7 +208,7 @@ class _Piece:
         image, location = str(doc["image"]), str(doc["location"])
         return cls(
             image,
-            f"{location} {image}".encode(),
+            _bytes(f"{location} {image}"),
             str(doc["prefix"]),
             str(doc["rules"]),
             int(doc["size"]),
@@ -215,7 +220,7 @@ class _Piece:
         """Read what the record says of a file of the kernel's image."""
         return cls(
             str(doc["image"]),
-            f"kernel {doc['image']}".encode(),
+            _bytes(f"kernel {doc['image']}"),
             "",
             "",
             int(doc["size"]),
@@ -234,9 +239,9 @@ class _Finder:
         self.pieces = pieces
         # The content of the SPDX document, if there is one.
         self.sbom: bytes | None = None
-        self._sbom_name = sbom.encode()
+        self._sbom_name = _bytes(sbom)
         self._path = path
-        self._trees = {(p.comment, p.prefix.encode()): p for p in pieces if p.is_tree}
+        self._trees = {(p.comment, _bytes(p.prefix)): p for p in pieces if p.is_tree}
         self._prefixes: dict[bytes, list[bytes]] = {}
         for comment, prefix in self._trees:
             self._prefixes.setdefault(comment, []).append(prefix)
@@ -253,7 +258,7 @@ class _Finder:
             at = 0
             try:
                 while reader.next():
-                    self._look(reader, at)
+                    self._look(reader, max(at, reader.common_end))
                     at = reader.offset
             except Malformed as error:
                 raise Unusable(f"is damaged: {error}") from None

@@ -120,13 +120,17 @@ def read(common: bytes) -> Record | None:
         return None
     try:
         document = json.loads(comment[len(_MARK) :])
-        return Record(
+        found = Record(
             architecture=str(document["architecture"]),
-            images=dict(document["images"]),
-            documents=list(document["documents"]),
-            parts=list(document["parts"]),
-            files=list(document["files"]),
+            images=document["images"],
+            documents=document["documents"],
+            parts=document["parts"],
+            files=document["files"],
             sbom=document["sbom"],
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Malformed(f"its record is broken: {error}") from None
+    lists = (found.documents, found.parts, found.files)
+    if not isinstance(found.images, dict) or not all(isinstance(x, list) for x in lists):
+        raise Malformed("its record is broken")
+    return found

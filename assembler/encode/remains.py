@@ -53,7 +53,7 @@ def chunks(excerpt: Excerpt) -> Iterator[bytes]:
 
 def hand_over(image: Image, tree: Tree, taker: Taker, limits: Limits) -> None:
     """Give a tree to an encoder, entry by entry and in the same order."""
-    prefix = tree.prefix.encode()
+    prefix = tree.prefix.encode("utf-8", "surrogatepass")
     entry, names = b"", set[bytes]()
     try:
         reader = TarReader(chunks(tree.content))

@@ -119,6 +119,17 @@ def test_the_same_bytes_of_a_system_with_everything_in_it(
 
 
 @pytest.mark.slow
+def test_a_system_without_a_kernel(here: Place, there: Place) -> None:
+    text = YAML[YAML.index("init:") :]
+    for place in (here, there):
+        place.write(text)
+    here.build("--format", "tar", "--name", "earlier")
+    shutil.copy(here.directory / "earlier.tar", there.directory)
+    there.build(*FROM, "--format", "tar")
+    assert there.outputs("image.tar") == here.outputs("earlier.tar")
+
+
+@pytest.mark.slow
 def test_the_yaml_may_change(here: Place, there: Place) -> None:
     changed = YAML.replace("[run]", "[walk, slowly]").replace("hello", "hullo")
     # Other names, sections and rules for the trees: the images are the same.

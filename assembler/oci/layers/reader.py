@@ -45,7 +45,7 @@ class TarReader:
     owner           88 bytes of a ustar header: magic, names of user and group, device numbers
     records         pax records that are not understood here, as extended attributes
     pax             all pax records of the entry, or nothing
-    common          the records of the last global header, as they stand there
+    common          the records of the last global header, as they stand there; where it ends
     """
 
     __slots__ = (
@@ -62,6 +62,7 @@ class TarReader:
         "_time_field",
         "_time_value",
         "common",
+        "common_end",
         "count",
         "gid",
         "kind",
@@ -100,6 +101,7 @@ class TarReader:
         self.records = _NO_RECORDS
         self.pax: dict[bytes, bytes] | None = None
         self.common = b""
+        self.common_end = 0
 
     @property
     def offset(self) -> int:
@@ -137,6 +139,7 @@ class TarReader:
             elif kind == _PAX_GLOBAL:
                 # Tools write comments there; nobody applies anything else to an image's layer.
                 self.common = self._extension(h)
+                self.common_end = self._before + self._position
             else:
                 break
         self.count += 1

@@ -1,0 +1,158 @@
+"""The tar of an earlier build is hostile input: whatever its record and its entries say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from isal import isal_zlib
+
+from assembler.encode.earlier import Earlier, Unusable
+from assembler.encode.remains import hand_over
+from assembler.encode.tar import END, global_comment
+from assembler.errors import DolmenError, LayerError
+from assembler.oci.image import Image
+from assembler.oci.layers import Limits
+from assembler.oci.reference import Reference
+from assembler.oci.remains import Excerpt, Remains, Tree
+from assembler.oci.store import Store
+from support.archives import Collected, E, directory, hardlink, image, symlink, tar
+from support.pictures import AMD64
+
+NAME = "docker.io/example/x:1"
+PREFIX = "containers/services/s/lower/"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Image, dict[str, Any], bytes]:
+    """Give an image, a record of it, and the archive without the record."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    found = image(store, NAME, [E("a", b"1")])
+    comment = {"comment": f"services[0] {NAME}"}
+    tree = tar([E(PREFIX + "a", b"1", pax=comment)]).rstrip(b"\0")
+    tree += bytes(-len(tree) % 512)
+    record = {
+        "architecture": "amd64",
+        "images": {NAME: {"manifest": found.digest, "index": None, "attested": False}},
+        "documents": [
+            store.path(d.digest).read_text() for d in (found.descriptor, found.manifest.config)
+        ],
+        "parts": [
+            {
+                "image": NAME,
+                "location": "services[0]",
+                "prefix": PREFIX,
+                "rules": "container",
+                "size": len(tree),
+                "crc32": isal_zlib.crc32(tree),
+            }
+        ],
+        "files": [],
+        "sbom": None,
+    }
+    return found, record, tree
+
+
+def earlier(path: Path, record: object, tree: bytes) -> Earlier:
+    """Write an archive with a record, and open it."""
+    path.write_bytes(global_comment(b"dolmen:1 " + json.dumps(record).encode()) + tree + END)
+    return Earlier.open(path)
+
+
+def test_the_image_is_found(made: tuple[Image, dict[str, Any], bytes], tmp_path: Path) -> None:
+    expected, record, tree = made
+    found = earlier(tmp_path / "x.tar", record, tree).image(Reference.parse(NAME), AMD64, [])
+    assert (found.digest, found.config) == (expected.digest, expected.config)
+    assert found.remains is not None
+    (laid,) = found.remains.trees
+    collected = Collected()
+    hand_over(found, laid, collected, Limits())
+    assert collected.files() == {"a": b"1"}
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 2**70)
+    | st.floats()
+    | st.text(st.characters(), max_size=5)
+    | st.sampled_from(["\ud800", NAME, "sha256:" + "0" * 64]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=250, deadline=None, derandomize=True)
+@given(st.data())
+def test_a_record_may_say_anything(
+    made: tuple[Image, dict[str, Any], bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+) -> None:
+    expected, record, tree = made
+    lied = json.loads(json.dumps(record))
+    at: Any = lied
+    while isinstance(at, dict | list) and at:
+        key = data.draw(st.sampled_from(list(at) if isinstance(at, dict) else range(len(at))))
+        if not isinstance(at[key], dict | list) or data.draw(st.booleans()):
+            at[key] = data.draw(ANYTHING)
+            break
+        at = at[key]
+    path = tmp_path_factory.getbasetemp() / "lied.tar"
+    try:
+        found = earlier(path, lied, tree).image(Reference.parse(NAME), AMD64, [])
+    except (Unusable, DolmenError):
+        return
+    # What it says of the image itself cannot be forged, as far as it is taken.
+    assert found.digest == expected.digest
+    assert found.config == expected.config
+
+
+@pytest.mark.parametrize(
+    ("entries", "why"),
+    [
+        ([E("../up")], "not one that a build would write"),
+        ([E("elsewhere/a")], "not one that a build would write"),
+        ([E(PREFIX + "../up")], "it would leave the root directory"),
+        ([E(PREFIX + "a//b")], "not one that a build would write"),
+        ([directory(PREFIX.rstrip("/"))], "not one that a build would write"),
+        ([hardlink(PREFIX + "a", PREFIX + "b")], "what is not before it"),
+        ([hardlink(PREFIX + "a", "etc/passwd")], "not one that a build would write"),
+        ([directory(PREFIX + "d"), hardlink(PREFIX + "a", PREFIX + "d")], "not before it"),
+        ([E(PREFIX + f"{n}") for n in range(9)], "more than 5 entries"),
+    ],
+)
+def test_entries_that_no_build_writes(
+    made: tuple[Image, dict[str, Any], bytes], entries: list[E], why: str, tmp_path: Path
+) -> None:
+    tree = tar([symlink(PREFIX + "l", "../../anywhere"), *entries])
+    path = tmp_path / "tree.tar"
+    path.write_bytes(tree)
+    excerpt = Excerpt(path, 0, len(tree), hashlib.sha256(tree).hexdigest())
+    laid = Tree("container", PREFIX, excerpt)
+    found = Image(*_parts(made[0]), remains=Remains((laid,)))
+    with pytest.raises(LayerError, match=why):
+        hand_over(found, laid, Collected(), Limits(entries=5))
+
+
+def test_an_archive_that_changes_meanwhile(
+    made: tuple[Image, dict[str, Any], bytes], tmp_path: Path
+) -> None:
+    _, record, tree = made
+    path = tmp_path / "x.tar"
+    found = earlier(path, record, tree).image(Reference.parse(NAME), AMD64, [])
+    assert found.remains is not None
+    data = path.read_bytes()
+    at = data.rindex(b"1")
+    path.write_bytes(data[:at] + b"2" + data[at + 1 :])
+    with pytest.raises(LayerError, match="changed while it was read"):
+        hand_over(found, found.remains.trees[0], Collected(), Limits())
+
+
+def _parts(found: Image) -> tuple[Any, ...]:
+    return found.reference, found.descriptor, found.manifest, found.config
