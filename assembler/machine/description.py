@@ -77,6 +77,11 @@ class Network:
     # The names of private segments, each with a card of its own.
     segments: tuple[str, ...] = ()
 
+    @property
+    def handles(self) -> tuple[int, ...]:
+        """Return the open files that the machine's program is to have."""
+        return () if self.handle is None else (self.handle,)
+
 
 @dataclass(frozen=True, slots=True)
 class Firmware:

@@ -65,16 +65,11 @@ class Connected:
     beside: tuple[Companion, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
-    def handles(self) -> tuple[int, ...]:
-        """Return the open files that the machine's program is to have."""
-        return () if self.network.handle is None else (self.network.handle,)
-
 
 def connected(network: Network) -> Connected:
     """Make the devices that the network needs and that are not there, if we may.
 
-    The caller closes the handles once the machine's program has them, and undoes the rest.
+    The caller closes the handles in the end, and undoes the rest.
     """
     if network.mode not in ("tap", "bridge"):
         return Connected(network)
@@ -152,12 +147,12 @@ def release(undo: Undo) -> None:
 
 
 @contextmanager
-def handles_of(ready: Connected) -> Iterator[tuple[int, ...]]:
-    """Give the open files to be handed on, and close them here."""
+def closing_handles(network: Network) -> Iterator[None]:
+    """Close the open files here, which the machine's program has by then."""
     try:
-        yield ready.handles
+        yield
     finally:
-        for handle in ready.handles:
+        for handle in network.handles:
             os.close(handle)
 
 

@@ -20,13 +20,12 @@ _HASH = re.compile(r"(?<=[:@])((?:sha256:)?[0-9a-f]{12})[0-9a-f]{20,}")
 
 
 def columns_of(stream: TextIO) -> int | None:
-    """Return how wide the terminal is, or nothing if it is none."""
+    """Return how wide the terminal is, or nothing if it is none or does not know."""
     try:
-        if not stream.isatty():
-            return None
-        return max(_NARROWEST, os.get_terminal_size(stream.fileno()).columns)
+        columns = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
     except (OSError, ValueError):
         return None
+    return max(_NARROWEST, columns) if columns else None
 
 
 def wrapped(text: str, columns: int | None) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from assembler.machine.backend import CONSOLE_SOCKET, Backend
 from assembler.machine.control import connect
-from assembler.machine.networks import connected, handles_of, release
+from assembler.machine.networks import closing_handles, connected, release
 from assembler.machine.processes import Process
 from assembler.machine.qemu import Qemu
 from assembler.machine.records import Machines, Record, state_directory
@@ -65,33 +65,40 @@ def run(settings: Settings, asked: Asked, supply: Supply, stay: Stay) -> int:
         path = Path(asked.paths[-1])
         if asked.yaml_files:
             path = _build(settings, asked, supply, place.folder)
-        prepared = describe(asked, path, place.folder)
-        with ExitStack() as ending:
-            ready = connected(prepared.machine.network)
-            ending.callback(lambda: None if place.keep else release(ready.undo))
-            prepared = prepared.with_network(ready)
+        with _connected(describe(asked, path, place.folder), place) as prepared:
             teller = Teller(settings, prepared.machine, asked)
-            backend: Backend = Qemu(asked.qemu)
-            with watched() as interrupts:
-                with handles_of(ready) as handles:
-                    command = backend.command(prepared.machine)
-                    teller.introduce(prepared, command, detached=stay.detached)
-                    running = start(
-                        command,
-                        place.folder,
-                        with_us=not stay.detached,
-                        beside=prepared.beside,
-                        handles=handles,
-                    )
-                try:
-                    code = _attend(machines, prepared, running, goal, stay, teller, interrupts)
-                    place.keep = stay.detached and code == 0 and not stay.once
-                finally:
-                    if not place.keep:
-                        running.end()
+            code = _run(machines, prepared, Qemu(asked.qemu), goal, stay, teller, place)
         if place.keep:
             say(place.folder.name)
         return code
+
+
+def _run(
+    machines: Machines,
+    prepared: Prepared,
+    backend: Backend,
+    goal: Wanted,
+    stay: Stay,
+    teller: Teller,
+    place: _Place,
+) -> int:
+    command = backend.command(prepared.machine)
+    teller.introduce(prepared, command, detached=stay.detached)
+    with watched() as interrupts:
+        running = start(
+            command,
+            place.folder,
+            with_us=not stay.detached,
+            beside=prepared.beside,
+            handles=prepared.machine.network.handles,
+        )
+        try:
+            code = _attend(machines, prepared, running, goal, stay, teller, interrupts)
+            place.keep = stay.detached and code == 0 and not stay.once
+        finally:
+            if not place.keep:
+                running.end()
+    return code
 
 
 @dataclass(slots=True)
@@ -100,6 +107,18 @@ class _Place:
 
     folder: Path
     keep: bool = False
+
+
+@contextmanager
+def _connected(prepared: Prepared, place: _Place) -> Iterator[Prepared]:
+    """Give the machine with a network that is ready for it, which is undone with the machine."""
+    ready = connected(prepared.machine.network)
+    try:
+        with closing_handles(ready.network):
+            yield prepared.with_network(ready)
+    finally:
+        if not place.keep:
+            release(ready.undo)
 
 
 @contextmanager
