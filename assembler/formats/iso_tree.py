@@ -18,6 +18,7 @@ from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import OutputError
 from assembler.events import Warned
+from assembler.formats.links import followed
 from assembler.media.iso import IsoEntry
 from assembler.stretches import Chain, Content, Stretch, part_of, size_of, whole
 
@@ -40,7 +41,6 @@ _TYPES = {
 _LINK, _MORE, _MORE_FOR_ALL = b"1", b"x", b"g"
 _DEVICES = (b"3", b"4")
 _NONE = (0, 0)
-_MOST_LINKS = 40
 # Each takes about half a KiB of memory until the volume is written.
 MOST_ENTRIES = 35_000
 
@@ -129,29 +129,12 @@ class _Merged:
             return b""
         found = self._led.get(directory)
         if found is None:
-            found = self._led[directory] = self._followed(directory)
+            found = self._led[directory] = followed(directory, self._target)
         return found
 
-    def _followed(self, directory: bytes) -> bytes:
-        done: list[bytes] = []
-        words = directory.split(b"/")
-        links = 0
-        while words:
-            word = words.pop(0)
-            if word in (b"", b"."):
-                continue
-            if word == b"..":
-                del done[-1:]
-                continue
-            entry = self._entries.get(b"/".join([*done, word]))
-            if entry is None or not stat.S_ISLNK(entry.mode) or links == _MOST_LINKS:
-                done.append(word)
-                continue
-            links += 1
-            if entry.target.startswith(b"/"):
-                done.clear()
-            words = entry.target.split(b"/") + words
-        return b"/".join(done)
+    def _target(self, path: bytes) -> bytes | None:
+        entry = self._entries.get(path)
+        return entry.target if entry is not None and stat.S_ISLNK(entry.mode) else None
 
 
 def _read(

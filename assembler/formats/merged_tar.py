@@ -23,6 +23,7 @@ from isal.isal_zlib import crc32
 from assembler.encode import tar
 from assembler.encode.inventory import Inventory
 from assembler.encode.tar import TarEncoder
+from assembler.formats.links import followed
 from assembler.oci.layers import DIRECTORY, LINK, SYMLINK, TarReader, clean
 from assembler.rootfs.plan import STANDARD_TIME
 from assembler.stretches import Stretch
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 Pieces = Iterable[bytes | memoryview | Stretch]
 
 _BOOT = b"boot"
-_MOST_LINKS = 40
 _ALL = (1 << 64) - 1
 # What becomes of an entry: it stays, something else is there later, or it was never taken.
 _KEPT, _REPLACED, _REFUSED = range(3)
@@ -116,7 +116,7 @@ class _Resolver:
             return name
         found = self._led.get(directory)
         if found is None:
-            found = self._led[directory] = self._followed(directory)
+            found = self._led[directory] = followed(directory, self._targets.get)
         return found + b"/" + name if found else name
 
     def note(self, path: bytes, target: bytes | None) -> None:
@@ -127,27 +127,6 @@ class _Resolver:
         else:
             self._targets[path] = target
             self._led.clear()
-
-    def _followed(self, directory: bytes) -> bytes:
-        done: list[bytes] = []
-        words = directory.split(b"/")
-        links = 0
-        while words:
-            word = words.pop(0)
-            if word in (b"", b"."):
-                continue
-            if word == b"..":
-                del done[-1:]
-                continue
-            target = self._targets.get(b"/".join([*done, word]))
-            if target is None or links == _MOST_LINKS:
-                done.append(word)
-                continue
-            links += 1
-            if target[:1] == b"/":
-                done.clear()
-            words = target.split(b"/") + words
-        return b"/".join(done)
 
 
 def _entries(chunks: Iterable[bytes], resolver: _Resolver) -> Iterator[tuple[bytes, TarReader]]:
