@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 type ending struct {
@@ -86,6 +87,7 @@ func (s *system) shutdown(how ending) {
 	time.Sleep(200 * time.Millisecond)
 	_ = syscall.Kill(-1, syscall.SIGKILL)
 	syscall.Sync()
+	swapOff()
 	unmountAll()
 	syscall.Sync()
 	say("%s: all is stopped, after %.1f s", how.name, time.Since(began).Seconds())
@@ -94,6 +96,55 @@ func (s *system) shutdown(how ending) {
 		lastWord("%s: %v", how.name, err)
 	}
 	select {}
+}
+
+// swapOff stops using all swap: a file of it keeps its file system from being unmounted.
+func swapOff() {
+	content, _ := os.ReadFile("/proc/swaps")
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	paths := swapsIn(string(content))
+	for _, path := range paths {
+		// Of a file that a container has named, the kernel only says where it is in its file system.
+		places := append([]string{"", "/dev"}, unmountOrder(string(mounts))...)
+		if !stopsAt(path, places, swapOffOne) {
+			say("swap in %s is still used", path)
+		}
+	}
+	if len(paths) > 0 {
+		// Devices that were made for it, and hold its file, go in their own time.
+		time.Sleep(300 * time.Millisecond)
+	}
+}
+
+// stopsAt tries a path at several places until it was the right one.
+func stopsAt(path string, places []string, try func(string) bool) bool {
+	for _, place := range places {
+		if try(place + path) {
+			return true
+		}
+	}
+	return false
+}
+
+// swapOffOne refuses, as the kernel does, what is no swap.
+func swapOffOne(path string) bool {
+	name, err := syscall.BytePtrFromString(path)
+	if err != nil {
+		return false
+	}
+	_, _, code := syscall.Syscall(syscall.SYS_SWAPOFF, uintptr(unsafe.Pointer(name)), 0, 0)
+	return code == 0
+}
+
+// swapsIn lists files and devices, below a line of headings.
+func swapsIn(table string) []string {
+	var paths []string
+	for _, line := range strings.Split(table, "\n")[1:] {
+		if fields := strings.Fields(line); len(fields) > 1 {
+			paths = append(paths, unescape(fields[0]))
+		}
+	}
+	return paths
 }
 
 // unmountAll unmounts what can be, the last first, and makes the rest read-only.

@@ -312,3 +312,17 @@ func TestProgramsAreWaitedFor(t *testing.T) {
 		t.Error("a program that does not exist")
 	}
 }
+
+func TestSwapIsFound(t *testing.T) {
+	table := "Filename\t\t\t\tType\t\tSize\n/var/lib/my\\040data/swap    file\t\t65532\n/dev/dm-0  partition 16380\n"
+	if got := strings.Join(swapsIn(table), "|"); got != "/var/lib/my data/swap|/dev/dm-0" {
+		t.Errorf("%q", got)
+	}
+	is := func(path string) bool { return path == "/var/lib/data/swap" }
+	if !stopsAt("/swap", []string{"", "/run", "/var/lib/data"}, is) || stopsAt("/swap", []string{"", "/run"}, is) {
+		t.Error("the place of a container's file is not found")
+	}
+	if got := swapsIn(""); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+}

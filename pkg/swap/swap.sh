@@ -87,9 +87,14 @@ if [ $encrypt = true ]; then
   echo "0 $((size / 512)) crypt aes-xts-plain64 $key 0 $loop 0" |
     DM_DISABLE_UDEV=1 /usr/sbin/dmsetup create swap --gid 0 || fail "$path cannot be encrypted"
   unset key
-  device=/dev/mapper/swap
+  # With the end of its use the loop goes by itself, so that the file system can be unmounted.
+  losetup -d "$loop"
+  # The kernel's own name, which stays as long as the device does.
+  device=/dev/dm-$(/usr/sbin/dmsetup info -c --noheadings -o minor swap)
 fi
 mkswap "$device" >/dev/null && swapon "$device" || fail "$path cannot be used as swap"
+# And so does this.
+[ $encrypt = false ] || DM_DISABLE_UDEV=1 /usr/sbin/dmsetup remove --deferred swap
 if [ -n "$swappiness" ]; then
   echo "$swappiness" >/proc/sys/vm/swappiness || fail "$swappiness is no swappiness: 0 to 200"
 fi

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support.guest import LIMIT, Guest, login
+from support.guest import LIMIT, Guest, is_clean, login
 from support.guests import HOME, REPOSITORY, assemble, boot_and, needs_arm, needs_qemu, page
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
@@ -115,6 +115,7 @@ def test_redis_keeps_what_it_is_told_when_the_system_ends(tmp_path: Path) -> Non
         assert "failed" not in guest.text()
 
     boot_and(files, first, guest_port=6379, disks=(disk,))
+    assert is_clean(disk)
     boot_and(files, second, guest_port=6379, disks=(disk,))
 
 

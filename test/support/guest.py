@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -183,3 +184,14 @@ def login(guest: Guest, key: Path, command: str) -> subprocess.CompletedProcess[
     words += [word for option in options for word in ("-o", option)]
     words += ["root@127.0.0.1", command]
     return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+
+
+def is_clean(disk: Path) -> bool:
+    """Tell whether the ext4 in the first partition of a disk was unmounted."""
+    with disk.open("rb") as file:
+        file.seek((1 << 20) + 1024)
+        superblock = file.read(1024)
+    magic, state = struct.unpack_from("<HH", superblock, 0x38)
+    needs_recovery = superblock[0x60] & 4
+    assert magic == 0xEF53, "there is no ext4 in the first partition"
+    return state == 1 and not needs_recovery
