@@ -146,7 +146,10 @@ func lastWord(format string, values ...any) {
 		os.Exit(1)
 	}
 	say("the system stays as it is; the power button or the emulator ends it")
-	select {}
+	// Not an empty select, which is a deadlock to Go if there is nothing else yet.
+	for {
+		time.Sleep(time.Hour)
+	}
 }
 
 // printable keeps what containers print from changing the terminal.

@@ -62,6 +62,12 @@ func listBlockDevices() []string {
 func blockDevices() string {
 	var texts []string
 	for _, name := range listBlockDevices() {
+		// A drive without a disc cannot be opened.
+		if file, err := os.Open("/dev/" + name); err == nil {
+			file.Close()
+		} else {
+			continue
+		}
 		found := readSuperblock("/dev/" + name)
 		texts = append(texts, strings.TrimSpace(fmt.Sprintf("/dev/%s %s", name, found.kind)))
 	}
