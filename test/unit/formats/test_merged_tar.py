@@ -109,7 +109,7 @@ def test_each_path_is_there_once_and_is_the_right_one(entries: list[tuple[str, s
     data = tar_of(entries)
     expected = _Merged()
     with tempfile.TemporaryFile() as fresh:
-        for entry, link in _read([data], fresh):
+        for entry, link in _read([data], fresh, []):
             if not (entry.path + b"/").startswith(b"boot/"):
                 expected.add(entry, link)
         want = {
