@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -77,5 +78,8 @@ def test_a_small_initrd_leads_there(tmp_path: Path) -> None:
             r"init: cannot go on: the root filesystem /dev/vdx did not come within 1s; "
             r"there is /dev/vda squashfs\n"
         )
+        guest.wait_for(r"init: the system stays as it is")
+        time.sleep(1)
+        assert "Kernel panic" not in guest.text()
 
     boot_and(files, check_other, append="root=/dev/vdx rootwait=1", disks=(disk,))
