@@ -110,14 +110,14 @@ NO_FILESYSTEM = Code(
     "its modules. `dolmen build --format kernel+initrd` needs none.",
 )
 NO_FIRMWARE = Code(
-    618,
+    623,
     "The firmware of a machine is missing",
     "A Raspberry Pi starts by firmware of its maker, which Dolmen does not bring: `--firmware "
     "IMAGE` names an image with bootcode.bin, start.elf, fixup.dat and the trees of devices, as "
     "Debian's package raspi-firmware and its kernels have them.",
 )
 BAD_KERNEL = Code(
-    619,
+    624,
     "The machine cannot start a kernel of this form",
     "The firmware of a Raspberry Pi starts an arm64 Image, as it is or compressed by gzip. "
     "`--decompress-kernel` unpacks kernels of other forms.",
