@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from posixpath import basename
 from typing import TYPE_CHECKING
@@ -20,17 +19,15 @@ from typing import TYPE_CHECKING
 from assembler import tools
 from assembler.codes import output as codes
 from assembler.errors import OutputError, told
-from assembler.oci.layers import FILE, SYMLINK, Layer, flatten
+from assembler.formats.taken import Taken, taken
 
 if TYPE_CHECKING:
     from assembler.oci.image import Image
-    from assembler.oci.layers import TarReader
     from assembler.oci.store import Store
 
 _FOLDER = re.compile(r"(usr/)?(s?bin|lib(64)?|lib/[a-z0-9_-]+-linux-gnu[a-z0-9]*)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LOADER = re.compile(r"ld-linux.*\.so\.\d+")
-_LARGEST, _MOST = 16 << 20, 64 << 20
 # How a program is asked for its version, and the oldest that will do.
 _OLDEST = {"mksquashfs": ("-version", (4, 6)), "mkfs.erofs": ("--version", (1, 8))}
 
@@ -78,11 +75,9 @@ def usable(program: str) -> Path | None:
 
 def _unpacked(image: Image, store: Store, folder: Path, program: str) -> tuple[str, ...]:
     what = str(image.reference)
-    layers = [Layer(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers]
-    sink = _Taker(what)
-    flatten(what, layers, sink)
-    loaders = [name for name in sorted(sink.files) if _LOADER.fullmatch(name)]
-    if program not in sink.files or not loaders:
+    found = taken(image, store, _known_as, codes.NO_PROGRAM)
+    loaders = [name for name in sorted(found.files) if _LOADER.fullmatch(name)]
+    if program not in found.files or not loaders:
         raise OutputError.of(
             codes.NO_PROGRAM,
             f"{what} has no {program}" if loaders else f"{what} has no loader for its programs",
@@ -90,7 +85,7 @@ def _unpacked(image: Image, store: Store, folder: Path, program: str) -> tuple[s
             f"with {program} {_text(_OLDEST[program][1])} or newer on this machine no image is "
             "needed",
         )
-    for name, content in sink.all():
+    for name, content in _all(found):
         path = folder / name
         path.write_bytes(content)
         path.chmod(0o700)
@@ -101,49 +96,20 @@ def _text(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
 
 
-class _Taker:
-    """Takes programs and libraries by their mere names, wherever in the image they are."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self.restart()
-
-    def restart(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self._links: dict[str, str] = {}
-        self._taken = 0
-
-    def add(self, name: bytes, reader: TarReader) -> None:
-        known = _known_as(name)
-        if known is None:
-            return
-        if reader.kind == SYMLINK:
-            self._links[known] = basename(reader.link.decode("utf-8", "replace"))
-        elif reader.kind == FILE:
-            self._taken += reader.size
-            if reader.size > _LARGEST or self._taken > _MOST:
-                raise OutputError.of(
-                    codes.NO_PROGRAM, f"{self._what}: its programs and libraries are too large"
-                )
-            self.files[known] = bytes(reader.read(_LARGEST))
-
-    def link(self, name: bytes, target: bytes, _reader: TarReader) -> None:
-        known, original = _known_as(name), _known_as(target)
-        if known is not None and original in self.files:
-            self.files[known] = self.files[original]
-
-    def all(self) -> Iterator[tuple[str, bytes]]:
-        """Yield all files, also under the names that symbolic links give them."""
-        yield from self.files.items()
-        for name, target in self._links.items():
-            seen = {name}
-            while target in self._links and target not in seen:
-                seen.add(target)
-                target = self._links[target]  # noqa: PLW2901 - goes along the links
-            if target in self.files and name not in self.files:
-                yield name, self.files[target]
+def _all(found: Taken) -> Iterator[tuple[str, bytes]]:
+    """Yield all files, also under the names that symbolic links give them."""
+    yield from found.files.items()
+    links = {name: basename(target) for name, target in found.links.items()}
+    for name, first in links.items():
+        seen, target = {name}, first
+        while target in links and target not in seen:
+            seen.add(target)
+            target = links[target]
+        if target in found.files and name not in found.files:
+            yield name, found.files[target]
 
 
-def _known_as(path: bytes) -> str | None:
-    folder, _, name = path.decode("utf-8", "replace").rpartition("/")
+def _known_as(path: str) -> str | None:
+    """Return the mere name of a program or library: they are put side by side."""
+    folder, _, name = path.rpartition("/")
     return name if _FOLDER.fullmatch(folder) and _NAME.fullmatch(name) else None

@@ -6,22 +6,20 @@ The firmware is nobody's to pass on but its maker's: it comes from an image that
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
 from assembler.encode.tar import END, PlainTar
 from assembler.errors import OutputError
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.taken import taken
 from assembler.formats.writing import write_stream
-from assembler.oci.layers import FILE, Layer, flatten
 from assembler.stretches import append, part_of, whole
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.encode.fresh import Payload
     from assembler.oci.image import Image
-    from assembler.oci.layers import TarReader
     from assembler.oci.store import Store
 
 SUFFIX = ".tar"
@@ -31,7 +29,6 @@ _WANTED = re.compile(
     r"|bcm2[78]\d+-rpi-(?:3|cm3|zero-2)[^/]*\.dtb|LICEN[CS]E\.broadcom)"
 )
 _NEEDED = ("bootcode.bin", "start.elf", "fixup.dat")
-_LARGEST, _MOST = 16 << 20, 64 << 20
 _IMAGE_MAGIC, _MAGIC_AT, _GZIP = b"ARM\x64", 56, b"\x1f\x8b"
 _CONFIG = b"""\
 arm_64bit=1
@@ -91,46 +88,20 @@ def _firmware(source: tuple[Image, Store] | None) -> dict[str, bytes]:
             f"--firmware IMAGE, with {', '.join(_NEEDED)} and trees of devices (*.dtb) anywhere",
         )
     image, store = source
-    what = str(image.reference)
-    layers = [Layer(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers]
-    sink = _Taker(what)
-    flatten(what, layers, sink)
-    missing = [name for name in _NEEDED if name not in sink.files]
+    files = taken(image, store, _known_as, codes.NO_FIRMWARE).files
+    missing = [name for name in _NEEDED if name not in files]
     if missing:
         raise OutputError.of(
             codes.NO_FIRMWARE,
-            f"{what} has no {' and no '.join(missing)}",
+            f"{image.reference} has no {' and no '.join(missing)}",
             "an image of Debian's package raspi-firmware has them",
         )
-    return sink.files
+    return files
 
 
-class _Taker:
-    """Takes the firmware's files."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self.restart()
-
-    def restart(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self._taken = 0
-
-    def add(self, name: bytes, reader: TarReader) -> None:
-        found = _WANTED.fullmatch(name.decode("utf-8", "replace"))
-        if reader.kind != FILE or found is None:
-            return
-        self._taken += reader.size
-        if reader.size > _LARGEST or self._taken > _MOST:
-            raise OutputError.of(codes.NO_FIRMWARE, f"{self._what}: its firmware is too large")
-        self.files[found[1]] = bytes(reader.read(_LARGEST))
-
-    def link(self, name: bytes, target: bytes, _reader: TarReader) -> None:
-        found, original = (
-            _WANTED.fullmatch(path.decode("utf-8", "replace")) for path in (name, target)
-        )
-        if found is not None and original is not None and original[1] in self.files:
-            self.files[found[1]] = self.files[original[1]]
+def _known_as(path: str) -> str | None:
+    found = _WANTED.fullmatch(path)
+    return found[1] if found else None
 
 
 FORMAT = Format(

@@ -1,0 +1,67 @@
+"""A few files of an image, taken into memory: programs, boot loaders, firmware."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from assembler.errors import OutputError
+from assembler.oci.layers import FILE, SYMLINK, Layer, flatten
+
+if TYPE_CHECKING:
+    from assembler.codes import Code
+    from assembler.oci.image import Image
+    from assembler.oci.layers import TarReader
+    from assembler.oci.store import Store
+
+_LARGEST, _MOST = 16 << 20, 64 << 20
+# What a path is known as, if the file is wanted.
+KnownAs = Callable[[str], str | None]
+
+
+class Taken:
+    """The files by what they are known as, and what symbolic links say."""
+
+    def __init__(self, what: str, known_as: KnownAs, code: Code) -> None:
+        """Take nothing yet; an image whose files are too large is an error with this code."""
+        self._what, self._known_as, self._code = what, known_as, code
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was taken."""
+        self.files: dict[str, bytes] = {}
+        self.links: dict[str, str] = {}
+        self._paths: dict[bytes, str] = {}
+        self._taken = 0
+
+    def add(self, name: bytes, reader: TarReader) -> None:
+        """Take an entry if it is wanted."""
+        known = self._known_as(name.decode("utf-8", "replace"))
+        if known is None:
+            return
+        if reader.kind == SYMLINK:
+            self.links[known] = reader.link.decode("utf-8", "replace")
+        elif reader.kind == FILE:
+            self._taken += reader.size
+            if reader.size > _LARGEST or self._taken > _MOST:
+                text = name.decode("utf-8", "replace")
+                raise OutputError.of(self._code, f"{self._what}: {text} is too large for its kind")
+            self.files[known] = bytes(reader.read(_LARGEST))
+            self._paths[name] = known
+
+    def link(self, name: bytes, target: bytes, _reader: TarReader) -> None:
+        """Take another name of a file."""
+        known = self._known_as(name.decode("utf-8", "replace"))
+        if known is not None and target in self._paths:
+            self.files[known] = self.files[self._paths[target]]
+            self._paths[name] = known
+
+
+def taken(image: Image, store: Store, known_as: KnownAs, code: Code) -> Taken:
+    """Return the files of an image that are wanted."""
+    what = str(image.reference)
+    layers = [Layer(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers]
+    found = Taken(what, known_as, code)
+    flatten(what, layers, found)
+    return found
