@@ -120,9 +120,9 @@ def test_a_tpm_and_disks_are_kept_in_a_state_directory_unless_ephemeral(
     before = tpm.read_bytes(), tpm.stat().st_mtime_ns
     disk_before = disk.stat().st_mtime_ns
     new = dolmen.home / "new.img"
-    with Run.start(dolmen, *words, "--ephemeral", "--disk", f"{new},size=8M") as run:
+    with Run.start(dolmen, *words, "--ephemeral", "--disk", f"{new},size=8M,bus=virtio") as run:
         run.expect(UP)
-        run.type("head -n 1 /dev/sda; ls /dev/tpm0; echo $(cat /sys/block/sdb/size)")
+        run.type("head -n 1 /dev/sda; ls /dev/tpm0; echo $(cat /sys/block/vda/size)")
         run.expect(r"kept for later\n/dev/tpm0\s+16384\n")
         run.type("echo forgotten > /dev/sda; sync; poweroff -f")
         assert run.end() == 0
