@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,10 @@ from support.cli import Dolmen
 
 REPOSITORY = Path(__file__).parent.parent
 CONFORMANCE = REPOSITORY / "test" / "conformance"
+
+# A shell starts what it runs in the background deaf to SIGINT, and whatever that starts in turn:
+# programs that tests interrupt must hear it, however the tests were started.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
