@@ -14,7 +14,7 @@ from assembler.codes import host
 from assembler.errors import HostError, host_error, is_of_disk, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _WORTH_RESERVING = 1 << 20
@@ -70,23 +70,36 @@ def reserve(file: IO[bytes], size: int) -> None:
     A disk that is too small says so before anything was written. And Linux replaces a file by a
     reserved one at once, where it would else begin to write all of it to the disk first.
     """
-    if size < _WORTH_RESERVING or not sys.platform.startswith("linux") or sys.maxsize <= 1 << 32:
+    try:
+        end = os.fstat(file.fileno()).st_size
+    except (OSError, AttributeError):
+        return
+    reserve_all(file, [(end, end + size)])
+
+
+def reserve_all(file: IO[bytes], spans: Sequence[tuple[int, int]]) -> None:
+    """Take room for parts of a file, each from one place to another."""
+    too_small = sum(end - start for start, end in spans) < _WORTH_RESERVING
+    if too_small or not sys.platform.startswith("linux") or sys.maxsize <= 1 << 32:
         return
     import ctypes  # noqa: PLC0415 - only for large files
 
+    handle = file.fileno()
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        return
     try:
-        handle = file.fileno()
+        # posix_fallocate would do by writing, where a filesystem cannot reserve.
         fallocate = ctypes.CDLL(None, use_errno=True).fallocate
     except (OSError, AttributeError):
         return
-    # posix_fallocate would do by writing, where a filesystem cannot reserve.
     fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    if stat.S_ISREG(os.fstat(handle).st_mode):
-        file.flush()
-        if fallocate(handle, _KEEP_SIZE, os.fstat(handle).st_size, size):
+    file.flush()
+    for start, end in spans:
+        if end > start and fallocate(handle, _KEEP_SIZE, start, end - start):
             number = ctypes.get_errno()
             if number in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(number, os.strerror(number))
+            return
 
 
 def _give_back(handle: int) -> None:

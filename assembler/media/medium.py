@@ -16,6 +16,7 @@ from typing import IO, Protocol
 
 from isal.isal_zlib import crc32
 
+from assembler.files import reserve_all
 from assembler.stretches import (
     Chain,
     Content,
@@ -27,6 +28,8 @@ from assembler.stretches import (
     size_of,
 )
 
+# What memory and disks are dealt out in, and up to which distance a gap is not worth leaving out.
+_PAGE, _NEAR = 4096, 16 << 10
 _ZEROS = bytes(1 << 20)
 
 
@@ -92,10 +95,23 @@ def write(medium: Medium, file: IO[bytes]) -> None:
     """Write to an empty regular file; it is sparse where nothing lies, and at its end after."""
     file.flush()
     handle = file.fileno()
+    reserve_all(file, _spans(medium))
     for thing in medium.placed():
         put_at(handle, thing.offset, thing.content)
     file.truncate(medium.size)
     file.seek(0, 2)
+
+
+def _spans(medium: Medium) -> list[tuple[int, int]]:
+    """Return where something lies; what is near to each other is one span."""
+    spans: list[tuple[int, int]] = []
+    for thing in medium.placed():
+        start, end = thing.offset // _PAGE * _PAGE, -(-thing.end // _PAGE) * _PAGE
+        if spans and start - spans[-1][1] <= _NEAR:
+            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+        else:
+            spans.append((start, end))
+    return spans
 
 
 def pieces(medium: Medium) -> Iterator[bytes | Stretch]:
