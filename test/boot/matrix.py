@@ -65,7 +65,7 @@ ROWS = (
     Row("raw-efi", "amd64", "secure", suffix="-efi.img", expected=_DENIED, quick=True),
     Row("raw-efi", "arm64", "secure", suffix="-efi.img", options=SIGNED),
     Row("raw-efi", "arm64", "secure", suffix="-efi.img", expected=_DENIED),
-    Row("raw-bios", "amd64", "bios", suffix="-bios.img", quick=True),
+    Row("raw-bios", "amd64", "bios", suffix="-bios.img"),
     Row("raw-bios", "amd64", "bios", "usb", suffix="-bios.img"),
     Row("raw-bios", "amd64", "bios", suffix="-bios.img", options=("--size", "600M")),
     Row("raw", "amd64", "bios", suffix=".img"),
