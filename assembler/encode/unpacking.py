@@ -22,11 +22,15 @@ def configurations(boot: Boot | None) -> list[Member]:
     return [Member(kernel.image, name, False, "configuration", kernel.place) for name in _NAMES]
 
 
+def settings_of(config: bytes) -> dict[str, bytes]:
+    """Return what a kernel's configuration sets."""
+    found = re.finditer(rb"^(CONFIG_\w+)=(.*?)\r?$", config, re.MULTILINE)
+    return {m[1].decode(): m[2] for m in found}
+
+
 def check(config: bytes, member: Member, compression: Compression) -> None:
     """Refuse a compression that a kernel of this configuration cannot unpack."""
-    said = {
-        m[1].decode(): m[2] for m in re.finditer(rb"^(CONFIG_\w+)=(.*?)\r?$", config, re.MULTILINE)
-    }
+    said = settings_of(config)
     option = CODECS[compression.codec].kernel_option
     if not said or said.get(option) == b"y":
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import tempfile
 import uuid
@@ -12,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
 from assembler.codes import output as codes
+from assembler.encode.unpacking import settings_of
 from assembler.errors import HostError, OutputError
 from assembler.events import task
 from assembler.formats.kernel_initrd import CMDLINE, KERNEL, write_kernel
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly, EncodeOptions
 
 _PAGE = 4096
+# Built in, or a module.
+_HAS = (b"y", b"m")
 # With more files than these the time for finding the same ones is out of proportion.
 _MOST_COMPARED = 60_000
 
@@ -115,12 +117,10 @@ def _check(kind: _Kind, assembly: Assembly) -> None:
     if found is None or option is None:
         return
     config, member = found
-    said = {
-        m[1].decode(): m[2] for m in re.finditer(rb"^(CONFIG_\w+)=([ym])\r?$", config, re.MULTILINE)
-    }
-    if not said or option in said:
+    said = settings_of(config)
+    if not said or said.get(option) in _HAS:
         return
-    can = [c for c, o in kind.options.items() if o in said]
+    can = [c for c, o in kind.options.items() if said.get(o) in _HAS]
     raise OutputError.of(
         codes.CANNOT_UNPACK,
         f"the kernel of {member.image.reference} cannot read a {kind.name} with {codec}: "
