@@ -231,12 +231,9 @@ func (c *containerd) remember(b bundle, known bool) {
 }
 
 // execCommand asks the OCI runtime, which knows containerd's containers as well, and is quicker.
-func (c *containerd) execCommand(b bundle, terminal bool, words []string) []string {
+func (c *containerd) execCommand(b bundle, words []string, options ...string) []string {
 	command := []string{c.runtime, "--root", "/run/containerd/runc/" + c.namespace(b), "exec"}
-	if terminal {
-		command = append(command, "--tty")
-	}
-	return append(append(command, b.id()), words...)
+	return append(append(append(command, options...), b.id()), words...)
 }
 
 func (c *containerd) namespace(b bundle) string {

@@ -68,16 +68,32 @@ func (s *system) answer(connection *net.UnixConn) {
 
 func receiveCall(connection *net.UnixConn) (call, error) {
 	data := make([]byte, largestRequest)
-	rights := make([]byte, syscall.CmsgSpace(3*4))
-	n, length, _, _, err := connection.ReadMsgUnix(data, rights)
+	files, n, err := receiveFiles(connection, data, 3)
 	if err != nil {
 		return call{}, err
+	}
+	c := call{files: files}
+	if err := json.Unmarshal(data[:n], &c.arguments); err != nil || len(files) != 3 {
+		for _, file := range files {
+			file.Close()
+		}
+		return call{}, fmt.Errorf("not a request")
+	}
+	return c, nil
+}
+
+// receiveFiles takes the files that come with a message, and the length of the message.
+func receiveFiles(connection *net.UnixConn, data []byte, most int) ([]*os.File, int, error) {
+	rights := make([]byte, syscall.CmsgSpace(most*4))
+	n, length, _, _, err := connection.ReadMsgUnix(data, rights)
+	if err != nil {
+		return nil, 0, err
 	}
 	messages, err := syscall.ParseSocketControlMessage(rights[:length])
 	if err != nil {
-		return call{}, err
+		return nil, 0, err
 	}
-	var c call
+	var files []*os.File
 	for _, message := range messages {
 		descriptors, err := syscall.ParseUnixRights(&message)
 		if err != nil {
@@ -85,16 +101,10 @@ func receiveCall(connection *net.UnixConn) (call, error) {
 		}
 		for _, descriptor := range descriptors {
 			syscall.CloseOnExec(descriptor)
-			c.files = append(c.files, os.NewFile(uintptr(descriptor), "caller"))
+			files = append(files, os.NewFile(uintptr(descriptor), "received"))
 		}
 	}
-	if err := json.Unmarshal(data[:n], &c.arguments); err != nil || len(c.files) != 3 {
-		for _, file := range c.files {
-			file.Close()
-		}
-		return call{}, fmt.Errorf("not a request")
-	}
-	return c, nil
+	return files, n, nil
 }
 
 // perform does what a caller asks for and returns the status to exit with.
@@ -186,12 +196,18 @@ func (s *system) exec(c call, one *service, command []string) int {
 	if len(command) == 0 {
 		return c.fail("exec wants a command")
 	}
-	terminal := isTerminal(c.files[0]) && isTerminal(c.files[1])
-	_, ended, err := s.reaper.start(s.engine.execCommand(one.bundle, terminal, command), c.files)
+	if isTerminal(c.files[0]) && isTerminal(c.files[1]) {
+		return s.execOnTerminal(c, one, command)
+	}
+	_, ended, err := s.reaper.start(s.engine.execCommand(one.bundle, command), c.files)
 	if err != nil {
 		return c.fail("%v", err)
 	}
-	status := <-ended
+	return shellStatus(<-ended)
+}
+
+// shellStatus is what a shell makes of the end of a command.
+func shellStatus(status syscall.WaitStatus) int {
 	if status.Signaled() {
 		return 128 + int(status.Signal())
 	}

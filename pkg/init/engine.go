@@ -20,7 +20,7 @@ type engine interface {
 	// forget removes what is still known of a container that has ended.
 	forget(b bundle)
 	// execCommand is the call that runs a command in a container.
-	execCommand(b bundle, terminal bool, words []string) []string
+	execCommand(b bundle, words []string, options ...string) []string
 }
 
 // container is one that was started.
@@ -89,12 +89,8 @@ func (d direct) forget(b bundle) {
 	}
 }
 
-func (d direct) execCommand(b bundle, terminal bool, words []string) []string {
-	command := d.command("exec")
-	if terminal {
-		command = append(command, "--tty")
-	}
-	return append(append(command, b.id()), words...)
+func (d direct) execCommand(b bundle, words []string, options ...string) []string {
+	return append(append(append(d.command("exec"), options...), b.id()), words...)
 }
 
 // command is a call of the OCI runtime.

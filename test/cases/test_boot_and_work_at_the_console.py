@@ -51,6 +51,11 @@ def test_a_password_opens_the_console(tmp_path: Path) -> None:
         # A terminal of its own for what is run in a container, and none where there is none here.
         guest.type("service exec getty busybox tty; service exec getty busybox tty < /dev/null")
         guest.wait_for(r"\n/dev/pts/\d+\n(.*\n)*?not a tty\n")
+        # However soon it ends, and with a word of why if it cannot be run.
+        guest.type("for i in $(seq 20); do service exec getty busybox echo it $i; done")
+        guest.wait_for("".join(rf"\nit {number}" for number in range(1, 21)) + r"\n")
+        guest.type("service exec getty nothing-like-it; echo status $?")
+        guest.wait_for(r"\nservice: .*nothing-like-it.* not found.*\nstatus 1\n")
         # What comes later gets its module.
         guest.type("grep -c ^virtio_blk /proc/modules; echo looked")
         guest.wait_for(r"\n0\nlooked\n")
