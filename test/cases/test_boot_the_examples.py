@@ -80,13 +80,14 @@ def test_nginx_serves_its_page_without_rights(tmp_path: Path, architecture: str)
 
 
 def redis(guest: Guest, *words: str) -> str:
-    """Say something to redis and return its answer; once started it takes a moment to listen."""
+    """Say something to redis and return its answer; it takes a moment to listen and to load."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
         try:
             with socket.create_connection(("127.0.0.1", guest.port), 30) as connection:
                 connection.sendall(" ".join(words).encode() + b"\r\n")
-                if answer := connection.recv(1 << 16).decode():
+                answer = connection.recv(1 << 16).decode()
+                if answer and not answer.startswith("-LOADING "):
                     return answer
         except ConnectionError:
             pass
