@@ -326,3 +326,19 @@ func TestSwapIsFound(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestSignalsThatWouldBeLost(t *testing.T) {
+	for status, want := range map[string]bool{
+		"Name:\tx\nNSpid:\t200\t1\nSigBlk:\t0000000000000000\nSigCgt:\t0000000000000000\n": true,
+		"NSpid:\t200\t1\nSigBlk:\t0000000000000000\nSigCgt:\t0000000000004000\n":           false,
+		"NSpid:\t200\t1\nSigBlk:\t0000000000004000\nSigCgt:\t0000000000000000\n":           false,
+		// Not the first one of a container, which others' signals end.
+		"NSpid:\t200\t7\nSigBlk:\t0000000000000000\nSigCgt:\t0000000000000000\n": false,
+		"NSpid:\t200\nSigBlk:\t0000000000000000\nSigCgt:\t0000000000000000\n":    false,
+		"": false,
+	} {
+		if got := losesSignal(status, syscall.SIGTERM); got != want {
+			t.Errorf("%q: %v", status, got)
+		}
+	}
+}

@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -17,6 +19,8 @@ const (
 	longestPause     = 30 * time.Second
 	// A service that ran for so long has not failed at once.
 	longRun = time.Minute
+	// When a service that has just been started is ready for signals, or never will be.
+	slowestHandler = 5 * time.Second
 )
 
 // system is all that is known of the running system.
@@ -223,7 +227,7 @@ func (s *system) runService(one *service, spec runtimeSpec, attempted chan struc
 // stop ends a service: SIGTERM, and SIGKILL after its timeout.
 func (s *system) stop(one *service) {
 	one.lock.Lock()
-	done, running := one.done, one.container
+	done, running, since := one.done, one.container, one.since
 	if done != nil && one.wanted {
 		one.wanted = false
 		close(one.wake)
@@ -234,13 +238,19 @@ func (s *system) stop(one *service) {
 	}
 	config, _ := one.containerSpec()
 	timeout := config.stopTimeout(usualStopTimeout)
+	late := time.After(timeout)
 	if running != nil {
+		most := time.Until(since.Add(slowestHandler))
+		if most > timeout {
+			most = timeout
+		}
+		awaitHandler(running.pid, syscall.SIGTERM, most, done)
 		s.engine.kill(running, syscall.SIGTERM)
 	}
 	select {
 	case <-done:
 		return
-	case <-time.After(timeout):
+	case <-late:
 	}
 	say("%s did not end within %s and is killed", one, timeout)
 	if running != nil {
@@ -251,6 +261,39 @@ func (s *system) stop(one *service) {
 	case <-time.After(5 * time.Second):
 		say("%s cannot be killed", one)
 	}
+}
+
+// awaitHandler waits until a signal to a process would not be lost.
+func awaitHandler(pid int, signal syscall.Signal, most time.Duration, done <-chan struct{}) {
+	for end := time.Now().Add(most); time.Now().Before(end); {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil || !losesSignal(string(status), signal) {
+			return
+		}
+		select {
+		case <-done:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// losesSignal tells, of the status of a process, whether a signal would do nothing: the first
+// process of a container gets only those that it has a handler for, or blocks until it reads them.
+func losesSignal(status string, signal syscall.Signal) bool {
+	first, kept := false, uint64(0)
+	for _, line := range strings.Split(status, "\n") {
+		name, value, _ := strings.Cut(line, ":")
+		fields := strings.Fields(value)
+		switch {
+		case name == "NSpid" && len(fields) > 1:
+			first = fields[len(fields)-1] == "1"
+		case (name == "SigCgt" || name == "SigBlk") && len(fields) == 1:
+			mask, _ := strconv.ParseUint(fields[0], 16, 64)
+			kept |= mask
+		}
+	}
+	return first && kept&(1<<(signal-1)) == 0
 }
 
 func (one *service) stillWanted() bool {
