@@ -60,7 +60,7 @@ def test_a_password_opens_the_console(tmp_path: Path) -> None:
         guest.type("grep -c ^virtio_blk /proc/modules; echo looked")
         guest.wait_for(r"\n0\nlooked\n")
         guest.order("blockdev-add", driver="null-co", **{"node-name": "nothing", "size": 1 << 20})
-        guest.order("device_add", driver="virtio-blk-pci", drive="nothing")
+        guest.order("device_add", driver="virtio-blk-pci", drive="nothing", bus="free")
         guest.type("until [ -b /dev/vda ]; do sleep 0.1; done; grep ^virtio_blk /proc/modules")
         guest.wait_for(r"\nvirtio_blk \d+ 0 - Live")
         guest.type("reboot")
@@ -69,4 +69,4 @@ def test_a_password_opens_the_console(tmp_path: Path) -> None:
         guest.wait_for(r"init: reboot: all is stopped")
         guest.wait_for_end()
 
-    boot_and(files, check)
+    boot_and(files, check, devices=("pcie-root-port,id=free",))

@@ -36,7 +36,7 @@ onboot:
       mounts: [{type: tmpfs, source: tmpfs, destination: /mnt, options: ["size=4m", nodev]}]
 services:
   - name: a-network
-    image: SH "busybox ip addr add 10.9.0.2/24 dev inside; exec busybox sleep 9999"
+    image: SH "busybox ip addr add 10.9.0.2/24 dev inside; trap exit TERM; busybox sleep 9999 & wait"
     net: new
     capabilities: [CAP_NET_ADMIN]
     runtime:
@@ -48,10 +48,10 @@ services:
         - {name: only, peer: theother}
         - {name: eth0}
   - name: b-joins
-    image: SH "busybox sleep 2; busybox ip addr show; echo joined; exec busybox sleep 9999"
+    image: SH "busybox sleep 2; busybox ip addr show; echo joined; trap exit TERM; busybox sleep 9999 & wait"
     net: /run/netns/inner
   - name: c-root
-    image: SH "busybox ip link show; exec busybox sleep 9999"
+    image: SH "busybox ip link show; trap exit TERM; busybox sleep 9999 & wait"
     net: host
 """
 

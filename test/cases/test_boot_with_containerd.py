@@ -20,7 +20,7 @@ services:
     command: [sh, -c, "echo about to crash; exit 7"]
   - name: linked
     image: "@pkg:ROOT/pkg/dummy"
-    command: [sh, -c, "echo with a network; exec busybox sleep 9999"]
+    command: [sh, -c, "trap 'exit 0' TERM; echo with a network; busybox sleep 9999 & wait"]
     net: new
     runtime:
       namespace: web

@@ -96,7 +96,7 @@ def digest(data: bytes) -> str:
 def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give build.yml and the layout of its images; they are copied, never used."""
     root = tmp_path_factory.mktemp("workload")
-    command = [sys.executable, MAKE_WORKLOAD, root, "--scale", "0.05", "--jobs", "2"]
+    command = [sys.executable, MAKE_WORKLOAD, root, "--scale", "0.03", "--jobs", "2"]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     return root
 
@@ -169,7 +169,7 @@ def test_killed_at_any_moment(builder: Builder, expected: dict[str, str]) -> Non
     chance = random.Random(8)
     states: Counter[str] = Counter()
     durations = [timed(builder, warm=False), timed(builder, warm=True)]
-    for number in range(26):
+    for number in range(20):
         # With warm segments most of the time is spent writing outputs.
         warm = number % 2
         process = begun(builder, warm=bool(warm))
@@ -179,7 +179,7 @@ def test_killed_at_any_moment(builder: Builder, expected: dict[str, str]) -> Non
         check_whole(builder, expected)
         wait_until_gone(process.pid)
         states[("cold: ", "warm: ")[warm] + check_whole(builder, expected)] += 1
-        if number % 5 in (0, 3):
+        if number % 7 in (0, 3):
             run = builder.run()
             assert run.returncode == 0, run.stderr
             assert builder.outputs() == expected

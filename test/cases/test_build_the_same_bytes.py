@@ -129,68 +129,54 @@ def changed(place: Circumstances, **changes: object) -> Circumstances:
     return Circumstances(**{**place.__dict__, **changes})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {
-            "environment": {
-                "TZ": "Pacific/Kiritimati",
-                "LC_ALL": "C",
-                "PYTHONUTF8": "0",
-                "PYTHONCOERCECLOCALE": "0",
-                "PYTHONHASHSEED": "0",
-            },
-            "umask": 0o077,
-            "options": ("--jobs", "1"),
-        },
-        {
-            "environment": {
-                "TZ": "America/Anchorage",
-                "LC_ALL": "tr_TR.UTF-8",
-                "HOME": "/nonexistent",
-                "USER": "somebody",
-                "HOSTNAME": "elsewhere",
-                "SOURCE_DATE_EPOCH": "86400",
-                "PYTHONHASHSEED": "4711",
-            },
-            "umask": 0,
-            "options": ("--jobs", "5"),
-        },
-    ],
-    ids=["one", "another"],
-)
-def test_environment_umask_and_workers_do_not_matter(
-    changes: dict[str, object], place: Circumstances, usual: dict[str, str]
+def with_other_times(place: Circumstances) -> None:
+    """Let all files be of some time between 1970 and 2100."""
+    for directory in (place.directory, place.store):
+        for n, path in enumerate(sorted(directory.rglob("*"))):
+            os.utime(path, (n * 1_000_003, n * 1_000_003))
+
+
+def test_environment_umask_and_age_of_files_do_not_matter(
+    place: Circumstances, usual: dict[str, str]
 ) -> None:
-    assert changed(place, **changes).build_everything() == usual
+    with_other_times(place)
+    environment = {
+        "TZ": "Pacific/Kiritimati",
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONHASHSEED": "0",
+    }
+    other = changed(place, environment=environment, umask=0o077, options=("--jobs", "1"))
+    assert other.build_everything() == usual
 
 
-def test_it_does_not_matter_what_time_it_is(place: Circumstances, usual: dict[str, str]) -> None:
+def test_time_place_and_workers_do_not_matter(
+    place: Circumstances, usual: dict[str, str], tmp_path: Path
+) -> None:
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
     if library is None:
         pytest.skip("libfaketime is not installed (Debian package libfaketime)")
     clock = {"LD_PRELOAD": str(library), "FAKETIME": "@2037-11-12 13:14:15", "NO_FAKE_STAT": "1"}
     told = subprocess.run(["date", "+%Y"], env=clock, capture_output=True, check=True)
     assert told.stdout.strip() == b"2037"
-    assert changed(place, environment=clock).build_everything() == usual
-
-
-def test_it_does_not_matter_how_old_files_are(place: Circumstances, usual: dict[str, str]) -> None:
-    for directory in (place.directory, place.store):
-        for n, path in enumerate(sorted(directory.rglob("*"))):
-            os.utime(path, (n * 1_000_003, n * 1_000_003))
-    assert place.build_everything() == usual
-
-
-def test_it_does_not_matter_where(
-    place: Circumstances, usual: dict[str, str], tmp_path: Path
-) -> None:
     elsewhere = tmp_path / "a place" / ("with a long name " * 8) / "ä"
     elsewhere.parent.mkdir(parents=True)
     place.directory.rename(elsewhere)
     store = elsewhere / "the store"
     place.store.rename(store)
-    assert changed(place, directory=elsewhere, store=store).build_everything() == usual
+    environment = {
+        **clock,
+        "TZ": "America/Anchorage",
+        "LC_ALL": "tr_TR.UTF-8",
+        "HOME": "/nonexistent",
+        "USER": "somebody",
+        "HOSTNAME": "elsewhere",
+        "SOURCE_DATE_EPOCH": "86400",
+        "PYTHONHASHSEED": "4711",
+    }
+    other = changed(place, directory=elsewhere, store=store, environment=environment)
+    assert changed(other, umask=0, options=("--jobs", "5")).build_everything() == usual
 
 
 def test_it_does_not_matter_who(place: Circumstances, usual: dict[str, str]) -> None:
@@ -210,10 +196,6 @@ def test_it_does_not_matter_who(place: Circumstances, usual: dict[str, str]) -> 
     assert (place.store / "segments").stat().st_uid == NOBODY
 
 
-def _warm(place: Circumstances) -> None:
-    place.build_everything()
-
-
 def _half_warm(place: Circumstances) -> None:
     # Other systems that share images, so that segments come in another order and grouping.
     text = RICH.replace("example/plain:1', command: [a]}", "made/service:1', command: [a]}", 1)
@@ -226,15 +208,6 @@ def _half_warm(place: Circumstances) -> None:
     changed(place, directory=other, options=("--jobs", "1")).build_everything()
 
 
-def _copied_without_times(place: Circumstances) -> None:
-    place.build_everything()
-    segments = place.store / "segments"
-    for path in segments.iterdir():
-        data = path.read_bytes()
-        path.unlink()
-        path.write_bytes(data)
-
-
 def _another_order(place: Circumstances) -> None:
     index = place.store / "index.json"
     document = json.loads(index.read_text())
@@ -244,6 +217,7 @@ def _another_order(place: Circumstances) -> None:
 
 def _through_archives(place: Circumstances) -> None:
     """Bring every image through an archive into a new store, the last one first."""
+    _another_order(place)
     here = place.store.rename(place.store.with_name("first"))
     source, target = Store(here), Store(place.store)
     texts = ((RICH,), (RICH, EFI))
@@ -258,9 +232,19 @@ def _through_archives(place: Circumstances) -> None:
     shutil.rmtree(here)
 
 
-@pytest.mark.parametrize(
-    "history", [_warm, _half_warm, _copied_without_times, _another_order, _through_archives]
-)
+def test_it_does_not_matter_what_is_kept(place: Circumstances, usual: dict[str, str]) -> None:
+    again = changed(place, options=("--force",))
+    assert place.build_everything() == usual
+    assert again.build_everything() == usual
+    # Copied, without times.
+    for path in (place.store / "segments").iterdir():
+        data = path.read_bytes()
+        path.unlink()
+        path.write_bytes(data)
+    assert again.build_everything() == usual
+
+
+@pytest.mark.parametrize("history", [_half_warm, _through_archives])
 def test_it_does_not_matter_what_the_store_went_through(
     history: Callable[[Circumstances], None], place: Circumstances, usual: dict[str, str]
 ) -> None:

@@ -24,8 +24,9 @@ from support.pictures import AMD64, ARM64, Painter
 pytestmark = pytest.mark.slow
 
 _KILLS = 50
-# So slow is the registry that a pull takes about a second from the first request on.
-_SLOW = 200_000
+# So slow is the registry that a pull takes about that many seconds from the first request on.
+_SLOW = 500_000
+_SECONDS = 0.4
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_killed_at_fifty_moments(dolmen: Dolmen, registry: FaultyRegistry, tmp_p
         process = start(dolmen, store, *names)
         while not registry.requests and process.poll() is None:
             time.sleep(0.005)
-        time.sleep(chance.uniform(0, 1.0))
+        time.sleep(chance.uniform(0, _SECONDS))
         process.kill()
         process.wait()
         states[state_of(store)] += 1
@@ -99,11 +100,11 @@ def test_killed_again_and_again_in_one_store(
     store = Store(tmp_path / "store")
     names = [f"{registry.host}/org/app{n}:1" for n in range(6)]
     registry.forget()
-    registry.fail("GET .*/blobs/", bytes_per_second=_SLOW / 2)
+    registry.fail("GET .*/blobs/", bytes_per_second=_SLOW / 5)
     for _ in range(20):
         process = start(dolmen, store, *names)
         try:
-            process.wait(chance.uniform(0.5, 1.2))
+            process.wait(chance.uniform(0.3, 0.7))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

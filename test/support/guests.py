@@ -54,11 +54,18 @@ def boot_and(
     guest_port: int = 80,
     disks: tuple[Path, ...] = (),
     cd: Path | None = None,
+    devices: tuple[str, ...] = (),
 ) -> None:
     """Boot and check; once more if the emulator has crashed the guest, and only then."""
     for last in (False, True):
         machine = booted(
-            files, memory=memory, append=append, guest_port=guest_port, disks=disks, cd=cd
+            files,
+            memory=memory,
+            append=append,
+            guest_port=guest_port,
+            disks=disks,
+            cd=cd,
+            devices=devices,
         )
         try:
             with machine as guest:
