@@ -36,7 +36,7 @@ onboot:
       mounts: [{type: tmpfs, source: tmpfs, destination: /mnt, options: ["size=4m", nodev]}]
 services:
   - name: a-network
-    image: SH "busybox ip addr add 10.9.0.2/24 dev inside; trap exit TERM; busybox sleep 9999 & wait"
+    image: SH "busybox ip addr add 10.9.0.2/24 dev inside; STAY"
     net: new
     capabilities: [CAP_NET_ADMIN]
     runtime:
@@ -48,12 +48,14 @@ services:
         - {name: only, peer: theother}
         - {name: eth0}
   - name: b-joins
-    image: SH "busybox sleep 2; busybox ip addr show; echo joined; trap exit TERM; busybox sleep 9999 & wait"
+    image: SH "busybox sleep 2; busybox ip addr show; echo joined; STAY"
     net: /run/netns/inner
   - name: c-root
-    image: SH "busybox ip link show; trap exit TERM; busybox sleep 9999 & wait"
+    image: SH "busybox ip link show; STAY"
     net: host
 """
+# Until told to end, which sleep alone would not heed.
+STAY = "trap exit TERM; busybox sleep 9999 & wait"
 
 
 def _interfaces(console: str, who: str) -> set[str]:
@@ -62,7 +64,7 @@ def _interfaces(console: str, who: str) -> set[str]:
 
 def test_what_one_makes_the_other_has(tmp_path: Path) -> None:
     path = tmp_path / "system.yml"
-    path.write_text(system(SHARED))
+    path.write_text(system(SHARED.replace("STAY", STAY)))
     files = assemble(path, tmp_path)
 
     def check(guest: Guest) -> None:
