@@ -109,6 +109,11 @@ def task(
         reporter.emit(TaskEnded(current.number, current.outcome))
 
 
+def several(count: int, thing: str) -> str:
+    """Return a number of things in words: 1 layer, 2 layers."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 class Silent:
     """A reporter that wants to know nothing."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from assembler.codes import images as image_codes
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError, ImageError, RegistryError, told
-from assembler.events import Said, Silent, Task, task
+from assembler.events import Said, Silent, Task, several, task
 from assembler.oci import digest as digests
 from assembler.oci.manifest import (
     LARGEST_DOCUMENT,
@@ -241,7 +241,7 @@ class _Run:
         if not blobs:
             return
         total = sum(b.descriptor.size for b in blobs)
-        title = f"pull of {_several(images, 'image')}"
+        title = f"pull of {several(images, 'image')}"
         with task(self.reporter, title, total) as summary:
             for done in self._spread(blobs, self._brought):
                 if done.error is not None:
@@ -363,7 +363,3 @@ def _explained(error: RegistryError, descriptor: Descriptor) -> RegistryError:
     first, *others = error.diagnostics
     hint = "the layer may not be given away by registries; addresses in manifests are not followed"
     return RegistryError([replace(first, hints=(*first.hints, hint)), *others])
-
-
-def _several(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

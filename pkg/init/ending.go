@@ -45,7 +45,7 @@ func catchSignals() <-chan os.Signal {
 
 // end asks for the end; only the first to ask counts, and is told so.
 func (s *system) end(how ending) bool {
-	if s.ending.Load() {
+	if s.ending.Load() || !s.asked.CompareAndSwap(false, true) {
 		return false
 	}
 	select {

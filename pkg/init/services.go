@@ -34,6 +34,7 @@ type system struct {
 	daemon *containerd
 	null   *os.File
 	ending atomic.Bool
+	asked  atomic.Bool
 	ends   chan ending
 
 	lock     sync.Mutex

@@ -62,9 +62,9 @@ def test_names_as_other_tools_wrote_them(dolmen: Dolmen, store: Store) -> None:
 
 def test_clean_takes_what_belongs_to_no_image(dolmen: Dolmen, store: Store) -> None:
     done = dolmen.run("cache", "clean", "--dry-run", "--cache", store.root)
-    assert "would free 6 B: 1 blobs" in done.stdout
+    assert "would free 6 B: 1 blob," in done.stdout
     assert blobs(store) == 7
-    assert "freed 6 B: 1 blobs" in dolmen.run("cache", "clean", "--cache", store.root).stdout
+    assert "freed 6 B: 1 blob," in dolmen.run("cache", "clean", "--cache", store.root).stdout
     assert (blobs(store), len(names(store))) == (6, 2)
 
 

@@ -45,15 +45,15 @@ def test_what_was_not_used_for_a_month_goes(pkg: Packages) -> None:
     (lists,) = (pkg.store / "debs" / "python").iterdir()
     aged(old, 31)
     aged(young, 29)
-    assert "1 Debian packages" in clean(pkg, "--dry-run")
+    assert "1 Debian package" in clean(pkg, "--dry-run")
     assert old.exists()
-    assert "1 Debian packages" in clean(pkg)
+    assert "1 Debian package" in clean(pkg)
     assert [*pool.iterdir()] == [young]
     assert lists.exists()
     aged(lists, 31)
-    assert "1 leftovers" in clean(pkg)
+    assert "1 leftover" in clean(pkg)
     assert not lists.exists()
-    assert "1 Debian packages" in clean(pkg, "--older-than", "20d")
+    assert "1 Debian package" in clean(pkg, "--older-than", "20d")
     assert [*pool.iterdir()] == []
 
 

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 from assembler import tools
 from assembler.codes import packages
 from assembler.errors import PackageError, told
-from assembler.events import Silent, task
+from assembler.events import Silent, several, task
 from assembler.files import appearing
 from assembler.oci.store.locks import held
 from assembler.packages import programs
@@ -125,8 +125,9 @@ class AptEngine:
         if missing:
             entries = self.mirrors.entries(suite, ("main",))
             total = sum(c.size for c in missing)
+            title = f"fetch {several(len(missing), 'Debian package')}"
             with (
-                task(self.reporter, f"fetch {len(missing)} Debian packages", total) as progress,
+                task(self.reporter, title, total) as progress,
                 self.pool.workspace() as workspace,
             ):
                 for start in range(0, len(missing), _BATCH):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
 from assembler.errors import PackageError
-from assembler.events import task
+from assembler.events import several, task
 from assembler.oci import media
 from assembler.packages.debs.engine import Chosen, Request, debian_architecture
 from assembler.packages.debs.kernel import kernel_layer
@@ -77,7 +77,7 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made
         chosen = tuple(c for c in chosen if c.name.startswith(("linux-image-", "linux-modules-")))
     files = dict(zip(chosen, _fetched(engine, order, chosen), strict=True))
     recipe = Recipe(order.debs, order.architecture, ingredients([*files.values()]), order.directory)
-    title = f"lay out {len(chosen)} Debian packages for {order.platform}"
+    title = f"lay out {several(len(chosen), 'Debian package')} for {order.platform}"
     with task(reporter, title) as progress:
         write = kernel_layer if order.debs.kernel else layer
         made = add_layer(store, counted(write(recipe), progress))

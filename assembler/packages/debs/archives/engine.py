@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from assembler.errors import PackageError, told
-from assembler.events import Silent, task
+from assembler.events import Silent, several, task
 from assembler.files import appearing
 from assembler.oci.registry.workers import spread
 from assembler.oci.store.locks import held
@@ -73,7 +73,7 @@ class PythonEngine:
             entries = self.mirrors.entries(suite, ("main",))
             bases = tuple(dict.fromkeys(e.uri.rstrip("/") for e in entries))
             total = sum(c.size for c in missing)
-            title = f"fetch {len(missing)} Debian packages"
+            title = f"fetch {several(len(missing), 'Debian package')}"
             with task(self.reporter, title, total) as progress:
                 reader = Reader()
                 work = partial(self._bring, reader, bases)

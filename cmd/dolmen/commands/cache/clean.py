@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from assembler.events import several
 from dolmen.console import progress, say, size_text
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure, registry_options
@@ -79,8 +80,12 @@ def clean(
         debs = clean_debs(store, limits, time.time())
     for name in done.names:
         say(f"{'would remove' if dry_run else 'removed'} {name}")
-    others = done.others + debs.others
-    parts = f"{done.blobs} blobs, {done.segments} segments, {others} leftovers"
+    removed = [
+        several(done.blobs, "blob"),
+        several(done.segments, "segment"),
+        several(done.others + debs.others, "leftover"),
+    ]
     if debs.packages:
-        parts += f", {debs.packages} Debian packages"
+        removed.append(several(debs.packages, "Debian package"))
+    parts = ", ".join(removed)
     say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes + debs.bytes)}: {parts}")
