@@ -11,7 +11,7 @@ import pytest
 from boot.machines import Outputs, command, lacking
 from boot.matrix import ROWS, Row
 from support.cli import Dolmen
-from support.guest import EmulatorCrashError, running
+from support.guest import EMULATED, EmulatorCrashError, running
 from support.guests import HOME, REPOSITORY, needs_qemu
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
@@ -20,7 +20,7 @@ SAID = "marker: the service is up"
 SYSTEM = f"""
 kernel:
   image: "@pkg:{REPOSITORY}/kernel/virtual"
-  cmdline: "console=ttyAMA0 console=ttyS0 no_timer_check dolmen.output"
+  cmdline: "console=ttyAMA0 console=ttyS0 {EMULATED} dolmen.output"
 init: ["@pkg:{REPOSITORY}/pkg/init", "@pkg:{REPOSITORY}/pkg/crun"]
 services:
   - name: marker

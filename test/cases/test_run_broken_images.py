@@ -13,6 +13,7 @@ import pytest
 
 from support.booting import LIMIT, System, archive, left_behind, machines_of, run_soundly
 from support.cli import Dolmen
+from support.guest import EMULATED
 from support.guests import HOME, assemble, needs_qemu, system
 
 pytestmark = [
@@ -153,7 +154,7 @@ services:
 @needs_qemu
 def test_a_service_that_crashes_again_and_again_is_told_at_its_line(tmp_path: Path) -> None:
     yaml = tmp_path / "crash.yml"
-    yaml.write_text(system(CRASHING).replace("console=ttyS0", "console=ttyS0 no_timer_check"))
+    yaml.write_text(system(CRASHING).replace("console=ttyS0", f"console=ttyS0 {EMULATED}"))
     assemble(yaml, tmp_path)
     # With the store that the packages are in.
     words = ("run", "qemu", "--offline", "--mem", "256", yaml, "--wait-for", "never")

@@ -12,6 +12,7 @@ from assembler.machine import enrolling, firmware
 from assembler.machine.backend import VARIABLES
 from support.booting import LIMIT, System, left_behind, machines_of, run_soundly
 from support.cli import Dolmen
+from support.guest import EMULATED
 from support.guests import HOME, assemble, needs_qemu, system
 
 PROGRAMS = ("qemu-system-x86_64", "sbsign", "mformat", "mcopy")
@@ -86,7 +87,7 @@ def test_a_signed_system_starts_as_a_whole_and_sees_its_tpm(
     dolmen: Dolmen, keys: Path, tmp_path: Path
 ) -> None:
     yaml = tmp_path / "signed.yml"
-    yaml.write_text(system(SERVICE).replace("console=ttyS0", "console=ttyS0 no_timer_check"))
+    yaml.write_text(system(SERVICE).replace("console=ttyS0", f"console=ttyS0 {EMULATED}"))
     assemble(yaml, tmp_path)
     signing = ("--secure-boot-key", keys / "db.key", "--secure-boot-cert", keys / "db.crt")
     built = Dolmen(HOME).run("build", "--format", "uki", *signing, "--dir", tmp_path, yaml)

@@ -21,6 +21,7 @@ from typing import Self
 import pytest
 
 from support.cli import Dolmen
+from support.guest import EMULATED
 
 LIMIT = 120.0
 KERNEL = """
@@ -56,8 +57,8 @@ httpd -p 80 -h /www
 echo "the system is up"
 exec sh
 """
-YAML = """
-kernel: {image: "test/kernel:latest", cmdline: "console=ttyS0 no_timer_check"}
+YAML = f"""
+kernel: {{image: "test/kernel:latest", cmdline: "console=ttyS0 {EMULATED}"}}
 init: ["test/init:latest"]
 """
 
@@ -88,7 +89,7 @@ class System:
         kernel = folder / "broken-kernel"
         kernel.hardlink_to(self.prefix.with_name("image-kernel"))
         (folder / "broken-initrd.img").write_bytes(self.initrd if initrd is None else initrd)
-        (folder / "broken-cmdline").write_text(f"{cmdline} no_timer_check")
+        (folder / "broken-cmdline").write_text(f"{cmdline} {EMULATED}")
         return folder / "broken"
 
 
