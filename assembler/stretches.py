@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import IO
 
 from assembler.codes import output as codes
@@ -27,6 +27,8 @@ class Stretch:
     handle: int
     size: int
     start: int = 0
+    # Of its bytes, if that is known without reading them.
+    crc32: int | None = field(default=None, compare=False)
 
     def chunks(self, done: int = 0) -> Iterator[bytes]:
         """Yield the bytes from `done` on."""
@@ -91,8 +93,8 @@ def part_of(content: Content, start: int, size: int) -> Content:
         return content[start : start + size]
     if isinstance(content, Stretch):
         begin = min(start, content.size)
-        return replace(
-            content, start=content.start + begin, size=max(0, min(size, content.size - begin))
+        return Stretch(
+            content.handle, max(0, min(size, content.size - begin)), content.start + begin
         )
     found: list[bytes | Stretch] = []
     for piece in content.pieces:

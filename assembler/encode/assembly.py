@@ -216,7 +216,7 @@ class Assembly:
         for part in (*self.plan.parts, *extra):
             if isinstance(part, ImageTree | MemberTree):
                 segment = self._segment(self._name(part, TAR))
-                yield Stretch(segment.file.fileno(), segment.size)
+                yield segment.data()
                 known.add(segment.inventory())
             elif (made := self._made(part)) is not None:
                 fresh = TarPart(made.origin)
@@ -246,7 +246,7 @@ class Assembly:
                 self._add_all(fresh, known.missing(directories(inventories[-1].late)))
                 known.add(fresh.inventory)
                 fresh = fresh.finish()
-                append(out, Stretch(segment.file.fileno(), segment.size))
+                append(out, segment.data())
                 whole.account(Plain(*segment.details["plain"]))
                 known.add(inventories[-1])
             elif (made := self._made(part)) is not None:
@@ -373,8 +373,7 @@ class Assembly:
         if self._find(name) is None:
             self.prepare(boot=True)
         segment = self._segment(name)
-        content = Stretch(segment.file.fileno(), segment.size)
-        return Payload(content, int(segment.details["mode"]))
+        return Payload(segment.data(), int(segment.details["mode"]))
 
     # What depends on the YAML
 

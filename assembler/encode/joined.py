@@ -15,6 +15,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import IO
 
+from isal.isal_zlib import crc32_combine
+
 from assembler.encode.compression import Compression
 from assembler.encode.newc import TRAILER
 from assembler.encode.output import Plain
@@ -23,7 +25,6 @@ ALIGNMENT = 4096
 # No name, no time, "unknown" system: nothing of when and where it was made.
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _LAST_BLOCK = b"\x03\x00"
-_POLYNOMIAL = 0xEDB88320
 
 
 @dataclass(slots=True)
@@ -42,7 +43,8 @@ class JoinedArchive:
     def account(self, piece: Plain) -> None:
         """Take note of what a piece holds that was just written."""
         self._plain = Plain(
-            joined_crc32(self._plain.crc32, piece.crc32, piece.size), self._plain.size + piece.size
+            crc32_combine(self._plain.crc32, piece.crc32, piece.size),
+            self._plain.size + piece.size,
         )
 
     def end(self) -> None:
@@ -55,30 +57,3 @@ class JoinedArchive:
         if self.compression.codec == "gzip":
             tail = struct.pack("<II", self._plain.crc32, self._plain.size & 0xFFFFFFFF)
             self.out.write(_LAST_BLOCK + tail)
-
-
-def joined_crc32(first: int, second: int, size: int) -> int:
-    """Return the CRC-32 of two pieces one after the other; `size` is that of the second."""
-    return _times(_x_to_the(size * 8), first) ^ second
-
-
-def _times(a: int, b: int) -> int:
-    """Multiply two polynomials modulo CRC-32's, the highest bit being the lowest power."""
-    product, mask = 0, 1 << 31
-    while mask:
-        if a & mask:
-            product ^= b
-        mask >>= 1
-        b = b >> 1 ^ _POLYNOMIAL if b & 1 else b >> 1
-    return product
-
-
-def _x_to_the(power: int) -> int:
-    """Return x to the power, by squaring."""
-    result, square = 1 << 31, 1 << 30
-    while power:
-        if power & 1:
-            result = _times(square, result)
-        square = _times(square, square)
-        power >>= 1
-    return result

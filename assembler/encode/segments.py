@@ -33,6 +33,7 @@ from isal import isal_zlib
 
 from assembler.encode.inventory import Inventory
 from assembler.files import appearing
+from assembler.stretches import Stretch
 
 # Counted up when the form of the file changes.
 _FORM = 1
@@ -65,6 +66,10 @@ class Segment:
             return None
         size, offset = found
         return os.pread(self.file.fileno(), size, offset)
+
+    def data(self) -> Stretch:
+        """Return what goes into outputs."""
+        return Stretch(self.file.fileno(), self.size, crc32=int(self.details["crc32"]))
 
     def close(self) -> None:
         """Let go of the file."""

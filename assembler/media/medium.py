@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from isal.isal_zlib import crc32
+from isal.isal_zlib import crc32, crc32_combine
 
 from assembler.files import reserve_all
 from assembler.stretches import (
@@ -194,13 +194,21 @@ def read_at(medium: Medium, start: int, size: int) -> bytes:
 def mark_of(contents: Iterable[tuple[str, Content]]) -> bytes:
     """Return 32 bytes that stand for these names and contents, for numbers that should differ.
 
-    Contents count by their CRC-32, which is as fast as reading: nobody is kept from anything by
+    Contents count by their CRC-32, which for most of them is known: nobody is kept from anything by
     these numbers.
     """
     hasher = hashlib.sha256()
     for name, content in contents:
-        checksum = 0
-        for chunk in chunks_of(content):
-            checksum = crc32(chunk, checksum)
-        hasher.update(f"{name}\0{size_of(content)}\0{checksum}\0".encode())
+        hasher.update(f"{name}\0{size_of(content)}\0{_crc32_of(content)}\0".encode())
     return hasher.digest()
+
+
+def _crc32_of(content: Content) -> int:
+    checksum = 0
+    for piece in pieces_of(content):
+        if isinstance(piece, Stretch) and piece.crc32 is not None:
+            checksum = crc32_combine(checksum, piece.crc32, piece.size)
+        else:
+            for chunk in chunks_of(piece):
+                checksum = crc32(chunk, checksum)
+    return checksum

@@ -11,34 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assembler.encode.compression import Compression
-from assembler.encode.joined import JoinedArchive, joined_crc32
+from assembler.encode.joined import JoinedArchive
 from assembler.encode.newc import TRAILER
 from assembler.encode.output import Plain
 from assembler.errors import UsageError
-
-
-@given(st.binary(max_size=400), st.binary(max_size=400))
-def test_checksums_of_pieces_join(first: bytes, second: bytes) -> None:
-    joined = joined_crc32(zlib.crc32(first), zlib.crc32(second), len(second))
-    assert joined == zlib.crc32(first + second)
-
-
-@pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 32) + 7, 1 << 41])
-def test_checksums_of_large_pieces_join(size: int) -> None:
-    # Zeros by the gigabyte, without having them: the sum of two halves is that of the whole.
-    half, odd = divmod(size, 2)
-    whole, part = 0, zlib.crc32(b"")
-    for bit in f"{half:b}":
-        part = joined_crc32(part, part, int(half > 0) and whole)
-        whole *= 2
-        if bit == "1":
-            part, whole = zlib.crc32(b"\0", part), whole + 1
-    assert whole == half
-    twice = joined_crc32(part, part, half)
-    total = zlib.crc32(b"\0" * odd, twice)
-    assert joined_crc32(zlib.crc32(b"x"), total, size) == joined_crc32(
-        joined_crc32(zlib.crc32(b"x"), twice, 2 * half), zlib.crc32(b"\0" * odd), odd
-    )
 
 
 @settings(deadline=None)
