@@ -119,7 +119,7 @@ def test_a_console_that_is_missing_is_told(
     dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
     prefix = tiny_system.variant(tmp_path / "x", cmdline="quiet")
-    done = dolmen.run("run", prefix, "--mem", "256", "--wait-for", "x is up", "--timeout", "8s")
+    done = dolmen.run("run", prefix, "--mem", "256", "--wait-for", "x is up", "--timeout", "4s")
     assert done.returncode == 3
     assert "DM1010" in done.stderr
     assert "DM1027" in done.stderr
@@ -132,7 +132,7 @@ def test_the_place_in_the_yaml_is_told(dolmen: Dolmen, tiny_system: System, tmp_
     yaml.write_text(tiny_system.yaml.read_text().replace("console=ttyS0", "console=tty0"))
     done = dolmen.run(
         *("--cache", tiny_system.store, "run", "qemu", "--offline", yaml, "--mem", "256"),
-        *("--wait-for", "x is up", "--timeout", "8s"),
+        *("--wait-for", "x is up", "--timeout", "4s"),
     )
     assert done.returncode == 3, done.stderr
     assert "names only console=tty0" in done.stderr
