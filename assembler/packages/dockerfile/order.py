@@ -169,8 +169,11 @@ def workspace(store: Store) -> Iterator[Path]:
 
 
 def _locked(directory: Path) -> int | None:
-    """Lock a directory; return nothing if somebody else has."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Lock a directory; return nothing if somebody else has, or has just removed it."""
+    try:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
     if take(handle):
         return handle
     os.close(handle)
