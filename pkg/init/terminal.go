@@ -92,7 +92,8 @@ func relay(in, out, terminal *os.File, commandEnded <-chan syscall.WaitStatus) s
 	}()
 	go followSize(in, terminal, stop)
 	status := <-commandEnded
-	_ = terminal.SetReadDeadline(time.Now())
+	// For who reads and for who still writes: what the command left behind may never read it.
+	_ = terminal.SetDeadline(time.Now())
 	<-printed
 	close(stop)
 	wakes.Close()
