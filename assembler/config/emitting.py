@@ -12,8 +12,8 @@ _PLAIN = re.compile(r"(?:[A-Za-z_/]|\.{1,2}/)[A-Za-z0-9_./@+=-]*(?::[A-Za-z0-9_.
 _MEANINGFUL = re.compile(r"(?i:y|n|yes|no|on|off|true|false|null|inf|nan)")
 # What JSON leaves as it is, but YAML does not allow, or takes for a line end.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
-_BLOCK = re.compile(
-    "[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+_NOT_IN_BLOCKS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 
 
@@ -60,7 +60,7 @@ def _fits_block(text: str) -> bool:
     first = text.split("\n", 1)[0]
     return (
         "\n" in text[:-1]
-        and not _BLOCK.search(text)
+        and not _NOT_IN_BLOCKS.search(text)
         and bool(first.strip())
         and first[0] not in " \t"
     )
