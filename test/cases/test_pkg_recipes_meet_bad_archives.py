@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -94,6 +95,15 @@ def test_a_signature_of_somebody_else(
     make_archive(archive, DEBS, shape=Shape(Key(), detached=detached))
     said = refused(pkg, package)
     assert "DM0725" in said or "DM0722" in said
+    assert "--debian-keyring" in said
+
+
+def test_a_signature_of_a_key_that_has_expired(pkg: Packages, package: Path, archive: Path) -> None:
+    key = Key()
+    make_archive(archive, DEBS, shape=Shape(key))
+    key.expire(datetime.now(UTC) - timedelta(seconds=1))
+    keyring = str(key.keyring(archive.parent / "expired.gpg"))
+    said = refused(pkg, package, "DM0725", "xpired", DOLMEN_DEBIAN_KEYRING=keyring)
     assert "--debian-keyring" in said
 
 

@@ -10,6 +10,7 @@ import struct
 import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 TIME = 1_700_000_000
@@ -145,15 +146,20 @@ class Shape:
 class Key:
     """A key that signs archives."""
 
-    def __init__(self, seconds: int = 10_000_000) -> None:
-        """Make one that can be used for so long."""
+    def __init__(self) -> None:
+        """Make one that can be used for some months."""
         from pysequoia import Tsk
 
-        self._key = Tsk.generate("Archive <archive@example.com>", validity_seconds=seconds)
+        self._key = Tsk.generate("Archive <archive@example.com>", validity_seconds=10_000_000)
+        self._public = self._key.extract_certificate()
+
+    def expire(self, when: datetime) -> None:
+        """Let it be known that the key can be used until then."""
+        self._public = self._public.set_expiration(expiration=when, certifier=self._key.certifier())
 
     def keyring(self, path: Path) -> Path:
         """Write the public part to a file."""
-        path.write_bytes(bytes(self._key.extract_certificate()))
+        path.write_bytes(bytes(self._public))
         return path
 
     def signed(self, text: bytes) -> bytes:

@@ -278,15 +278,18 @@ def _last_error(outcome: programs.Outcome) -> str:
     return "; ".join(errors) or outcome.errors.strip() or "apt does not say why"
 
 
+_NEWER_KEYS = "install a newer debian-archive-keyring, or name a keyring with --debian-keyring"
+
 # What apt says of an archive, what it means, what can be done about it.
 _REFUSALS = (
     (
         ("NO_PUBKEY", "public key is not available"),
         packages.NO_KEYRING,
-        "install a newer debian-archive-keyring, or name a keyring with --debian-keyring",
+        _NEWER_KEYS,
     ),
+    (("EXPKEYSIG",), packages.BAD_SIGNATURE, _NEWER_KEYS),
     (
-        ("is not signed", "signatures were invalid", "EXPKEYSIG", "expired"),
+        ("is not signed", "signatures were invalid", "expired"),
         packages.BAD_SIGNATURE,
         "nothing of such an archive is used; try another mirror",
     ),
