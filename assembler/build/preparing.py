@@ -13,6 +13,7 @@ from assembler.build.shipped import BOOTLOADERS, IMAGETOOLS, shipped_image
 from assembler.config import Options, load_inputs, parse_label, render_metadata
 from assembler.errors import DolmenError
 from assembler.events import Warned
+from assembler.oci.fetching import Fetcher
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.resolve import Sources, resolve
@@ -202,8 +203,6 @@ def sources(supply: Supply, store: Store) -> Sources:
     """Return where images may come from."""
     fetch = daemon = None
     if supply.registries is not None and not supply.offline:
-        from assembler.oci.pull import Fetcher  # noqa: PLC0415 - requests is slow to import
-
         fetch = Fetcher(supply.registries)
     if supply.docker and not supply.offline:
         from assembler.oci.daemon import bring  # noqa: PLC0415 - docker is slow to import

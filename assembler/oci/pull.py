@@ -68,19 +68,6 @@ class Pulled:
     fetched: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fetcher:
-    """Brings what a build misses: the wanted platform of each image, and what is attested of it."""
-
-    registries: RegistryOptions
-
-    def __call__(
-        self, store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
-    ) -> None:
-        """Bring the images for the platform, several at once."""
-        pull(store, references, PullOptions(self.registries, (platform,)), reporter)
-
-
 def pull(
     store: Store,
     references: Sequence[Reference],

@@ -102,10 +102,10 @@ def build_all(
     whole = [job for job in jobs.values() if not _lacks(done.get(job.package.directory.resolve()))]
     if wish.load:
         load(store, [job.name.reference() for job in whole], reporter)
-    if wish.push and means.remote is not None:
+    if wish.push and (remote := means.remote) is not None:
         for job in whole:
             override = wish.force or not is_lasting(job.name)
-            means.remote.push(store, _pushed(job, wish), reporter, override=override)
+            remote.push(store, _pushed(job, wish), reporter, override=override)
     built = (done.get(package.directory.resolve()) for package in asked)
     return Batch(tuple(b for b in built if b is not None), problems)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from assembler.events import Reporter
+    from assembler.oci.registry.options import RegistryOptions
     from assembler.oci.resolve import Sources
     from assembler.oci.store import Store
     from assembler.packages.debs.engine import Engine
@@ -91,8 +92,17 @@ class Means:
     # Where the images come from that Dockerfiles begin with.
     sources: Sources
     builders: Builders
-    # Where images may be already; nothing if no socket is to be opened.
-    remote: Remote | None = None
+    # How to speak to where images may be already; nothing if no socket is to be opened.
+    registries: RegistryOptions | None = None
+
+    @property
+    def remote(self) -> Remote | None:
+        """Return where images may be already; what speaks to registries is loaded only then."""
+        if self.registries is None:
+            return None
+        from assembler.packages.remote import Remote  # noqa: PLC0415 - requests is slow to load
+
+        return Remote(self.registries)
 
     def telling(self, reporter: Reporter) -> Means:
         """Return the same means, with builders that tell somebody else what they do."""
@@ -181,16 +191,16 @@ def _elsewhere(
 
     Only names that stand for one content are looked for.
     """
-    if job.force or means.remote is None or not is_lasting(job.name) or job.name.dirty:
+    if job.force or not is_lasting(job.name) or job.name.dirty or (remote := means.remote) is None:
         return ()
     reference = job.name.reference()
-    offered = means.remote.platforms(reference, reporter)
+    offered = remote.platforms(reference, reporter)
     there = tuple(p for p in missing if any(o.offers(p) for o in offered))
     if not there:
         return ()
     which = ", ".join(map(str, there))
     if job.fetch:
-        means.remote.fetch(store, reference, there, reporter)
+        remote.fetch(store, reference, there, reporter)
     else:
         said = f"{job.name} is at {reference.registry} for {which}, not built (--pull brings it)"
         reporter.emit(Said(said))

@@ -16,7 +16,8 @@ from assembler.events import Recorder, Silent, TaskAdvanced, TaskEnded, TaskStar
 from assembler.oci import media
 from assembler.oci.manifest import Descriptor
 from assembler.oci.platform import Platform
-from assembler.oci.pull import Fetcher, PullOptions, pull
+from assembler.oci.fetching import Fetcher
+from assembler.oci.pull import PullOptions, pull
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, attestations, find, verify
 from support.faulty_registry import QUICK, FaultyRegistry, noise

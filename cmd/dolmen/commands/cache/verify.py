@@ -45,7 +45,7 @@ def verify(
     settings = settings_of(ctx)
     fetch = None
     if repair:
-        from assembler.oci.pull import Fetcher
+        from assembler.oci.fetching import Fetcher
 
         fetch = Fetcher(registry_options(settings, insecure, registry_creds))
     with progress(settings) as reporter:

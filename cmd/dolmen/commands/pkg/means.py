@@ -141,11 +141,10 @@ def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
     )
 
     def make(reporter: Reporter) -> Means:
-        from assembler.oci.pull import Fetcher
+        from assembler.oci.fetching import Fetcher
         from assembler.oci.resolve import Sources
         from assembler.oci.store import Store
         from assembler.packages.building import Means
-        from assembler.packages.remote import Remote
 
         store = Store(settings.cache)
         engine = engine_for(settings, reporter, access.debian)
@@ -153,7 +152,7 @@ def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
         if access.offline:
             return Means(engine, Sources(store, offline=True), builders)
         options = registry_options(settings, access.insecure, access.registry_creds)
-        return Means(engine, Sources(store, Fetcher(options)), builders, Remote(options))
+        return Means(engine, Sources(store, Fetcher(options)), builders, options)
 
     return make
 
