@@ -55,6 +55,7 @@ class GivenTerms:
     cached: bool | None = None
     ssh: tuple[str, ...] = ()
     scanner: str | None = None
+    builder: str = ""
 
     def over(self, build: BuildFile) -> Terms:
         """Return the terms for a package."""
@@ -63,6 +64,7 @@ class GivenTerms:
             not build.disable_cache if self.cached is None else self.cached,
             self.ssh,
             self.scanner,
+            self.builder,
         )
 
 

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 # On the manifest of every image that is made of a package: JSON, a text for each input.
 INPUTS = "dolmen.inputs"
+BUILDER = "builder"
 _IMAGE = "image "
-# What differs from machine to machine, or from commit to commit, while the package is the same.
+# What differs from commit to commit while the package is the same.
 _OF_NO_ACCOUNT = frozenset(
-    {"builder", "argument REVISION", "argument GOPKGVERSION", "argument SOURCE_DATE_EPOCH"}
+    {"argument REVISION", "argument GOPKGVERSION", "argument SOURCE_DATE_EPOCH"}
 )
 
 
@@ -38,12 +39,16 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...
     """Return the names of inputs that are not what they were.
 
     An image that a Dockerfile begins with counts only where both sides know it: what is not in the
-    store is not fetched to be compared.
+    store is not fetched to be compared. So does the builder, which is whatever a machine has
+    unless somebody asks for one; its version never counts.
     """
     names = sorted((before.keys() | now.keys()) - _OF_NO_ACCOUNT)
-    return tuple(
-        name
-        for name in names
-        if before.get(name) != now.get(name)
-        and not (name.startswith(_IMAGE) and (name not in before or name not in now))
-    )
+    return tuple(name for name in names if _differs(name, before.get(name), now.get(name)))
+
+
+def _differs(name: str, before: str | None, now: str | None) -> bool:
+    if before is None or now is None:
+        return before != now and name != BUILDER and not name.startswith(_IMAGE)
+    if name == BUILDER:
+        return before.split()[0] != now.split()[0]
+    return before != now

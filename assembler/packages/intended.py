@@ -59,7 +59,7 @@ def _of_platform(store: Store, job: Job, platform: Platform, means: Means) -> It
     try:
         builder = means.builders.choose(made, beyond)
     except DolmenError as error:
-        yield f"{head}: cannot be built: {error.diagnostics[0].message}"
+        yield f"{head}: cannot be built{why}: {error.diagnostics[0].message}"
         return
     yield f"{head}: build by {builder.name}{why}"
     for command in builder.intended(made, order.terms):

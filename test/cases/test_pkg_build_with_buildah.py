@@ -201,6 +201,23 @@ def test_what_a_killed_build_has_left_goes_with_the_next(kitchen: Kitchen, dolme
     assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
 
 
+def test_a_builder_that_is_asked_for_is_a_reason(kitchen: Kitchen, dolmen: Dolmen) -> None:
+    package = kitchen.package("FROM example/base:1\nRUN mkdir /made\n")
+    kitchen.build(package, HERE)
+    options = ("--hash", "h", "--platforms", HERE, "--cache", kitchen.store.root, package)
+
+    def said(*words: str) -> str:
+        done = dolmen.run("pkg", *words, *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    assert "nothing to build" in said("build", "--offline")
+    assert "nothing to build" in said("build", "--offline", "--builder", "buildah")
+    assert "because of builder" in said("build", "--dry-run", "--builder", "docker")
+    assert "changed since it was built: builder" in said("inputs", "--builder", "buildkit")
+    assert "(as built)" in said("inputs")
+
+
 def test_what_the_builder_keeps_is_cleared_away(kitchen: Kitchen, dolmen: Dolmen) -> None:
     kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
     words = ("pkg", "builder", "--cache", kitchen.store.root)

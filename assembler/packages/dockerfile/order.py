@@ -25,7 +25,7 @@ from assembler.packages.dockerfile.depends import add_images
 from assembler.packages.dockerfile.stages import Arguments, plan
 from assembler.packages.dockerfile.syntax import read_dockerfile
 from assembler.packages.dockerfile.terms import Terms
-from assembler.packages.inputs import INPUTS, as_annotation
+from assembler.packages.inputs import BUILDER, INPUTS, as_annotation
 from assembler.packages.inventory import attested
 
 if TYPE_CHECKING:
@@ -111,16 +111,20 @@ def inputs_of(
     declared = made.declared()
     inputs |= {f"argument {k}": v for k, v in order.arguments.items() if k in declared}
     if builder:
-        inputs["builder"] = builder
+        inputs[BUILDER] = builder
     if order.terms.network:
         inputs["network"] = "allowed"
     return inputs
 
 
 def inputs_now(store: Store, order: DockerOrder) -> dict[str, str]:
-    """Return what would go into the image now, as far as the store knows it."""
+    """Return what would go into the image now, as far as the store knows it.
+
+    The builder is part of it if somebody wants one by name, and one is needed.
+    """
     made = order.plan()
-    return inputs_of(order, made, there(store, made).digests(), "")
+    builder = order.terms.builder if made.beyond() is not None else ""
+    return inputs_of(order, made, there(store, made).digests(), builder)
 
 
 def context_of(order: DockerOrder) -> Context:

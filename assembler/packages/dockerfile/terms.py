@@ -17,3 +17,5 @@ class Terms:
     # Who looks into the result and lists what is in it: an image, the builder's own scanner if
     # it is empty, nobody if it is nothing.
     scanner: str | None = None
+    # Who is to carry them out, if somebody wants one by name: an image of another is not wanted.
+    builder: str = ""

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from dolmen.commands.pkg.means import BuildArgFiles, DockerfileName, given_arguments
+from dolmen.commands.pkg.means import (
+    BuildArgFiles,
+    BuilderName,
+    DockerfileName,
+    builder_of,
+    given_arguments,
+)
 from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
 from dolmen.commands.pkg.recipes import Platforms, platforms
 from dolmen.console import say
@@ -25,6 +31,7 @@ def inputs(
     platforms_: Platforms = None,
     build_arg_file: BuildArgFiles = None,
     dockerfile: DockerfileName = None,
+    builder: BuilderName = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     *,
     options: PackageOptions,
@@ -48,7 +55,7 @@ def inputs(
         only=platforms(platforms_),
         arguments=given_arguments(build_arg_file),
         dockerfile=dockerfile,
-        terms=GivenTerms(network=options.network),
+        terms=GivenTerms(network=options.network, builder=builder_of(builder)),
     )
     store = Store(settings_of(ctx).cache)
     found = []

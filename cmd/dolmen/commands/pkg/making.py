@@ -15,6 +15,7 @@ from dolmen.commands.pkg.means import (
     Access,
     BuildArgFiles,
     DockerfileName,
+    builder_of,
     given_arguments,
     means_of,
 )
@@ -157,7 +158,7 @@ def run(
 
     _check(making, access)
     means = means_of(settings, access)
-    wish = _wish(options, making)
+    wish = _wish(options, making, builder_of(access.builder))
     found = [read_package(d, options.build_yml) for d in directories]
     if not settings.quiet:
         warnings = [w for package in found for w in package.warnings]
@@ -181,10 +182,11 @@ def run(
     done.check()
 
 
-def _wish(options: PackageOptions, making: Making) -> Wish:
+def _wish(options: PackageOptions, making: Making, builder: str) -> Wish:
     from assembler.packages.batch import Wish
     from assembler.packages.building import GivenTerms
 
+    terms = GivenTerms(options.network, options.cache, making.ssh, making.sbom_scanner, builder)
     return Wish(
         naming=options.naming,
         only=platforms(making.platforms),
@@ -198,7 +200,7 @@ def _wish(options: PackageOptions, making: Making) -> Wish:
         no_build=making.no_build,
         load=making.docker,
         dockerfile=making.dockerfile,
-        terms=GivenTerms(options.network, options.cache, making.ssh, making.sbom_scanner),
+        terms=terms,
     )
 
 

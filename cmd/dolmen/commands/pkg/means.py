@@ -46,6 +46,15 @@ DockerfileName = Annotated[
     str | None,
     typer.Option("--dockerfile", metavar="NAME", help="The Dockerfile, in place of build.yml's."),
 ]
+BuilderName = Annotated[
+    str,
+    typer.Option(
+        "--builder",
+        metavar="NAME",
+        help="What runs Dockerfiles: auto, buildkit, buildah or docker. What another has built is "
+        "not kept, unless it is auto.  [env: DOLMEN_BUILDER]",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +74,7 @@ class Access:
 
 
 def access_options(
-    builder: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="What runs Dockerfiles: auto, buildkit, buildah or docker.  [env: DOLMEN_BUILDER]",
-        ),
-    ] = "",
+    builder: BuilderName = "",
     builders: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,19 +122,26 @@ def access_options(
     )
 
 
-def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
-    """Return what makes the means for a reporter; options are checked at once."""
+def builder_of(given: str) -> str:
+    """Return the builder that an option or the environment names, or nothing."""
     from assembler.codes import usage
     from assembler.errors import UsageError
-    from assembler.packages.dockerfile.builders import NAMES, Builders, read_contexts
-    from assembler.packages.dockerfile.buildx import BuildKitOptions
+    from assembler.packages.dockerfile.builders import AUTO, NAMES
 
-    builder = access.builder or twin(os.environ, "BUILDER") or NAMES[0]
+    builder = given or twin(os.environ, "BUILDER") or AUTO
     if builder not in NAMES:
         raise UsageError.of(
             usage.BAD_OPTION, f"there is no builder {builder!r}", f"there are {', '.join(NAMES)}"
         )
+    return "" if builder == AUTO else builder
 
+
+def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
+    """Return what makes the means for a reporter; options are checked at once."""
+    from assembler.packages.dockerfile.builders import AUTO, Builders, read_contexts
+    from assembler.packages.dockerfile.buildx import BuildKitOptions
+
+    builder = builder_of(access.builder) or AUTO
     buildkit = BuildKitOptions(
         read_contexts(access.builders or twin_list(os.environ, "BUILDERS")),
         access.builder_name,
