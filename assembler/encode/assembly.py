@@ -10,22 +10,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, cast
 
 from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.encode import tar, unpacking
 from assembler.encode.compression import CODECS, Compression
-from assembler.encode.damage import examined
 from assembler.encode.fresh import InitrdPart, Known, Payload, TarPart, add, directories, led
 from assembler.encode.inventory import Inventory
 from assembler.encode.jobs import (
     TAR,
     Form,
     Job,
-    Sources,
     TreeJob,
     capture_for,
 )
@@ -33,10 +30,10 @@ from assembler.encode.joined import ALIGNMENT, JoinedArchive
 from assembler.encode.members import Wanted, jobs_for
 from assembler.encode.newc import is_boot
 from assembler.encode.output import Plain
-from assembler.encode.segments import Segment, SegmentCache
-from assembler.encode.workers import run_all
-from assembler.errors import LayerError, OutputError, told
-from assembler.events import Reporter, Said, Silent, Warned, task
+from assembler.encode.segments import Segment
+from assembler.encode.shelf import Shelf
+from assembler.errors import OutputError, told
+from assembler.events import Reporter, Silent, Warned
 from assembler.files import reserve
 from assembler.oci.layers import Limits
 from assembler.oci.store import Store
@@ -86,25 +83,16 @@ class Assembly:
         self.store = store
         self.options = options or EncodeOptions()
         self.reporter = reporter or Silent()
-        self._cache = SegmentCache(store.layout.segments)
-        # For a store that may not be written to: what is made lasts as long as the assembly.
-        self._scratch: SegmentCache | None = None
-        self._sources = Sources(store, self.options.limits)
-        self._open: dict[str, Segment] = {}
+        self._shelf = Shelf(store, self.options.limits, self.options.jobs, self.reporter)
         self._stack = ExitStack()
         self._warned = False
-        # Segments that something was said of.
-        self._told: set[str] = set()
         self._initrds: dict[bool, Chain] = {}
 
     def close(self) -> None:
         """Let go of all files."""
-        for segment in self._open.values():
-            segment.close()
-        self._open.clear()
+        self._shelf.close()
         self._initrds.clear()
         self._stack.close()
-        self._scratch = None
 
     def __enter__(self) -> Assembly:
         """Let go of all files at the end of the block."""
@@ -122,46 +110,11 @@ class Assembly:
         return Form(self.options.compression)
 
     def prepare(self, *, tree: bool = False, initrd: bool = False, boot: bool = False) -> None:
-        """Make what will be needed and is not in the cache, the largest images first."""
+        """Make what will be needed and is not in the cache."""
         forms = ([TAR] if tree else []) + ([self.initrd_form] if initrd else [])
-        wanted = list(self._jobs(forms, boot=boot))
-        jobs = [job for job in wanted if not self._has(job)]
-        self._say(wanted, jobs)
-        if jobs:
-            self._make(jobs)
+        self._shelf.fill(list(self._jobs(forms, boot=boot)))
         if initrd:
             self._check_unpacking()
-
-    def _say(self, wanted: Sequence[Job], lacking: Sequence[Job]) -> None:
-        """Say, to those who want to know more, what is made; once of each part."""
-        fresh = [job for job in wanted if job.names[0] not in self._told]
-        self._told.update(job.names[0] for job in fresh)
-        made = sum(job in lacking for job in fresh)
-        if fresh:
-            kept = len(fresh) - made
-            message = f"{kept} of {len(fresh)} parts are kept from earlier, {made} to be made"
-            self.reporter.emit(Said(message, 1))
-        for job in fresh:
-            how = "made" if job in lacking else "kept"
-            self.reporter.emit(Said(f"{how}: {job.title}, segment {job.names[0][:12]}", 2))
-
-    def _make(self, jobs: list[Job]) -> None:
-        self._find_room()
-        self._cache.sweep()
-        jobs.sort(key=lambda job: (-job.image.layer_bytes, job.names))
-        total = sum(job.image.layer_bytes for job in jobs)
-        with task(self.reporter, "laying out images", total) as progress:
-
-            def work(number: int) -> None:
-                try:
-                    jobs[number].run(self._sources)
-                except LayerError as error:
-                    raise examined(error, jobs[number].image, self.store) from error
-
-            def done(number: int) -> None:
-                progress.advance(jobs[number].image.layer_bytes)
-
-            run_all(len(jobs), work, self.options.jobs, done)
 
     def _check_unpacking(self) -> None:
         if CODECS[self.options.compression.codec].kernel_option:
@@ -172,26 +125,15 @@ class Assembly:
     def kernel_config(self) -> tuple[bytes, Member] | None:
         """Return how the kernel is configured, if its image says so, and the file that does."""
         members = unpacking.configurations(self.plan.boot)
-        lacking = [w for w in map(_optional, members) if self._find(w.name) is None]
+        lacking = [w for w in map(_optional, members) if self._shelf.find(w.name) is None]
         if lacking:
-            self._make(list(jobs_for(lacking)))
+            self._shelf.make(list(jobs_for(lacking)))
         for member in members:
-            segment = self._segment(_optional(member).name)
+            segment = self._shelf.take(_optional(member).name)
             if segment.details["there"]:
                 size = min(segment.size, unpacking.LARGEST_CONFIG)
                 return os.pread(segment.file.fileno(), size, 0), member
         return None
-
-    def _find_room(self) -> None:
-        """Make sure that segments can be written somewhere."""
-        if self._scratch is not None or self._cache.writable:
-            return
-        self.reporter.emit(Said(f"{self._cache.directory} cannot be written to: nothing is kept"))
-        import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
-
-        directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dolmen-"))
-        self._scratch = SegmentCache(Path(directory))
-        self._sources = replace(self._sources, segments=Path(directory))
 
     def write_tree(
         self, out: IO[bytes], extra: Sequence[Made] = (), origins: Origins | None = None
@@ -215,7 +157,7 @@ class Assembly:
         known = Known()
         for part in (*self.plan.parts, *extra):
             if isinstance(part, ImageTree | MemberTree):
-                segment = self._segment(self._name(part, TAR))
+                segment = self._shelf.take(self._name(part, TAR))
                 yield segment.data()
                 known.add(segment.inventory())
             elif (made := self._made(part)) is not None:
@@ -241,7 +183,7 @@ class Assembly:
         inventories: list[Inventory] = []
         for part in self.plan.parts:
             if isinstance(part, ImageTree | MemberTree):
-                segment = self._segment(self._name(part, self.initrd_form))
+                segment = self._shelf.take(self._name(part, self.initrd_form))
                 inventories.append(segment.inventory())
                 self._add_all(fresh, known.missing(directories(inventories[-1].late)))
                 known.add(fresh.inventory)
@@ -277,7 +219,7 @@ class Assembly:
         room = _END_ROOM
         for part in self.plan.parts:
             if isinstance(part, ImageTree | MemberTree):
-                room += self._segment(self._name(part, form)).size
+                room += self._shelf.take(self._name(part, form)).size
             elif isinstance(part, Made):
                 room += sum(_ENTRY_ROOM + self._weight(e) for e in part.entries)
         reserve(out, room)
@@ -331,11 +273,8 @@ class Assembly:
                 wanted.append(Wanted(self.plan.boot.ucode))
         if self.initrd_form in forms:
             wanted += map(_optional, unpacking.configurations(self.plan.boot))
-        lacking = [w for w in wanted if self._find(w.name) is None]
+        lacking = [w for w in wanted if self._shelf.find(w.name) is None]
         yield from jobs_for(lacking)
-
-    def _has(self, job: Job) -> bool:
-        return all(self._find(name) is not None for name in job.names)
 
     def _name(self, part: ImageTree | MemberTree, form: Form) -> str:
         if isinstance(part, MemberTree):
@@ -343,36 +282,15 @@ class Assembly:
         databases = [p for p in self.plan.parts if isinstance(p, JoinedDatabase)]
         return TreeJob(part, form, capture_for(part, databases)).names[0]
 
-    def _find(self, name: str) -> Segment | None:
-        """Return a segment if it is there; it stays open, so that nobody can take it away."""
-        segment = self._open.get(name)
-        if segment is None:
-            segment = self._cache.open(name)
-            if segment is None and self._scratch is not None:
-                segment = self._scratch.open(name)
-            if segment is not None:
-                self._open[name] = segment
-        return segment
-
-    def _segment(self, name: str) -> Segment:
-        segment = self._find(name)
-        if segment is None:
-            raise OutputError.of(
-                codes.WORKER_LOST,
-                f"what was just made in {self._cache.directory} is gone",
-                "something else removes files there; build again",
-            )
-        return segment
-
     def _made_of(self, part: ImageTree | MemberTree | Member) -> Segment:
         name = Wanted(part).name if isinstance(part, Member) else self._name(part, TAR)
-        return self._segment(name)
+        return self._shelf.take(name)
 
     def _payload(self, member: Member) -> Payload:
         name = Wanted(member).name
-        if self._find(name) is None:
+        if self._shelf.find(name) is None:
             self.prepare(boot=True)
-        segment = self._segment(name)
+        segment = self._shelf.take(name)
         return Payload(segment.data(), int(segment.details["mode"]))
 
     # What depends on the YAML
@@ -400,7 +318,7 @@ class Assembly:
 
     def _captured(self, tree: ImageTree, path: str) -> bytes | None:
         for form in (TAR, self.initrd_form):
-            segment = self._find(self._name(tree, form))
+            segment = self._shelf.find(self._name(tree, form))
             if segment is not None:
                 return segment.captured(path)
         return None
