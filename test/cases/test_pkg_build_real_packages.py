@@ -131,7 +131,7 @@ def test_programs_for_several_architectures(dolmen: Dolmen, work: Path, tmp_path
     layers = [kitchen.image(n, HERE).manifest.layers for n in (shown(dolmen, work / "middle"), top)]
     assert layers[1][: len(layers[0])] == layers[0]
     # The same bytes later, in another checkout, with another umask and nothing in any cache.
-    digests = [kitchen.image(name, HERE).digest for name in (in_go, in_c, top)]
+    digests = [kitchen.image(name, HERE).digest for name in (in_go, top)]
     shutil.rmtree(kitchen.store.root / "buildah")
     other = tmp_path / "elsewhere" / "work"
     other.parent.mkdir()
@@ -139,12 +139,12 @@ def test_programs_for_several_architectures(dolmen: Dolmen, work: Path, tmp_path
     try:
         subprocess.run(["git", "clone", "-q", work, other], check=True)
         options = ("--force", "--platforms", str(HERE))
-        again = dolmen.run(*command, *options, *(other / name for name in asked))
+        again = dolmen.run(*command, *options, other / "in-go", other / "top")
     finally:
         os.umask(before)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.split() == [in_go, in_c, top]
-    assert [kitchen.image(name, HERE).digest for name in (in_go, in_c, top)] == digests
+    assert again.stdout.split() == [in_go, top]
+    assert [kitchen.image(name, HERE).digest for name in (in_go, top)] == digests
 
 
 def shown(dolmen: Dolmen, package: Path) -> str:
