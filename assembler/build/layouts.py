@@ -13,26 +13,27 @@ from assembler.rootfs import Need, Role
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.build.request import Supply
     from assembler.events import Reporter
     from assembler.oci.manifest import Descriptor
     from assembler.oci.platform import Platform
     from assembler.oci.reference import Reference
     from assembler.oci.registry.options import RegistryOptions
+    from assembler.oci.resolve import Sources
     from assembler.oci.store import Store
 
 
 def layouts(
-    needs: Sequence[Need], supply: Supply, store: Store, reporter: Reporter
+    needs: Sequence[Need], origins: Sources, registries: RegistryOptions | None, reporter: Reporter
 ) -> dict[Reference, Descriptor]:
     """Return what the name of each such image stands for, fetched as far as it was missing."""
+    store = origins.store
     found: dict[Reference, Descriptor] = {}
     for need in needs:
         if need.role is not Role.LAYOUT:
             continue
-        top = None if supply.pull and not supply.offline else _whole(store, need)
-        if top is None and supply.registries is not None and not supply.offline:
-            _fetch(store, need, supply.registries, reporter)
+        top = None if origins.asks_anew(need.reference) else _whole(store, need)
+        if top is None and registries is not None and not origins.offline:
+            _fetch(store, need, registries, reporter)
             top = _whole(store, need)
         if top is None:
             raise ImageError.of(

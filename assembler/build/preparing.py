@@ -125,7 +125,9 @@ def prepare(request: Request, inputs: Sequence[Input], reporter: Reporter) -> Pr
     if request.firmware:
         named = Reference.parse(request.firmware)
         firmware = resolve({named: None}, platform, origins, reporter)[named]
-    resolved = Resolved(images, store.read, layouts(needs, request.supply, store, reporter))
+    resolved = Resolved(
+        images, store.read, layouts(needs, origins, request.supply.registries, reporter)
+    )
     metadata = partial(render_metadata, config, full_name=lambda n: str(Reference.parse(n)))
     plan = make_plan(
         config,

@@ -82,6 +82,8 @@ def test_registries_are_not_asked_anew_for_packages_of_this_machine(
     for name in ("one", "two"):
         text = f"image: {name}\norg: 127.0.0.1:9/example\narches: [amd64]\n"
         (work / "pkg" / name / "build.yml").write_text(text)
+    volume = 'volumes: [{name: v, format: oci, image: "@pkg:./pkg/two", platforms: [amd64]}]\n'
+    (work / "image.yml").write_text(IMAGE + volume)
     assert build(dolmen, work).returncode == 0
     options = ("--arch", "amd64", "--format", "tar", "--no-sbom", "--dir", work, "--force")
     done = dolmen.run("build", "--pull", *options, work / "image.yml")

@@ -14,9 +14,9 @@ from assembler.codes import images
 from assembler.errors import DolmenError, HostError
 from assembler.events import Recorder, Silent, TaskAdvanced, TaskEnded, TaskStarted
 from assembler.oci import media
+from assembler.oci.fetching import Fetcher
 from assembler.oci.manifest import Descriptor
 from assembler.oci.platform import Platform
-from assembler.oci.fetching import Fetcher
 from assembler.oci.pull import PullOptions, pull
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, attestations, find, verify
