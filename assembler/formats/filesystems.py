@@ -80,6 +80,7 @@ class _Kind:
             ) as process:
                 try:
                     _feed(process, tree)
+                    process.wait()
                 except BaseException:
                     process.kill()
                     raise

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -113,6 +116,41 @@ def test_a_squashfs_has_what_the_tar_has(tmp_path: Path) -> None:
                 target = member.linkname if member.issym() else ""
                 expected[member.name] = (mode, f"{member.uid}/{member.gid}", target)
     assert listed == expected
+
+
+@pytest.mark.parametrize("name", ["squashfs", "erofs"])
+def test_an_interrupt_ends_the_program_as_well(tmp_path: Path, name: str) -> None:
+    build(tmp_path)
+    made = digests(tmp_path)
+    # All of it is soon handed over, and compressing it takes the program many seconds.
+    (tmp_path / "large").write_bytes(random.Random(1).randbytes(1 << 20) * 24)
+    (tmp_path / "image.yml").write_text(f"{SYSTEM}  - {{path: large, source: large}}\n")
+    words = ("--format", f"kernel+{name}", "--compression", "xz", "--jobs", "1", "image.yml")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dolmen", "build", *words],
+        cwd=tmp_path,
+        env=Dolmen(HOME).environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (programs := makers(process.pid)):
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(1.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=30)
+    assert (process.returncode, told.splitlines()[-1]) == (130, "interrupted")
+    assert not any(Path(f"/proc/{number}").exists() for number in programs)
+    assert digests(tmp_path) == made
+    assert not list(tmp_path.glob("*.part"))
+
+
+def makers(parent: int) -> list[int]:
+    """Return the processes of a build that make a filesystem."""
+    text = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    lines = {int(n): Path(f"/proc/{n}/cmdline").read_bytes() for n in text.split()}
+    return [number for number, words in lines.items() if b"-quiet\0" in words]
 
 
 def small(tmp_path: Path, config: bytes) -> Path:
