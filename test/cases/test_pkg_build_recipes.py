@@ -30,6 +30,7 @@ from assembler.packages.buildfile import read_package
 from assembler.packages.debs.engines import engine_named
 from assembler.packages.debs.pool import Pool
 from assembler.packages.debs.sources import Mirrors
+from assembler.packages.debs.supply import Supply
 from assembler.packages.dockerfile.builders import Builders
 from assembler.packages.tags import Naming, name_of
 from support.cli import Dolmen
@@ -354,7 +355,7 @@ def test_nobody_needs_to_be_root(archive: Path, package: Path, tmp_path: Path, e
 
 def build_by_hand(archive: Path, package: Path, store: Path, name: str) -> str:
     mirrors = Mirrors((f"[trusted=yes] file:{archive}",))
-    engine = engine_named(name, Pool(store / "debs"), mirrors, 0, Silent())
+    engine = engine_named(name, Supply(Pool(store / "debs"), mirrors, 0))
     found = read_package(package)
     job = building.Job(found, name_of(found, Naming()), (Platform(),))
     means = building.Means(engine, Sources(Store(store)), Builders(store, Silent()))

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
@@ -19,25 +19,23 @@ from urllib.parse import quote, unquote
 from assembler import tools
 from assembler.codes import packages
 from assembler.errors import PackageError, told
-from assembler.events import Silent, several, task
+from assembler.events import several, task
 from assembler.files import appearing
 from assembler.oci.store.locks import held
 from assembler.packages import programs
 from assembler.packages.debs.engine import (
-    FRESH_FOR,
     Chosen,
     Request,
     Snapshot,
     check_names,
     gone,
 )
-from assembler.packages.debs.pool import Pool
-from assembler.packages.debs.sources import Entry, Mirrors
+from assembler.packages.debs.sources import Entry
+from assembler.packages.debs.supply import Supply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from assembler.events import Reporter
 
 _HELPER = Path("/usr/lib/apt/apt-helper")
 _URI = re.compile(r"'(?P<uri>[^'\s]+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
@@ -79,19 +77,15 @@ _BATCH = 200
 
 @dataclass(frozen=True, slots=True)
 class AptEngine:
-    """Resolves and fetches with apt, its state below `pool.root`."""
+    """Resolves and fetches with apt, its state below the pool."""
 
-    pool: Pool
-    mirrors: Mirrors = field(default_factory=Mirrors)
-    # Lists that are younger than this are not asked for again; 0 asks always.
-    fresh_for: float = FRESH_FOR
-    reporter: Reporter = field(default_factory=Silent)
+    supply: Supply
 
     def resolve(self, request: Request) -> tuple[Chosen, ...]:
         """Return all packages that the request comes to, in order of their names."""
         check_names(request)
-        entries = self.mirrors.entries(request.suite, request.components)
-        apt = _Apt.prepare(self.pool.root / "apt", entries, request.architecture)
+        entries = self.supply.mirrors.entries(request.suite, request.components)
+        apt = _Apt.prepare(self.supply.pool.root / "apt", entries, request.architecture)
         with held(apt.root / "lock"):
             self._update(apt, request)
             status = apt.pretended(request.exclude)
@@ -104,8 +98,8 @@ class AptEngine:
 
     def snapshots(self, request: Request) -> tuple[Snapshot, ...]:
         """Return what the archives were that `resolve` has just chosen from."""
-        entries = self.mirrors.entries(request.suite, request.components)
-        apt = _Apt.prepare(self.pool.root / "apt", entries, request.architecture)
+        entries = self.supply.mirrors.entries(request.suite, request.components)
+        apt = _Apt.prepare(self.supply.pool.root / "apt", entries, request.architecture)
         found = []
         for suite in dict.fromkeys(suite for entry in entries for suite in entry.suites):
             name = f"*_dists_{suite.replace('/', '_')}_"
@@ -121,19 +115,19 @@ class AptEngine:
 
     def fetch(self, suite: str, chosen: Sequence[Chosen]) -> list[Path]:
         """Return a verified file for each package; what is not in the pool comes from a mirror."""
-        missing = [c for c in chosen if not self.pool.has(c)]
+        missing = [c for c in chosen if not self.supply.pool.has(c)]
         if missing:
-            entries = self.mirrors.entries(suite, ("main",))
+            entries = self.supply.mirrors.entries(suite, ("main",))
             total = sum(c.size for c in missing)
             title = f"fetch {several(len(missing), 'Debian package')}"
             with (
-                task(self.reporter, title, total) as progress,
-                self.pool.workspace() as workspace,
+                task(self.supply.reporter, title, total) as progress,
+                self.supply.pool.workspace() as workspace,
             ):
                 for start in range(0, len(missing), _BATCH):
                     for one in self._fetched(entries, missing[start : start + _BATCH], workspace):
                         progress.advance(one.size)
-        return [self.pool.used(c) for c in chosen]
+        return [self.supply.pool.used(c) for c in chosen]
 
     def _update(self, apt: _Apt, request: Request) -> None:
         stamp = apt.root / "updated"
@@ -141,10 +135,10 @@ class AptEngine:
             age = time.time() - stamp.stat().st_mtime
         except OSError:
             age = None
-        if age is not None and 0 <= age < self.fresh_for:
+        if age is not None and 0 <= age < self.supply.fresh_for:
             return
         what = f"ask what {request.suite} has for {request.architecture}"
-        with task(self.reporter, what, None):
+        with task(self.supply.reporter, what, None):
             command = ("update", "-q", "--error-on=any")
             outcome = apt.run("apt-get", *command, limits=_UPDATE)
         if outcome.status:
@@ -158,7 +152,7 @@ class AptEngine:
         """Fetch from the first archive that has a package; yield each that has come."""
         left = list(batch)
         outcome = None
-        apt = _Apt.prepare(self.pool.root / "apt", entries, batch[0].architecture)
+        apt = _Apt.prepare(self.supply.pool.root / "apt", entries, batch[0].architecture)
         for base in dict.fromkeys(e.uri.rstrip("/") for e in entries):
             triples = []
             for one in left:
@@ -171,7 +165,7 @@ class AptEngine:
             here = [c for c in left if (workspace / f"{c.sha256}.deb").exists()]
             for one in here:
                 file = workspace / f"{one.sha256}.deb"
-                self.pool.take(file, one)
+                self.supply.pool.take(file, one)
                 file.unlink()
                 yield one
             left = [c for c in left if c not in here]

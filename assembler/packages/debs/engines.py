@@ -9,17 +9,13 @@ from assembler.codes import usage
 from assembler.errors import UsageError
 
 if TYPE_CHECKING:
-    from assembler.events import Reporter
     from assembler.packages.debs.engine import Engine
-    from assembler.packages.debs.pool import Pool
-    from assembler.packages.debs.sources import Mirrors
+    from assembler.packages.debs.supply import Supply
 
 NAMES = ("auto", "apt", "python")
 
 
-def engine_named(
-    name: str, pool: Pool, mirrors: Mirrors, fresh_for: float, reporter: Reporter
-) -> Engine:
+def engine_named(name: str, supply: Supply) -> Engine:
     """Return the engine of that name; `auto` is apt if this machine has it."""
     if name not in NAMES:
         raise UsageError.of(
@@ -30,7 +26,7 @@ def engine_named(
     if name == "apt" or (name == "auto" and tools.find("apt-get") is not None):
         from assembler.packages.debs.apt import AptEngine  # noqa: PLC0415
 
-        return AptEngine(pool, mirrors, fresh_for, reporter)
+        return AptEngine(supply)
     from assembler.packages.debs.archives.engine import PythonEngine  # noqa: PLC0415
 
-    return PythonEngine(pool, mirrors, fresh_for, reporter)
+    return PythonEngine(supply)

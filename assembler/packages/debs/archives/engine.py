@@ -7,14 +7,14 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from assembler.errors import PackageError, told
-from assembler.events import Silent, several, task
+from assembler.events import several, task
 from assembler.files import appearing
 from assembler.oci.registry.workers import spread
 from assembler.oci.store.locks import held
@@ -23,18 +23,18 @@ from assembler.packages.debs.archives.reading import Hashed, Missing, Reader
 from assembler.packages.debs.archives.resolving import resolve
 from assembler.packages.debs.archives.updating import Part, update
 from assembler.packages.debs.engine import (
-    FRESH_FOR,
     Chosen,
     Request,
     Snapshot,
     check_names,
     gone,
 )
-from assembler.packages.debs.pool import Pool, check
-from assembler.packages.debs.sources import Entry, Mirrors
+from assembler.packages.debs.pool import check
+from assembler.packages.debs.sources import Entry
+from assembler.packages.debs.supply import Supply
 
 if TYPE_CHECKING:
-    from assembler.events import Reporter
+    pass
 
 _JOBS = 4
 _KNOWN = "known"
@@ -42,18 +42,14 @@ _KNOWN = "known"
 
 @dataclass(frozen=True, slots=True)
 class PythonEngine:
-    """Resolves and fetches by itself, what it knows of archives kept below `pool.root`."""
+    """Resolves and fetches by itself, what it knows of archives kept below the pool."""
 
-    pool: Pool
-    mirrors: Mirrors = field(default_factory=Mirrors)
-    # Lists that are younger than this are not asked for again; 0 asks always.
-    fresh_for: float = FRESH_FOR
-    reporter: Reporter = field(default_factory=Silent)
+    supply: Supply
 
     def resolve(self, request: Request) -> tuple[Chosen, ...]:
         """Return all packages that the request comes to, in order of their names."""
         check_names(request)
-        parts = self._known(request, self.fresh_for)
+        parts = self._known(request, self.supply.fresh_for)
         sources = []
         for part in parts:
             path = self._root(request) / part.file
@@ -68,20 +64,20 @@ class PythonEngine:
 
     def fetch(self, suite: str, chosen: Sequence[Chosen]) -> list[Path]:
         """Return a verified file for each package; what is not in the pool comes from a mirror."""
-        missing = [c for c in dict.fromkeys(chosen) if not self.pool.has(c)]
+        missing = [c for c in dict.fromkeys(chosen) if not self.supply.pool.has(c)]
         if missing:
-            entries = self.mirrors.entries(suite, ("main",))
+            entries = self.supply.mirrors.entries(suite, ("main",))
             bases = tuple(dict.fromkeys(e.uri.rstrip("/") for e in entries))
             total = sum(c.size for c in missing)
             title = f"fetch {several(len(missing), 'Debian package')}"
-            with task(self.reporter, title, total) as progress:
+            with task(self.supply.reporter, title, total) as progress:
                 reader = Reader()
                 work = partial(self._bring, reader, bases)
                 for done in spread(missing, work, _JOBS, reader.stop, reader.close):
                     if done.error is not None:
                         raise done.error
                     progress.advance(done.item.size)
-        return [self.pool.used(c) for c in chosen]
+        return [self.supply.pool.used(c) for c in chosen]
 
     def _bring(self, reader: Reader, bases: Sequence[str], one: Chosen, _: object) -> None:
         """Fetch a package from the first archive that has it as it was chosen."""
@@ -89,7 +85,7 @@ class PythonEngine:
         for base in bases:
             uri = f"{base}/{quote(one.path, safe='/:')}"
             try:
-                with self.pool.arriving(one) as file:
+                with self.supply.pool.arriving(one) as file:
                     arriving = Hashed(file)
                     reader.copy(uri, one.size, arriving.write, arriving.again)
                     check(one, arriving.sha256, arriving.size)
@@ -105,10 +101,10 @@ class PythonEngine:
         entries = self._entries(request)
         text = "\n".join(line for entry in entries for line in entry.lines())
         key = hashlib.sha256(f"{request.architecture}\n{text}".encode()).hexdigest()[:16]
-        return self.pool.root.absolute() / "python" / key
+        return self.supply.pool.root.absolute() / "python" / key
 
     def _entries(self, request: Request) -> tuple[Entry, ...]:
-        return self.mirrors.entries(request.suite, request.components)
+        return self.supply.mirrors.entries(request.suite, request.components)
 
     def _known(self, request: Request, fresh_for: float) -> tuple[Part, ...]:
         """Return the indexes of the archives, asked for anew if they are not fresh."""
@@ -119,7 +115,7 @@ class PythonEngine:
             known = _read_known(root / _KNOWN, fresh_for)
             if known is None:
                 what = f"ask what {request.suite} has for {request.architecture}"
-                with task(self.reporter, what, None):
+                with task(self.supply.reporter, what, None):
                     known = tuple(update(root, self._entries(request), request.architecture))
                 with appearing(root / _KNOWN, durable=False) as file:
                     file.write(json.dumps([part.as_json() for part in known]).encode())

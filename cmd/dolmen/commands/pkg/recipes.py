@@ -70,12 +70,12 @@ def engine_for(settings: Settings, reporter: Reporter, debian: Debian) -> Engine
     from assembler.packages.debs.engines import NAMES, engine_named
     from assembler.packages.debs.pool import Pool
     from assembler.packages.debs.sources import Mirrors
+    from assembler.packages.debs.supply import Supply
 
     store = Store(settings.cache)
     store.layout.prepare()
     named = os.environ.get("DOLMEN_DEBIAN_KEYRING")
-    return engine_named(
-        debian.engine or twin(os.environ, "RECIPE_ENGINE") or NAMES[0],
+    supply = Supply(
         Pool(store.root.absolute() / "debs"),
         Mirrors(
             given=tuple(debian.mirrors or twin_list(os.environ, "DEBIAN_MIRROR")),
@@ -84,6 +84,7 @@ def engine_for(settings: Settings, reporter: Reporter, debian: Debian) -> Engine
         0 if debian.refresh else FRESH_FOR,
         reporter,
     )
+    return engine_named(debian.engine or twin(os.environ, "RECIPE_ENGINE") or NAMES[0], supply)
 
 
 def platforms(texts: list[str] | None) -> tuple[Platform, ...]:
