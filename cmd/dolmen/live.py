@@ -29,6 +29,8 @@ _BAR = 12
 # Bar, amount and time, with what is between them.
 _BESIDE_NAMES = _BAR + 19 + 7 + 3
 _LEAST_NAME, _LONGEST_NAME = 16, 90
+# Seconds between drawings.
+_BETWEEN = 0.1
 _AMOUNTS = Column(justify="right", no_wrap=True)
 
 
@@ -68,7 +70,12 @@ class LiveDisplay:
             console=console,
             transient=True,
             redirect_stdout=False,
+            # Its own thread draws while others write above the bars, and what is written then may
+            # be drawn over.
+            auto_refresh=False,
         )
+        self._stop = threading.Event()
+        self._drawing = threading.Thread(target=self._draw, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
         """Take the terminal."""
@@ -76,15 +83,25 @@ class LiveDisplay:
 
     def __exit__(self, *_: object) -> None:
         """Give the terminal back, clean."""
+        self._stop.set()
+        if self._drawing.is_alive():
+            self._drawing.join()
         self._progress.stop()
+
+    def _draw(self) -> None:
+        """Draw the bars now and then."""
+        while not self._stop.wait(_BETWEEN):
+            with self._lock:
+                self._progress.refresh()
 
     def emit(self, event: Event) -> None:
         """Show the event."""
         with self._lock:
             match event:
                 case TaskStarted():
-                    if not self._bars:
+                    if not self._drawing.is_alive():
                         self._progress.start()
+                        self._drawing.start()
                     title = escape(short(event.title))
                     self._bars[event.task] = self._progress.add_task(
                         title, total=event.total, unit=event.unit, title=title

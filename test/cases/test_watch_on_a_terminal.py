@@ -47,6 +47,35 @@ with progress(Settings(Path("store"), 0, "auto")) as reporter:
 """
 
 
+# Tasks that begin and end faster than bars are drawn.
+HASTY = """
+import random, time
+from assembler.events import TaskEnded, TaskStarted
+from dolmen.console import progress
+from dolmen.settings import Settings
+from pathlib import Path
+chance = random.Random(1)
+with progress(Settings(Path("store"), 0, "auto")) as reporter:
+    running = []
+    for number in range(1000):
+        reporter.emit(TaskStarted(number, f"task {number}"))
+        running.append(number)
+        time.sleep(chance.random() * 0.004)
+        if len(running) > 5:
+            reporter.emit(TaskEnded(running.pop(chance.randrange(5)), "done"))
+    for number in running:
+        reporter.emit(TaskEnded(number, "done"))
+"""
+
+
+def test_no_line_is_drawn_over(dolmen: Dolmen) -> None:
+    (dolmen.home / "hasty.py").write_text(HASTY)
+    with Screen.start(dolmen, (sys.executable, "hasty.py")) as screen:
+        lines = screen.wait_for("ended with 0").splitlines()
+    told = sorted(int(line.split()[1].rstrip(":")) for line in lines if line.startswith("task"))
+    assert told == list(range(1000))
+
+
 @widths
 @pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}], ids=["colour", "plain"])
 def test_progress_fits_the_terminal_and_leaves_a_line_for_each_task(
