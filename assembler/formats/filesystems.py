@@ -83,6 +83,7 @@ class _Kind:
                     process.wait()
                 except BaseException:
                     process.kill()
+                    process.wait()
                     raise
             if process.returncode:
                 raise _failed(self.program, process.returncode, said, path)
