@@ -74,6 +74,7 @@ class LiveDisplay:
             # be drawn over.
             auto_refresh=False,
         )
+        self._began = False
         self._stop = threading.Event()
         self._drawing = threading.Thread(target=self._draw, name="progress", daemon=True)
 
@@ -84,9 +85,11 @@ class LiveDisplay:
     def __exit__(self, *_: object) -> None:
         """Give the terminal back, clean."""
         self._stop.set()
-        if self._drawing.is_alive():
-            self._drawing.join()
-        self._progress.stop()
+        try:
+            if self._began:
+                self._drawing.join()
+        finally:
+            self._progress.stop()
 
     def _draw(self) -> None:
         """Draw the bars now and then."""
@@ -99,9 +102,7 @@ class LiveDisplay:
         with self._lock:
             match event:
                 case TaskStarted():
-                    if not self._drawing.is_alive():
-                        self._progress.start()
-                        self._drawing.start()
+                    self._begin()
                     title = escape(short(event.title))
                     self._bars[event.task] = self._progress.add_task(
                         title, total=event.total, unit=event.unit, title=title
@@ -123,6 +124,13 @@ class LiveDisplay:
                     self._lines.emit(event)
                 case Warned():
                     show_diagnostics([event.diagnostic], color=self._color, stream=sys.stderr)
+
+    def _begin(self) -> None:
+        """Show the bars from now on."""
+        if not self._began:
+            self._began = True
+            self._progress.start()
+            self._drawing.start()
 
     def _note(self, event: TaskNoted) -> None:
         """Show behind the name of a task what it is at."""
