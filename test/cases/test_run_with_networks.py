@@ -185,10 +185,10 @@ cat typed >&3
 wait_for console 'hello from outside'
 cat /proc/sys/net/ipv4/ip_forward
 end
-! ip link show br7 2>/dev/null >&2
+if ip link show br7 2>/dev/null >&2; then exit 1; fi
 cat /proc/sys/net/ipv4/ip_forward said
 nft list ruleset
-! pgrep dnsmasq
+if pgrep dnsmasq; then exit 1; fi
 """
 # It answers whoever comes with the address it sees.
 SERVER = """
