@@ -13,6 +13,7 @@ from assembler.packages.debs.archives.engine import PythonEngine
 from assembler.packages.debs.engine import Engine, Request
 from assembler.packages.debs.pool import Pool
 from assembler.packages.debs.sources import Mirrors
+from assembler.packages.debs.supply import Supply
 from support.debian import Deb, make_archive
 from support.recipes import needs_apt
 
@@ -60,7 +61,8 @@ def test_of_archives_at_random(tmp_path: Path) -> None:
         make_archive(archive, newer, suite="trixie-updates")
         mirrors = Mirrors((f"[trusted=yes] file:{archive} {{suite}} {{suite}}-updates",))
         engines = [
-            kind(Pool(tmp_path / f"pool{number}"), mirrors) for kind in (AptEngine, PythonEngine)
+            kind(Supply(Pool(tmp_path / f"pool{number}"), mirrors))
+            for kind in (AptEngine, PythonEngine)
         ]
         for _ in range(4):
             wanted = tuple(chance.sample(NAMES, chance.choice([1, 1, 2])))

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from assembler.errors import PackageError, told
@@ -32,9 +31,6 @@ from assembler.packages.debs.engine import (
 from assembler.packages.debs.pool import check
 from assembler.packages.debs.sources import Entry
 from assembler.packages.debs.supply import Supply
-
-if TYPE_CHECKING:
-    pass
 
 _JOBS = 4
 _KNOWN = "known"
