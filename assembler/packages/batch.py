@@ -95,7 +95,7 @@ def build_all(
         problems: tuple[Diagnostic, ...] = ()
     else:
         ordered = with_needed(asked, wish.arguments, wish.dockerfile)
-        steps = planned(ordered, jobs, Naming(org=wish.naming.org))
+        steps = planned(ordered, jobs, Naming(org=wish.naming.org), wish.terms.builder)
         crew = _Crew(store, means, reporter, {step.key: step for step in steps})
         done = crew.build()
         problems = told_problems(crew.steps, done, crew.log)

@@ -30,7 +30,7 @@ from assembler.packages.model import DEFAULT_GITREPO
 from assembler.packages.tags import Naming, is_lasting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from assembler.events import Reporter
     from assembler.oci.registry.options import RegistryOptions
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from assembler.packages.tags import PackageName
 
 _NO_TREE = "not in git"
+# Nothing that goes into an image differs from what went into the one that is there.
+_AS_WANTED: tuple[str, ...] = ()
 _SOURCE = "org.opencontainers.image.source"
 
 
@@ -155,17 +157,21 @@ def attempt(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
 
     Of two builds of one package at once, one waits for the other.
     """
-    reference = job.name.reference()
-    with store.in_use(), _alone(store, reference):
-        present = tuple(p for p in job.platforms if _is_there(store, job, reference, p, reporter))
-        missing = [p for p in job.platforms if p not in present]
+    with store.in_use(), _alone(store, job.name.reference()):
+        found = {p: _found(store, job, p) for p in job.platforms}
+        present = tuple(p for p, changes in found.items() if changes == _AS_WANTED)
+        missing = {p: changes for p, changes in found.items() if changes != _AS_WANTED}
         if not missing:
             reporter.emit(Said(f"{job.name} is there, nothing to build"))
             return Built(str(job.name), present=present)
         remote = _elsewhere(store, job, missing, means, reporter)
-        missing = [p for p in missing if p not in remote]
+        missing = {p: changes for p, changes in missing.items() if p not in remote}
         if not missing:
             return Built(str(job.name), present=present, remote=remote)
+        for platform, changes in missing.items():
+            if changes:
+                what = f"{job.name} for {platform} is built anew, because of {', '.join(changes)}"
+                reporter.emit(Said(what))
         making = _Making(store, job, means, reporter)
         made: dict[Platform, Made] = {}
         failures: dict[Platform, DolmenError] = {}
@@ -187,25 +193,34 @@ def names_of(name: PackageName) -> list[Reference]:
 
 
 def _elsewhere(
-    store: Store, job: Job, missing: Sequence[Platform], means: Means, reporter: Reporter
+    store: Store,
+    job: Job,
+    missing: Mapping[Platform, tuple[str, ...] | None],
+    means: Means,
+    reporter: Reporter,
 ) -> tuple[Platform, ...]:
     """Return the platforms that a registry has the image for; they are brought if that is wanted.
 
-    Only names that stand for one content are looked for.
+    Only names that stand for one content are looked for. Where the store's own image is not as it
+    would be now, that of a registry counts only if it was brought and is.
     """
-    if job.force or not is_lasting(job.name) or job.name.dirty or (remote := means.remote) is None:
+    wanted = [p for p, changes in missing.items() if job.fetch or not changes]
+    if job.force or not is_lasting(job.name) or job.name.dirty or not wanted:
+        return ()
+    remote = means.remote
+    if remote is None:
         return ()
     reference = job.name.reference()
     offered = remote.platforms(reference, reporter)
-    there = tuple(p for p in missing if any(o.offers(p) for o in offered))
+    there = tuple(p for p in wanted if any(o.offers(p) for o in offered))
     if not there:
         return ()
-    which = ", ".join(map(str, there))
     if job.fetch:
         remote.fetch(store, reference, there, reporter)
-    else:
-        said = f"{job.name} is at {reference.registry} for {which}, not built (--pull brings it)"
-        reporter.emit(Said(said))
+        return tuple(p for p in there if not missing[p] or _found(store, job, p) == _AS_WANTED)
+    which = ", ".join(map(str, there))
+    said = f"{job.name} is at {reference.registry} for {which}, not built (--pull brings it)"
+    reporter.emit(Said(said))
     return there
 
 
@@ -252,19 +267,14 @@ def docker_order_for(job: Job, platform: Platform, labels: Mapping[str, str]) ->
     )
 
 
-def _is_there(
-    store: Store, job: Job, reference: Reference, platform: Platform, reporter: Reporter
-) -> bool:
+def _found(store: Store, job: Job, platform: Platform) -> tuple[str, ...] | None:
+    """Return what would go into the image now that did not; nothing if it is not there at all."""
     if job.force or not is_lasting(job.name):
-        return False
-    found = lookup(store, reference, platform)
+        return None
+    found = lookup(store, job.name.reference(), platform)
     if not isinstance(found, Image) or found.config.platform != platform:
-        return False
-    different = _changed(store, job, found, platform)
-    if different:
-        what = f"{job.name} for {platform} is built anew, because of {', '.join(different)}"
-        reporter.emit(Said(what))
-    return not different
+        return None
+    return _changed(store, job, found, platform)
 
 
 def compared(

@@ -50,5 +50,5 @@ def _differs(name: str, before: str | None, now: str | None) -> bool:
     if before is None or now is None:
         return before != now and name != BUILDER and not name.startswith(_IMAGE)
     if name == BUILDER:
-        return before.split()[0] != now.split()[0]
+        return before.partition(" ")[0] != now.partition(" ")[0]
     return before != now

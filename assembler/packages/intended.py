@@ -26,7 +26,7 @@ def intended(store: Store, asked: Sequence[Package], wish: Wish, means: Means) -
     steps: Sequence[Step] = [Step(job) for job in jobs.values()]
     if not wish.no_build:
         ordered = with_needed(asked, wish.arguments, wish.dockerfile)
-        steps = planned(ordered, jobs, Naming(org=wish.naming.org))
+        steps = planned(ordered, jobs, Naming(org=wish.naming.org), wish.terms.builder)
         for step in steps:
             for platform in step.job.platforms:
                 yield from _of_platform(store, step.job, platform, means)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from assembler.errors import DolmenError
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
-from assembler.packages.building import Job, docker_order_for, platforms_of
+from assembler.packages.building import GivenTerms, Job, docker_order_for, platforms_of
 from assembler.packages.tags import Naming, name_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Step:
 
 
 def planned(
-    ordered: Sequence[Wanted], asked: Mapping[Path, Job], naming: Naming
+    ordered: Sequence[Wanted], asked: Mapping[Path, Job], naming: Naming, builder: str = ""
 ) -> tuple[Step, ...]:
     """Return what is to be built, in order; what others need, for the platforms they need it for.
 
@@ -56,7 +56,8 @@ def planned(
             job = asked[package.directory]
         else:
             platforms = tuple(p for p in platforms_of(package) if p in wanted.get(one.key, ()))
-            job = Job(package, name_of(package, naming), platforms, naming=naming)
+            terms = GivenTerms(builder=builder)
+            job = Job(package, name_of(package, naming), platforms, naming=naming, terms=terms)
         if not job.platforms:
             continue
         needed = {other.key: other.package for other in ordered if other.key in one.needs}

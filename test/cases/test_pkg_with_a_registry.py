@@ -97,6 +97,40 @@ def test_what_the_registry_has_is_not_built(pkg: Packages, tmp_path: Path) -> No
     assert pulled.returncode == 0, pulled.stderr
 
 
+def test_what_differs_from_what_would_be_built_now_is_no_reason_not_to_build(
+    pkg: Packages, tmp_path: Path
+) -> None:
+    package = pkg.write("one", "FROM scratch\nARG A\nENV A=$A\nCOPY Dockerfile /\n")
+    for number in (1, 2):
+        (tmp_path / str(number)).write_text(f"A={number}\n")
+    here, there = tmp_path / "here", tmp_path / "there"
+
+    def built(store: Path, number: int, *words: str) -> tuple[str, str]:
+        done = pkg.run(store, "build", *words, "--build-arg-file", tmp_path / str(number), package)
+        assert done.returncode == 0, done.stderr
+        name = Reference.parse(done.stdout.strip())
+        return done.stderr, find(Store(store), name, AMD64).digest
+
+    _, first = built(there, 1)
+    _, second = built(here, 2, "--push")
+    assert first != second
+    # The registry's image of the same tag is somebody else's business ...
+    said, digest = built(there, 1, "--force")
+    assert digest == first
+    said, digest = built(there, 2)
+    assert "is built anew, because of argument A" in said
+    assert "not built" not in said
+    assert digest == second
+    # ... unless it is asked for, and is what would be built.
+    built(there, 1, "--force")
+    said, digest = built(there, 2, "--pull")
+    assert "built anew" not in said
+    assert digest == second
+    said, digest = built(there, 1, "--pull")
+    assert "is built anew, because of argument A" in said
+    assert digest == first
+
+
 @contextlib.contextmanager
 def taking_less_than_a_second() -> Iterator[None]:
     """Look at the work that is done: how long it takes is a matter of who else is at work."""
