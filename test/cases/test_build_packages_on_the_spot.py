@@ -10,6 +10,8 @@ import pytest
 
 from support.cli import Dolmen
 
+pytestmark = pytest.mark.slow
+
 IMAGE = """
 init: ["@pkg:./pkg/one"]
 onboot:

@@ -23,6 +23,8 @@ from assembler.packages.images import Made, add_attestation, publish
 from support.cli import Dolmen
 from support.dockerfiles import AMD64, Kitchen
 
+pytestmark = pytest.mark.slow
+
 ARM64 = Platform("linux", "arm64")
 STAND_IN = f"""#!{sys.executable}
 import json, os, shutil, sys

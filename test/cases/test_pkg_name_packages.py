@@ -12,6 +12,8 @@ import pytest
 
 from support.cli import Dolmen
 
+pytestmark = pytest.mark.slow
+
 GIT = shutil.which("git") or "git"
 PKGTAGS = Path(__file__).parent.parent / "conformance" / "pkgtags" / "check.py"
 

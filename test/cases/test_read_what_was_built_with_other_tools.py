@@ -13,6 +13,8 @@ from support.archives import E, directory, hardlink, image, symlink
 from support.cli import Dolmen
 from support.cpio import Found, archives_of
 
+pytestmark = pytest.mark.slow
+
 YAML = """
 init: ["made/one:1", "made/two:1"]
 files:

@@ -15,6 +15,8 @@ from assembler.errors import MachineError
 from assembler.machine import memory
 from support.booting import archive
 
+pytestmark = pytest.mark.slow
+
 NO_LIMIT = 1 << 40
 BIG = 40 << 20
 
