@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.cli import Dolmen
 
+REPOSITORY = Path(__file__).parent.parent.parent
 TEMPLATES = ("minimal", "service", "sshd")
 
 
@@ -34,16 +35,28 @@ def test_the_first_line_leads_to_the_schema(dolmen: Dolmen, tmp_path: Path) -> N
 
 
 def test_packages_of_a_checkout_are_named(dolmen: Dolmen, tmp_path: Path) -> None:
-    """Where packages are, the file refers to them; elsewhere to images."""
-    for place in ("pkg/init", "kernel"):
+    """Where packages are, the file refers to them; elsewhere to those of Dolmen's checkout."""
+    for place in ("pkg/init", "kernel/virtual"):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "build.yml").write_text("image: x\n")
     (tmp_path / "examples").mkdir()
     dolmen.run("new", "examples/a.yml", cwd=tmp_path, check=True)
     text = (tmp_path / "examples/a.yml").read_text()
     assert '"@pkg:../pkg/init"' in text
-    assert 'image: "@pkg:../kernel"' in text
-    assert "dolmen/crun" in text
+    assert 'image: "@pkg:../kernel/virtual"' in text
+    assert f'"@pkg:{REPOSITORY}/pkg/crun"' in text
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_all_packages_of_a_template_are_there(
+    dolmen: Dolmen, tmp_path: Path, template: str
+) -> None:
+    dolmen.run("new", "--template", template, "a.yml", cwd=tmp_path, check=True)
+    text = (tmp_path / "a.yml").read_text()
+    named = re.findall(r'"@pkg:([^"]+)"', text)
+    assert len(named) >= 5
+    assert all((tmp_path / path / "build.yml").is_file() for path in named)
+    assert "dolmen/" not in text.replace("@pkg:" + str(REPOSITORY), "").split("\n", 1)[1]
 
 
 def test_nothing_is_overwritten(dolmen: Dolmen, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,6 @@ from dolmen.settings import settings_of
 
 app = command_app()
 _FOLDER = Path(__file__).resolve().parent.parent / "templates"
-# Where packages are in a checkout, as seen from a directory above the YAML file.
-_PLACES = ("pkg/{name}", "{name}")
 _ORG = "dolmen"
 
 
@@ -112,10 +111,21 @@ def _with_packages(line: str, beside: Path) -> str:
 
 
 def _package(name: str, beside: Path) -> str:
+    """Return a package beside the file, else one of Dolmen's own checkout, else an image's name."""
+    from assembler.config import schemas
+
     here = beside.resolve()
     for folder in (here, *here.parents):
-        for place in _PLACES:
-            found = folder / place.format(name=name)
-            if (found / "build.yml").is_file():
-                return f'"@pkg:{os.path.relpath(found, here)}"'
+        for found in _places(folder, name):
+            return f'"@pkg:{os.path.relpath(found, here)}"'
+    for found in _places(schemas.path("image").parent.parent, name):
+        return f'"@pkg:{found}"'
     return f"{_ORG}/{name}"
+
+
+def _places(checkout: Path, name: str) -> Iterator[Path]:
+    """Yield where a package is in a checkout: `kernel-virtual` is in kernel/virtual."""
+    for place in (f"pkg/{name}", name.replace("-", "/", 1)):
+        # Not `is_file`: what may not be looked into has no packages.
+        if os.path.isfile(checkout / place / "build.yml"):  # noqa: PTH113
+            yield checkout / place
