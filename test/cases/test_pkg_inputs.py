@@ -136,3 +136,13 @@ def test_a_package_is_begun(kitchen: Kitchen, dolmen: Dolmen, tmp_path: Path) ->
         assert dolmen.run("pkg", "new", directory).returncode == 2
     kitchen.build(tmp_path / "My App")
     assert kitchen.tree("example/my-app:h")["etc/my-app/hello"][1] == b"hello\n"
+
+
+def test_a_directory_outside_of_git_may_be_anything(kitchen: Kitchen, dolmen: Dolmen) -> None:
+    package = kitchen.package("FROM scratch\nCOPY x /\n", {"x": b"1"})
+    words = ("--cache", str(kitchen.store.root), "--platforms", "amd64", str(package))
+    assert dolmen.run("pkg", "build", "--offline", *words).returncode == 0
+    (package / "x").write_bytes(b"2")
+    told = dolmen.run("pkg", "inputs", *words).stdout
+    assert "not in git" in told
+    assert "(as built)" not in told

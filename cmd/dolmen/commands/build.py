@@ -176,7 +176,8 @@ def build(
     dolmen build --dry-run base.yml site.yml
 
     Outputs appear whole or not at all, and are the same bytes wherever and whenever they are
-    built. If nothing has changed since the last time, they are left as they are.
+    built. If nothing has changed since the last time, they are left as they are; not
+    so with packages named by @pkg:, which may have changed: then they are written anew.
     """
     from dolmen.building import Asked, run
 

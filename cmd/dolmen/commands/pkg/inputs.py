@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from dolmen.commands.pkg.recipes import Platforms, platforms
 from dolmen.console import say
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
+
+if TYPE_CHECKING:
+    from assembler.packages.building import Job
 
 app = command_app()
 
@@ -77,12 +80,14 @@ def inputs(
             say(f"{job.name} for {platform}")
             for name, value in sorted(now.items()):
                 say(f"  {name}: {value}")
-            say(f"  {_state(before, different)}")
+            say(f"  {_state(job, before, different)}")
     if as_json:
         say(json.dumps(found, indent=2))
 
 
-def _state(before: object, different: tuple[str, ...]) -> str:
+def _state(job: Job, before: object, different: tuple[str, ...]) -> str:
     if before is None:
         return "(not built yet)"
+    if not job.name.hash:
+        return "(whether it is as built is not known: it is not in git)"
     return f"(changed since it was built: {', '.join(different)})" if different else "(as built)"
