@@ -24,6 +24,8 @@ from assembler.files import appearing
 from assembler.oci.store.locks import held
 from assembler.packages import programs
 from assembler.packages.debs.engine import (
+    DISTRUST,
+    NEWER_KEYS,
     Chosen,
     Request,
     Snapshot,
@@ -272,20 +274,18 @@ def _last_error(outcome: programs.Outcome) -> str:
     return "; ".join(errors) or outcome.errors.strip() or "apt does not say why"
 
 
-_NEWER_KEYS = "install a newer debian-archive-keyring, or name a keyring with --debian-keyring"
-
 # What apt says of an archive, what it means, what can be done about it.
 _REFUSALS = (
     (
         ("NO_PUBKEY", "public key is not available"),
         packages.NO_KEYRING,
-        _NEWER_KEYS,
+        NEWER_KEYS,
     ),
-    (("EXPKEYSIG",), packages.BAD_SIGNATURE, _NEWER_KEYS),
+    (("EXPKEYSIG",), packages.BAD_SIGNATURE, NEWER_KEYS),
     (
         ("is not signed", "signatures were invalid", "expired"),
         packages.BAD_SIGNATURE,
-        "nothing of such an archive is used; try another mirror",
+        DISTRUST,
     ),
     (
         ("Mirror sync in progress", "Hash Sum mismatch"),

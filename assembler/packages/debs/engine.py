@@ -14,6 +14,9 @@ from assembler.oci.platform import Platform
 
 # Lists of archives that are younger than so many seconds are not asked for again.
 FRESH_FOR = 3600.0
+# What can be done about an archive whose signature does not hold, or about the keys.
+DISTRUST = "nothing of such an archive is used; try another mirror"
+NEWER_KEYS = "install a newer debian-archive-keyring, or name a keyring with --debian-keyring"
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?:=[A-Za-z0-9.+:~-]+)?")
 # What OCI calls an architecture, and what Debian calls it, where they differ.
 _DEBIAN = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el", "mips64le": "mips64el"}

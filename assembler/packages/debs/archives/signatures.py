@@ -12,14 +12,12 @@ from assembler import tools
 from assembler.codes import packages
 from assembler.errors import PackageError, told
 from assembler.packages import programs
+from assembler.packages.debs.engine import DISTRUST, NEWER_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pysequoia import Cert
-
-_DISTRUST = "nothing of such an archive is used; try another mirror"
-_NEWER_KEYS = "install a newer debian-archive-keyring, or name a keyring with --debian-keyring"
 
 
 def signed_text(data: bytes, keyrings: Sequence[Path], what: str) -> bytes:
@@ -80,7 +78,7 @@ def _refused(what: str, why: str, asked: Sequence[str], certs: Sequence[Cert]) -
         return PackageError.of(
             packages.BAD_SIGNATURE,
             f"{what} is not signed as an archive should be: {why}",
-            _DISTRUST,
+            DISTRUST,
         )
     now = datetime.now(UTC)
     late = [c.fingerprint for c in certs if c.expiration is not None and c.expiration < now]
@@ -89,9 +87,9 @@ def _refused(what: str, why: str, asked: Sequence[str], certs: Sequence[Cert]) -
         packages.BAD_SIGNATURE,
         f"the signature of {what} does not hold: {why.rstrip('.')}; it says it is of the key "
         + ", ".join(dict.fromkeys(asked)),
-        _DISTRUST,
+        DISTRUST,
         *remarks,
-        _NEWER_KEYS,
+        NEWER_KEYS,
     )
 
 
@@ -118,7 +116,7 @@ def _by_gpgv(data: bytes, signature: bytes | None, keyrings: Sequence[Path], wha
         raise PackageError.of(
             packages.BAD_SIGNATURE,
             f"the signature of {what} does not hold: {'; '.join(lines)}",
-            _DISTRUST,
-            _NEWER_KEYS,
+            DISTRUST,
+            NEWER_KEYS,
         )
     return outcome.output if signature is None else data

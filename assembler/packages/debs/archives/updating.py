@@ -17,7 +17,7 @@ from assembler.packages.debs.archives.index import reduced
 from assembler.packages.debs.archives.reading import Hashed, Missing, Reader
 from assembler.packages.debs.archives.release import Release, parse_release
 from assembler.packages.debs.archives.signatures import check_detached, signed_text
-from assembler.packages.debs.engine import Snapshot
+from assembler.packages.debs.engine import DISTRUST, Snapshot
 from assembler.packages.debs.inflating import BROKEN, bounded, inflated
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _release(
                 raise PackageError.of(
                     packages.BAD_SIGNATURE,
                     f"{what} is not signed: there is no Release.gpg and no InRelease",
-                    "nothing of such an archive is used; try another mirror",
+                    DISTRUST,
                     "to use one all the same: --debian-mirror '[trusted=yes] URL'",
                 ) from None
             check_detached(data, signature, keyrings, what)
