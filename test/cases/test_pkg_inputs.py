@@ -144,5 +144,6 @@ def test_a_directory_outside_of_git_may_be_anything(kitchen: Kitchen, dolmen: Do
     assert dolmen.run("pkg", "build", "--offline", *words).returncode == 0
     (package / "x").write_bytes(b"2")
     told = dolmen.run("pkg", "inputs", *words).stdout
-    assert "not in git" in told
+    assert "tree: not in git" in told
+    assert "built anew each time" in told
     assert "(as built)" not in told

@@ -86,8 +86,10 @@ def inputs(
 
 
 def _state(job: Job, before: object, different: tuple[str, ...]) -> str:
+    from assembler.packages.tags import is_lasting
+
     if before is None:
         return "(not built yet)"
-    if not job.name.hash:
-        return "(whether it is as built is not known: it is not in git)"
+    if not is_lasting(job.name):
+        return "(built anew each time: its name says nothing of the content)"
     return f"(changed since it was built: {', '.join(different)})" if different else "(as built)"
