@@ -123,7 +123,7 @@ def test_an_interrupt_ends_the_program_as_well(tmp_path: Path, name: str) -> Non
     build(tmp_path)
     made = digests(tmp_path)
     # All of it is soon handed over, and compressing it takes the program many seconds.
-    (tmp_path / "large").write_bytes(random.Random(1).randbytes(1 << 20) * 24)
+    (tmp_path / "large").write_bytes(random.Random(1).randbytes(1 << 20) * 48)
     (tmp_path / "image.yml").write_text(f"{SYSTEM}  - {{path: large, source: large}}\n")
     words = ("--format", f"kernel+{name}", "--compression", "xz", "--jobs", "1", "image.yml")
     process = subprocess.Popen(
