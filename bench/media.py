@@ -37,7 +37,7 @@ from assembler.config.reading import read
 from assembler.encode.assembly import Assembly
 from assembler.events import Silent
 from assembler.formats import FormatOptions, Target, chosen, write_all
-from assembler.formats.assets import BootAssets
+from assembler.helper_images.boot_files import BootAssets
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find

@@ -13,8 +13,8 @@ from assembler.errors import told
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.encode.record import Origins
-    from assembler.formats.assets import BootAssets
-    from assembler.formats.programs import Programs
+    from assembler.helper_images.boot_files import BootAssets
+    from assembler.helper_images.programs import Programs
     from assembler.media.authenticode import Signer
     from assembler.oci.image import Image
     from assembler.oci.store import Store

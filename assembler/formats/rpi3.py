@@ -12,8 +12,8 @@ from assembler.codes import output as codes
 from assembler.encode.tar import END, PlainTar
 from assembler.errors import OutputError
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.taken import taken
 from assembler.formats.writing import write_stream
+from assembler.oci.image_files import taken
 from assembler.stretches import append, part_of, whole
 
 if TYPE_CHECKING:

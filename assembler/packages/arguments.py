@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
+from assembler.dockerfile.stages import PROXIES
 from assembler.errors import PackageError, told
 from assembler.packages.buildfile import read_package
-from assembler.packages.dockerfile.stages import PROXIES
 from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, name_of
 
 if TYPE_CHECKING:
-    from assembler.packages.model import Package
+    from assembler.config.package_model import Package
     from assembler.packages.tags import PackageName
 
 _ONE = re.compile(r"@(?:lkt|dolmen):pkg:(.+)", re.DOTALL)

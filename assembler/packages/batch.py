@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from assembler.config.package_model import Package
     from assembler.diagnostics import Diagnostic
     from assembler.events import Reporter
     from assembler.oci.platform import Platform
     from assembler.oci.store import Store
     from assembler.packages.building import Means
-    from assembler.packages.model import Package
     from assembler.packages.tags import PackageName
     from assembler.packages.threads import Halt
 

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
 from assembler.config import read_build
-from assembler.diagnostics import Diagnostic
-from assembler.errors import DolmenError, PackageError
-from assembler.oci.reference import Reference
-from assembler.packages.model import (
+from assembler.config.package_model import (
     DEFAULT_ARCHES,
     DEFAULT_DOCKERFILE,
     DEFAULT_FILE,
@@ -27,6 +24,9 @@ from assembler.packages.model import (
     Package,
     RecipeFile,
 )
+from assembler.diagnostics import Diagnostic
+from assembler.errors import DolmenError, PackageError
+from assembler.oci.reference import Reference
 
 if TYPE_CHECKING:
     from assembler.codes import Code

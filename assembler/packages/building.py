@@ -9,37 +9,37 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
+from assembler.config.package_model import DEFAULT_GITREPO
+from assembler.debian.lock import LOCK_FILE, read_lock
+from assembler.debian.recipe import Order, make
+from assembler.dockerfile.order import DockerOrder
+from assembler.dockerfile.order import inputs_now as dockerfile_inputs
+from assembler.dockerfile.order import make as make_dockerfile
+from assembler.dockerfile.terms import Terms
 from assembler.errors import DolmenError, PackageError, told
 from assembler.events import Said, task
 from assembler.oci import media
 from assembler.oci.image import Image
+from assembler.oci.image_writer import publish
 from assembler.oci.platform import Platform
+from assembler.oci.recorded_inputs import changed, recorded
 from assembler.oci.reference import Reference
 from assembler.oci.store import lookup
 from assembler.oci.store.locks import held
 from assembler.packages.arguments import GivenArguments, arguments_of, commit_of
-from assembler.packages.debs.lock import LOCK_FILE, read_lock
-from assembler.packages.debs.recipe import Order, make
-from assembler.packages.dockerfile.order import DockerOrder
-from assembler.packages.dockerfile.order import inputs_now as dockerfile_inputs
-from assembler.packages.dockerfile.order import make as make_dockerfile
-from assembler.packages.dockerfile.terms import Terms
-from assembler.packages.images import publish
-from assembler.packages.inputs import changed, recorded
-from assembler.packages.model import DEFAULT_GITREPO
 from assembler.packages.tags import Naming, is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from assembler.config.package_model import BuildFile, Package
+    from assembler.debian.engine import Engine
+    from assembler.dockerfile.builders import Builders
     from assembler.events import Reporter
+    from assembler.oci.image_writer import Made
     from assembler.oci.registry.options import RegistryOptions
     from assembler.oci.resolve import Sources
     from assembler.oci.store import Store
-    from assembler.packages.debs.engine import Engine
-    from assembler.packages.dockerfile.builders import Builders
-    from assembler.packages.images import Made
-    from assembler.packages.model import BuildFile, Package
     from assembler.packages.remote import Remote
     from assembler.packages.tags import PackageName
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from assembler.debian.lock import LOCK_FILE
 from assembler.errors import DolmenError
 from assembler.oci.platform import Platform
 from assembler.packages.batch import Wish, job_of
 from assembler.packages.building import compared, docker_order_for
-from assembler.packages.debs.lock import LOCK_FILE
 from assembler.packages.ordering import with_needed
 from assembler.packages.steps import Step, planned
 from assembler.packages.tags import Naming, is_lasting
 
 if TYPE_CHECKING:
+    from assembler.config.package_model import Package
     from assembler.oci.store import Store
     from assembler.packages.building import Job, Means
-    from assembler.packages.model import Package
 
 
 def intended(store: Store, asked: Sequence[Package], wish: Wish, means: Means) -> Iterator[str]:

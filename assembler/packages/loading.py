@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler import tools
+from assembler.dockerfile.order import workspace
 from assembler.errors import told
 from assembler.events import task
 from assembler.oci.archive_export import Download, Format, export
 from assembler.oci.platform import host_platform
 from assembler.oci.store import Absent, lookup
-from assembler.packages import programs
-from assembler.packages.dockerfile.order import workspace
+from assembler.tools import running
 
 if TYPE_CHECKING:
     from assembler.events import Reporter
@@ -36,7 +36,7 @@ def load(store: Store, references: Sequence[Reference], reporter: Reporter) -> N
             with told(archive), archive.open("xb") as file:
                 export(store, Download(reference, Format.DOCKER, platform), file, reporter)
             command: list[str | Path] = [docker, "load", "--quiet", "--input", archive]
-            outcome = programs.run(command, environment)
+            outcome = running.run(command, environment)
             if outcome.status:
-                raise programs.failed(command, outcome, "see whether `docker info` works")
+                raise running.failed(command, outcome, "see whether `docker info` works")
             progress.outcome = "loaded"

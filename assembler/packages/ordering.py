@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
+from assembler.dockerfile.syntax import read_dockerfile
 from assembler.errors import DolmenError, PackageError
 from assembler.packages.arguments import GivenArguments, local_packages
 from assembler.packages.buildfile import read_package
-from assembler.packages.dockerfile.syntax import read_dockerfile
 
 if TYPE_CHECKING:
-    from assembler.packages.model import Package
+    from assembler.config.package_model import Package
 
 _FROM = re.compile(r"from=([^\s,]+)")
 

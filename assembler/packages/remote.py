@@ -10,6 +10,7 @@ from assembler.codes import registries as registry_codes
 from assembler.errors import DolmenError, PackageError
 from assembler.events import Said
 from assembler.oci import media
+from assembler.oci.image_writer import as_document
 from assembler.oci.manifest import Index
 from assembler.oci.platform import Platform
 from assembler.oci.pull import PullOptions, pull
@@ -19,7 +20,6 @@ from assembler.oci.registry.failures import RegistryFailure
 from assembler.oci.registry.options import Patience
 from assembler.oci.registry.registries import speaking
 from assembler.oci.registry.uploads import put_document
-from assembler.packages.images import as_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

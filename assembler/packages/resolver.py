@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from assembler.config.package_model import DEFAULT_FILE, DEFAULT_TAG
 from assembler.packages.buildfile import read_package
-from assembler.packages.model import DEFAULT_FILE, DEFAULT_TAG
 from assembler.packages.tags import Naming, name_of
 
 

@@ -16,7 +16,7 @@ from assembler.packages.tags import Naming, name_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.packages.model import Package
+    from assembler.config.package_model import Package
     from assembler.packages.ordering import Wanted
 
 Uses = Mapping["Path", frozenset[Platform]]

@@ -20,8 +20,8 @@ from assembler.packages.git import WorkTree
 from assembler.packages.gotemplate import TemplateError, expand, unknown_fields
 
 if TYPE_CHECKING:
+    from assembler.config.package_model import Package
     from assembler.diagnostics import Diagnostic, Place
-    from assembler.packages.model import Package
 
 HEAD = "HEAD"
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TypeVar
 
-from assembler.packages.programs import Halt, Halted
+from assembler.tools.running import Halt, Halted
 
 K = TypeVar("K")
 R = TypeVar("R")

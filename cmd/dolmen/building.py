@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from assembler.build.request import BuildPackages
     from assembler.events import Reporter
     from assembler.formats import Format, Target
-    from assembler.formats.programs import Programs
+    from assembler.helper_images.programs import Programs
     from assembler.media.authenticode import Signer
     from assembler.oci.store import Store
     from dolmen.settings import Settings
@@ -110,7 +110,7 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
         check_architecture,
         write_all,
     )
-    from assembler.formats.assets import BootAssets  # noqa: PLC0415
+    from assembler.helper_images.boot_files import BootAssets  # noqa: PLC0415
     from assembler.oci.store import Store  # noqa: PLC0415
 
     formats = _formats(asked)
@@ -267,7 +267,7 @@ def _lacks_programs(formats: Sequence[Format]) -> bool:
     programs = frozenset[str]().union(*(f.needs.programs for f in formats))
     if not programs:
         return False
-    from assembler.formats.programs import lacking  # noqa: PLC0415 - few formats need programs
+    from assembler.helper_images.programs import lacking  # noqa: PLC0415 - few formats need programs
 
     return bool(lacking(programs))
 
@@ -275,7 +275,7 @@ def _lacks_programs(formats: Sequence[Format]) -> bool:
 def _programs(formats: Sequence[Format], prepared: Prepared, store: Store) -> Programs | None:
     if not any(f.needs.programs for f in formats):
         return None
-    from assembler.formats.programs import Programs  # noqa: PLC0415 - few formats need programs
+    from assembler.helper_images.programs import Programs  # noqa: PLC0415 - few formats need programs
 
     return Programs(prepared.imagetools, store)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from assembler.oci import media
+from assembler.oci.image_writer import add_attestation, publish
 from assembler.oci.store import attestations
-from assembler.packages.images import add_attestation, publish
 from support.dockerfiles import AMD64, Kitchen
 
 BASE = "image: base\norg: example\narches: [amd64]\n"
@@ -136,7 +136,7 @@ def test_what_a_base_tells_goes_before_what_is_found(kitchen: Kitchen) -> None:
     added = add_attestation(kitchen.store, "base", image.descriptor, media.SPDX_DOCUMENT, statement)
     from dataclasses import replace
 
-    from assembler.packages.images import Made
+    from assembler.oci.image_writer import Made
 
     made = Made(replace(image.descriptor, platform=AMD64), (added,))
     publish(kitchen.store, ["docker.io/example/base:h"], [made])

@@ -20,6 +20,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from assembler.debian.engines import engine_named
+from assembler.debian.pool import Pool
+from assembler.debian.sources import Mirrors
+from assembler.debian.supply import Supply
+from assembler.dockerfile.builders import Builders
 from assembler.events import Silent
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
@@ -27,11 +32,6 @@ from assembler.oci.resolve import Sources
 from assembler.oci.store import Store, attestations, find
 from assembler.packages import building
 from assembler.packages.buildfile import read_package
-from assembler.packages.debs.engines import engine_named
-from assembler.packages.debs.pool import Pool
-from assembler.packages.debs.sources import Mirrors
-from assembler.packages.debs.supply import Supply
-from assembler.packages.dockerfile.builders import Builders
 from assembler.packages.tags import Naming, name_of
 from support.cli import Dolmen
 from support.debian import Deb, Link, make_archive

@@ -17,9 +17,9 @@ from unittest.mock import ANY
 
 import pytest
 
+from assembler.oci.image_writer import Made, add_attestation, publish
 from assembler.oci.platform import Platform
 from assembler.oci.store import attestations
-from assembler.packages.images import Made, add_attestation, publish
 from support.cli import Dolmen
 from support.dockerfiles import AMD64, Kitchen
 

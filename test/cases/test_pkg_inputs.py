@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from assembler.events import Said
+from assembler.oci.recorded_inputs import changed, recorded
 from assembler.packages.building import GivenTerms
-from assembler.packages.inputs import changed, recorded
 from support.cli import Dolmen
 from support.debian import make_archive
 from support.dockerfiles import AMD64, Kitchen

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from assembler.debian.apt import AptEngine
+from assembler.debian.archives.engine import PythonEngine
+from assembler.debian.engine import Engine, Request
+from assembler.debian.pool import Pool
+from assembler.debian.sources import Mirrors
+from assembler.debian.supply import Supply
 from assembler.errors import PackageError
-from assembler.packages.debs.apt import AptEngine
-from assembler.packages.debs.archives.engine import PythonEngine
-from assembler.packages.debs.engine import Engine, Request
-from assembler.packages.debs.pool import Pool
-from assembler.packages.debs.sources import Mirrors
-from assembler.packages.debs.supply import Supply
 from support.debian import Deb, make_archive
 from support.recipes import needs_apt
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from assembler.debian.engine import Engine
+from assembler.dockerfile.builders import Builders
 from assembler.events import Recorder
 from assembler.oci.image import Image
 from assembler.oci.platform import Platform, host_platform
@@ -23,8 +25,6 @@ from assembler.oci.store import Store, find
 from assembler.packages import building
 from assembler.packages.arguments import GivenArguments
 from assembler.packages.buildfile import read_package
-from assembler.packages.debs.engine import Engine
-from assembler.packages.dockerfile.builders import Builders
 from assembler.packages.tags import Naming, name_of
 
 BUILD_YML = "image: app\norg: example\narches: [amd64, arm64]\n"

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from assembler.packages import programs
 from assembler.packages.threads import Halt, in_order
+from assembler.tools import running
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -47,15 +47,15 @@ def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
             raise KeyError(key)
         started.set()
         try:
-            programs.run(SLEEP, {})
+            running.run(SLEEP, {})
         except BaseException as error:
             said.append(type(error).__name__)
             # What clears up afterwards runs to its end.
-            with programs.clearing_away():
-                said.append(programs.run([sys.executable, "-c", "print(1)"], {}).output.decode())
-            with pytest.raises(programs.Halted):
-                programs.run(SLEEP, {})
-            with pytest.raises(programs.Halted):
+            with running.clearing_away():
+                said.append(running.run([sys.executable, "-c", "print(1)"], {}).output.decode())
+            with pytest.raises(running.Halted):
+                running.run(SLEEP, {})
+            with pytest.raises(running.Halted):
                 halt.check()
             raise
 

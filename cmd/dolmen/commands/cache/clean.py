@@ -56,8 +56,8 @@ def clean(
     does everything nobody names that is younger than an hour. Debian packages that
     recipes were made of go when they were not used for a month (or as said).
     """
+    from assembler.debian.cleaning import clean as clean_debs
     from assembler.oci.store import Limits, Store, collect
-    from assembler.packages.debs.cleaning import clean as clean_debs
     from dolmen.quantities import parse_age, parse_bytes
 
     settings = settings_of(ctx)

@@ -10,7 +10,7 @@ from dolmen.console import progress, say, size_text
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
-    from assembler.packages.dockerfile.buildx import Buildx
+    from assembler.dockerfile.buildx import Buildx
 
 app = typer.Typer(
     help="Show and clear what builders keep: buildah below the store, BuildKit in Docker.",
@@ -30,7 +30,7 @@ Name = Annotated[
 @app.command()
 def du(ctx: typer.Context, builder_name: Name = "") -> None:
     """Print how much room builders take: bases as they have them, caches of RUN, and logs."""
-    from assembler.packages.dockerfile.storage import kept
+    from assembler.dockerfile.storage import kept
 
     root = settings_of(ctx).cache.absolute()
     for one in kept(root / "buildah", root / "logs"):
@@ -44,7 +44,7 @@ def du(ctx: typer.Context, builder_name: Name = "") -> None:
 @app.command()
 def prune(ctx: typer.Context, builder_name: Name = "") -> None:
     """Clear all of it away; the next build imports its bases anew."""
-    from assembler.packages.dockerfile.storage import prune as clear
+    from assembler.dockerfile.storage import prune as clear
 
     settings = settings_of(ctx)
     root = settings.cache.absolute()
@@ -62,8 +62,8 @@ def prune(ctx: typer.Context, builder_name: Name = "") -> None:
 def _buildx(name: str) -> Buildx | None:
     """Return what leads to the builders of Docker, if there is any."""
     from assembler import tools
+    from assembler.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
     from assembler.events import Silent
-    from assembler.packages.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
 
     docker = tools.find("docker")
     if docker is None:

@@ -48,12 +48,12 @@ def lock(
     A lock of what is newest already is left as it is.
     """
     from assembler.codes import packages
+    from assembler.debian.lock import LOCK_FILE, read_lock, write_lock
+    from assembler.debian.locking import differences, lock_for, renewed
     from assembler.diagnostics import Diagnostic
     from assembler.errors import PackageError
     from assembler.packages.buildfile import read_package
     from assembler.packages.building import platforms_of
-    from assembler.packages.debs.lock import LOCK_FILE, read_lock, write_lock
-    from assembler.packages.debs.locking import differences, lock_for, renewed
 
     settings = settings_of(ctx)
     wanted = platforms(platforms_)

@@ -125,8 +125,8 @@ def access_options(
 def builder_of(given: str) -> str:
     """Return the builder that an option or the environment names, or nothing."""
     from assembler.codes import usage
+    from assembler.dockerfile.builders import AUTO, NAMES
     from assembler.errors import UsageError
-    from assembler.packages.dockerfile.builders import AUTO, NAMES
 
     builder = given or twin(os.environ, "BUILDER") or AUTO
     if builder not in NAMES:
@@ -138,8 +138,8 @@ def builder_of(given: str) -> str:
 
 def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
     """Return what makes the means for a reporter; options are checked at once."""
-    from assembler.packages.dockerfile.builders import AUTO, Builders, read_contexts
-    from assembler.packages.dockerfile.buildx import BuildKitOptions
+    from assembler.dockerfile.builders import AUTO, Builders, read_contexts
+    from assembler.dockerfile.buildx import BuildKitOptions
 
     builder = builder_of(access.builder) or AUTO
     buildkit = BuildKitOptions(

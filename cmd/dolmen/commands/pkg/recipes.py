@@ -12,9 +12,9 @@ import typer
 from dolmen.settings import twin, twin_list
 
 if TYPE_CHECKING:
+    from assembler.debian.engine import Engine
     from assembler.events import Reporter
     from assembler.oci.platform import Platform
-    from assembler.packages.debs.engine import Engine
     from dolmen.settings import Settings
 
 DebianMirror = Annotated[
@@ -65,12 +65,12 @@ class Debian:
 
 def engine_for(settings: Settings, reporter: Reporter, debian: Debian) -> Engine:
     """Return the engine for recipes, its packages kept in the store."""
+    from assembler.debian.engine import FRESH_FOR
+    from assembler.debian.engines import NAMES, engine_named
+    from assembler.debian.pool import Pool
+    from assembler.debian.sources import Mirrors
+    from assembler.debian.supply import Supply
     from assembler.oci.store import Store
-    from assembler.packages.debs.engine import FRESH_FOR
-    from assembler.packages.debs.engines import NAMES, engine_named
-    from assembler.packages.debs.pool import Pool
-    from assembler.packages.debs.sources import Mirrors
-    from assembler.packages.debs.supply import Supply
 
     store = Store(settings.cache)
     store.layout.prepare()

@@ -1,0 +1,119 @@
+"""Reading a .deb: an ar of two compressed tars, streamed in bounded memory, nothing believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from assembler.codes import packages
+from assembler.debian.inflating import BROKEN, COMPRESSIONS, ahead, bounded, inflated
+from assembler.debian.tarball import Tarball, TarballError
+from assembler.errors import PackageError, told
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAGIC = b"!<arch>\n"
+_MOST_MEMBERS = 16
+_CHUNK = 1 << 18
+# Packages become a hundred times larger at most; those that are small may do as they like.
+_MOST_TIMES = 300
+_ALWAYS = 256 << 20
+# All scripts and lists of a package together.
+_LARGEST_CONTROL = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    name: str
+    offset: int
+    size: int
+    time: int
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Deb]:
+    """Open a .deb; what is wrong with it, here or while it is read, names the file."""
+    try:
+        with told(path, "read"), path.open("rb") as file:
+            yield Deb(file, {m.name: m for m in _members(file)})
+    except (TarballError, *BROKEN) as error:
+        raise PackageError.of(
+            packages.BROKEN_DEB, f"the package file {path.name} is broken: {error}"
+        ) from error
+
+
+class Deb:
+    """An open .deb."""
+
+    def __init__(self, file: IO[bytes], members: dict[str, _Member]) -> None:
+        self._file = file
+        self._members = members
+
+    @property
+    def time(self) -> int:
+        """Return when the package was made; none of its files is newer."""
+        return max((m.time for m in self._members.values()), default=0)
+
+    def control(self) -> dict[str, bytes]:
+        """Return the control file, the lists and the scripts by their names."""
+        found = {}
+        left = _LARGEST_CONTROL
+        tarball = Tarball(self._inflated("control.tar"))
+        for entry in tarball:
+            if entry.is_file:
+                left -= entry.size
+                if left < 0:
+                    raise ValueError("its control files are too large")
+                found[entry.path] = b"".join(tarball.content())
+        if "control" not in found:
+            raise ValueError("it has no control file")
+        return found
+
+    def data(self) -> Tarball:
+        """Return the files of the package, to be read from the beginning to the end."""
+        return Tarball(ahead(self._inflated("data.tar")))
+
+    def _inflated(self, stem: str) -> Iterator[bytes]:
+        for name, member in self._members.items():
+            if name == stem or name.startswith(stem + "."):
+                return _decompressed(self._file, member, name[len(stem) :])
+        raise ValueError(f"it has no {stem}")
+
+
+def _members(file: IO[bytes]) -> Iterator[_Member]:
+    if file.read(len(_MAGIC)) != _MAGIC:
+        raise ValueError("it is not an ar archive")
+    for _ in range(_MOST_MEMBERS):
+        header = file.read(60)
+        if not header:
+            return
+        if len(header) < 60 or header[58:] != b"`\n":
+            raise ValueError("a header of the ar archive is wrong")
+        digits, time = header[48:58].strip(), header[16:28].strip()
+        if not digits.isdigit() or not time.isdigit():
+            raise ValueError("a size or time in the ar archive is wrong")
+        name = header[:16].decode("ascii", "replace").strip().rstrip("/")
+        member = _Member(name, file.tell(), int(digits), int(time))
+        yield member
+        file.seek(member.offset + member.size + member.size % 2)
+    raise ValueError("the ar archive has too many members")
+
+
+def _decompressed(file: IO[bytes], member: _Member, suffix: str) -> Iterator[bytes]:
+    if suffix not in COMPRESSIONS:
+        raise ValueError(f"it is compressed in a way that is not known: {member.name}")
+    return bounded(inflated(_raw(file, member), suffix), _MOST_TIMES * member.size + _ALWAYS)
+
+
+def _raw(file: IO[bytes], member: _Member) -> Iterator[bytes]:
+    at, end = member.offset, member.offset + member.size
+    while at < end:
+        file.seek(at)
+        chunk = file.read(min(_CHUNK, end - at))
+        if not chunk:
+            raise EOFError("it is cut off")
+        at += len(chunk)
+        yield chunk

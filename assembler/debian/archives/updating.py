@@ -1,0 +1,190 @@
+"""Asking archives what they have: Release, its signature, the indexes it lists, all verified."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from assembler.codes import packages
+from assembler.debian.archives.index import reduced
+from assembler.debian.archives.reading import Hashed, Missing, Reader
+from assembler.debian.archives.release import Release, parse_release
+from assembler.debian.archives.signatures import check_detached, signed_text
+from assembler.debian.engine import DISTRUST, Snapshot
+from assembler.debian.inflating import BROKEN, bounded, inflated
+from assembler.errors import PackageError
+from assembler.files import appearing
+
+if TYPE_CHECKING:
+    from assembler.debian.archives.release import Listed
+    from assembler.debian.sources import Entry
+
+_LARGEST_RELEASE = 16 << 20
+_LARGEST_SIGNATURE = 1 << 20
+_LARGEST_INDEX = 1 << 30
+_CHUNK = 1 << 18
+# What is quickest to read comes first.
+_COMPRESSIONS = (".zst", ".xz", ".gz", "")
+_AGAIN = "the mirror may just be changing: try again, or choose another mirror"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An index as it is kept: reduced, with how much it counts and where it is from."""
+
+    file: str
+    priority: int
+    snapshot: Snapshot
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as it is written down."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Any) -> Part:  # noqa: ANN401 - whatever a file holds
+        """Read what `as_json` has made."""
+        name = str(row["file"])
+        if "/" in name:
+            raise ValueError(f"not the name of an index: {name!r}")
+        return cls(name, int(row["priority"]), Snapshot(**row["snapshot"]))
+
+
+def update(root: Path, entries: Sequence[Entry], architecture: str) -> Iterator[Part]:
+    """Bring the indexes of archives into a directory, and tell which they are, in their order."""
+    reader = Reader()
+    try:
+        for entry in entries:
+            options = dict(o.partition("=")[::2] for o in entry.options)
+            if "arch" in options and architecture not in options["arch"].split(","):
+                continue
+            for suite in entry.suites:
+                base = f"{entry.uri.rstrip('/')}/dists/{suite}"
+                release, digest = _release(reader, entry, base, options)
+                snapshot = Snapshot(suite, release.date, digest)
+                for component in entry.components:
+                    for name in release.indexes(component, architecture):
+                        file = _index(reader, root, base, name, release)
+                        yield Part(file, release.priority, snapshot)
+    finally:
+        reader.close()
+
+
+def _release(
+    reader: Reader, entry: Entry, base: str, options: dict[str, str]
+) -> tuple[Release, str]:
+    """Return what an archive says of itself, believed, and the digest of what says it."""
+    trusted = options.get("trusted") == "yes"
+    keyrings = [Path(name) for name in entry.signed_by.split(",")]
+    if not trusted and not all(path.is_absolute() for path in keyrings):
+        raise PackageError.of(
+            packages.NO_KEYRING,
+            f"a keyring is a file with an absolute path, and not {entry.signed_by}",
+            "write [signed-by=/usr/share/keyrings/NAME.gpg], or --debian-keyring FILE",
+        )
+    what = f"{base}/InRelease"
+    try:
+        data = reader.read(what, _LARGEST_RELEASE)
+        text = _unclothed(data) if trusted else signed_text(data, keyrings, what)
+    except Missing:
+        what = f"{base}/Release"
+        data = text = _read_release(reader, what)
+        if not trusted:
+            try:
+                signature = reader.read(f"{what}.gpg", _LARGEST_SIGNATURE)
+            except Missing:
+                raise PackageError.of(
+                    packages.BAD_SIGNATURE,
+                    f"{what} is not signed: there is no Release.gpg and no InRelease",
+                    DISTRUST,
+                    "to use one all the same: --debian-mirror '[trusted=yes] URL'",
+                ) from None
+            check_detached(data, signature, keyrings, what)
+    release = parse_release(text, what)
+    release.check_time(
+        time.time(),
+        what,
+        until=options.get("check-valid-until", "yes") != "no",
+        since=options.get("check-date", "yes") != "no",
+    )
+    return release, hashlib.sha256(data).hexdigest()
+
+
+def _read_release(reader: Reader, what: str) -> bytes:
+    try:
+        return reader.read(what, _LARGEST_RELEASE)
+    except Missing:
+        raise PackageError.of(
+            packages.NO_MIRROR,
+            f"the archive cannot be used: there is neither {what} nor InRelease beside it",
+            "is the mirror there, and does it have the suite?",
+        ) from None
+
+
+def _unclothed(data: bytes) -> bytes:
+    """Return the text inside a signature that nobody checks."""
+    head, _, rest = data.partition(b"\n\n")
+    if not head.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----"):
+        return data
+    text = rest.partition(b"\n-----BEGIN PGP SIGNATURE-----")[0]
+    lines = (line.removeprefix(b"- ") for line in text.split(b"\n"))
+    return b"\n".join(lines) + b"\n"
+
+
+def _index(reader: Reader, root: Path, base: str, name: str, release: Release) -> str:
+    """Bring an index in the first compression that there is, and return its reduced file's name."""
+    for suffix in _COMPRESSIONS:
+        listed = release.files.get(name + suffix)
+        if listed is None:
+            continue
+        kept = root / f"{listed.sha256[:32]}.index"
+        if kept.is_file():
+            return kept.name
+        uris = [f"{base}/{name}{suffix}"]
+        if release.by_hash:
+            uris.insert(0, f"{base}/{name.rpartition('/')[0]}/by-hash/SHA256/{listed.sha256}")
+        for uri in uris:
+            with tempfile.TemporaryFile(dir=root) as file:
+                arriving = Hashed(file)
+                try:
+                    reader.copy(uri, listed.size, arriving.write, arriving.again)
+                except Missing:
+                    continue
+                _check(uri, listed, arriving.sha256, arriving.size)
+                whole = release.files.get(name)
+                _reduce(file, suffix, kept, uri, whole.size if whole else _LARGEST_INDEX)
+            return kept.name
+    raise PackageError.of(
+        packages.NO_MIRROR,
+        f"the archive lists {name} at {base} and does not have it",
+        _AGAIN,
+    )
+
+
+def _check(uri: str, listed: Listed, sha256: str, size: int) -> None:
+    if (sha256, size) != (listed.sha256, listed.size):
+        raise PackageError.of(
+            packages.NO_MIRROR,
+            f"{uri} is not what the archive's Release says: {size} bytes with the sha256 {sha256} "
+            f"in place of {listed.size} bytes with {listed.sha256}",
+            _AGAIN,
+        )
+
+
+def _reduce(file: IO[bytes], suffix: str, kept: Path, uri: str, most: int) -> None:
+    file.seek(0)
+    try:
+        with appearing(kept, durable=False) as target:
+            for piece in reduced(bounded(inflated(_pieces(file), suffix), most)):
+                target.write(piece)
+    except BROKEN as error:
+        raise PackageError.of(packages.NO_MIRROR, f"{uri} is broken: {error}", _AGAIN) from error
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk

@@ -1,0 +1,81 @@
+"""Locks made anew: what of the old one stays, and what is otherwise now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from assembler.debian.engine import debian_architecture
+from assembler.debian.lock import Lock, read_lock
+from assembler.debian.recipe import request_for, wanted_by
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assembler.config.package_model import Debs
+    from assembler.debian.engine import Engine
+    from assembler.oci.platform import Platform
+
+
+def lock_for(debs: Debs, platforms: tuple[Platform, ...], engine: Engine) -> Lock:
+    """Choose the newest packages for each platform."""
+    requests = [request_for(debs, debian_architecture(p)) for p in platforms]
+    asking = [r for r in requests if r.packages or not debs.files]
+    chosen = {r.architecture: engine.resolve(r) for r in asking}
+    snapshots = dict.fromkeys(s for r in asking for s in engine.snapshots(r))
+    return Lock(
+        suite=debs.suite,
+        wanted={r.architecture: wanted_by(r) for r in asking},
+        chosen=chosen,
+        archives=tuple(sorted(snapshots)),
+    )
+
+
+def renewed(directory: Path, debs: Debs, now: Lock) -> Lock:
+    """Return the lock that a package should have: of other architectures the old one is kept.
+
+    If it makes the same images as the one that is there, it is that one, byte by byte.
+    """
+    before = read_lock(directory)
+    if before is None or before.suite != now.suite:
+        return now
+    kept = {
+        architecture: wanted
+        for architecture, wanted in before.wanted.items()
+        if architecture not in now.wanted
+        and wanted == wanted_by(request_for(debs, architecture))
+        and architecture in before.chosen
+    }
+    whole = replace(
+        now,
+        wanted={**kept, **now.wanted},
+        chosen={**{a: before.chosen[a] for a in kept}, **now.chosen},
+    )
+    if whole.same_packages(before):
+        return before
+    if kept:
+        whole = replace(whole, archives=tuple(sorted({*before.archives, *now.archives})))
+    return whole
+
+
+def differences(before: Lock | None, now: Lock) -> Iterator[str]:
+    """Yield what is otherwise, a line for each package."""
+    if before is None:
+        yield "there is no lock"
+        return
+    if before.suite != now.suite:
+        yield f"it is of the suite {before.suite}, the recipe of {now.suite}"
+        return
+    for architecture in sorted({*before.wanted, *now.wanted}):
+        wanted = before.wanted.get(architecture)
+        if wanted != now.wanted.get(architecture):
+            said = "has nothing" if wanted is None else "is of another recipe"
+            yield f"{architecture}: the lock {said}"
+            continue
+        old = {c.name: c for c in before.chosen.get(architecture, ())}
+        new = {c.name: c for c in now.chosen.get(architecture, ())}
+        for name in sorted({*old, *new}):
+            if old.get(name) != new.get(name):
+                versions = [(c[name].version if name in c else "none") for c in (old, new)]
+                yield f"{architecture}: {name} {' -> '.join(dict.fromkeys(versions))}"

@@ -1,0 +1,174 @@
+"""From a recipe to an image in the store: choose, fetch, lay over each other, describe."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assembler.codes import packages
+from assembler.debian.engine import Chosen, Request, debian_architecture
+from assembler.debian.kernel import kernel_layer
+from assembler.debian.layer import Recipe, ingredients, layer
+from assembler.debian.lock import LOCK_FILE, Lock
+from assembler.debian.spdx import document
+from assembler.errors import PackageError
+from assembler.events import several, task
+from assembler.oci import media
+from assembler.oci.image_writer import (
+    Made,
+    Settings,
+    add_attestation,
+    add_image,
+    add_layer,
+    counted,
+)
+from assembler.oci.recorded_inputs import INPUTS, as_annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from assembler.config.package_model import Debs
+    from assembler.debian.engine import Engine
+    from assembler.diagnostics import Diagnostic
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
+    from assembler.oci.store import Store
+
+# What was chosen, on the image's manifest: a line for each package.
+CHOSEN = "dolmen.debs"
+_RESTRICTED = re.compile(r"(?P<name>[^\s\[\]]+)\s*(?:\[(?P<only>[^\[\]]*)\])?\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An image to be made of a recipe."""
+
+    debs: Debs
+    # Where build.yml, the lock and the sources of files are.
+    directory: Path
+    platform: Platform
+    # As people know the image, for what is attested.
+    name: str
+    labels: Mapping[str, str]
+    lock: Lock | None = None
+    # What is known to go into it, for the record.
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> str:
+        """Return what Debian calls the platform's architecture."""
+        return debian_architecture(self.platform)
+
+
+def request_for(debs: Debs, architecture: str) -> Request:
+    """Return what a recipe asks for on one architecture.
+
+    A package may be for some only, as Debian writes it: `linux-image-riscv64 [riscv64]`.
+    """
+    return Request(
+        suite=debs.suite,
+        architecture=architecture,
+        packages=tuple(_for_architecture(debs.packages, architecture)),
+        components=debs.components,
+        exclude=tuple(_for_architecture(debs.exclude, architecture)),
+        dependencies=not debs.no_deps,
+    )
+
+
+def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made:
+    """Make the image, and the document of what is in it."""
+    chosen = _choose(order, engine)
+    if order.debs.kernel:
+        chosen = tuple(c for c in chosen if c.name.startswith(("linux-image-", "linux-modules-")))
+    files = dict(zip(chosen, _fetched(engine, order, chosen), strict=True))
+    recipe = Recipe(order.debs, order.architecture, ingredients([*files.values()]), order.directory)
+    title = f"lay out {several(len(chosen), 'Debian package')} for {order.platform}"
+    with task(reporter, title) as progress:
+        write = kernel_layer if order.debs.kernel else layer
+        made = add_layer(store, counted(write(recipe), progress))
+    described = "; ".join(f"{c.name} {c.version}" for c in chosen)
+    settings = Settings(
+        platform=order.platform,
+        created=recipe.time,
+        history=f"Debian {order.debs.suite}: {described}",
+        entrypoint=order.debs.entrypoint,
+        command=order.debs.command,
+        env=order.debs.env,
+        workdir=order.debs.workdir,
+        labels=order.labels,
+        annotations={CHOSEN: described, INPUTS: as_annotation(order.inputs)},
+    )
+    image = add_image(store, [made], settings)
+    by_path = {path: one for one, path in files.items()}
+    contents = [(i, by_path[i.path]) for i in recipe.ingredients]
+    told: dict[str, Any] = document(
+        order.name, image.digest, recipe.time, order.debs.suite, contents
+    )
+    return Made(image, (add_attestation(store, order.name, image, media.SPDX_DOCUMENT, told),))
+
+
+def _fetched(engine: Engine, order: Order, chosen: Sequence[Chosen]) -> list[Path]:
+    try:
+        return engine.fetch(order.debs.suite, chosen)
+    except PackageError as error:
+        raise PackageError([_with_lock(d, order) for d in error.diagnostics]) from error
+
+
+def _with_lock(diagnostic: Diagnostic, order: Order) -> Diagnostic:
+    """Say of a package that is gone which lock wants it, and when the archive had it."""
+    if diagnostic.code is not packages.VERSION_GONE or order.lock is None:
+        return diagnostic
+    lock = order.directory / LOCK_FILE
+    when = "; ".join(f"{a.suite} of {a.date}" for a in order.lock.archives if a.date)
+    hints = [
+        f"{lock} wants it; to choose what there is now: dolmen pkg lock {order.directory}",
+        "or name a mirror that keeps old versions with --debian-mirror",
+    ]
+    if when:
+        hints[1] += f" (the lock was made of {when})"
+    return replace(diagnostic, hints=tuple(hints))
+
+
+def _choose(order: Order, engine: Engine) -> tuple[Chosen, ...]:
+    request = request_for(order.debs, order.architecture)
+    if not request.packages and order.debs.files:
+        return ()  # an image of the package's own files alone
+    lock = order.lock
+    if lock is None:
+        return engine.resolve(request)
+    if lock.suite != request.suite or lock.wanted.get(request.architecture) != wanted_by(request):
+        raise PackageError.of(
+            packages.BAD_LOCK,
+            f"{order.directory / LOCK_FILE} is not of this recipe"
+            + ("" if request.architecture in lock.chosen else f" on {request.architecture}"),
+            f"make it anew: dolmen pkg lock {order.directory}",
+        )
+    return lock.chosen[request.architecture]
+
+
+def wanted_by(request: Request) -> tuple[str, ...]:
+    """Return all that decides which packages are chosen."""
+    return (
+        *request.packages,
+        *(f"without {name}" for name in request.exclude),
+        *(f"component {name}" for name in request.components),
+        *(() if request.dependencies else ("no dependencies",)),
+    )
+
+
+def _for_architecture(names: tuple[str, ...], architecture: str) -> Iterator[str]:
+    for text in names:
+        match = _RESTRICTED.fullmatch(text)
+        if match is None:
+            raise PackageError.of(
+                packages.BAD_RECIPE,
+                f"not the name of a Debian package: {text!r}",
+                "write a name as busybox-static, or linux-image-riscv64 [riscv64] for one "
+                "architecture only",
+            )
+        only = (match["only"] or "").split()
+        without = {name[1:] for name in only if name.startswith("!")}
+        if not only or architecture in only or (without and architecture not in without):
+            yield match["name"]

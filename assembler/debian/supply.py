@@ -1,0 +1,26 @@
+"""Where an engine has Debian packages from, and where it keeps what it fetched and knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assembler.debian.engine import FRESH_FOR
+from assembler.debian.sources import Mirrors
+from assembler.events import Silent
+
+if TYPE_CHECKING:
+    from assembler.debian.pool import Pool
+    from assembler.events import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """The archives of a run, and the pool that their packages go to."""
+
+    # An engine keeps its own state below `pool.root`.
+    pool: Pool
+    mirrors: Mirrors = field(default_factory=Mirrors)
+    # Lists that are younger than this are not asked for again; 0 asks always.
+    fresh_for: float = FRESH_FOR
+    reporter: Reporter = field(default_factory=Silent)

@@ -1,0 +1,107 @@
+"""Writing the tar of a layer: ustar headers, pax records only where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from assembler.debian.tarball import Kind
+
+if TYPE_CHECKING:
+    from assembler.debian.tarball import TarEntry
+
+BLOCK = 512
+END = bytes(2 * BLOCK)
+_TYPES = {
+    Kind.FILE: b"0",
+    Kind.HARDLINK: b"1",
+    Kind.SYMLINK: b"2",
+    Kind.CHAR: b"3",
+    Kind.BLOCK: b"4",
+    Kind.DIR: b"5",
+    Kind.FIFO: b"6",
+}
+_LARGEST_OCTAL = {8: 0o7777777, 12: 0o77777777777}
+
+
+def header(entry: TarEntry) -> bytes:
+    """Return the header of an entry, with a pax header before it if something does not fit."""
+    path = (entry.path or ".") + ("/" if entry.kind is Kind.DIR else "")
+    records: dict[str, str] = {}
+    name = _fitting("path", path, 100, records)
+    target = _fitting("linkpath", entry.target, 100, records)
+    block = _block(
+        name,
+        _TYPES[entry.kind],
+        (
+            entry.mode,
+            _number("uid", entry.uid, 8, records),
+            _number("gid", entry.gid, 8, records),
+            _number("size", entry.size, 12, records),
+            _number("mtime", entry.mtime, 12, records),
+        ),
+        target,
+        (entry.major, entry.minor),
+    )
+    if not records:
+        return block
+    data = b"".join(_record(key, value) for key, value in sorted(records.items()))
+    extension = _block(b"././@PaxHeader", b"x", (0o644, 0, 0, len(data), 0), b"", (0, 0))
+    return extension + data + padding(len(data)) + block
+
+
+def padding(size: int) -> bytes:
+    """Return the zeros that follow content of a size."""
+    return bytes(-size % BLOCK)
+
+
+def file_chunks(entry: TarEntry, content: bytes) -> Iterator[bytes]:
+    """Yield a whole file that is in memory."""
+    yield header(entry)
+    yield content
+    yield padding(len(content))
+
+
+def _fitting(key: str, text: str, room: int, records: dict[str, str]) -> bytes:
+    data = text.encode("utf-8")
+    if len(data) <= room and data.isascii():
+        return data
+    records[key] = text
+    return data.decode("ascii", "replace").encode("ascii", "replace")[:room]
+
+
+def _number(key: str, value: int, width: int, records: dict[str, str]) -> int:
+    if value <= _LARGEST_OCTAL[width]:
+        return value
+    records[key] = str(value)
+    return 0
+
+
+def _record(key: str, value: str) -> bytes:
+    body = f" {key}={value}\n".encode()
+    size = len(body) + len(str(len(body)))
+    size = len(body) + len(str(size))
+    return str(size).encode() + body
+
+
+def _block(
+    name: bytes,
+    kind: bytes,
+    numbers: tuple[int, int, int, int, int],
+    target: bytes,
+    device: tuple[int, int],
+) -> bytes:
+    mode, uid, gid, size, mtime = numbers
+    head = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (
+        name.ljust(100, b"\0"),
+        *(mode, uid, gid, size, mtime),
+    )
+    tail = b"%s%sustar\x0000%s%07o\0%07o\0" % (
+        kind,
+        target.ljust(100, b"\0"),
+        bytes(64),
+        *device,
+    )
+    tail = tail.ljust(BLOCK - 156, b"\0")
+    total = sum(head) + 8 * 0x20 + sum(tail)
+    return b"%s%06o\0 %s" % (head, total, tail)

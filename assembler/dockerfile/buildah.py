@@ -1,0 +1,314 @@
+"""Building by buildah: without a daemon, its storage below the store, bases given to it by us.
+
+buildah gets the bases as images of its own under names made of their digests, a Dockerfile whose
+FROM lines say those names, and a directory with the context. It never speaks to a registry. Of what
+it makes only the layers that are new are taken; the others are those of the store.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import posixpath
+import re
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from assembler.dockerfile.emulation import check_runnable
+from assembler.dockerfile.heredocs import CONTEXT, replaced
+from assembler.dockerfile.rewriting import rewritten
+from assembler.dockerfile.stages import PROXIES
+from assembler.dockerfile.taking import finished, known_layers
+from assembler.dockerfile.watching import Watcher
+from assembler.errors import HostError, told
+from assembler.events import task
+from assembler.oci import media
+from assembler.oci.digest import hex_part, is_digest
+from assembler.oci.image import Image
+from assembler.oci.image_writer import Layer, Made, add_layer
+from assembler.oci.manifest import Descriptor
+from assembler.oci.store.locks import held
+from assembler.tools import running
+
+if TYPE_CHECKING:
+    from assembler.dockerfile.assembling import Ingredients
+    from assembler.dockerfile.stages import Plan, Stage
+    from assembler.dockerfile.syntax import Instruction
+    from assembler.dockerfile.terms import Terms
+    from assembler.events import Reporter
+    from assembler.oci.store import Store
+
+_LIMITS = running.Limits(seconds=6 * 3600.0, output=1 << 30)
+_VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
+_STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
+_CHUNK = 1 << 20
+# What programs that are started need of our environment.
+_KEPT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "USER", "LOGNAME")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a build finds what it takes, and the name that it gives what it makes."""
+
+    dockerfile: Path
+    context: Path
+    tag: str
+    # Texts of the Dockerfile as files, if there are any.
+    texts: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Buildah:
+    """The buildah of this machine."""
+
+    program: Path
+    # Where it keeps images and containers.
+    storage: Path
+    reporter: Reporter
+
+    @property
+    def name(self) -> str:
+        """Return its name and version."""
+        outcome = running.run([self.program, "--version"], self._environment(self.storage))
+        found = _VERSION.search(outcome.output.decode("utf-8", "replace"))
+        return "buildah" + (f" {found[0]}" if found else "")
+
+    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
+        """Make the image of the last stage, and put it into the store."""
+        check_runnable(plan)
+        with told(self.storage):
+            (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
+        work = ingredients.workspace
+        names = {
+            key: self._import_base(store, image, work)
+            for key, image in ingredients.bases.images.items()
+        }
+        tag = f"localhost/dolmen-made-{work.name.lower().replace('_', '-u-')}x"
+        said = replaced(store, plan, ingredients)
+        texts = work / "texts" if said.files else None
+        place = _Place(work / "Dockerfile", work / "context", tag, texts)
+        with told(work):
+            place.context.mkdir()
+            place.dockerfile.write_text(rewritten(plan, names, said.lines), "utf-8")
+            for path, data in said.files.items():
+                file = work / "texts" / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(data)
+                file.chmod(0o644)
+        ingredients.context.write(place.context)
+        with self._used(work):
+            self._run_build(plan, ingredients.time, place, terms)
+            out = work / "out"
+            # A plain directory: into an OCI layout every layer would be compressed.
+            words = ("push", "--format", "oci", "--disable-compression", tag, f"dir:{out}")
+            self._call(*words, work=work)
+            made = _taken(store, out, plan, ingredients)
+            self.run("rmi", "--force", tag, work=work)
+            return made
+
+    @contextmanager
+    def _used(self, work: Path) -> Iterator[None]:
+        """Mark the storage as used; what a build that was stopped has left is cleared away."""
+        with told(self.storage):
+            lock = (self.storage / "use.lock").open("ab")
+        running = self.storage / f"running-{work.name}"
+        with lock:
+            self._clear(lock, work)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            with told(running):
+                running.touch()
+            try:
+                yield
+            except BaseException:
+                self._clear(lock, work)
+                raise
+            running.unlink(missing_ok=True)
+
+    def _clear(self, lock: IO[bytes], work: Path) -> None:
+        """Clear away what builds have left that did not end well, if nobody else builds."""
+        left = [*self.storage.glob("running-*")]
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if left:
+                with running.clearing_away():
+                    # Whatever is neither a base nor named.
+                    self.run("rm", "--all", work=work)
+                    self.run("rmi", "--prune", "--force", work=work)
+            for path in left:
+                path.unlink(missing_ok=True)
+
+    def _import_base(self, store: Store, image: Image, work: Path) -> str:
+        """Give buildah an image of the store, unless it has it; return the name it has there."""
+        # buildah calls an image by the path of its layout, so that path is a name.
+        layout = work / f"dolmen-base-{hex_part(image.digest)[:40]}"
+        name = f"localhost/{layout.name}"
+        with held(self.storage / "import.lock"):
+            if self.run("inspect", "--type", "image", name, work=work).status == 0:
+                return name
+            with told(layout):
+                layout.mkdir(exist_ok=True)
+                (layout / "blobs").symlink_to(store.layout.blobs.parent.absolute())
+                (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+                described = replace(
+                    image.descriptor,
+                    platform=image.config.platform,
+                    annotations={},
+                )
+                index = {"schemaVersion": 2, "manifests": [described.as_json()]}
+                (layout / "index.json").write_text(json.dumps(index))
+            platform = image.config.platform
+            with task(self.reporter, f"give {image.reference} to buildah") as progress:
+                words = ["--os", platform.os, "--arch", platform.architecture]
+                if platform.variant:
+                    words += ["--variant", platform.variant]
+                self._call("pull", "--quiet", *words, f"oci:{layout.name}", work=work)
+                progress.outcome = "imported"
+        return name
+
+    def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
+        """Return the command that would build, with short names in place of temporary ones."""
+        words = self._words(plan, 0, _Place(Path("Dockerfile"), Path("CONTEXT"), "TAG"), terms)
+        return (shlex.join(["buildah", *words]),)
+
+    def _words(self, plan: Plan, time: int, place: _Place, terms: Terms) -> list[str]:
+        arguments = plan.arguments
+        declared = plan.declared()
+        given = {**arguments.platforms, **arguments.given}
+        words = [
+            # Without layers, and so without a cache of steps, which knows nothing of the inputs.
+            *("build", "--isolation", "chroot", "--layers=false", "--identity-label=false"),
+            *("--timestamp", str(time), "--pull-never", "--no-hosts"),
+            *(
+                "--platform",
+                str(arguments.target),
+                "--file",
+                str(place.dockerfile),
+                "--tag",
+                place.tag,
+            ),
+            *(word for agent in terms.ssh for word in ("--ssh", agent)),
+        ]
+        for name, value in sorted(given.items()):
+            if name in declared or name.upper() in PROXIES:
+                words += ["--build-arg", f"{name}={value}"]
+        words += ["--build-context", f"{CONTEXT}={place.texts}"] if place.texts else []
+        return [*words, str(place.context)]
+
+    def _run_build(self, plan: Plan, time: int, place: _Place, terms: Terms) -> None:
+        watcher = _Watcher(plan, self.reporter, terms.network)
+        command = self._command(self._words(plan, time, place, terms), network=terms.network)
+        # What RUN --mount=type=cache keeps is below this directory, and stays.
+        kept = self.storage / "tmp"
+        with _short(kept) if terms.ssh else nullcontext(kept) as temporary:
+            environment = self._environment(temporary)
+            if terms.ssh and "SSH_AUTH_SOCK" in os.environ:
+                environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
+            outcome = running.run(command, environment, limits=_LIMITS, take=watcher.take)
+        watcher.finish()
+        if outcome.status:
+            raise watcher.failed()
+
+    def _call(self, *words: str, work: Path) -> None:
+        outcome = self.run(*words, work=work)
+        if outcome.status:
+            raise running.failed(self._command(words), outcome)
+
+    def run(self, *words: str, work: Path) -> running.Outcome:
+        """Run one of its commands on the storage, and return how it ended."""
+        command, environment = self._command(words), self._environment(work)
+        return running.run(command, environment, limits=_LIMITS, directory=work)
+
+    def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
+        storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
+        plain = [str(self.program), *storage, *words]
+        # In namespaces of their own: when the first process ends, so do all; and it ends with us,
+        # even if we are killed.
+        bound = ["setpriv", "--pdeathsig", "KILL", "--"]
+        apart = [*bound, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        apart += [*([] if network else ["--net"]), "--"]
+        if os.geteuid() == 0:
+            return [*apart, *plain]
+        return [*bound, str(self.program), "unshare", "--", *apart, *plain]
+
+    def _environment(self, temporary: Path) -> dict[str, str]:
+        kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
+        return kept | {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), "TZ": "UTC"}
+
+
+@contextmanager
+def _short(directory: Path) -> Iterator[Path]:
+    """Give a short path to a directory: buildah puts a socket there, whose path has few bytes."""
+    with told(tempfile.gettempdir()), tempfile.TemporaryDirectory(prefix="dolmen-") as above:
+        link = Path(above) / "t"
+        link.symlink_to(directory.absolute(), target_is_directory=True)
+        yield link
+
+
+class _Watcher(Watcher):
+    """Follows what buildah prints."""
+
+    def tells_step(self, line: str) -> bool:
+        """Tell whether a line begins a step, which is the next instruction of its stage."""
+        step = _STEP.fullmatch(line)
+        if step is None:
+            return line.startswith("subprocess exited")
+        self.at = self._instruction(int(step[1] or 1), int(step[2]))
+        self.lines = []
+        return True
+
+    def _instruction(self, stage: int, step: int) -> Instruction | None:
+        if not 0 < stage <= len(self.plan.stages):
+            return None
+        found: Stage = self.plan.stages[stage - 1]
+        steps = (found.start, *found.instructions)
+        return steps[step - 1] if 0 < step <= len(steps) else None
+
+
+def _taken(store: Store, layout: Path, plan: Plan, ingredients: Ingredients) -> Made:
+    """Put what buildah made into the store: new layers compressed here, others as they are."""
+    manifest = _document(layout / "manifest.json")
+    config = _document(_path(layout, manifest["config"]["digest"]))
+    known = known_layers(store, ingredients)
+    layers: list[Layer] = []
+    for diff_id, described in zip(config["rootfs"]["diff_ids"], manifest["layers"], strict=True):
+        if diff_id in known:
+            layers.append(known[diff_id])
+            continue
+        made = add_layer(store, _plain(layout, described))
+        if made.diff_id != diff_id:
+            raise _nonsense("a layer is not the one that its config speaks of")
+        layers.append(made)
+    return finished(store, plan, ingredients, layers, config)
+
+
+def _plain(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:
+    descriptor = Descriptor(media.OCI_LAYER, described["digest"], described["size"])
+    if not is_digest(descriptor.digest) or described.get("mediaType") != media.OCI_LAYER:
+        raise _nonsense(f"a layer is of the type {described.get('mediaType')}")
+    with told(layout, "read"), _path(layout, descriptor.digest).open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _document(path: Path) -> dict[str, Any]:
+    with told(path, "read"):
+        found = json.loads(path.read_bytes())
+    if not isinstance(found, dict):
+        raise _nonsense(f"{path.name} is no object")
+    return found
+
+
+def _path(layout: Path, digest: str) -> Path:
+    return layout / posixpath.basename(hex_part(digest))
+
+
+def _nonsense(why: str) -> HostError:
+    from assembler.codes import host  # noqa: PLC0415
+
+    return HostError.of(host.TOOL_FAILED, f"what buildah has made cannot be used: {why}")

@@ -1,0 +1,129 @@
+"""Builders: what carries out instructions that are not done in process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from assembler import tools
+from assembler.codes import packages
+from assembler.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
+from assembler.errors import PackageError
+from assembler.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assembler.dockerfile.assembling import Ingredients
+    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.syntax import Instruction
+    from assembler.dockerfile.terms import Terms
+    from assembler.events import Reporter
+    from assembler.oci.image_writer import Made
+    from assembler.oci.store import Store
+
+AUTO, BUILDAH, BUILDKIT, DOCKER = "auto", "buildah", "buildkit", "docker"
+NAMES = (AUTO, BUILDKIT, BUILDAH, DOCKER)
+
+
+class Builder(Protocol):
+    """Whatever can build a Dockerfile."""
+
+    @property
+    def name(self) -> str:
+        """Return its name and version."""
+
+    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
+        """Make the image of the last stage, and put it into the store."""
+
+    def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
+        """Return the commands it would run, for people to read."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was found out of Docker in this run: it is asked once."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    found: tuple[Path | None, BuildKitOptions] | None = None
+
+    def docker(self, options: BuildKitOptions) -> tuple[Path | None, BuildKitOptions]:
+        """Return the program if it can build with BuildKit, and options with all contexts."""
+        with self.lock:
+            if self.found is None:
+                docker = tools.find("docker")
+                self.found = found_buildx(docker, options) if docker else (None, options)
+            return self.found
+
+
+@dataclass(frozen=True, slots=True)
+class Builders:
+    """The builders there may be, and which one is wanted."""
+
+    # Where builders keep what they need again.
+    storage: Path
+    reporter: Reporter
+    wanted: str = AUTO
+    buildkit: BuildKitOptions = field(default_factory=BuildKitOptions)
+    _known: _Known = field(default_factory=_Known, repr=False, compare=False)
+
+    def choose(self, plan: Plan, needing: Instruction) -> Builder:
+        """Return the builder to use for an instruction that cannot be done in process.
+
+        Whoever has named machines for BuildKit means them to be used; else buildah, which needs
+        nothing running, goes first; Docker's classic builder is the last resort.
+        """
+        wanted, buildah = self.wanted, tools.find("buildah")
+        if wanted in (AUTO, BUILDKIT):
+            docker, options = self._known.docker(self.buildkit)
+            named = options.context(plan.arguments.target) is not None
+            if docker is not None and (wanted == BUILDKIT or named or buildah is None):
+                from assembler.dockerfile.buildkit import BuildKit  # noqa: PLC0415
+
+                return BuildKit(Buildx(docker, options, self.reporter), self.reporter)
+        if buildah is not None and wanted in (AUTO, BUILDAH):
+            from assembler.dockerfile.buildah import Buildah  # noqa: PLC0415
+
+            return Buildah(buildah, self.storage, self.reporter)
+        if wanted in (AUTO, DOCKER):
+            from assembler.dockerfile.classic import Classic, answers  # noqa: PLC0415
+
+            if answers():
+                return Classic(self.reporter)
+        raise PackageError.of(
+            packages.NO_BUILDER,
+            f"{needing.keyword} is carried out by a builder, and {_LACKING[wanted]}",
+            _MENDING[wanted],
+            place=needing.place(),
+        )
+
+
+_LACKING = {
+    AUTO: "there is neither buildah, nor `docker buildx`, nor a Docker daemon",
+    BUILDKIT: "`docker buildx` is not installed",
+    BUILDAH: "buildah is not installed",
+    DOCKER: "no Docker daemon answers",
+}
+_MENDING = {
+    AUTO: tools.TOOLS["buildah"].install,
+    BUILDKIT: f"{tools.TOOLS['docker'].install} docker-buildx",
+    BUILDAH: tools.TOOLS["buildah"].install,
+    DOCKER: "see whether `docker info` works, or install buildah",
+}
+
+
+def read_contexts(texts: Sequence[str]) -> dict[str, str]:
+    """Read which context of Docker builds for which platform: `linux/arm64=CONTEXT`."""
+    found = {}
+    for text in (part.strip() for given in texts for part in given.split(",")):
+        if not text:
+            continue
+        platform, equals, context = text.partition("=")
+        if not equals or not context:
+            raise PackageError.of(
+                packages.NO_BUILDER, f"not a builder: {text!r}", "write linux/arm64=CONTEXT"
+            )
+        found[str(Platform.parse(platform))] = context
+    return found

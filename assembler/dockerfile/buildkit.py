@@ -1,0 +1,219 @@
+"""Building by BuildKit, through `docker buildx`: on this machine or on one that Docker knows.
+
+BuildKit gets the bases as named contexts, OCI layouts of what the store has, and gives an OCI
+archive back, which is read as strictly as any other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assembler.codes import host
+from assembler.dockerfile.buildx import Buildx, environment
+from assembler.dockerfile.rewriting import rewritten
+from assembler.dockerfile.stages import PROXIES
+from assembler.dockerfile.taking import finished
+from assembler.dockerfile.watching import Watcher
+from assembler.errors import HostError, ImageError, told
+from assembler.events import task
+from assembler.oci import archive
+from assembler.oci.digest import hex_part
+from assembler.oci.image_writer import Layer, Made, add_attestation
+from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document
+from assembler.tools import running
+
+if TYPE_CHECKING:
+    from assembler.dockerfile.assembling import Ingredients
+    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.terms import Terms
+    from assembler.events import Reporter
+    from assembler.oci.image import Image
+    from assembler.oci.store import Store
+
+_LIMITS = running.Limits(seconds=6 * 3600.0, output=1 << 30)
+_LINE = re.compile(r"Dockerfile:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildKit:
+    """The BuildKit that `docker buildx` leads to."""
+
+    buildx: Buildx
+    reporter: Reporter
+
+    @property
+    def name(self) -> str:
+        """Return its name; versions differ from machine to machine."""
+        return "buildkit"
+
+    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
+        """Make the image of the last stage, and put it into the store."""
+        work = ingredients.workspace
+        names = {
+            key: _layout(store, image, work) for key, image in ingredients.bases.images.items()
+        }
+        place = _Place(work / "Dockerfile", work / "context", work / "out.tar")
+        with told(work):
+            place.context.mkdir()
+            place.dockerfile.write_text(rewritten(plan, names), "utf-8")
+        ingredients.context.write(place.context)
+        bases = {
+            names[key]: f"oci-layout://{work / names[key]}@{image.digest}"
+            for key, image in ingredients.bases.images.items()
+        }
+        builder = self.buildx.builder_for(plan.arguments.target)
+        command = self.command(plan, place, bases, terms, builder)
+        watcher = _Watcher(plan, self.reporter, terms.network)
+        variables = environment() | {"SOURCE_DATE_EPOCH": str(ingredients.time)}
+        outcome = running.run(command, variables, limits=_LIMITS, take=watcher.take)
+        watcher.finish()
+        if outcome.status:
+            raise watcher.failed()
+        return self._taken(store, place.out, plan, ingredients)
+
+    def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
+        """Return the command that would build, with short names in place of temporary ones."""
+        place = _Place(Path("Dockerfile"), Path("CONTEXT"), Path("OUT"))
+        bases = {
+            f"dolmen-base-{n}": f"oci-layout://{name}" for n, (name, _) in enumerate(plan.images())
+        }
+        builder = self.buildx.options.builder(plan.arguments.target)
+        return (shlex.join(self.command(plan, place, bases, terms, builder)),)
+
+    def command(
+        self, plan: Plan, place: _Place, bases: Mapping[str, str], terms: Terms, builder: str
+    ) -> list[str]:
+        """Return the command that builds; it can be run by hand."""
+        target = plan.arguments.target
+        words = [
+            *self.buildx.docker(target),
+            *("buildx", "build", "--builder", builder, "--progress", "plain"),
+            *("--platform", str(target), "--file", str(place.dockerfile)),
+            # What it would add of itself is not the same twice.
+            "--provenance=false",
+            _scanning(terms.scanner),
+            *("--network", "default" if terms.network else "none"),
+            *("--output", f"type=oci,dest={place.out},rewrite-timestamp=true"),
+            *([] if terms.cached else ["--no-cache"]),
+            *(word for agent in terms.ssh for word in ("--ssh", agent)),
+        ]
+        declared = plan.declared()
+        for name, value in sorted(plan.arguments.given.items()):
+            if name in declared or name.upper() in PROXIES:
+                words += ["--build-arg", f"{name}={value}"]
+        for name, where in sorted(bases.items()):
+            words += ["--build-context", f"{name}={where}"]
+        return [*words, str(place.context)]
+
+    def _taken(self, store: Store, out: Path, plan: Plan, ingredients: Ingredients) -> Made:
+        """Put what BuildKit has made into the store, under a config with our labels."""
+        try:
+            with (
+                told(out, "read"),
+                out.open("rb") as file,
+                task(self.reporter, "take the image of BuildKit", out.stat().st_size) as progress,
+            ):
+                contents = archive.read_archive(store, archive.Source(file, progress), set())
+            index = parse_document(contents.document(archive.INDEX, store), archive.INDEX)
+            if isinstance(index, Index) and index.manifests[0].is_index:
+                index = parse_document(
+                    _blob(store, contents, index.manifests[0].digest), archive.INDEX
+                )
+            if not isinstance(index, Index):
+                raise _nonsense("it has no index")
+            top = next(d for d in index.manifests if not d.attests)
+            manifest = parse_document(_blob(store, contents, top.digest), "the manifest")
+            if not isinstance(manifest, Manifest):
+                raise _nonsense("it is not a single image")
+            scanned = _scanned(store, contents, index, top)
+            config: dict[str, Any] = json.loads(_blob(store, contents, manifest.config.digest))
+            ids = config["rootfs"]["diff_ids"]
+            pairs = zip(manifest.layers, ids, strict=True)
+            layers = [Layer(descriptor, str(diff_id)) for descriptor, diff_id in pairs]
+        except (ImageError, KeyError, IndexError, ValueError, StopIteration) as error:
+            raise _nonsense(str(error)) from error
+        missing = [layer.descriptor.digest for layer in layers if not store.has(layer.descriptor)]
+        if missing:
+            raise _nonsense(f"the layer {missing[0]} is not in it")
+        made = finished(store, plan, ingredients, layers, config)
+        name = plan.arguments.given.get("PKG_IMAGE", "")
+        return replace(
+            made,
+            attestations=tuple(
+                add_attestation(store, name, made.descriptor, kind, predicate)
+                for kind, predicate in scanned
+            ),
+        )
+
+
+def _layout(store: Store, image: Image, work: Path) -> str:
+    """Lay out an image of the store for BuildKit, and return the name of its context."""
+    layout = work / f"dolmen-base-{hex_part(image.digest)[:40]}"
+    with told(layout):
+        layout.mkdir(exist_ok=True)
+        if not (layout / "blobs").is_symlink():
+            (layout / "blobs").symlink_to(store.layout.blobs.parent.absolute())
+        (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+        described = replace(image.descriptor, platform=image.config.platform, annotations={})
+        index = {"schemaVersion": 2, "manifests": [described.as_json()]}
+        (layout / "index.json").write_text(json.dumps(index))
+    return layout.name
+
+
+def _scanned(
+    store: Store, contents: archive.Contents, index: Index, top: Descriptor
+) -> list[tuple[str, Any]]:
+    """Return what a scanner has found in the image: the kind of each list, and the list."""
+    found = []
+    for attestation in index.manifests:
+        if attestation.attests != top.digest:
+            continue
+        manifest = parse_document(_blob(store, contents, attestation.digest), "the attestation")
+        for layer in manifest.layers if isinstance(manifest, Manifest) else ():
+            statement = json.loads(_blob(store, contents, layer.digest))
+            found.append((str(statement["predicateType"]), statement["predicate"]))
+    return found
+
+
+def _blob(store: Store, contents: archive.Contents, digest: str) -> bytes:
+    path = f"blobs/sha256/{hex_part(digest)}"
+    descriptor = contents.blob(path)
+    return store.read(Descriptor("", digest, descriptor.size))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a build finds what it takes, and leaves what it makes."""
+
+    dockerfile: Path
+    context: Path
+    out: Path
+
+
+def _scanning(scanner: str | None) -> str:
+    """Return what says who looks into the image: nobody, BuildKit's own scanner, or another."""
+    if scanner is None:
+        return "--sbom=false"
+    return "--attest=type=sbom" + (f",generator={scanner}" if scanner else "")
+
+
+class _Watcher(Watcher):
+    """Follows what BuildKit prints."""
+
+    def tells_step(self, line: str) -> bool:
+        """Tell whether a line says where the build has failed: lines stand where the user's do."""
+        found = _LINE.fullmatch(line)
+        if found is not None:
+            every, number = self.plan.dockerfile.instructions, int(found[1])
+            self.at = next((i for i in every if i.line <= number <= i.last_line), None)
+        return found is not None
+
+
+def _nonsense(why: str) -> HostError:
+    return HostError.of(host.TOOL_FAILED, f"what BuildKit has made cannot be used: {why}")

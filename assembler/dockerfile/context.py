@@ -1,0 +1,188 @@
+"""The build context: the files of a package that its Dockerfile may take, as git would have them.
+
+Modes are those git keeps (0755 or 0644), times are the package's, owners are root: the umask, the
+time of the checkout and whoever made it have no say.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
+
+from assembler.codes import packages
+from assembler.dockerfile.trees import Contents, Node, bytes_of, text_of
+from assembler.errors import PackageError, told
+from assembler.oci.layers.reader import DIRECTORY, FILE, SYMLINK
+
+_CHUNK = 1 << 20
+_LARGEST_IGNORE = 1 << 20
+
+
+@dataclass(slots=True)
+class Context:
+    """Files by their paths in the context, each somewhere on the disk."""
+
+    time: int
+    nodes: dict[str, Node] = field(default_factory=dict)
+    places: dict[str, Path] = field(default_factory=dict)
+    rooted: bool = False
+
+    @contextmanager
+    def contents(self, paths: Collection[str]) -> Iterator[Contents]:
+        """Give the contents of files, read where they are."""
+        _ = paths
+        yield self._content
+
+    def _content(self, path: str) -> Iterator[bytes]:
+        place = self.places[path]
+        with told(place, "read"), _opened(place) as file:
+            left = self.nodes[path].size
+            while chunk := file.read(min(left, _CHUNK)) if left else b"":
+                left -= len(chunk)
+                yield chunk
+            if left or file.read(1):
+                raise PackageError.of(
+                    packages.BAD_CONTEXT, f"{place} has changed while it was read", "build again"
+                )
+
+    def add_directory(
+        self, directory: Path, prefix: str = "", ignored: Callable[[str], bool] | None = None
+    ) -> None:
+        """Take in a directory with everything in it, below a prefix."""
+        if prefix:
+            self._parents(prefix + "/x")
+        for path, place, found in _walk(directory, ignored or _nothing):
+            self._add(f"{prefix}/{path}" if prefix else path, place, found)
+
+    def add_file(self, path: str, place: Path) -> None:
+        """Take in a file that was made for the build."""
+        with told(place, "read"):
+            self._add(path, place, place.stat())
+        self.nodes[path] = replace(self.nodes[path], mode=0o644)
+
+    def write(self, target: Path) -> None:
+        """Lay the context out on the disk, for builders that want a directory."""
+        with told(target):
+            for path in sorted(self.nodes):
+                node, there = self.nodes[path], os.fsencode(target) + b"/" + bytes_of(path)
+                if node.kind == DIRECTORY:
+                    os.mkdir(there)  # noqa: PTH102 - names may be no text
+                elif node.kind == SYMLINK:
+                    os.symlink(bytes_of(node.link), there)  # noqa: PTH211
+                else:
+                    with _opened(self.places[path]) as source, open(there, "xb") as copy:  # noqa: PTH123
+                        shutil.copyfileobj(source, copy, _CHUNK)
+                if node.kind != SYMLINK:
+                    os.chmod(there, node.mode)  # noqa: PTH101
+            for path in sorted(self.nodes, reverse=True):
+                there = os.fsencode(target) + b"/" + bytes_of(path)
+                os.utime(there, (self.time, self.time), follow_symlinks=False)
+
+    def _add(self, path: str, place: Path, found: os.stat_result) -> None:
+        self._parents(path)
+        if stat.S_ISDIR(found.st_mode):
+            self.nodes[path] = Node(DIRECTORY, 0o755, mtime=self.time)
+        elif stat.S_ISLNK(found.st_mode):
+            target = text_of(os.readlink(os.fsencode(place)))  # noqa: PTH115
+            self.nodes[path] = Node(SYMLINK, 0o777, mtime=self.time, link=target)
+        elif stat.S_ISREG(found.st_mode):
+            mode = 0o755 if found.st_mode & stat.S_IXUSR else 0o644
+            self.nodes[path] = Node(FILE, mode, size=found.st_size, mtime=self.time)
+        else:
+            return  # sockets and the like are nothing to be copied
+        self.places[path] = place
+
+    def _parents(self, path: str) -> None:
+        above = path.rpartition("/")[0]
+        while above and above not in self.nodes:
+            self.nodes[above] = Node(DIRECTORY, 0o755, mtime=self.time)
+            above = above.rpartition("/")[0]
+
+
+def _opened(place: Path) -> IO[bytes]:
+    return os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+
+
+def _walk(
+    directory: Path, ignored: Callable[[str], bool]
+) -> Iterator[tuple[str, Path, os.stat_result]]:
+    left = [("", directory)]
+    while left:
+        prefix, here = left.pop()
+        with told(here, "read"):
+            names = sorted(os.listdir(os.fsencode(here)))  # noqa: PTH208
+        for raw in names:
+            name = text_of(raw)
+            path = f"{prefix}/{name}" if prefix else name
+            place = here / os.fsdecode(raw)
+            if path == ".git":
+                continue
+            with told(place, "read"):
+                found = place.lstat()
+            if not ignored(path):
+                yield path, place, found
+            if stat.S_ISDIR(found.st_mode):
+                # Even if it is left out itself: something in it may be taken in again.
+                left.append((path, place))
+
+
+def _nothing(_path: str) -> bool:
+    return False
+
+
+def read_ignored(directory: Path, dockerfile: str) -> Callable[[str], bool]:
+    """Return what .dockerignore, or the one of the Dockerfile's own, leaves out."""
+    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
+        path = directory / name
+        if path.is_file():
+            with told(path, "read"), path.open("rb") as file:
+                data = file.read(_LARGEST_IGNORE)
+            return ignoring(data.decode("utf-8-sig", "surrogateescape").splitlines())
+    return _nothing
+
+
+def ignoring(lines: Sequence[str]) -> Callable[[str], bool]:
+    """Return a test of paths by the patterns of a .dockerignore, of which the last one counts."""
+    rules: list[tuple[bool, re.Pattern[str]]] = []
+    for line in lines:
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        back = text.startswith("!")
+        pattern = os.path.normpath(text.removeprefix("!").strip()).strip("/")
+        if pattern not in ("", "."):
+            # What is below a directory that is left out is left out as well.
+            with suppress(re.error):  # a range of characters that is none finds nothing
+                rules.append((not back, re.compile(_expression(pattern) + "(?:/.*)?", re.DOTALL)))
+
+    def is_ignored(path: str) -> bool:
+        out = False
+        for leaves_out, expression in rules:
+            if leaves_out != out and expression.fullmatch(path):
+                out = leaves_out
+        return out
+
+    return is_ignored if rules else _nothing
+
+
+_PIECES: Mapping[str, str] = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_PIECE = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]*\]|\\.|.", re.DOTALL)
+
+
+def _expression(pattern: str) -> str:
+    out = []
+    for piece in _PIECE.findall(pattern):
+        if piece in _PIECES:
+            out.append(_PIECES[piece])
+        elif len(piece) > 2 and piece[0] == "[":
+            out.append("[" + piece[1:-1].replace("\\", "\\\\").replace("[", "\\[") + "]")
+        else:
+            out.append(re.escape(piece[1:] if len(piece) == 2 else piece))
+    return "".join(out)

@@ -1,0 +1,261 @@
+"""COPY and ADD: which files go where, and the layer they make over what is there."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from assembler.codes import packages
+from assembler.dockerfile.syntax import Instruction
+from assembler.dockerfile.trees import (
+    Contents,
+    Files,
+    LinkError,
+    Node,
+    below,
+    bytes_of,
+    is_wild,
+    matching,
+    resolved,
+)
+from assembler.errors import PackageError
+from assembler.oci.archive_tar import END, Header, padding
+from assembler.oci.layers.reader import DIRECTORY, FILE, LINK, SYMLINK
+
+_MODE = re.compile(r"[0-7]{3,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who owns what is copied."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What copies have in place of what their sources have."""
+
+    owner: Owner | None = None
+    mode: int | None = None
+    # Of directories that have to be made.
+    time: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One file of a layer: where it goes, what it is, and whose content it has."""
+
+    path: str
+    node: Node
+    origin: str = ""
+
+
+@dataclass(slots=True)
+class Laying:
+    """What an instruction lays over the tree of a stage."""
+
+    root: dict[str, Node]
+    instruction: Instruction
+    attributes: Attributes
+    copies: dict[str, Copy] = field(default_factory=dict)
+    # The path that has the content of a source already, for hard links among them.
+    linked: dict[str, str] = field(default_factory=dict)
+
+    def lay(self, files: Files, sources: list[str], target: str, missing: str) -> None:
+        """Copy what the sources find to the target; `missing` says where they were looked for."""
+        found: list[tuple[str, str]] = []
+        for source in sources:
+            found += self._found(files, source, missing)
+        into = target.endswith(("/", "/.")) or target == "." or len(found) > 1
+        where = resolved(self.root, target)
+        for name, path in found:
+            node = files.nodes.get(path, Node(DIRECTORY, 0o755))
+            if node.kind == DIRECTORY:
+                self._directory(files, path, where)
+                continue
+            there = self.root.get(where)
+            inside = into or not where or (there is not None and there.kind == DIRECTORY)
+            last = posixpath.basename(name)
+            self._file(files, path, posixpath.join(where, last) if inside else where)
+
+    def lay_tree(self, files: Files, target: str) -> None:
+        """Lay a whole tree, as that of an archive, into the target."""
+        self._directory(files, "", resolved(self.root, target))
+
+    def _found(self, files: Files, source: str, missing: str) -> list[tuple[str, str]]:
+        try:
+            found = matching(files, source)
+        except LinkError as error:
+            raise self._bad(source, f"{source!r} {error}") from error
+        if not found:
+            what = "nothing is found by" if is_wild(source) else "there is no"
+            raise self._bad(source, f"{what} {source!r} in {missing}", *self._close(files, source))
+        return found
+
+    def _close(self, files: Files, source: str) -> tuple[str, ...]:
+        base = posixpath.basename(source.rstrip("/")).lower()
+        near = sorted(p for p in files.nodes if posixpath.basename(p).lower() == base)[:3]
+        return (f"there is {', '.join(near)}",) if near and base else ()
+
+    def _bad(self, word: str, message: str, *hints: str) -> PackageError:
+        return PackageError.of(
+            packages.BAD_CONTEXT, message, *hints, place=self.instruction.place(word)
+        )
+
+    def _directory(self, files: Files, source: str, where: str) -> None:
+        """Copy what is in a directory."""
+        self.make_directory(where)
+        prefix = len(source) + 1 if source else 0
+        moved: dict[str, str] = {}
+        for path in below(files.nodes, source):
+            relative = path[prefix:]
+            above, _, name = relative.rpartition("/")
+            base = moved.get(above, where) if above else where
+            target = f"{base}/{name}" if base else name
+            node = files.nodes[path]
+            if node.kind != DIRECTORY:
+                self._file(files, path, target)
+                continue
+            # A directory over a link to one goes where the link leads.
+            real = resolved(self.root, target)
+            there = self.root.get(real)
+            moved[relative] = real
+            if there is None:
+                self._put(real, replace(node, records=dict(node.records)))
+            elif there.kind != DIRECTORY:
+                raise self._bad("", f"/{real} is there already, and is not a directory")
+
+    def _file(self, files: Files, path: str, target: str) -> None:
+        there = self.root.get(target)
+        if there is not None and there.kind == DIRECTORY:
+            raise self._bad("", f"/{target} is there already, and is a directory")
+        self.make_directory(target.rpartition("/")[0])
+        node = files.nodes[path]
+        origin = node.link if node.kind == LINK else path
+        if node.kind == LINK or origin in self.linked:
+            first = self.linked.get(origin)
+            if first is not None and node.kind == LINK:
+                self._put(target, Node(LINK, node.mode, mtime=node.mtime, link=first))
+                return
+            node = replace(files.nodes[origin], link="")
+        if node.kind == FILE:
+            self.linked.setdefault(origin, target)
+        self._put(target, node, origin)
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory with all above it, as far as they are missing."""
+        if not path:
+            return
+        there = self.root.get(path)
+        if there is not None:
+            if there.kind != DIRECTORY:
+                raise self._bad("", f"/{path} is there already, and is not a directory")
+            return
+        self.make_directory(path.rpartition("/")[0])
+        owner = self.attributes.owner or Owner(0, 0)
+        made = Node(DIRECTORY, 0o755, owner.uid, owner.gid, mtime=self.attributes.time)
+        self.root[path] = made
+        self.copies[path] = Copy(path, made)
+
+    def _put(self, path: str, node: Node, origin: str = "") -> None:
+        owner, mode = self.attributes.owner, self.attributes.mode
+        if owner is not None:
+            node = replace(node, uid=owner.uid, gid=owner.gid)
+        if mode is not None and node.kind != SYMLINK:
+            node = replace(node, mode=mode)
+        self.root[path] = node
+        # What was copied to the same place before is replaced, and comes at its new turn.
+        self.copies.pop(path, None)
+        self.copies[path] = Copy(path, node, origin)
+
+    def tar(self, files: Files | None) -> Iterator[bytes]:
+        """Yield the layer."""
+        wanted = {c.origin for c in self.copies.values() if c.node.kind == FILE}
+        with ExitStack() as stack:
+            contents = stack.enter_context(files.contents(wanted)) if files and wanted else None
+            for copy in self.copies.values():
+                yield from _entry(copy, contents)
+        yield END
+
+
+def _entry(copy: Copy, contents: Contents | None) -> Iterator[bytes]:
+    node = copy.node
+    is_directory = node.kind == DIRECTORY
+    yield Header(
+        bytes_of(copy.path) + (b"/" if is_directory else b""),
+        bytes([node.kind]),
+        node.mode,
+        node.uid,
+        node.gid,
+        node.size if node.kind == FILE else 0,
+        node.mtime,
+        b"",
+        bytes_of(node.link),
+        node.major,
+        node.minor,
+        node.records,
+    ).blocks()
+    if node.kind == FILE and contents is not None:
+        yield from contents(copy.origin)
+        yield padding(node.size)
+
+
+def read_mode(instruction: Instruction, text: str) -> int | None:
+    """Read --chmod."""
+    if not text:
+        return None
+    if not _MODE.fullmatch(text):
+        raise instruction.wrong(
+            f"not a mode: {text!r}", "write it in octal digits, as 0755", word=text
+        )
+    return int(text, 8)
+
+
+def read_owner(instruction: Instruction, text: str, accounts: Accounts) -> Owner | None:
+    """Read --chown: names or numbers, of a user and perhaps a group."""
+    if not text:
+        return None
+    user, colon, group = text.partition(":")
+    uid, gid = accounts.user(user), None
+    if uid is None:
+        raise instruction.wrong(
+            f"the image has no user {user!r}", "name one of its /etc/passwd, or a number", word=text
+        )
+    gid = accounts.group(group) if colon else uid[1]
+    if gid is None:
+        raise instruction.wrong(
+            f"the image has no group {group!r}",
+            "name one of its /etc/group, or a number",
+            word=text,
+        )
+    return Owner(uid[0], gid)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The users and groups of a stage."""
+
+    passwd: str = ""
+    groups: str = ""
+
+    def user(self, name: str) -> tuple[int, int] | None:
+        """Return the numbers of a user and its group."""
+        if name.isdigit():
+            return int(name), int(name)
+        for fields in (line.split(":") for line in self.passwd.splitlines()):
+            known = len(fields) > 3 and fields[2].isdigit() and fields[3].isdigit()
+            if known and name == fields[0]:
+                return int(fields[2]), int(fields[3])
+        return None
+
+    def group(self, name: str) -> int | None:
+        """Return the number of a group."""
+        for fields in (line.split(":") for line in self.groups.splitlines()):
+            if len(fields) > 2 and fields[0] == name and fields[2].isdigit():
+                return int(fields[2])
+        return int(name) if name.isdigit() else None

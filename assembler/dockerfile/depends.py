@@ -1,0 +1,96 @@
+"""Images that a package wants as files in its build context: `depends.docker-images`."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from assembler.codes import packages
+from assembler.errors import ImageError, PackageError, told
+from assembler.oci.archive_export import Download, Format, export
+from assembler.oci.reference import Reference
+from assembler.oci.resolve import Sources, resolve
+
+if TYPE_CHECKING:
+    from assembler.config.package_model import DockerImages, Package
+    from assembler.diagnostics import Place
+    from assembler.dockerfile.context import Context
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
+    from assembler.oci.store import Store
+
+_MOST_TEXT = 1 << 20
+
+
+def add_images(
+    context: Context,
+    package: Package,
+    platform: Platform,
+    sources: Sources,
+    where: tuple[Path, Reporter],
+) -> None:
+    """Put the images into the context, as `docker load` reads them."""
+    wanted = package.build.docker_images
+    if wanted is None:
+        return
+    workspace, reporter = where
+    references = _references(package, wanted)
+    found = resolve(references, platform, sources, reporter)
+    if wanted.target is not None and len(found) > 1:
+        raise PackageError.of(
+            packages.BAD_DEPENDS,
+            f"{wanted.target} is to hold {len(found)} images, and a file is made of one",
+            "give a target-dir in place of target: every image becomes a file in it",
+            place=package.build.at.of("depends", "docker-images", "target"),
+        )
+    for number, reference in enumerate(found):
+        place = workspace / f"depends-{number}.tar"
+        _write(sources.store, Download(reference, Format.DOCKER, platform), place, reporter)
+        context.add_file(str(_target(wanted, reference)), place)
+
+
+def _target(wanted: DockerImages, reference: Reference) -> PurePosixPath:
+    if wanted.target is not None:
+        return wanted.target
+    directory = wanted.target_dir or PurePosixPath()
+    return directory / f"{reference.repository.rpartition('/')[2]}.tar"
+
+
+def _write(store: Store, download: Download, place: Path, reporter: Reporter) -> None:
+    with told(place), place.open("xb") as file:
+        export(store, download, file, reporter)
+
+
+def _references(package: Package, wanted: DockerImages) -> dict[Reference, Place | None]:
+    at = package.build.at
+    if wanted.from_file is None:
+        return {
+            Reference.parse(name): at.of("depends", "docker-images", "list", i)
+            for i, name in enumerate(wanted.images)
+        }
+    path = package.directory / wanted.from_file
+    place = at.of("depends", "docker-images", "from-file")
+    base = package.directory.resolve()
+    if not path.resolve().is_relative_to(base) or not path.is_file():
+        raise PackageError.of(
+            packages.BAD_DEPENDS, f"the package has no file {wanted.from_file}", place=place
+        )
+    with told(path, "read"), path.open("rb") as file:
+        lines = file.read(_MOST_TEXT).decode("utf-8", "replace").splitlines()
+    found: dict[Reference, Place | None] = {}
+    for name in (line.strip() for line in lines):
+        if not name or name.startswith("#"):
+            continue
+        try:
+            reference = Reference.parse(name)
+        except ImageError as error:
+            raise error.at(place) from error
+        if not reference.pinned:
+            raise PackageError.of(
+                packages.BAD_DEPENDS,
+                f"the image {name!r} in {wanted.from_file} lacks a digest",
+                f"pin it, as {name}@sha256:…, so that the package stays the same",
+                place=place,
+            )
+        found[reference] = place
+    return found

@@ -1,0 +1,249 @@
+"""The stages of a Dockerfile: what each stands on, which are needed, and what needs a builder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from assembler.dockerfile.words import WordError, expand, split_quoted
+
+if TYPE_CHECKING:
+    from assembler.dockerfile.syntax import Dockerfile, Instruction
+    from assembler.oci.platform import Platform
+
+SCRATCH = "scratch"
+_COMMA = re.compile(r"[,\n]")
+# Build arguments that need no ARG, and leave no trace in the image.
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+_IN_PROCESS = frozenset(
+    {
+        "ADD",
+        "ARG",
+        "CMD",
+        "COPY",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "LABEL",
+        "MAINTAINER",
+        "SHELL",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The build arguments: those given, and what is known of the platforms."""
+
+    given: Mapping[str, str]
+    build: Platform
+    target: Platform
+
+    @property
+    def platforms(self) -> dict[str, str]:
+        """Return the variables that tell for which platform is built, and on which."""
+        found = {}
+        for name, platform in (("BUILD", self.build), ("TARGET", self.target)):
+            found[f"{name}PLATFORM"] = str(platform)
+            found[f"{name}OS"] = platform.os
+            found[f"{name}ARCH"] = platform.architecture
+            found[f"{name}VARIANT"] = platform.variant
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A FROM and what follows it."""
+
+    number: int
+    name: str
+    # The stage it stands on, or the name of an image.
+    base: str
+    # As it is written, variables put in; empty for the platform that is built for.
+    platform: str
+    start: Instruction
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All stages of a Dockerfile with variables put into their FROM."""
+
+    dockerfile: Dockerfile
+    stages: tuple[Stage, ...]
+    arguments: Arguments
+    # Defaults given before the first FROM.
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def target(self) -> Stage:
+        """Return the stage that becomes the image."""
+        return self.stages[-1]
+
+    def stage(self, text: str, before: int) -> Stage | None:
+        """Return the stage of a name or number, among those before another one."""
+        for stage in reversed(self.stages[:before]):
+            if stage.name and stage.name == text.lower():
+                return stage
+        if text.isdigit() and int(text) < before:
+            return self.stages[int(text)]
+        return None
+
+    def needed(self) -> tuple[Stage, ...]:
+        """Return the stages that the image depends on, in their order."""
+        wanted: dict[int, Stage] = {}
+        left = [self.target]
+        while left:
+            stage = left.pop()
+            if stage.number in wanted:
+                continue
+            wanted[stage.number] = stage
+            names = [stage.base, *(name for _, name in self.sources(stage))]
+            left += [s for s in (self.stage(n, stage.number) for n in names) if s]
+        return tuple(wanted[n] for n in sorted(wanted))
+
+    def sources(self, stage: Stage) -> Iterator[tuple[Instruction, str]]:
+        """Yield from which stages and images files are taken, besides the base."""
+        for instruction in stage.instructions:
+            if instruction.keyword in ("COPY", "ADD") and "from" in instruction.flags:
+                yield instruction, instruction.flags["from"]
+            if instruction.keyword == "RUN" and "mount" in instruction.flags:
+                for part in _COMMA.split(instruction.flags["mount"]):
+                    if part.startswith("from="):
+                        yield instruction, part.removeprefix("from=")
+
+    def images(self) -> dict[tuple[str, str], Instruction]:
+        """Return the images that are needed, each as (name, platform), and who says so first."""
+        found: dict[tuple[str, str], Instruction] = {}
+        for stage in self.needed():
+            if stage.base.lower() != SCRATCH and not self.stage(stage.base, stage.number):
+                found.setdefault((stage.base, stage.platform), stage.start)
+            for instruction, name in self.sources(stage):
+                if not self.stage(name, stage.number):
+                    found.setdefault((name, ""), instruction)
+        return found
+
+    def beyond(self) -> Instruction | None:
+        """Return the first needed instruction that cannot be done in process, or nothing."""
+        for stage in self.needed():
+            for instruction in stage.instructions:
+                if instruction.keyword not in _IN_PROCESS or _is_remote(instruction):
+                    return instruction
+        return None
+
+    def declared(self) -> frozenset[str]:
+        """Return the names of all build arguments that the Dockerfile knows."""
+        instructions = (
+            *self.dockerfile.instructions[: self._first_from()],
+            *(i for stage in self.needed() for i in stage.instructions),
+        )
+        found = {
+            pair.partition("=")[0]
+            for i in instructions
+            if i.keyword == "ARG"
+            for pair in split_quoted(i.text, self.dockerfile.escape)
+        }
+        return frozenset(found)
+
+    def _first_from(self) -> int:
+        return next(n for n, i in enumerate(self.dockerfile.instructions) if i.keyword == "FROM")
+
+
+def plan(dockerfile: Dockerfile, arguments: Arguments) -> Plan:
+    """Divide a Dockerfile into its stages."""
+    defaults: dict[str, str] = {}
+    groups: list[tuple[Instruction, list[Instruction]]] = []
+    for instruction in dockerfile.instructions:
+        if instruction.keyword == "FROM":
+            groups.append((instruction, []))
+        elif groups:
+            groups[-1][1].append(instruction)
+        elif instruction.keyword == "ARG":
+            seen = {**arguments.platforms, **defaults}
+            for name, value in argument_pairs(instruction, seen, dockerfile.escape):
+                defaults[name] = arguments.given.get(name, value or "")
+        else:
+            raise instruction.wrong(
+                f"{instruction.keyword} stands before the first FROM",
+                "begin with FROM; only ARG may stand before it",
+            )
+    if not groups:
+        raise dockerfile.instructions[-1].wrong("there is no FROM")
+    variables = {**arguments.platforms, **defaults}
+    stages: list[Stage] = []
+    for number, (start, instructions) in enumerate(groups):
+        base, platform, name = _read_from(start, variables, dockerfile.escape)
+        if name and any(s.name == name for s in stages):
+            raise start.wrong(f"there is a stage {name} already", word=name)
+        stages.append(Stage(number, name, base, platform, start, tuple(instructions)))
+    made = Plan(dockerfile, tuple(stages), arguments, defaults)
+    for stage in stages:
+        for instruction, name in made.sources(stage):
+            if name.lower() == stage.name and stage.name:
+                raise instruction.wrong(f"the stage {name} takes files from itself", word=name)
+    return made
+
+
+def argument_pairs(
+    instruction: Instruction, variables: Mapping[str, str], escape: str
+) -> list[tuple[str, str | None]]:
+    """Return names and defaults of an ARG."""
+    found: list[tuple[str, str | None]] = []
+    seen = dict(variables)
+    for word in words_of(instruction, escape):
+        name, equals, value = word.partition("=")
+        default = expanded(instruction, value, seen, escape) if equals else None
+        if default is not None:
+            seen[name] = default
+        found.append((name, default))
+    return found
+
+
+def words_of(instruction: Instruction, escape: str) -> list[str]:
+    """Return the words of an instruction, quotes kept."""
+    try:
+        return split_quoted(instruction.text, escape)
+    except WordError as error:
+        raise instruction.wrong(str(error)) from error
+
+
+def expanded(instruction: Instruction, word: str, variables: Mapping[str, str], escape: str) -> str:
+    """Return a word with variables put in."""
+    try:
+        return expand(word, variables, escape)
+    except WordError as error:
+        raise instruction.wrong(str(error), word=word) from error
+
+
+def _read_from(
+    start: Instruction, variables: Mapping[str, str], escape: str
+) -> tuple[str, str, str]:
+    unknown = sorted(start.flags.keys() - {"platform"})
+    if unknown:
+        raise start.wrong(f"FROM has no --{unknown[0]}", word=f"--{unknown[0]}")
+    words = start.text.split()
+    named = len(words) == 3 and words[1].upper() == "AS"
+    if len(words) != 1 and not named:
+        raise start.wrong("FROM is not understood", "write FROM IMAGE, or FROM IMAGE AS NAME")
+    base = expanded(start, words[0], variables, escape)
+    if not base:
+        raise start.wrong(
+            f"the name {words[0]} comes to nothing",
+            "a variable in FROM is given by an ARG before the first FROM",
+            word=words[0],
+        )
+    platform = expanded(start, start.flags.get("platform", ""), variables, escape)
+    return base, platform, words[2].lower() if named else ""
+
+
+def _is_remote(instruction: Instruction) -> bool:
+    if instruction.keyword != "ADD":
+        return False
+    sources = instruction.words[:-1]
+    return any(s.startswith(("http://", "https://", "git@", "git://", "ssh://")) for s in sources)

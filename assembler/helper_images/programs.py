@@ -1,0 +1,115 @@
+"""Programs that make filesystems: this machine's if they are new enough, else those of an image.
+
+An image's programs run where they are unpacked to for as long as they are used, by the loader and
+the libraries beside them, so that nothing is installed.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from posixpath import basename
+from typing import TYPE_CHECKING
+
+from assembler import tools
+from assembler.codes import output as codes
+from assembler.errors import OutputError, told
+from assembler.oci.image_files import Taken, taken
+
+if TYPE_CHECKING:
+    from assembler.oci.image import Image
+    from assembler.oci.store import Store
+
+_FOLDER = re.compile(r"(usr/)?(s?bin|lib(64)?|lib/[a-z0-9_-]+-linux-gnu[a-z0-9]*)")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_LOADER = re.compile(r"ld-linux.*\.so\.\d+")
+# How a program is asked for its version, and the oldest that will do.
+_OLDEST = {"mksquashfs": ("-version", (4, 6)), "mkfs.erofs": ("--version", (1, 8))}
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Where programs come from that this machine does not have."""
+
+    image: Image | None
+    store: Store
+
+    @contextmanager
+    def ready(self, program: str) -> Iterator[tuple[str, ...]]:
+        """Give the words that a command line of the program begins with."""
+        path = usable(program)
+        if path is not None:
+            yield (str(path),)
+            return
+        if self.image is None:
+            tools.need(program)
+            raise ValueError(f"nobody has seen to it that there is {program}")
+        tmp = self.store.layout.tmp
+        with told(tmp), tempfile.TemporaryDirectory(dir=tmp if tmp.is_dir() else None) as folder:
+            yield _unpacked(self.image, self.store, Path(folder), program)
+
+
+def lacking(programs: Iterable[str]) -> list[str]:
+    """Return the programs that this machine has not, or too old."""
+    return [program for program in programs if usable(program) is None]
+
+
+def usable(program: str) -> Path | None:
+    """Return this machine's program, if it is new enough."""
+    path = tools.find(program)
+    if path is None:
+        return None
+    option, oldest = _OLDEST[program]
+    try:
+        done = subprocess.run([path, option], capture_output=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = re.search(rb"(\d+)\.(\d+)", done.stdout + done.stderr)
+    return path if version and (int(version[1]), int(version[2])) >= oldest else None
+
+
+def _unpacked(image: Image, store: Store, folder: Path, program: str) -> tuple[str, ...]:
+    what = str(image.reference)
+    found = taken(image, store, _known_as, codes.NO_PROGRAM)
+    loaders = [name for name in sorted(found.files) if _LOADER.fullmatch(name)]
+    if program not in found.files or not loaders:
+        raise OutputError.of(
+            codes.NO_PROGRAM,
+            f"{what} has no {program}" if loaders else f"{what} has no loader for its programs",
+            "leave out --imagetools, or name an image that has the files of pkg/imagetools",
+            f"with {program} {_text(_OLDEST[program][1])} or newer on this machine no image is "
+            "needed",
+        )
+    for name, content in _all(found):
+        path = folder / name
+        path.write_bytes(content)
+        path.chmod(0o700)
+    return (str(folder / loaders[0]), "--library-path", str(folder), str(folder / program))
+
+
+def _text(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _all(found: Taken) -> Iterator[tuple[str, bytes]]:
+    """Yield all files, also under the names that symbolic links give them."""
+    yield from found.files.items()
+    links = {name: basename(target) for name, target in found.links.items()}
+    for name, first in links.items():
+        seen, target = {name}, first
+        while target in links and target not in seen:
+            seen.add(target)
+            target = links[target]
+        if target in found.files and name not in found.files:
+            yield name, found.files[target]
+
+
+def _known_as(path: str) -> str | None:
+    """Return the mere name of a program or library: they are put side by side."""
+    folder, _, name = path.rpartition("/")
+    return name if _FOLDER.fullmatch(folder) and _NAME.fullmatch(name) else None
