@@ -123,7 +123,7 @@ def host_error(error: OSError, path: Path | str, doing: str = "write") -> HostEr
 
 
 @contextmanager
-def told(path: Path | str, doing: str = "write") -> Iterator[None]:
+def wrap_os_errors(path: Path | str, doing: str = "write") -> Iterator[None]:
     """Turn an OSError inside the block into a HostError about `path`."""
     try:
         yield

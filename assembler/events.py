@@ -54,7 +54,7 @@ class TaskEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LogMessage:
     """A line for those who asked for more (`-v`); level 0 is for everyone."""
 
     message: str
@@ -68,7 +68,7 @@ class Warned:
     diagnostic: Diagnostic
 
 
-Event = TaskStarted | TaskAdvanced | TaskNoted | TaskEnded | Said | Warned
+Event = TaskStarted | TaskAdvanced | TaskNoted | TaskEnded | LogMessage | Warned
 
 
 class Reporter(Protocol):

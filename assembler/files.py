@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
-from assembler.errors import HostError, host_error, is_of_disk, told
+from assembler.errors import HostError, host_error, is_of_disk, wrap_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ _KEEP_SIZE = 1
 
 
 @contextmanager
-def appearing(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterator[IO[bytes]]:
     """Give a binary file (readable, too) that becomes `path` when the block ends well.
 
     The mode is set as it is asked for, whatever the umask. If the block fails, or the process is
@@ -52,7 +52,7 @@ def appearing(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterato
             _give_back(file.fileno())
             if durable:
                 os.fsync(file.fileno())
-        with told(path):
+        with wrap_os_errors(path):
             temporary.replace(path)
             if durable:
                 sync_directory(path.parent)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from assembler import codes
+from assembler.config.messages import flow, wanted
 from assembler.config.schemas import resolved, schema
-from assembler.config.wording import flow, wanted
 from dolmen.app import app
 
 if TYPE_CHECKING:

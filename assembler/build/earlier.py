@@ -11,7 +11,7 @@ from assembler.diagnostics import Diagnostic
 from assembler.encode.earlier import Unusable
 from assembler.encode.record import Origins
 from assembler.errors import DolmenError, PlanError
-from assembler.events import Said
+from assembler.events import LogMessage
 from assembler.oci.image import Image
 from assembler.oci.store import Store, attestations, lookup
 from assembler.oci.store.lookup import spellings
@@ -59,7 +59,7 @@ def instead(
         raise type(error)(list(_told(error, why, found, earlier))) from error
     for reference, image in found.items():
         if image.remains is not None:
-            reporter.emit(Said(f"{reference} cannot be had: it is taken from {earlier.path}"))
+            reporter.emit(LogMessage(f"{reference} cannot be had: it is taken from {earlier.path}"))
     return found
 
 

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assembler.build.helper_images import BOOTLOADERS, IMAGETOOLS, shipped_image
 from assembler.build.layouts import layouts
 from assembler.build.packaging import build_missing
-from assembler.build.shipped import BOOTLOADERS, IMAGETOOLS, shipped_image
 from assembler.config import Options, load_inputs, parse_label, render_metadata
 from assembler.errors import DolmenError
 from assembler.events import Warned

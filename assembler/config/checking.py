@@ -8,10 +8,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from assembler.codes import config as codes
-from assembler.config.conforming import conforms
+from assembler.config.fast_validate import conforms
 from assembler.config.findings import MOST, error, meant, nearest
-from assembler.config.schemas import resolved, schema
-from assembler.config.wording import (
+from assembler.config.messages import (
     SYNONYMS,
     example,
     flow,
@@ -21,6 +20,7 @@ from assembler.config.wording import (
     shortened,
     wanted,
 )
+from assembler.config.schemas import resolved, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,8 +11,8 @@ from assembler.config.checks import Known, check_ids, check_spec
 from assembler.config.composing import compose_source
 from assembler.config.converting import convert
 from assembler.config.findings import bounded, error, has_errors, in_order, warning
+from assembler.config.messages import given
 from assembler.config.model import Spec
-from assembler.config.wording import given
 from assembler.diagnostics import Diagnostic, Source
 from assembler.errors import ConfigError
 

@@ -29,9 +29,9 @@ from assembler.debian.engine import (
 )
 from assembler.debian.sources import Entry
 from assembler.debian.supply import Supply
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import several, task
-from assembler.files import appearing
+from assembler.files import atomic_write
 from assembler.oci.store.locks import held
 from assembler.tools import running
 
@@ -71,8 +71,8 @@ Acquire::GzipIndexes "true";
 Dir::Cache::srcpkgcache "";
 Debug::NoLocking "true";
 """
-_UPDATE = running.Limits(seconds=900)
-_FETCH = running.Limits(seconds=7200)
+_UPDATE = running.RunLimits(seconds=900)
+_FETCH = running.RunLimits(seconds=7200)
 # So many files in one call; a command line has an end.
 _BATCH = 200
 
@@ -108,7 +108,7 @@ class AptEngine:
             for path in sorted(apt.root.glob(f"lists/{name}InRelease")) or sorted(
                 apt.root.glob(f"lists/{name}Release")
             ):
-                with told(path, "read"):
+                with wrap_os_errors(path, "read"):
                     data = path.read_bytes()
                 date = _DATE.search(data)
                 digest = hashlib.sha256(data).hexdigest()
@@ -145,7 +145,7 @@ class AptEngine:
             outcome = apt.run("apt-get", *command, limits=_UPDATE)
         if outcome.status:
             raise _not_updated(apt, outcome)
-        with appearing(stamp):
+        with atomic_write(stamp):
             pass
 
     def _fetched(
@@ -190,7 +190,7 @@ class _Apt:
         key = hashlib.sha256(f"{architecture}\n{text}".encode()).hexdigest()[:16]
         root = (above / key).absolute()
         settings = _OURS.format(root=root, architecture=architecture) + _reaching(program)
-        with told(root):
+        with wrap_os_errors(root):
             for directory in ("lists/partial", "cache/archives/partial"):
                 (root / directory).mkdir(parents=True, exist_ok=True)
         for name, content in (("sources.list", text), ("apt.conf", settings), ("status", "")):
@@ -198,11 +198,11 @@ class _Apt:
         return cls(root, program)
 
     def run(
-        self, program: str, *arguments: str, limits: running.Limits | None = None
-    ) -> running.Outcome:
+        self, program: str, *arguments: str, limits: running.RunLimits | None = None
+    ) -> running.ProcessResult:
         path = program if program.startswith("/") else str(self.program.with_name(program))
         environment = {**os.environ, "APT_CONFIG": str(self.root / "apt.conf"), "LC_ALL": "C"}
-        return running.run((path, *arguments), environment, limits=limits or running.Limits())
+        return running.run((path, *arguments), environment, limits=limits or running.RunLimits())
 
     def pretended(self, names: Sequence[str]) -> Path:
         """Return a list of installed packages with those that should not be installed."""
@@ -249,7 +249,7 @@ def _write(path: Path, text: str) -> None:
             return
     except (OSError, UnicodeDecodeError):
         pass
-    with appearing(path, durable=False) as file:
+    with atomic_write(path, durable=False) as file:
         file.write(text.encode())
 
 
@@ -269,7 +269,7 @@ def _chosen(output: bytes, entries: Sequence[Entry]) -> Iterator[Chosen]:
         yield Chosen(name, version, architecture, path, size, match["sha256"])
 
 
-def _last_error(outcome: running.Outcome) -> str:
+def _last_error(outcome: running.ProcessResult) -> str:
     errors = [line[3:] for line in outcome.errors.splitlines() if line.startswith("E: ")]
     return "; ".join(errors) or outcome.errors.strip() or "apt does not say why"
 
@@ -296,7 +296,7 @@ _REFUSALS = (
 )
 
 
-def _not_updated(apt: _Apt, outcome: running.Outcome) -> PackageError:
+def _not_updated(apt: _Apt, outcome: running.ProcessResult) -> PackageError:
     sources = (apt.root / "sources.list").read_text("utf-8").strip()
     code, hint = next(
         (code, hint)
@@ -308,7 +308,7 @@ def _not_updated(apt: _Apt, outcome: running.Outcome) -> PackageError:
     )
 
 
-def _unresolved(request: Request, outcome: running.Outcome, apt: _Apt) -> PackageError:
+def _unresolved(request: Request, outcome: running.ProcessResult, apt: _Apt) -> PackageError:
     out = outcome.output.decode("utf-8", "replace")
     unmet = [
         line.strip()

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 from assembler.codes import packages
 from assembler.debian.inflating import BROKEN, COMPRESSIONS, ahead, bounded, inflated
 from assembler.debian.tarball import Tarball, TarballError
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ class _Member:
 def opened(path: Path) -> Iterator[Deb]:
     """Open a .deb; what is wrong with it, here or while it is read, names the file."""
     try:
-        with told(path, "read"), path.open("rb") as file:
+        with wrap_os_errors(path, "read"), path.open("rb") as file:
             yield Deb(file, {m.name: m for m in _members(file)})
     except (TarballError, *BROKEN) as error:
         raise PackageError.of(

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
+from assembler.oci.store.gc_policy import HOUR, GcLimits, files_below, oldest_run
 from assembler.oci.store.locks import take
-from assembler.oci.store.weigh import HOUR, Limits, files_below, oldest_run
 
 if TYPE_CHECKING:
     from assembler.oci.store import Store
@@ -33,7 +33,7 @@ class Cleaned:
     bytes: int = 0
 
 
-def clean(store: Store, limits: Limits, now: float) -> Cleaned:
+def clean(store: Store, limits: GcLimits, now: float) -> Cleaned:
     """Remove what the limits do not keep; what a run under way has used stays."""
     done = Cleaned()
     root = store.root / "debs"
@@ -47,7 +47,7 @@ def clean(store: Store, limits: Limits, now: float) -> Cleaned:
         # What was never whole is of a build that was killed, if nothing was written to it lately.
         if item.used < (unused if whole else min(begun, now - limits.grace)):
             if not limits.dry_run:
-                with told(item.path, "remove"):
+                with wrap_os_errors(item.path, "remove"):
                     item.path.unlink(missing_ok=True)
             done.packages += whole
             done.others += not whole
@@ -80,7 +80,7 @@ def _asked(directory: Path) -> float:
 @contextmanager
 def _unused(directory: Path) -> Iterator[bool]:
     """Tell whether nobody is at work in a directory, who then has to wait."""
-    with told(directory):
+    with wrap_os_errors(directory):
         handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         yield take(handle)
@@ -88,10 +88,10 @@ def _unused(directory: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def _remove(directory: Path, limits: Limits, done: Cleaned) -> None:
+def _remove(directory: Path, limits: GcLimits, done: Cleaned) -> None:
     size = sum(p.lstat().st_size for p in directory.rglob("*") if p.is_file())
     if not limits.dry_run:
-        with told(directory, "remove"):
+        with wrap_os_errors(directory, "remove"):
             shutil.rmtree(directory)
     done.others += 1
     done.bytes += size

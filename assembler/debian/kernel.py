@@ -18,8 +18,8 @@ from assembler.debian.archive import opened
 from assembler.debian.depmod import dependencies, indexes
 from assembler.debian.layer import database
 from assembler.debian.modules import Module, builtin_infos, is_module, name_of, read_module
+from assembler.debian.tar_headers import END, file_chunks, header, padding
 from assembler.debian.tarball import Kind, TarEntry
-from assembler.debian.taring import END, file_chunks, header, padding
 from assembler.errors import PackageError
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from assembler.debian.accounts import GROUPS_LIST, USERS_LIST, accounts
 from assembler.debian.archive import Deb, opened
 from assembler.debian.control import Control, parse_control
 from assembler.debian.patterns import matcher
+from assembler.debian.tar_headers import END, file_chunks, header, padding
 from assembler.debian.tarball import Kind, TarEntry, normal
-from assembler.debian.taring import END, file_chunks, header, padding
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 
 _CA_DIRECTORY = "usr/share/ca-certificates/"
 _CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
@@ -213,7 +213,7 @@ class _Root:
 
     def _copied(self, file: RecipeFile, made: TarEntry, source: Path) -> Iterator[bytes]:
         """Copy a file, or a directory with everything in it."""
-        with told(source, "read"):
+        with wrap_os_errors(source, "read"):
             kind = source.lstat().st_mode if made.path != file.path else source.stat().st_mode
             if stat.S_ISLNK(kind):
                 target = str(source.readlink())

@@ -14,8 +14,8 @@ from typing import Any
 
 from assembler.codes import packages
 from assembler.debian.engine import Chosen, Snapshot
-from assembler.errors import PackageError, told
-from assembler.files import appearing
+from assembler.errors import PackageError, wrap_os_errors
+from assembler.files import atomic_write
 
 LOCK_FILE = "debs.lock"
 _VERSION = 1
@@ -46,7 +46,7 @@ def read_lock(directory: Path) -> Lock | None:
     path = directory / LOCK_FILE
     if not path.exists():
         return None
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         data = file.read(_LARGEST + 1)
     try:
         return _parsed(json.loads(data))
@@ -77,7 +77,7 @@ def write_lock(directory: Path, lock: Lock) -> Path:
         told_of = [f"  {json.dumps([a.suite, a.date, a.sha256])}" for a in lock.archives]
         lines += [' "archives": [', ",\n".join(told_of), " ]"]
     lines += ["}", ""]
-    with appearing(path) as file:
+    with atomic_write(path) as file:
         file.write("\n".join(lines).encode())
     return path
 

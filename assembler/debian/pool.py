@@ -12,8 +12,8 @@ from tempfile import mkdtemp
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.errors import PackageError, told
-from assembler.files import appearing
+from assembler.errors import PackageError, wrap_os_errors
+from assembler.files import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,15 +50,19 @@ class Pool:
     @contextmanager
     def arriving(self, chosen: Chosen) -> Iterator[IO[bytes]]:
         """Give a file that becomes the package when the block ends well."""
-        with told(self.root):
+        with wrap_os_errors(self.root):
             self.path(chosen).parent.mkdir(parents=True, exist_ok=True)
-        with appearing(self.path(chosen)) as target:
+        with atomic_write(self.path(chosen)) as target:
             yield target
 
     def take(self, file: Path, chosen: Chosen) -> None:
         """Copy a file into the pool if it is what was chosen; it may be a link to a mirror's."""
         digest, size = hashlib.sha256(), 0
-        with told(file, "read"), file.open("rb") as source, self.arriving(chosen) as target:
+        with (
+            wrap_os_errors(file, "read"),
+            file.open("rb") as source,
+            self.arriving(chosen) as target,
+        ):
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 size += len(chunk)
@@ -68,7 +72,7 @@ class Pool:
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         """Give a directory that is gone after the block."""
-        with told(self.root):
+        with wrap_os_errors(self.root):
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
             directory = Path(mkdtemp(dir=self.root / "tmp"))
         try:

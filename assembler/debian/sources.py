@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assembler.codes import packages
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 
 DEFAULT_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _ETC_APT = Path("/etc/apt")
@@ -106,7 +106,7 @@ def machine_entries(etc_apt: Path) -> Iterator[Entry]:
     for path in (etc_apt / "sources.list", *sorted((etc_apt / "sources.list.d").glob("*"))):
         if path.suffix not in (".list", ".sources") or not path.is_file():
             continue
-        with told(path, "read"), path.open("rb") as file:
+        with wrap_os_errors(path, "read"), path.open("rb") as file:
             text = file.read(_LARGEST).decode("utf-8", "replace")
         yield from (_deb822 if path.suffix == ".sources" else _one_line)(text)
 

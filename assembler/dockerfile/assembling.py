@@ -44,7 +44,7 @@ _FLAGS = {"COPY": {"from", "chown", "chmod", "link"}, "ADD": {"chown", "chmod", 
 
 
 @dataclass(frozen=True, slots=True)
-class Ingredients:
+class BuildInputs:
     """All that an image is made of besides its Dockerfile."""
 
     context: Context
@@ -57,7 +57,7 @@ class Ingredients:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def assemble(store: Store, plan: Plan, ingredients: Ingredients) -> Made:
+def assemble(store: Store, plan: Plan, ingredients: BuildInputs) -> Made:
     """Make the image of the last stage."""
     stages: dict[int, _Stage] = {}
     for stage in plan.needed():
@@ -73,7 +73,7 @@ class _Stage:
     store: Store
     plan: Plan
     stage: Stage
-    ingredients: Ingredients
+    ingredients: BuildInputs
     others: Mapping[int, _Stage]
     config: Config
     platform: Platform
@@ -88,7 +88,7 @@ class _Stage:
         store: Store,
         plan: Plan,
         stage: Stage,
-        ingredients: Ingredients,
+        ingredients: BuildInputs,
         others: Mapping[int, _Stage],
     ) -> _Stage:
         """Return the stage as its FROM leaves it."""

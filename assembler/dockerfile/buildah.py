@@ -26,7 +26,7 @@ from assembler.dockerfile.rewriting import rewritten
 from assembler.dockerfile.stages import PROXIES
 from assembler.dockerfile.taking import finished, known_layers
 from assembler.dockerfile.watching import Watcher
-from assembler.errors import HostError, told
+from assembler.errors import HostError, wrap_os_errors
 from assembler.events import task
 from assembler.oci import media
 from assembler.oci.digest import hex_part, is_digest
@@ -37,14 +37,14 @@ from assembler.oci.store.locks import held
 from assembler.tools import running
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.assembling import Ingredients
+    from assembler.dockerfile.assembling import BuildInputs
     from assembler.dockerfile.stages import Plan, Stage
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
     from assembler.oci.store import Store
 
-_LIMITS = running.Limits(seconds=6 * 3600.0, output=1 << 30)
+_LIMITS = running.RunLimits(seconds=6 * 3600.0, output=1 << 30)
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
 _CHUNK = 1 << 20
@@ -79,10 +79,10 @@ class Buildah:
         found = _VERSION.search(outcome.output.decode("utf-8", "replace"))
         return "buildah" + (f" {found[0]}" if found else "")
 
-    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
+    def build(self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms) -> Made:
         """Make the image of the last stage, and put it into the store."""
         check_runnable(plan)
-        with told(self.storage):
+        with wrap_os_errors(self.storage):
             (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
         work = ingredients.workspace
         names = {
@@ -93,7 +93,7 @@ class Buildah:
         said = replaced(store, plan, ingredients)
         texts = work / "texts" if said.files else None
         place = _Place(work / "Dockerfile", work / "context", tag, texts)
-        with told(work):
+        with wrap_os_errors(work):
             place.context.mkdir()
             place.dockerfile.write_text(rewritten(plan, names, said.lines), "utf-8")
             for path, data in said.files.items():
@@ -115,13 +115,13 @@ class Buildah:
     @contextmanager
     def _used(self, work: Path) -> Iterator[None]:
         """Mark the storage as used; what a build that was stopped has left is cleared away."""
-        with told(self.storage):
+        with wrap_os_errors(self.storage):
             lock = (self.storage / "use.lock").open("ab")
         running = self.storage / f"running-{work.name}"
         with lock:
             self._clear(lock, work)
             fcntl.flock(lock, fcntl.LOCK_SH)
-            with told(running):
+            with wrap_os_errors(running):
                 running.touch()
             try:
                 yield
@@ -151,7 +151,7 @@ class Buildah:
         with held(self.storage / "import.lock"):
             if self.run("inspect", "--type", "image", name, work=work).status == 0:
                 return name
-            with told(layout):
+            with wrap_os_errors(layout):
                 layout.mkdir(exist_ok=True)
                 (layout / "blobs").symlink_to(store.layout.blobs.parent.absolute())
                 (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
@@ -219,7 +219,7 @@ class Buildah:
         if outcome.status:
             raise running.failed(self._command(words), outcome)
 
-    def run(self, *words: str, work: Path) -> running.Outcome:
+    def run(self, *words: str, work: Path) -> running.ProcessResult:
         """Run one of its commands on the storage, and return how it ended."""
         command, environment = self._command(words), self._environment(work)
         return running.run(command, environment, limits=_LIMITS, directory=work)
@@ -244,7 +244,10 @@ class Buildah:
 @contextmanager
 def _short(directory: Path) -> Iterator[Path]:
     """Give a short path to a directory: buildah puts a socket there, whose path has few bytes."""
-    with told(tempfile.gettempdir()), tempfile.TemporaryDirectory(prefix="dolmen-") as above:
+    with (
+        wrap_os_errors(tempfile.gettempdir()),
+        tempfile.TemporaryDirectory(prefix="dolmen-") as above,
+    ):
         link = Path(above) / "t"
         link.symlink_to(directory.absolute(), target_is_directory=True)
         yield link
@@ -270,7 +273,7 @@ class _Watcher(Watcher):
         return steps[step - 1] if 0 < step <= len(steps) else None
 
 
-def _taken(store: Store, layout: Path, plan: Plan, ingredients: Ingredients) -> Made:
+def _taken(store: Store, layout: Path, plan: Plan, ingredients: BuildInputs) -> Made:
     """Put what buildah made into the store: new layers compressed here, others as they are."""
     manifest = _document(layout / "manifest.json")
     config = _document(_path(layout, manifest["config"]["digest"]))
@@ -291,13 +294,13 @@ def _plain(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:
     descriptor = Descriptor(media.OCI_LAYER, described["digest"], described["size"])
     if not is_digest(descriptor.digest) or described.get("mediaType") != media.OCI_LAYER:
         raise _nonsense(f"a layer is of the type {described.get('mediaType')}")
-    with told(layout, "read"), _path(layout, descriptor.digest).open("rb") as file:
+    with wrap_os_errors(layout, "read"), _path(layout, descriptor.digest).open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
 def _document(path: Path) -> dict[str, Any]:
-    with told(path, "read"):
+    with wrap_os_errors(path, "read"):
         found = json.loads(path.read_bytes())
     if not isinstance(found, dict):
         raise _nonsense(f"{path.name} is no object")

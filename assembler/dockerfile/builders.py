@@ -16,7 +16,7 @@ from assembler.oci.platform import Platform
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.dockerfile.assembling import Ingredients
+    from assembler.dockerfile.assembling import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.terms import Terms
@@ -35,7 +35,7 @@ class Builder(Protocol):
     def name(self) -> str:
         """Return its name and version."""
 
-    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
+    def build(self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms) -> Made:
         """Make the image of the last stage, and put it into the store."""
 
     def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:

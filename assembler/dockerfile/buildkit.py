@@ -20,7 +20,7 @@ from assembler.dockerfile.rewriting import rewritten
 from assembler.dockerfile.stages import PROXIES
 from assembler.dockerfile.taking import finished
 from assembler.dockerfile.watching import Watcher
-from assembler.errors import HostError, ImageError, told
+from assembler.errors import HostError, ImageError, wrap_os_errors
 from assembler.events import task
 from assembler.oci import archive
 from assembler.oci.digest import hex_part
@@ -29,14 +29,14 @@ from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document
 from assembler.tools import running
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.assembling import Ingredients
+    from assembler.dockerfile.assembling import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
     from assembler.oci.image import Image
     from assembler.oci.store import Store
 
-_LIMITS = running.Limits(seconds=6 * 3600.0, output=1 << 30)
+_LIMITS = running.RunLimits(seconds=6 * 3600.0, output=1 << 30)
 _LINE = re.compile(r"Dockerfile:(\d+)")
 
 
@@ -52,14 +52,14 @@ class BuildKit:
         """Return its name; versions differ from machine to machine."""
         return "buildkit"
 
-    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
+    def build(self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms) -> Made:
         """Make the image of the last stage, and put it into the store."""
         work = ingredients.workspace
         names = {
             key: _layout(store, image, work) for key, image in ingredients.bases.images.items()
         }
         place = _Place(work / "Dockerfile", work / "context", work / "out.tar")
-        with told(work):
+        with wrap_os_errors(work):
             place.context.mkdir()
             place.dockerfile.write_text(rewritten(plan, names), "utf-8")
         ingredients.context.write(place.context)
@@ -111,11 +111,11 @@ class BuildKit:
             words += ["--build-context", f"{name}={where}"]
         return [*words, str(place.context)]
 
-    def _taken(self, store: Store, out: Path, plan: Plan, ingredients: Ingredients) -> Made:
+    def _taken(self, store: Store, out: Path, plan: Plan, ingredients: BuildInputs) -> Made:
         """Put what BuildKit has made into the store, under a config with our labels."""
         try:
             with (
-                told(out, "read"),
+                wrap_os_errors(out, "read"),
                 out.open("rb") as file,
                 task(self.reporter, "take the image of BuildKit", out.stat().st_size) as progress,
             ):
@@ -155,7 +155,7 @@ class BuildKit:
 def _layout(store: Store, image: Image, work: Path) -> str:
     """Lay out an image of the store for BuildKit, and return the name of its context."""
     layout = work / f"dolmen-base-{hex_part(image.digest)[:40]}"
-    with told(layout):
+    with wrap_os_errors(layout):
         layout.mkdir(exist_ok=True)
         if not (layout / "blobs").is_symlink():
             (layout / "blobs").symlink_to(store.layout.blobs.parent.absolute())

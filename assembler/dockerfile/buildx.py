@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "dolmen-builder"
 _CONTEXT = re.compile(r"(?:dolmen|linuxkit)-(linux-[a-z0-9]+(?:-v[0-9])?)")
 _TOTAL = re.compile(r"^Total:\s+(\S+)", re.MULTILINE)
-_LIMITS = running.Limits(seconds=1800.0)
+_LIMITS = running.RunLimits(seconds=1800.0)
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
 
 

@@ -22,7 +22,7 @@ from assembler.dockerfile.rewriting import rewritten
 from assembler.dockerfile.stages import PROXIES
 from assembler.dockerfile.taking import finished, known_layers
 from assembler.dockerfile.watching import Watcher
-from assembler.errors import HostError, told
+from assembler.errors import HostError, wrap_os_errors
 from assembler.events import Warned, task
 from assembler.oci import daemon
 from assembler.oci.archive_export import Download, Format, export
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-    from assembler.dockerfile.assembling import Ingredients
+    from assembler.dockerfile.assembling import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.terms import Terms
@@ -66,7 +66,7 @@ class Classic:
         """Return its name; versions differ from machine to machine."""
         return "docker"
 
-    def build(self, store: Store, plan: Plan, ingredients: Ingredients, terms: Terms) -> Made:
+    def build(self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms) -> Made:
         """Make the image of the last stage, and put it into the store."""
         check_runnable(plan)
         _check_known(plan)
@@ -125,10 +125,10 @@ class Classic:
         wanted = Download(
             image.reference, Format.DOCKER, image.config.platform, Reference.parse(name)
         )
-        with told(where), where.open("xb") as out:
+        with wrap_os_errors(where), where.open("xb") as out:
             export(store, wanted, out, self.reporter)
         with task(self.reporter, f"give {image.reference} to Docker") as progress:
-            with told(where, "read"), where.open("rb") as file:
+            with wrap_os_errors(where, "read"), where.open("rb") as file:
                 client.images.load(file)
             progress.outcome = "loaded"
         where.unlink()
@@ -240,11 +240,11 @@ def answers() -> bool:
     return False
 
 
-def _context(ingredients: Ingredients, dockerfile: str) -> Path:
+def _context(ingredients: BuildInputs, dockerfile: str) -> Path:
     """Write the context as a tar, with the Dockerfile, and a list that keeps it out of COPY."""
     work = ingredients.workspace
     directory, packed = work / "context", work / "context.tar"
-    with told(work):
+    with wrap_os_errors(work):
         directory.mkdir()
         ingredients.context.write(directory)
         (directory / _DOCKERFILE).write_text(dockerfile, "utf-8")
@@ -263,11 +263,11 @@ def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _taken(
-    client: DockerClient, store: Store, tag: str, plan: Plan, ingredients: Ingredients
+    client: DockerClient, store: Store, tag: str, plan: Plan, ingredients: BuildInputs
 ) -> Made:
     """Put what was made into the store: new layers compressed here, others as they are."""
     saved = ingredients.workspace / "made.tar"
-    with told(saved):
+    with wrap_os_errors(saved):
         with saved.open("xb") as out:
             for chunk in client.images.get(tag).save(_CHUNK):
                 out.write(chunk)

@@ -18,7 +18,7 @@ from typing import IO
 
 from assembler.codes import packages
 from assembler.dockerfile.trees import Contents, Node, bytes_of, text_of
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci.layers.reader import DIRECTORY, FILE, SYMLINK
 
 _CHUNK = 1 << 20
@@ -42,7 +42,7 @@ class Context:
 
     def _content(self, path: str) -> Iterator[bytes]:
         place = self.places[path]
-        with told(place, "read"), _opened(place) as file:
+        with wrap_os_errors(place, "read"), _opened(place) as file:
             left = self.nodes[path].size
             while chunk := file.read(min(left, _CHUNK)) if left else b"":
                 left -= len(chunk)
@@ -63,13 +63,13 @@ class Context:
 
     def add_file(self, path: str, place: Path) -> None:
         """Take in a file that was made for the build."""
-        with told(place, "read"):
+        with wrap_os_errors(place, "read"):
             self._add(path, place, place.stat())
         self.nodes[path] = replace(self.nodes[path], mode=0o644)
 
     def write(self, target: Path) -> None:
         """Lay the context out on the disk, for builders that want a directory."""
-        with told(target):
+        with wrap_os_errors(target):
             for path in sorted(self.nodes):
                 node, there = self.nodes[path], os.fsencode(target) + b"/" + bytes_of(path)
                 if node.kind == DIRECTORY:
@@ -116,7 +116,7 @@ def _walk(
     left = [("", directory)]
     while left:
         prefix, here = left.pop()
-        with told(here, "read"):
+        with wrap_os_errors(here, "read"):
             names = sorted(os.listdir(os.fsencode(here)))  # noqa: PTH208
         for raw in names:
             name = text_of(raw)
@@ -124,7 +124,7 @@ def _walk(
             place = here / os.fsdecode(raw)
             if path == ".git":
                 continue
-            with told(place, "read"):
+            with wrap_os_errors(place, "read"):
                 found = place.lstat()
             if not ignored(path):
                 yield path, place, found
@@ -142,7 +142,7 @@ def read_ignored(directory: Path, dockerfile: str) -> Callable[[str], bool]:
     for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
         path = directory / name
         if path.is_file():
-            with told(path, "read"), path.open("rb") as file:
+            with wrap_os_errors(path, "read"), path.open("rb") as file:
                 data = file.read(_LARGEST_IGNORE)
             return ignoring(data.decode("utf-8-sig", "surrogateescape").splitlines())
     return _nothing

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.errors import ImageError, PackageError, told
+from assembler.errors import ImageError, PackageError, wrap_os_errors
 from assembler.oci.archive_export import Download, Format, export
 from assembler.oci.reference import Reference
 from assembler.oci.resolve import Sources, resolve
@@ -57,7 +57,7 @@ def _target(wanted: DockerImages, reference: Reference) -> PurePosixPath:
 
 
 def _write(store: Store, download: Download, place: Path, reporter: Reporter) -> None:
-    with told(place), place.open("xb") as file:
+    with wrap_os_errors(place), place.open("xb") as file:
         export(store, download, file, reporter)
 
 
@@ -75,7 +75,7 @@ def _references(package: Package, wanted: DockerImages) -> dict[Reference, Place
         raise PackageError.of(
             packages.BAD_DEPENDS, f"the package has no file {wanted.from_file}", place=place
         )
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         lines = file.read(_MOST_TEXT).decode("utf-8", "replace").splitlines()
     found: dict[Reference, Place | None] = {}
     for name in (line.strip() for line in lines):

@@ -17,7 +17,7 @@ from assembler.dockerfile.trees import Contents, Node
 from assembler.dockerfile.words import expand_text
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.assembling import Ingredients
+    from assembler.dockerfile.assembling import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.syntax import Instruction
     from assembler.oci.store import Store
@@ -74,7 +74,7 @@ class Replaced:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def replaced(store: Store, plan: Plan, ingredients: Ingredients) -> Replaced:
+def replaced(store: Store, plan: Plan, ingredients: BuildInputs) -> Replaced:
     """Say every instruction that has texts without them."""
     lines: dict[int, str] = {}
     files: dict[str, bytes] = {}
@@ -99,7 +99,7 @@ def replaced(store: Store, plan: Plan, ingredients: Ingredients) -> Replaced:
 
 
 def _with_texts(
-    store: Store, plan: Plan, ingredients: Ingredients
+    store: Store, plan: Plan, ingredients: BuildInputs
 ) -> Iterator[tuple[Instruction, Config]]:
     """Yield the instructions that have texts, with what ENV, ARG and SHELL have said before."""
     if not any(i.heredocs for stage in plan.needed() for i in stage.instructions):

@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.dockerfile.assembling import Ingredients, assemble
+from assembler.dockerfile.assembling import BuildInputs, assemble
 from assembler.dockerfile.bases import bring, there
 from assembler.dockerfile.builders import BUILDKIT, Builders
 from assembler.dockerfile.context import Context, read_ignored
@@ -21,8 +21,8 @@ from assembler.dockerfile.inventory import attested
 from assembler.dockerfile.stages import Arguments, plan
 from assembler.dockerfile.syntax import read_dockerfile
 from assembler.dockerfile.terms import Terms
-from assembler.errors import PackageError, told
-from assembler.events import Said
+from assembler.errors import PackageError, wrap_os_errors
+from assembler.events import LogMessage
 from assembler.oci.platform import host_platform
 from assembler.oci.recorded_inputs import BUILDER, INPUTS, as_annotation
 from assembler.oci.resolve import Sources
@@ -76,18 +76,18 @@ def make(
 ) -> Made:
     """Make the image for one platform."""
     made = order.plan()
-    beyond = made.beyond()
+    beyond = made.first_unsupported()
     builder = builders.choose(made, beyond) if beyond is not None else None
     if order.terms.scanner is not None and (builder is None or builder.name != BUILDKIT):
         what = "the image's own package databases are listed"
-        reporter.emit(Said(f"{order.path}: BuildKit alone runs scanners; {what}"))
+        reporter.emit(LogMessage(f"{order.path}: BuildKit alone runs scanners; {what}"))
     bases = bring(made, sources, reporter)
     inputs = inputs_of(order, made, bases.digests(), builder.name if builder else IN_PROCESS)
     with workspace(store) as directory:
         context = context_of(order)
         # Pinned by build.yml, which is part of the tree: no inputs of their own.
         add_images(context, order.package, order.platform, sources, (directory, reporter))
-        ingredients = Ingredients(
+        ingredients = BuildInputs(
             context=context,
             bases=bases,
             time=order.time,
@@ -123,7 +123,7 @@ def inputs_now(store: Store, order: DockerOrder) -> dict[str, str]:
     The builder is part of it if somebody wants one by name, and one is needed.
     """
     made = order.plan()
-    builder = order.terms.builder if made.beyond() is not None else ""
+    builder = order.terms.builder if made.first_unsupported() is not None else ""
     return inputs_of(order, made, there(store, made).digests(), builder)
 
 
@@ -154,9 +154,9 @@ def workspace(store: Store) -> Iterator[Path]:
     """
     store.layout.prepare()
     parent = store.root.absolute() / "building"
-    with told(parent):
+    with wrap_os_errors(parent):
         parent.mkdir(exist_ok=True)
-    with held(store.layout.locks / "building"), told(parent):
+    with held(store.layout.locks / "building"), wrap_os_errors(parent):
         for left in parent.iterdir():
             unused = _locked(left)
             if unused is not None:

@@ -129,7 +129,7 @@ class Plan:
                     found.setdefault((name, ""), instruction)
         return found
 
-    def beyond(self) -> Instruction | None:
+    def first_unsupported(self) -> Instruction | None:
         """Return the first needed instruction that cannot be done in process, or nothing."""
         for stage in self.needed():
             for instruction in stage.instructions:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from assembler import tools
 from assembler.codes import packages
 from assembler.dockerfile.buildah import Buildah
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
     from assembler.events import Reporter
@@ -56,7 +56,7 @@ def prune(storage: Path, logs: Path, reporter: Reporter) -> int:
 
 @contextmanager
 def _alone(storage: Path) -> Iterator[None]:
-    with told(storage):
+    with wrap_os_errors(storage):
         lock = (storage / "use.lock").open("ab")
     with lock:
         try:

@@ -11,7 +11,7 @@ from assembler.oci.manifest import platform_json
 from assembler.oci.platform import Platform
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.assembling import Ingredients
+    from assembler.dockerfile.assembling import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.oci.image_writer import Layer
     from assembler.oci.store import Store
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _OF_HISTORY = ("created", "created_by", "empty_layer")
 
 
-def known_layers(store: Store, ingredients: Ingredients) -> dict[str, Layer]:
+def known_layers(store: Store, ingredients: BuildInputs) -> dict[str, Layer]:
     """Return the layers of the bases by the digest of their content: they need not be taken."""
     images = ingredients.bases.images.values()
     return {layer.diff_id: layer for image in images for layer in layers_of(store, image)}
@@ -29,7 +29,7 @@ def known_layers(store: Store, ingredients: Ingredients) -> dict[str, Layer]:
 def finished(
     store: Store,
     plan: Plan,
-    ingredients: Ingredients,
+    ingredients: BuildInputs,
     layers: Sequence[Layer],
     config: Mapping[str, Any],
 ) -> Made:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Protocol
 
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
 from assembler.oci.layers.flatten import Layer, flatten
 from assembler.oci.layers.reader import DIRECTORY, FILE, LINK, SYMLINK
 
@@ -170,7 +170,7 @@ class ImageFiles:
     @contextmanager
     def contents(self, paths: Collection[str]) -> Iterator[Contents]:
         """Give contents out of a temporary file, written in one pass through the layers."""
-        with told(self.workspace), tempfile.TemporaryFile(dir=self.workspace) as spool:
+        with wrap_os_errors(self.workspace), tempfile.TemporaryFile(dir=self.workspace) as spool:
             keeper = _Keeper(frozenset(bytes_of(p) for p in paths), spool)
             if paths:
                 flatten(self.what, self.layers, keeper)

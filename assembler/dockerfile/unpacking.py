@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from assembler.codes import packages
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci.layers.flatten import Layer
 
 _BLOCK = 512
@@ -20,7 +20,7 @@ _MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 def opened_archive(path: Path, workspace: Path) -> Layer | None:
     """Return the archive as a layer that can be read, or nothing if the file is none."""
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(_BLOCK)
     if head[257:262] == b"ustar" or (
         head.startswith(_MAGIC) and ".tar" in path.name + _short(path)
@@ -46,7 +46,7 @@ def _short(path: Path) -> str:
 
 
 def _decompressed(source: IO[bytes], path: Path, workspace: Path) -> Path:
-    with told(workspace), tempfile.NamedTemporaryFile(dir=workspace, delete=False) as out:
+    with wrap_os_errors(workspace), tempfile.NamedTemporaryFile(dir=workspace, delete=False) as out:
         left = _LARGEST
         try:
             with source:

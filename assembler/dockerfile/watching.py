@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError
-from assembler.events import Said
+from assembler.events import LogMessage
 
 if TYPE_CHECKING:
     from assembler.dockerfile.stages import Plan
@@ -47,10 +47,10 @@ class Watcher:
     def _line(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").rstrip("\r")
         if self.tells_step(line):
-            self.reporter.emit(Said(line, 1))
+            self.reporter.emit(LogMessage(line, 1))
             return
         self.lines = [*self.lines[-_LAST_LINES:], line]
-        self.reporter.emit(Said(line, 2))
+        self.reporter.emit(LogMessage(line, 2))
 
     def failed(self, *more: str) -> PackageError:
         """Return the error that tells which instruction failed, and what was printed last."""

@@ -2,6 +2,6 @@
 
 from assembler.encode.assembly import Assembly, EncodeOptions
 from assembler.encode.compression import CODECS, Compression
-from assembler.encode.fresh import Payload
+from assembler.encode.generated import Payload
 
 __all__ = ["CODECS", "Assembly", "Compression", "EncodeOptions", "Payload"]

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, cast
 
 from assembler.codes import output as codes
+from assembler.content import Chain, FileRange, Recorder, append
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.encode import tar, unpacking
 from assembler.encode.compression import CODECS, Compression
-from assembler.encode.fresh import InitrdPart, Known, Payload, TarPart, add, directories, led
+from assembler.encode.generated import InitrdPart, Known, Payload, TarPart, add, directories, led
 from assembler.encode.inventory import Inventory
 from assembler.encode.jobs import (
     TAR,
@@ -30,9 +31,9 @@ from assembler.encode.joined import ALIGNMENT, JoinedArchive
 from assembler.encode.members import Wanted, jobs_for
 from assembler.encode.newc import is_boot
 from assembler.encode.output import Plain
+from assembler.encode.segment_pool import SegmentPool
 from assembler.encode.segments import Segment
-from assembler.encode.shelf import Shelf
-from assembler.errors import OutputError, told
+from assembler.errors import OutputError, wrap_os_errors
 from assembler.events import Reporter, Silent, Warned
 from assembler.files import reserve
 from assembler.oci.layers import Limits
@@ -49,7 +50,6 @@ from assembler.rootfs.plan import (
     Plan,
     StoreBlob,
 )
-from assembler.stretches import Chain, Recorder, Stretch, append
 
 if TYPE_CHECKING:
     from assembler.encode.record import Origins
@@ -83,7 +83,7 @@ class Assembly:
         self.store = store
         self.options = options or EncodeOptions()
         self.reporter = reporter or Silent()
-        self._shelf = Shelf(store, self.options.limits, self.options.jobs, self.reporter)
+        self._shelf = SegmentPool(store, self.options.limits, self.options.jobs, self.reporter)
         self._stack = ExitStack()
         self._warned = False
         self._initrds: dict[bool, Chain] = {}
@@ -146,12 +146,12 @@ class Assembly:
 
             out.write(block(origins, self.plan, self._made_of))
         for piece in self.tree(extra):
-            if isinstance(piece, Stretch):
+            if isinstance(piece, FileRange):
                 append(out, piece)
             else:
                 out.write(piece)
 
-    def tree(self, extra: Sequence[Made] = ()) -> Iterator[bytes | memoryview | Stretch]:
+    def tree(self, extra: Sequence[Made] = ()) -> Iterator[bytes | memoryview | FileRange]:
         """Yield the whole tree as a tar, in pieces each of which is used before the next."""
         self.prepare(tree=True)
         known = Known()
@@ -209,7 +209,7 @@ class Assembly:
             fresh = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed with the rest
             self._stack.callback(fresh.close)
             recorder = Recorder(fresh)
-            with told(directory or "the directory of temporary files"):
+            with wrap_os_errors(directory or "the directory of temporary files"):
                 self.write_initrd(cast("IO[bytes]", recorder), ucode=ucode)
                 self._initrds[ucode] = recorder.content()
         return self._initrds[ucode]
@@ -336,7 +336,7 @@ class Assembly:
         if isinstance(content, StoreBlob):
             file = self.store.open(content.descriptor, entry.path)
         else:
-            with told(content.path, "read"):
+            with wrap_os_errors(content.path, "read"):
                 file = content.path.open("rb")
         with closing(file):
             if os.fstat(file.fileno()).st_size != content.size:
@@ -345,7 +345,7 @@ class Assembly:
                     f"the file for {entry.path} changed while the build was under way",
                     "build again when nothing writes to it",
                 )
-            yield Payload(Stretch(file.fileno(), content.size), entry.mode)
+            yield Payload(FileRange(file.fileno(), content.size), entry.mode)
 
     def _warn_of_lost(self, inventories: Sequence[Inventory]) -> None:
         count = sum(i.capable_count for i in inventories)

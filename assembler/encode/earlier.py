@@ -22,14 +22,14 @@ from isal import isal_zlib
 from assembler.codes import output as codes
 from assembler.encode import record
 from assembler.encode.record import Record
-from assembler.errors import DolmenError, UsageError, told
+from assembler.errors import DolmenError, UsageError, wrap_os_errors
 from assembler.oci.digest import of_bytes
 from assembler.oci.image import Image
 from assembler.oci.layers import Malformed, TarReader
 from assembler.oci.manifest import Descriptor, Index, Manifest, parse_config, parse_document
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.remains import Excerpt, Remains, RootFile, Tree
+from assembler.oci.salvaged import Excerpt, RootFile, SalvagedImage, SalvagedTree
 
 _CHUNK = 1 << 20
 _BLOCK = 512
@@ -55,7 +55,7 @@ class Earlier:
     def open(cls, path: Path) -> Earlier:
         """Look at the head of the archive."""
         try:
-            with told(path, "read"), path.open("rb") as file:
+            with wrap_os_errors(path, "read"), path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < _BLOCK:
                     raise Malformed("it is too short for one")
@@ -145,17 +145,17 @@ class Earlier:
             raise Unusable(f"has a record of {name} that lacks {digest}")
         return found
 
-    def _remains(self, name: str) -> Remains:
+    def _remains(self, name: str) -> SalvagedImage:
         trees, files, plain = [], [], False
         for what in (p for p in self._find.pieces if p.image == name):
             if isinstance(what.excerpt, str):
                 raise Unusable(f"is damaged: {what.excerpt}")
             if what.rules:
-                trees.append(Tree(what.rules, what.prefix, what.excerpt))
+                trees.append(SalvagedTree(what.rules, what.prefix, what.excerpt))
             else:
                 files.append(RootFile(what.name, what.mode, what.excerpt))
                 plain = plain or what.decompressed
-        return Remains(tuple(trees), tuple(files), plain)
+        return SalvagedImage(tuple(trees), tuple(files), plain)
 
     @cached_property
     def _find(self) -> _Finder:
@@ -253,7 +253,7 @@ class _Finder:
 
     def find(self) -> None:
         """Set the pieces' excerpts."""
-        with told(self._path, "read"), self._path.open("rb") as file:
+        with wrap_os_errors(self._path, "read"), self._path.open("rb") as file:
             reader = TarReader(iter(lambda: file.read(_CHUNK), b""))
             at = 0
             try:

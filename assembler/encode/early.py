@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from assembler.content import FileRange
 from assembler.encode.assembly import Assembly
 from assembler.oci.layers import FILE, TarReader, clean
 from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, MemberTree, Origin, Plan
-from assembler.stretches import Stretch
 
 MODULES_WANTED = "usr/lib/dolmen/early-modules"
 _PROGRAM = "init"
@@ -180,7 +180,7 @@ def _files(system: Assembly, wanted: Callable[[str], object]) -> dict[str, bytes
 
 def _chunks(system: Assembly) -> Iterator[bytes]:
     for piece in system.tree():
-        if isinstance(piece, Stretch):
+        if isinstance(piece, FileRange):
             yield from piece.chunks()
         else:
             yield bytes(piece)

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 from assembler.codes import layers as codes
-from assembler.encode import newc, remains, rules, segments, tar
+from assembler.encode import newc, rules, salvaged, segments, tar
 from assembler.encode.compression import Compression
 from assembler.encode.joined import ALIGNMENT
 from assembler.encode.newc import Learned, NewcEncoder
 from assembler.encode.output import Bytes, CompressedOutput, FileOutput
-from assembler.encode.segments import Draft, SegmentCache
+from assembler.encode.segments import SegmentCache, SegmentWriter
 from assembler.encode.tar import TarEncoder
 from assembler.errors import LayerError
 from assembler.oci.image import Image
@@ -76,7 +76,7 @@ class Sources:
     def layers(self, image: Image) -> list[Layer]:
         """Return an image's layers, lowest first."""
         if image.remains is not None:
-            return [remains.as_layer(image.remains)]
+            return [salvaged.as_layer(image.remains)]
         what = str(image.reference)
         return [
             Layer(d.digest, d.size, partial(self.store.open, d, what))
@@ -148,7 +148,7 @@ class TreeJob:
                 form=self.form.identity,
                 capture=self.capture,
                 origin=[origin.source, origin.location] if self.form == TAR else None,
-                **remains.key(self.part.image),
+                **salvaged.key(self.part.image),
             ),
         )
 
@@ -173,7 +173,7 @@ class TreeJob:
         if part.image.remains is not None:
             tree = part.image.remains.tree(part.rules.value)
             assert tree is not None  # noqa: S101 - looked at when it was planned
-            remains.hand_over(part.image, tree, sink, sources.limits)
+            salvaged.hand_over(part.image, tree, sink, sources.limits)
             return
         layers = sources.layers(part.image)
         exceptions = rules.exceptions(part.rules)
@@ -202,7 +202,7 @@ class Writer:
     """An encoder and where its output goes."""
 
     def __init__(
-        self, draft: Draft, form: Form, placed: Placed, learned: Learned | None = None
+        self, draft: SegmentWriter, form: Form, placed: Placed, learned: Learned | None = None
     ) -> None:
         """Begin at the beginning of the draft."""
         self._args = (draft, form, placed, learned)
@@ -247,7 +247,7 @@ class Writer:
 class _TreeSink:
     """Gives the tree to an encoder, and picks one content up."""
 
-    def __init__(self, writer: Writer, draft: Draft, capture: str) -> None:
+    def __init__(self, writer: Writer, draft: SegmentWriter, capture: str) -> None:
         self.writer = writer
         self._draft = draft
         self._capture = capture.encode()

@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from assembler.codes import layers as codes
-from assembler.encode import remains, segments
+from assembler.encode import salvaged, segments
 from assembler.encode.jobs import TAR, Form, Placed, Sources, Writer
 from assembler.encode.newc import Learned
 from assembler.encode.output import FileOutput
-from assembler.encode.segments import Draft
+from assembler.encode.segments import SegmentWriter
 from assembler.errors import DolmenError, LayerError
 from assembler.oci.image import Image
 from assembler.oci.layers import (
@@ -63,7 +63,7 @@ class Wanted:
                 manifest=self.member.image.digest,
                 path=self.path,
                 decompress=self.member.decompress,
-                **remains.key(self.member.image),
+                **salvaged.key(self.member.image),
             )
         form = self.form or TAR
         origin = self.member.origin
@@ -73,7 +73,7 @@ class Wanted:
             manifest=self.member.image.digest,
             path=self.path,
             origin=[origin.source, origin.location] if form == TAR else None,
-            **remains.key(self.member.image),
+            **salvaged.key(self.member.image),
         )
 
 
@@ -122,7 +122,7 @@ class MembersJob:
 class _Taker:
     """Turns one file into its segment."""
 
-    def __init__(self, wanted: Wanted, draft: Draft) -> None:
+    def __init__(self, wanted: Wanted, draft: SegmentWriter) -> None:
         self.wanted = wanted
         self.draft = draft
         self.found = False

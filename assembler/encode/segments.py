@@ -31,9 +31,9 @@ from typing import IO, Any
 
 from isal import isal_zlib
 
+from assembler.content import FileRange
 from assembler.encode.inventory import Inventory
-from assembler.files import appearing
-from assembler.stretches import Stretch
+from assembler.files import atomic_write
 
 # Counted up when the form of the file changes.
 _FORM = 1
@@ -67,9 +67,9 @@ class Segment:
         size, offset = found
         return os.pread(self.file.fileno(), size, offset)
 
-    def data(self) -> Stretch:
+    def data(self) -> FileRange:
         """Return what goes into outputs."""
-        return Stretch(self.file.fileno(), self.size, crc32=int(self.details["crc32"]))
+        return FileRange(self.file.fileno(), self.size, crc32=int(self.details["crc32"]))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -77,7 +77,7 @@ class Segment:
 
 
 @dataclass(slots=True)
-class Draft:
+class SegmentWriter:
     """A segment being written."""
 
     file: IO[bytes]
@@ -155,12 +155,12 @@ class SegmentCache:
         return Segment(file, size, details, (packed, size + extra))
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[Draft]:
+    def writing(self, name: str) -> Iterator[SegmentWriter]:
         """Give a draft that becomes the segment when the block ends well."""
         self.directory.mkdir(parents=True, exist_ok=True)
         # Not synced: after a power cut the size or the time are wrong, and it is made again.
-        with appearing(self.path(name), durable=False) as file:
-            draft = Draft(file)
+        with atomic_write(self.path(name), durable=False) as file:
+            draft = SegmentWriter(file)
             yield draft
             file.flush()
             checksum = self._end(draft)
@@ -170,7 +170,7 @@ class SegmentCache:
         finally:
             os.close(handle)
 
-    def _end(self, draft: Draft) -> int:
+    def _end(self, draft: SegmentWriter) -> int:
         handle = draft.file.fileno()
         size = os.fstat(handle).st_size
         checksum = draft.details.pop("crc32", None)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.content import Content, part_of, size_of, whole
 from assembler.errors import OutputError
 from assembler.formats.efi import need_kernel, too_small
 from assembler.media import mark_of, mbr
 from assembler.media.fat import FatFile, FatVolume
 from assembler.media.syslinux import Syslinux, configuration
-from assembler.stretches import Content, part_of, size_of, whole
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly

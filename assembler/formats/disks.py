@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, cast
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import new_file
-from assembler.media import Medium, disktar, vmdk, write
+from assembler.media import SparseImage, disktar, vmdk, write
 from assembler.media.qcow2 import Qcow2
 from assembler.media.vhd import DynamicVhd, FixedVhd
 
@@ -25,7 +25,7 @@ _BIOS, _EFI, _BOTH = "bios", "efi", "both"
 _PCS = frozenset({"amd64"})
 # Where hypervisors and clouds are.
 _MACHINES = frozenset({"amd64", "arm64"})
-_LAYOUTS: dict[str, Callable[[Assembly, FormatOptions, int | None], Medium]] = {
+_LAYOUTS: dict[str, Callable[[Assembly, FormatOptions, int | None], SparseImage]] = {
     _BIOS: lambda a, o, size: bios.disk(bios.bios_system(a, o), o, size),
     _EFI: lambda a, o, size: efi.disk(efi.efi_system(a, o), size),
     _BOTH: hybrid.disk,
@@ -38,7 +38,7 @@ class _Form:
 
     suffix: str
     # Writes the disk, whose mark stands for its content.
-    fill: Callable[[Medium, bytes, IO[bytes]], object]
+    fill: Callable[[SparseImage, bytes, IO[bytes]], object]
     # What the size of the disk is a multiple of.
     unit: int = _SECTOR
 
@@ -51,7 +51,7 @@ _VMDK = _Form(".vmdk", vmdk.write, 64 << 10)
 _ARCHIVE = _Form(".img.tar.gz", lambda disk, _mark, file: disktar.write(disk, file), _GIB)
 
 
-def laid_out(assembly: Assembly, options: FormatOptions, layout: str, unit: int) -> Medium:
+def laid_out(assembly: Assembly, options: FormatOptions, layout: str, unit: int) -> SparseImage:
     """Return a disk of the size asked for, or as small as it can be, rounded up to a multiple.
 
     It is laid out once for all formats of a run that want the same.
@@ -63,7 +63,7 @@ def laid_out(assembly: Assembly, options: FormatOptions, layout: str, unit: int)
         if found.size % unit:
             found = make(assembly, options, _rounded(found.size, unit))
         options.shared[known] = found
-    return cast("Medium", options.shared[known])
+    return cast("SparseImage", options.shared[known])
 
 
 def _rounded(size: int, unit: int) -> int:
@@ -81,14 +81,14 @@ def _format(
 ) -> Format:
     suffix = suffix or form.suffix
 
-    def check(assembly: Assembly, options: FormatOptions) -> Medium:
+    def check(assembly: Assembly, options: FormatOptions) -> SparseImage:
         layout = pc if assembly.plan.architecture in _PCS else _EFI
         return laid_out(assembly, options, layout, form.unit)
 
     def layout_of(assembly: Assembly) -> str:
         return pc if assembly.plan.architecture in _PCS else _EFI
 
-    def lay_out(assembly: Assembly, options: FormatOptions) -> Medium:
+    def lay_out(assembly: Assembly, options: FormatOptions) -> SparseImage:
         return laid_out(assembly, options, layout_of(assembly), form.unit)
 
     def write_disk(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.content import Content, part_of, size_of, whole
 from assembler.errors import OutputError
-from assembler.media import Medium, content_of, gpt, mark_of, pe
+from assembler.media import SparseImage, content_of, gpt, mark_of, pe
 from assembler.media.fat import LARGEST, FatFile, FatVolume
-from assembler.stretches import Content, part_of, size_of, whole
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -41,7 +41,7 @@ class EfiSystem:
     """A system as UEFI boots it."""
 
     architecture: str
-    program: Medium
+    program: SparseImage
     # Stands for all of its content.
     mark: bytes
 
@@ -83,7 +83,7 @@ def efi_system(assembly: Assembly, options: FormatOptions) -> EfiSystem:
     return found
 
 
-def unified(assembly: Assembly, options: FormatOptions) -> Medium:
+def unified(assembly: Assembly, options: FormatOptions) -> SparseImage:
     """Return kernel, initrd and command line as a program, signed if that is asked for."""
     architecture = assembly.plan.architecture
     kernel = need_kernel(assembly)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.formats import bios, efi
-from assembler.media import Medium, content_of, gpt
+from assembler.media import SparseImage, content_of, gpt
 from assembler.media.fat import FatFile
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def efi_files(assembly: Assembly, options: FormatOptions) -> list[FatFile]:
     return [FatFile(system.boot_path, content_of(system.program))]
 
 
-def disk(assembly: Assembly, options: FormatOptions, size: int | None) -> Medium:
+def disk(assembly: Assembly, options: FormatOptions, size: int | None) -> SparseImage:
     """Return a disk with the system on it, as small as it can be if no size is given."""
     system = bios.bios_system(assembly, options)
     more = efi_files(assembly, options)

@@ -15,12 +15,12 @@ from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.content import Chain, Content, FileRange, part_of, size_of, whole
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import OutputError
 from assembler.events import Warned
 from assembler.formats.links import followed
 from assembler.media.iso import IsoEntry
-from assembler.stretches import Chain, Content, Stretch, part_of, size_of, whole
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -138,7 +138,7 @@ class _Merged:
 
 
 def _read(
-    pieces: Iterable[bytes | memoryview | Stretch], fresh: IO[bytes], capable: list[bytes]
+    pieces: Iterable[bytes | memoryview | FileRange], fresh: IO[bytes], capable: list[bytes]
 ) -> Iterator[tuple[IsoEntry, bytes | None]]:
     """Yield the entries of a tar; with the target, if it is another name of a file.
 
@@ -218,15 +218,15 @@ class _Stream:
     are those of image.yml.
     """
 
-    def __init__(self, pieces: Iterable[bytes | memoryview | Stretch], fresh: IO[bytes]) -> None:
+    def __init__(self, pieces: Iterable[bytes | memoryview | FileRange], fresh: IO[bytes]) -> None:
         self._pieces = iter(pieces)
         self._fresh = fresh
-        self._piece: bytes | Stretch = b""
+        self._piece: bytes | FileRange = b""
         self._at = 0
 
     def take(self, size: int, *, within: bool = False) -> Content:
         """Return the next bytes, or as many as there are; `within` an entry, or at its header."""
-        found: list[bytes | Stretch] = []
+        found: list[bytes | FileRange] = []
         wanted = size
         while wanted > 0:
             left = size_of(self._piece) - self._at
@@ -236,19 +236,19 @@ class _Stream:
                     break
                 self._piece = bytes(piece) if isinstance(piece, memoryview) else piece
                 self._at = 0
-                if isinstance(piece, Stretch) and within:
+                if isinstance(piece, FileRange) and within:
                     self._piece = self._copied(piece)
                 continue
             taken = part_of(self._piece, self._at, min(left, wanted))
-            if isinstance(taken, bytes | Stretch):
+            if isinstance(taken, bytes | FileRange):
                 found.append(taken)
             self._at += size_of(taken)
             wanted -= size_of(taken)
         return found[0] if len(found) == 1 else Chain(tuple(found)) if found else b""
 
-    def _copied(self, stretch: Stretch) -> Stretch:
+    def _copied(self, stretch: FileRange) -> FileRange:
         start = self._fresh.seek(0, 2)
         for data in stretch.chunks():
             self._fresh.write(data)
         self._fresh.flush()
-        return Stretch(self._fresh.fileno(), stretch.size, start)
+        return FileRange(self._fresh.fileno(), stretch.size, start)

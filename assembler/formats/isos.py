@@ -19,7 +19,7 @@ from typing import IO, cast
 
 from assembler.codes import output as codes
 from assembler.encode.assembly import Assembly
-from assembler.errors import OutputError, told
+from assembler.errors import OutputError, wrap_os_errors
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.iso_tree import entries_of
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
@@ -28,7 +28,7 @@ from assembler.formats.writing import write_medium
 from assembler.media.fat import SECTOR as FAT_SECTOR
 from assembler.media.fat import FatVolume
 from assembler.media.iso import SECTOR, Boot, IsoEntry, IsoVolume, Within, regular
-from assembler.media.medium import content_of, mark_of
+from assembler.media.sparse_image import content_of, mark_of
 from assembler.media.syslinux import configuration
 from assembler.rootfs.plan import STANDARD_TIME, Plan
 
@@ -184,7 +184,7 @@ def _format(
         if not (may_have_root and has_root(assembly)):
             volume = cast("IsoVolume", options.shared[name])
             return [write_medium(name, "iso", path, volume)]
-        with ExitStack() as stack, told(target.directory):
+        with ExitStack() as stack, wrap_os_errors(target.directory):
             fresh = stack.enter_context(tempfile.TemporaryFile(dir=target.directory))
             volume = _with_root(make, assembly, options, fresh, stack)
             return [write_medium(name, "iso", path, volume)]

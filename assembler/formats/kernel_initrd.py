@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assembler.content import append
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import new_file
-from assembler.stretches import append
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 
 from assembler.encode.assembly import Assembly
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
 from assembler.formats.iso_tree import entries_of
 from assembler.formats.kernel_initrd import CMDLINE, KERNEL, write_kernel
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
@@ -21,7 +21,7 @@ LABEL = "DOLMEN"
 
 def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
     small = early(assembly, "iso9660")
-    with told(target.directory), tempfile.TemporaryFile(dir=target.directory) as fresh:
+    with wrap_os_errors(target.directory), tempfile.TemporaryFile(dir=target.directory) as fresh:
         entries = entries_of(assembly, fresh)
         volume = IsoVolume.plan(entries, label=LABEL, mark=bytes(32), mtime=STANDARD_TIME)
         written = [write_medium(FORMAT.name, "root", target.path(SUFFIX), volume)]

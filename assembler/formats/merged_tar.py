@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, cast
 
 from isal.isal_zlib import crc32
 
+from assembler.content import FileRange
 from assembler.encode import tar
 from assembler.encode.inventory import Inventory
 from assembler.encode.tar import TarEncoder
 from assembler.formats.links import followed
 from assembler.oci.layers import DIRECTORY, LINK, SYMLINK, TarReader, clean
 from assembler.rootfs.plan import STANDARD_TIME
-from assembler.stretches import Stretch
 
 if TYPE_CHECKING:
     from assembler.encode.output import Bytes
 
-Pieces = Iterable[bytes | memoryview | Stretch]
+Pieces = Iterable[bytes | memoryview | FileRange]
 
 _BOOT = b"boot"
 _ALL = (1 << 64) - 1
@@ -140,7 +140,7 @@ def _entries(chunks: Iterable[bytes], resolver: _Resolver) -> Iterator[tuple[byt
 
 def _chunks(pieces: Pieces) -> Iterator[bytes]:
     for piece in pieces:
-        if isinstance(piece, Stretch):
+        if isinstance(piece, FileRange):
             yield from piece.chunks()
         else:
             yield bytes(piece)

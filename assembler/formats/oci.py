@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from assembler.content import FileRange
 from assembler.encode.compression import Compression
 from assembler.formats.docker import ENTRYPOINT
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
@@ -15,7 +16,6 @@ from assembler.oci import media
 from assembler.oci.manifest import Descriptor
 from assembler.oci.reference import Reference
 from assembler.rootfs.plan import STANDARD_TIME
-from assembler.stretches import Stretch
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -61,7 +61,7 @@ class _Layer:
     def chunks(self) -> Iterator[bytes]:
         stream = self._compression.start()
         for piece in self._assembly.tree():
-            for data in piece.chunks() if isinstance(piece, Stretch) else (piece,):
+            for data in piece.chunks() if isinstance(piece, FileRange) else (piece,):
                 self._hasher.update(data)
                 if out := stream.compress(data):
                     yield out

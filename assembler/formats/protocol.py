@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -145,7 +145,7 @@ class Format:
 def digest_of(path: Path) -> str:
     """Return the digest of a file."""
     hasher = hashlib.sha256()
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         while data := file.read(_CHUNK):
             hasher.update(data)
     return "sha256:" + hasher.hexdigest()

@@ -10,12 +10,12 @@ from assembler.formats.writing import write_medium
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
-    from assembler.media import Medium
+    from assembler.media import SparseImage
 
 SUFFIX = "-efi.img"
 
 
-def _disk(assembly: Assembly, options: FormatOptions) -> Medium:
+def _disk(assembly: Assembly, options: FormatOptions) -> SparseImage:
     return efi.disk(efi.efi_system(assembly, options), options.disk_size)
 
 

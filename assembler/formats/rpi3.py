@@ -9,16 +9,16 @@ import re
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.content import append, part_of, whole
 from assembler.encode.tar import END, PlainTar
 from assembler.errors import OutputError
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import write_stream
 from assembler.oci.image_files import taken
-from assembler.stretches import append, part_of, whole
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
-    from assembler.encode.fresh import Payload
+    from assembler.encode.generated import Payload
     from assembler.oci.image import Image
     from assembler.oci.store import Store
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+from assembler.content import append
 from assembler.encode.tar import END, PlainTar
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import write_stream
-from assembler.stretches import append
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly

@@ -9,16 +9,16 @@ from typing import IO, TYPE_CHECKING
 
 from assembler import tools
 from assembler.codes import output as codes
-from assembler.errors import OutputError, told
-from assembler.events import Said
-from assembler.files import appearing, is_special
+from assembler.errors import OutputError, wrap_os_errors
+from assembler.events import LogMessage
+from assembler.files import atomic_write, is_special
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.media import write
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.events import Reporter
-    from assembler.media import Medium
+    from assembler.media import SparseImage
 
 # The serial lines of usual machines.
 _CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0", "riscv64": "ttyS0"}
@@ -42,7 +42,7 @@ def write_all(
     boot = needs.boot and assembly.plan.boot is not None
     assembly.prepare(tree=needs.tree, initrd=needs.initrd, boot=boot)
     if target.output is None:
-        with told(target.directory):
+        with wrap_os_errors(target.directory):
             target.directory.mkdir(parents=True, exist_ok=True)
     chosen = options or FormatOptions()
     for one in formats:
@@ -60,7 +60,7 @@ def _hint_at_console(assembly: Assembly, reporter: Reporter) -> None:
     console = _CONSOLES.get(assembly.plan.architecture)
     if console and not any(word.startswith("console=") for word in words):
         reporter.emit(
-            Said(
+            LogMessage(
                 "the command line names no console, and where there is no screen nothing will be "
                 f"seen: cmdline of the kernel may have console={console}"
             )
@@ -103,16 +103,16 @@ def write_stream(
         return Output(format_name, role, _pour(target.output, fill))
     path = target.output or target.path(suffix)
     if is_special(path):
-        with told(path), path.open("wb") as stream:
+        with wrap_os_errors(path), path.open("wb") as stream:
             return Output(format_name, role, _pour(stream, fill))
-    with appearing(path, durable=False) as file:
+    with atomic_write(path, durable=False) as file:
         fill(file)
         file.flush()
         size = file.seek(0, 2)
     return Output(format_name, role, size, path)
 
 
-def write_medium(format_name: str, role: str, path: Path, medium: Medium) -> Output:
+def write_medium(format_name: str, role: str, path: Path, medium: SparseImage) -> Output:
     """Write a medium to a file of its own, sparse where nothing lies."""
     with new_file(path) as file:
         write(medium, file)
@@ -133,7 +133,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     Outputs are not synced: what a power cut takes can be built again, and the stamp of a build sees
     that it is gone.
     """
-    with appearing(path, durable=False) as file:
+    with atomic_write(path, durable=False) as file:
         yield file
 
 

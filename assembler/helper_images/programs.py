@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from assembler import tools
 from assembler.codes import output as codes
-from assembler.errors import OutputError, told
+from assembler.errors import OutputError, wrap_os_errors
 from assembler.oci.image_files import Taken, taken
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ class Programs:
             tools.need(program)
             raise ValueError(f"nobody has seen to it that there is {program}")
         tmp = self.store.layout.tmp
-        with told(tmp), tempfile.TemporaryDirectory(dir=tmp if tmp.is_dir() else None) as folder:
+        with (
+            wrap_os_errors(tmp),
+            tempfile.TemporaryDirectory(dir=tmp if tmp.is_dir() else None) as folder,
+        ):
             yield _unpacked(self.image, self.store, Path(folder), program)
 
 

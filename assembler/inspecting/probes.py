@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assembler.codes import output as codes
-from assembler.errors import DolmenError, OutputError, told
+from assembler.errors import DolmenError, OutputError, wrap_os_errors
 from assembler.inspecting.found import Found
 from assembler.inspecting.source import BrokenError, FileSource, Source
 
@@ -47,7 +47,7 @@ _MODULES = (
 
 def inspect(path: Path) -> Found:
     """Return what a file is and holds."""
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         found = found_in(FileSource(file.fileno(), size), Look())
     if found is None:

@@ -10,7 +10,7 @@ from assembler.inspecting.probes import Look, Probe
 from assembler.inspecting.source import Source, Window, chunks, exactly, text
 from assembler.media import pe
 from assembler.media.authenticode import signatures
-from assembler.media.medium import Placed
+from assembler.media.sparse_image import Placed
 
 # Sections whose content is text.
 _TEXTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from tempfile import TemporaryFile
 
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
 from assembler.inspecting.found import File, Found
 from assembler.inspecting.loaders import is_wanted, look_into
 from assembler.inspecting.probes import Look, Probe
@@ -177,7 +177,7 @@ def _member(reader: TarReader, name: str, found: Found, look: Look) -> None:
             else:
                 file.write(data)
 
-        with told("a temporary file"):
+        with wrap_os_errors("a temporary file"):
             reader.write_to(put)
             file.truncate(reader.size)
             file.flush()

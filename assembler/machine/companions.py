@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assembler.codes import machine as codes
-from assembler.errors import MachineError, told
+from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.backend import Command
 from assembler.machine.control import place_of
 from assembler.machine.processes import Process
@@ -104,7 +104,7 @@ def end_left(processes: Sequence[Process]) -> None:
 
 def _start(companion: Companion, folder: Path, *, with_us: bool) -> subprocess.Popen[bytes]:
     path = folder / _LOG.format(companion.name)
-    with told(folder), path.open("wb") as log, _listening(companion, folder) as handles:
+    with wrap_os_errors(folder), path.open("wb") as log, _listening(companion, folder) as handles:
         words = [w.replace(HANDLE, str(*handles)) for w in companion.command.words]
         return launch(words, folder, log, with_us=with_us, handles=handles)
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from assembler.codes import machine as codes
-from assembler.errors import MachineError, told
+from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.description import KernelBoot
 
 _KERNEL, _INITRD, _CMDLINE, _SQUASHFS = "-kernel", "-initrd.img", "-cmdline", "-squashfs.img"
@@ -66,7 +66,7 @@ def detect(path: Path, *, kind: Kind | None = None, squashfs: bool = False) -> I
 
 
 def _file(path: Path, kind: Kind | None) -> Image:
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(_SECTOR)
         file.seek(16 * _SECTOR)
         volumes = file.read(2 * _SECTOR)
@@ -116,9 +116,9 @@ def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> Image:
     cmdline = path.with_name(path.name + _CMDLINE)
     text = ""
     if cmdline.is_file():
-        with told(cmdline, "read"), cmdline.open("rb") as file:
+        with wrap_os_errors(cmdline, "read"), cmdline.open("rb") as file:
             text = file.read(_LONGEST_CMDLINE).decode("utf-8", "replace").strip()
-    with told(kernel, "read"), kernel.open("rb") as file:
+    with wrap_os_errors(kernel, "read"), kernel.open("rb") as file:
         architecture = kernel_architecture(file.read(_SECTOR))
     if use_root:
         # What leads to the root filesystem, where the kernel does not find it alone.
@@ -174,7 +174,7 @@ def _platforms(catalog: bytes) -> set[int]:
 def _ends_as_vhd(path: Path, size: int) -> bool:
     if size < 512:
         return False
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         file.seek(size - 512)
         return file.read(8) == b"conectix"
 

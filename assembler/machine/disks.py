@@ -9,8 +9,8 @@ from typing import IO
 
 from assembler.codes import host
 from assembler.codes import machine as codes
-from assembler.errors import HostError, MachineError, told
-from assembler.files import appearing
+from assembler.errors import HostError, MachineError, wrap_os_errors
+from assembler.files import atomic_write
 from assembler.machine.description import Disk
 from assembler.machine.options import DiskOption
 from assembler.tools import need
@@ -47,7 +47,7 @@ def prepare(option: DiskOption, fallback: Path, *, snapshot: bool = False) -> Di
 
 def content_format(path: Path) -> str:
     """Return the format of a disk that is there."""
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(32)
         size = file.seek(0, 2)
         file.seek(max(0, size - 512))
@@ -60,10 +60,10 @@ def content_format(path: Path) -> str:
 
 def create(path: Path, kind: str, size: int) -> None:
     """Make an empty disk that takes no room yet."""
-    with told(path):
+    with wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     if kind in ("raw", "qcow2"):
-        with appearing(path, durable=False) as file:
+        with atomic_write(path, durable=False) as file:
             if kind == "raw":
                 file.truncate(size)
             else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from assembler.codes import machine as codes
-from assembler.errors import MachineError, told
+from assembler.errors import MachineError, wrap_os_errors
 from assembler.rootfs.decompress import INFLATERS, kind_of
 
 _MB = 1 << 20
@@ -30,7 +30,7 @@ def check(initrd: Path, memory: int) -> None:
 
     The unpacked system may fill half of the memory; the packed one is there at the same time.
     """
-    with told(initrd, "read"):
+    with wrap_os_errors(initrd, "read"):
         packed = initrd.stat().st_size
     available = memory * _MB
     if packed * _BEST_RATIO * 2 + _KERNEL < available:
@@ -54,7 +54,7 @@ def unpacked_size(path: Path, limit: int) -> int:
     Counting ends at `limit`, and at a part that is damaged or compressed in an unknown way, of
     which the packed size counts.
     """
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
         return _count(file, size, limit)

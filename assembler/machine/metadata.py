@@ -13,7 +13,7 @@ from typing import IO
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
-from assembler.files import appearing
+from assembler.files import atomic_write
 
 _SECTOR = 2048
 _LARGEST = 16 << 20
@@ -29,7 +29,7 @@ def write_cd(path: Path, files: Mapping[str, bytes], label: str = "CONFIG") -> N
     total = sum(map(len, files.values()))
     if total > _LARGEST:
         raise MachineError.of(codes.BAD_METADATA, f"{total} bytes of metadata are too many")
-    with appearing(path, durable=False) as file:
+    with atomic_write(path, durable=False) as file:
         _write(file, files, label)
 
 

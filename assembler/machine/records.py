@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from assembler.codes import machine as codes
-from assembler.errors import MachineError, UsageError, told
-from assembler.files import appearing
+from assembler.errors import MachineError, UsageError, wrap_os_errors
+from assembler.files import atomic_write
 from assembler.machine.companions import end_left
 from assembler.machine.networks import NOTHING, Undo, release
 from assembler.machine.processes import Process
@@ -119,7 +119,7 @@ class Machines:
                 )
             name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:50] or "machine"
         self.forget_stale()
-        with told(self.folder):
+        with wrap_os_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for number in range(1, _MOST):
                 folder = self.folder / (name if number == 1 else f"{name}-{number}")
@@ -140,7 +140,7 @@ class Machines:
 
     def keep(self, folder: Path, record: Record) -> None:
         """Write a machine's record."""
-        with appearing(folder / _RECORD, mode=0o600, durable=False) as file:
+        with atomic_write(folder / _RECORD, mode=0o600, durable=False) as file:
             file.write(json.dumps(record.to_json()).encode())
 
     def remove(self, folder: Path) -> None:

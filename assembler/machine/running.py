@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from assembler.codes import machine as codes
-from assembler.errors import MachineError, told
+from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.backend import CONTROL_SOCKET, Command
 from assembler.machine.companions import Companion, Companions, start_all
 from assembler.machine.control import Control, ControlError
@@ -89,7 +89,7 @@ def start(
     """
     companions = start_all(beside, folder, with_us=with_us)
     try:
-        with told(folder), (folder / _LOG).open("wb") as log:
+        with wrap_os_errors(folder), (folder / _LOG).open("wb") as log:
             program = launch(command.words, folder, log, with_us=with_us, handles=handles)
         try:
             control = _control(program, folder, command)

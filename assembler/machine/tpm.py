@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
 from assembler.machine.backend import TPM_SOCKET, Command
 from assembler.machine.companions import Companion
 from assembler.tools import need
@@ -13,7 +13,7 @@ from assembler.tools import need
 def companion(state: Path) -> Companion:
     """Return the program for a TPM 2.0 with its state in a directory, which is made."""
     program = need("swtpm")
-    with told(state):
+    with wrap_os_errors(state):
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
     arguments = (
         "socket",

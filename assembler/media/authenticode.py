@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import output as codes
 from assembler.errors import OutputError
 from assembler.media import der, pe
-from assembler.media.medium import Arrangement, Medium, chunks_between, read_at
+from assembler.media.sparse_image import Arrangement, SparseImage, chunks_between, read_at
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -56,7 +56,7 @@ class Signature:
         return not self.problem
 
 
-def signed(program: Medium, signer: Signer) -> Arrangement:
+def signed(program: SparseImage, signer: Signer) -> Arrangement:
     """Return a program with a signature; it must not have one."""
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415
@@ -95,7 +95,7 @@ def signed(program: Medium, signer: Signer) -> Arrangement:
     return _with_table(program, headers, table, total)
 
 
-def _with_table(program: Medium, headers: pe.Headers, table: bytes, total: int) -> Arrangement:
+def _with_table(program: SparseImage, headers: pe.Headers, table: bytes, total: int) -> Arrangement:
     entry = struct.pack("<II", program.size, len(table))
     size = program.size + len(table)
     checksum = _folded(total + _words(entry) + _words(table)) + size
@@ -109,7 +109,7 @@ def _with_table(program: Medium, headers: pe.Headers, table: bytes, total: int) 
     return Arrangement.of([(0, bytes(changed)), *things, (program.size, table)], size)
 
 
-def signatures(program: Medium, headers: pe.Headers) -> list[Signature]:
+def signatures(program: SparseImage, headers: pe.Headers) -> list[Signature]:
     """Return the signatures of a program, each with what is wrong with it."""
     place, size = headers.certificates
     if not place or not size:
@@ -189,7 +189,7 @@ def _digests(attributes: der.Value) -> Iterator[bytes]:
             yield values.values()[0].content
 
 
-def headers_of(program: Medium, what: str) -> pe.Headers:
+def headers_of(program: SparseImage, what: str) -> pe.Headers:
     """Return the headers of a program."""
     return pe.parse(read_at(program, 0, pe.MOST_HEADERS), what)
 
@@ -203,7 +203,7 @@ def _indirect(digest: bytes) -> bytes:
     return der.sequence(_PE_IMAGE, image) + der.sequence(der.SHA256, der.octets(digest))
 
 
-def _digest(program: Medium, headers: pe.Headers) -> tuple[bytes, int]:
+def _digest(program: SparseImage, headers: pe.Headers) -> tuple[bytes, int]:
     """Return the digest of a program, and the sum of its words for the checksum, in one pass.
 
     Firmware hashes section by section; that is the same as all of the file if they lie side by

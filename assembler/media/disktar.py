@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import IO
 
+from assembler.content import chunks_of
 from assembler.media.deflating import gzip_stream
-from assembler.media.medium import Medium, Placed, pieces
+from assembler.media.sparse_image import Placed, SparseImage, pieces
 from assembler.media.units import Run, moved, runs_of
-from assembler.stretches import chunks_of
 
 NAME = b"disk.raw"
 _BLOCK = 512
@@ -20,13 +20,13 @@ _UNIT = 4096
 _IN_HEADER, _IN_BLOCK = 4, 21
 
 
-def write(disk: Medium, out: IO[bytes]) -> None:
+def write(disk: SparseImage, out: IO[bytes]) -> None:
     """Write the archive to a file or stream."""
     for data in gzip_stream(_archive(disk)):
         out.write(data)
 
 
-def _archive(disk: Medium) -> Iterator[bytes]:
+def _archive(disk: SparseImage) -> Iterator[bytes]:
     runs = runs_of(disk, _UNIT)
     found = _map(runs, disk.size)
     kept = sum(size for _, size in found)
@@ -44,7 +44,7 @@ def _archive(disk: Medium) -> Iterator[bytes]:
 class _Kept:
     """What the archive holds of a disk, without the holes."""
 
-    def __init__(self, disk: Medium, runs: tuple[Run, ...], size: int) -> None:
+    def __init__(self, disk: SparseImage, runs: tuple[Run, ...], size: int) -> None:
         self._disk = disk
         self._runs = runs
         self.size = size

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from assembler.codes import output as codes
 from assembler.errors import OutputError
-from assembler.media.medium import Medium, Placed, shifted
+from assembler.media.sparse_image import Placed, SparseImage, shifted
 
 SECTOR = 512
 ALIGNMENT = 1 << 20
@@ -35,7 +35,7 @@ class Partition:
 
     type: str
     name: str
-    medium: Medium
+    medium: SparseImage
     attributes: int = 0
     # Made of the disk's mark if it is not given.
     uuid: str = ""

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
-from assembler.errors import OutputError, told
-from assembler.files import appearing
+from assembler.errors import OutputError, wrap_os_errors
+from assembler.files import atomic_write
 from assembler.media.authenticode import Signer
 from assembler.media.enrolment import VARIABLES, certificate_list, signed_list
 
@@ -99,7 +99,7 @@ def generate(directory: Path, request: KeyRequest) -> list[Path]:
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
     names = [GUID, *(f"{v.name}.{end}" for v in VARIABLES for end in ("key", "crt", "esl", "auth"))]
-    with told(directory):
+    with wrap_os_errors(directory):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in names:
         if (directory / name).exists():
@@ -159,10 +159,10 @@ def _made(subject: str, request: KeyRequest) -> Signer:
 
 
 def _read(path: Path) -> bytes:
-    with told(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
         return file.read(_LARGEST)
 
 
 def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
-    with appearing(path, mode=mode) as file:
+    with atomic_write(path, mode=mode) as file:
         file.write(data)

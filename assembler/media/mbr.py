@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from assembler.codes import output as codes
 from assembler.errors import OutputError
 from assembler.media.fat import FatVolume
-from assembler.media.medium import Placed, shifted
+from assembler.media.sparse_image import Placed, shifted
 
 SECTOR = 512
 ALIGNMENT = 1 << 20

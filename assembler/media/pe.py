@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from assembler.codes import output as codes
+from assembler.content import Content, size_of
 from assembler.errors import OutputError
-from assembler.media.medium import Arrangement
-from assembler.stretches import Content, size_of
+from assembler.media.sparse_image import Arrangement
 
 MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64", 0x14C: "386", 0x1C4: "arm"}
 # Headers are read up to here; firmware wants them in one page or a few.

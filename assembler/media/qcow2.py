@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from assembler.media.medium import Medium, Placed
+from assembler.media.sparse_image import Placed, SparseImage
 from assembler.media.units import Run, count_of, moved, runs_of
 
 CLUSTER = 1 << 16
@@ -28,14 +28,14 @@ _OWNED = 1 << 63
 class Qcow2:
     """A disk as a qcow2 file whose layout is decided."""
 
-    disk: Medium
+    disk: SparseImage
     _runs: tuple[Run, ...]
     # Of the first-level table: those entries that have a second-level table, in runs.
     _tables: tuple[Run, ...]
     _count_blocks: int
 
     @classmethod
-    def of(cls, disk: Medium) -> Qcow2:
+    def of(cls, disk: SparseImage) -> Qcow2:
         """Look where things lie on a disk, and lay them out."""
         runs = runs_of(disk, CLUSTER)
         tables: list[Run] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from assembler.media.medium import Medium, Placed, any_set
+from assembler.media.sparse_image import Placed, SparseImage, any_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ class Run:
         return self.first + self.count
 
 
-def filled(medium: Medium) -> Iterator[Placed]:
+def filled(medium: SparseImage) -> Iterator[Placed]:
     """Yield what a medium has, without zeros that are written out."""
     for thing in medium.placed():
         if thing.content and (not isinstance(thing.content, bytes) or any_set(thing.content)):
             yield thing
 
 
-def runs_of(medium: Medium, unit: int) -> tuple[Run, ...]:
+def runs_of(medium: SparseImage, unit: int) -> tuple[Run, ...]:
     """Return all runs of units that something lies in."""
     runs: list[Run] = []
     first = end = index = 0
@@ -56,7 +56,7 @@ def count_of(runs: tuple[Run, ...]) -> int:
     return runs[-1].index + runs[-1].count if runs else 0
 
 
-def located(medium: Medium, runs: tuple[Run, ...], unit: int) -> Iterator[tuple[Placed, Run]]:
+def located(medium: SparseImage, runs: tuple[Run, ...], unit: int) -> Iterator[tuple[Placed, Run]]:
     """Yield what a medium has, each with the run it lies in."""
     number = 0
     for thing in filled(medium):
@@ -65,7 +65,7 @@ def located(medium: Medium, runs: tuple[Run, ...], unit: int) -> Iterator[tuple[
         yield thing, runs[number]
 
 
-def moved(medium: Medium, runs: tuple[Run, ...], unit: int) -> Iterator[Placed]:
+def moved(medium: SparseImage, runs: tuple[Run, ...], unit: int) -> Iterator[Placed]:
     """Yield what a medium has at the place it gets where only its filled units are kept."""
     for thing, run in located(medium, runs, unit):
         yield Placed(thing.offset + (run.index - run.first) * unit, thing.content)

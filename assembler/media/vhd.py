@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from assembler.codes import output as codes
+from assembler.content import part_of, size_of
 from assembler.errors import OutputError
-from assembler.media.medium import Medium, Placed, placed
+from assembler.media.sparse_image import Placed, SparseImage, placed
 from assembler.media.units import Run, count_of, located, runs_of
-from assembler.stretches import part_of, size_of
 
 _MIB = 1 << 20
 # Azure takes disks of whole MiB only.
@@ -36,12 +36,12 @@ _BITMAP = b"\xff" * (_BLOCK // _SECTOR // 8)
 class FixedVhd:
     """A disk as a fixed VHD."""
 
-    disk: Medium
+    disk: SparseImage
     # 16 bytes or more that stand for the disk.
     mark: bytes
 
     @classmethod
-    def of(cls, disk: Medium, mark: bytes) -> FixedVhd:
+    def of(cls, disk: SparseImage, mark: bytes) -> FixedVhd:
         """Take a disk that is not too large."""
         _check(disk.size)
         return cls(disk, mark)
@@ -62,12 +62,12 @@ class FixedVhd:
 class DynamicVhd:
     """A disk as a dynamic VHD whose layout is decided."""
 
-    disk: Medium
+    disk: SparseImage
     mark: bytes
     _runs: tuple[Run, ...]
 
     @classmethod
-    def of(cls, disk: Medium, mark: bytes) -> DynamicVhd:
+    def of(cls, disk: SparseImage, mark: bytes) -> DynamicVhd:
         """Look where things lie on a disk, and lay them out."""
         _check(disk.size)
         return cls(disk, mark, runs_of(disk, _BLOCK))

@@ -10,7 +10,7 @@ import struct
 from typing import IO
 
 from assembler.media.deflating import zlib_stream
-from assembler.media.medium import Medium, blocks
+from assembler.media.sparse_image import SparseImage, blocks
 
 _SECTOR = 512
 _GRAIN = 128 * _SECTOR
@@ -40,7 +40,7 @@ ddb.adapterType = "lsilogic"
 """
 
 
-def write(disk: Medium, mark: bytes, out: IO[bytes]) -> int:
+def write(disk: SparseImage, mark: bytes, out: IO[bytes]) -> int:
     """Write a disk to a file or stream; return how many bytes that were."""
     sectors = -(-disk.size // _GRAIN) * (_GRAIN // _SECTOR)
     # The highest values are reserved.

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
 from assembler.oci.archive_tar import END, Header, padding
 from assembler.oci.layers.flatten import Layer, flatten
 from assembler.oci.layers.reader import DIRECTORY, FILE, LINK, SYMLINK
@@ -29,7 +29,7 @@ def write_filesystem(store: Store, image: Image, out: IO[bytes]) -> None:
         _write(what, layers, out)
         return
     # The tree may have to be begun again, when links and whiteouts turn out to be intricate.
-    with told(tempfile.gettempdir()), tempfile.TemporaryFile() as spool:
+    with wrap_os_errors(tempfile.gettempdir()), tempfile.TemporaryFile() as spool:
         _write(what, layers, spool)
         spool.seek(0)
         shutil.copyfileobj(spool, out, _CHUNK)

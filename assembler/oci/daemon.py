@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.events import Said
+from assembler.events import LogMessage
 from assembler.oci.archive_import import Upload, import_archive
 from assembler.oci.platform import Platform, normal_architecture
 from assembler.oci.store import Absent, lookup
@@ -71,10 +71,10 @@ def _brought(
     """Bring one image, unless it is for another platform, or the very same is in the store."""
     made_for = _platform_of(image.attrs)
     if made_for is not None and not made_for.offers(platform):
-        reporter.emit(Said(f"{reference} in the Docker daemon is for {made_for}: not used"))
+        reporter.emit(LogMessage(f"{reference} in the Docker daemon is for {made_for}: not used"))
         return False
     if _is_here(store, image, reference, platform):
-        reporter.emit(Said(f"{reference} in the Docker daemon is what the store has", 1))
+        reporter.emit(LogMessage(f"{reference} in the Docker daemon is what the store has", 1))
         return True
     # By what it is and not by its name, which daemons have in their own short form.
     stream = image.save()

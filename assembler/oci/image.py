@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from assembler.oci.manifest import Descriptor, ImageConfig, Manifest
 from assembler.oci.reference import Reference
-from assembler.oci.remains import Remains
+from assembler.oci.salvaged import SalvagedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Image:
     # The index the manifest was found in: where attestations and further platforms are.
     index: Descriptor | None = None
     # Where the content comes from if the layers cannot be had.
-    remains: Remains | None = None
+    remains: SalvagedImage | None = None
 
     @property
     def digest(self) -> str:

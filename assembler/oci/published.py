@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError, ImageError
-from assembler.events import Said, task
+from assembler.events import LogMessage, task
 from assembler.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def _is_there(entry: Entry, registries: Registries, reporter: Reporter) -> bool:
         client = registries.origin(reference.registry)
         digest = head_document(client, reference.repository, reference.spoken)
     except DolmenError as error:
-        reporter.emit(Said(f"{reference} counts as not published: {error.diagnostics[0].message}"))
+        reporter.emit(
+            LogMessage(f"{reference} counts as not published: {error.diagnostics[0].message}")
+        )
         return False
     return digest == entry.descriptor.digest

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from assembler.codes import images as image_codes
 from assembler.codes import registries as codes
-from assembler.errors import DolmenError, ImageError, RegistryError, told
-from assembler.events import Said, Silent, Task, several, task
+from assembler.errors import DolmenError, ImageError, RegistryError, wrap_os_errors
+from assembler.events import LogMessage, Silent, Task, several, task
 from assembler.oci import digest as digests
 from assembler.oci.manifest import (
     LARGEST_DOCUMENT,
@@ -31,7 +31,7 @@ from assembler.oci.registry.failures import RegistryFailure
 from assembler.oci.registry.options import RegistryOptions
 from assembler.oci.registry.registries import Registries, speaking
 from assembler.oci.registry.tree import Tree, grow
-from assembler.oci.registry.workers import Busy, Done, spread
+from assembler.oci.registry.workers import Busy, Done, map_unordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -217,7 +217,9 @@ class _Run:
             self.store.touch(image.blobs.values())
             for digest, blob in image.blobs.items():
                 if self.store.has(blob):
-                    self.reporter.emit(Said(f"{image.reference}: {digest} is in the store", 2))
+                    self.reporter.emit(
+                        LogMessage(f"{image.reference}: {digest} is in the store", 2)
+                    )
                     continue
                 image.waiting.add(digest)
                 found.setdefault((digest, blob.size), _Blob(blob, [])).images.append(image)
@@ -319,12 +321,12 @@ class _Run:
                 continue
             how = "complete" if any(image in b.images for b in blobs) else "up to date"
             said = f"{image.reference}: {how}, {image.tree.root.digest}"
-            self.reporter.emit(Said(said))
-        self.reporter.emit(Said(f"pulling took {seconds:.1f} s", level=1))
+            self.reporter.emit(LogMessage(said))
+        self.reporter.emit(LogMessage(f"pulling took {seconds:.1f} s", level=1))
 
     def _spread(self, items: Iterable[T], work: Callable[[T, bool], R]) -> Iterator[Done[T, R]]:
         run = self.registries
-        return spread(items, work, run.options.jobs, run.pauses.stop, run.abort)
+        return map_unordered(items, work, run.options.jobs, run.pauses.stop, run.abort)
 
 
 def _park(incoming: Incoming, data: bytes) -> None:
@@ -338,7 +340,7 @@ def _parked(incoming: Incoming) -> bytes:
     """Return a document that waits already, or nothing if what is there is not the document."""
     if incoming.offset != incoming.descriptor.size or incoming.offset > LARGEST_DOCUMENT:
         return b""
-    with told(incoming.path, "read"):
+    with wrap_os_errors(incoming.path, "read"):
         data = incoming.path.read_bytes()
     return data if digests.of_bytes(data) == incoming.descriptor.digest else b""
 

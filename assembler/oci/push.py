@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from assembler.codes import images
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError, ImageError, RegistryError
-from assembler.events import Said, Silent, task
+from assembler.events import LogMessage, Silent, task
 from assembler.oci.manifest import Descriptor, parse_config
 from assembler.oci.reference import Reference
 from assembler.oci.registry.documents import head_document
 from assembler.oci.registry.options import RegistryOptions
 from assembler.oci.registry.registries import Registries, speaking
 from assembler.oci.registry.uploads import Upload, put_document
-from assembler.oci.registry.workers import spread
+from assembler.oci.registry.workers import map_unordered
 from assembler.oci.store.lookup import at_other_registries, spellings
 from assembler.oci.store.walk import Contents, Walker
 
@@ -102,7 +102,7 @@ class _Run:
         tags = self._tags(reference, target, top, contents)
         already = self._check_tags(target, tags, client)
         if already:
-            self.reporter.emit(Said(f"{target}: there already, {top.digest}"))
+            self.reporter.emit(LogMessage(f"{target}: there already, {top.digest}"))
             return Pushed(target, top, tuple(tags))
         counts = self._send_blobs(target, contents, client)
         self._send_documents(target, top, contents, tags, client)
@@ -204,7 +204,9 @@ class _Run:
 
         run = self.registries
         largest_first = sorted(blobs.values(), key=lambda d: (-d.size, d.digest))
-        for done in spread(largest_first, send, run.options.jobs, run.pauses.stop, run.abort):
+        for done in map_unordered(
+            largest_first, send, run.options.jobs, run.pauses.stop, run.abort
+        ):
             if done.error is not None:
                 problems.append(done.error)
             counts[done.result or ""] += 1
@@ -244,7 +246,7 @@ class _Run:
         for tag, descriptor in reversed(tags.items()):
             self._put(target, tag, descriptor, client)
             at = "@" if tag == descriptor.digest else ":"
-            self.reporter.emit(Said(f"{target.name}{at}{tag}: pushed, {descriptor.digest}"))
+            self.reporter.emit(LogMessage(f"{target.name}{at}{tag}: pushed, {descriptor.digest}"))
 
     def _put(self, target: Reference, name: str, descriptor: Descriptor, client: Client) -> None:
         data = self.store.read(descriptor, str(target))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, ImageError
-from assembler.events import Said
+from assembler.events import LogMessage
 from assembler.oci.store import Absent, Reason, find, lookup
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def resolve(
         raise ImageError([_placed(a.diagnostic, references[a.reference]) for a in absent])
     missing = [a.reference for a in absent] + refetch
     if missing and sources.fetch is not None:
-        reporter.emit(Said(f"{len(found)} images from the store, {len(missing)} to fetch", 1))
+        reporter.emit(LogMessage(f"{len(found)} images from the store, {len(missing)} to fetch", 1))
         try:
             sources.fetch(store, missing, platform, reporter)
         except DolmenError as error:
@@ -101,7 +101,7 @@ def resolve(
         found |= _fetched(missing, references, platform, store, reporter)
         origin |= dict.fromkeys(missing, "asked of its registry")
     for reference in references:
-        reporter.emit(Said(f"{reference}: {origin.get(reference, 'from the store')}", 2))
+        reporter.emit(LogMessage(f"{reference}: {origin.get(reference, 'from the store')}", 2))
     return {reference: found[reference] for reference in references}
 
 

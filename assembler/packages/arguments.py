@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.dockerfile.stages import PROXIES
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 from assembler.packages.buildfile import read_package
 from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, name_of
@@ -96,7 +96,7 @@ def arguments_of(
 
 def read_arguments(path: Path) -> tuple[str, ...]:
     """Read a file with a build argument on every line."""
-    with told(path, "read"):
+    with wrap_os_errors(path, "read"):
         lines = path.read_text("utf-8", "replace").splitlines()
     found = []
     for number, line in enumerate(lines, 1):

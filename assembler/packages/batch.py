@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import packages as codes
 from assembler.errors import DolmenError, PackageError
-from assembler.events import Said
+from assembler.events import LogMessage
 from assembler.oci.reference import Reference
 from assembler.packages.arguments import GivenArguments
 from assembler.packages.building import (
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from assembler.oci.store import Store
     from assembler.packages.building import Means
     from assembler.packages.tags import PackageName
-    from assembler.packages.threads import Halt
+    from assembler.packages.threads import Cancellation
 
 # More than this do not get done sooner: a builder uses several processors itself.
 _MOST_AT_ONCE = 4
@@ -125,7 +125,7 @@ class _Crew:
         needs = {key: step.needs & self.steps.keys() for key, step in self.steps.items()}
         in_order(needs, self._build, min(_MOST_AT_ONCE, os.cpu_count() or 1))
         if any(built.made for built in self.done.values()):
-            self.reporter.emit(Said(f"what builders have printed is in {self._logs}"))
+            self.reporter.emit(LogMessage(f"what builders have printed is in {self._logs}"))
         return self.done
 
     def log(self, step: Step) -> Path:
@@ -136,7 +136,7 @@ class _Crew:
     def _logs(self) -> Path:
         return self.store.root.absolute() / "logs"
 
-    def _build(self, key: Path, halt: Halt) -> None:
+    def _build(self, key: Path, halt: Cancellation) -> None:
         step = self.steps[key]
         can = tuple(p for p in step.job.platforms if not self._missing(step, p))
         left = tuple(p for p in step.job.platforms if p not in can)

@@ -16,8 +16,8 @@ from assembler.dockerfile.order import DockerOrder
 from assembler.dockerfile.order import inputs_now as dockerfile_inputs
 from assembler.dockerfile.order import make as make_dockerfile
 from assembler.dockerfile.terms import Terms
-from assembler.errors import DolmenError, PackageError, told
-from assembler.events import Said, task
+from assembler.errors import DolmenError, PackageError, wrap_os_errors
+from assembler.events import LogMessage, task
 from assembler.oci import media
 from assembler.oci.image import Image
 from assembler.oci.image_writer import publish
@@ -162,7 +162,7 @@ def attempt(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
         present = tuple(p for p, changes in found.items() if changes == _AS_WANTED)
         missing = {p: changes for p, changes in found.items() if changes != _AS_WANTED}
         if not missing:
-            reporter.emit(Said(f"{job.name} is there, nothing to build"))
+            reporter.emit(LogMessage(f"{job.name} is there, nothing to build"))
             return Built(str(job.name), present=present)
         remote = _elsewhere(store, job, missing, means, reporter)
         missing = {p: changes for p, changes in missing.items() if p not in remote}
@@ -171,7 +171,7 @@ def attempt(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
         for platform, changes in missing.items():
             if changes:
                 what = f"{job.name} for {platform} is built anew, because of {', '.join(changes)}"
-                reporter.emit(Said(what))
+                reporter.emit(LogMessage(what))
         making = _Making(store, job, means, reporter)
         made: dict[Platform, Made] = {}
         failures: dict[Platform, DolmenError] = {}
@@ -220,7 +220,7 @@ def _elsewhere(
         return tuple(p for p in there if not missing[p] or _found(store, job, p) == _AS_WANTED)
     which = ", ".join(map(str, there))
     said = f"{job.name} is at {reference.registry} for {which}, not built (--pull brings it)"
-    reporter.emit(Said(said))
+    reporter.emit(LogMessage(said))
     return there
 
 
@@ -307,7 +307,7 @@ def inputs_now(store: Store, job: Job, platform: Platform) -> dict[str, str]:
     lock = package.directory / LOCK_FILE
     inputs = {"tree": job.name.hash or _NO_TREE, "suite": package.build.debs.suite}
     if lock.is_file():
-        with told(lock, "read"):
+        with wrap_os_errors(lock, "read"):
             inputs["lock"] = "sha256:" + hashlib.sha256(lock.read_bytes()).hexdigest()
     return inputs
 

@@ -158,7 +158,7 @@ def _command(directory: Path, *arguments: str) -> list[str]:
     return [str(tools.need("git")), "-C", str(directory), *_OPTIONS, *arguments]
 
 
-def _git(directory: Path, *arguments: str) -> running.Outcome:
+def _git(directory: Path, *arguments: str) -> running.ProcessResult:
     environment = {k: v for k, v in os.environ.items() if k not in _OF_ANOTHER_REPOSITORY}
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     return running.run(_command(directory, *arguments), environment)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from assembler import tools
 from assembler.dockerfile.order import workspace
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
 from assembler.events import task
 from assembler.oci.archive_export import Download, Format, export
 from assembler.oci.platform import host_platform
@@ -33,7 +33,7 @@ def load(store: Store, references: Sequence[Reference], reporter: Reporter) -> N
             continue
         with workspace(store) as directory, task(reporter, f"load {reference}") as progress:
             archive = directory / "image.tar"
-            with told(archive), archive.open("xb") as file:
+            with wrap_os_errors(archive), archive.open("xb") as file:
                 export(store, Download(reference, Format.DOCKER, platform), file, reporter)
             command: list[str | Path] = [docker, "load", "--quiet", "--input", archive]
             outcome = running.run(command, environment)

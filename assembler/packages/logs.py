@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from assembler.diagnostics import render
-from assembler.events import Said, TaskAdvanced, TaskEnded, TaskNoted, TaskStarted, Warned
+from assembler.events import LogMessage, TaskAdvanced, TaskEnded, TaskNoted, TaskStarted, Warned
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.events import Event, Reporter
-    from assembler.packages.threads import Halt
+    from assembler.packages.threads import Cancellation
 
 _NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -34,7 +34,7 @@ class PackageLog:
 
     path: Path
     reporter: Reporter
-    halt: Halt
+    halt: Cancellation
     # Stands before what is said; empty if there is only one package.
     prefix: str = ""
     began: bool = False
@@ -46,10 +46,10 @@ class PackageLog:
         """Take an event; if the run was interrupted this is where the thread learns of it."""
         with self._lock:
             self._write(event)
-        if isinstance(event, Said) and self.prefix:
+        if isinstance(event, LogMessage) and self.prefix:
             event = replace(event, message=f"{self.prefix}{event.message}")
         self.reporter.emit(event)
-        if isinstance(event, Said) and event.level and self._titles:
+        if isinstance(event, LogMessage) and event.level and self._titles:
             # Of the first, all others are parts.
             note = event.message.removeprefix(self.prefix)
             self.reporter.emit(TaskNoted(next(iter(self._titles)), note))
@@ -73,7 +73,7 @@ class PackageLog:
                 self._line(f"== {event.title}")
             case TaskEnded():
                 self._line(f"== {self._titles.pop(event.task, '')}: {event.outcome}")
-            case Said():
+            case LogMessage():
                 self._line(event.message)
             case Warned():
                 self._line(render(event.diagnostic).rstrip("\n"))

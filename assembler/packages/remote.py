@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.codes import registries as registry_codes
 from assembler.errors import DolmenError, PackageError
-from assembler.events import Said
+from assembler.events import LogMessage
 from assembler.oci import media
 from assembler.oci.image_writer import as_document
 from assembler.oci.manifest import Index
@@ -56,7 +56,7 @@ class Remote:
                     lambda client: fetch_document(client, reference.repository, reference.spoken),
                 )
         except DolmenError as error:
-            reporter.emit(Said(f"{reference}: not built before, says {_short(error)}", 1))
+            reporter.emit(LogMessage(f"{reference}: not built before, says {_short(error)}", 1))
             return ()
         content = document.content
         if not isinstance(content, Index):

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TypeVar
 
-from assembler.tools.running import Halt, Halted
+from assembler.tools.running import Cancellation, Cancelled
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -18,7 +18,7 @@ _FAREWELL_SECONDS = 20.0
 
 
 def in_order(
-    needs: Mapping[K, Collection[K]], work: Callable[[K, Halt], R], jobs: int
+    needs: Mapping[K, Collection[K]], work: Callable[[K, Cancellation], R], jobs: int
 ) -> dict[K, R]:
     """Do `work` for each key after all that it needs, in up to `jobs` threads at once.
 
@@ -28,7 +28,7 @@ def in_order(
     sorter = TopologicalSorter(needs)
     sorter.prepare()
     results: dict[K, R] = {}
-    halt = Halt()
+    halt = Cancellation()
     if jobs < 2 or len(needs) < 2:
         # In the thread that signals come to.
         while sorter.is_active():
@@ -72,4 +72,4 @@ def in_order(
     return results
 
 
-__all__ = ["Halt", "Halted", "in_order"]
+__all__ = ["Cancellation", "Cancelled", "in_order"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
 from assembler.config.checks.limits import CAPABILITIES
-from assembler.rootfs.findings import Findings
+from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
     from assembler.rootfs.merging import Merged
@@ -21,7 +21,7 @@ def capabilities(wanted: Merged) -> Json:
     Ambient capabilities are not in the effective set: the kernel makes that set anew when the
     command is executed, and ambient ones are in it then.
     """
-    findings = Findings()
+    findings = DiagnosticCollector()
     own, ambient = _names(wanted, "capabilities", findings), _names(wanted, "ambient", findings)
     findings.raise_errors()
     both = sorted({*own, *ambient})
@@ -34,7 +34,7 @@ def capabilities(wanted: Merged) -> Json:
     }
 
 
-def _names(wanted: Merged, field: str, findings: Findings) -> list[str]:
+def _names(wanted: Merged, field: str, findings: DiagnosticCollector) -> list[str]:
     """Return a list of names in its own order, each once."""
     words = wanted.words[field]
     if len(words) == 1 and words[0].text.lower() in ("all", "none"):

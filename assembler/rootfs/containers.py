@@ -21,7 +21,7 @@ from assembler.rootfs.volumes import leading_directories
 if TYPE_CHECKING:
     from assembler.config.model import Config, Container, Runtime
     from assembler.oci.image import Image
-    from assembler.rootfs.findings import Findings
+    from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.ids import Ids
     from assembler.rootfs.options import PlanOptions, Resolved
     from assembler.rootfs.volumes import Volumes
@@ -35,7 +35,7 @@ def container_parts(
     options: PlanOptions,
     ids: Ids,
     volumes: Volumes,
-    findings: Findings,
+    findings: DiagnosticCollector,
 ) -> Iterator[Part]:
     """Yield the parts of onboot, onshutdown and services, in this order."""
     # Where the tree of an image is, by its full name.

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
-from assembler.rootfs.findings import Findings
+from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
     from assembler.config.model import Device
@@ -20,7 +20,7 @@ _EVERY = "all"
 
 def devices(wanted: Merged) -> list[Json]:
     """Return the device nodes that the runtime makes."""
-    findings, found = Findings(), []
+    findings, found = DiagnosticCollector(), []
     for device in wanted.spec.devices or ():
         with findings.caught():
             _check(wanted, device)

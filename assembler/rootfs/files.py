@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
-from assembler.errors import PlanError, told
+from assembler.errors import PlanError, wrap_os_errors
 from assembler.rootfs.plan import Content, Entry, Kind, LocalFile, Made, Origin, Part
 
 if TYPE_CHECKING:
     from assembler.config.model import Config, File
     from assembler.diagnostics import Place
-    from assembler.rootfs.findings import Findings
+    from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.ids import Ids
     from assembler.rootfs.options import PlanOptions
 
@@ -26,7 +26,7 @@ _METADATA = ("json", "yaml")
 
 
 def file_parts(
-    config: Config, options: PlanOptions, ids: Ids, findings: Findings
+    config: Config, options: PlanOptions, ids: Ids, findings: DiagnosticCollector
 ) -> Iterator[Part]:
     """Yield a part for each entry, with the directories leading to it."""
     written: set[str] = set()
@@ -152,7 +152,7 @@ def _local_file(file: File, path: str, options: PlanOptions) -> LocalFile | None
     if not stat.S_ISREG(found.st_mode):
         what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
         raise _unusable(file, f"{path}: {given} is {what}")
-    with told(local, "read"), local.open("rb"):
+    with wrap_os_errors(local, "read"), local.open("rb"):
         pass
     return LocalFile(local, found.st_size)
 

@@ -12,7 +12,7 @@ from assembler.rootfs.plan import Boot, Entry, Kind, Made, Member, MemberTree, O
 
 if TYPE_CHECKING:
     from assembler.config.model import Config, Kernel
-    from assembler.rootfs.findings import Findings
+    from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.options import PlanOptions, Resolved
 
 DEFAULT_BINARY = "kernel"
@@ -21,7 +21,7 @@ _LOCATION = "kernel"
 
 
 def boot(
-    config: Config, resolved: Resolved, options: PlanOptions, findings: Findings
+    config: Config, resolved: Resolved, options: PlanOptions, findings: DiagnosticCollector
 ) -> Boot | None:
     """Return what a boot loader is given, if there is a kernel."""
     kernel = config.kernel
@@ -37,7 +37,7 @@ def boot(
     )
 
 
-def kernel_parts(config: Config, what: Boot, findings: Findings) -> Iterator[Part]:
+def kernel_parts(config: Config, what: Boot, findings: DiagnosticCollector) -> Iterator[Part]:
     """Yield the files below boot/ and the modules."""
     kernel = config.kernel
     assert kernel is not None  # noqa: S101 - or there would be no Boot
@@ -65,7 +65,7 @@ def _member(
     default: str,
     purpose: str,
     resolved: Resolved,
-    findings: Findings,
+    findings: DiagnosticCollector,
 ) -> Member:
     assert kernel.image  # noqa: S101 - looked at before
     image = resolved.images[Reference.parse(kernel.image)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
 from assembler.config.checks.limits import RLIMITS, UNLIMITED
-from assembler.rootfs.findings import Findings
+from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
     from assembler.rootfs.merging import Merged, Word
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"[0-9]{1,20}")
 
 def rlimits(wanted: Merged) -> list[Json]:
     """Return the limits in the order given."""
-    findings, found = Findings(), []
+    findings, found = DiagnosticCollector(), []
     for word in wanted.words["rlimits"]:
         with findings.caught():
             found.append(_limit(wanted, word))

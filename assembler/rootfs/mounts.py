@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import PlanError
-from assembler.rootfs.findings import NAMES, Findings
+from assembler.rootfs.diagnostic_collector import NAMES, DiagnosticCollector
 from assembler.rootfs.rendering import Json, without_nothing
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ def id_mappings(given: tuple[IdMapping, ...] | None) -> list[Json]:
     ]
 
 
-def mounts(wanted: Merged, volumes: Volumes, warnings: Findings) -> list[Json]:
+def mounts(wanted: Merged, volumes: Volumes, warnings: DiagnosticCollector) -> list[Json]:
     """Return the mounts sorted by destination; of one destination the last counts."""
-    findings = Findings()
+    findings = DiagnosticCollector()
     found = {m.destination: m for m in _usual(readonly=bool(wanted.spec.readonly))}
     for word in wanted.words["tmpfs"]:
         with findings.caught():
@@ -114,7 +114,7 @@ def _tmpfs(wanted: Merged, word: Word) -> SpecMount:
     return SpecMount(destination, "tmpfs", "tmpfs", _options(options) if colon else ())
 
 
-def _bind(wanted: Merged, word: Word, volumes: Volumes, warnings: Findings) -> SpecMount:
+def _bind(wanted: Merged, word: Word, volumes: Volumes, warnings: DiagnosticCollector) -> SpecMount:
     parts = word.text.split(":")
     if not 2 <= len(parts) <= 3:
         message = f"bind {word.text!r} has {'one part' if len(parts) < 2 else 'too many parts'}"
@@ -125,7 +125,9 @@ def _bind(wanted: Merged, word: Word, volumes: Volumes, warnings: Findings) -> S
     return SpecMount(parts[1], "bind", source, options)
 
 
-def _mount(wanted: Merged, given: Mount, volumes: Volumes, warnings: Findings) -> SpecMount:
+def _mount(
+    wanted: Merged, given: Mount, volumes: Volumes, warnings: DiagnosticCollector
+) -> SpecMount:
     kind, source, destination = given.type or "", given.source or "", given.destination or ""
     if not kind:
         if source in _TYPE_IS_SOURCE:
@@ -163,7 +165,7 @@ def _source(
     volumes: Volumes,
     from_label: bool,  # noqa: FBT001 - one of the facts about the source
     place: Place | None,
-    warnings: Findings,
+    warnings: DiagnosticCollector,
 ) -> str:
     """Return the path that is bound: a source without a slash in front is a volume."""
     if source.startswith("/"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.rootfs.findings import Findings
+from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Need:
 
 def references(config: Config) -> tuple[Need, ...]:
     """Return every use of an image in the order of the plan; raise for names that are none."""
-    findings = Findings()
+    findings = DiagnosticCollector()
     needs: list[Need] = []
     for text, role, place, volume in _uses(config):
         with findings.caught(place):
@@ -56,7 +56,7 @@ def references(config: Config) -> tuple[Need, ...]:
 
 def platforms(volume: Volume) -> tuple[Platform, ...]:
     """Return the platforms a volume asks for; none means all there are."""
-    findings = Findings()
+    findings = DiagnosticCollector()
     found: list[Platform] = []
     for number, text in enumerate(volume.platforms or ()):
         with findings.caught(volume.at.of("platforms", number)):

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assembler.rootfs.containers import container_parts
+from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 from assembler.rootfs.files import clean_path, file_parts
-from assembler.rootfs.findings import Findings
 from assembler.rootfs.ids import Ids
 from assembler.rootfs.initial import init_parts
 from assembler.rootfs.kernel import boot, kernel_parts
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def make_plan(config: Config, resolved: Resolved, options: PlanOptions) -> Plan:
     """Return the plan, or raise a PlanError with everything that is wrong."""
-    findings = Findings()
+    findings = DiagnosticCollector()
     ids, volumes = Ids.of(config), Volumes.of(config)
     parts: list[Part] = []
     start = boot(config, resolved, options, findings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.codes import rootfs
 from assembler.config.resources import page_size
-from assembler.rootfs.findings import Findings
+from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
     from assembler.rootfs.merging import Merged
@@ -81,7 +81,7 @@ SHAPE: Mapping[str, Any] = {
 
 def resources(wanted: Merged, rules: Sequence[Json]) -> Json:
     """Return the resources, and the cgroup's rules for devices after the ones given."""
-    findings = Findings()
+    findings = DiagnosticCollector()
     given = dict(wanted.spec.resources or {})
 
     def fail(path: tuple[str | int, ...], message: str) -> None:

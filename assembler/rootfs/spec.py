@@ -8,7 +8,7 @@ from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.rootfs.capabilities import capabilities
 from assembler.rootfs.devices import devices, rules
-from assembler.rootfs.findings import NAMES, Findings
+from assembler.rootfs.diagnostic_collector import NAMES, DiagnosticCollector
 from assembler.rootfs.limits import rlimits
 from assembler.rootfs.mounts import id_mappings, mounts
 from assembler.rootfs.namespaces import namespaces
@@ -29,9 +29,9 @@ OCI_VERSION = "1.2.1"
 _PARTS_LEFT_OUT = ("", "root", "0")
 
 
-def config_json(wanted: Merged, ids: Ids, volumes: Volumes, warnings: Findings) -> Json:
+def config_json(wanted: Merged, ids: Ids, volumes: Volumes, warnings: DiagnosticCollector) -> Json:
     """Return the document; raise for all that is wrong with the container."""
-    findings = Findings()
+    findings = DiagnosticCollector()
     document: Json = {"ociVersion": OCI_VERSION}
 
     def part(key: str, make: Callable[[], object]) -> None:
@@ -50,7 +50,7 @@ def config_json(wanted: Merged, ids: Ids, volumes: Volumes, warnings: Findings) 
 
 
 def _process(wanted: Merged, ids: Ids) -> Json:
-    findings = Findings()
+    findings = DiagnosticCollector()
     document: Json = {"terminal": False}
 
     def part(key: str, make: Callable[[], object]) -> None:
@@ -73,7 +73,7 @@ def _process(wanted: Merged, ids: Ids) -> Json:
 
 
 def _user(wanted: Merged, ids: Ids) -> Json:
-    findings = Findings()
+    findings = DiagnosticCollector()
 
     def number(field: str, given: Id | None, *path: int) -> int:
         found = 0
@@ -100,7 +100,7 @@ def _environment(wanted: Merged) -> tuple[str, ...]:
 
 def _linux(wanted: Merged) -> Json:
     spec = wanted.spec
-    findings = Findings()
+    findings = DiagnosticCollector()
     document: Json = {}
 
     def part(key: str, make: Callable[[], object]) -> None:
@@ -125,7 +125,7 @@ def _sorted(mapping: Mapping[str, str] | None) -> dict[str, str]:
     return dict(sorted((mapping or {}).items()))
 
 
-def _doubts(wanted: Merged, warnings: Findings) -> None:
+def _doubts(wanted: Merged, warnings: DiagnosticCollector) -> None:
     """Warn of what will not do what its author may have meant."""
 
     def warn(code: Code, message: str, *hints: str, place: Place | None, several: str = "") -> None:

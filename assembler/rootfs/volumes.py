@@ -16,7 +16,7 @@ from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, Origin, Part, Ru
 
 if TYPE_CHECKING:
     from assembler.config.model import Config, Volume
-    from assembler.rootfs.findings import Findings
+    from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.options import Resolved
 
 ROOT = "containers/volumes"
@@ -66,7 +66,9 @@ def merged_path(name: str) -> str:
     return f"/{ROOT}/{name}/merged"
 
 
-def volume_parts(config: Config, resolved: Resolved, findings: Findings) -> Iterator[Part]:
+def volume_parts(
+    config: Config, resolved: Resolved, findings: DiagnosticCollector
+) -> Iterator[Part]:
     """Yield the parts of all volumes, in their order."""
     for number, volume in enumerate(config.volumes):
         with findings.caught(volume.at.of("name")):

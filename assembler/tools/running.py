@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
-from assembler.errors import HostError, told
+from assembler.errors import HostError, wrap_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ _LARGEST_TAIL = 8 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RunLimits:
     """What a program may use before it is stopped."""
 
     seconds: float = 300.0
@@ -35,7 +35,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProcessResult:
     """How a program ended, and what it said."""
 
     status: int
@@ -47,11 +47,11 @@ def run(
     command: Sequence[str | Path],
     environment: Mapping[str, str],
     *,
-    limits: Limits = Limits(),
+    limits: RunLimits = RunLimits(),
     given: bytes = b"",
     take: Callable[[bytes], object] | None = None,
     directory: Path | None = None,
-) -> Outcome:
+) -> ProcessResult:
     """Run a program to its end, with its output in memory.
 
     With `take`, everything it prints is handed over as it comes, errors in their order.
@@ -61,10 +61,10 @@ def run(
     pieces: list[bytes] = []
     start = _Start(tuple(command), environment, given, directory, together=take is not None)
     status, errors = _watched(start, limits, take or pieces.append)
-    return Outcome(status, b"".join(pieces), errors)
+    return ProcessResult(status, b"".join(pieces), errors)
 
 
-def failed(command: Sequence[str | Path], outcome: Outcome, *hints: str) -> HostError:
+def failed(command: Sequence[str | Path], outcome: ProcessResult, *hints: str) -> HostError:
     """Say which program failed, how it can be run again, and what its last words were."""
     said = outcome.errors or outcome.output[-_LARGEST_TAIL:].decode("utf-8", "replace")
     last = "\n".join(said.rstrip().splitlines()[-_LAST_LINES:])
@@ -78,11 +78,11 @@ def failed(command: Sequence[str | Path], outcome: Outcome, *hints: str) -> Host
     )
 
 
-class Halted(BaseException):
+class Cancelled(BaseException):
     """The run was interrupted while this thread was at work; it never leaves the run."""
 
 
-class Halt:
+class Cancellation:
     """What stops the programs that the threads of a run have started, and starts no others."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Halt:
     def check(self) -> None:
         """End the thread if the run was interrupted."""
         if self._stopped:
-            raise Halted
+            raise Cancelled
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -128,7 +128,7 @@ class Halt:
 
 
 # Of each thread: programs are started deep below those who know of the run.
-_halt: ContextVar[Halt | None] = ContextVar("halt", default=None)
+_halt: ContextVar[Cancellation | None] = ContextVar("halt", default=None)
 
 
 @contextmanager
@@ -152,12 +152,12 @@ class _Start:
     together: bool = False
 
 
-def _watched(start: _Start, limits: Limits, take: Callable[[bytes], object]) -> tuple[int, str]:
+def _watched(start: _Start, limits: RunLimits, take: Callable[[bytes], object]) -> tuple[int, str]:
     command = start.command
     with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as standard_input:
         standard_input.write(start.given)
         standard_input.seek(0)
-        with told(str(command[0]), "run"):
+        with wrap_os_errors(str(command[0]), "run"):
             process = subprocess.Popen(
                 command,
                 stdin=standard_input,
@@ -197,7 +197,7 @@ def _watched(start: _Start, limits: Limits, take: Callable[[bytes], object]) -> 
 def _drain(
     stream: IO[bytes],
     command: Sequence[str | Path],
-    limits: Limits,
+    limits: RunLimits,
     take: Callable[[bytes], object],
 ) -> None:
     left = limits.output

@@ -11,7 +11,7 @@ import typer
 from assembler.version import __version__
 from dolmen.console import say
 from dolmen.lazy import Lazy, lazy_group
-from dolmen.settings import Settings, default_cache, twin_list
+from dolmen.settings import Settings, default_cache, env_list_or_linuxkit
 
 COMMANDS = (
     Lazy("build", "dolmen.commands.build", "Assemble a bootable image from YAML files."),
@@ -115,7 +115,7 @@ def top(
         cache=(cache or default_cache(os.environ)).expanduser(),
         verbosity=-1 if quiet else verbose,
         color=color,
-        mirrors=tuple(mirror or twin_list(os.environ, "MIRROR")),
+        mirrors=tuple(mirror or env_list_or_linuxkit(os.environ, "MIRROR")),
         cert_files=tuple(cert_file or ()),
     )
     if settings.mirrors or settings.cert_files:

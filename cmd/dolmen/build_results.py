@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from assembler import stamp
 from assembler.diagnostics import Diagnostic, render
-from assembler.events import Event, Said, Warned, several
+from assembler.events import Event, LogMessage, Warned, several
 from dolmen.console import say, size_text
 
 if TYPE_CHECKING:
@@ -121,4 +121,6 @@ def tell_images(prepared: Prepared, reporter: Reporter) -> None:
     """Say, to those who want to know more, which images the names stood for."""
     for reference, image in prepared.images.items():
         about = f"{several(len(image.manifest.layers), 'layer')}, {size_text(image.layer_bytes)}"
-        reporter.emit(Said(f"{reference} is {image.digest}, {image.config.platform}, {about}", 1))
+        reporter.emit(
+            LogMessage(f"{reference} is {image.digest}, {image.config.platform}, {about}", 1)
+        )

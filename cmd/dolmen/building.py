@@ -20,7 +20,7 @@ from assembler.codes import usage
 from assembler.config.reading import Input, is_url, read
 from assembler.diagnostics import Diagnostic, Place, Source
 from assembler.errors import ConfigError, DolmenError, UsageError, host_error, is_of_disk
-from assembler.events import Said
+from assembler.events import LogMessage
 from assembler.oci.platform import normal_architecture
 from dolmen.build_options import Asked, check, check_alone
 from dolmen.build_results import Built, Noting, tell, tell_failure, tell_images
@@ -139,7 +139,7 @@ def _build(settings: Settings, asked: Asked, inputs: Sequence[Input], reporter: 
         times.append(time.perf_counter())
     seconds = {"prepare": times[1] - times[0], "write": times[2] - times[1]}
     spent = ", ".join(f"{name} {s:.2f} s" for name, s in seconds.items())
-    reporter.emit(Said(f"time spent: {spent}", 1))
+    reporter.emit(LogMessage(f"time spent: {spent}", 1))
     return Built(prepared, outputs, {name: round(s, 3) for name, s in seconds.items()})
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from assembler.events import Event, Said, TaskAdvanced, TaskEnded, TaskStarted, Warned
+from assembler.events import Event, LogMessage, TaskAdvanced, TaskEnded, TaskStarted, Warned
 from dolmen.console import show_diagnostics, size_text
 from dolmen.wrapping import short
 
@@ -45,7 +45,7 @@ class LineLog:
                     self._advanced(event)
                 case TaskEnded():
                     self._ended(event)
-                case Said():
+                case LogMessage():
                     if event.level <= self.verbosity:
                         self._line(event.message)
                 case Warned():

@@ -20,7 +20,15 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from assembler.events import Event, Said, TaskAdvanced, TaskEnded, TaskNoted, TaskStarted, Warned
+from assembler.events import (
+    Event,
+    LogMessage,
+    TaskAdvanced,
+    TaskEnded,
+    TaskNoted,
+    TaskStarted,
+    Warned,
+)
 from dolmen.console import show_diagnostics, size_text
 from dolmen.lines import LineLog
 from dolmen.wrapping import short
@@ -120,7 +128,7 @@ class LiveDisplay:
                     if bar is not None:
                         self._progress.remove_task(bar)
                     self._lines.emit(event)
-                case Said():
+                case LogMessage():
                     self._lines.emit(event)
                 case Warned():
                     show_diagnostics([event.diagnostic], color=self._color, stream=sys.stderr)

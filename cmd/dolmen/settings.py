@@ -37,18 +37,18 @@ def settings_of(ctx: typer.Context) -> Settings:
 
 def default_cache(env: Mapping[str, str]) -> Path:
     """Return the store's place if no option names one."""
-    chosen = twin(env, "CACHE")
+    chosen = env_or_linuxkit(env, "CACHE")
     if chosen:
         return Path(chosen).expanduser()
     base = env.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "dolmen"
 
 
-def twin(env: Mapping[str, str], name: str) -> str:
+def env_or_linuxkit(env: Mapping[str, str], name: str) -> str:
     """Return `DOLMEN_name`, or what LinuxKit's variable of that name says, or nothing."""
     return env.get(f"DOLMEN_{name}") or env.get(f"LINUXKIT_{name}") or ""
 
 
-def twin_list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+def env_list_or_linuxkit(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     """Return the comma-separated items of `twin`."""
-    return tuple(item.strip() for item in twin(env, name).split(",") if item.strip())
+    return tuple(item.strip() for item in env_or_linuxkit(env, name).split(",") if item.strip())

@@ -12,11 +12,11 @@ import pytest
 from assembler.build.preparing import prepare
 from assembler.build.request import Request, Supply
 from assembler.config import Input
+from assembler.content import whole
 from assembler.encode.assembly import Assembly
 from assembler.encode.early import early_initrd
 from assembler.events import Silent
 from assembler.oci.store import Store
-from assembler.stretches import whole
 from support.guest import Files, Guest
 from support.guests import HOME, assemble, boot_and, needs_qemu, system
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from assembler.build.shipped import BOOTLOADERS as SHIPPED
-from assembler.build.shipped import tree_hash
+from assembler.build.helper_images import BOOTLOADERS as SHIPPED
+from assembler.build.helper_images import tree_hash
 from assembler.oci.store import Store
 from support.archives import E, directory, image
 from support.cli import Dolmen

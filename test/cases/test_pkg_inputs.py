@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.events import Said
+from assembler.events import LogMessage
 from assembler.oci.recorded_inputs import changed, recorded
 from assembler.packages.building import GivenTerms
 from support.cli import Dolmen
@@ -24,7 +24,7 @@ def kitchen(tmp_path: Path) -> Kitchen:
 
 
 def said(kitchen: Kitchen) -> str:
-    return "\n".join(e.message for e in kitchen.reporter.events if isinstance(e, Said))
+    return "\n".join(e.message for e in kitchen.reporter.events if isinstance(e, LogMessage))
 
 
 def test_a_new_base_is_a_reason_to_build_anew(kitchen: Kitchen) -> None:

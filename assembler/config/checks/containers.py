@@ -8,7 +8,7 @@ from assembler.codes import config as codes
 from assembler.config.checks.limits import check_capabilities, check_rlimits
 from assembler.config.checks.mounts import check_binds, check_mounts, check_tmpfs
 from assembler.config.findings import error, meant, warning
-from assembler.config.wording import shortened
+from assembler.config.messages import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

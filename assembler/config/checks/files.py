@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import config as codes
 from assembler.config.checks.names import check_ids
 from assembler.config.findings import error, warning
-from assembler.config.wording import shortened
+from assembler.config.messages import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

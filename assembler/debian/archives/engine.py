@@ -26,10 +26,10 @@ from assembler.debian.engine import (
 from assembler.debian.pool import check
 from assembler.debian.sources import Entry
 from assembler.debian.supply import Supply
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import several, task
-from assembler.files import appearing
-from assembler.oci.registry.workers import spread
+from assembler.files import atomic_write
+from assembler.oci.registry.workers import map_unordered
 from assembler.oci.store.locks import held
 
 _JOBS = 4
@@ -49,7 +49,7 @@ class PythonEngine:
         sources = []
         for part in parts:
             path = self._root(request) / part.file
-            with told(path, "read"):
+            with wrap_os_errors(path, "read"):
                 sources.append(Source(path.read_bytes(), part.priority))
         index = Index(sources, request.architecture)
         return tuple(sorted(one.chosen for one in resolve(index, request)))
@@ -69,7 +69,7 @@ class PythonEngine:
             with task(self.supply.reporter, title, total) as progress:
                 reader = Reader()
                 work = partial(self._bring, reader, bases)
-                for done in spread(missing, work, _JOBS, reader.stop, reader.close):
+                for done in map_unordered(missing, work, _JOBS, reader.stop, reader.close):
                     if done.error is not None:
                         raise done.error
                     progress.advance(done.item.size)
@@ -105,7 +105,7 @@ class PythonEngine:
     def _known(self, request: Request, fresh_for: float) -> tuple[Part, ...]:
         """Return the indexes of the archives, asked for anew if they are not fresh."""
         root = self._root(request)
-        with told(root):
+        with wrap_os_errors(root):
             root.mkdir(parents=True, exist_ok=True)
         with held(root / "lock"):
             known = _read_known(root / _KNOWN, fresh_for)
@@ -113,7 +113,7 @@ class PythonEngine:
                 what = f"ask what {request.suite} has for {request.architecture}"
                 with task(self.supply.reporter, what, None):
                     known = tuple(update(root, self._entries(request), request.architecture))
-                with appearing(root / _KNOWN, durable=False) as file:
+                with atomic_write(root / _KNOWN, durable=False) as file:
                     file.write(json.dumps([part.as_json() for part in known]).encode())
                 _sweep(root, {part.file for part in known})
         return known

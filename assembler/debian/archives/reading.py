@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from assembler.codes import packages
-from assembler.errors import PackageError, is_of_disk, told
+from assembler.errors import PackageError, is_of_disk, wrap_os_errors
 from assembler.oci.registry.retry import Stopped
 from assembler.version import __version__
 
@@ -94,7 +94,7 @@ class Reader:
             path = Path(unquote(urlsplit(uri).path))
             if not path.is_file():
                 raise Missing(uri)
-            with told(path, "read"), path.open("rb") as file:
+            with wrap_os_errors(path, "read"), path.open("rb") as file:
                 yield _pieces(file)
         elif scheme in ("http", "https"):
             with self._answer(uri) as answer:

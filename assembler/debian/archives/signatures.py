@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from assembler import tools
 from assembler.codes import packages
 from assembler.debian.engine import DISTRUST, NEWER_KEYS
-from assembler.errors import PackageError, told
+from assembler.errors import PackageError, wrap_os_errors
 from assembler.tools import running
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _by_sequoia(data: bytes, signature: bytes | None, keyrings: Sequence[Path], 
     certs: list[Cert] = []
     for keyring in keyrings:
         try:
-            with told(keyring, "read"):
+            with wrap_os_errors(keyring, "read"):
                 certs += Cert.split_bytes(keyring.read_bytes())
         except RuntimeError as error:
             raise PackageError.of(

@@ -18,7 +18,7 @@ from assembler.debian.archives.signatures import check_detached, signed_text
 from assembler.debian.engine import DISTRUST, Snapshot
 from assembler.debian.inflating import BROKEN, bounded, inflated
 from assembler.errors import PackageError
-from assembler.files import appearing
+from assembler.files import atomic_write
 
 if TYPE_CHECKING:
     from assembler.debian.archives.release import Listed
@@ -178,7 +178,7 @@ def _check(uri: str, listed: Listed, sha256: str, size: int) -> None:
 def _reduce(file: IO[bytes], suffix: str, kept: Path, uri: str, most: int) -> None:
     file.seek(0)
     try:
-        with appearing(kept, durable=False) as target:
+        with atomic_write(kept, durable=False) as target:
             for piece in reduced(bounded(inflated(_pieces(file), suffix), most)):
                 target.write(piece)
     except BROKEN as error:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import IO
 
 from assembler.codes import output as codes
+from assembler.content import Content, FileRange, size_of
 from assembler.errors import OutputError
-from assembler.media import medium
+from assembler.media import sparse_image
 from assembler.media.fat import names
 from assembler.media.fat.geometry import ENTRY, LARGEST, SECTOR, TABLES, Geometry, least, of_size
-from assembler.media.medium import Placed, mark_of, placed
-from assembler.stretches import Content, Stretch, size_of
+from assembler.media.sparse_image import Placed, mark_of, placed
 
 _LARGEST_FILE = (1 << 32) - 1
 # As many as a root directory with a place of its own can have.
@@ -144,13 +144,13 @@ class FatVolume:
         """Return the same volume with a boot loader's sector; what describes the volume stays."""
         return replace(self, _boot_sector=sector)
 
-    def pieces(self) -> Iterator[bytes | Stretch]:
+    def pieces(self) -> Iterator[bytes | FileRange]:
         """Yield the whole volume as a stream."""
-        return medium.pieces(self)
+        return sparse_image.pieces(self)
 
     def write(self, out: IO[bytes]) -> None:
         """Write the volume to an empty file, sparse."""
-        medium.write(self, out)
+        sparse_image.write(self, out)
 
     def placed(self) -> Iterator[Placed]:
         """Yield what is not zero."""

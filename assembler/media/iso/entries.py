@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 
-from assembler.stretches import Content
+from assembler.content import Content
 
 
 @dataclass(frozen=True, slots=True)

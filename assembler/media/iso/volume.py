@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from assembler.codes import output as codes
+from assembler.content import whole
 from assembler.errors import OutputError
 from assembler.media.iso import boot as booting
 from assembler.media.iso import descriptors, rockridge
@@ -15,8 +16,7 @@ from assembler.media.iso.entries import IsoEntry, Within
 from assembler.media.iso.names import identifiers
 from assembler.media.iso.records import EXTENT, extents_of, record, size_of_record
 from assembler.media.iso.rockridge import Continuations
-from assembler.media.medium import Placed, placed
-from assembler.stretches import whole
+from assembler.media.sparse_image import Placed, placed
 
 _FIRST = 16
 # Parents have 16 bits in the table of paths.

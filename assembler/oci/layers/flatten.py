@@ -27,7 +27,6 @@ from typing import IO, Protocol
 from assembler.codes import layers as codes
 from assembler.errors import LayerError
 from assembler.oci.layers.fields import LONGEST_NAME, Malformed
-from assembler.oci.layers.hiding import Hiding
 from assembler.oci.layers.inflate import Limits, inflate
 from assembler.oci.layers.links import Links
 from assembler.oci.layers.paths import (
@@ -46,6 +45,7 @@ from assembler.oci.layers.paths import (
     text,
 )
 from assembler.oci.layers.reader import DIRECTORY, FILE, LINK, SYMLINK, TarReader
+from assembler.oci.layers.whiteouts import Hiding
 
 
 @dataclass(frozen=True, slots=True)

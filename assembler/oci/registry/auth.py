@@ -21,7 +21,7 @@ from assembler.oci.registry.credentials import Search
 from assembler.oci.registry.endpoints import address, is_loopback, may_be_insecure
 from assembler.oci.registry.failures import RegistryFailure, failure, of_answer
 from assembler.oci.registry.redact import redacted_url
-from assembler.oci.registry.wire import LARGEST_ERROR, USER_AGENT
+from assembler.oci.registry.transport import LARGEST_ERROR, USER_AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from assembler.oci.registry.credentials import Credentials
     from assembler.oci.registry.endpoints import Endpoint, Subject
     from assembler.oci.registry.options import RegistryOptions
-    from assembler.oci.registry.wire import Wire
+    from assembler.oci.registry.transport import Transport
 
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)(?:\s+|\Z)(?!=)")
 _PARAMETER = re.compile(r'\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))\s*,?')
@@ -68,10 +68,10 @@ class Authority:
 
     endpoint: Endpoint
     options: RegistryOptions
-    wire: Wire
+    wire: Transport
     search: Callable[[str], Search]
     # Runs a request again while it fails in a way that passes.
-    patiently: Callable[[Callable[[], requests.Response]], requests.Response]
+    with_retries: Callable[[Callable[[], requests.Response]], requests.Response]
     _known: dict[Key, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _searched: Search | None = None
@@ -249,7 +249,7 @@ class _TokenSession:
             body = wire.read(response, what, LARGEST_ERROR)
             raise self._refusal(of_answer(response.status_code, response.headers, body, what, host))
 
-        return _TokenAnswer(wire.read(authority.patiently(ask), what, _LARGEST_TOKEN_ANSWER))
+        return _TokenAnswer(wire.read(authority.with_retries(ask), what, _LARGEST_TOKEN_ANSWER))
 
     def _refusal(self, made: RegistryFailure) -> RegistryFailure:
         if made.status in (401, 403):

@@ -20,7 +20,7 @@ from assembler.oci.registry.auth import READING, WRITING, Authority
 from assembler.oci.registry.endpoints import Subject, address, is_loopback, may_be_insecure
 from assembler.oci.registry.failures import RegistryFailure, failure, of_answer
 from assembler.oci.registry.redact import redacted_url
-from assembler.oci.registry.wire import LARGEST_ERROR
+from assembler.oci.registry.transport import LARGEST_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from assembler.oci.registry.endpoints import Endpoint
     from assembler.oci.registry.options import RegistryOptions
     from assembler.oci.registry.retry import Pauses
-    from assembler.oci.registry.wire import Body, Wire
+    from assembler.oci.registry.transport import Body, Transport
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -44,7 +44,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         self,
         endpoint: Endpoint,
         options: RegistryOptions,
-        wire: Wire,
+        wire: Transport,
         pauses: Pauses,
         search: Callable[[str], Search],
     ) -> None:
@@ -56,7 +56,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         # A mirror that does not answer is no reason to wait: there is somebody else to ask.
         self.attempts = 2 if endpoint.is_mirror else options.patience.attempts
         self._options = options
-        self._authority = Authority(endpoint, options, wire, search, pauses.patiently)
+        self._authority = Authority(endpoint, options, wire, search, pauses.with_retries)
 
     def container(self, repository: str, name: str = "") -> oras.container.Container:
         """Return what oras calls a repository, perhaps with a tag or digest in it.
@@ -127,7 +127,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
 
         if not repeatable:
             return ask()
-        return self.pauses.patiently(ask, self.attempts)
+        return self.pauses.with_retries(ask, self.attempts)
 
     def _authorized(
         self,

@@ -17,7 +17,7 @@ from assembler.oci.registry.credentials import look_for
 from assembler.oci.registry.endpoints import address, endpoints_of, origin_of, without_port
 from assembler.oci.registry.failures import RegistryFailure
 from assembler.oci.registry.retry import Pauses
-from assembler.oci.registry.wire import Wire
+from assembler.oci.registry.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ class Registries:
         self.options = options
         self.reporter: Reporter = reporter or Silent()
         self.pauses = Pauses(options.patience, self.reporter)
-        self._wire = Wire(options)
+        self._wire = Transport(options)
         self._clients: dict[Endpoint, Client] = {}
         self._down: dict[Endpoint, DolmenError] = {}
         self._warned: set[tuple[Endpoint, Code]] = set()
@@ -117,7 +117,7 @@ class Registries:
             return replace(endpoint, scheme="http")
 
         try:
-            return self.pauses.patiently(ask, _PING_ATTEMPTS)
+            return self.pauses.with_retries(ask, _PING_ATTEMPTS)
         except RegistryFailure as error:
             # Without a port in its name, https is at another one.
             has_port = endpoint.host != without_port(endpoint.host)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from assembler.codes import registries
-from assembler.events import Reporter, Said, Silent
+from assembler.events import LogMessage, Reporter, Silent
 from assembler.oci.registry.failures import RegistryFailure
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Pauses:
         if self.stop.is_set():
             raise Stopped
 
-    def patiently(self, work: Callable[[], T], attempts: int = 0) -> T:
+    def with_retries(self, work: Callable[[], T], attempts: int = 0) -> T:
         """Return what `work` returns, tried again while it fails in a way that may pass."""
         attempts = attempts or self.patience.attempts
         tried = 0
@@ -60,7 +60,7 @@ class Pauses:
             raise error
         pause = max(asked, self._pause(tried))
         reason = error.diagnostics[0].message
-        self.reporter.emit(Said(f"{reason}; trying again in {pause:.1f} s", level=1))
+        self.reporter.emit(LogMessage(f"{reason}; trying again in {pause:.1f} s", level=1))
         if self.stop.wait(pause):
             raise Stopped
 

@@ -52,7 +52,7 @@ class Upload:
         def attempt() -> None:
             self._sent(container, began.pop() if began else "", sent)
 
-        self.client.pauses.patiently(attempt)
+        self.client.pauses.with_retries(attempt)
         return "pushed"
 
     @property

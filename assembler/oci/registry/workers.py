@@ -34,7 +34,7 @@ class Done(Generic[T, R]):
     error: DolmenError | None = None
 
 
-def spread(
+def map_unordered(
     items: Iterable[T],
     work: Callable[[T, bool], R],
     jobs: int,

@@ -73,14 +73,14 @@ from assembler.oci.store.names import Entry, Names
 
 if TYPE_CHECKING:
     from assembler.oci.store.collecting import Collected, collect, remove
+    from assembler.oci.store.gc_policy import GcLimits
     from assembler.oci.store.listings import Listed, entries_of, listing
     from assembler.oci.store.verifying import Report, verify
-    from assembler.oci.store.weigh import Limits
 
 # Not what every build needs: imported when it is first used.
 _HOMES = {
     "Collected": "collecting",
-    "Limits": "weigh",
+    "GcLimits": "gc_policy",
     "Listed": "listings",
     "Report": "verifying",
     "collect": "collecting",
@@ -94,8 +94,8 @@ __all__ = [
     "Absent",
     "Collected",
     "Entry",
+    "GcLimits",
     "Incoming",
-    "Limits",
     "Listed",
     "Names",
     "Reason",

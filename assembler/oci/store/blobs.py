@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import images
-from assembler.errors import HostError, ImageError, host_error, told
-from assembler.files import appearing, sync_directory
+from assembler.errors import HostError, ImageError, host_error, wrap_os_errors
+from assembler.files import atomic_write, sync_directory
 from assembler.oci import digest as digests
 from assembler.oci.manifest import LARGEST_DOCUMENT, Descriptor
 from assembler.oci.store import locks
@@ -59,7 +59,10 @@ class Store:
             raise ImageError.of(
                 images.BAD_MANIFEST, f"{what}: it is larger than {LARGEST_DOCUMENT >> 20} MiB"
             )
-        with self.open(descriptor, what) as file, told(self.path(descriptor.digest), "read"):
+        with (
+            self.open(descriptor, what) as file,
+            wrap_os_errors(self.path(descriptor.digest), "read"),
+        ):
             data = file.read(descriptor.size + 1)
         if len(data) != descriptor.size or digests.of_bytes(data) != descriptor.digest:
             raise self._wrong(descriptor, what, "its content is not what its digest says")
@@ -151,7 +154,7 @@ class Store:
         with locks.fresh(self.layout.tmp, "", ".new") as (handle, path):
             for chunk in chunks:
                 hasher.update(chunk)
-                with told(path):
+                with wrap_os_errors(path):
                     write_at(handle, memoryview(chunk), size)
                 size += len(chunk)
             descriptor = Descriptor(media_type, "sha256:" + hasher.hexdigest(), size)
@@ -164,7 +167,7 @@ class Store:
 
     def _settle(self, descriptor: Descriptor, handle: int, path: Path) -> None:
         """Give a file whose content is now known its place, unless the blob is there."""
-        with self.incoming(descriptor) as blob, told(path):
+        with self.incoming(descriptor) as blob, wrap_os_errors(path):
             if blob.present:
                 return
             os.fchmod(handle, 0o644)
@@ -176,7 +179,7 @@ class Store:
     def quarantine(self, digest: str) -> None:
         """Put a blob aside whose content is wrong, so that it is fetched again."""
         layout = self.layout
-        with told(layout.blob(digest)):
+        with wrap_os_errors(layout.blob(digest)):
             layout.quarantine.mkdir(exist_ok=True)
             with suppress(FileNotFoundError):
                 layout.blob(digest).rename(layout.quarantine / digests.hex_part(digest))
@@ -199,9 +202,9 @@ class Store:
 
     def replace_names(self, names: Names) -> None:
         """Write the names; only for those who hold `index_locked` since they read them."""
-        with told(self.root):
+        with wrap_os_errors(self.root):
             sync_directory(self.layout.blobs)
-        with appearing(self.layout.index) as file:
+        with atomic_write(self.layout.index) as file:
             file.write(names.as_json())
 
     def put(self, name: Reference | str, descriptor: Descriptor) -> None:

@@ -7,9 +7,9 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
 from assembler.oci.store import locks
-from assembler.oci.store.weigh import Kept, Limits, State, Weighed, files_below, unwanted
+from assembler.oci.store.gc_policy import GcCandidate, GcLimits, Kept, State, files_below, unwanted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -31,9 +31,9 @@ class Collected:
     bytes: int = 0
 
 
-def collect(store: Store, limits: Limits | None = None) -> Collected:
+def collect(store: Store, limits: GcLimits | None = None) -> Collected:
     """Remove what the limits do not keep; safe beside anything else, and if killed at any time."""
-    limits = limits or Limits()
+    limits = limits or GcLimits()
     done = Collected()
     if not store.root.is_dir():
         return done
@@ -52,7 +52,7 @@ def remove(store: Store, entries: Collection[Entry], *, dry_run: bool = False) -
     """Remove entries of index.json, and at once the blobs that only they lead to."""
     done = Collected()
     with nullcontext() if dry_run else store.index_locked():
-        state = State.of(store, Limits(dry_run=dry_run))
+        state = State.of(store, GcLimits(dry_run=dry_run))
         gone = [i for i in state.images if i.entry in entries]
         _drop(state, gone, done)
         theirs = {d for image in gone for d in image.contents.blobs}
@@ -63,12 +63,12 @@ def remove(store: Store, entries: Collection[Entry], *, dry_run: bool = False) -
 def discard(store: Store, digests: Collection[str]) -> None:
     """Remove blobs that were brought in vain, as far as nothing needs them."""
     with store.index_locked():
-        state = State.of(store, Limits(grace=0))
+        state = State.of(store, GcLimits(grace=0))
         mine = [b for b in state.blobs if b.digest in digests]
         _sweep_blobs(state, (), mine, Collected())
 
 
-def _drop(state: State, images: Iterable[Weighed], done: Collected) -> None:
+def _drop(state: State, images: Iterable[GcCandidate], done: Collected) -> None:
     """Take the names away before anything they lead to."""
     entries = [image.entry for image in images]
     done.names = [e.name or e.descriptor.digest for e in entries]
@@ -77,7 +77,7 @@ def _drop(state: State, images: Iterable[Weighed], done: Collected) -> None:
 
 
 def _sweep_blobs(
-    state: State, dropped: Iterable[Weighed], blobs: Iterable[Blob], done: Collected
+    state: State, dropped: Iterable[GcCandidate], blobs: Iterable[Blob], done: Collected
 ) -> None:
     """Remove blobs that nothing that stays leads to; those of dropped images need not be old."""
     theirs = {d for image in dropped for d in image.contents.blobs}
@@ -96,7 +96,7 @@ def _remove_blob(state: State, blob: Blob, limit: float, done: Collected) -> boo
     if not blob.digest or state.limits.dry_run:
         return _unlink(state, Kept(blob.path, blob.size, blob.used), done)
     part = state.store.layout.part(blob.digest)
-    with told(part):
+    with wrap_os_errors(part):
         handle = locks.try_locked(part, create=True)
     if handle is None:
         return False
@@ -117,7 +117,7 @@ def _sweep_rest(state: State, done: Collected) -> None:
     for item in files_below(layout.tmp):
         if item.used >= state.young:
             continue
-        with told(item.path):
+        with wrap_os_errors(item.path):
             handle = locks.try_locked(item.path)
         if handle is not None:
             done.others += _unlink(state, item, done)
@@ -129,7 +129,7 @@ def _sweep_rest(state: State, done: Collected) -> None:
 
 def _unlink(state: State, item: Kept, done: Collected) -> bool:
     if not state.limits.dry_run:
-        with told(item.path, "remove"):
+        with wrap_os_errors(item.path, "remove"):
             try:
                 item.path.unlink()
             except FileNotFoundError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import images
-from assembler.errors import ImageError, told
+from assembler.errors import ImageError, wrap_os_errors
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -55,7 +55,7 @@ class Incoming:
 
     def take_up(self) -> None:
         """Hash what an earlier attempt has left, so as to go on from there."""
-        with told(self.path, "read"):
+        with wrap_os_errors(self.path, "read"):
             size = os.fstat(self.handle).st_size
             if size > self.descriptor.size:
                 os.ftruncate(self.handle, 0)
@@ -68,7 +68,7 @@ class Incoming:
 
     def restart(self) -> None:
         """Throw away what has arrived: whoever sends it begins at the beginning again."""
-        with told(self.path):
+        with wrap_os_errors(self.path):
             os.ftruncate(self.handle, 0)
         self.offset, self.resumed, self._hash = 0, False, new_hash()
 
@@ -83,7 +83,7 @@ class Incoming:
                 "its manifest says",
             )
         self._hash.update(view)
-        with told(self.path):
+        with wrap_os_errors(self.path):
             write_at(self.handle, view, self.offset)
         self.offset += len(view)
 
@@ -98,7 +98,7 @@ class Incoming:
             self.restart()
             raise ImageError.of(images.BLOB_WRONG, f"what came is {got}; wanted were {wanted}")
         assert self.target is not None  # noqa: S101 - an open blob always has a target
-        with told(self.path):
+        with wrap_os_errors(self.path):
             os.fchmod(self.handle, 0o644)
             os.fsync(self.handle)
             self.path.rename(self.target)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assembler.codes import images
-from assembler.errors import ImageError, told
-from assembler.files import appearing
+from assembler.errors import ImageError, wrap_os_errors
+from assembler.files import atomic_write
 from assembler.oci.digest import checked, hex_part
 
 LAYOUT_FILE = "oci-layout"
@@ -64,11 +64,11 @@ class Layout:
         """Make what is needed to write; does nothing if it is there."""
         if (self.root / LAYOUT_FILE).exists() and self.tmp.is_dir() and self.locks.is_dir():
             return
-        with told(self.root):
+        with wrap_os_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             if not (self.root / LAYOUT_FILE).exists():
                 self._refuse_other_things()
-                with appearing(self.root / LAYOUT_FILE) as file:
+                with atomic_write(self.root / LAYOUT_FILE) as file:
                     file.write(json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
             for directory in (self.blobs, self.tmp, self.locks):
                 directory.mkdir(parents=True, exist_ok=True)

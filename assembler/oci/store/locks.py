@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from assembler.errors import told
+from assembler.errors import wrap_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ def still_named(handle: int, path: Path) -> bool:
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """Hold the lock file `path`, which stays there for ever, during the block."""
-    with told(path):
+    with wrap_os_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         wait(handle)
@@ -66,7 +66,7 @@ def held(path: Path) -> Iterator[None]:
 def open_locked(path: Path, waiting: Callable[[], None] | None = None) -> int:
     """Open and lock a file that its owner may rename or remove; return its descriptor."""
     while True:
-        with told(path):
+        with wrap_os_errors(path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             wait(handle, waiting)
@@ -106,7 +106,7 @@ def fresh(directory: Path, prefix: str, suffix: str) -> Iterator[tuple[int, Path
 def _new(directory: Path, prefix: str, suffix: str) -> tuple[Path, int]:
     while True:
         path = directory / f"{prefix}{secrets.token_hex(8)}{suffix}"
-        with told(path):
+        with wrap_os_errors(path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         # A collector may have looked before the file was locked, and taken it for a dead one's.
         if take(handle) and still_named(handle, path):

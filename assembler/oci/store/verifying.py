@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import images
 from assembler.diagnostics import Diagnostic
-from assembler.errors import DolmenError, HostError, ImageError, told
+from assembler.errors import DolmenError, HostError, ImageError, wrap_os_errors
 from assembler.events import task
 from assembler.oci.digest import hex_part
 from assembler.oci.platform import host_platform
@@ -136,7 +136,7 @@ def _readable_names(store: Store, report: Report, *, repair: bool) -> Names:
 
 def _set_aside(store: Store) -> str:
     layout = store.layout
-    with told(layout.quarantine):
+    with wrap_os_errors(layout.quarantine):
         layout.quarantine.mkdir(exist_ok=True)
         number = 1
         while (target := layout.quarantine / f"index.json.{number}").exists():

@@ -47,14 +47,14 @@ def create(
     `dolmen run qemu --data TEXT` makes such a CD by itself.
     """
     from assembler.codes import usage
-    from assembler.errors import UsageError, told
+    from assembler.errors import UsageError, wrap_os_errors
     from assembler.machine.metadata import write_cd
 
     if (text is None) == (file is None):
         raise UsageError.of(usage.BAD_OPTION, "the metadata is either a text or --file FILE")
     content = (text or "").encode()
     if file is not None:
-        with told(file, "read"):
+        with wrap_os_errors(file, "read"):
             content = file.read_bytes()
     if cloud:
         # Another content is another instance, which cloud-init then sets up anew.

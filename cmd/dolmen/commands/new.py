@@ -72,8 +72,8 @@ def new(
 
 
 def _write(target: Path, text: str, *, force: bool) -> None:
-    from assembler.errors import told
-    from assembler.files import appearing
+    from assembler.errors import wrap_os_errors
+    from assembler.files import atomic_write
 
     if target.is_dir() or (os.path.lexists(target) and not force):
         kind = "a directory" if target.is_dir() else "there already"
@@ -82,10 +82,10 @@ def _write(target: Path, text: str, *, force: bool) -> None:
             f"{target} is {kind}",
             "give another name" if target.is_dir() else "--force replaces it",
         )
-    with told(target):
+    with wrap_os_errors(target):
         if not target.parent.is_dir():
             raise FileNotFoundError(2, f"there is no directory {target.parent}", str(target))
-    with appearing(target) as output:
+    with atomic_write(target) as output:
         output.write(text.encode())
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from assembler.codes import machine as codes
-from assembler.errors import MachineError, told
+from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.backend import CONSOLE_LOG, CONSOLE_SOCKET
 from assembler.machine.control import connect
 from assembler.machine.records import Entry
@@ -30,7 +30,7 @@ _CHUNK = 65536
 @contextmanager
 def console_lock(folder: Path, name: str) -> Iterator[None]:
     """Be the only one at the console: QEMU would let others wait without a word."""
-    with told(folder), (folder / _LOCK).open("w") as lock:
+    with wrap_os_errors(folder), (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -121,7 +121,7 @@ def _end_of_log(folder: Path) -> bytes:
 def show_log(entry: Entry, *, follow: bool) -> None:
     """Write what the console has said; with `follow` until the machine ends."""
     out = sys.stdout.fileno()
-    with told(entry.folder, "read"), (entry.folder / CONSOLE_LOG).open("rb") as file:
+    with wrap_os_errors(entry.folder, "read"), (entry.folder / CONSOLE_LOG).open("rb") as file:
         rest = b""
         while True:
             ended = not entry.alive

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assembler.codes import machine as codes
 from assembler.codes import usage
-from assembler.errors import MachineError, UsageError, told
+from assembler.errors import MachineError, UsageError, wrap_os_errors
 from assembler.machine import (
     accelerator,
     disks,
@@ -147,7 +147,7 @@ def _places(asked: Asked, folder: Path) -> Places:
         return Places(folder, None, asked.ephemeral)
     state = asked.state.expanduser().absolute()
     if not asked.ephemeral:
-        with told(state):
+        with wrap_os_errors(state):
             state.mkdir(parents=True, exist_ok=True)
     return Places(folder, state, asked.ephemeral)
 
@@ -156,7 +156,7 @@ def _tpm_state(places: Places) -> Path:
     path = places.lasting / _TPM
     kept = places.kept(_TPM)
     if kept is not None and kept != path:
-        with told(kept, "read"):
+        with wrap_os_errors(kept, "read"):
             shutil.copytree(kept, path)
     return path
 
@@ -209,7 +209,7 @@ def _disks(asked: Asked, image: Image, places: Places, architecture: str) -> tup
 def _disk_of_program(path: Path, folder: Path, architecture: str) -> Disk:
     """Return a disk with nothing but the program, which QEMU makes of a directory as it is read."""
     place = folder / EFI_FOLDER / "EFI" / "BOOT"
-    with told(folder):
+    with wrap_os_errors(folder):
         place.mkdir(parents=True)
         (place / _REMOVABLE.get(architecture, "BOOT.EFI")).symlink_to(path.absolute())
     return Disk(Path(EFI_FOLDER), "vvfat", read_only=True)
@@ -219,7 +219,7 @@ def _cds(asked: Asked, image: Image, keep: Path, ssh: reaching.Ssh | None) -> tu
     found = [image.path.absolute()] if image.kind is Kind.ISO else []
     content = asked.data.encode()
     if asked.data_file is not None:
-        with told(asked.data_file, "read"):
+        with wrap_os_errors(asked.data_file, "read"):
             content = asked.data_file.read_bytes()
     if ssh is not None:
         content = ssh.metadata(content)
@@ -252,7 +252,7 @@ def _variables(asked: Asked, chosen: Firmware | None, places: Places) -> None:
         return
     path = places.lasting / VARIABLES
     kept = places.kept(VARIABLES)
-    with told(path):
+    with wrap_os_errors(path):
         if kept is None:
             path.write_bytes(_template(asked, chosen, chosen.variables))
         elif kept != path:
@@ -262,7 +262,7 @@ def _variables(asked: Asked, chosen: Firmware | None, places: Places) -> None:
 
 
 def _template(asked: Asked, chosen: Firmware, variables: Path) -> bytes:
-    with told(variables, "read"):
+    with wrap_os_errors(variables, "read"):
         flash = variables.read_bytes()
     if asked.trust.keys is not None:
         return enrolling.enrolled(flash, enrolling.certificates(asked.trust.keys))

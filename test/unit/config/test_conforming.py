@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from assembler.config.checking import _validator
-from assembler.config.conforming import conforms
+from assembler.config.fast_validate import conforms
 from assembler.config.schemas import schema
 
 CASES = Path(__file__).parents[2] / "conformance"

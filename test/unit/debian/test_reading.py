@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from assembler.debian.archive import opened
 from assembler.debian.control import parse_control
 from assembler.debian.inflating import ahead
+from assembler.debian.tar_headers import END, header, padding
 from assembler.debian.tarball import Kind, Tarball, TarballError, TarEntry
-from assembler.debian.taring import END, header, padding
 from assembler.errors import DolmenError, PackageError
 from support.debian import Deb, File, Link, ar, tar
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from isal import isal_zlib
 
 from assembler.encode.earlier import Earlier, Unusable
-from assembler.encode.remains import hand_over
+from assembler.encode.salvaged import hand_over
 from assembler.encode.tar import END, global_comment
 from assembler.errors import DolmenError, LayerError
 from assembler.oci.image import Image
 from assembler.oci.layers import Limits
 from assembler.oci.reference import Reference
-from assembler.oci.remains import Excerpt, Remains, Tree
+from assembler.oci.salvaged import Excerpt, SalvagedImage, SalvagedTree
 from assembler.oci.store import Store
 from support.archives import Collected, E, directory, hardlink, image, symlink, tar
 from support.pictures import AMD64
@@ -134,8 +134,8 @@ def test_entries_that_no_build_writes(
     path = tmp_path / "tree.tar"
     path.write_bytes(tree)
     excerpt = Excerpt(path, 0, len(tree), hashlib.sha256(tree).hexdigest())
-    laid = Tree("container", PREFIX, excerpt)
-    found = Image(*_parts(made[0]), remains=Remains((laid,)))
+    laid = SalvagedTree("container", PREFIX, excerpt)
+    found = Image(*_parts(made[0]), remains=SalvagedImage((laid,)))
     with pytest.raises(LayerError, match=why):
         hand_over(found, laid, Collected(), Limits(entries=5))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from assembler.content import whole
 from assembler.encode.assembly import Assembly
 from assembler.encode.early import MODULES_WANTED, EarlyInitrd, early_initrd
 from assembler.events import Silent
@@ -12,7 +13,6 @@ from assembler.oci.reference import Reference
 from assembler.oci.resolve import Sources, resolve
 from assembler.oci.store import Store
 from assembler.rootfs.plan import ImageTree, MemberTree, Origin, Plan, Rules
-from assembler.stretches import whole
 from support.cpio import archives_of
 from support.pictures import AMD64, Painter, tree
 

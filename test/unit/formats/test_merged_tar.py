@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assembler.content import whole
 from assembler.formats.iso_tree import _Merged, _read
 from assembler.formats.merged_tar import Merged
-from assembler.stretches import whole
 
 _places = st.lists(st.sampled_from("abc"), min_size=1, max_size=2).map("/".join)
 # Links are called l and m and lead to none of these, so that none leads to itself.

@@ -19,13 +19,13 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assembler.content import FileRange, whole
 from assembler.errors import OutputError
 from assembler.inspecting import Found, inspect
 from assembler.inspecting.probes import Look, found_in
 from assembler.inspecting.source import BytesSource
 from assembler.media import Arrangement, content_of, gpt, pe, write
 from assembler.media.fat import FatFile, FatVolume
-from assembler.stretches import Stretch, whole
 from support.booting import archive
 from support.programs import kernel, program
 
@@ -282,7 +282,7 @@ def test_a_large_program_takes_no_memory(tmp_path: Path) -> None:
     path = tmp_path / "large.efi"
     with tempfile.TemporaryFile(dir=tmp_path) as zeros, path.open("w+b") as file:
         zeros.truncate(400 << 20)
-        write(pe.joined(program(), [(".initrd", Stretch(zeros.fileno(), 400 << 20))]), file)
+        write(pe.joined(program(), [(".initrd", FileRange(zeros.fileno(), 400 << 20))]), file)
     code = (
         "import sys; from pathlib import Path; from assembler.inspecting import inspect\n"
         "found = inspect(Path(sys.argv[1])); assert found.facts['signed'] is False\n"

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assembler.content import Chain, FileRange
 from assembler.errors import OutputError
-from assembler.media import Arrangement, Medium, disktar, medium, vmdk
+from assembler.media import Arrangement, SparseImage, disktar, sparse_image, vmdk
 from assembler.media.qcow2 import Qcow2
 from assembler.media.vhd import DynamicVhd, FixedVhd
-from assembler.stretches import Chain, Stretch
 
 MARK = bytes(range(32))
 MIB = 1 << 20
@@ -37,14 +37,14 @@ class Container:
     """A container, what qemu-img calls it, and what its disks are multiples of."""
 
     driver: str
-    write: Callable[[Medium, IO[bytes]], object]
+    write: Callable[[SparseImage, IO[bytes]], object]
     unit: int
 
 
 CONTAINERS = {
-    "qcow2": Container("qcow2", lambda d, f: medium.write(Qcow2.of(d), f), 512),
-    "vhd": Container("vpc", lambda d, f: medium.write(FixedVhd.of(d, MARK), f), MIB),
-    "dynamic": Container("vpc", lambda d, f: medium.write(DynamicVhd.of(d, MARK), f), MIB),
+    "qcow2": Container("qcow2", lambda d, f: sparse_image.write(Qcow2.of(d), f), 512),
+    "vhd": Container("vpc", lambda d, f: sparse_image.write(FixedVhd.of(d, MARK), f), MIB),
+    "dynamic": Container("vpc", lambda d, f: sparse_image.write(DynamicVhd.of(d, MARK), f), MIB),
     "vmdk": Container("vmdk", lambda d, f: vmdk.write(d, MARK, f), 1 << 16),
 }
 
@@ -64,9 +64,9 @@ def disk(source: IO[bytes], size: int = 70 * MIB) -> Arrangement:
     things = [
         (0, b"boot" * 128),
         (512, bytes(512) + b"table"),
-        (65536 - 100, Stretch(handle, 200, 7)),
-        (MIB, Chain((b"x" * 70000, Stretch(handle, 3 * MIB, 100), b"", b"y" * 3))),
-        (20 * MIB + 1, Stretch(handle, 5 * MIB, 1000)),
+        (65536 - 100, FileRange(handle, 200, 7)),
+        (MIB, Chain((b"x" * 70000, FileRange(handle, 3 * MIB, 100), b"", b"y" * 3))),
+        (20 * MIB + 1, FileRange(handle, 5 * MIB, 1000)),
         (50 * MIB, bytes(3 * MIB)),
         (59 * MIB - 1, b"zz"),
         (size - 512, b"last" * 128),
@@ -74,10 +74,10 @@ def disk(source: IO[bytes], size: int = 70 * MIB) -> Arrangement:
     return Arrangement.of([t for t in things if t[0] < size], size)
 
 
-def as_raw(wanted: Medium, path: Path, unit: int = 1) -> Path:
+def as_raw(wanted: SparseImage, path: Path, unit: int = 1) -> Path:
     """Write a disk as it is, filled up to a multiple of `unit`."""
     with path.open("w+b") as file:
-        medium.write(wanted, file)
+        sparse_image.write(wanted, file)
         file.truncate(-(-wanted.size // unit) * unit)
     return path
 
@@ -160,10 +160,10 @@ def test_nothing_but_the_disk_decides_about_the_bytes(
 @needs_qemu_img
 def test_a_disk_of_terabytes_keeps_its_tables_right(source: IO[bytes], tmp_path: Path) -> None:
     size = 3 << 40
-    things = [(n * (123 << 30) + n, Stretch(source.fileno(), 4000, n)) for n in range(20)]
+    things = [(n * (123 << 30) + n, FileRange(source.fileno(), 4000, n)) for n in range(20)]
     path = tmp_path / "disk.qcow2"
     with path.open("w+b") as file:
-        medium.write(Qcow2.of(Arrangement.of(things, size)), file)
+        sparse_image.write(Qcow2.of(Arrangement.of(things, size)), file)
     done = subprocess.run(
         ["qemu-img", "check", "--output=json", path], check=True, capture_output=True
     )
@@ -181,7 +181,7 @@ def test_a_disk_too_large_for_vhd_is_refused() -> None:
 def test_vhd_is_whole_mebibytes_and_a_footer(source: IO[bytes]) -> None:
     fixed = FixedVhd.of(disk(source, 777 * 512), MARK)
     assert fixed.size == MIB + 512
-    footer = medium.read_at(fixed, MIB, 512)
+    footer = sparse_image.read_at(fixed, MIB, 512)
     assert footer[:8] == b"conectix"
     # Now and then the sum is checked by whoever imports it.
     summed = bytes(footer[:64]) + bytes(4) + bytes(footer[68:])
@@ -189,7 +189,7 @@ def test_vhd_is_whole_mebibytes_and_a_footer(source: IO[bytes]) -> None:
 
 
 class TestDiskInTar:
-    def archive(self, wanted: Medium) -> io.BytesIO:
+    def archive(self, wanted: SparseImage) -> io.BytesIO:
         out = io.BytesIO()
         disktar.write(wanted, out)
         out.seek(0)
@@ -202,14 +202,14 @@ class TestDiskInTar:
             assert (member.name, member.size) == ("disk.raw", wanted.size)
             content = archive.extractfile(member)
             assert content is not None
-            whole = b"".join(Chain(tuple(medium.pieces(wanted))).chunks())
+            whole = b"".join(Chain(tuple(sparse_image.pieces(wanted))).chunks())
             # Without a comparison of all bytes in the message.
             assert hash(content.read()) == hash(whole)
 
     @pytest.mark.skipif(not shutil.which("tar"), reason="GNU tar is not installed")
     def test_gnu_tar_unpacks_it_sparse(self, source: IO[bytes], tmp_path: Path) -> None:
         # Enough pieces for a map that goes on behind the header, and more than 8 GiB.
-        things = [(n * (MIB << 8) + n, Stretch(source.fileno(), 9000 + n)) for n in range(60)]
+        things = [(n * (MIB << 8) + n, FileRange(source.fileno(), 9000 + n)) for n in range(60)]
         wanted = Arrangement.of(things, 60 * (MIB << 8))
         path = tmp_path / "disk.tar.gz"
         path.write_bytes(self.archive(wanted).getvalue())
@@ -241,7 +241,7 @@ from pathlib import Path
 from assembler.media import Arrangement, disktar, medium, vmdk
 from assembler.media.qcow2 import Qcow2
 from assembler.media.vhd import DynamicVhd
-from assembler.stretches import Stretch
+from assembler.content import Stretch
 class Nowhere(io.RawIOBase):
     def write(self, data): return len(data)
 with Path({str(path)!r}).open("rb") as source, Path({str(tmp_path / "out")!r}).open("w+b") as out:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assembler.content import FileRange, chunks_of
 from assembler.errors import OutputError
 from assembler.media import pieces, write
 from assembler.media.fat import LARGEST, SECTOR, FatFile, FatVolume
-from assembler.stretches import Stretch, chunks_of
 
 needs_judges = pytest.mark.skipif(
     not (shutil.which("fsck.vfat") and shutil.which("mcopy")),
@@ -84,7 +84,7 @@ def test_an_empty_volume_of_100_kib_is_sound(tmp_path: Path) -> None:
 def test_the_smallest_volume_for_a_file_is_not_much_larger(size: int, tmp_path: Path) -> None:
     with tempfile.TemporaryFile(dir=tmp_path) as file:
         file.truncate(size)
-        volume = FatVolume.plan([FatFile("a", Stretch(file.fileno(), size))], mark=b"mark")
+        volume = FatVolume.plan([FatFile("a", FileRange(file.fileno(), size))], mark=b"mark")
         assert size < volume.size < size * 1.02 + 100 * KIB
         if size < 10 * MIB:
             judged(volume, tmp_path / "volume")
@@ -148,7 +148,7 @@ def test_names_that_fat_cannot_have_are_refused(names: list[str]) -> None:
 
 def test_a_file_of_4_gib_is_refused(tmp_path: Path) -> None:
     with tempfile.TemporaryFile(dir=tmp_path) as file:
-        large = Stretch(file.fileno(), 1 << 32)
+        large = FileRange(file.fileno(), 1 << 32)
         with pytest.raises(OutputError, match="files on FAT have less than 4 GiB"):
             FatVolume.plan([FatFile("large", large)], mark=b"mark")
 
@@ -199,7 +199,7 @@ def test_any_files_make_a_sound_volume(
 def test_files_can_lie_as_another_filesystem_wants_it(size: int, tmp_path: Path) -> None:
     with (tmp_path / "large").open("w+b") as file:
         file.truncate(size)
-        large = FatFile("kernel", Stretch(file.fileno(), size))
+        large = FatFile("kernel", FileRange(file.fileno(), size))
         volume = FatVolume.plan([large, FatFile("EFI/x", b"x"), FatFile("z", b"z")], alignment=4)
         judged(volume, tmp_path / "volume")
     assert all(volume.extent(name).first % 4 == 0 for name in ("kernel", "EFI/x", "z"))

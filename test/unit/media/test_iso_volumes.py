@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from assembler.content import Chain, FileRange, put_at
 from assembler.errors import OutputError
-from assembler.media import medium
+from assembler.media import sparse_image
 from assembler.media.iso import SECTOR, Boot, IsoEntry, IsoVolume, Within, regular
-from assembler.stretches import Chain, Stretch, put_at
 
 MARK = bytes(range(32))
 WHEN = 1_492_533_000
@@ -48,7 +48,7 @@ def sector_of(found: IsoVolume, content: object) -> int:
 def written(found: IsoVolume, path: Path) -> Path:
     """Write a volume to a file."""
     with path.open("w+b") as file:
-        medium.write(found, file)
+        sparse_image.write(found, file)
     return path
 
 
@@ -148,7 +148,7 @@ def test_files_of_more_than_4_gib(tmp_path: Path) -> None:
         file.truncate(size)
     path = tmp_path / "large.iso"
     with source.open("rb") as file, path.open("wb") as out:
-        large = Stretch(file.fileno(), size)
+        large = FileRange(file.fileno(), size)
         found = volume([regular("large", large), regular("z", b"z")])
         # As it is written, but without the gigabytes of the file, of which nothing is to be seen.
         out.truncate(found.size)
@@ -237,7 +237,7 @@ def test_too_many_directories_are_refused() -> None:
 def test_links_may_go_far() -> None:
     target = b"/" + b"/".join(b"%d" % n * 60 for n in range(30, 50))
     found = volume([IsoEntry(b"far", LINK | 0o777, target=target)])
-    data = medium.read_at(found, 0, 1 << 20)
+    data = sparse_image.read_at(found, 0, 1 << 20)
     (root,) = struct.unpack_from("<I", data, 16 * SECTOR + 156 + 2)
     at = root * SECTOR
     while data[at + 33 : at + 37] != b"FAR.":
@@ -280,7 +280,7 @@ import sys
 from pathlib import Path
 from assembler.media import medium
 from assembler.media.iso import IsoVolume, regular
-from assembler.stretches import Stretch
+from assembler.content import Stretch
 folder = Path(sys.argv[1])
 with (folder / "content").open("rb") as source, (folder / "out.iso").open("w+b") as out:
     handle = source.fileno()

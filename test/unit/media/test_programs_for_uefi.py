@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assembler.content import FileRange, whole
 from assembler.errors import DolmenError, OutputError
 from assembler.media import Arrangement, content_of, pe, write
 from assembler.media.authenticode import Signer, headers_of, signatures, signed
 from assembler.media.keys import KeyRequest, generate, read_signer
-from assembler.stretches import Stretch, whole
 from support.programs import ARM64, kernel, program
 
 needs_judges = pytest.mark.skipif(
@@ -87,7 +87,7 @@ def test_what_is_no_program_is_refused() -> None:
 
 def test_a_program_of_4_gib_is_refused() -> None:
     with tempfile.TemporaryFile() as file, pytest.raises(OutputError, match="below 4 GiB"):
-        pe.joined(program(), [(".initrd", Stretch(file.fileno(), (1 << 32) - 100))])
+        pe.joined(program(), [(".initrd", FileRange(file.fileno(), (1 << 32) - 100))])
 
 
 @needs_judges

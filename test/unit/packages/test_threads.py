@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from assembler.packages.threads import Halt, in_order
+from assembler.packages.threads import Cancellation, in_order
 from assembler.tools import running
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -19,7 +19,7 @@ def test_what_is_needed_comes_first(jobs: int) -> None:
     needs = {"top": {"a", "b"}, "a": {"base"}, "b": {"base"}, "base": set[str](), "alone": set()}
     order: list[str] = []
 
-    def work(key: str, _: Halt) -> str:
+    def work(key: str, _: Cancellation) -> str:
         order.append(key)
         return key.upper()
 
@@ -31,7 +31,7 @@ def test_what_is_needed_comes_first(jobs: int) -> None:
 def test_work_is_done_side_by_side() -> None:
     both = threading.Barrier(2, timeout=30)
 
-    def work(_: str, __: Halt) -> int:
+    def work(_: str, __: Cancellation) -> int:
         return both.wait()
 
     assert sorted(in_order({"a": (), "b": ()}, work, 2).values()) == [0, 1]
@@ -41,7 +41,7 @@ def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
     said: list[str] = []
     started = threading.Event()
 
-    def work(key: str, halt: Halt) -> None:
+    def work(key: str, halt: Cancellation) -> None:
         if key == "wrong":
             started.wait(30)
             raise KeyError(key)
@@ -53,9 +53,9 @@ def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
             # What clears up afterwards runs to its end.
             with running.clearing_away():
                 said.append(running.run([sys.executable, "-c", "print(1)"], {}).output.decode())
-            with pytest.raises(running.Halted):
+            with pytest.raises(running.Cancelled):
                 running.run(SLEEP, {})
-            with pytest.raises(running.Halted):
+            with pytest.raises(running.Cancelled):
                 halt.check()
             raise
 
@@ -63,4 +63,4 @@ def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
     with pytest.raises(KeyError):
         in_order({"wrong": (), "running": (), "never": ("wrong",)}, work, 2)
     assert time.monotonic() - began < 30
-    assert said == ["Halted", "1\n"]
+    assert said == ["Cancelled", "1\n"]

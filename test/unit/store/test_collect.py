@@ -11,7 +11,7 @@ import pytest
 from assembler.oci.digest import of_bytes
 from assembler.oci.manifest import Descriptor
 from assembler.oci.reference import Reference
-from assembler.oci.store import Limits, Store, collect, find, remove
+from assembler.oci.store import GcLimits, Store, collect, find, remove
 from support.pictures import AMD64, ARM64, Painter
 
 DAY = 86400.0
@@ -61,7 +61,7 @@ def test_young_garbage_stays(store: Store, painter: Painter) -> None:
     before = digests(store)
     assert collect(store).blobs == 0
     assert digests(store) == before
-    assert collect(store, Limits(grace=-1)).blobs == 3
+    assert collect(store, GcLimits(grace=-1)).blobs == 3
     assert digests(store) == set()
 
 
@@ -75,18 +75,18 @@ def test_what_a_run_under_way_has_used_stays_whatever_its_age(
     os.utime(store.path(unused.digest), (then, then))
     with store.in_use():
         again = painter.image({"a": b"1"})
-        collect(store, Limits(grace=-100))
+        collect(store, GcLimits(grace=-100))
         assert again.digest in digests(store)
         assert unused.digest not in digests(store)
     assert list(store.layout.locks.glob("use-*")) == []
-    collect(store, Limits(grace=-100))
+    collect(store, GcLimits(grace=-100))
     assert digests(store) == set()
 
 
 def test_dead_runs_keep_nothing(store: Store, painter: Painter) -> None:
     painter.image({"a": b"1"})
     (store.layout.locks / "use-0123").touch()
-    assert collect(store, Limits(grace=-1)).blobs == 3
+    assert collect(store, GcLimits(grace=-1)).blobs == 3
     assert list(store.layout.locks.glob("use-*")) == []
 
 
@@ -141,7 +141,7 @@ def test_removing_what_is_in_use_takes_only_the_name(store: Store, painter: Pain
 def test_images_not_used_for_long_go(store: Store, painter: Painter) -> None:
     put(store, painter, "old:1", b"1", days=30)
     kept = put(store, painter, "new:1", b"2", days=1)
-    done = collect(store, Limits(older_than=7 * DAY))
+    done = collect(store, GcLimits(older_than=7 * DAY))
     assert done.names == ["docker.io/library/old:1"]
     assert (names(store), digests(store)) == (["new:1"], kept)
 
@@ -155,11 +155,11 @@ def test_the_least_recently_used_go_until_the_rest_fits(store: Store, painter: P
     segment.parent.mkdir()
     segment.write_bytes(bytes(500))
     os.utime(segment, (time.time() - 4 * DAY,) * 2)
-    assert collect(store, Limits(keep_bytes=sum(sizes.values()) + 500)).names == []
-    done = collect(store, Limits(keep_bytes=sizes[0] + sizes[2]))
+    assert collect(store, GcLimits(keep_bytes=sum(sizes.values()) + 500)).names == []
+    done = collect(store, GcLimits(keep_bytes=sizes[0] + sizes[2]))
     assert (names(store), done.segments) == (["x:0", "x:2"], 1)
     assert done.blobs == 6
-    assert collect(store, Limits(keep_bytes=0)).blobs == 6
+    assert collect(store, GcLimits(keep_bytes=0)).blobs == 6
     assert digests(store) == set()
 
 
@@ -168,8 +168,8 @@ def test_segments_of_a_run_under_way_stay(store: Store, painter: Painter) -> Non
     store.layout.segments.mkdir()
     with store.in_use():
         (store.layout.segments / "one").write_bytes(bytes(500))
-        assert collect(store, Limits(keep_bytes=0)).segments == 0
-    assert collect(store, Limits(keep_bytes=0)).segments == 1
+        assert collect(store, GcLimits(keep_bytes=0)).segments == 0
+    assert collect(store, GcLimits(keep_bytes=0)).segments == 1
 
 
 def test_only_what_is_published_goes(store: Store, painter: Painter) -> None:
@@ -177,13 +177,13 @@ def test_only_what_is_published_goes(store: Store, painter: Painter) -> None:
     put(store, painter, "theirs:1", b"2")
     theirs = store.names().entries[1]
     published = frozenset({(theirs.name, theirs.descriptor.digest)})
-    assert collect(store, Limits(published=published)).names == [theirs.name]
+    assert collect(store, GcLimits(published=published)).names == [theirs.name]
     assert names(store) == ["mine:1"]
 
 
 def test_everything_goes_if_that_is_asked_for(store: Store, painter: Painter) -> None:
     put(store, painter, "x:1", b"1")
-    collect(store, Limits(everything=True))
+    collect(store, GcLimits(everything=True))
     assert (names(store), digests(store)) == ([], set())
 
 
@@ -193,7 +193,7 @@ def test_a_dry_run_changes_nothing(store: Store, painter: Painter) -> None:
     age(store, 30)
     (store.layout.locks / "use-0123").touch()
     before = {p: p.stat().st_mtime for p in store.root.rglob("*")}
-    done = collect(store, Limits(older_than=DAY, dry_run=True))
+    done = collect(store, GcLimits(older_than=DAY, dry_run=True))
     assert (done.names, done.blobs) == (["docker.io/library/x:1"], 6)
     assert {p: p.stat().st_mtime for p in store.root.rglob("*")} == before
 
@@ -220,5 +220,5 @@ def test_what_others_put_among_our_files_stays(
     theirs.parent.mkdir(exist_ok=True)
     theirs.write_text("keep")
     age(store, 30)
-    collect(store, Limits(everything=True))
+    collect(store, GcLimits(everything=True))
     assert theirs.read_text() == "keep"

@@ -21,7 +21,7 @@ from assembler.events import Silent
 from assembler.oci.archive_export import Download, export
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Limits, Store, collect, find, lookup, verify
+from assembler.oci.store import GcLimits, Store, collect, find, lookup, verify
 from support.pictures import AMD64, Painter
 
 _PATHS = os.pathsep.join(str(Path(__file__).parents[n]) for n in (2, 3))
@@ -75,7 +75,7 @@ def test_kill_at_any_moment(tmp_path: Path) -> None:
     painter = Painter(store)
     top = painter.image({"after": b"all"})
     store.put("docker.io/library/after:1", top)
-    collect(store, Limits(grace=-1))
+    collect(store, GcLimits(grace=-1))
     assert list(store.layout.tmp.iterdir()) == []
     assert find(store, Reference.parse("after:1"), AMD64).digest == top.digest
 
@@ -151,7 +151,7 @@ def test_kill_an_import_at_any_moment(tmp_path: Path) -> None:
         importer.kill()
         killed += importer.wait() != 0
         assert verify(store, Silent()).clean
-        collect(store, Limits(grace=-1, everything=chance.random() < 0.5))
+        collect(store, GcLimits(grace=-1, everything=chance.random() < 0.5))
         assert list(store.layout.tmp.iterdir()) == []
     assert killed > 3
     both = [start(IMPORTER, store.root, archive) for _ in range(2)]
@@ -194,7 +194,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     with pytest.raises(HostError):
         store.add_stream(bytes(100_000) for _ in range(20))
     assert verify(store, Silent()).clean
-    collect(store, Limits(grace=-1))
+    collect(store, GcLimits(grace=-1))
     assert list(store.layout.tmp.iterdir()) == []
     store.put("docker.io/library/x:2", painter.image({"a": bytes(300_000)}))
     assert verify(store, Silent()).clean
@@ -263,7 +263,7 @@ def test_a_read_only_store_can_be_used(read_only: Store) -> None:
             assert blob.present
         assert read_only.add_bytes(read_only.read(part)).digest == part.digest
     assert verify(read_only, Silent()).clean
-    assert collect(read_only, Limits(dry_run=True)).blobs == 0
+    assert collect(read_only, GcLimits(dry_run=True)).blobs == 0
     absent = lookup(read_only, Reference.parse("y:1"), Platform("linux", "amd64"))
     assert "is not in the store" in str(absent)
 
@@ -275,7 +275,7 @@ def test_a_read_only_store_says_so(read_only: Store) -> None:
         lambda: read_only.add_stream([b"new"]),
         lambda: read_only.put("docker.io/library/y:1", image),
         lambda: read_only.remove(["docker.io/library/x:1"]),
-        lambda: collect(read_only, Limits(everything=True)),
+        lambda: collect(read_only, GcLimits(everything=True)),
     ):
         with pytest.raises(HostError, match="Read-only file system") as caught:
             write()

@@ -16,7 +16,7 @@ from assembler.events import Silent
 from assembler.oci import media
 from assembler.oci.manifest import parse_config, parse_document
 from assembler.oci.reference import Reference
-from assembler.oci.store import Limits, Store, collect, listing, lookup, verify
+from assembler.oci.store import GcLimits, Store, collect, listing, lookup, verify
 from support.pictures import AMD64
 
 _DIGEST = "sha256:" + "0" * 64
@@ -117,7 +117,7 @@ def test_a_store_full_of_nonsense(index: Any, manifest: Any, config: Any) -> Non
             lambda: lookup(store, Reference.parse("x:1"), AMD64),
             lambda: listing(store),
             lambda: store.put("docker.io/library/y:1", top),
-            lambda: collect(store, Limits(dry_run=True, everything=True)),
+            lambda: collect(store, GcLimits(dry_run=True, everything=True)),
             lambda: verify(store, Silent(), repair=True),
         ):
             with suppress(DolmenError):

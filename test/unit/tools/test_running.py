@@ -8,7 +8,7 @@ import time
 import pytest
 
 from assembler.errors import HostError
-from assembler.tools.running import Limits, failed, run
+from assembler.tools.running import RunLimits, failed, run
 
 
 def python(code: str) -> list[str]:
@@ -29,13 +29,13 @@ def test_a_program_that_does_not_end_is_stopped_with_its_children() -> None:
     code = "import subprocess; subprocess.run(['sleep', '60'])"
     start = time.monotonic()
     with pytest.raises(HostError, match="did not end within"):
-        run(python(code), {"PATH": "/usr/bin:/bin"}, limits=Limits(seconds=0.5))
+        run(python(code), {"PATH": "/usr/bin:/bin"}, limits=RunLimits(seconds=0.5))
     assert time.monotonic() - start < 10
 
 
 def test_a_program_that_talks_without_end_is_stopped() -> None:
     with pytest.raises(HostError, match="printed more than"):
-        run(python("while True: print('x' * 1000)"), {}, limits=Limits(output=1 << 20))
+        run(python("while True: print('x' * 1000)"), {}, limits=RunLimits(output=1 << 20))
 
 
 def test_a_program_that_cannot_be_started() -> None:

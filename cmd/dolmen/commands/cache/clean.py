@@ -57,7 +57,7 @@ def clean(
     recipes were made of go when they were not used for a month (or as said).
     """
     from assembler.debian.cleaning import clean as clean_debs
-    from assembler.oci.store import Limits, Store, collect
+    from assembler.oci.store import GcLimits, Store, collect
     from dolmen.quantities import parse_age, parse_bytes
 
     settings = settings_of(ctx)
@@ -69,7 +69,7 @@ def clean(
 
             options = registry_options(settings, insecure, registry_creds)
             there = published(store.names().entries, options, reporter)
-        limits = Limits(
+        limits = GcLimits(
             older_than=parse_age(older_than, "--older-than") if older_than else None,
             keep_bytes=parse_bytes(keep_bytes, "--keep-bytes") if keep_bytes else None,
             published=there,

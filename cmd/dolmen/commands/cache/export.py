@@ -56,7 +56,7 @@ def export(
     """
     from assembler.codes import usage
     from assembler.errors import UsageError
-    from assembler.files import appearing
+    from assembler.files import atomic_write
     from assembler.oci.archive_export import Download, Format
     from assembler.oci.archive_export import export as export_image
     from assembler.oci.platform import Platform
@@ -80,5 +80,5 @@ def export(
             export_image(store, wanted, sys.stdout.buffer, reporter)
             sys.stdout.flush()
         else:
-            with appearing(Path(outfile)) as out:
+            with atomic_write(Path(outfile)) as out:
                 export_image(store, wanted, out, reporter)

@@ -40,7 +40,7 @@ def import_(
     The file is a tar of an OCI image layout, or what `docker save` writes; either may be
     compressed by gzip or zstd. All of its images arrive, or none.
     """
-    from assembler.errors import told
+    from assembler.errors import wrap_os_errors
     from assembler.oci.archive_import import Upload, import_archive
     from assembler.oci.reference import Reference
     from assembler.oci.store import Store
@@ -53,7 +53,7 @@ def import_(
         path = Path(file)
         if path.is_dir():
             raise _is_a_directory(path)
-        with told(path, "read"):
+        with wrap_os_errors(path, "read"):
             opened, size = path.open("rb"), path.stat().st_size
         title = f"import {path.name}"
     with opened as source, progress(settings) as reporter:

@@ -19,7 +19,7 @@ from dolmen.commands.pkg.recipes import (
     engine_for,
 )
 from dolmen.registries import Creds, Insecure, registry_options
-from dolmen.settings import twin, twin_list
+from dolmen.settings import env_list_or_linuxkit, env_or_linuxkit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +128,7 @@ def builder_of(given: str) -> str:
     from assembler.dockerfile.builders import AUTO, NAMES
     from assembler.errors import UsageError
 
-    builder = given or twin(os.environ, "BUILDER") or AUTO
+    builder = given or env_or_linuxkit(os.environ, "BUILDER") or AUTO
     if builder not in NAMES:
         raise UsageError.of(
             usage.BAD_OPTION, f"there is no builder {builder!r}", f"there are {', '.join(NAMES)}"
@@ -143,7 +143,7 @@ def means_of(settings: Settings, access: Access) -> Callable[[Reporter], Means]:
 
     builder = builder_of(access.builder) or AUTO
     buildkit = BuildKitOptions(
-        read_contexts(access.builders or twin_list(os.environ, "BUILDERS")),
+        read_contexts(access.builders or env_list_or_linuxkit(os.environ, "BUILDERS")),
         access.builder_name,
         access.builder_image,
         access.builder_config.absolute() if access.builder_config else None,

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from assembler.codes import usage
-from assembler.errors import UsageError, told
-from assembler.files import appearing
+from assembler.errors import UsageError, wrap_os_errors
+from assembler.files import atomic_write
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
@@ -49,10 +49,10 @@ def new(
         raise UsageError.of(
             usage.BAD_OPTION, f"{directory} has a {there[0]} already", "name another directory"
         )
-    with told(directory):
+    with wrap_os_errors(directory):
         directory.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        with appearing(directory / name) as file:
+        with atomic_write(directory / name) as file:
             file.write(text.encode())
     if not settings_of(ctx).quiet:
         sys.stderr.write(f"wrote {directory}; build it with: dolmen pkg build {directory}\n")

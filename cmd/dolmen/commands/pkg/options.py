@@ -15,7 +15,7 @@ import typer
 
 from assembler.codes import usage
 from assembler.errors import UsageError
-from dolmen.settings import twin
+from dolmen.settings import env_or_linuxkit
 
 if TYPE_CHECKING:
     from assembler.packages.tags import Naming
@@ -88,7 +88,7 @@ def common_options(
     from assembler.packages.tags import Naming
 
     naming = Naming(
-        org=org if org is not None else twin(os.environ, "PKG_ORG") or None,
+        org=org if org is not None else env_or_linuxkit(os.environ, "PKG_ORG") or None,
         tag=tag,
         hash=hash or None,
         commit=hash_commit,

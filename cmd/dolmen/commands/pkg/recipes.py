@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.settings import twin, twin_list
+from dolmen.settings import env_list_or_linuxkit, env_or_linuxkit
 
 if TYPE_CHECKING:
     from assembler.debian.engine import Engine
@@ -78,13 +78,15 @@ def engine_for(settings: Settings, reporter: Reporter, debian: Debian) -> Engine
     supply = Supply(
         Pool(store.root.absolute() / "debs"),
         Mirrors(
-            given=tuple(debian.mirrors or twin_list(os.environ, "DEBIAN_MIRROR")),
+            given=tuple(debian.mirrors or env_list_or_linuxkit(os.environ, "DEBIAN_MIRROR")),
             keyring=debian.keyring or (Path(named) if named else None),
         ),
         0 if debian.refresh else FRESH_FOR,
         reporter,
     )
-    return engine_named(debian.engine or twin(os.environ, "RECIPE_ENGINE") or NAMES[0], supply)
+    return engine_named(
+        debian.engine or env_or_linuxkit(os.environ, "RECIPE_ENGINE") or NAMES[0], supply
+    )
 
 
 def platforms(texts: list[str] | None) -> tuple[Platform, ...]:

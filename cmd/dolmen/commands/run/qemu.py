@@ -11,7 +11,7 @@ import typer
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure
 from dolmen.run.times import seconds
-from dolmen.settings import settings_of, twin
+from dolmen.settings import env_or_linuxkit, settings_of
 
 app = command_app()
 
@@ -233,7 +233,7 @@ def qemu(
             data=data,
             data_file=data_file,
             fw=fw,
-            accel=accel or twin(os.environ, "QEMU_ACCEL"),
+            accel=accel or env_or_linuxkit(os.environ, "QEMU_ACCEL"),
             architecture=arch,
             qemu=program,
             networking=networking,

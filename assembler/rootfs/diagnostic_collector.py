@@ -53,7 +53,7 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-class Findings:
+class DiagnosticCollector:
     """What has been found wrong (errors) or doubtful (warnings) so far."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ class Excerpt:
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class SalvagedTree:
     """The image's tree as some rules have made it, with a prefix to every name."""
 
     rules: str
@@ -35,10 +35,10 @@ class RootFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Remains:
+class SalvagedImage:
     """All that there is of the image."""
 
-    trees: tuple[Tree, ...] = ()
+    trees: tuple[SalvagedTree, ...] = ()
     files: tuple[RootFile, ...] = ()
     # The kernel was decompressed when the archive was made.
     plain_kernel: bool = False
@@ -53,7 +53,7 @@ class Remains:
             )
         )
 
-    def tree(self, rules: str) -> Tree | None:
+    def tree(self, rules: str) -> SalvagedTree | None:
         """Return the tree that these rules have made, if there is one."""
         return next((t for t in self.trees if t.rules == rules), None)
 

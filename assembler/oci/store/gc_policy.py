@@ -29,7 +29,7 @@ _SLACK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GcLimits:
     """What may stay: without any of them, everything that has a name and what is young."""
 
     # What no name leads to stays that long: a pull that was cut goes on with what it had.
@@ -55,7 +55,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Weighed:
+class GcCandidate:
     """An entry of index.json with what it leads to and when any of it was last used."""
 
     entry: Entry
@@ -68,17 +68,17 @@ class State:
     """A store as it is when collecting begins."""
 
     store: Store
-    limits: Limits
+    limits: GcLimits
     now: float
     # When the oldest run under way began: what was used since stays.
     begun: float
     names: Names
-    images: tuple[Weighed, ...]
+    images: tuple[GcCandidate, ...]
     blobs: tuple[Blob, ...]
     segments: tuple[Kept, ...]
 
     @classmethod
-    def of(cls, store: Store, limits: Limits) -> State:
+    def of(cls, store: Store, limits: GcLimits) -> State:
         """Look at everything in the store."""
         names = store.names()
         blobs = tuple(blobs_on_disk(store))
@@ -89,7 +89,7 @@ class State:
             contents = walker.contents(entry.descriptor)
             tops = [leaf.descriptor.digest for leaf in contents.leaves]
             last = max(used.get(d, 0.0) for d in (*tops, entry.descriptor.digest))
-            images.append(Weighed(entry, contents, last))
+            images.append(GcCandidate(entry, contents, last))
         return cls(
             store,
             limits,
@@ -107,7 +107,7 @@ class State:
         return min(self.begun, self.now - self.limits.grace)
 
 
-def unwanted(state: State) -> tuple[list[Weighed], list[Kept]]:
+def unwanted(state: State) -> tuple[list[GcCandidate], list[Kept]]:
     """Return the images and the segments that go, least recently used first."""
     limits = state.limits
     sizes = {b.digest: b.size for b in state.blobs}
@@ -115,9 +115,9 @@ def unwanted(state: State) -> tuple[list[Weighed], list[Kept]]:
     total = sum(sizes.get(d, 0) for d in needed) + sum(s.size for s in state.segments)
     candidates = [i for i in state.images if i.used < state.begun and _may_go(i, limits)]
     segments = [s for s in state.segments if s.used < state.begun]
-    images_go: list[Weighed] = []
+    images_go: list[GcCandidate] = []
     segments_go: list[Kept] = []
-    things: list[Weighed | Kept] = [*candidates, *segments]
+    things: list[GcCandidate | Kept] = [*candidates, *segments]
     for thing in sorted(things, key=_age):
         too_much = limits.keep_bytes is not None and total > limits.keep_bytes
         if not too_much and not _too_old(thing, state):
@@ -133,12 +133,12 @@ def unwanted(state: State) -> tuple[list[Weighed], list[Kept]]:
     return images_go, segments_go
 
 
-def _may_go(image: Weighed, limits: Limits) -> bool:
+def _may_go(image: GcCandidate, limits: GcLimits) -> bool:
     this = (image.entry.name, image.entry.descriptor.digest)
     return limits.published is None or this in limits.published
 
 
-def _too_old(thing: Weighed | Kept, state: State) -> bool:
+def _too_old(thing: GcCandidate | Kept, state: State) -> bool:
     limits = state.limits
     if limits.everything:
         return True
@@ -149,7 +149,7 @@ def _too_old(thing: Weighed | Kept, state: State) -> bool:
     return limits.published is not None and limits.keep_bytes is None
 
 
-def _age(thing: Weighed | Kept) -> tuple[float, str]:
+def _age(thing: GcCandidate | Kept) -> tuple[float, str]:
     # Of the same age, a segment goes before an image: it can be made again from what is there.
     name = "" if isinstance(thing, Kept) else thing.entry.name or thing.entry.descriptor.digest
     return thing.used, name

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from assembler.codes import layers as codes
-from assembler.errors import LayerError, told
+from assembler.errors import LayerError, wrap_os_errors
 from assembler.oci.layers import DIRECTORY, LINK, Layer, Malformed, TarReader, clean
 
 if TYPE_CHECKING:
     from assembler.oci.image import Image
     from assembler.oci.layers import Limits
-    from assembler.oci.remains import Excerpt, Remains, Tree
+    from assembler.oci.salvaged import Excerpt, SalvagedImage, SalvagedTree
 
 _CHUNK = 256 << 10
 _BLOCK = 512
@@ -38,7 +38,7 @@ class Taker(Protocol):
 def chunks(excerpt: Excerpt) -> Iterator[bytes]:
     """Yield the content, and make sure that it is what was found."""
     hasher, left = hashlib.sha256(), excerpt.size
-    with told(excerpt.path, "read"), excerpt.path.open("rb") as file:
+    with wrap_os_errors(excerpt.path, "read"), excerpt.path.open("rb") as file:
         file.seek(excerpt.start)
         while left:
             data = file.read(min(_CHUNK, left))
@@ -51,7 +51,7 @@ def chunks(excerpt: Excerpt) -> Iterator[bytes]:
         raise Malformed(f"{excerpt.path} changed while it was read")
 
 
-def hand_over(image: Image, tree: Tree, taker: Taker, limits: Limits) -> None:
+def hand_over(image: Image, tree: SalvagedTree, taker: Taker, limits: Limits) -> None:
     """Give a tree to an encoder, entry by entry and in the same order."""
     prefix = tree.prefix.encode("utf-8", "surrogatepass")
     entry, names = b"", set[bytes]()
@@ -86,13 +86,13 @@ def _below(prefix: bytes, path: bytes) -> bytes:
     return name
 
 
-def as_layer(remains: Remains) -> Layer:
+def as_layer(remains: SalvagedImage) -> Layer:
     """Return the files of the image's root as a layer."""
     size = sum(f.content.size + 2 * _BLOCK for f in remains.files)
     return Layer(remains.identity, size, lambda: io.BufferedReader(_Stream(_archive(remains))))
 
 
-def _archive(remains: Remains) -> Iterator[bytes]:
+def _archive(remains: SalvagedImage) -> Iterator[bytes]:
     import tarfile  # noqa: PLC0415 - slow to load, and seldom needed
 
     for file in remains.files:

@@ -16,17 +16,17 @@ from typing import IO, Protocol
 
 from isal.isal_zlib import crc32, crc32_combine
 
-from assembler.files import reserve_all
-from assembler.stretches import (
+from assembler.content import (
     Chain,
     Content,
-    Stretch,
+    FileRange,
     chunks_of,
     part_of,
     pieces_of,
     put_at,
     size_of,
 )
+from assembler.files import reserve_all
 
 # What memory and disks are dealt out in, and up to which distance a gap is not worth leaving out.
 _PAGE, _NEAR = 4096, 16 << 10
@@ -38,7 +38,7 @@ class Placed:
     """A piece of content and where it lies."""
 
     offset: int
-    content: bytes | Stretch
+    content: bytes | FileRange
 
     @property
     def end(self) -> int:
@@ -46,7 +46,7 @@ class Placed:
         return self.offset + size_of(self.content)
 
 
-class Medium(Protocol):
+class SparseImage(Protocol):
     """Anything that has a size and knows what lies where."""
 
     @property
@@ -85,13 +85,13 @@ def placed(offset: int, content: Content) -> Iterator[Placed]:
             offset += size
 
 
-def shifted(medium: Medium, offset: int) -> Iterator[Placed]:
+def shifted(medium: SparseImage, offset: int) -> Iterator[Placed]:
     """Yield what a medium has, as it lies in another one from an offset on."""
     for thing in medium.placed():
         yield Placed(thing.offset + offset, thing.content)
 
 
-def write(medium: Medium, file: IO[bytes]) -> None:
+def write(medium: SparseImage, file: IO[bytes]) -> None:
     """Write to an empty regular file; it is sparse where nothing lies, and at its end after."""
     file.flush()
     handle = file.fileno()
@@ -102,7 +102,7 @@ def write(medium: Medium, file: IO[bytes]) -> None:
     file.seek(0, 2)
 
 
-def _spans(medium: Medium) -> list[tuple[int, int]]:
+def _spans(medium: SparseImage) -> list[tuple[int, int]]:
     """Return where something lies; what is near to each other is one span."""
     spans: list[tuple[int, int]] = []
     for thing in medium.placed():
@@ -114,7 +114,7 @@ def _spans(medium: Medium) -> list[tuple[int, int]]:
     return spans
 
 
-def pieces(medium: Medium) -> Iterator[bytes | Stretch]:
+def pieces(medium: SparseImage) -> Iterator[bytes | FileRange]:
     """Yield the whole medium as a stream, zeros included."""
     done = 0
     for thing in medium.placed():
@@ -130,7 +130,7 @@ def _zeros(count: int) -> Iterator[bytes]:
         count -= len(_ZEROS)
 
 
-def chunks_between(medium: Medium, start: int, end: int) -> Iterator[bytes]:
+def chunks_between(medium: SparseImage, start: int, end: int) -> Iterator[bytes]:
     """Yield the bytes from one place to another, zeros included, some at a time."""
     offset = 0
     for piece in pieces(medium):
@@ -143,12 +143,12 @@ def chunks_between(medium: Medium, start: int, end: int) -> Iterator[bytes]:
         offset += length
 
 
-def content_of(medium: Medium) -> Chain:
+def content_of(medium: SparseImage) -> Chain:
     """Return a medium as a content; zeros take room, so it is for media that are nearly full."""
     return Chain(tuple(pieces(medium)))
 
 
-def blocks(medium: Medium, size: int) -> Iterator[tuple[int, bytes]]:
+def blocks(medium: SparseImage, size: int) -> Iterator[tuple[int, bytes]]:
     """Yield number and bytes of every block that is not all zero; the last is filled up."""
     number, block, used = -1, bytearray(size), False
     for thing in medium.placed():
@@ -175,7 +175,7 @@ def any_set(data: bytes | bytearray) -> bool:
     return data != bytes(len(data))
 
 
-def read_at(medium: Medium, start: int, size: int) -> bytes:
+def read_at(medium: SparseImage, start: int, size: int) -> bytes:
     """Return some bytes of a medium, as far as it reaches."""
     size = max(0, min(size, medium.size - start))
     found = bytearray(size)
@@ -206,7 +206,7 @@ def mark_of(contents: Iterable[tuple[str, Content]]) -> bytes:
 def _crc32_of(content: Content) -> int:
     checksum = 0
     for piece in pieces_of(content):
-        if isinstance(piece, Stretch) and piece.crc32 is not None:
+        if isinstance(piece, FileRange) and piece.crc32 is not None:
             checksum = crc32_combine(checksum, piece.crc32, piece.size)
         else:
             for chunk in chunks_of(piece):

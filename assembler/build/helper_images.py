@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from assembler.build.packaging import build_missing
 from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic
-from assembler.errors import DolmenError, OutputError, told
+from assembler.errors import DolmenError, OutputError, wrap_os_errors
 from assembler.oci.reference import Reference
 from assembler.oci.resolve import resolve
 
@@ -54,7 +54,7 @@ IMAGETOOLS = Shipped(
 def tree_hash(directory: Path) -> str:
     """Return git's hash of a directory that has plain files alone."""
     entries = []
-    with told(directory, "read"):
+    with wrap_os_errors(directory, "read"):
         for path in sorted(directory.iterdir()):
             if path.is_file() and not path.name.startswith("."):
                 data = path.read_bytes()

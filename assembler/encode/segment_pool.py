@@ -13,7 +13,7 @@ from assembler.encode.jobs import Job, Sources
 from assembler.encode.segments import Segment, SegmentCache
 from assembler.encode.workers import run_all
 from assembler.errors import LayerError, OutputError
-from assembler.events import Reporter, Said, task
+from assembler.events import LogMessage, Reporter, task
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from assembler.oci.store import Store
 
 
-class Shelf:
+class SegmentPool:
     """Where an assembly has its segments from."""
 
     def __init__(self, store: Store, limits: Limits, workers: int, reporter: Reporter) -> None:
@@ -102,16 +102,16 @@ class Shelf:
         if fresh:
             kept = len(fresh) - made
             message = f"{kept} of {len(fresh)} parts are kept from earlier, {made} to be made"
-            self._reporter.emit(Said(message, 1))
+            self._reporter.emit(LogMessage(message, 1))
         for job in fresh:
             how = "made" if job in lacking else "kept"
-            self._reporter.emit(Said(f"{how}: {job.title}, segment {job.names[0][:12]}", 2))
+            self._reporter.emit(LogMessage(f"{how}: {job.title}, segment {job.names[0][:12]}", 2))
 
     def _find_room(self) -> None:
         """Make sure that segments can be written somewhere."""
         if self._scratch is not None or self._cache.writable:
             return
-        said = Said(f"{self._cache.directory} cannot be written to: nothing is kept")
+        said = LogMessage(f"{self._cache.directory} cannot be written to: nothing is kept")
         self._reporter.emit(said)
         import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
 

@@ -45,7 +45,7 @@ class Body(Protocol):
         """Begin again."""
 
 
-class Wire:
+class Transport:
     """The connections of a run to all its hosts, shared by its threads."""
 
     def __init__(self, options: RegistryOptions) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from assembler.content import FileRange
 from assembler.encode.inventory import Inventory
 from assembler.encode.jobs import Encoder, add_made
 from assembler.encode.joined import ALIGNMENT, JoinedArchive
@@ -12,14 +13,13 @@ from assembler.encode.newc import NewcEncoder
 from assembler.encode.output import CompressedOutput
 from assembler.encode.tar import TarEncoder
 from assembler.rootfs.plan import Entry, Kind, Origin
-from assembler.stretches import Stretch
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
     """A file taken out of an image, open for reading."""
 
-    content: Stretch
+    content: FileRange
     mode: int
 
     @property
@@ -75,18 +75,18 @@ class TarPart:
     def __init__(self, origin: Origin) -> None:
         self.inventory = Inventory()
         self.encoder = TarEncoder(self, origin, "", self.inventory)
-        self._pieces: list[bytes | memoryview | Stretch] = []
+        self._pieces: list[bytes | memoryview | FileRange] = []
 
     def put(self, data: bytes | memoryview) -> None:
         self._pieces.append(data)
 
-    def splice(self, stretch: Stretch) -> None:
+    def splice(self, stretch: FileRange) -> None:
         self._pieces.append(stretch)
 
     def finish(self) -> None:
         """Do nothing: pieces are taken when they are there."""
 
-    def taken(self) -> list[bytes | memoryview | Stretch]:
+    def taken(self) -> list[bytes | memoryview | FileRange]:
         """Return the pieces there are, and have them no more."""
         pieces, self._pieces = self._pieces, []
         return pieces
@@ -108,7 +108,7 @@ class InitrdPart:
             self._output = CompressedOutput(self._whole.out.fileno(), compressor)
         self._output.put_all(pieces)
 
-    def splice(self, stretch: Stretch) -> None:
+    def splice(self, stretch: FileRange) -> None:
         for data in stretch.chunks():
             self.encoder.put(data)
 

@@ -21,7 +21,7 @@ _CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBAD
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class FileRange:
     """A part of an open file, from its beginning if nothing else is said."""
 
     handle: int
@@ -48,7 +48,7 @@ class Stretch:
 class Chain:
     """Pieces one after the other."""
 
-    pieces: tuple[bytes | Stretch, ...]
+    pieces: tuple[bytes | FileRange, ...]
 
     @property
     def size(self) -> int:
@@ -61,7 +61,7 @@ class Chain:
             yield from chunks_of(piece)
 
 
-Content = bytes | Stretch | Chain
+Content = bytes | FileRange | Chain
 
 
 def size_of(content: Content) -> int:
@@ -69,7 +69,7 @@ def size_of(content: Content) -> int:
     return len(content) if isinstance(content, bytes) else content.size
 
 
-def pieces_of(content: Content) -> Iterable[bytes | Stretch]:
+def pieces_of(content: Content) -> Iterable[bytes | FileRange]:
     """Return what a content consists of."""
     return content.pieces if isinstance(content, Chain) else (content,)
 
@@ -91,12 +91,12 @@ def part_of(content: Content, start: int, size: int) -> Content:
     """Return a part of a content; what is asked for beyond its end is not there."""
     if isinstance(content, bytes):
         return content[start : start + size]
-    if isinstance(content, Stretch):
+    if isinstance(content, FileRange):
         begin = min(start, content.size)
-        return Stretch(
+        return FileRange(
             content.handle, max(0, min(size, content.size - begin)), content.start + begin
         )
-    found: list[bytes | Stretch] = []
+    found: list[bytes | FileRange] = []
     for piece in content.pieces:
         length = size_of(piece)
         if start < length and size > 0:
@@ -118,7 +118,7 @@ def append(out: IO[bytes] | Recorder, content: Content) -> None:
             _append_stretch(out, piece)
 
 
-def _append_stretch(out: IO[bytes], stretch: Stretch) -> None:
+def _append_stretch(out: IO[bytes], stretch: FileRange) -> None:
     out.flush()
     handle = _descriptor(out)
     done = 0
@@ -132,7 +132,7 @@ def put_at(handle: int, offset: int, content: Content) -> None:
     """Write a content to a place in a regular file, whatever position the file is at."""
     for piece in pieces_of(content):
         done = 0
-        if isinstance(piece, Stretch):
+        if isinstance(piece, FileRange):
             done = _copied(handle, piece, offset)
         for data in (piece,) if isinstance(piece, bytes) else piece.chunks(done):
             view = memoryview(data)
@@ -150,7 +150,7 @@ def _descriptor(out: IO[bytes]) -> int | None:
         return None
 
 
-def _copied(handle: int, source: Stretch, offset: int | None) -> int:
+def _copied(handle: int, source: FileRange, offset: int | None) -> int:
     """Copy within the kernel, to the file's position or another; return how much that did."""
     done = 0
     try:
@@ -168,7 +168,7 @@ def _copied(handle: int, source: Stretch, offset: int | None) -> int:
     return done
 
 
-def _by_kernel(handle: int, source: Stretch) -> int:
+def _by_kernel(handle: int, source: FileRange) -> int:
     """Copy without bringing the bytes to this process; return how many were copied."""
     done = _copied(handle, source, None)
     try:
@@ -192,7 +192,7 @@ class Recorder:
     """
 
     file: IO[bytes]
-    _pieces: list[Stretch] = field(default_factory=list)
+    _pieces: list[FileRange] = field(default_factory=list)
     # How far the file is part of the content already.
     _taken: int = 0
 
@@ -208,7 +208,7 @@ class Recorder:
         """Bring everything to the descriptor."""
         self.file.flush()
 
-    def take(self, stretch: Stretch) -> None:
+    def take(self, stretch: FileRange) -> None:
         """Let a stretch follow on what was written so far."""
         self._settle()
         self._pieces.append(stretch)
@@ -223,5 +223,5 @@ class Recorder:
         handle = self.file.fileno()
         end = os.fstat(handle).st_size
         if end > self._taken:
-            self._pieces.append(Stretch(handle, end - self._taken, self._taken))
+            self._pieces.append(FileRange(handle, end - self._taken, self._taken))
             self._taken = end
