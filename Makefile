@@ -32,7 +32,7 @@ test-boot: setup ## boot every format on every architecture and firmware that it
 test-fast: setup ## run the tests that take less than a minute together
 	@$(BIN)/pytest -n $(JOBS) -q
 
-lint: setup ## check style, types, the arrows between modules, and generated documents
+lint: setup ## check style, types, the arrows between modules, and documents
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
@@ -48,6 +48,7 @@ docs: setup ## make the generated documents anew
 
 docs-check: setup
 	@$(BIN)/python docs/generate.py --check
+	@$(BIN)/python docs/check.py
 
 bench: setup ## measure speed and memory as ratios, and keep bench/results.md
 	@$(BIN)/python bench/run.py
