@@ -69,7 +69,7 @@ def _entries(data: bytes) -> tuple[list[Found], bytes]:
         assert data[at : at + 6] == b"070701", f"no entry at {at}"
         numbers = [int(data[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
         inode, mode, uid, gid, links, _time, size, major, minor, _, _, length, _ = numbers
-        name = data[at + 110 : at + 109 + length].decode()
+        name = data[at + 110 : at + 109 + length].decode("utf-8", "surrogateescape")
         start = -(-(at + 110 + length) // 4) * 4
         at = -(-(start + size) // 4) * 4
         if name == "TRAILER!!!":
