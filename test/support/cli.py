@@ -37,5 +37,6 @@ class Dolmen:
 
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:
         """Return an environment in which nothing of the developer's leaks in."""
-        kept = {k: os.environ[k] for k in ("PATH", "LANG", "TMPDIR") if k in os.environ}
+        names = ("PATH", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
+        kept = {k: os.environ[k] for k in names if k in os.environ}
         return kept | {"HOME": str(self.home), **(extra or {})}
