@@ -63,7 +63,12 @@ def versions() -> dict[str, str]:
     }
     found = {name: f"{v} {contents.digest(data)[:16]}".strip() for name, (v, data) in made.items()}
     said = subprocess.run(
-        [sys.executable, "-m", "dolmen", "version"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "dolmen", "version"],
+        # Python would find the library in a checkout that it runs in, before that of PYTHONPATH.
+        cwd=TABLE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return found | {"version": said.stdout.strip()}
 
