@@ -1,10 +1,49 @@
-"""A build from arguments to outputs: the only place that knows every stage.
+"""Build images: from YAML files to outputs, through every stage.
 
-Request                     what is asked for
-prepare(request, inputs)    YAML and images -> Prepared: the plan, and what it was made from
-build(request, prepared)    the plan -> files, whole or not at all -> Result
+build(files, options, ...)     build, or find that nothing has changed -> BuildResult
+plan(files, options, ...)      resolve everything and write nothing -> SystemPlan
+validate(files)                check files -> ValidationResult
+merged_yaml(files)             the files as one image.yml
 """
 
-from assembler.build.request import Request, SbomRequest, Supply
+from __future__ import annotations
 
-__all__ = ["Request", "SbomRequest", "Supply"]
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
+
+if TYPE_CHECKING:
+    from assembler.build.options import BuildKeywords, BuildOptions, SbomOptions
+    from assembler.build.pipeline import build, merged_yaml, plan
+    from assembler.build.result import BuildResult, PlannedPart, SystemPlan
+    from assembler.build.validation import ValidationResult, validate
+
+_HOMES = {
+    "BuildKeywords": "options",
+    "BuildOptions": "options",
+    "BuildResult": "result",
+    "PlannedPart": "result",
+    "SbomOptions": "options",
+    "SystemPlan": "result",
+    "ValidationResult": "validation",
+    "build": "pipeline",
+    "merged_yaml": "pipeline",
+    "plan": "pipeline",
+    "validate": "validation",
+}
+
+__all__ = [
+    "BuildKeywords",
+    "BuildOptions",
+    "BuildResult",
+    "PlannedPart",
+    "SbomOptions",
+    "SystemPlan",
+    "ValidationResult",
+    "build",
+    "merged_yaml",
+    "plan",
+    "validate",
+]
+
+__getattr__ = front(__name__, _HOMES)

@@ -1,54 +1,88 @@
-"""Images of packages that Dolmen brings: the one that is named, or that of our own recipe."""
+"""Resolving helper images: the one that is named, or that of a recipe that Dolmen brings."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assembler.build.packaging import build_missing
-from assembler.codes import output as codes
+from assembler.build.local_packages import build_missing
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, OutputError, wrap_os_errors
+from assembler.helper_images.catalog import HELPER_IMAGES, IMAGETOOLS, HelperImage
+from assembler.helper_images.images import HelperImages
+from assembler.helper_images.programs import missing_on_host
+from assembler.oci.platform import host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.resolve import resolve
 
 if TYPE_CHECKING:
-    from assembler.build.request import Supply
-    from assembler.codes import Code
+    from collections.abc import Sequence
+
+    from assembler.build.options import BuildOptions
     from assembler.events import Reporter
+    from assembler.formats.protocol import Format
     from assembler.oci.image import Image
+    from assembler.oci.image_sources import ImageSources
     from assembler.oci.platform import Platform
-    from assembler.oci.resolve import Sources
 
 
-@dataclass(frozen=True, slots=True)
-class Shipped:
-    """A package that formats need: what it has, and the option that names another image."""
-
-    name: str
-    has: str
-    option: str
-    code: Code
-
-    @property
-    def recipe(self) -> Path:
-        """Return the directory of the recipe, in a checkout or where Dolmen is installed."""
-        package = Path(__file__).resolve().parent.parent
-        installed = package / f"_{self.name}"
-        return installed if installed.is_dir() else package.parent / "pkg" / self.name
-
-    @property
-    def reference(self) -> Reference:
-        """Return the name of the image: that of the package in git, where it is committed."""
-        return Reference.parse(f"dolmen/{self.name}:{tree_hash(self.recipe)}")
+def recipe_of(kind: HelperImage) -> Path:
+    """Return the directory of a recipe that Dolmen brings, in a checkout or installed."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / f"_{kind.name}"
+    return installed if installed.is_dir() else package.parent / "pkg" / kind.name
 
 
-BOOTLOADERS = Shipped("bootloaders", "boot loaders", "--bootloaders", codes.NO_BOOT_ASSET)
-IMAGETOOLS = Shipped(
-    "imagetools", "programs that make filesystems", "--imagetools", codes.NO_PROGRAM
-)
+def resolve_helper_images(
+    formats: Sequence[Format],
+    options: BuildOptions,
+    sources: ImageSources,
+    platform: Platform,
+    reporter: Reporter,
+) -> HelperImages:
+    """Return the helper images that the formats declare, complete in the store."""
+    needed = set[HelperImage]().union(*(f.needs.helpers for f in formats))
+    programs = set[str]().union(*(f.needs.programs for f in formats))
+    if missing_on_host(programs):
+        needed.add(IMAGETOOLS)
+    images: dict[HelperImage, Image] = {}
+    for kind in HELPER_IMAGES:
+        named = options.helper_images.get(kind.name, "")
+        if kind in needed and (named or kind.has_recipe):
+            target = host_platform() if kind.runs_on_host else platform
+            images[kind] = _resolve(kind, named, options, sources, target, reporter)
+    return HelperImages(sources.open_store(), images)
+
+
+def _resolve(
+    kind: HelperImage,
+    named: str,
+    options: BuildOptions,
+    sources: ImageSources,
+    platform: Platform,
+    reporter: Reporter,
+) -> Image:
+    """Return the image that is named, or that of our own recipe, which is built if missing."""
+    if not kind.has_recipe:
+        reference = Reference.parse(named)
+        return resolve({reference: None}, platform, sources, reporter)[reference]
+    recipe = recipe_of(kind)
+    wanted = Reference.parse(named or f"dolmen/{kind.name}:{tree_hash(recipe)}")
+    try:
+        if not named and not sources.offline:
+            build_missing(options, {wanted: recipe}, platform, reporter, wanted.tag)
+        ours = sources if named else replace(sources, pull=False)
+        return resolve({wanted: None}, platform, ours, reporter)[wanted]
+    except DolmenError as error:
+        hint = (
+            f"without --offline it is built; or name one that is in the store: {kind.option} IMAGE"
+            if sources.offline
+            else f"name an image that has the same files: {kind.option} IMAGE"
+        )
+        first = Diagnostic(kind.code, f"no {kind.provides} for {platform}", hints=(hint,))
+        raise OutputError([first, *error.diagnostics]) from error
 
 
 def tree_hash(directory: Path) -> str:
@@ -64,33 +98,3 @@ def tree_hash(directory: Path) -> str:
 
 def _git(kind: bytes, data: bytes) -> hashlib._Hash:
     return hashlib.sha1(b"%b %d\0%b" % (kind, len(data), data), usedforsecurity=False)
-
-
-def shipped_image(
-    package: Shipped,
-    named: str,
-    supply: Supply,
-    sources: Sources,
-    platform: Platform,
-    reporter: Reporter,
-) -> Image:
-    """Return the image, complete in the store; it is built if it is not there."""
-    wanted = Reference.parse(named) if named else package.reference
-    try:
-        if not named and not supply.offline:
-            build_missing(
-                supply, sources.store, {wanted: package.recipe}, platform, reporter, wanted.tag
-            )
-        ours = replace(sources, pull=False) if not named else sources
-        return resolve({wanted: None}, platform, ours, reporter)[wanted]
-    except DolmenError as error:
-        why = (
-            "without --offline it is built; or name one that is in the store: "
-            f"{package.option} IMAGE"
-            if supply.offline
-            else f"name an image that has the same files: {package.option} IMAGE"
-        )
-        told_first = Diagnostic(
-            package.code, f"there are no {package.has} for {platform}", hints=(why,)
-        )
-        raise OutputError([told_first, *error.diagnostics]) from error

@@ -14,26 +14,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assembler.events import Reporter
+    from assembler.oci.image_sources import ImageSources
     from assembler.oci.manifest import Descriptor
     from assembler.oci.platform import Platform
     from assembler.oci.reference import Reference
     from assembler.oci.registry.options import RegistryOptions
-    from assembler.oci.resolve import Sources
     from assembler.oci.store import Store
 
 
 def layouts(
-    needs: Sequence[Need], origins: Sources, registries: RegistryOptions | None, reporter: Reporter
+    needs: Sequence[Need],
+    sources: ImageSources,
+    reporter: Reporter,
 ) -> dict[Reference, Descriptor]:
     """Return what the name of each such image stands for, fetched as far as it was missing."""
-    store = origins.store
+    store = sources.open_store()
     found: dict[Reference, Descriptor] = {}
     for need in needs:
         if need.role is not Role.LAYOUT:
             continue
-        top = None if origins.asks_anew(need.reference) else _whole(store, need)
-        if top is None and registries is not None and not origins.offline:
-            _fetch(store, need, registries, reporter)
+        top = None if sources.rechecks(need.reference) else _whole(store, need)
+        if top is None and not sources.offline:
+            _fetch(store, need, sources.registries, reporter)
             top = _whole(store, need)
         if top is None:
             raise ImageError.of(

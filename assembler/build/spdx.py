@@ -16,7 +16,7 @@ from assembler.sbom import Library, join
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from assembler.build.request import SbomRequest
+    from assembler.build.options import SbomOptions
     from assembler.encode.earlier import Earlier
     from assembler.oci.image import Image
     from assembler.oci.manifest import Manifest
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 def with_sbom(
     plan: Plan,
-    asked: SbomRequest,
+    options: SbomOptions,
     store: Store,
     earlier: Earlier | None,
     warn: Callable[[Diagnostic], None],
 ) -> tuple[Plan, dict[str, Any] | None]:
     """Return the plan with the document, and what a tar records of it if it is complete."""
-    created = STANDARD_TIME if asked.created is None else asked.created
+    created = STANDARD_TIME if options.created is None else options.created
     record = {
         "created": created,
         "laid_out": [[image.digest, prefix] for image, prefix in laid_out(plan)],
@@ -45,8 +45,8 @@ def with_sbom(
             warn(warning)
         for name in without:
             warn(_missing(name))
-    record |= {"path": asked.name, "size": len(content), "crc32": zlib.crc32(content)}
-    return with_file(plan, asked.name, content), record if complete else None
+    record |= {"path": options.path, "size": len(content), "crc32": zlib.crc32(content)}
+    return with_file(plan, options.path, content), record if complete else None
 
 
 def _attestations(store: Store, image: Image) -> Sequence[Manifest]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from assembler.codes import images, packages
 from assembler.errors import DolmenError, ImageError, PackageError
 from assembler.oci import media
+from assembler.oci.image_sources import ImageSources
 from assembler.oci.image_writer import Layer
 from assembler.oci.layers.flatten import Layer as StoredLayer
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import Sources, resolve
+from assembler.oci.resolve import resolve
 from assembler.oci.store import Absent, lookup
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Bases:
         }
 
 
-def bring(plan: Plan, sources: Sources, reporter: Reporter) -> Bases:
+def bring(plan: Plan, sources: ImageSources, reporter: Reporter) -> Bases:
     """Find every image that is needed, and fetch what the store lacks."""
     by_platform: dict[Platform, dict[Reference, Place | None]] = {}
     wanted: dict[tuple[str, str], tuple[Reference, Platform]] = {}

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from assembler import tools
-from assembler.codes import packages
+from assembler.codes import packages, usage
 from assembler.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
-from assembler.errors import PackageError
+from assembler.errors import PackageError, UsageError
 from assembler.oci.platform import Platform
 
 if TYPE_CHECKING:
@@ -59,14 +59,36 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
+class BuilderOptions:
+    """What a caller can say about the builder."""
+
+    # auto, buildkit, buildah or docker.
+    name: str = AUTO
+    buildkit: BuildKitOptions = field(default_factory=BuildKitOptions)
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown builder."""
+        if self.name not in NAMES:
+            raise UsageError.of(
+                usage.BAD_OPTION,
+                f"unknown builder {self.name!r}",
+                f"choose one of {', '.join(NAMES)}",
+            )
+
+    @property
+    def requested(self) -> str:
+        """Return the builder that the caller asks for by name, if any."""
+        return "" if self.name == AUTO else self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Builders:
     """The builders there may be, and which one is wanted."""
 
     # Where builders keep what they need again.
     storage: Path
     reporter: Reporter
-    wanted: str = AUTO
-    buildkit: BuildKitOptions = field(default_factory=BuildKitOptions)
+    options: BuilderOptions = field(default_factory=BuilderOptions)
     _known: _Known = field(default_factory=_Known, repr=False, compare=False)
 
     def choose(self, plan: Plan, needing: Instruction) -> Builder:
@@ -75,9 +97,9 @@ class Builders:
         Whoever has named machines for BuildKit means them to be used; else buildah, which needs
         nothing running, goes first; Docker's classic builder is the last resort.
         """
-        wanted, buildah = self.wanted, tools.find("buildah")
+        wanted, buildah = self.options.name, tools.find("buildah")
         if wanted in (AUTO, BUILDKIT):
-            docker, options = self._known.docker(self.buildkit)
+            docker, options = self._known.docker(self.options.buildkit)
             named = options.context(plan.arguments.target) is not None
             if docker is not None and (wanted == BUILDKIT or named or buildah is None):
                 from assembler.dockerfile.buildkit import BuildKit  # noqa: PLC0415

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.errors import ImageError, PackageError, wrap_os_errors
 from assembler.oci.archive_export import Download, Format, export
+from assembler.oci.image_sources import ImageSources
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import Sources, resolve
+from assembler.oci.resolve import resolve
 
 if TYPE_CHECKING:
     from assembler.config.package_model import DockerImages, Package
@@ -26,7 +27,7 @@ def add_images(
     context: Context,
     package: Package,
     platform: Platform,
-    sources: Sources,
+    sources: ImageSources,
     where: tuple[Path, Reporter],
 ) -> None:
     """Put the images into the context, as `docker load` reads them."""
@@ -45,7 +46,7 @@ def add_images(
         )
     for number, reference in enumerate(found):
         place = workspace / f"depends-{number}.tar"
-        _write(sources.store, Download(reference, Format.DOCKER, platform), place, reporter)
+        _write(sources.open_store(), Download(reference, Format.DOCKER, platform), place, reporter)
         context.add_file(str(_target(wanted, reference)), place)
 
 

@@ -23,9 +23,9 @@ from assembler.dockerfile.syntax import read_dockerfile
 from assembler.dockerfile.terms import Terms
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import LogMessage
+from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import host_platform
 from assembler.oci.recorded_inputs import BUILDER, INPUTS, as_annotation
-from assembler.oci.resolve import Sources
 from assembler.oci.store.locks import held, take
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class DockerOrder:
 
 
 def make(
-    store: Store, order: DockerOrder, sources: Sources, builders: Builders, reporter: Reporter
+    store: Store, order: DockerOrder, sources: ImageSources, builders: Builders, reporter: Reporter
 ) -> Made:
     """Make the image for one platform."""
     made = order.plan()

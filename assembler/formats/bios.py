@@ -106,7 +106,7 @@ def volume(
     label: str = LABEL,
 ) -> FatVolume:
     """Return a volume with syslinux that lies 1 MiB from the beginning of a disk."""
-    assets = options.boot_assets
+    assets = options.boot_files
     loader = Syslinux.of(assets.read("syslinux/syslinux"))
     files = [
         loader.file(),
@@ -127,5 +127,5 @@ def disk(system: BiosSystem, options: FormatOptions, size: int | None) -> mbr.Mb
     if size is not None and size < needed:
         raise too_small(size, needed)
     found = volume(system, options, size=mbr.room(size or needed))
-    code = options.boot_assets.read("syslinux/mbr.bin")
+    code = options.boot_files.read("syslinux/mbr.bin")
     return mbr.MbrDisk(size or needed, found, code, system.mark)

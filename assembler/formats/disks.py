@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, cast
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import new_file
+from assembler.helper_images.catalog import BOOTLOADERS
 from assembler.media import SparseImage, disktar, vmdk, write
 from assembler.media.qcow2 import Qcow2
 from assembler.media.vhd import DynamicVhd, FixedVhd
@@ -109,7 +110,7 @@ def _format(
         description=description,
         suffixes={"disk": suffix},
         write=write_disk,
-        needs=Needs(initrd=True, boot=True, assets=True),
+        needs=Needs(initrd=True, boot=True, helpers=frozenset({BOOTLOADERS})),
         architectures=architectures,
         needs_kernel=True,
         check=check,

@@ -88,7 +88,7 @@ def unified(assembly: Assembly, options: FormatOptions) -> SparseImage:
     architecture = assembly.plan.architecture
     kernel = need_kernel(assembly)
     check_kernel(kernel, architecture)
-    stub = options.boot_assets.read(f"systemd/linux{NAMES[architecture]}.efi.stub")
+    stub = options.boot_files.read(f"systemd/linux{NAMES[architecture]}.efi.stub")
     sections: list[tuple[str, Content]] = [
         (".osrel", _OS_RELEASE),
         (".cmdline", assembly.cmdline.encode()),

@@ -63,7 +63,7 @@ class _Kind:
         tree = Merged(assembly.tree)
         handle = out.fileno()
         with (
-            options.filesystem_programs.ready(self.program) as command,
+            options.filesystem_tools.ready(self.program) as command,
             task(assembly.reporter, f"making the {self.name}"),
             tempfile.TemporaryFile() as said,
         ):

@@ -26,7 +26,7 @@ def loader_files(
     """Return systemd-boot and its configuration, that boots without a question."""
     architecture = assembly.plan.architecture
     efi.check_kernel(efi.need_kernel(assembly), architecture)
-    program = options.boot_assets.read(f"systemd/systemd-boot{efi.NAMES[architecture]}.efi")
+    program = options.boot_files.read(f"systemd/systemd-boot{efi.NAMES[architecture]}.efi")
     entry = ["title Linux", f"linux {kernel}", f"initrd {initrd}"]
     line = " ".join(assembly.cmdline.splitlines()).strip()
     entry += [f"options {line}"] if line else []
@@ -56,5 +56,5 @@ def disk(assembly: Assembly, options: FormatOptions, size: int | None) -> Sparse
         raise efi.too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
     volume = bios.volume(system, options, size=room, more=more, label=efi.LABEL)
     partition = gpt.Partition(gpt.ESP, "EFI system", volume, gpt.LEGACY_BOOT)
-    code = options.boot_assets.read("syslinux/gptmbr.bin")
+    code = options.boot_files.read("syslinux/gptmbr.bin")
     return gpt.GptDisk.plan([partition], mark=system.mark, size=size, boot_code=code)

@@ -25,6 +25,7 @@ from assembler.formats.iso_tree import entries_of
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.root_volume import early
 from assembler.formats.writing import write_medium
+from assembler.helper_images.catalog import BOOTLOADERS
 from assembler.media.fat import SECTOR as FAT_SECTOR
 from assembler.media.fat import FatVolume
 from assembler.media.iso import SECTOR, Boot, IsoEntry, IsoVolume, Within, regular
@@ -41,7 +42,7 @@ _MODULE = "ldlinux.c32"
 
 
 def _isolinux(options: FormatOptions, assembly: Assembly) -> list[IsoEntry]:
-    assets, folder = options.boot_assets, _folder(assembly)
+    assets, folder = options.boot_files, _folder(assembly)
     text = configuration(assembly.cmdline, f"/{folder}{bios.KERNEL}", f"/{folder}{bios.INITRD}")
     files = {
         _LOADER: assets.read("syslinux/isolinux.bin"),
@@ -54,7 +55,7 @@ def _isolinux(options: FormatOptions, assembly: Assembly) -> list[IsoEntry]:
 def _boot(options: FormatOptions, *, for_bios: bool, for_efi: bool) -> Boot:
     return Boot(
         bios=_LOADER.encode() if for_bios else b"",
-        mbr=options.boot_assets.read("syslinux/isohdpfx.bin") if for_bios else b"",
+        mbr=options.boot_files.read("syslinux/isohdpfx.bin") if for_bios else b"",
         efi=_EFI_IMAGE.encode() if for_efi else b"",
     )
 
@@ -195,7 +196,7 @@ def _format(
         suffixes={"iso": suffix},
         write=write,
         # The initrd is made when it turns out that there is one.
-        needs=Needs(boot=True, assets=True),
+        needs=Needs(boot=True, helpers=frozenset({BOOTLOADERS})),
         architectures=architectures,
         needs_kernel=True,
         check=check,

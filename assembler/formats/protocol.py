@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from assembler.errors import wrap_os_errors
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.encode.record import Origins
-    from assembler.helper_images.boot_files import BootAssets
-    from assembler.helper_images.programs import Programs
+    from assembler.helper_images.boot_files import BootFiles
+    from assembler.helper_images.catalog import HelperImage
+    from assembler.helper_images.images import HelperImages
+    from assembler.helper_images.programs import FilesystemTools
     from assembler.media.authenticode import Signer
-    from assembler.oci.image import Image
-    from assembler.oci.store import Store
 
 _CHUNK = 1 << 20
 
@@ -29,12 +29,10 @@ class Needs:
     tree: bool = False
     initrd: bool = False
     boot: bool = False
-    # Programs that machines boot by (`FormatOptions.assets`).
-    assets: bool = False
-    # Programs that make filesystems (`FormatOptions.programs`).
+    # Helper images that it takes boot files or firmware from.
+    helpers: frozenset[HelperImage] = frozenset()
+    # Programs that make filesystems; an image is needed only for those that this machine lacks.
     programs: frozenset[str] = frozenset()
-    # Firmware that the user brings (`FormatOptions.firmware`).
-    firmware: bool = False
 
     def __or__(self, other: Needs) -> Needs:
         """Return the needs of two formats."""
@@ -42,9 +40,8 @@ class Needs:
             self.tree or other.tree,
             self.initrd or other.initrd,
             self.boot or other.boot,
-            self.assets or other.assets,
+            self.helpers | other.helpers,
             self.programs | other.programs,
-            self.firmware or other.firmware,
         )
 
 
@@ -69,12 +66,8 @@ class FormatOptions:
     disk_size: int | None = None
     # What the system is called as an image in the store, if not as Target.name.
     image_name: str = ""
-    # There if a format says that it needs them.
-    assets: BootAssets | None = None
-    # There if a format says that it needs some.
-    programs: Programs | None = None
-    # The image with firmware that the user has named, and the store it is in.
-    firmware: tuple[Image, Store] | None = None
+    # The helper images that formats declare in their needs.
+    helpers: HelperImages | None = None
     # What programs for UEFI are signed with.
     signer: Signer | None = None
     # What a tar says of the images that it was made of.
@@ -83,18 +76,20 @@ class FormatOptions:
     shared: dict[str, object] = field(default_factory=dict)
 
     @property
-    def boot_assets(self) -> BootAssets:
-        """Return the boot assets; a format that uses them has said so in its needs."""
-        if self.assets is None:
-            raise ValueError("the format does not say that it needs boot assets")
-        return self.assets
+    def boot_files(self) -> BootFiles:
+        """Return the files of boot loaders; a format that uses them declares BOOTLOADERS."""
+        return self._resolved.boot_files
 
     @property
-    def filesystem_programs(self) -> Programs:
-        """Return where programs come from; a format that uses them has said so in its needs."""
-        if self.programs is None:
-            raise ValueError("the format does not say that it needs programs")
-        return self.programs
+    def filesystem_tools(self) -> FilesystemTools:
+        """Return the programs that make filesystems; a format that uses them declares which."""
+        return self._resolved.filesystem_tools
+
+    @property
+    def _resolved(self) -> HelperImages:
+        if self.helpers is None:
+            raise ValueError("the format does not declare the helper images that it uses")
+        return self.helpers
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +104,35 @@ class Output:
     reference: str = ""
     # Known only where it had to be computed; `digest_of` computes it for files.
     digest: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Return the hash of the output in hexadecimal; a file is read if it is not known yet."""
+        return self.with_digest().digest.removeprefix("sha256:")
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the output for scripts."""
+        return {
+            "format": self.format,
+            "role": self.role,
+            "path": str(self.path) if self.path else None,
+            "reference": self.reference or None,
+            "size": self.size,
+            "digest": self.digest or None,
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Output:
+        """Return the output that `as_json` has described."""
+        path = Path(kept["path"]) if kept["path"] else None
+        return cls(
+            kept["format"],
+            kept["role"],
+            kept["size"],
+            path,
+            kept["reference"] or "",
+            kept["digest"] or "",
+        )
 
     def with_digest(self) -> Output:
         """Return the same with a digest, reading the file if it has to be."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from assembler.formats import efi
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import write_medium
+from assembler.helper_images.catalog import BOOTLOADERS
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -29,7 +30,7 @@ FORMAT = Format(
     description="a disk that UEFI boots",
     suffixes={"disk": SUFFIX},
     write=_write,
-    needs=Needs(initrd=True, boot=True, assets=True),
+    needs=Needs(initrd=True, boot=True, helpers=frozenset({BOOTLOADERS})),
     architectures=efi.ARCHITECTURES,
     needs_kernel=True,
     check=_disk,

@@ -14,13 +14,13 @@ from assembler.encode.tar import END, PlainTar
 from assembler.errors import OutputError
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import write_stream
+from assembler.helper_images.catalog import FIRMWARE
 from assembler.oci.image_files import taken
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.encode.generated import Payload
-    from assembler.oci.image import Image
-    from assembler.oci.store import Store
+    from assembler.helper_images.images import HelperImages
 
 SUFFIX = ".tar"
 # Of everything that is called so, wherever it lies: the starters, trees of devices and overlays.
@@ -39,7 +39,7 @@ initramfs initrd.img followkernel
 
 
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
-    files = _firmware(options.firmware)
+    files = _firmware(options.helpers)
     kernel = _kernel(assembly)
     initrd = assembly.initrd(ucode=False)
 
@@ -79,16 +79,16 @@ def _kernel(assembly: Assembly) -> Payload:
     return kernel
 
 
-def _firmware(source: tuple[Image, Store] | None) -> dict[str, bytes]:
+def _firmware(helpers: HelperImages | None) -> dict[str, bytes]:
     """Return the files of the firmware, by their names on the card."""
-    if source is None:
+    image = helpers.firmware if helpers is not None else None
+    if helpers is None or image is None:
         raise OutputError.of(
             codes.NO_FIRMWARE,
             "a Raspberry Pi needs firmware of its maker, and no image with it is named",
             f"--firmware IMAGE, with {', '.join(_NEEDED)} and trees of devices (*.dtb) anywhere",
         )
-    image, store = source
-    files = taken(image, store, _known_as, codes.NO_FIRMWARE).files
+    files = taken(image, helpers.store, _known_as, codes.NO_FIRMWARE).files
     missing = [name for name in _NEEDED if name not in files]
     if missing:
         raise OutputError.of(
@@ -109,7 +109,7 @@ FORMAT = Format(
     description="the boot partition of a Raspberry Pi 3, as a tar archive",
     suffixes={"tar": SUFFIX},
     write=_write,
-    needs=Needs(initrd=True, boot=True, firmware=True),
+    needs=Needs(initrd=True, boot=True, helpers=frozenset({FIRMWARE})),
     architectures=frozenset({"arm64"}),
     is_stream=True,
     needs_kernel=True,

@@ -13,6 +13,7 @@ from assembler.errors import OutputError, wrap_os_errors
 from assembler.events import LogMessage
 from assembler.files import atomic_write, is_special
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.helper_images.catalog import BOOTLOADERS
 from assembler.media import write
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def write_all(
     needs = Needs()
     for one in formats:
         needs |= one.needs
-    if reporter is not None and needs.assets:
+    if reporter is not None and BOOTLOADERS in needs.helpers:
         _hint_at_console(assembly, reporter)
     boot = needs.boot and assembly.plan.boot is not None
     assembly.prepare(tree=needs.tree, initrd=needs.initrd, boot=boot)

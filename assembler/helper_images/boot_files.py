@@ -24,7 +24,7 @@ _FOLDERS = {
 }
 
 
-class BootAssets:
+class BootFiles:
     """The files of an image, by sort and name: `systemd/linuxx64.efi.stub`."""
 
     def __init__(self, image: Image, store: Store) -> None:

@@ -33,7 +33,7 @@ _OLDEST = {"mksquashfs": ("-version", (4, 6)), "mkfs.erofs": ("--version", (1, 8
 
 
 @dataclass(frozen=True, slots=True)
-class Programs:
+class FilesystemTools:
     """Where programs come from that this machine does not have."""
 
     image: Image | None
@@ -57,7 +57,7 @@ class Programs:
             yield _unpacked(self.image, self.store, Path(folder), program)
 
 
-def lacking(programs: Iterable[str]) -> list[str]:
+def missing_on_host(programs: Iterable[str]) -> list[str]:
     """Return the programs that this machine has not, or too old."""
     return [program for program in programs if usable(program) is None]
 

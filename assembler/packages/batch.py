@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages as codes
-from assembler.errors import DolmenError, PackageError
+from assembler.codes import usage
+from assembler.errors import DolmenError, PackageError, UsageError
 from assembler.events import LogMessage
 from assembler.oci.reference import Reference
-from assembler.packages.arguments import GivenArguments
-from assembler.packages.building import (
-    Built,
-    GivenTerms,
-    Job,
-    attempt,
+from assembler.packages.batch_problems import batch_problems
+from assembler.packages.build_steps import Step, plan_steps
+from assembler.packages.dependencies import in_build_order
+from assembler.packages.dependency_pool import run_in_order
+from assembler.packages.docker_load import load
+from assembler.packages.logs import PackageLog, log_file
+from assembler.packages.package_build import (
+    BuildContext,
+    PackageJob,
+    PackageResult,
+    build_platforms,
     names_of,
     platforms_of,
 )
-from assembler.packages.loading import load
-from assembler.packages.logs import PackageLog, log_file
-from assembler.packages.ordering import with_needed
-from assembler.packages.problems import told_problems
-from assembler.packages.steps import Step, planned
-from assembler.packages.tags import Naming, is_lasting, name_of
-from assembler.packages.threads import in_order
+from assembler.packages.tags import is_lasting, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,43 +36,20 @@ if TYPE_CHECKING:
     from assembler.events import Reporter
     from assembler.oci.platform import Platform
     from assembler.oci.store import Store
-    from assembler.packages.building import Means
+    from assembler.packages.dependency_pool import Cancellation
+    from assembler.packages.options import PackageBuildOptions
     from assembler.packages.tags import PackageName
-    from assembler.packages.threads import Cancellation
 
 # More than this do not get done sooner: a builder uses several processors itself.
 _MOST_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """How packages are to be built, the same for all that are asked for."""
+class PackageBuildResult:
+    """The packages that were asked for, and what went wrong with them and those they need."""
 
-    naming: Naming = field(default_factory=Naming)
-    only: tuple[Platform, ...] = ()
-    without: tuple[Platform, ...] = ()
-    arguments: GivenArguments = field(default_factory=GivenArguments)
-    release: str | None = None
-    force: bool = False
-    # Bring what a registry has already.
-    fetch: bool = False
-    push: bool = False
-    # Give them to the local Docker daemon, too.
-    load: bool = False
-    # Push the index as well, and not the images of the architectures alone.
-    index: bool = True
-    # Push what is there, and build nothing.
-    no_build: bool = False
-    dockerfile: str | None = None
-    terms: GivenTerms = field(default_factory=GivenTerms)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What became of packages: those asked for, and those they need."""
-
-    asked: tuple[Built, ...]
-    # What went wrong, each mistake once, and in the end what is missing because of it.
+    packages: tuple[PackageResult, ...]
+    # Each mistake once, and in the end what is missing because of it.
     problems: tuple[Diagnostic, ...] = ()
 
     def check(self) -> None:
@@ -80,50 +57,88 @@ class Batch:
         if self.problems:
             raise PackageError(self.problems)
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the result for scripts."""
+        return {
+            "packages": [package.as_json() for package in self.packages],
+            "errors": [problem.as_json() for problem in self.problems],
+        }
 
-def build_all(
-    store: Store, asked: Sequence[Package], wish: Wish, means: Means, reporter: Reporter
-) -> Batch:
+
+def build_packages(
+    packages: Sequence[Package], options: PackageBuildOptions, reporter: Reporter
+) -> PackageBuildResult:
     """Build packages with the local ones they need, side by side where they do not need another.
 
-    What goes wrong with one does not keep those from being built that do not need it.
+    A package that fails does not stop those that do not need it.
     """
-    jobs = {package.directory: job_of(package, wish) for package in asked}
-    if wish.no_build:
+    return build_in_context(packages, options, BuildContext.open(options, reporter), reporter)
+
+
+def build_in_context(
+    packages: Sequence[Package],
+    options: PackageBuildOptions,
+    context: BuildContext,
+    reporter: Reporter,
+) -> PackageBuildResult:
+    """Build packages with an engine and builders that the caller has."""
+    check_package_options(options)
+    store = context.sources.open_store()
+    jobs = {package.directory: job_of(package, options) for package in packages}
+    if options.no_build:
         steps = tuple(Step(job) for job in jobs.values())
-        done = {step.key: _there(store, step.job) for step in steps}
+        done = {step.key: _stored(store, step.job) for step in steps}
         problems: tuple[Diagnostic, ...] = ()
     else:
-        ordered = with_needed(asked, wish.arguments, wish.dockerfile)
-        steps = planned(ordered, jobs, Naming(org=wish.naming.org), wish.terms.builder)
-        crew = _Crew(store, means, reporter, {step.key: step for step in steps})
-        done = crew.build()
-        problems = told_problems(crew.steps, done, crew.log)
-    whole = [job for job in jobs.values() if not _lacks(done.get(job.package.directory.resolve()))]
-    if wish.load:
-        load(store, [job.name.reference() for job in whole], reporter)
-    if wish.push and (remote := means.remote) is not None:
-        for job in whole:
-            override = wish.force or not is_lasting(job.name)
-            remote.push(store, _pushed(job, wish), reporter, override=override)
-    built = (done.get(package.directory.resolve()) for package in asked)
-    return Batch(tuple(b for b in built if b is not None), problems)
+        ordered = in_build_order(packages, options.arguments, options.dockerfile)
+        steps = plan_steps(ordered, jobs, options.for_dependency())
+        batch = _BatchBuild(store, context, reporter, {step.key: step for step in steps})
+        done = batch.build()
+        problems = batch_problems(batch.steps, done, batch.log)
+    complete = [
+        job
+        for job in jobs.values()
+        if not _is_incomplete(done.get(job.package.directory.resolve()))
+    ]
+    if options.load:
+        load(store, [job.name.reference() for job in complete], reporter)
+    if options.push and (remote := context.remote) is not None:
+        for job in complete:
+            override = options.force or not is_lasting(job.name)
+            remote.push(store, _pushed(job), reporter, override=override)
+    built = (done.get(package.directory.resolve()) for package in packages)
+    return PackageBuildResult(tuple(b for b in built if b is not None), problems)
+
+
+def check_package_options(options: PackageBuildOptions) -> None:
+    """Refuse options that contradict each other."""
+    problem = None
+    if options.no_build and options.force:
+        problem = ("--nobuild and --force contradict each other", "leave one out")
+    elif options.no_build and not (options.push or options.load):
+        problem = ("--nobuild leaves nothing to do", "it goes with --push or --docker")
+    elif options.fetch and options.force:
+        problem = ("--pull and --force contradict each other", "leave one out")
+    elif options.sources.offline and (options.push or options.fetch):
+        problem = ("--offline opens no socket; --push and --pull need one", "leave one out")
+    if problem:
+        raise UsageError.of(usage.BAD_OPTION, *problem)
 
 
 @dataclass(slots=True)
-class _Crew:
+class _BatchBuild:
     """A batch being built."""
 
     store: Store
-    means: Means
+    context: BuildContext
     reporter: Reporter
     steps: Mapping[Path, Step]
-    done: dict[Path, Built] = field(default_factory=dict)
+    done: dict[Path, PackageResult] = field(default_factory=dict)
 
-    def build(self) -> dict[Path, Built]:
+    def build(self) -> dict[Path, PackageResult]:
         """Build everything, as far as it can be."""
         needs = {key: step.needs & self.steps.keys() for key, step in self.steps.items()}
-        in_order(needs, self._build, min(_MOST_AT_ONCE, os.cpu_count() or 1))
+        run_in_order(needs, self._build, min(_MOST_AT_ONCE, os.cpu_count() or 1))
         if any(built.made for built in self.done.values()):
             self.reporter.emit(LogMessage(f"what builders have printed is in {self._logs}"))
         return self.done
@@ -141,21 +156,21 @@ class _Crew:
         can = tuple(p for p in step.job.platforms if not self._missing(step, p))
         left = tuple(p for p in step.job.platforms if p not in can)
         if not can:
-            self.done[key] = Built(str(step.job.name), left=left)
+            self.done[key] = PackageResult(str(step.job.name), left=left)
             return
         prefix = f"{step.job.package.build.image}: " if len(self.steps) > 1 else ""
         log = PackageLog(self.log(step), self.reporter, halt, prefix)
         last = "== interrupted"
         try:
             job = replace(step.job, platforms=can)
-            built = attempt(self.store, job, self.means.telling(log), log)
+            built = build_platforms(self.store, job, self.context.reporting_to(log), log)
             last = "\n".join(str(error) for error in built.failures.values())
             self.done[key] = replace(built, left=left)
         except DolmenError as error:
             # Of all platforms, as a registry that was to give the image.
             last = str(error)
             failures = dict.fromkeys(can, error)
-            self.done[key] = Built(str(step.job.name), failures=failures, left=left)
+            self.done[key] = PackageResult(str(step.job.name), failures=failures, left=left)
         finally:
             log.end(last)
 
@@ -168,13 +183,13 @@ class _Crew:
         return False
 
 
-def _lacks(built: Built | None) -> bool:
+def _is_incomplete(built: PackageResult | None) -> bool:
     return built is None or bool(built.failures or built.left)
 
 
-def _pushed(job: Job, wish: Wish) -> list[Reference]:
+def _pushed(job: PackageJob) -> list[Reference]:
     """Return the names that are pushed: without an index, those of the architectures alone."""
-    if wish.index:
+    if job.options.index:
         return names_of(job.name)
     return [
         Reference.parse(f"{name}-{platform.architecture}")
@@ -183,29 +198,19 @@ def _pushed(job: Job, wish: Wish) -> list[Reference]:
     ]
 
 
-def name_for(package: Package, wish: Wish) -> PackageName:
-    """Return what the package is called, as a release if it is to be one."""
-    name = name_of(package, wish.naming)
-    return name if wish.release is None else name.released(wish.release)
+def package_name(package: Package, options: PackageBuildOptions) -> PackageName:
+    """Return the name of the package's image, as a release if the options say so."""
+    name = name_of(package, options.naming)
+    return name if options.release is None else name.released(options.release)
 
 
-def job_of(package: Package, wish: Wish) -> Job:
-    """Return what is to be built of a package that is asked for."""
-    return Job(
-        package,
-        name_for(package, wish),
-        platforms_of(package, wish.only, wish.without),
-        wish.force,
-        naming=wish.naming,
-        arguments=wish.arguments,
-        dockerfile=wish.dockerfile,
-        terms=wish.terms,
-        # What is pushed or loaded has to be here.
-        fetch=wish.fetch or wish.push or wish.load,
-    )
+def job_of(package: Package, options: PackageBuildOptions) -> PackageJob:
+    """Return what is to be built of a package."""
+    platforms = platforms_of(package, options.platforms, options.skip_platforms)
+    return PackageJob(package, package_name(package, options), platforms, options)
 
 
-def _there(store: Store, job: Job) -> Built:
+def _stored(store: Store, job: PackageJob) -> PackageResult:
     names = store.names()
     missing = [str(n) for n in names_of(job.name)[:1] if not names.named(str(n))]
     if missing:
@@ -214,4 +219,4 @@ def _there(store: Store, job: Job) -> Built:
             f"{missing[0]} is not in the store",
             f"dolmen pkg build {job.package.directory}",
         )
-    return Built(str(job.name), present=job.platforms)
+    return PackageResult(str(job.name), present=job.platforms)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.events import Event, Reporter
-    from assembler.packages.threads import Cancellation
+    from assembler.packages.dependency_pool import Cancellation
 
 _NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -12,6 +12,8 @@ from assembler.diagnostics import Diagnostic
 from assembler.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assembler.oci.registry.options import RegistryOptions
     from dolmen.settings import Settings
 
@@ -62,7 +64,7 @@ def check(settings: Settings) -> None:
 
 
 def registry_options(
-    settings: Settings, insecure: list[str] | None, creds: list[str] | None
+    settings: Settings, insecure: Sequence[str] | None, creds: Sequence[str] | None
 ) -> RegistryOptions:
     """Return how registries are spoken to, by options and environment."""
     from assembler.oci.registry.options import read_options  # noqa: PLC0415

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from assembler.build.preparing import prepare
-from assembler.build.request import Request, Supply
+from assembler.build import BuildOptions
+from assembler.build.preparation import prepare
 from assembler.config import Input
 from assembler.content import whole
 from assembler.encode.assembly import Assembly
 from assembler.encode.early import early_initrd
 from assembler.events import Silent
+from assembler.oci.image_sources import ImageSources
 from assembler.oci.store import Store
 from support.guest import Files, Guest
 from support.guests import HOME, assemble, boot_and, needs_qemu, system
@@ -35,7 +36,9 @@ def on_a_disk(yaml: Path, folder: Path) -> tuple[Files, Path]:
     files = assemble(yaml, folder)
     store = HOME / ".cache" / "dolmen"
     text = Input(str(yaml), yaml.read_bytes(), yaml.parent)
-    prepared = prepare(Request(Supply(store, offline=True), "amd64"), [text], Silent())
+    sources = ImageSources(store=store, offline=True)
+    options = BuildOptions(sources=sources, architecture="amd64")
+    prepared = prepare([text], options, (), Silent())
     disk = folder / "root.squashfs"
     with Assembly(prepared.plan, Store(store)) as assembly:
         early = early_initrd(assembly, ["squashfs"])

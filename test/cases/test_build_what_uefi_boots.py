@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from assembler.build.helper_images import BOOTLOADERS as SHIPPED
-from assembler.build.helper_images import tree_hash
+from assembler.build.helper_images import recipe_of, tree_hash
+from assembler.helper_images.catalog import BOOTLOADERS as KIND
 from assembler.oci.store import Store
 from support.archives import E, directory, image
 from support.cli import Dolmen
@@ -21,6 +21,7 @@ from support.nobody import LAUNCHER, NOBODY, why_not
 from support.programs import kernel
 from support.workloads import BOOTLOADERS, add_boot_images
 
+RECIPE = recipe_of(KIND)
 YAML = """
 kernel: {image: 'made/kernel:1', tar: none, cmdline: 'console=ttyS0 quiet'}
 init: ['made/root:1']
@@ -198,7 +199,7 @@ def test_boot_loaders_that_cannot_be_had(dolmen: Dolmen, work: Path) -> None:
     done = dolmen.run("--cache", work / "store", "build", *options, "image.yml", cwd=work)
     assert done.returncode == 1
     assert "DM0611" in done.stderr
-    assert str(SHIPPED.reference) in done.stderr
+    assert f"dolmen/bootloaders:{tree_hash(RECIPE)}" in done.stderr
     assert "--bootloaders IMAGE" in done.stderr
     lacking = (*options, "--bootloaders", "made/root:1")
     done = dolmen.run("--cache", work / "store", "build", *lacking, "image.yml", cwd=work)
@@ -207,18 +208,18 @@ def test_boot_loaders_that_cannot_be_had(dolmen: Dolmen, work: Path) -> None:
 
 
 def test_the_recipe_is_named_as_git_names_it() -> None:
-    asked = ["git", "-C", str(SHIPPED.recipe), "status", "--porcelain", "."]
+    asked = ["git", "-C", str(RECIPE), "status", "--porcelain", "."]
     if shutil.which("git") is None or subprocess.run(asked, check=False).returncode:
         pytest.skip("this is no checkout of git")
     if subprocess.run(asked, capture_output=True, check=True).stdout:
         pytest.skip("the recipe has changes that are not committed")
     said = subprocess.run(
-        ["git", "-C", str(SHIPPED.recipe), "rev-parse", "HEAD:./"],
+        ["git", "-C", str(RECIPE), "rev-parse", "HEAD:./"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert tree_hash(SHIPPED.recipe) == said.stdout.strip()
+    assert tree_hash(RECIPE) == said.stdout.strip()
 
 
 def test_no_other_program_is_needed(dolmen: Dolmen, work: Path) -> None:

@@ -26,12 +26,12 @@ from assembler.debian.sources import Mirrors
 from assembler.debian.supply import Supply
 from assembler.dockerfile.builders import Builders
 from assembler.events import Silent
+from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import Sources
 from assembler.oci.store import Store, attestations, find
-from assembler.packages import building
-from assembler.packages.buildfile import read_package
+from assembler.packages import package_build
+from assembler.packages.build_file import read_package
 from assembler.packages.tags import Naming, name_of
 from support.cli import Dolmen
 from support.debian import Deb, Link, make_archive
@@ -357,9 +357,11 @@ def build_by_hand(archive: Path, package: Path, store: Path, name: str) -> str:
     mirrors = Mirrors((f"[trusted=yes] file:{archive}",))
     engine = engine_named(name, Supply(Pool(store / "debs"), mirrors, 0))
     found = read_package(package)
-    job = building.Job(found, name_of(found, Naming()), (Platform(),))
-    means = building.Means(engine, Sources(Store(store)), Builders(store, Silent()))
-    built = building.build(Store(store), job, means, Silent()).name
+    job = package_build.PackageJob(found, name_of(found, Naming()), (Platform(),))
+    means = package_build.BuildContext(
+        engine, ImageSources(store=store, offline=True), Builders(store, Silent())
+    )
+    built = package_build.build(Store(store), job, means, Silent()).name
     return find(Store(store), Reference.parse(built), Platform()).digest
 
 

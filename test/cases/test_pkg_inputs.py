@@ -9,7 +9,6 @@ import pytest
 
 from assembler.events import LogMessage
 from assembler.oci.recorded_inputs import changed, recorded
-from assembler.packages.building import GivenTerms
 from support.cli import Dolmen
 from support.debian import make_archive
 from support.dockerfiles import AMD64, Kitchen
@@ -76,7 +75,7 @@ def test_what_builds_it_is_told(kitchen: Kitchen) -> None:
     inputs = recorded(kitchen.image())
     assert inputs == {"builder": "in process", "tree": "h"}
     assert changed(inputs, {**inputs, "network": "allowed"}) == ("network",)
-    kitchen.build(package, terms=GivenTerms(network=True))
+    kitchen.build(package, network=True)
     assert "because of network" in said(kitchen)
 
 

@@ -18,13 +18,14 @@ from assembler.debian.engine import Engine
 from assembler.dockerfile.builders import Builders
 from assembler.events import Recorder
 from assembler.oci.image import Image
+from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import Sources
 from assembler.oci.store import Store, find
-from assembler.packages import building
-from assembler.packages.arguments import GivenArguments
-from assembler.packages.buildfile import read_package
+from assembler.packages import package_build
+from assembler.packages.build_arguments import BuildArguments
+from assembler.packages.build_file import read_package
+from assembler.packages.options import PackageBuildOptions
 from assembler.packages.tags import Naming, name_of
 
 BUILD_YML = "image: app\norg: example\narches: [amd64, arm64]\n"
@@ -46,9 +47,9 @@ class Kitchen:
         return Store(self.root / "store")
 
     @property
-    def sources(self) -> Sources:
+    def sources(self) -> ImageSources:
         """Return where bases come from: the store alone."""
-        return Sources(self.store, offline=True)
+        return ImageSources(store=self.store.root, offline=True)
 
     def package(
         self,
@@ -84,17 +85,15 @@ class Kitchen:
         """Build a package and return the image's name."""
         package = read_package(directory)
         naming = Naming(hash=hash)
-        job = building.Job(
+        job = package_build.PackageJob(
             package,
             name_of(package, naming),
             platforms or (AMD64,),
-            naming=naming,
-            arguments=GivenArguments(arguments),
-            **more,
+            PackageBuildOptions(naming=naming, arguments=BuildArguments(arguments), **more),
         )
         builders = Builders(self.root / "store" / "buildah", self.reporter)
-        means = building.Means(cast("Engine", None), self.sources, builders)
-        return building.build(self.store, job, means, self.reporter).name
+        context = package_build.BuildContext(cast("Engine", None), self.sources, builders)
+        return package_build.build(self.store, job, context, self.reporter).name
 
     def image(self, name: str = "example/app:h", platform: Platform = AMD64) -> Image:
         """Return an image of the store."""

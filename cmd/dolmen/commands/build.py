@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
+import time
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from assembler.codes import usage
+from assembler.errors import DolmenError, UsageError
 from dolmen import completing
+from dolmen.console import progress
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
 
+if TYPE_CHECKING:
+    from assembler.diagnostics import Diagnostic
+
 app = command_app()
+_SIZE = re.compile(r"(\d+)([MG]?)B?", re.IGNORECASE)
 
 Files = Annotated[
     list[str] | None,
@@ -179,37 +191,104 @@ def build(
     built. If nothing has changed since the last time, they are left as they are; not
     so with packages named by @pkg:, which may have changed: then they are written anew.
     """
-    from dolmen.building import Asked, run
+    from assembler.build import BuildOptions, SbomOptions, merged_yaml
+    from assembler.build import build as run_build
+    from dolmen.build_output import WarningLog, list_formats, print_failure, print_result
+    from dolmen.package_options import environment_options
+    from dolmen.secrets import passphrase
+    from dolmen.sources import image_sources
 
-    run(
-        settings_of(ctx),
-        Asked(
-            files=tuple(files or ()),
-            formats=tuple(f for group in formats or () for f in group.split(",")),
+    settings = settings_of(ctx)
+    names = [name for group in formats or () for name in group.split(",")]
+    if "help" in names:
+        list_formats()
+        return
+    _check(output, as_json=as_json, dry_run=dry_run)
+    warnings: list[Diagnostic] = []
+    try:
+        options = BuildOptions(
+            formats=tuple(names),
             name=name,
-            directory=directory,
-            output=output,
+            directory=directory or Path(),
+            output=_output(output),
             architecture=architecture,
             compression=compression,
-            size=size,
+            disk_size=_disk_size(size),
             jobs=jobs,
             decompress_kernel=decompress_kernel,
-            offline=offline,
-            pull=pull,
-            docker=docker,
-            input_tar=input_tar,
-            sbom=None if no_sbom else sbom_output,
-            sbom_current_time=sbom_current_time,
+            sources=image_sources(
+                settings,
+                offline=offline,
+                pull=pull,
+                docker=docker,
+                insecure=insecure,
+                registry_creds=registry_creds,
+            ),
+            packages=environment_options,
             build_missing=build_missing,
-            bootloaders=bootloaders,
-            imagetools=imagetools,
-            firmware=firmware,
+            input_tar=input_tar,
+            sbom=None if no_sbom else SbomOptions(sbom_output, _created(current=sbom_current_time)),
+            helper_images=_named(bootloaders=bootloaders, imagetools=imagetools, firmware=firmware),
             secure_boot_key=secure_boot_key,
-            secure_boot_cert=secure_boot_cert,
-            dry_run=dry_run,
+            secure_boot_certificate=secure_boot_cert,
+            passphrase=partial(passphrase, str(secure_boot_key)),
             force=force,
-            as_json=as_json,
-            insecure=tuple(insecure or ()),
-            registry_creds=tuple(registry_creds or ()),
-        ),
-    )
+            remember=not sbom_current_time or "SOURCE_DATE_EPOCH" in os.environ,
+        )
+        if dry_run:
+            sys.stdout.write(merged_yaml(files or (), options))
+            return
+        with progress(settings) as reporter:
+            result = run_build(files or (), options, reporter=WarningLog(reporter, warnings))
+    except (DolmenError, OSError) as error:
+        # An archive may be expected on standard output.
+        if as_json and output != "-":
+            print_failure(error, warnings)
+        raise
+    print_result(settings, result, as_json=as_json)
+
+
+def _check(output: str, *, as_json: bool, dry_run: bool) -> None:
+    """Refuse what cannot share standard output."""
+    problem = None
+    if output == "-" and as_json:
+        problem = ("--json and --output - cannot both use standard output", "write to a file")
+    elif output == "-" and not dry_run and sys.stdout.isatty():
+        problem = ("standard output is a terminal; an archive would be unreadable", "--output FILE")
+    if problem:
+        raise UsageError.of(usage.BAD_OPTION, *problem)
+
+
+def _output(output: str) -> Path | IO[bytes] | None:
+    if output == "-":
+        return sys.stdout.buffer
+    return Path(output) if output else None
+
+
+def _disk_size(size: str) -> int | None:
+    """Return a size in bytes; a number alone means GB, as in LinuxKit."""
+    if not size:
+        return None
+    found = _SIZE.fullmatch(size)
+    if not found or not int(found[1]):
+        raise UsageError.of(
+            usage.BAD_OPTION, f"--size: invalid size {size!r}", "write it as 512M or 2G"
+        )
+    return int(found[1]) << (20 if found[2].upper() == "M" else 30)
+
+
+def _created(*, current: bool) -> int | None:
+    if not current:
+        return None
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if text and not text.isdigit():
+        raise UsageError.of(
+            usage.BAD_OPTION,
+            f"SOURCE_DATE_EPOCH is {text!r}",
+            "it is a number of seconds since 1970",
+        )
+    return int(text) if text else int(time.time())
+
+
+def _named(**images: str) -> dict[str, str]:
+    return {kind: image for kind, image in images.items() if image}

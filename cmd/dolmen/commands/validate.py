@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from assembler.diagnostics import Diagnostic, Severity
-from assembler.errors import DolmenError
 from dolmen.console import say, show_diagnostics, wants_color
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 app = command_app()
-_BUILD_FILES = ("build.yml", "build.yaml")
 
 
 def _kind(value: str) -> str:
@@ -60,67 +53,20 @@ def validate(
     No image is looked at, and nothing is written. The exit code is 0 if there is no
     error (warnings do not count), and 1 otherwise.
     """
+    from assembler.build import ValidationResult
+    from assembler.build import validate as check
+
     settings = settings_of(ctx)
-    found: list[Diagnostic] = []
+    results = []
     for together in [files] if merge else [[file] for file in dict.fromkeys(files)]:
-        new = _check(together, schema)
-        found += new
-        if not as_json and not settings.quiet and not _errors(new):
+        result = check(together, schema=schema)
+        results.append(result)
+        if not as_json and not settings.quiet and result.valid:
             say(f"{' + '.join(together)}: valid")
+    every = ValidationResult(tuple(d for result in results for d in result.diagnostics))
     if as_json:
-        say(_as_json(found))
+        say(json.dumps(every.as_json(), indent=2, ensure_ascii=False))
     else:
-        show_diagnostics(found, color=wants_color(sys.stderr, settings.color))
-    if _errors(found):
+        show_diagnostics(every.diagnostics, color=wants_color(sys.stderr, settings.color))
+    if not every.valid:
         raise typer.Exit(1)
-
-
-def _errors(found: Sequence[Diagnostic]) -> int:
-    return sum(d.severity is Severity.ERROR for d in found)
-
-
-def _as_json(found: Sequence[Diagnostic]) -> str:
-    errors = _errors(found)
-    summary = {
-        "valid": not errors,
-        "errors": errors,
-        "warnings": len(found) - errors,
-        "diagnostics": [d.as_json() for d in found],
-    }
-    return json.dumps(summary, indent=2, ensure_ascii=False)
-
-
-def _check(files: Sequence[str], schema: str) -> tuple[Diagnostic, ...]:
-    """Return what is said about files that belong together."""
-    from assembler.config import Options, load
-    from assembler.oci.reference import Reference
-
-    try:
-        if schema == "build" or (schema == "auto" and _is_build(files)):
-            return tuple(w for file in files for w in _check_package(file))
-        options = Options(packages=_Packages(), check_reference=Reference.parse)
-        return load(files, options).warnings
-    except DolmenError as error:
-        return error.diagnostics
-
-
-def _check_package(file: str) -> tuple[Diagnostic, ...]:
-    from assembler.config import read_build
-    from assembler.packages.buildfile import build_file
-
-    document = read_build(file)
-    build_file(document)
-    return document.warnings
-
-
-def _is_build(files: Sequence[str]) -> bool:
-    return all(Path(file).name in _BUILD_FILES for file in files)
-
-
-class _Packages:
-    """The packages beside the files; what knows them is only imported where there are some."""
-
-    def reference(self, directory: Path) -> str:
-        from assembler.packages.resolver import LocalPackages
-
-        return LocalPackages().reference(directory)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dolmen.settings import Settings
 
 _PREFIX = "built"
+_DISK_SIZE = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,34 +133,31 @@ def _folder(machines: Machines, asked: Asked) -> Iterator[_Place]:
 
 
 def _build(settings: Settings, asked: Asked, supply: Supply, folder: Path) -> Path:
-    from dolmen import building  # noqa: PLC0415 - not needed for an image that is there
+    from assembler.build import BuildOptions, build  # noqa: PLC0415 - not for a finished image
+    from dolmen.console import progress  # noqa: PLC0415
+    from dolmen.package_options import environment_options  # noqa: PLC0415
+    from dolmen.sources import image_sources  # noqa: PLC0415
 
-    building.build_once(
-        settings,
-        building.Asked(
-            files=asked.yaml_files,
-            formats=("kernel+squashfs",) if asked.squashfs else (),
-            name=_PREFIX,
-            directory=folder,
-            output="",
-            architecture=asked.target,
-            compression="gzip",
-            size="1024M",
-            jobs=2,
-            decompress_kernel=False,
+    options = BuildOptions(
+        formats=("kernel+squashfs",) if asked.squashfs else (),
+        name=_PREFIX,
+        directory=folder,
+        architecture=asked.target,
+        disk_size=_DISK_SIZE,
+        sources=image_sources(
+            settings,
             offline=supply.offline,
             pull=supply.pull,
             docker=supply.docker,
-            input_tar=None,
-            sbom=None,
-            sbom_current_time=False,
-            dry_run=False,
-            force=True,
-            as_json=False,
             insecure=supply.insecure,
             registry_creds=supply.registry_creds,
         ),
+        packages=environment_options,
+        sbom=None,
+        remember=False,
     )
+    with progress(settings) as reporter:
+        build(asked.yaml_files, options, reporter=reporter)
     return folder / _PREFIX
 
 

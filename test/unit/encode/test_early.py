@@ -9,8 +9,9 @@ from assembler.content import whole
 from assembler.encode.assembly import Assembly
 from assembler.encode.early import MODULES_WANTED, EarlyInitrd, early_initrd
 from assembler.events import Silent
+from assembler.oci.image_sources import ImageSources
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import Sources, resolve
+from assembler.oci.resolve import resolve
 from assembler.oci.store import Store
 from assembler.rootfs.plan import ImageTree, MemberTree, Origin, Plan, Rules
 from support.cpio import archives_of
@@ -47,7 +48,9 @@ def early(
     trees = [{"kernel": b"k", "kernel.tar": tree(kernel)}, init]
     for name, files in zip(names, trees, strict=True):
         store.put(name, paint.image(files))
-    images = resolve(dict.fromkeys(names), AMD64, Sources(store, offline=True), Silent())
+    images = resolve(
+        dict.fromkeys(names), AMD64, ImageSources(store=store.root, offline=True), Silent()
+    )
     boot, root = (images[name] for name in names)
     plan = Plan(
         "amd64",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import DolmenError
-from assembler.packages.resolver import LocalPackages
+from assembler.packages.local_packages import LocalPackages
 
 
 def test_outside_of_git_the_tag_is_latest(tmp_path: Path) -> None:

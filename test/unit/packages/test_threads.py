@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from assembler.packages.threads import Cancellation, in_order
+from assembler.packages.dependency_pool import Cancellation, run_in_order
 from assembler.tools import running
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -23,7 +23,7 @@ def test_what_is_needed_comes_first(jobs: int) -> None:
         order.append(key)
         return key.upper()
 
-    assert in_order(needs, work, jobs) == {key: key.upper() for key in needs}
+    assert run_in_order(needs, work, jobs) == {key: key.upper() for key in needs}
     for key, before in needs.items():
         assert all(order.index(b) < order.index(key) for b in before)
 
@@ -34,7 +34,7 @@ def test_work_is_done_side_by_side() -> None:
     def work(_: str, __: Cancellation) -> int:
         return both.wait()
 
-    assert sorted(in_order({"a": (), "b": ()}, work, 2).values()) == [0, 1]
+    assert sorted(run_in_order({"a": (), "b": ()}, work, 2).values()) == [0, 1]
 
 
 def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
@@ -61,6 +61,6 @@ def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
 
     began = time.monotonic()
     with pytest.raises(KeyError):
-        in_order({"wrong": (), "running": (), "never": ("wrong",)}, work, 2)
+        run_in_order({"wrong": (), "running": (), "never": ("wrong",)}, work, 2)
     assert time.monotonic() - began < 30
     assert said == ["Cancelled", "1\n"]

@@ -14,7 +14,7 @@ from assembler.codes import images
 from assembler.errors import DolmenError, HostError
 from assembler.events import Recorder, Silent, TaskAdvanced, TaskEnded, TaskStarted
 from assembler.oci import media
-from assembler.oci.fetching import Fetcher
+from assembler.oci.image_sources import ImageSources
 from assembler.oci.manifest import Descriptor
 from assembler.oci.platform import Platform
 from assembler.oci.pull import PullOptions, pull
@@ -95,7 +95,9 @@ def test_a_build_fetches_its_platform_and_what_is_attested_of_it(
     ]
     name = registry.publish("org/app", "1", painter.index(ours, theirs, *about))
     reference = Reference.parse(name)
-    Fetcher(QUICK)(store, [reference], AMD64, Silent())
+    fetch = ImageSources(store=store.root, registries=QUICK).fetcher()
+    assert fetch is not None
+    fetch(store, [reference], AMD64, Silent())
     assert store.has(ours)
     assert store.has(about[0])
     assert not store.has(theirs)

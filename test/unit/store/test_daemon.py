@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.events import Silent
+from assembler.events import Reporter, Silent
 from assembler.oci.daemon import bring
+from assembler.oci.image_sources import ImageSources
+from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import Sources, resolve
+from assembler.oci.resolve import resolve
 from assembler.oci.store import Store, find
 from support.docker_daemon import Daemon, docker_daemon
 from support.pictures import AMD64, ARM64, Painter
@@ -74,11 +76,18 @@ def test_the_daemon_comes_before_store_and_registry(
 ) -> None:
     store.put(X, Painter(store).image({"a": b"older"}))
     daemon.has(source, X, AMD64)
-    sources = Sources(store, offline=True, daemon=bring)
+    fetched: list[Reference] = []
+
+    def fetch(_: Store, references: Sequence[Reference], __: Platform, ___: Reporter) -> None:
+        fetched.extend(references)
+
+    sources = ImageSources(store=store.root, docker=True, fetch=fetch)
     found = resolve({X: None}, AMD64, sources, Silent())
     assert found[X].config == find(source, X, AMD64).config
+    assert fetched == []
     with pytest.raises(ImageError, match="y:1 is not in the store"):
         resolve({X: None, Y: None}, AMD64, sources, Silent())
+    assert fetched == [Y]
 
 
 def test_a_stream_that_is_cut_leaves_nothing(daemon: Daemon, source: Store, store: Store) -> None:

@@ -12,9 +12,10 @@ from assembler.diagnostics import Place
 from assembler.diagnostics import Source as Text
 from assembler.errors import ImageError, RegistryError
 from assembler.events import Reporter, Silent
+from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import Sources, resolve
+from assembler.oci.resolve import resolve
 from assembler.oci.store import Store, find
 from support.pictures import AMD64, ARM64, Painter
 
@@ -43,7 +44,7 @@ class Registry:
 def test_what_is_there_is_not_fetched(store: Store, painter: Painter) -> None:
     store.put(A, painter.image({"a": b"1"}))
     registry = Registry()
-    found = resolve({A: None}, AMD64, Sources(store, registry), Silent())
+    found = resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())
     assert found == {A: find(store, A, AMD64)}
     assert registry.asked == []
 
@@ -51,7 +52,7 @@ def test_what_is_there_is_not_fetched(store: Store, painter: Painter) -> None:
 def test_all_that_is_missing_is_fetched_at_once_in_order(store: Store, painter: Painter) -> None:
     store.put(B, painter.image({"a": b"1"}))
     registry = Registry()
-    found = resolve(PLACES, AMD64, Sources(store, registry), Silent())
+    found = resolve(PLACES, AMD64, ImageSources(store=store.root, fetch=registry), Silent())
     assert list(found) == [A, B, C]
     assert registry.asked == [[str(A), str(C)]]
 
@@ -59,7 +60,9 @@ def test_all_that_is_missing_is_fetched_at_once_in_order(store: Store, painter: 
 def test_offline_tells_of_everything_that_is_missing(store: Store, painter: Painter) -> None:
     store.put(C, painter.image({"a": b"1"}, ARM64))
     with pytest.raises(ImageError) as caught:
-        resolve(PLACES, AMD64, Sources(store, Registry(), offline=True), Silent())
+        resolve(
+            PLACES, AMD64, ImageSources(store=store.root, fetch=Registry(), offline=True), Silent()
+        )
     assert [(d.code, d.place) for d in caught.value.diagnostics] == [
         (images.NOT_IN_STORE, PLACES[A]),
         (images.NOT_IN_STORE, PLACES[B]),
@@ -73,22 +76,27 @@ def test_pull_asks_for_everything_but_digests(store: Store, painter: Painter) ->
     store.put(A, old)
     pinned = Reference.parse(f"a@{old.digest}")
     registry = Registry()
-    sources = Sources(store, registry, pull=True)
+    sources = ImageSources(store=store.root, fetch=registry, pull=True)
     found = resolve({A: None, pinned: None}, AMD64, sources, Silent())
     assert registry.asked == [[str(A)]]
     assert found[A].digest != old.digest
     store.put(A, old)
-    found = resolve({A: None}, AMD64, Sources(store, registry, pull=True, offline=True), Silent())
+    found = resolve(
+        {A: None},
+        AMD64,
+        ImageSources(store=store.root, fetch=registry, pull=True, offline=True),
+        Silent(),
+    )
     assert found[A].digest == old.digest
 
 
 def test_a_platform_that_the_store_lacks_is_fetched(store: Store, painter: Painter) -> None:
     store.put(A, painter.image({"a": b"1"}, ARM64))
-    assert resolve({A: None}, AMD64, Sources(store, Registry()), Silent())[A]
+    assert resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=Registry()), Silent())[A]
 
 
 def test_a_platform_that_nobody_has(store: Store) -> None:
-    sources = Sources(store, Registry(platform=ARM64))
+    sources = ImageSources(store=store.root, fetch=Registry(platform=ARM64))
     with pytest.raises(ImageError) as caught:
         resolve(PLACES, AMD64, sources, Silent())
     assert [d.place for d in caught.value.diagnostics] == [PLACES[A], PLACES[B], None]
@@ -97,18 +105,24 @@ def test_a_platform_that_nobody_has(store: Store) -> None:
 
 def test_a_broken_layer_is_fetched_again(store: Store) -> None:
     registry = Registry()
-    image = resolve({A: None}, AMD64, Sources(store, registry), Silent())[A]
+    image = resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())[A]
     store.quarantine(image.manifest.layers[0].digest)
-    assert resolve({A: None}, AMD64, Sources(store, registry), Silent())[A] == image
+    assert (
+        resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())[A]
+        == image
+    )
     assert len(registry.asked) == 2
 
 
 def test_a_changed_manifest_is_fetched_again(store: Store) -> None:
     registry = Registry()
-    image = resolve({A: None}, AMD64, Sources(store, registry), Silent())[A]
+    image = resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())[A]
     path = store.path(image.digest)
     path.write_bytes(path.read_bytes().replace(b"sha256", b"sha265", 1))
-    assert resolve({A: None}, AMD64, Sources(store, registry), Silent())[A] == image
+    assert (
+        resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())[A]
+        == image
+    )
 
 
 def test_a_registry_that_refuses(store: Store) -> None:
@@ -116,4 +130,4 @@ def test_a_registry_that_refuses(store: Store) -> None:
         raise RegistryError.of(images.NOT_IN_STORE, "no")
 
     with pytest.raises(RegistryError):
-        resolve({A: None}, AMD64, Sources(store, refuse), Silent())
+        resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=refuse), Silent())

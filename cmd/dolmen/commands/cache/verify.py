@@ -45,9 +45,12 @@ def verify(
     settings = settings_of(ctx)
     fetch = None
     if repair:
-        from assembler.oci.fetching import Fetcher
+        from assembler.oci.image_sources import ImageSources
 
-        fetch = Fetcher(registry_options(settings, insecure, registry_creds))
+        fetch = ImageSources(
+            store=settings.cache,
+            registries=registry_options(settings, insecure, registry_creds),
+        ).fetcher()
     with progress(settings) as reporter:
         report = verify_store(Store(settings.cache), reporter, repair=repair, fetch=fetch)
     _show(report, as_json=as_json)

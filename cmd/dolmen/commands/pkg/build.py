@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.commands.pkg.making import Making, making_options, run
-from dolmen.commands.pkg.means import Access, access_options
+from dolmen.commands.pkg.build_run import run_build
 from dolmen.commands.pkg.options import (
     Directories,
-    PackageOptions,
-    common_options,
+    PrintOptions,
+    build_options,
+    naming_options,
+    print_options,
+    source_options,
     with_options,
 )
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
+if TYPE_CHECKING:
+    from assembler.packages.options import PackageBuildOptions
+
 app = command_app()
 
 
 @app.command()
-@with_options(making=making_options, access=access_options, options=common_options)
+@with_options(naming_options, source_options, build_options, printing=print_options)
 def build(
     ctx: typer.Context,
     directories: Directories,
@@ -30,9 +35,8 @@ def build(
         bool, typer.Option("--push", help="Push the images when all are built.")
     ] = False,
     *,
-    making: Making,
-    access: Access,
-    options: PackageOptions,
+    options: PackageBuildOptions,
+    printing: PrintOptions,
 ) -> None:
     """Make the images of packages and put them into the store; print their names.
 
@@ -44,4 +48,4 @@ def build(
     What the store or the registry has is not built. Packages come after those
     they begin with, which are built as well if nobody has them.
     """
-    run(settings_of(ctx), directories, options, access, replace(making, push=push))
+    run_build(settings_of(ctx), directories, replace(options, push=push), printing)

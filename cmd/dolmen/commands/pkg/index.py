@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
+from dolmen.commands.pkg.options import Directories, naming_options, with_options
 from dolmen.console import progress, say
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
+if TYPE_CHECKING:
+    from assembler.packages.options import PackageBuildOptions
+
 app = command_app()
 
 
 @app.command()
-@with_common_options
+@with_options(naming_options)
 def index(
     ctx: typer.Context,
     directories: Directories,
@@ -27,7 +31,7 @@ def index(
     insecure: Insecure = None,
     registry_creds: Creds = None,
     *,
-    options: PackageOptions,
+    options: PackageBuildOptions,
 ) -> None:
     """Make the index TAG, at the registry, of what machines have pushed as TAG-ARCH.
 
@@ -36,18 +40,18 @@ def index(
 
     Of the architectures in build.yml those are listed that the registry has.
     """
-    from assembler.packages.batch import Wish, name_for
-    from assembler.packages.buildfile import read_package
+    from assembler.packages.batch import package_name
+    from assembler.packages.build_file import read_package
     from assembler.packages.remote import Remote
 
     settings = settings_of(ctx)
     remote = Remote(registry_options(settings, insecure, registry_creds))
-    wish = Wish(naming=options.naming, release=release)
+    chosen = replace(options, release=release)
     lines = []
     with progress(settings) as reporter:
         for directory in directories:
-            package = read_package(directory, options.build_yml)
-            name = name_for(package, wish)
+            package = read_package(directory, options.build_file)
+            name = package_name(package, chosen)
             listed = remote.index(name.reference(), package.build.arches, reporter)
             lines.append(f"{name} {','.join(map(str, listed))}")
     for line in lines:

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.commands.pkg.means import (
+from dolmen.commands.pkg.options import (
     BuildArgFiles,
     BuilderName,
+    Directories,
     DockerfileName,
-    builder_of,
-    given_arguments,
+    Platforms,
+    naming_options,
+    with_options,
 )
-from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
-from dolmen.commands.pkg.recipes import Platforms, platforms
 from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.package_options import build_arguments, builder_options, platforms
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
-    from assembler.packages.building import Job
+    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages.package_build import PackageJob
 
 app = command_app()
 
 
 @app.command()
-@with_common_options
+@with_options(naming_options)
 def inputs(
     ctx: typer.Context,
     directories: Directories,
@@ -37,7 +40,7 @@ def inputs(
     builder: BuilderName = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     *,
-    options: PackageOptions,
+    options: PackageBuildOptions,
 ) -> None:
     """Print what goes into each package's image, and what of it is not as when it was built.
 
@@ -49,23 +52,23 @@ def inputs(
     with, build arguments and locks stand here, and on the image that was built.
     """
     from assembler.oci.store import Store
-    from assembler.packages.batch import Wish, job_of
-    from assembler.packages.buildfile import read_package
-    from assembler.packages.building import GivenTerms, compared
+    from assembler.packages.batch import job_of
+    from assembler.packages.build_file import read_package
+    from assembler.packages.package_build import compare_inputs
 
-    wish = Wish(
-        naming=options.naming,
-        only=platforms(platforms_),
-        arguments=given_arguments(build_arg_file),
+    chosen = replace(
+        options,
+        platforms=platforms(platforms_),
+        arguments=build_arguments(build_arg_file),
         dockerfile=dockerfile,
-        terms=GivenTerms(network=options.network, builder=builder_of(builder)),
+        builder=builder_options(builder),
     )
     store = Store(settings_of(ctx).cache)
     found = []
     for directory in directories:
-        job = job_of(read_package(directory, options.build_yml), wish)
+        job = job_of(read_package(directory, options.build_file), chosen)
         for platform in job.platforms:
-            now, before, different = compared(store, job, platform)
+            now, before, different = compare_inputs(store, job, platform)
             if as_json:
                 found.append(
                     {
@@ -85,7 +88,7 @@ def inputs(
         say(json.dumps(found, indent=2))
 
 
-def _state(job: Job, before: object, different: tuple[str, ...]) -> str:
+def _state(job: PackageJob, before: object, different: tuple[str, ...]) -> str:
     from assembler.packages.tags import is_lasting
 
     if before is None:

@@ -6,19 +6,18 @@ from typing import Annotated
 
 import typer
 
-from dolmen.commands.pkg.options import Directories
-from dolmen.commands.pkg.recipes import (
-    Debian,
+from dolmen.commands.pkg.options import (
     DebianKeyring,
     DebianMirror,
+    Directories,
     Platforms,
     RecipeEngine,
-    engine_for,
-    platforms,
 )
 from dolmen.console import progress, say
 from dolmen.lazy import command_app
+from dolmen.package_options import debian_options, platforms
 from dolmen.settings import settings_of
+from dolmen.sources import image_sources
 
 app = command_app()
 
@@ -47,45 +46,19 @@ def lock(
 
     A lock of what is newest already is left as it is.
     """
-    from assembler.codes import packages
-    from assembler.debian.lock import LOCK_FILE, read_lock, write_lock
-    from assembler.debian.locking import differences, lock_for, renewed
-    from assembler.diagnostics import Diagnostic
-    from assembler.errors import PackageError
-    from assembler.packages.buildfile import read_package
-    from assembler.packages.building import platforms_of
+    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages.recipe_locks import check_locks, lock_packages
 
     settings = settings_of(ctx)
-    wanted = platforms(platforms_)
-    recipes = []
-    for package in [read_package(d, build_yml) for d in directories]:
-        debs = package.build.debs
-        if debs is None:
-            raise PackageError.of(
-                packages.BAD_RECIPE,
-                f"{package.directory} has no recipe, so there is nothing to lock",
-            )
-        recipes.append((package.directory, debs, platforms_of(package, wanted)))
+    options = PackageBuildOptions(
+        build_file=build_yml,
+        platforms=platforms(platforms_),
+        debian=debian_options(debian_mirror, debian_keyring, recipe_engine, refresh=True),
+        sources=image_sources(settings),
+    )
     with progress(settings) as reporter:
-        debian = Debian(debian_mirror, debian_keyring, recipe_engine, refresh=True)
-        engine = engine_for(settings, reporter, debian)
-        # All of them are chosen before one is written.
-        found = [
-            (directory, renewed(directory, debs, lock_for(debs, which, engine)))
-            for directory, debs, which in recipes
-        ]
+        locks = lock_packages(directories, options, reporter)
     if check:
-        different = [
-            Diagnostic(
-                packages.LOCK_BEHIND,
-                f"{directory / LOCK_FILE} is not what there is now:\n" + "\n".join(lines),
-                hints=(f"choose anew: dolmen pkg lock {directory}",),
-            )
-            for directory, lock in found
-            if (lines := [*differences(read_lock(directory), lock)])
-        ]
-        if different:
-            raise PackageError(different)
-    for directory, lock in found:
-        path = directory / LOCK_FILE
-        say(str(path if check or lock == read_lock(directory) else write_lock(directory, lock)))
+        check_locks(locks)
+    for lock in locks:
+        say(str(lock.path if check else lock.write()))

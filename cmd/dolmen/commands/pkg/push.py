@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import typer
 
-from dolmen.commands.pkg.making import Making, making_options, run
-from dolmen.commands.pkg.means import Access, access_options
+from dolmen.commands.pkg.build_run import run_build
 from dolmen.commands.pkg.options import (
     Directories,
-    PackageOptions,
-    common_options,
+    PrintOptions,
+    build_options,
+    naming_options,
+    print_options,
+    source_options,
     with_options,
 )
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
+if TYPE_CHECKING:
+    from assembler.packages.options import PackageBuildOptions
+
 app = command_app()
 
 
 @app.command()
-@with_options(making=making_options, access=access_options, options=common_options)
+@with_options(naming_options, source_options, build_options, printing=print_options)
 def push(
     ctx: typer.Context,
     directories: Directories,
     *,
-    making: Making,
-    access: Access,
-    options: PackageOptions,
+    options: PackageBuildOptions,
+    printing: PrintOptions,
 ) -> None:
     """Build what is missing and push it: the index as TAG, each architecture as TAG-ARCH.
 
@@ -39,4 +44,4 @@ def push(
     It is `dolmen pkg build --push`. With --force, what the registry has under
     the same name is replaced.
     """
-    run(settings_of(ctx), directories, options, access, replace(making, push=True))
+    run_build(settings_of(ctx), directories, replace(options, push=True), printing)

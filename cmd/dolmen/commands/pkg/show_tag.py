@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.commands.pkg.options import Directories, PackageOptions, with_common_options
+from dolmen.commands.pkg.build_run import read_packages
+from dolmen.commands.pkg.options import Directories, naming_options, with_options
 from dolmen.console import say, show_diagnostics, wants_color
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
+
+if TYPE_CHECKING:
+    from assembler.packages.options import PackageBuildOptions
 
 app = command_app()
 
 
 @app.command()
-@with_common_options
+@with_options(naming_options)
 def show_tag(
     ctx: typer.Context,
     directories: Directories,
@@ -30,7 +35,7 @@ def show_tag(
         ),
     ] = None,
     *,
-    options: PackageOptions,
+    options: PackageBuildOptions,
 ) -> None:
     """Print the name of each package's image, one a line.
 
@@ -38,17 +43,14 @@ def show_tag(
         dolmen pkg show-tag pkg/sshd
         dolmen pkg show-tag --canonical --org example pkg/*
     """
-    from assembler.packages.buildfile import read_package
-    from assembler.packages.tags import name_of
+    from assembler.packages.batch import package_name
 
-    found = [read_package(d, options.build_yml) for d in directories]
-    names = [name_of(package, options.naming) for package in found]
     settings = settings_of(ctx)
+    chosen = replace(options, release=release)
+    packages = read_packages(settings, directories, options)
+    names = [package_name(package, chosen) for package in packages]
     if not settings.quiet:
-        warnings = [w for package in found for w in package.warnings]
-        warnings += [w for name in names for w in name.warnings]
+        warnings = [w for name in names for w in name.warnings]
         show_diagnostics(warnings, color=wants_color(sys.stderr, settings.color))
-    if release is not None:
-        names = [name.released(release) for name in names]
     for name in names:
         say(name.canonical if canonical else str(name))

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING
 from assembler.errors import DolmenError
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
-from assembler.packages.building import GivenTerms, Job, docker_order_for, platforms_of
-from assembler.packages.tags import Naming, name_of
+from assembler.packages.package_build import (
+    PackageJob,
+    dockerfile_build_of,
+    platforms_of,
+)
+from assembler.packages.tags import name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.config.package_model import Package
-    from assembler.packages.ordering import Wanted
+    from assembler.packages.dependencies import PackageNode
+    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages.tags import Naming
 
 Uses = Mapping["Path", frozenset[Platform]]
 
@@ -26,7 +32,7 @@ Uses = Mapping["Path", frozenset[Platform]]
 class Step:
     """A package to be built, after others."""
 
-    job: Job
+    job: PackageJob
     # For each platform, which packages it uses, made for which platforms.
     uses: Mapping[Platform, Uses] = field(default_factory=dict)
 
@@ -41,10 +47,10 @@ class Step:
         return frozenset(key for uses in self.uses.values() for key in uses)
 
 
-def planned(
-    ordered: Sequence[Wanted], asked: Mapping[Path, Job], naming: Naming, builder: str = ""
+def plan_steps(
+    ordered: Sequence[PackageNode], asked: Mapping[Path, PackageJob], options: PackageBuildOptions
 ) -> tuple[Step, ...]:
-    """Return what is to be built, in order; what others need, for the platforms they need it for.
+    """Return what is to be built, in order; dependencies for the platforms that need them.
 
     A compiler that runs on this machine is not made for the machines that it compiles for.
     """
@@ -56,12 +62,11 @@ def planned(
             job = asked[package.directory]
         else:
             platforms = tuple(p for p in platforms_of(package) if p in wanted.get(one.key, ()))
-            terms = GivenTerms(builder=builder)
-            job = Job(package, name_of(package, naming), platforms, naming=naming, terms=terms)
+            job = PackageJob(package, name_of(package, options.naming), platforms, options)
         if not job.platforms:
             continue
         needed = {other.key: other.package for other in ordered if other.key in one.needs}
-        step = Step(job, {p: _uses(job, p, needed, naming) for p in job.platforms})
+        step = Step(job, {p: _uses(job, p, needed, options.naming) for p in job.platforms})
         found.append(step)
         for uses in step.uses.values():
             for key, platforms_used in uses.items():
@@ -69,7 +74,9 @@ def planned(
     return tuple(reversed(found))
 
 
-def _uses(job: Job, platform: Platform, needed: Mapping[Path, Package], naming: Naming) -> Uses:
+def _uses(
+    job: PackageJob, platform: Platform, needed: Mapping[Path, Package], naming: Naming
+) -> Uses:
     """Return for which platforms a package uses the images of others.
 
     Where it names them only in arguments they may be wanted for this machine or for the target.
@@ -77,7 +84,7 @@ def _uses(job: Job, platform: Platform, needed: Mapping[Path, Package], naming: 
     named: dict[str, set[Platform]] = {}
     with suppress(DolmenError):  # it is told when the package is built
         if needed and job.package.build.debs is None:
-            for name, chosen in docker_order_for(job, platform, {}).plan().images():
+            for name, chosen in dockerfile_build_of(job, platform, {}).plan().images():
                 uses = named.setdefault(str(Reference.parse(name)), set())
                 uses.add(Platform.parse(chosen) if chosen else platform)
     both = {platform, host_platform()}

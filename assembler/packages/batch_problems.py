@@ -12,12 +12,12 @@ from assembler.diagnostics import Diagnostic
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.packages.building import Built
-    from assembler.packages.steps import Step
+    from assembler.packages.build_steps import Step
+    from assembler.packages.package_build import PackageResult
 
 
-def told_problems(
-    steps: Mapping[Path, Step], done: Mapping[Path, Built], log: Callable[[Step], Path]
+def batch_problems(
+    steps: Mapping[Path, Step], done: Mapping[Path, PackageResult], log: Callable[[Step], Path]
 ) -> tuple[Diagnostic, ...]:
     """Return the mistakes of all packages, then a list of what was not built."""
     found: list[Diagnostic] = []
@@ -35,7 +35,7 @@ def told_problems(
     return tuple(found)
 
 
-def _of_package(built: Built, step: Step, log: Path) -> Iterator[Diagnostic]:
+def _of_package(built: PackageResult, step: Step, log: Path) -> Iterator[Diagnostic]:
     """Yield what went wrong, the same mistake of several platforms once."""
     several: dict[tuple[Diagnostic, ...], list[str]] = {}
     for platform, error in built.failures.items():
@@ -50,7 +50,7 @@ def _of_package(built: Built, step: Step, log: Path) -> Iterator[Diagnostic]:
             yield replace(diagnostic, hints=hints)
 
 
-def _missing(built: Built, step: Step) -> Iterator[str]:
+def _missing(built: PackageResult, step: Step) -> Iterator[str]:
     every = {*built.failures, *built.left} == {*step.job.platforms}
     for platforms, why in ((built.failures, ""), (built.left, ": something it needs is missing")):
         if platforms:

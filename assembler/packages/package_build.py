@@ -6,16 +6,17 @@ import hashlib
 import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
 from assembler.config.package_model import DEFAULT_GITREPO
 from assembler.debian.lock import LOCK_FILE, read_lock
+from assembler.debian.options import archive_engine
 from assembler.debian.recipe import Order, make
+from assembler.dockerfile.builders import Builders
 from assembler.dockerfile.order import DockerOrder
 from assembler.dockerfile.order import inputs_now as dockerfile_inputs
 from assembler.dockerfile.order import make as make_dockerfile
-from assembler.dockerfile.terms import Terms
 from assembler.errors import DolmenError, PackageError, wrap_os_errors
 from assembler.events import LogMessage, task
 from assembler.oci import media
@@ -26,19 +27,18 @@ from assembler.oci.recorded_inputs import changed, recorded
 from assembler.oci.reference import Reference
 from assembler.oci.store import lookup
 from assembler.oci.store.locks import held
-from assembler.packages.arguments import GivenArguments, arguments_of, commit_of
-from assembler.packages.tags import Naming, is_lasting
+from assembler.packages.build_arguments import arguments_of, commit_of
+from assembler.packages.options import PackageBuildOptions
+from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assembler.config.package_model import BuildFile, Package
+    from assembler.config.package_model import Package
     from assembler.debian.engine import Engine
-    from assembler.dockerfile.builders import Builders
     from assembler.events import Reporter
+    from assembler.oci.image_sources import ImageSources
     from assembler.oci.image_writer import Made
-    from assembler.oci.registry.options import RegistryOptions
-    from assembler.oci.resolve import Sources
     from assembler.oci.store import Store
     from assembler.packages.remote import Remote
     from assembler.packages.tags import PackageName
@@ -50,71 +50,48 @@ _SOURCE = "org.opencontainers.image.source"
 
 
 @dataclass(frozen=True, slots=True)
-class GivenTerms:
-    """What a user says of the terms that Dockerfiles are built on; nothing is build.yml's word."""
-
-    network: bool | None = None
-    cached: bool | None = None
-    ssh: tuple[str, ...] = ()
-    scanner: str | None = None
-    builder: str = ""
-
-    def over(self, build: BuildFile) -> Terms:
-        """Return the terms for a package."""
-        return Terms(
-            build.network if self.network is None else self.network,
-            not build.disable_cache if self.cached is None else self.cached,
-            self.ssh,
-            self.scanner,
-            self.builder,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A package to be built, under which name, and for what."""
+class PackageJob:
+    """A package to build: its name, its platforms, and the options of the call."""
 
     package: Package
     name: PackageName
     platforms: tuple[Platform, ...]
-    # Build it even if it is there.
-    force: bool = False
-    naming: Naming = field(default_factory=Naming)
-    arguments: GivenArguments = field(default_factory=GivenArguments)
-    # In place of what build.yml says.
-    dockerfile: str | None = None
-    terms: GivenTerms = field(default_factory=GivenTerms)
-    # Bring what the registry has, in place of only leaving it unbuilt.
-    fetch: bool = False
+    options: PackageBuildOptions = field(default_factory=PackageBuildOptions)
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What packages are built with."""
+class BuildContext:
+    """What builds packages: the archive engine, the builders, and the sources of images."""
 
     engine: Engine
-    # Where the images come from that Dockerfiles begin with.
-    sources: Sources
+    # The sources of base images.
+    sources: ImageSources
     builders: Builders
-    # How to speak to where images may be already; nothing if no socket is to be opened.
-    registries: RegistryOptions | None = None
+
+    @classmethod
+    def open(cls, options: PackageBuildOptions, reporter: Reporter) -> BuildContext:
+        """Return the context that the options describe."""
+        store = options.sources.open_store()
+        builders = Builders(store.root.absolute() / "buildah", reporter, options.builder)
+        engine = archive_engine(store, options.debian, reporter)
+        return cls(engine, options.sources, builders)
 
     @property
     def remote(self) -> Remote | None:
-        """Return where images may be already; what speaks to registries is loaded only then."""
-        if self.registries is None:
+        """Return the registries that may have packages already, if any may be asked."""
+        if self.sources.offline:
             return None
         from assembler.packages.remote import Remote  # noqa: PLC0415 - requests is slow to load
 
-        return Remote(self.registries)
+        return Remote(self.sources.registries)
 
-    def telling(self, reporter: Reporter) -> Means:
-        """Return the same means, with builders that tell somebody else what they do."""
+    def reporting_to(self, reporter: Reporter) -> BuildContext:
+        """Return the same context with builders that report to another reporter."""
         return replace(self, builders=replace(self.builders, reporter=reporter))
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class PackageResult:
     """The image of a package: its name, and for which platforms it was made or was there."""
 
     name: str
@@ -126,6 +103,22 @@ class Built:
     failures: Mapping[Platform, DolmenError] = field(default_factory=dict)
     # Not tried, because something that it needs is missing.
     left: tuple[Platform, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether nothing failed or was skipped."""
+        return not (self.failures or self.left)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result for scripts."""
+        return {
+            "name": self.name,
+            "built": [str(p) for p in self.made],
+            "present": [str(p) for p in self.present],
+            "remote": [str(p) for p in self.remote],
+            "failed": [str(p) for p in self.failures],
+            "skipped": [str(p) for p in self.left],
+        }
 
 
 def platforms_of(
@@ -144,15 +137,19 @@ def platforms_of(
     return tuple(p for p in dict.fromkeys(only or offered) if p not in without)
 
 
-def build(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
+def build(
+    store: Store, job: PackageJob, context: BuildContext, reporter: Reporter
+) -> PackageResult:
     """Build what is missing, or raise what kept it from being built."""
-    built = attempt(store, job, means, reporter)
+    built = build_platforms(store, job, context, reporter)
     for error in built.failures.values():
         raise error
     return built
 
 
-def attempt(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
+def build_platforms(
+    store: Store, job: PackageJob, context: BuildContext, reporter: Reporter
+) -> PackageResult:
     """Build what is missing, as far as it can be: a platform that fails does not end the others.
 
     Of two builds of one package at once, one waits for the other.
@@ -163,16 +160,16 @@ def attempt(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
         missing = {p: changes for p, changes in found.items() if changes != _AS_WANTED}
         if not missing:
             reporter.emit(LogMessage(f"{job.name} is there, nothing to build"))
-            return Built(str(job.name), present=present)
-        remote = _elsewhere(store, job, missing, means, reporter)
+            return PackageResult(str(job.name), present=present)
+        remote = _elsewhere(store, job, missing, context, reporter)
         missing = {p: changes for p, changes in missing.items() if p not in remote}
         if not missing:
-            return Built(str(job.name), present=present, remote=remote)
+            return PackageResult(str(job.name), present=present, remote=remote)
         for platform, changes in missing.items():
             if changes:
                 what = f"{job.name} for {platform} is built anew, because of {', '.join(changes)}"
                 reporter.emit(LogMessage(what))
-        making = _Making(store, job, means, reporter)
+        making = _Making(store, job, context, reporter)
         made: dict[Platform, Made] = {}
         failures: dict[Platform, DolmenError] = {}
         for platform in missing:
@@ -184,7 +181,7 @@ def attempt(store: Store, job: Job, means: Means, reporter: Reporter) -> Built:
                 failures[platform] = error
         if made:
             publish(store, _names(job.name), [*made.values()])
-    return Built(str(job.name), tuple(made), present, remote, failures)
+    return PackageResult(str(job.name), tuple(made), present, remote, failures)
 
 
 def names_of(name: PackageName) -> list[Reference]:
@@ -194,9 +191,9 @@ def names_of(name: PackageName) -> list[Reference]:
 
 def _elsewhere(
     store: Store,
-    job: Job,
+    job: PackageJob,
     missing: Mapping[Platform, tuple[str, ...] | None],
-    means: Means,
+    context: BuildContext,
     reporter: Reporter,
 ) -> tuple[Platform, ...]:
     """Return the platforms that a registry has the image for; they are brought if that is wanted.
@@ -204,10 +201,10 @@ def _elsewhere(
     Only names that stand for one content are looked for. Where the store's own image is not as it
     would be now, that of a registry counts only if it was brought and is.
     """
-    wanted = [p for p, changes in missing.items() if job.fetch or not changes]
-    if job.force or not is_lasting(job.name) or job.name.dirty or not wanted:
+    wanted = [p for p, changes in missing.items() if job.options.fetches or not changes]
+    if job.options.force or not is_lasting(job.name) or job.name.dirty or not wanted:
         return ()
-    remote = means.remote
+    remote = context.remote
     if remote is None:
         return ()
     reference = job.name.reference()
@@ -215,7 +212,7 @@ def _elsewhere(
     there = tuple(p for p in wanted if any(o.offers(p) for o in offered))
     if not there:
         return ()
-    if job.fetch:
+    if job.options.fetches:
         remote.fetch(store, reference, there, reporter)
         return tuple(p for p in there if not missing[p] or _found(store, job, p) == _AS_WANTED)
     which = ", ".join(map(str, there))
@@ -229,8 +226,8 @@ class _Making:
     """A package being made for one platform after the other."""
 
     store: Store
-    job: Job
-    means: Means
+    job: PackageJob
+    context: BuildContext
     reporter: Reporter
 
     def image(self, platform: Platform) -> Made:
@@ -241,35 +238,39 @@ class _Making:
         if debs is not None:
             name = str(self.job.name.reference())
             lock = read_lock(package.directory)
-            inputs = inputs_now(self.store, self.job, platform)
+            inputs = current_inputs(self.store, self.job, platform)
             order = Order(debs, package.directory, platform, name, labels, lock, inputs)
-            return make(self.store, order, self.means.engine, self.reporter)
-        docker_order = docker_order_for(self.job, platform, labels)
+            return make(self.store, order, self.context.engine, self.reporter)
+        docker_order = dockerfile_build_of(self.job, platform, labels)
         return make_dockerfile(
-            self.store, docker_order, self.means.sources, self.means.builders, self.reporter
+            self.store, docker_order, self.context.sources, self.context.builders, self.reporter
         )
 
 
-def docker_order_for(job: Job, platform: Platform, labels: Mapping[str, str]) -> DockerOrder:
+def dockerfile_build_of(
+    job: PackageJob, platform: Platform, labels: Mapping[str, str]
+) -> DockerOrder:
     """Return what is to be built of a package with a Dockerfile."""
     package, build = job.package, job.package.build
-    commit = commit_of(package, job.name, job.naming.commit)
+    commit = commit_of(package, job.name, job.options.naming.commit)
     return DockerOrder(
         package=package,
         platform=platform,
-        arguments=arguments_of(package, job.name, commit, job.arguments, job.naming),
+        arguments=arguments_of(
+            package, job.name, commit, job.options.arguments, job.options.naming
+        ),
         inputs={"tree": job.name.hash or _NO_TREE},
         labels=labels,
         time=commit.time,
-        dockerfile=job.dockerfile or build.dockerfile,
+        dockerfile=job.options.dockerfile or build.dockerfile,
         name=str(job.name.reference()),
-        terms=job.terms.over(build),
+        terms=job.options.terms_for(build),
     )
 
 
-def _found(store: Store, job: Job, platform: Platform) -> tuple[str, ...] | None:
+def _found(store: Store, job: PackageJob, platform: Platform) -> tuple[str, ...] | None:
     """Return what would go into the image now that did not; nothing if it is not there at all."""
-    if job.force or not is_lasting(job.name):
+    if job.options.force or not is_lasting(job.name):
         return None
     found = lookup(store, job.name.reference(), platform)
     if not isinstance(found, Image) or found.config.platform != platform:
@@ -277,33 +278,33 @@ def _found(store: Store, job: Job, platform: Platform) -> tuple[str, ...] | None
     return _changed(store, job, found, platform)
 
 
-def compared(
-    store: Store, job: Job, platform: Platform
+def compare_inputs(
+    store: Store, job: PackageJob, platform: Platform
 ) -> tuple[dict[str, str], dict[str, str] | None, tuple[str, ...]]:
     """Return what would go into an image, what went into the one in the store, what differs."""
-    now = inputs_now(store, job, platform)
+    now = current_inputs(store, job, platform)
     found = lookup(store, job.name.reference(), platform)
     is_it = isinstance(found, Image) and found.config.platform == platform
     before = recorded(found) if isinstance(found, Image) and is_it else None
     return now, before, changed(before, now) if before is not None else ()
 
 
-def _changed(store: Store, job: Job, image: Image, platform: Platform) -> tuple[str, ...]:
+def _changed(store: Store, job: PackageJob, image: Image, platform: Platform) -> tuple[str, ...]:
     """Return what would go into the image that did not: the tag knows the tree alone."""
     before = recorded(image)
     if before is None:
         return ()  # it was made by something else, or before this was written down
     try:
-        return changed(before, inputs_now(store, job, platform))
+        return changed(before, current_inputs(store, job, platform))
     except PackageError:
         return ()  # it could not be built now, and is good as it is
 
 
-def inputs_now(store: Store, job: Job, platform: Platform) -> dict[str, str]:
+def current_inputs(store: Store, job: PackageJob, platform: Platform) -> dict[str, str]:
     """Return what would go into the image of a package, each input under a name for people."""
     package = job.package
     if package.build.debs is None:
-        return dockerfile_inputs(store, docker_order_for(job, platform, {}))
+        return dockerfile_inputs(store, dockerfile_build_of(job, platform, {}))
     lock = package.directory / LOCK_FILE
     inputs = {"tree": job.name.hash or _NO_TREE, "suite": package.build.debs.suite}
     if lock.is_file():

@@ -20,7 +20,7 @@ from assembler.rootfs.plan import ImageTree, MemberTree, Rules
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from assembler.build.preparing import Prepared
+    from assembler.build.preparation import Prepared
     from assembler.diagnostics import Place
     from assembler.encode.earlier import Earlier
     from assembler.events import Reporter

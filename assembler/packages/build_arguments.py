@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.dockerfile.stages import PROXIES
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.packages.buildfile import read_package
+from assembler.packages.build_file import read_package
 from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, name_of
 
@@ -43,7 +43,7 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenArguments:
+class BuildArguments:
     """Build arguments from the command line and the environment."""
 
     # KEY=VALUE, from files and options, later ones count.
@@ -69,7 +69,7 @@ def commit_of(package: Package, name: PackageName, commit: str) -> Commit:
 
 
 def arguments_of(
-    package: Package, name: PackageName, commit: Commit, given: GivenArguments, naming: Naming
+    package: Package, name: PackageName, commit: Commit, given: BuildArguments, naming: Naming
 ) -> dict[str, str]:
     """Return all build arguments of a package, whether its Dockerfile knows them or not."""
     found = {
@@ -111,7 +111,7 @@ def read_arguments(path: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def local_packages(package: Package, given: GivenArguments = GivenArguments()) -> list[Path]:
+def local_packages(package: Package, given: BuildArguments = BuildArguments()) -> list[Path]:
     """Return the directories of the packages that build arguments name."""
     found: list[Path] = []
     for text in (*package.build.build_args, *given.pairs):

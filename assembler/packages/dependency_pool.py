@@ -17,7 +17,7 @@ R = TypeVar("R")
 _FAREWELL_SECONDS = 20.0
 
 
-def in_order(
+def run_in_order(
     needs: Mapping[K, Collection[K]], work: Callable[[K, Cancellation], R], jobs: int
 ) -> dict[K, R]:
     """Do `work` for each key after all that it needs, in up to `jobs` threads at once.
@@ -72,4 +72,4 @@ def in_order(
     return results
 
 
-__all__ = ["Cancellation", "Cancelled", "in_order"]
+__all__ = ["Cancellation", "Cancelled", "run_in_order"]

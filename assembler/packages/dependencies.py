@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.dockerfile.syntax import read_dockerfile
 from assembler.errors import DolmenError, PackageError
-from assembler.packages.arguments import GivenArguments, local_packages
-from assembler.packages.buildfile import read_package
+from assembler.packages.build_arguments import BuildArguments, local_packages
+from assembler.packages.build_file import read_package
 
 if TYPE_CHECKING:
     from assembler.config.package_model import Package
@@ -22,7 +22,7 @@ _FROM = re.compile(r"from=([^\s,]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PackageNode:
     """A package that is to be built, because somebody asked for it or for one that needs it."""
 
     package: Package
@@ -36,11 +36,11 @@ class Wanted:
         return self.package.directory.resolve()
 
 
-def with_needed(
-    asked: Sequence[Package], given: GivenArguments, dockerfile: str | None = None
-) -> tuple[Wanted, ...]:
+def in_build_order(
+    asked: Sequence[Package], given: BuildArguments, dockerfile: str | None = None
+) -> tuple[PackageNode, ...]:
     """Return the packages and the local ones that they need, in the order of building."""
-    found: dict[Path, Wanted] = {}
+    found: dict[Path, PackageNode] = {}
     needs: dict[Path, set[Path]] = {}
     left = [(package, True) for package in asked][::-1]
     while left:
@@ -48,8 +48,8 @@ def with_needed(
         key = package.directory.resolve()
         if key in found:
             continue
-        found[key] = Wanted(package, is_asked)
-        here = given if is_asked else GivenArguments()
+        found[key] = PackageNode(package, is_asked)
+        here = given if is_asked else BuildArguments()
         directories = [d for d in local_packages(package, here) if (d / "build.yml").is_file()]
         needs[key] = {d.resolve() for d in directories}
         left += [(read_package(d), False) for d in directories]

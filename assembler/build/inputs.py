@@ -1,0 +1,46 @@
+"""The YAML files of a build: read once, with every problem in one error."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from assembler.codes import config as codes
+from assembler.config.reading import Input, is_url, read
+from assembler.diagnostics import Diagnostic, Place, Source
+from assembler.errors import ConfigError, DolmenError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def read_inputs(names: Sequence[str]) -> list[Input]:
+    """Read every file; raise ConfigError with all that cannot be read."""
+    inputs: list[Input] = []
+    problems: list[Diagnostic] = []
+    seen: set[str] = set()
+    for name in names:
+        same = name if name == "-" or is_url(name) else os.path.realpath(name)
+        if same in seen:
+            place = Place(Source(name, ""))
+            problems.append(Diagnostic(codes.GIVEN_TWICE, f"{name} is given twice", place))
+            continue
+        seen.add(same)
+        try:
+            inputs.append(read(name))
+        except ConfigError as error:
+            problems += error.diagnostics
+    if problems:
+        raise ConfigError([*problems, *_mistakes_in(inputs)])
+    return inputs
+
+
+def _mistakes_in(inputs: Sequence[Input]) -> Sequence[Diagnostic]:
+    """Return the mistakes in the files that could be read: one run shows everything."""
+    from assembler.build.preparation import read_config  # noqa: PLC0415 - the parser is heavy
+
+    try:
+        read_config(inputs)
+    except DolmenError as error:
+        return error.diagnostics
+    return ()

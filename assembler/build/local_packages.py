@@ -1,0 +1,59 @@
+"""Packages beside a YAML file: built before the image if their images are missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from assembler.oci.store import Absent, lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from assembler.build.options import BuildOptions
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
+    from assembler.oci.reference import Reference
+
+
+def build_missing(
+    options: BuildOptions,
+    packages: Mapping[Reference, Path],
+    platform: Platform,
+    reporter: Reporter,
+    tree_hash: str | None = None,
+) -> None:
+    """Build the packages that the store lacks, or fetch them from a registry.
+
+    Their names have the hash that is given, or that of git.
+    """
+    if not options.build_missing or not packages:
+        return
+    store = options.sources.open_store()
+    names = store.names()
+    missing = [
+        directory
+        for reference, directory in packages.items()
+        if isinstance(lookup(store, reference, platform, names=names), Absent)
+    ]
+    if not missing:
+        return
+    from assembler.packages.batch import build_packages  # noqa: PLC0415 - few systems need it
+    from assembler.packages.build_file import read_package  # noqa: PLC0415
+    from assembler.packages.options import PackageBuildOptions  # noqa: PLC0415
+    from assembler.packages.tags import Naming  # noqa: PLC0415
+
+    base = options.packages() if callable(options.packages) else options.packages
+    base = base if base is not None else PackageBuildOptions()
+    # No registry keeps a name for the recipes that Dolmen brings.
+    fetch = not options.sources.offline and tree_hash is None
+    package_options = replace(
+        base,
+        sources=replace(options.sources, pull=False, docker=False),
+        naming=Naming(hash=tree_hash),
+        platforms=(platform,),
+        fetch=fetch,
+    )
+    found = [read_package(directory) for directory in missing]
+    build_packages(found, package_options, reporter).check()

@@ -1,0 +1,199 @@
+"""The stages of a build in order: the only place that knows all of them.
+
+Everything heavy is imported after the remembered result was looked up.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assembler.build.inputs import read_inputs
+from assembler.build.option_checks import check_only_formats, check_options
+from assembler.build.options import BuildKeywords, BuildOptions
+from assembler.build.remembered import cache_key, recall, remember
+from assembler.build.result import BuildResult, SystemPlan
+from assembler.events import LogMessage, Silent, Warned, several
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from assembler.build.preparation import PreparedBuild
+    from assembler.config.reading import Input
+    from assembler.diagnostics import Diagnostic
+    from assembler.events import Event, Reporter
+    from assembler.formats.protocol import Format, Target
+    from assembler.media.authenticode import Signer
+
+
+def build(
+    files: str | Path | Sequence[str | Path],
+    options: BuildOptions | None = None,
+    *,
+    reporter: Reporter | None = None,
+    **keywords: Unpack[BuildKeywords],
+) -> BuildResult:
+    """Build the system that YAML files describe, or find that nothing has changed.
+
+    Several files are merged in order. Options are one BuildOptions, its fields as keyword
+    arguments, or both; keyword arguments win. Progress goes to the reporter. What is wrong is
+    raised as a DolmenError with its diagnostics.
+    """
+    names, chosen = _names(files), BuildOptions.of(options, keywords)
+    check_options(names, chosen)
+    inputs = read_inputs(names)
+    key = cache_key(names, chosen, inputs)
+    if key is not None and not chosen.force:
+        kept = recall(chosen.sources.store, key)
+        if kept is not None:
+            return kept
+    noting = _WarningRecorder(reporter if reporter is not None else Silent())
+    result, prepared = _build(names, inputs, chosen, noting)
+    result = replace(result, warnings=tuple(noting.warnings))
+    if key is not None:
+        store = chosen.sources.store
+        remember(store, key, result, _dependencies(prepared, result), prepared.local_files)
+    return result
+
+
+def plan(
+    files: str | Path | Sequence[str | Path],
+    options: BuildOptions | None = None,
+    *,
+    reporter: Reporter | None = None,
+    **keywords: Unpack[BuildKeywords],
+) -> SystemPlan:
+    """Return what a build would assemble: every image is resolved, nothing is written."""
+    names, chosen = _names(files), BuildOptions.of(options, keywords)
+    check_options(names, chosen)
+    inputs = read_inputs(names)
+    from assembler.build.preparation import prepare  # noqa: PLC0415 - heavy
+
+    noting = _WarningRecorder(reporter if reporter is not None else Silent())
+    with chosen.sources.open_store().in_use():
+        prepared = prepare(inputs, chosen, _formats(chosen), noting)
+    return SystemPlan(
+        prepared.parts(),
+        {str(reference): image.digest for reference, image in prepared.images.items()},
+        tuple(noting.warnings),
+    )
+
+
+def merged_yaml(
+    files: str | Path | Sequence[str | Path], options: BuildOptions | None = None
+) -> str:
+    """Return the files, checked and merged, as one image.yml; options are checked as well."""
+    from assembler.build.preparation import read_config  # noqa: PLC0415 - heavy
+    from assembler.config import render_yaml  # noqa: PLC0415
+
+    names, chosen = _names(files), BuildOptions.of(options, {})
+    check_options(names, chosen)
+    inputs = read_inputs(names)
+    _formats(chosen)
+    return render_yaml(read_config(inputs).config)
+
+
+@dataclass(frozen=True, slots=True)
+class _WarningRecorder:
+    """Passes events on, and keeps the warnings: an unchanged build returns them again."""
+
+    reporter: Reporter
+    warnings: list[Diagnostic] = field(default_factory=list)
+
+    def emit(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Warned):
+            self.warnings.append(event.diagnostic)
+        self.reporter.emit(event)
+
+
+def _names(files: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
+    several_files = [files] if isinstance(files, str | Path) else files
+    return tuple(map(str, several_files))
+
+
+def _build(
+    names: Sequence[str], inputs: Sequence[Input], options: BuildOptions, reporter: Reporter
+) -> tuple[BuildResult, PreparedBuild]:
+    from assembler.build.preparation import prepare  # noqa: PLC0415
+    from assembler.build.salvage import origins  # noqa: PLC0415
+    from assembler.encode.assembly import Assembly, EncodeOptions  # noqa: PLC0415
+    from assembler.encode.compression import Compression  # noqa: PLC0415
+    from assembler.formats import FormatOptions, check_architecture, write_all  # noqa: PLC0415
+    from assembler.oci.platform import host_platform, normal_architecture  # noqa: PLC0415
+
+    formats = _formats(options)
+    architecture = options.architecture or host_platform().architecture
+    check_architecture(formats, normal_architecture(architecture))
+    compression = Compression.parse(options.compression)
+    signer = _signer(options)
+    store = options.sources.open_store()
+    times = [time.perf_counter()]
+    with store.in_use():
+        prepared = prepare(inputs, options, formats, reporter)
+        _log_images(prepared, reporter)
+        times.append(time.perf_counter())
+        encoding = EncodeOptions(compression, options.jobs)
+        with Assembly(prepared.plan, store, encoding, reporter) as assembly:
+            format_options = FormatOptions(
+                disk_size=options.disk_size,
+                helpers=prepared.helpers,
+                signer=signer,
+                origins=partial(origins, prepared, store),
+            )
+            target = _target(names, options)
+            outputs = write_all(assembly, formats, target, format_options, reporter)
+        times.append(time.perf_counter())
+    seconds = {"prepare": times[1] - times[0], "write": times[2] - times[1]}
+    spent = ", ".join(f"{name} {s:.2f} s" for name, s in seconds.items())
+    reporter.emit(LogMessage(f"time spent: {spent}", 1))
+    rounded = {name: round(s, 3) for name, s in seconds.items()}
+    return BuildResult(tuple(outputs), prepared.parts(), seconds=rounded), prepared
+
+
+def _formats(options: BuildOptions) -> list[Format]:
+    from assembler.formats import chosen  # noqa: PLC0415 - an unchanged build needs no format
+
+    formats = chosen(options.formats, to_stream=options.output is not None)
+    check_only_formats(formats)
+    return formats
+
+
+def _signer(options: BuildOptions) -> Signer | None:
+    """Return what programs for UEFI are signed with; its passphrase is asked for first of all."""
+    key, certificate = options.secure_boot_key, options.secure_boot_certificate
+    if key is None or certificate is None:
+        return None
+    from assembler.media.keys import read_signer  # noqa: PLC0415 - cryptography: 60 ms
+
+    return read_signer(key, certificate, options.passphrase or (lambda: ""))
+
+
+def _target(names: Sequence[str], options: BuildOptions) -> Target:
+    from assembler.formats import Target  # noqa: PLC0415
+
+    return Target(options.directory, options.name_for(names), options.output)
+
+
+def _log_images(prepared: PreparedBuild, reporter: Reporter) -> None:
+    for reference, image in prepared.images.items():
+        about = f"{several(len(image.manifest.layers), 'layer')}, {image.layer_bytes} B"
+        reporter.emit(
+            LogMessage(f"{reference} is {image.digest}, {image.config.platform}, {about}", 1)
+        )
+
+
+def _dependencies(prepared: PreparedBuild, result: BuildResult) -> list[str]:
+    """Return every name in the store that the result depends on."""
+    from assembler.oci.reference import Reference  # noqa: PLC0415
+    from assembler.oci.store.lookup import spellings  # noqa: PLC0415
+
+    references = [
+        *prepared.references,
+        *(Reference.parse(o.reference) for o in result.outputs if o.reference),
+    ]
+    return sorted({form for r in references for form in spellings(r)})

@@ -1,0 +1,180 @@
+"""From YAML texts to a plan with every image in the store: config, resolve and plan in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assembler.build.helper_images import resolve_helper_images
+from assembler.build.layouts import layouts
+from assembler.build.local_packages import build_missing
+from assembler.build.local_references import LocalReferences
+from assembler.build.result import PlannedPart
+from assembler.config import Options, load_inputs, parse_label, render_metadata
+from assembler.errors import DolmenError
+from assembler.events import Warned
+from assembler.oci.platform import Platform, host_platform
+from assembler.oci.reference import Reference
+from assembler.oci.resolve import resolve
+from assembler.rootfs import PlanOptions, Resolved, Role, make_plan, references
+from assembler.rootfs.plan import ImageTree, MemberTree, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from assembler.build.options import BuildOptions
+    from assembler.config import Input, Loaded
+    from assembler.config.model import Config
+    from assembler.diagnostics import Diagnostic, Place
+    from assembler.encode.earlier import Earlier
+    from assembler.events import Reporter
+    from assembler.formats.protocol import Format
+    from assembler.helper_images.images import HelperImages
+    from assembler.oci.image import Image
+    from assembler.oci.image_sources import ImageSources
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBuild:
+    """A plan, and the images that it refers to."""
+
+    plan: Plan
+    images: Mapping[Reference, Image]
+    # Of all images, those that are data included.
+    references: tuple[Reference, ...]
+    # What `source:` names, whether it exists or not.
+    local_files: tuple[Path, ...]
+    helpers: HelperImages
+    # The tar of an earlier build, if images may come from one.
+    earlier: Earlier | None = None
+    # What a tar records of the SPDX document.
+    sbom: Mapping[str, Any] | None = None
+
+    def parts(self) -> tuple[PlannedPart, ...]:
+        """Return the parts of the system, in order."""
+        return tuple(
+            PlannedPart(
+                part.origin.source,
+                part.origin.location,
+                part.prefix if isinstance(part, ImageTree) else None,
+                part.image.digest if isinstance(part, ImageTree | MemberTree) else None,
+            )
+            for part in self.plan.parts
+        )
+
+
+def read_config(inputs: Sequence[Input], packages: LocalReferences | None = None) -> Loaded:
+    """Check and merge the texts, with packages and references understood."""
+    options = Options(packages=packages or LocalReferences(), check_reference=Reference.parse)
+    return load_inputs(inputs, options)
+
+
+def prepare(
+    inputs: Sequence[Input],
+    options: BuildOptions,
+    formats: Sequence[Format],
+    reporter: Reporter,
+) -> PreparedBuild:
+    """Return the plan of the system; every image that it needs is in the store then."""
+    packages = LocalReferences()
+    loaded = read_config(inputs, packages)
+    config = loaded.config
+    warnings = _Warnings(reporter)
+    warnings.emit_all(loaded.warnings)
+    platform = Platform.parse(options.architecture or host_platform().architecture)
+    needs = references(config)
+    wanted: dict[Reference, Place | None] = {}
+    for need in needs:
+        if need.role is not Role.LAYOUT:
+            wanted.setdefault(need.reference, need.place)
+    local = packages.directories()
+    build_missing(options, local, platform, reporter)
+    sources = replace(options.sources, local=options.sources.local | frozenset(local))
+    store = sources.open_store()
+    earlier = _earlier(options)
+    images = _images(wanted, platform, sources, earlier, reporter)
+    helpers = resolve_helper_images(formats, options, sources, platform, reporter)
+    resolved = Resolved(images, store.read, layouts(needs, sources, reporter))
+    metadata = partial(render_metadata, config, full_name=lambda n: str(Reference.parse(n)))
+    plan = make_plan(
+        config,
+        resolved,
+        PlanOptions(
+            architecture=platform.architecture,
+            decompress_kernel=options.decompress_kernel
+            and not (earlier and earlier.is_plain(images.values())),
+            home=Path.home(),
+            metadata=lambda form: metadata(form=form).encode(),
+            read_label=partial(parse_label, names=_container_names(config), warn=warnings.emit),
+        ),
+    )
+    warnings.emit_all(plan.warnings)
+    if earlier is not None:
+        from assembler.build.salvage import check  # noqa: PLC0415 - only for --input-tar
+
+        check(plan, earlier, decompress=options.decompress_kernel)
+    sbom = None
+    if options.sbom is not None:
+        from assembler.build.spdx import with_sbom  # noqa: PLC0415 - not every build wants it
+
+        plan, sbom = with_sbom(plan, options.sbom, store, earlier, warnings.emit)
+    local_files = [Path(f.source).expanduser() for f in config.files if f.source]
+    named = [need.reference for need in needs]
+    named += [image.reference for image in helpers.images.values()]
+    return PreparedBuild(
+        plan,
+        images,
+        tuple(dict.fromkeys(named)),
+        (*local_files, *([earlier.path] if earlier else [])),
+        helpers,
+        earlier,
+        sbom,
+    )
+
+
+def _earlier(options: BuildOptions) -> Earlier | None:
+    if options.input_tar is None:
+        return None
+    from assembler.encode.earlier import Earlier  # noqa: PLC0415 - only for --input-tar
+
+    return Earlier.open(options.input_tar)
+
+
+def _images(
+    wanted: Mapping[Reference, Place | None],
+    platform: Platform,
+    sources: ImageSources,
+    earlier: Earlier | None,
+    reporter: Reporter,
+) -> dict[Reference, Image]:
+    try:
+        return resolve(wanted, platform, sources, reporter)
+    except DolmenError as error:
+        if earlier is None:
+            raise
+        from assembler.build.salvage import instead  # noqa: PLC0415 - only for --input-tar
+
+        return instead(error, wanted, platform, sources.open_store(), earlier, reporter)
+
+
+class _Warnings:
+    """Emits each warning once: several containers may share an image and its label."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._seen: set[Diagnostic] = set()
+
+    def emit(self, warning: Diagnostic) -> None:
+        if warning not in self._seen:
+            self._seen.add(warning)
+            self._reporter.emit(Warned(warning))
+
+    def emit_all(self, warnings: Iterable[Diagnostic]) -> None:
+        for warning in warnings:
+            self.emit(warning)
+
+
+def _container_names(config: Config) -> frozenset[str]:
+    return frozenset(c.name for c in (*config.onboot, *config.onshutdown, *config.services))

@@ -1,0 +1,76 @@
+"""Checking YAML files without building anything: every mistake, as diagnostics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assembler.diagnostics import Diagnostic, Severity
+from assembler.errors import DolmenError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BUILD_FILES = ("build.yml", "build.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationResult:
+    """What is wrong with files, and what is doubtful."""
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def errors(self) -> int:
+        """Return the number of errors; warnings do not count."""
+        return sum(d.severity is Severity.ERROR for d in self.diagnostics)
+
+    @property
+    def valid(self) -> bool:
+        """Tell whether there is no error."""
+        return not self.errors
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result for scripts."""
+        return {
+            "valid": self.valid,
+            "errors": self.errors,
+            "warnings": len(self.diagnostics) - self.errors,
+            "diagnostics": [d.as_json() for d in self.diagnostics],
+        }
+
+
+def validate(files: str | Path | Sequence[str | Path], *, schema: str = "auto") -> ValidationResult:
+    """Check files that belong together; several are merged in order.
+
+    `schema` is image, build, or auto: then files named build.yml are checked as packages. Nothing
+    is raised for what is wrong with the files: it is in the result.
+    """
+    several_files = [files] if isinstance(files, str | Path) else files
+    names = tuple(map(str, several_files))
+    is_package = all(Path(name).name in _BUILD_FILES for name in names)
+    try:
+        if schema == "build" or (schema == "auto" and is_package):
+            return ValidationResult(tuple(d for name in names for d in _package(name)))
+        return ValidationResult(_image(names))
+    except DolmenError as error:
+        return ValidationResult(error.diagnostics)
+
+
+def _image(names: Sequence[str]) -> tuple[Diagnostic, ...]:
+    from assembler.build.local_references import LocalReferences  # noqa: PLC0415 - heavy
+    from assembler.config import Options, load  # noqa: PLC0415
+    from assembler.oci.reference import Reference  # noqa: PLC0415
+
+    options = Options(packages=LocalReferences(), check_reference=Reference.parse)
+    return load(names, options).warnings
+
+
+def _package(name: str) -> tuple[Diagnostic, ...]:
+    from assembler.config import read_build  # noqa: PLC0415 - heavy
+    from assembler.packages.build_file import build_file  # noqa: PLC0415
+
+    document = read_build(name)
+    build_file(document)
+    return document.warnings

@@ -1,0 +1,45 @@
+"""Where the Debian packages of recipes come from, and what chooses them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assembler.debian.engine import Engine
+    from assembler.events import Reporter
+    from assembler.oci.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class DebianOptions:
+    """What a caller can say about Debian archives."""
+
+    # URLs; without any, the mirrors of this machine's apt.
+    mirrors: tuple[str, ...] = ()
+    # The keys that sign the archives; by default, this machine's.
+    keyring: Path | None = None
+    # auto, apt or python.
+    engine: str = "auto"
+    # Fetch the indexes again, however recent they are.
+    refresh: bool = False
+
+
+def archive_engine(store: Store, options: DebianOptions, reporter: Reporter) -> Engine:
+    """Return what chooses and fetches Debian packages, which it keeps in the store."""
+    from assembler.debian.engine import FRESH_FOR  # noqa: PLC0415 - not every build has recipes
+    from assembler.debian.engines import engine_named  # noqa: PLC0415
+    from assembler.debian.pool import Pool  # noqa: PLC0415
+    from assembler.debian.sources import Mirrors  # noqa: PLC0415
+    from assembler.debian.supply import Supply  # noqa: PLC0415
+
+    store.layout.prepare()
+    supply = Supply(
+        Pool(store.root.absolute() / "debs"),
+        Mirrors(given=options.mirrors, keyring=options.keyring),
+        0 if options.refresh else FRESH_FOR,
+        reporter,
+    )
+    return engine_named(options.engine, supply)

@@ -1,0 +1,40 @@
+"""The helper images of one run, resolved: what formats take boot files and programs from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from assembler.helper_images.boot_files import BootFiles
+from assembler.helper_images.catalog import BOOTLOADERS, FIRMWARE, IMAGETOOLS, HelperImage
+from assembler.helper_images.programs import FilesystemTools
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assembler.oci.image import Image
+    from assembler.oci.store import Store
+
+
+@dataclass(frozen=True)
+class HelperImages:
+    """Images by their kind, complete in the store; those that no format needs are absent."""
+
+    store: Store
+    images: Mapping[HelperImage, Image]
+
+    @cached_property
+    def boot_files(self) -> BootFiles:
+        """Return the boot files, read once for all formats that declare them."""
+        return BootFiles(self.images[BOOTLOADERS], self.store)
+
+    @property
+    def filesystem_tools(self) -> FilesystemTools:
+        """Return the programs that make filesystems: the host's, else those of an image."""
+        return FilesystemTools(self.images.get(IMAGETOOLS), self.store)
+
+    @property
+    def firmware(self) -> Image | None:
+        """Return the image with firmware, if the user has named one."""
+        return self.images.get(FIRMWARE)

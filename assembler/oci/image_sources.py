@@ -1,0 +1,76 @@
+"""Where images come from: the local Docker daemon, the store, then registries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from assembler.oci.registry.options import RegistryOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.events import Reporter
+    from assembler.oci.platform import Platform
+    from assembler.oci.reference import Reference
+    from assembler.oci.store import Store
+
+
+def default_store() -> Path:
+    """Return the store of a user who names none."""
+    return Path.home() / ".cache" / "dolmen"
+
+
+class Fetch(Protocol):
+    """Brings images into a store, under the references they are asked by.
+
+    It raises a DolmenError that names every image it could not bring.
+    """
+
+    def __call__(
+        self, store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
+    ) -> None:
+        """Fetch the images for the platform, several at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSources:
+    """Where images may come from, in this order: the Docker daemon, the store, registries."""
+
+    store: Path = field(default_factory=default_store)
+    registries: RegistryOptions = field(default_factory=RegistryOptions)
+    # No socket is opened; a missing image is an error.
+    offline: bool = False
+    # Re-check registries for images that the store has: tags may have moved.
+    pull: bool = False
+    # Take images from the local Docker daemon first.
+    docker: bool = False
+    # Built on this machine: a registry is asked for these only if the store lacks them.
+    local: frozenset[Reference] = frozenset()
+    # Fetches missing images instead of the registries.
+    fetch: Fetch | None = None
+
+    def open_store(self) -> Store:
+        """Return the store."""
+        from assembler.oci.store import Store  # noqa: PLC0415 - an unchanged build opens no store
+
+        return Store(self.store)
+
+    def fetcher(self) -> Fetch | None:
+        """Return what fetches missing images, if any may be fetched."""
+        if self.offline:
+            return None
+        return self.fetch or self._fetch_from_registries
+
+    def rechecks(self, reference: Reference) -> bool:
+        """Tell whether a registry is asked for an image that the store has."""
+        moving = not reference.pinned and reference not in self.local
+        return self.pull and not self.offline and moving
+
+    def _fetch_from_registries(
+        self, store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
+    ) -> None:
+        from assembler.oci.pull import PullOptions, pull  # noqa: PLC0415 - requests: 60 ms
+
+        pull(store, references, PullOptions(self.registries, (platform,)), reporter)

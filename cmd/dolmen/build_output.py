@@ -1,0 +1,74 @@
+"""The result of a build, printed for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.errors import DolmenError, host_error, is_of_disk
+from assembler.events import Event, Warned
+from dolmen.console import say, show_diagnostics, size_text, wants_color
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.build import BuildResult
+    from assembler.diagnostics import Diagnostic
+    from assembler.events import Reporter
+    from dolmen.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class WarningLog:
+    """Passes events on, and keeps the warnings for the JSON of a build that fails."""
+
+    reporter: Reporter
+    warnings: list[Diagnostic]
+
+    def emit(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Warned):
+            self.warnings.append(event.diagnostic)
+        self.reporter.emit(event)
+
+
+def print_result(settings: Settings, result: BuildResult, *, as_json: bool) -> None:
+    """Print JSON on standard output, or a line per output on standard error."""
+    if result.unchanged and not settings.quiet:
+        show_diagnostics(result.warnings, color=wants_color(sys.stderr, settings.color))
+    if as_json:
+        say(json.dumps(result.as_json(), indent=2))
+    elif not settings.quiet:
+        for output in result.outputs:
+            what = output.path or output.reference or "standard output"
+            state = "unchanged" if result.unchanged else size_text(output.size)
+            sys.stderr.write(f"{what}  {state}\n")
+
+
+def print_failure(error: DolmenError | OSError, warnings: Sequence[Diagnostic]) -> None:
+    """Print an error in the form of a result without outputs, if it is one to explain."""
+    if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and not is_of_disk(error)):
+        return
+    if isinstance(error, OSError):
+        error = host_error(error, error.filename or "a file", "write")
+    result = {
+        "unchanged": False,
+        "outputs": [],
+        "parts": [],
+        "seconds": {},
+        "warnings": [w.as_json() for w in warnings],
+        "errors": [d.as_json() for d in error.diagnostics],
+    }
+    say(json.dumps(result, indent=2))
+
+
+def list_formats() -> None:
+    """Print every format with its description."""
+    from assembler.formats import available  # noqa: PLC0415
+
+    listed = available()
+    widest = max(len(f.name) for f in listed)
+    for f in listed:
+        say(f"{f.name:{widest}}  {f.description}")

@@ -1,0 +1,88 @@
+"""The options of package builds, as command line and environment say them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dolmen.settings import env_list_or_linuxkit, env_or_linuxkit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.debian.options import DebianOptions
+    from assembler.dockerfile.builders import BuilderOptions
+    from assembler.oci.platform import Platform
+    from assembler.packages.build_arguments import BuildArguments
+    from assembler.packages.options import PackageBuildOptions
+
+
+def environment_options() -> PackageBuildOptions:
+    """Return the options that `dolmen build` builds missing packages with."""
+    from assembler.packages.options import PackageBuildOptions  # noqa: PLC0415
+
+    return PackageBuildOptions(
+        arguments=build_arguments(), debian=debian_options(), builder=builder_options()
+    )
+
+
+def build_arguments(files: Sequence[Path] | None = None) -> BuildArguments:
+    """Return the build arguments of files and of the environment."""
+    from assembler.packages.build_arguments import (  # noqa: PLC0415
+        BuildArguments,
+        read_arguments,
+    )
+
+    pairs = tuple(pair for path in files or () for pair in read_arguments(path))
+    return BuildArguments(pairs, dict(os.environ))
+
+
+def debian_options(
+    mirrors: Sequence[str] | None = None,
+    keyring: Path | None = None,
+    engine: str = "",
+    *,
+    refresh: bool = False,
+) -> DebianOptions:
+    """Return where Debian packages come from."""
+    from assembler.debian.options import DebianOptions  # noqa: PLC0415
+
+    named = os.environ.get("DOLMEN_DEBIAN_KEYRING")
+    return DebianOptions(
+        mirrors=tuple(mirrors or env_list_or_linuxkit(os.environ, "DEBIAN_MIRROR")),
+        keyring=keyring or (Path(named) if named else None),
+        engine=engine or env_or_linuxkit(os.environ, "RECIPE_ENGINE") or "auto",
+        refresh=refresh,
+    )
+
+
+def builder_options(
+    name: str = "",
+    contexts: Sequence[str] | None = None,
+    buildx_name: str = "",
+    image: str = "",
+    config: Path | None = None,
+    *,
+    restart: bool = False,
+) -> BuilderOptions:
+    """Return which builder carries out Dockerfiles."""
+    from assembler.dockerfile.builders import BuilderOptions, read_contexts  # noqa: PLC0415
+    from assembler.dockerfile.buildx import BuildKitOptions  # noqa: PLC0415
+
+    buildkit = BuildKitOptions(
+        read_contexts(contexts or env_list_or_linuxkit(os.environ, "BUILDERS")),
+        buildx_name,
+        image,
+        config.absolute() if config else None,
+        restart,
+    )
+    return BuilderOptions(name or env_or_linuxkit(os.environ, "BUILDER") or "auto", buildkit)
+
+
+def platforms(texts: Sequence[str] | None) -> tuple[Platform, ...]:
+    """Read platforms, separated by commas or given one by one."""
+    from assembler.oci.platform import Platform  # noqa: PLC0415
+
+    parts = [part.strip() for text in texts or () for part in text.split(",")]
+    return tuple(Platform.parse(part) for part in parts if part)

@@ -1,0 +1,34 @@
+"""Where images come from, as options and environment say it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dolmen.registries import registry_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.oci.image_sources import ImageSources
+    from dolmen.settings import Settings
+
+
+def image_sources(
+    settings: Settings,
+    *,
+    offline: bool = False,
+    pull: bool = False,
+    docker: bool = False,
+    insecure: Sequence[str] | None = None,
+    registry_creds: Sequence[str] | None = None,
+) -> ImageSources:
+    """Return the sources of images for a command."""
+    from assembler.oci.image_sources import ImageSources  # noqa: PLC0415
+
+    return ImageSources(
+        store=settings.cache,
+        registries=registry_options(settings, insecure, registry_creds),
+        offline=offline,
+        pull=pull,
+        docker=docker,
+    )
