@@ -11,11 +11,9 @@ from assembler.build.local_packages import build_missing
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, OutputError, wrap_os_errors
 from assembler.helper_images.catalog import HELPER_IMAGES, IMAGETOOLS, HelperImage
+from assembler.helper_images.filesystem_tools import programs_missing_on_host
 from assembler.helper_images.images import HelperImages
-from assembler.helper_images.programs import missing_on_host
-from assembler.oci.platform import host_platform
-from assembler.oci.reference import Reference
-from assembler.oci.resolve import resolve
+from assembler.oci import Reference, host_platform, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +21,7 @@ if TYPE_CHECKING:
     from assembler.build.options import BuildOptions
     from assembler.events import Reporter
     from assembler.formats.protocol import Format
-    from assembler.oci.image import Image
-    from assembler.oci.image_sources import ImageSources
-    from assembler.oci.platform import Platform
+    from assembler.oci import Image, ImageSources, Platform
 
 
 def recipe_of(kind: HelperImage) -> Path:
@@ -45,7 +41,7 @@ def resolve_helper_images(
     """Return the helper images that the formats declare, complete in the store."""
     needed = set[HelperImage]().union(*(f.needs.helpers for f in formats))
     programs = set[str]().union(*(f.needs.programs for f in formats))
-    if missing_on_host(programs):
+    if programs_missing_on_host(programs):
         needed.add(IMAGETOOLS)
     images: dict[HelperImage, Image] = {}
     for kind in HELPER_IMAGES:

@@ -6,28 +6,28 @@ import os
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.reading import Input, is_url, read
-from assembler.diagnostics import Diagnostic, Place, Source
+from assembler.config.inputs import ConfigInput, is_url, read_input
+from assembler.diagnostics import Diagnostic, Place, SourceText
 from assembler.errors import ConfigError, DolmenError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def read_inputs(names: Sequence[str]) -> list[Input]:
+def read_inputs(names: Sequence[str]) -> list[ConfigInput]:
     """Read every file; raise ConfigError with all that cannot be read."""
-    inputs: list[Input] = []
+    inputs: list[ConfigInput] = []
     problems: list[Diagnostic] = []
     seen: set[str] = set()
     for name in names:
         same = name if name == "-" or is_url(name) else os.path.realpath(name)
         if same in seen:
-            place = Place(Source(name, ""))
-            problems.append(Diagnostic(codes.GIVEN_TWICE, f"{name} is given twice", place))
+            place = Place(SourceText(name, ""))
+            problems.append(Diagnostic(codes.DUPLICATE_INPUT, f"{name} is given twice", place))
             continue
         seen.add(same)
         try:
-            inputs.append(read(name))
+            inputs.append(read_input(name))
         except ConfigError as error:
             problems += error.diagnostics
     if problems:
@@ -35,7 +35,7 @@ def read_inputs(names: Sequence[str]) -> list[Input]:
     return inputs
 
 
-def _mistakes_in(inputs: Sequence[Input]) -> Sequence[Diagnostic]:
+def _mistakes_in(inputs: Sequence[ConfigInput]) -> Sequence[Diagnostic]:
     """Return the mistakes in the files that could be read: one run shows everything."""
     from assembler.build.preparation import read_config  # noqa: PLC0415 - the parser is heavy
 

@@ -6,20 +6,14 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.oci.store.lookup import spellings
-from assembler.oci.store.walk import Walker
+from assembler.oci import Walker, spellings
 from assembler.rootfs import Need, Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assembler.events import Reporter
-    from assembler.oci.image_sources import ImageSources
-    from assembler.oci.manifest import Descriptor
-    from assembler.oci.platform import Platform
-    from assembler.oci.reference import Reference
-    from assembler.oci.registry.options import RegistryOptions
-    from assembler.oci.store import Store
+    from assembler.oci import Descriptor, ImageSources, Platform, Reference, RegistryOptions, Store
 
 
 def layouts(
@@ -49,7 +43,7 @@ def layouts(
 
 
 def _fetch(store: Store, need: Need, registries: RegistryOptions, reporter: Reporter) -> None:
-    from assembler.oci.pull import PullOptions, pull  # noqa: PLC0415 - requests is slow to import
+    from assembler.oci import PullOptions, pull  # noqa: PLC0415 - requests is slow to import
 
     pull(store, [need.reference], PullOptions(registries, need.platforms), reporter)
 

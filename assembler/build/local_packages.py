@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assembler.oci.store import Absent, lookup
+from assembler.oci import Absent, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from assembler.build.options import BuildOptions
     from assembler.events import Reporter
-    from assembler.oci.platform import Platform
-    from assembler.oci.reference import Reference
+    from assembler.oci import Platform, Reference
 
 
 def build_missing(
@@ -40,7 +39,7 @@ def build_missing(
     if not missing:
         return
     from assembler.packages.batch import build_packages  # noqa: PLC0415 - few systems need it
-    from assembler.packages.build_file import read_package  # noqa: PLC0415
+    from assembler.packages.build_file_reader import read_package  # noqa: PLC0415
     from assembler.packages.options import PackageBuildOptions  # noqa: PLC0415
     from assembler.packages.tags import Naming  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler.oci.reference import Reference
+from assembler.oci import Reference
 
 if TYPE_CHECKING:
     from pathlib import Path

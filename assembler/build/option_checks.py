@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import usage
 from assembler.diagnostics import Diagnostic
 from assembler.errors import UsageError
-from assembler.oci.platform import ARCHITECTURES, normal_architecture
+from assembler.oci import ARCHITECTURES, normal_architecture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

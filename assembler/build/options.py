@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypedDict
 
-from assembler.oci.image_sources import ImageSources
+from assembler.oci import ImageSources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -16,14 +16,14 @@ from assembler.build.option_checks import check_only_formats, check_options
 from assembler.build.options import BuildKeywords, BuildOptions
 from assembler.build.remembered import cache_key, recall, remember
 from assembler.build.result import BuildResult, SystemPlan
-from assembler.events import LogMessage, Silent, Warned, several
+from assembler.events import CallbackReporter, LogMessage, WarningEmitted, pluralize
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Unpack
 
     from assembler.build.preparation import PreparedBuild
-    from assembler.config.reading import Input
+    from assembler.config.inputs import ConfigInput
     from assembler.diagnostics import Diagnostic
     from assembler.events import Event, Reporter
     from assembler.formats.protocol import Format, Target
@@ -34,14 +34,14 @@ def build(
     files: str | Path | Sequence[str | Path],
     options: BuildOptions | None = None,
     *,
-    reporter: Reporter | None = None,
+    progress: Callable[[Event], None] | None = None,
     **keywords: Unpack[BuildKeywords],
 ) -> BuildResult:
     """Build the system that YAML files describe, or find that nothing has changed.
 
     Several files are merged in order. Options are one BuildOptions, its fields as keyword
-    arguments, or both; keyword arguments win. Progress goes to the reporter. What is wrong is
-    raised as a DolmenError with its diagnostics.
+    arguments, or both; keyword arguments win. Events of progress go to the callback. What is
+    wrong is raised as a DolmenError with its diagnostics.
     """
     names, chosen = _names(files), BuildOptions.of(options, keywords)
     check_options(names, chosen)
@@ -51,7 +51,7 @@ def build(
         kept = recall(chosen.sources.store, key)
         if kept is not None:
             return kept
-    noting = _WarningRecorder(reporter if reporter is not None else Silent())
+    noting = _WarningRecorder(CallbackReporter.of(progress))
     result, prepared = _build(names, inputs, chosen, noting)
     result = replace(result, warnings=tuple(noting.warnings))
     if key is not None:
@@ -64,7 +64,7 @@ def plan(
     files: str | Path | Sequence[str | Path],
     options: BuildOptions | None = None,
     *,
-    reporter: Reporter | None = None,
+    progress: Callable[[Event], None] | None = None,
     **keywords: Unpack[BuildKeywords],
 ) -> SystemPlan:
     """Return what a build would assemble: every image is resolved, nothing is written."""
@@ -73,7 +73,7 @@ def plan(
     inputs = read_inputs(names)
     from assembler.build.preparation import prepare  # noqa: PLC0415 - heavy
 
-    noting = _WarningRecorder(reporter if reporter is not None else Silent())
+    noting = _WarningRecorder(CallbackReporter.of(progress))
     with chosen.sources.open_store().in_use():
         prepared = prepare(inputs, chosen, _formats(chosen), noting)
     return SystemPlan(
@@ -88,13 +88,13 @@ def merged_yaml(
 ) -> str:
     """Return the files, checked and merged, as one image.yml; options are checked as well."""
     from assembler.build.preparation import read_config  # noqa: PLC0415 - heavy
-    from assembler.config import render_yaml  # noqa: PLC0415
+    from assembler.config import render_config  # noqa: PLC0415
 
     names, chosen = _names(files), BuildOptions.of(options, {})
     check_options(names, chosen)
     inputs = read_inputs(names)
     _formats(chosen)
-    return render_yaml(read_config(inputs).config)
+    return render_config(read_config(inputs).config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class _WarningRecorder:
 
     def emit(self, event: Event) -> None:
         """Take an event."""
-        if isinstance(event, Warned):
+        if isinstance(event, WarningEmitted):
             self.warnings.append(event.diagnostic)
         self.reporter.emit(event)
 
@@ -117,14 +117,14 @@ def _names(files: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
 
 
 def _build(
-    names: Sequence[str], inputs: Sequence[Input], options: BuildOptions, reporter: Reporter
+    names: Sequence[str], inputs: Sequence[ConfigInput], options: BuildOptions, reporter: Reporter
 ) -> tuple[BuildResult, PreparedBuild]:
     from assembler.build.preparation import prepare  # noqa: PLC0415
     from assembler.build.salvage import origins  # noqa: PLC0415
     from assembler.encode.assembly import Assembly, EncodeOptions  # noqa: PLC0415
     from assembler.encode.compression import Compression  # noqa: PLC0415
-    from assembler.formats import FormatOptions, check_architecture, write_all  # noqa: PLC0415
-    from assembler.oci.platform import host_platform, normal_architecture  # noqa: PLC0415
+    from assembler.formats import FormatOptions, check_architecture, write_formats  # noqa: PLC0415
+    from assembler.oci import host_platform, normal_architecture  # noqa: PLC0415
 
     formats = _formats(options)
     architecture = options.architecture or host_platform().architecture
@@ -146,7 +146,7 @@ def _build(
                 origins=partial(origins, prepared, store),
             )
             target = _target(names, options)
-            outputs = write_all(assembly, formats, target, format_options, reporter)
+            outputs = write_formats(assembly, formats, target, format_options, reporter)
         times.append(time.perf_counter())
     seconds = {"prepare": times[1] - times[0], "write": times[2] - times[1]}
     spent = ", ".join(f"{name} {s:.2f} s" for name, s in seconds.items())
@@ -156,9 +156,9 @@ def _build(
 
 
 def _formats(options: BuildOptions) -> list[Format]:
-    from assembler.formats import chosen  # noqa: PLC0415 - an unchanged build needs no format
+    from assembler.formats import select_formats  # noqa: PLC0415 - an unchanged build needs no format
 
-    formats = chosen(options.formats, to_stream=options.output is not None)
+    formats = select_formats(options.formats, to_stream=options.output is not None)
     check_only_formats(formats)
     return formats
 
@@ -181,7 +181,7 @@ def _target(names: Sequence[str], options: BuildOptions) -> Target:
 
 def _log_images(prepared: PreparedBuild, reporter: Reporter) -> None:
     for reference, image in prepared.images.items():
-        about = f"{several(len(image.manifest.layers), 'layer')}, {image.layer_bytes} B"
+        about = f"{pluralize(len(image.manifest.layers), 'layer')}, {image.layer_bytes} B"
         reporter.emit(
             LogMessage(f"{reference} is {image.digest}, {image.config.platform}, {about}", 1)
         )
@@ -189,8 +189,10 @@ def _log_images(prepared: PreparedBuild, reporter: Reporter) -> None:
 
 def _dependencies(prepared: PreparedBuild, result: BuildResult) -> list[str]:
     """Return every name in the store that the result depends on."""
-    from assembler.oci.reference import Reference  # noqa: PLC0415
-    from assembler.oci.store.lookup import spellings  # noqa: PLC0415
+    from assembler.oci import (
+        Reference,  # noqa: PLC0415
+        spellings,  # noqa: PLC0415
+    )
 
     references = [
         *prepared.references,

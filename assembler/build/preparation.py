@@ -12,12 +12,10 @@ from assembler.build.layouts import layouts
 from assembler.build.local_packages import build_missing
 from assembler.build.local_references import LocalReferences
 from assembler.build.result import PlannedPart
-from assembler.config import Options, load_inputs, parse_label, render_metadata
+from assembler.config import LoadOptions, load_config_inputs, parse_label, render_metadata
 from assembler.errors import DolmenError
-from assembler.events import Warned
-from assembler.oci.platform import Platform, host_platform
-from assembler.oci.reference import Reference
-from assembler.oci.resolve import resolve
+from assembler.events import WarningEmitted
+from assembler.oci import Platform, Reference, host_platform, resolve
 from assembler.rootfs import PlanOptions, Resolved, Role, make_plan, references
 from assembler.rootfs.plan import ImageTree, MemberTree, Plan
 
@@ -25,15 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from assembler.build.options import BuildOptions
-    from assembler.config import Input, Loaded
+    from assembler.config import ConfigInput, LoadedConfig
     from assembler.config.model import Config
     from assembler.diagnostics import Diagnostic, Place
     from assembler.encode.earlier import Earlier
     from assembler.events import Reporter
     from assembler.formats.protocol import Format
     from assembler.helper_images.images import HelperImages
-    from assembler.oci.image import Image
-    from assembler.oci.image_sources import ImageSources
+    from assembler.oci import Image, ImageSources
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +62,16 @@ class PreparedBuild:
         )
 
 
-def read_config(inputs: Sequence[Input], packages: LocalReferences | None = None) -> Loaded:
+def read_config(
+    inputs: Sequence[ConfigInput], packages: LocalReferences | None = None
+) -> LoadedConfig:
     """Check and merge the texts, with packages and references understood."""
-    options = Options(packages=packages or LocalReferences(), check_reference=Reference.parse)
-    return load_inputs(inputs, options)
+    options = LoadOptions(packages=packages or LocalReferences(), check_reference=Reference.parse)
+    return load_config_inputs(inputs, options)
 
 
 def prepare(
-    inputs: Sequence[Input],
+    inputs: Sequence[ConfigInput],
     options: BuildOptions,
     formats: Sequence[Format],
     reporter: Reporter,
@@ -169,7 +168,7 @@ class _Warnings:
     def emit(self, warning: Diagnostic) -> None:
         if warning not in self._seen:
             self._seen.add(warning)
-            self._reporter.emit(Warned(warning))
+            self._reporter.emit(WarningEmitted(warning))
 
     def emit_all(self, warnings: Iterable[Diagnostic]) -> None:
         for warning in warnings:

@@ -7,24 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 from assembler import stamp
 from assembler.build.result import BuildResult, PlannedPart
-from assembler.config.reading import is_url
+from assembler.config.inputs import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from assembler.build.options import BuildOptions
-    from assembler.config.reading import Input
+    from assembler.config.inputs import ConfigInput
     from assembler.diagnostics import Diagnostic, Place
 
 
-def cache_key(files: Sequence[str], options: BuildOptions, inputs: Sequence[Input]) -> str | None:
+def cache_key(
+    files: Sequence[str], options: BuildOptions, inputs: Sequence[ConfigInput]
+) -> str | None:
     """Return the key of a result, or nothing if it depends on more than can be checked later."""
     if not _can_remember(files, options, inputs):
         return None
     return stamp.key_of(_inputs_of(files, options), [i.content for i in inputs])
 
 
-def _can_remember(files: Sequence[str], options: BuildOptions, inputs: Sequence[Input]) -> bool:
+def _can_remember(
+    files: Sequence[str], options: BuildOptions, inputs: Sequence[ConfigInput]
+) -> bool:
     sources = options.sources
     moving = sources.pull or sources.docker or any(map(is_url, files))
     stream = options.output is not None and not isinstance(options.output, Path)
@@ -53,9 +57,9 @@ def _inputs_of(files: Sequence[str], options: BuildOptions) -> dict[str, Any]:
     }
     for path in (options.secure_boot_key, options.secure_boot_certificate):
         if path is not None and path.is_file():
-            from assembler.formats.protocol import digest_of  # noqa: PLC0415 - few builds sign
+            from assembler.formats.protocol import file_digest  # noqa: PLC0415 - few builds sign
 
-            counts[str(path)] = digest_of(path)
+            counts[str(path)] = file_digest(path)
     return counts
 
 
@@ -151,8 +155,8 @@ def _diagnostic(kept: Mapping[str, Any]) -> Diagnostic:
 def _place(kept: Mapping[str, Any] | None) -> Place | None:
     if kept is None:
         return None
-    from assembler.diagnostics import Place, Source  # noqa: PLC0415 - as above
+    from assembler.diagnostics import Place, SourceText  # noqa: PLC0415 - as above
 
     before = "\n" * max(kept["line"] - 1, 0)
-    source = Source(kept["name"], before + kept["text"])
+    source = SourceText(kept["name"], before + kept["text"])
     return Place(source, kept["line"], kept["column"], kept["length"])

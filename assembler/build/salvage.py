@@ -12,9 +12,7 @@ from assembler.encode.earlier import Unusable
 from assembler.encode.record import Origins
 from assembler.errors import DolmenError, PlanError
 from assembler.events import LogMessage
-from assembler.oci.image import Image
-from assembler.oci.store import Store, attestations, lookup
-from assembler.oci.store.lookup import spellings
+from assembler.oci import Image, Store, attestations, lookup, spellings
 from assembler.rootfs.plan import ImageTree, MemberTree, Rules
 
 if TYPE_CHECKING:
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
     from assembler.diagnostics import Place
     from assembler.encode.earlier import Earlier
     from assembler.events import Reporter
-    from assembler.oci.platform import Platform
-    from assembler.oci.reference import Reference
+    from assembler.oci import Platform, Reference
     from assembler.rootfs.plan import Plan
 
 _AS = {Rules.ROOT: "init", Rules.VOLUME: "a volume", Rules.CONTAINER: "a container"}
@@ -40,7 +37,7 @@ def instead(
     reporter: Reporter,
 ) -> dict[Reference, Image]:
     """Return every image: what the store lacks is taken from the archive, or `error` is raised."""
-    if any(d.code is codes.NO_DAEMON for d in error.diagnostics):
+    if any(d.code is codes.DAEMON_UNAVAILABLE for d in error.diagnostics):
         raise error
     names = store.names()
     found: dict[Reference, Image] = {}

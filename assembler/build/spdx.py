@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
-from assembler.oci.store import Store, attestations
+from assembler.oci import Store, attestations
 from assembler.rootfs import laid_out, with_file
 from assembler.rootfs.plan import STANDARD_TIME, Plan
 from assembler.sbom import Library, join
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from assembler.build.options import SbomOptions
     from assembler.encode.earlier import Earlier
-    from assembler.oci.image import Image
-    from assembler.oci.manifest import Manifest
+    from assembler.oci import Image, Manifest
 
 
 def with_sbom(

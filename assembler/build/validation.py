@@ -60,17 +60,17 @@ def validate(files: str | Path | Sequence[str | Path], *, schema: str = "auto") 
 
 def _image(names: Sequence[str]) -> tuple[Diagnostic, ...]:
     from assembler.build.local_references import LocalReferences  # noqa: PLC0415 - heavy
-    from assembler.config import Options, load  # noqa: PLC0415
-    from assembler.oci.reference import Reference  # noqa: PLC0415
+    from assembler.config import LoadOptions, load_config  # noqa: PLC0415
+    from assembler.oci import Reference  # noqa: PLC0415
 
-    options = Options(packages=LocalReferences(), check_reference=Reference.parse)
-    return load(names, options).warnings
+    options = LoadOptions(packages=LocalReferences(), check_reference=Reference.parse)
+    return load_config(names, options).warnings
 
 
 def _package(name: str) -> tuple[Diagnostic, ...]:
-    from assembler.config import read_build  # noqa: PLC0415 - heavy
-    from assembler.packages.build_file import build_file  # noqa: PLC0415
+    from assembler.config import read_build_file  # noqa: PLC0415 - heavy
+    from assembler.packages.build_file_reader import parse_build_file  # noqa: PLC0415
 
-    document = read_build(name)
-    build_file(document)
+    document = read_build_file(name)
+    parse_build_file(document)
     return document.warnings

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages as codes
 from assembler.codes import usage
 from assembler.errors import DolmenError, PackageError, UsageError
-from assembler.events import LogMessage
-from assembler.oci.reference import Reference
+from assembler.events import CallbackReporter, LogMessage
+from assembler.oci import Reference
 from assembler.packages.batch_problems import batch_problems
+from assembler.packages.build_file_reader import read_package
 from assembler.packages.build_steps import Step, plan_steps
 from assembler.packages.dependencies import in_build_order
 from assembler.packages.dependency_pool import run_in_order
 from assembler.packages.docker_load import load
 from assembler.packages.logs import PackageLog, log_file
+from assembler.packages.options import PackageBuildOptions
 from assembler.packages.package_build import (
     BuildContext,
     PackageJob,
@@ -28,16 +31,13 @@ from assembler.packages.package_build import (
 from assembler.packages.tags import is_lasting, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from assembler.config.package_model import Package
     from assembler.diagnostics import Diagnostic
-    from assembler.events import Reporter
-    from assembler.oci.platform import Platform
-    from assembler.oci.store import Store
+    from assembler.events import Event, Reporter
+    from assembler.oci import Platform, Store
     from assembler.packages.dependency_pool import Cancellation
-    from assembler.packages.options import PackageBuildOptions
     from assembler.packages.tags import PackageName
 
 # More than this do not get done sooner: a builder uses several processors itself.
@@ -63,6 +63,31 @@ class PackageBuildResult:
             "packages": [package.as_json() for package in self.packages],
             "errors": [problem.as_json() for problem in self.problems],
         }
+
+
+def build_directories(
+    directories: Sequence[str | Path] | str | Path,
+    options: PackageBuildOptions | None = None,
+    *,
+    progress: Callable[[Event], None] | None = None,
+) -> PackageBuildResult:
+    """Build the packages in directories, with the local ones they need.
+
+    What goes wrong with a package is in the result; `check` raises it.
+    """
+    several = [directories] if isinstance(directories, str | Path) else directories
+    chosen = options if options is not None else PackageBuildOptions()
+    packages = [read_package(Path(d), chosen.build_file) for d in several]
+    return build_packages(packages, chosen, CallbackReporter.of(progress))
+
+
+def package_names(
+    directories: Sequence[str | Path] | str | Path, options: PackageBuildOptions | None = None
+) -> list[PackageName]:
+    """Return the names of the images of packages; nothing is built."""
+    several = [directories] if isinstance(directories, str | Path) else directories
+    chosen = options if options is not None else PackageBuildOptions()
+    return [package_name(read_package(Path(d), chosen.build_file), chosen) for d in several]
 
 
 def build_packages(

@@ -31,7 +31,7 @@ def batch_problems(
     if missing:
         count = sum(not (b.failures or b.left) for b in done.values())
         text = f"{count} of {len(steps)} packages were built; not built:\n" + "\n".join(missing)
-        found.append(Diagnostic(packages.NOT_ALL_BUILT, text))
+        found.append(Diagnostic(packages.SOME_NOT_BUILT, text))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.dockerfile.stages import PROXIES
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.packages.build_file import read_package
+from assembler.packages.build_file_reader import read_package
 from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, name_of
 
@@ -88,7 +88,7 @@ def arguments_of(
         try:
             found |= dict(_resolved(package, text, naming))
         except PackageError as error:
-            raise error.at(package.build.at.of("buildArgs", i)) from error
+            raise error.with_place(package.build.positions.place_of("buildArgs", i)) from error
     for text in given.pairs:
         found |= dict(_resolved(package, text, naming))
     return found

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError
-from assembler.oci.platform import Platform, host_platform
-from assembler.oci.reference import Reference
+from assembler.oci import Platform, Reference, host_platform
 from assembler.packages.package_build import (
     PackageJob,
     dockerfile_build_of,

@@ -13,7 +13,7 @@ from assembler.codes import packages
 from assembler.dockerfile.syntax import read_dockerfile
 from assembler.errors import DolmenError, PackageError
 from assembler.packages.build_arguments import BuildArguments, local_packages
-from assembler.packages.build_file import read_package
+from assembler.packages.build_file_reader import read_package
 
 if TYPE_CHECKING:
     from assembler.config.package_model import Package

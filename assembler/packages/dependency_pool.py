@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TypeVar
 
-from assembler.tools.running import Cancellation, Cancelled
+from assembler.tools.execution import Cancellation, Cancelled
 
 K = TypeVar("K")
 R = TypeVar("R")

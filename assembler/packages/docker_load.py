@@ -11,22 +11,19 @@ from assembler import tools
 from assembler.dockerfile.order import workspace
 from assembler.errors import wrap_os_errors
 from assembler.events import task
-from assembler.oci.archive_export import Download, Format, export
-from assembler.oci.platform import host_platform
-from assembler.oci.store import Absent, lookup
-from assembler.tools import running
+from assembler.oci import Absent, Download, Format, export, host_platform, lookup
+from assembler.tools import execution
 
 if TYPE_CHECKING:
     from assembler.events import Reporter
-    from assembler.oci.reference import Reference
-    from assembler.oci.store import Store
+    from assembler.oci import Reference, Store
 
 _KEPT = ("PATH", "HOME", "USER", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
 
 
 def load(store: Store, references: Sequence[Reference], reporter: Reporter) -> None:
     """Load images for this machine's platform into the daemon; others it could not run."""
-    docker, platform = tools.need("docker"), host_platform()
+    docker, platform = tools.require_program("docker"), host_platform()
     environment = {k: v for k, v in os.environ.items() if k.startswith("DOCKER_") or k in _KEPT}
     for reference in references:
         if isinstance(lookup(store, reference, platform), Absent):
@@ -36,7 +33,7 @@ def load(store: Store, references: Sequence[Reference], reporter: Reporter) -> N
             with wrap_os_errors(archive), archive.open("xb") as file:
                 export(store, Download(reference, Format.DOCKER, platform), file, reporter)
             command: list[str | Path] = [docker, "load", "--quiet", "--input", archive]
-            outcome = running.run(command, environment)
+            outcome = execution.run_program(command, environment)
             if outcome.status:
-                raise running.failed(command, outcome, "see whether `docker info` works")
+                raise execution.program_error(command, outcome, "see whether `docker info` works")
             progress.outcome = "loaded"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.debian.lock import LOCK_FILE
 from assembler.errors import DolmenError
-from assembler.oci.platform import Platform
+from assembler.oci import Platform
 from assembler.packages.batch import check_package_options, job_of
 from assembler.packages.build_steps import plan_steps
 from assembler.packages.dependencies import in_build_order
@@ -17,7 +17,7 @@ from assembler.packages.tags import is_lasting
 if TYPE_CHECKING:
     from assembler.config.package_model import Package
     from assembler.events import Reporter
-    from assembler.oci.store import Store
+    from assembler.oci import Store
     from assembler.packages.options import PackageBuildOptions
     from assembler.packages.package_build import PackageJob
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from assembler import tools
 from assembler.codes import packages
 from assembler.errors import PackageError, host_error
-from assembler.tools import running
+from assembler.tools import execution
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ class WorkTree:
         outcome = _git(directory, "rev-parse", "--is-inside-work-tree", "--show-prefix")
         if outcome.status:
             if "dubious ownership" in outcome.errors:
-                raise running.failed(_command(directory, "rev-parse"), outcome)
+                raise execution.program_error(_command(directory, "rev-parse"), outcome)
             return None
         inside, _, prefix = os.fsdecode(outcome.output).partition("\n")
         if inside != "true":
@@ -134,7 +134,7 @@ class WorkTree:
     def _output(self, *arguments: str) -> bytes:
         outcome = _git(self.directory, *arguments)
         if outcome.status:
-            raise running.failed(_command(self.directory, *arguments), outcome)
+            raise execution.program_error(_command(self.directory, *arguments), outcome)
         return outcome.output
 
 
@@ -155,10 +155,10 @@ def _hash_file(path: Path, update: object) -> None:
 
 
 def _command(directory: Path, *arguments: str) -> list[str]:
-    return [str(tools.need("git")), "-C", str(directory), *_OPTIONS, *arguments]
+    return [str(tools.require_program("git")), "-C", str(directory), *_OPTIONS, *arguments]
 
 
-def _git(directory: Path, *arguments: str) -> running.ProcessResult:
+def _git(directory: Path, *arguments: str) -> execution.ProcessResult:
     environment = {k: v for k, v in os.environ.items() if k not in _OF_ANOTHER_REPOSITORY}
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
-    return running.run(_command(directory, *arguments), environment)
+    return execution.run_program(_command(directory, *arguments), environment)

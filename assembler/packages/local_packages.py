@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from assembler.config.package_model import DEFAULT_FILE, DEFAULT_TAG
-from assembler.packages.build_file import read_package
+from assembler.packages.build_file_reader import read_package
 from assembler.packages.tags import Naming, name_of
 
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING
 
 from assembler.diagnostics import render
-from assembler.events import LogMessage, TaskAdvanced, TaskEnded, TaskNoted, TaskStarted, Warned
+from assembler.events import (
+    LogMessage,
+    TaskAdvanced,
+    TaskEnded,
+    TaskNoted,
+    TaskStarted,
+    WarningEmitted,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +82,7 @@ class PackageLog:
                 self._line(f"== {self._titles.pop(event.task, '')}: {event.outcome}")
             case LogMessage():
                 self._line(event.message)
-            case Warned():
+            case WarningEmitted():
                 self._line(render(event.diagnostic).rstrip("\n"))
             case TaskAdvanced() | TaskNoted():
                 pass

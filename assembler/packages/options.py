@@ -9,13 +9,13 @@ from assembler.config.package_model import DEFAULT_FILE
 from assembler.debian.options import DebianOptions
 from assembler.dockerfile.builders import BuilderOptions
 from assembler.dockerfile.terms import Terms
-from assembler.oci.image_sources import ImageSources
+from assembler.oci import ImageSources
 from assembler.packages.build_arguments import BuildArguments
 from assembler.packages.tags import Naming
 
 if TYPE_CHECKING:
     from assembler.config.package_model import BuildFile
-    from assembler.oci.platform import Platform
+    from assembler.oci import Platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,14 +19,17 @@ from assembler.dockerfile.order import inputs_now as dockerfile_inputs
 from assembler.dockerfile.order import make as make_dockerfile
 from assembler.errors import DolmenError, PackageError, wrap_os_errors
 from assembler.events import LogMessage, task
-from assembler.oci import media
-from assembler.oci.image import Image
-from assembler.oci.image_writer import publish
-from assembler.oci.platform import Platform
-from assembler.oci.recorded_inputs import changed, recorded
-from assembler.oci.reference import Reference
-from assembler.oci.store import lookup
-from assembler.oci.store.locks import held
+from assembler.oci import (
+    Image,
+    Platform,
+    Reference,
+    changed,
+    held,
+    lookup,
+    media_types,
+    publish,
+    recorded,
+)
 from assembler.packages.build_arguments import arguments_of, commit_of
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.tags import is_lasting
@@ -37,9 +40,7 @@ if TYPE_CHECKING:
     from assembler.config.package_model import Package
     from assembler.debian.engine import Engine
     from assembler.events import Reporter
-    from assembler.oci.image_sources import ImageSources
-    from assembler.oci.image_writer import Made
-    from assembler.oci.store import Store
+    from assembler.oci import ImageSources, Store, WrittenImage
     from assembler.packages.remote import Remote
     from assembler.packages.tags import PackageName
 
@@ -129,10 +130,10 @@ def platforms_of(
     missing = [p for p in only if p not in offered]
     if missing:
         raise PackageError.of(
-            packages.NO_PLATFORM,
+            packages.PLATFORM_NOT_SUPPORTED,
             f"{package.build.image} is not made for {', '.join(map(str, missing))}",
             f"arches in its build.yml has: {', '.join(package.build.arches)}",
-            place=package.build.at.of("arches"),
+            place=package.build.positions.place_of("arches"),
         )
     return tuple(p for p in dict.fromkeys(only or offered) if p not in without)
 
@@ -170,7 +171,7 @@ def build_platforms(
                 what = f"{job.name} for {platform} is built anew, because of {', '.join(changes)}"
                 reporter.emit(LogMessage(what))
         making = _Making(store, job, context, reporter)
-        made: dict[Platform, Made] = {}
+        made: dict[Platform, WrittenImage] = {}
         failures: dict[Platform, DolmenError] = {}
         for platform in missing:
             try:
@@ -230,7 +231,7 @@ class _Making:
     context: BuildContext
     reporter: Reporter
 
-    def image(self, platform: Platform) -> Made:
+    def image(self, platform: Platform) -> WrittenImage:
         """Make the image of the package for a platform."""
         package = self.job.package
         debs = package.build.debs
@@ -331,7 +332,7 @@ def _names(name: PackageName) -> list[str]:
 def _labels(package: Package) -> dict[str, str]:
     labels = {}
     if package.build.label is not None:
-        labels[media.CONFIG_LABEL] = json.dumps(package.build.label, sort_keys=True)
+        labels[media_types.CONFIG_LABEL] = json.dumps(package.build.label, sort_keys=True)
     if package.build.gitrepo != DEFAULT_GITREPO:
         labels[_SOURCE] = package.build.gitrepo
     return labels

@@ -11,7 +11,7 @@ from assembler.debian.locking import differences, lock_for, renewed
 from assembler.debian.options import archive_engine
 from assembler.diagnostics import Diagnostic
 from assembler.errors import PackageError
-from assembler.packages.build_file import read_package
+from assembler.packages.build_file_reader import read_package
 from assembler.packages.package_build import platforms_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def check_locks(locks: Sequence[RecipeLock]) -> None:
     """Raise PackageError if a lock file does not have the newest packages."""
     behind = [
         Diagnostic(
-            codes.LOCK_BEHIND,
+            codes.OUTDATED_LOCK,
             f"{lock.path} is not up to date:\n" + "\n".join(lines),
             hints=(f"update it: dolmen pkg lock {lock.directory}",),
         )

@@ -9,31 +9,30 @@ from assembler.codes import packages
 from assembler.codes import registries as registry_codes
 from assembler.errors import DolmenError, PackageError
 from assembler.events import LogMessage
-from assembler.oci import media
-from assembler.oci.image_writer import as_document
-from assembler.oci.manifest import Index
-from assembler.oci.platform import Platform
-from assembler.oci.pull import PullOptions, pull
-from assembler.oci.push import PushOptions, push
-from assembler.oci.registry.documents import fetch_document
-from assembler.oci.registry.failures import RegistryFailure
-from assembler.oci.registry.options import Patience
-from assembler.oci.registry.registries import speaking
-from assembler.oci.registry.uploads import put_document
+from assembler.oci import (
+    Index,
+    Patience,
+    Platform,
+    PullOptions,
+    PushOptions,
+    RegistryFailure,
+    as_document,
+    fetch_document,
+    media_types,
+    pull,
+    push,
+    put_document,
+    speaking,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assembler.events import Reporter
-    from assembler.oci.manifest import Descriptor
-    from assembler.oci.reference import Reference
-    from assembler.oci.registry.client import Client
-    from assembler.oci.registry.documents import Document
-    from assembler.oci.registry.options import RegistryOptions
-    from assembler.oci.store import Store
+    from assembler.oci import Client, Descriptor, Document, Reference, RegistryOptions, Store
 
 # What a registry says of a name that it does not have; many say it to everybody they do not know.
-_NOT_THERE = (registry_codes.NOT_FOUND, registry_codes.DENIED)
+_NOT_THERE = (registry_codes.NOT_FOUND, registry_codes.ACCESS_DENIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +99,11 @@ class Remote:
                 )
             index = {
                 "schemaVersion": 2,
-                "mediaType": media.OCI_INDEX,
+                "mediaType": media_types.OCI_INDEX,
                 "manifests": [d.as_json() for d in found],
             }
             data = as_document(index)
-            put_document(client, reference.repository, reference.tag, media.OCI_INDEX, data)
+            put_document(client, reference.repository, reference.tag, media_types.OCI_INDEX, data)
         return tuple(d.platform for d in found if d.platform and not d.attests)
 
     def tag(self, source: Reference, target: Reference, reporter: Reporter) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.diagnostics import Severity
 from assembler.errors import ImageError, PackageError
-from assembler.oci.reference import Reference
+from assembler.oci import Reference
 from assembler.packages.git import WorkTree
 from assembler.packages.gotemplate import TemplateError, expand, unknown_fields
 
@@ -104,7 +104,7 @@ def name_of(package: Package, naming: Naming) -> PackageName:
     build = package.build
     digest, dirty = _hash(package, naming)
     template = naming.tag if naming.tag is not None else build.tag
-    place = None if naming.tag is not None else build.at.of("tag")
+    place = None if naming.tag is not None else build.positions.place_of("tag")
     fields = {"Hash": digest}
     try:
         tag = expand(template, fields)
@@ -131,7 +131,7 @@ def _doubts(
     except PackageError as error:
         found, where = error.diagnostics[0], place
     except ImageError as error:
-        found, where = error.diagnostics[0], package.build.at.of("image")
+        found, where = error.diagnostics[0], package.build.positions.place_of("image")
         found = replace(found, code=packages.BAD_NAME)
     else:
         return ()
@@ -186,7 +186,7 @@ def _hashed_directory(package: Package, naming: Naming) -> Path:
 
 def _source_hash(package: Package, index: int, naming: Naming) -> str:
     source = package.build.extra_sources[index].source
-    place = package.build.at.of("extra-sources", index)
+    place = package.build.positions.place_of("extra-sources", index)
     directory = package.directory / source
     if not directory.is_dir():
         what = "is not a directory" if directory.exists() else "does not exist"

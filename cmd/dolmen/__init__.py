@@ -1,1 +1,150 @@
-"""Dolmen's command line: options, progress and printing around the library `assembler`."""
+"""Dolmen: assemble bootable Linux images from OCI images.
+
+This is the Python API. Names are imported when they are first used, so `import dolmen` is cheap;
+the work is done by `assembler`, whose modules make no promise to callers. docs/library.md shows how
+the API is used. The command line lives in the submodules and is not part of the API.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from assembler.build import (
+        BuildOptions,
+        BuildResult,
+        PlannedPart,
+        SbomOptions,
+        SystemPlan,
+        ValidationResult,
+        build,
+        merged_yaml,
+        plan,
+        validate,
+    )
+    from assembler.diagnostics import Diagnostic, Place, Severity
+    from assembler.errors import (
+        ConfigError,
+        DolmenError,
+        HostError,
+        ImageError,
+        LayerError,
+        MachineError,
+        OutputError,
+        PackageError,
+        PlanError,
+        RegistryError,
+        UsageError,
+    )
+    from assembler.events import (
+        Event,
+        LogMessage,
+        TaskAdvanced,
+        TaskEnded,
+        TaskNoted,
+        TaskStarted,
+        WarningEmitted,
+    )
+    from assembler.formats import Output
+    from assembler.oci import ImageSources, Mirror, Platform, RegistryOptions, Store
+    from assembler.version import __version__
+    from dolmen import machine, packages
+
+_HOMES = {
+    "assembler.build": (
+        "BuildOptions",
+        "BuildResult",
+        "PlannedPart",
+        "SbomOptions",
+        "SystemPlan",
+        "ValidationResult",
+        "build",
+        "merged_yaml",
+        "plan",
+        "validate",
+    ),
+    "assembler.diagnostics": ("Diagnostic", "Place", "Severity"),
+    "assembler.errors": (
+        "ConfigError",
+        "DolmenError",
+        "HostError",
+        "ImageError",
+        "LayerError",
+        "MachineError",
+        "OutputError",
+        "PackageError",
+        "PlanError",
+        "RegistryError",
+        "UsageError",
+    ),
+    "assembler.events": (
+        "Event",
+        "LogMessage",
+        "TaskAdvanced",
+        "TaskEnded",
+        "TaskNoted",
+        "TaskStarted",
+        "WarningEmitted",
+    ),
+    "assembler.formats": ("Output",),
+    "assembler.oci": ("ImageSources", "Mirror", "Platform", "RegistryOptions", "Store"),
+    "assembler.version": ("__version__",),
+}
+_MODULES = ("machine", "packages")
+
+__all__ = [
+    "BuildOptions",
+    "BuildResult",
+    "ConfigError",
+    "Diagnostic",
+    "DolmenError",
+    "Event",
+    "HostError",
+    "ImageError",
+    "ImageSources",
+    "LayerError",
+    "LogMessage",
+    "MachineError",
+    "Mirror",
+    "Output",
+    "OutputError",
+    "PackageError",
+    "Place",
+    "PlanError",
+    "PlannedPart",
+    "Platform",
+    "RegistryError",
+    "RegistryOptions",
+    "SbomOptions",
+    "Severity",
+    "Store",
+    "SystemPlan",
+    "TaskAdvanced",
+    "TaskEnded",
+    "TaskNoted",
+    "TaskStarted",
+    "UsageError",
+    "ValidationResult",
+    "WarningEmitted",
+    "__version__",
+    "build",
+    "machine",
+    "merged_yaml",
+    "packages",
+    "plan",
+    "validate",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module has under that name
+    if name in _MODULES:
+        return importlib.import_module(f"dolmen.{name}")
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'dolmen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
-from assembler.config import read_build
+from assembler.config import read_build_file
 from assembler.config.package_model import (
     DEFAULT_ARCHES,
     DEFAULT_DOCKERFILE,
@@ -18,7 +18,7 @@ from assembler.config.package_model import (
     DEFAULT_ORG,
     DEFAULT_TAG,
     BuildFile,
-    Debs,
+    DebsRecipe,
     DockerImages,
     ExtraSource,
     Package,
@@ -26,7 +26,7 @@ from assembler.config.package_model import (
 )
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, PackageError
-from assembler.oci.reference import Reference
+from assembler.oci import Reference
 
 if TYPE_CHECKING:
     from assembler.codes import Code
@@ -44,11 +44,11 @@ def read_package(directory: Path, build_yml: str = DEFAULT_FILE) -> Package:
     if not path.exists():
         raise PackageError.of(packages.NOT_A_PACKAGE, *_no_package(directory, build_yml))
     # Not resolved: what git and messages say should be what the user has written.
-    document = read_build(str(path))
-    return Package(directory.absolute(), path, build_file(document), document.warnings)
+    document = read_build_file(str(path))
+    return Package(directory.absolute(), path, parse_build_file(document), document.warnings)
 
 
-def build_file(document: BuildDocument) -> BuildFile:
+def parse_build_file(document: BuildDocument) -> BuildFile:
     """Make the model of a build.yml whose schema has been checked."""
     reader = _Reader(document)
     made = reader.build_file()
@@ -74,7 +74,7 @@ class _Reader:
     document: BuildDocument
     wrong: list[Diagnostic] = field(default_factory=list)
 
-    def build_file(self) -> BuildFile:
+    def parse_build_file(self) -> BuildFile:
         data: Data = self.document.data
         return BuildFile(
             image=data["image"],
@@ -91,11 +91,11 @@ class _Reader:
             build_args=tuple(self._build_args(data)),
             docker_images=self._docker_images(data),
             debs=self._debs(data["debs"]) if data.get("debs") is not None else None,
-            at=self.document.at,
+            positions=self.document.positions,
         )
 
     def _say(self, code: Code, message: str, *hints: str, at: tuple[str | int, ...]) -> None:
-        self.wrong.append(Diagnostic(code, message, self.document.at.of(*at), hints))
+        self.wrong.append(Diagnostic(code, message, self.document.positions.place_of(*at), hints))
 
     def _extra_sources(self, data: Data) -> Iterator[ExtraSource]:
         for i, text in enumerate(_names(data, "extra-sources")):
@@ -175,7 +175,7 @@ class _Reader:
         try:
             pinned = Reference.parse(name).pinned
         except DolmenError as error:
-            self.wrong.extend(error.at(self.document.at.of(*at)).diagnostics)
+            self.wrong.extend(error.with_place(self.document.positions.place_of(*at)).diagnostics)
             return
         if not pinned:
             self._say(
@@ -185,7 +185,7 @@ class _Reader:
                 at=at,
             )
 
-    def _debs(self, data: Data) -> Debs:
+    def _debs(self, data: Data) -> DebsRecipe:
         links = self._paths(data.get("links") or {})
         for i, text in enumerate(_names(data, "users")):
             if not _USER.fullmatch(text):
@@ -195,7 +195,7 @@ class _Reader:
                     "write NAME for a user of Debian's, or NAME:UID or NAME:UID:GID",
                     at=("debs", "users", i),
                 )
-        return Debs(
+        return DebsRecipe(
             suite=data["suite"],
             packages=_names(data, "packages"),
             components=_names(data, "components") or ("main",),
