@@ -5,8 +5,15 @@ BIN := $(VENV)/bin
 # Tests wait for guests and servers now and then: one more than there are processors.
 JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 
+# What `make mutation` changes: MODULE may be modules or folders; SEED chooses other changes.
+MUTATION := .venv-mutation
+MODULE ?=
+SAMPLE ?= 200
+SEED ?= 1
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-boot test-fast coverage lint format docs docs-check bench lock clean
+.PHONY: help setup demo test test-boot test-fast coverage lint format docs docs-check bench mutation \
+  lock clean
 
 help: ## show this list; times are those of a machine with 2 processors
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -62,12 +69,22 @@ docs-check: setup
 bench: setup ## measure speed and memory as ratios, and keep bench/results.md (10 min)
 	@$(BIN)/python bench/run.py
 
+mutation: setup $(MUTATION)/.ready ## list changes of MODULE that no unit test notices (SAMPLE=200: 15 min)
+	@$(MUTATION)/bin/python test/mutation.py --sample $(SAMPLE) --seed $(SEED) $(MODULE)
+
+$(MUTATION)/.ready: requirements-mutation.txt
+	@test -x $(MUTATION)/bin/python || $(PYTHON) -m venv $(MUTATION)
+	@$(MUTATION)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+COMPILE = $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
+
 lock: ## renew the pinned versions of the development environment
-	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header \
-	  --output-file requirements-dev.txt pyproject.toml requirements-dev.in
+	@$(COMPILE) --output-file requirements-dev.txt pyproject.toml requirements-dev.in
+	@$(COMPILE) --output-file requirements-mutation.txt requirements-mutation.in
 
 clean: ## remove what was made here
-	@rm -rf $(VENV) build dist bench/work .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	@rm -rf $(VENV) $(MUTATION) build dist bench/work .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	@rm -rf .import_linter_cache test/conformance/layout test/conformance/.layout.lock
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
