@@ -66,7 +66,7 @@ docs-check: setup
 	@$(BIN)/python docs/generate.py --check
 	@$(BIN)/python docs/check.py
 
-bench: setup ## measure speed and memory as ratios, and keep bench/results.md (10 min)
+bench: setup ## measure speed and memory as ratios, and keep bench/results.md (8 min)
 	@$(BIN)/python bench/run.py
 
 mutation: setup $(MUTATION)/.ready ## list changes of MODULE that no unit test notices (SAMPLE=200: 15 min)
