@@ -28,7 +28,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceText:
     """A text that mistakes can be in, under the name its reader knows it by."""
 
     name: str
@@ -45,7 +45,7 @@ class Source:
 class Place:
     """Where in a source something stands; lines and columns count characters from 1."""
 
-    source: Source
+    source: SourceText
     line: int = 0
     column: int = 0
     length: int = 1
@@ -100,7 +100,7 @@ def _place_json(place: Place | None) -> dict[str, Any]:
     }
 
 
-class Role(StrEnum):
+class TextStyle(StrEnum):
     """What a piece of a rendered diagnostic is, so that it can be given a colour."""
 
     PLACE = "place"
@@ -113,34 +113,34 @@ class Role(StrEnum):
     TEXT = "text"
 
 
-def pieces(diagnostic: Diagnostic) -> Iterator[tuple[Role, str]]:
+def styled_pieces(diagnostic: Diagnostic) -> Iterator[tuple[TextStyle, str]]:
     """Yield the rendered diagnostic in pieces, line ends included."""
     d = diagnostic
     if d.place is not None:
-        yield Role.PLACE, f"{d.place}: "
-    role = Role.ERROR if d.severity is Severity.ERROR else Role.WARNING
+        yield TextStyle.PLACE, f"{d.place}: "
+    role = TextStyle.ERROR if d.severity is Severity.ERROR else TextStyle.WARNING
     yield role, f"{d.severity}[{d.code}]"
-    yield Role.MESSAGE, f": {d.message}\n"
+    yield TextStyle.MESSAGE, f": {d.message}\n"
     if d.place is not None:
         yield from _excerpt(d.place)
     for remark in d.remarks:
-        yield Role.PLACE, f"  {remark.place}: "
-        yield Role.MESSAGE, f"{remark.message}\n"
+        yield TextStyle.PLACE, f"  {remark.place}: "
+        yield TextStyle.MESSAGE, f"{remark.message}\n"
         yield from _excerpt(remark.place)
     for hint in d.hints:
         first, *more = hint.splitlines() or [""]
-        yield Role.HINT, "  hint: "
-        yield Role.TEXT, first + "\n"
+        yield TextStyle.HINT, "  hint: "
+        yield TextStyle.TEXT, first + "\n"
         for line in more:
-            yield Role.TEXT, f"        {line}\n"
+            yield TextStyle.TEXT, f"        {line}\n"
 
 
 def render(diagnostic: Diagnostic) -> str:
     """Return the diagnostic as plain text, ending with a line end."""
-    return "".join(text for _, text in pieces(diagnostic))
+    return "".join(text for _, text in styled_pieces(diagnostic))
 
 
-def _excerpt(place: Place) -> Iterator[tuple[Role, str]]:
+def _excerpt(place: Place) -> Iterator[tuple[TextStyle, str]]:
     line = place.source.line(place.line)
     if not place.line or not line.strip():
         return
@@ -148,11 +148,11 @@ def _excerpt(place: Place) -> Iterator[tuple[Role, str]]:
     shown, start = _window(line, start)
     length = max(1, min(place.length, len(shown) - start))
     number = str(place.line)
-    yield Role.MARGIN, f"  {number} | "
-    yield Role.TEXT, _printable(shown) + "\n"
-    yield Role.MARGIN, f"  {' ' * len(number)} | "
+    yield TextStyle.MARGIN, f"  {number} | "
+    yield TextStyle.TEXT, _printable(shown) + "\n"
+    yield TextStyle.MARGIN, f"  {' ' * len(number)} | "
     before, under = _printable(shown[:start]), _printable(shown[start : start + length])
-    yield Role.CARET, " " * _width(before) + "^" * max(1, _width(under)) + "\n"
+    yield TextStyle.CARET, " " * _width(before) + "^" * max(1, _width(under)) + "\n"
 
 
 def _window(line: str, start: int) -> tuple[str, int]:

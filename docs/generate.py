@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from assembler import codes
-from assembler.config.messages import flow, wanted
-from assembler.config.schemas import resolved, schema
+from assembler.config.messages import expected_type, flow_yaml
+from assembler.config.schemas import load_schema, resolve_reference
 from dolmen.app import app
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def reference() -> str:
     ]
     described: set[str] = set()
     for kind in ("image", "build"):
-        whole = schema(kind)
+        whole = load_schema(kind)
         lines += ["", f"## {whole['title']}", *_part(kind, whole)]
         for piece, names in _objects(kind, whole):
             if piece["title"] in described:
@@ -167,26 +167,26 @@ def _objects(kind: str, whole: dict[str, Any]) -> Iterator[tuple[dict[str, Any],
 
 
 def _inner(kind: str, piece: dict[str, Any]) -> dict[str, Any]:
-    piece = resolved(kind, piece)
-    return resolved(kind, piece["items"]) if piece.get("type") == "array" else piece
+    piece = resolve_reference(kind, piece)
+    return resolve_reference(kind, piece["items"]) if piece.get("type") == "array" else piece
 
 
 def _table(kind: str, piece: dict[str, Any]) -> list[str]:
     lines = ["| key | type | meaning |", "|---|---|---|"]
     mandatory = piece.get("required", [])
     for key, value in piece["properties"].items():
-        found = resolved(kind, value)
+        found = resolve_reference(kind, value)
         meaning = found["description"]
         if key in mandatory:
             meaning = "**Mandatory.** " + meaning
         if "enum" in found:
             meaning += " One of " + ", ".join(f"`{v}`" for v in found["enum"]) + "."
         if "default" in found:
-            meaning += f" Default: `{flow(found['default'])}`."
+            meaning += f" Default: `{flow_yaml(found['default'])}`."
         examples = found.get("examples", [])
         if examples and found.get("type") not in ("object", "boolean") and "enum" not in found:
-            meaning += " Example: " + ", ".join(f"`{flow(e)}`" for e in examples[:2]) + "."
-        kind_of_value = wanted(kind, found) if found.get("type") != "object" else "a mapping"
+            meaning += " Example: " + ", ".join(f"`{flow_yaml(e)}`" for e in examples[:2]) + "."
+        kind_of_value = expected_type(kind, found) if found.get("type") != "object" else "a mapping"
         lines.append(f"| `{key}` | {kind_of_value} | {meaning.replace('|', '&#124;')} |")
     return lines
 
@@ -194,16 +194,16 @@ def _table(kind: str, piece: dict[str, Any]) -> list[str]:
 def _block(data: object, indent: str = "") -> list[str]:
     """Return an example as YAML of a readable shape: keys one below the other, leaves in a line."""
     if not isinstance(data, dict):
-        return [indent + flow(data)]
+        return [indent + flow_yaml(data)]
     lines = []
     for key, value in data.items():
         nested = isinstance(value, dict) and any(isinstance(v, dict | list) for v in value.values())
         if nested:
             lines += [f"{indent}{key}:", *_block(value, indent + "  ")]
         elif isinstance(value, list) and value and all(isinstance(v, dict) for v in value):
-            lines += [f"{indent}{key}:", *[f"{indent}  - {flow(v)}" for v in value]]
+            lines += [f"{indent}{key}:", *[f"{indent}  - {flow_yaml(v)}" for v in value]]
         else:
-            lines.append(f"{indent}{key}: {flow(value)}")
+            lines.append(f"{indent}{key}: {flow_yaml(value)}")
     return lines
 
 

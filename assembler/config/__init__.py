@@ -1,16 +1,20 @@
-"""What is asked for: YAML read with positions, checked completely, merged into frozen data.
+"""The stage "config": YAML with positions, checked completely, merged into frozen data.
 
-    load(arguments, options)  files, `-` and URLs -> Loaded(config, inputs, warnings)
-    read(argument)            one of them -> Input; nothing of YAML is imported
-    load_inputs(inputs, ...)  what has been read -> Loaded
-    parse_label(text, image)  the label of an image -> Spec
-    read_build(argument)      build.yml -> BuildDocument(data, at, input, config, warnings)
-    label_json(spec)          what parse_label reads, for a package's image
-    render_metadata(config)   the files `metadata: json` and `metadata: yaml`
-    render_yaml(config)       the merged configuration as an image.yml again
+    load_config(arguments, options)   files, `-` and URLs -> LoadedConfig(config, inputs, warnings)
+    load_config_inputs(inputs, ...)   inputs that were read before -> LoadedConfig
+    read_input(argument)              one argument -> ConfigInput; does not import a YAML library
+    read_build_file(argument)         build.yml -> BuildDocument
+    parse_label(text, image)          the label of an image -> ContainerSpec
+    render_label(spec)                the text of a label, which parse_label reads
+    render_metadata(config, form)     the files `metadata: json` and `metadata: yaml`
+    render_config(config)             the merged config as an image.yml
 
-Everything that is wrong is a ConfigError with all the diagnostics there are. The names are imported
-when they are first used: whoever needs only the model does not pay for the parser.
+    Config, Kernel, Volume, Container, ContainerSpec, RootfsFile ...    the model of image.yml
+    Package, BuildFile, DebsRecipe ...                                  the model of build.yml
+    load_schema(kind), schema_path(kind)                                the JSON Schemas
+
+All mistakes of the files are raised together as one ConfigError. Names are imported when they are
+first used, so that the model can be imported without the YAML parser.
 """
 
 from __future__ import annotations
@@ -20,42 +24,164 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
-    from assembler.config.building import BuildDocument, read_build
+    from assembler.config.build_file import BuildDocument, read_build_file
+    from assembler.config.checks.limits import CAPABILITIES, RLIM_INFINITY, RLIMITS
+    from assembler.config.inputs import ConfigInput, is_url, read_input
     from assembler.config.labels import parse_label
-    from assembler.config.loading import Loaded, Options, Packages, load, load_inputs
-    from assembler.config.metadata import label_json, render_metadata, render_yaml
-    from assembler.config.reading import Input, read
+    from assembler.config.loader import (
+        LoadedConfig,
+        LoadOptions,
+        PackageResolver,
+        load_config,
+        load_config_inputs,
+    )
+    from assembler.config.messages import expected_type, flow_yaml
+    from assembler.config.metadata import render_config, render_label, render_metadata
+    from assembler.config.model import (
+        BindNS,
+        Config,
+        Container,
+        ContainerSpec,
+        Device,
+        Id,
+        IdMapping,
+        Interface,
+        Kernel,
+        Mount,
+        RootfsFile,
+        Runtime,
+        Volume,
+    )
+    from assembler.config.package_model import (
+        DEFAULT_ARCHES,
+        DEFAULT_DOCKERFILE,
+        DEFAULT_FILE,
+        DEFAULT_GITREPO,
+        DEFAULT_ORG,
+        DEFAULT_TAG,
+        BuildFile,
+        DebsRecipe,
+        DockerImages,
+        ExtraSource,
+        Package,
+        RecipeFile,
+    )
+    from assembler.config.positions import Positions
+    from assembler.config.runtime_resources import format_page_size
+    from assembler.config.schemas import (
+        KINDS,
+        load_schema,
+        resolve_reference,
+        schema_folder,
+        schema_path,
+    )
 
 _HOMES = {
-    "BuildDocument": "building",
-    "Input": "reading",
-    "Loaded": "loading",
-    "Options": "loading",
-    "Packages": "loading",
-    "label_json": "metadata",
-    "load": "loading",
-    "load_inputs": "loading",
+    "CAPABILITIES": "checks.limits",
+    "DEFAULT_ARCHES": "package_model",
+    "DEFAULT_DOCKERFILE": "package_model",
+    "DEFAULT_FILE": "package_model",
+    "DEFAULT_GITREPO": "package_model",
+    "DEFAULT_ORG": "package_model",
+    "DEFAULT_TAG": "package_model",
+    "KINDS": "schemas",
+    "RLIMITS": "checks.limits",
+    "RLIM_INFINITY": "checks.limits",
+    "BindNS": "model",
+    "BuildDocument": "build_file",
+    "BuildFile": "package_model",
+    "Config": "model",
+    "ConfigInput": "inputs",
+    "Container": "model",
+    "ContainerSpec": "model",
+    "DebsRecipe": "package_model",
+    "Device": "model",
+    "DockerImages": "package_model",
+    "ExtraSource": "package_model",
+    "Id": "model",
+    "IdMapping": "model",
+    "Interface": "model",
+    "Kernel": "model",
+    "LoadOptions": "loader",
+    "LoadedConfig": "loader",
+    "Mount": "model",
+    "Package": "package_model",
+    "PackageResolver": "loader",
+    "Positions": "positions",
+    "RecipeFile": "package_model",
+    "RootfsFile": "model",
+    "Runtime": "model",
+    "Volume": "model",
+    "expected_type": "messages",
+    "flow_yaml": "messages",
+    "format_page_size": "runtime_resources",
+    "is_url": "inputs",
+    "load_config": "loader",
+    "load_config_inputs": "loader",
+    "load_schema": "schemas",
     "parse_label": "labels",
-    "read": "reading",
-    "read_build": "building",
+    "read_build_file": "build_file",
+    "read_input": "inputs",
+    "render_config": "metadata",
+    "render_label": "metadata",
     "render_metadata": "metadata",
-    "render_yaml": "metadata",
+    "resolve_reference": "schemas",
+    "schema_folder": "schemas",
+    "schema_path": "schemas",
 }
 
 __all__ = [
+    "CAPABILITIES",
+    "DEFAULT_ARCHES",
+    "DEFAULT_DOCKERFILE",
+    "DEFAULT_FILE",
+    "DEFAULT_GITREPO",
+    "DEFAULT_ORG",
+    "DEFAULT_TAG",
+    "KINDS",
+    "RLIMITS",
+    "RLIM_INFINITY",
+    "BindNS",
     "BuildDocument",
-    "Input",
-    "Loaded",
-    "Options",
-    "Packages",
-    "label_json",
-    "load",
-    "load_inputs",
+    "BuildFile",
+    "Config",
+    "ConfigInput",
+    "Container",
+    "ContainerSpec",
+    "DebsRecipe",
+    "Device",
+    "DockerImages",
+    "ExtraSource",
+    "Id",
+    "IdMapping",
+    "Interface",
+    "Kernel",
+    "LoadOptions",
+    "LoadedConfig",
+    "Mount",
+    "Package",
+    "PackageResolver",
+    "Positions",
+    "RecipeFile",
+    "RootfsFile",
+    "Runtime",
+    "Volume",
+    "expected_type",
+    "flow_yaml",
+    "format_page_size",
+    "is_url",
+    "load_config",
+    "load_config_inputs",
+    "load_schema",
     "parse_label",
-    "read",
-    "read_build",
+    "read_build_file",
+    "read_input",
+    "render_config",
+    "render_label",
     "render_metadata",
-    "render_yaml",
+    "resolve_reference",
+    "schema_folder",
+    "schema_path",
 ]
 
 __getattr__ = front(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""The label of an image: defaults for the containers made of it, checked like a file."""
+"""The label of an image: defaults for its containers, checked like a file."""
 
 from __future__ import annotations
 
@@ -6,20 +6,27 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.checking import check
-from assembler.config.checks import Known, check_ids, check_spec
-from assembler.config.composing import compose_source
-from assembler.config.converting import convert
-from assembler.config.findings import bounded, error, has_errors, in_order, warning
-from assembler.config.messages import given
-from assembler.config.model import Spec
-from assembler.diagnostics import Diagnostic, Source
+from assembler.config.checks import KnownNames, check_container_spec, check_ids
+from assembler.config.composer import compose_text
+from assembler.config.conversion import convert_to_model
+from assembler.config.diagnostics import (
+    error,
+    has_errors,
+    sort_and_limit,
+    take_until_limit,
+    warning,
+)
+from assembler.config.messages import describe_value
+from assembler.config.model import ContainerSpec
+from assembler.config.schema_check import check_schema
+from assembler.diagnostics import Diagnostic, SourceText
 from assembler.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 LABEL = "org.mobyproject.config"
+_FORBIDDEN_KEYS = ("name", "image")
 
 
 def parse_label(
@@ -27,47 +34,49 @@ def parse_label(
     image: str,
     names: Collection[str] | None = None,
     warn: Callable[[Diagnostic], None] | None = None,
-) -> Spec | None:
-    """Read the label's text; None if there is nothing in it.
+) -> ContainerSpec | None:
+    """Parse the text of a label; return None if it is empty.
 
-    `names` are those of all containers, which ids may use; without them names are not looked up.
-    Mistakes point into the text, under the name of the image and of the label.
+    `names` are the names of all containers, which user and group IDs may refer to; with None they
+    are not checked. Diagnostics point into the text, under the name of the image and of the label.
     """
     if not text.strip():
         return None
-    source = Source(f"{image} (label {LABEL})", text)
-    data, at = compose_source(source)
+    source = SourceText(f"{image} (label {LABEL})", text)
+    data, positions = compose_text(source)
     if data is None:
         return None
     if not isinstance(data, dict):
-        message = f"the label {LABEL} of {image} must be a mapping, not {given(data)}"
-        raise ConfigError.of(codes.BAD_LABEL, message, place=at.place)
-    found: list[Diagnostic] = [
+        message = f"the label {LABEL} of {image} must be a mapping, not {describe_value(data)}"
+        raise ConfigError.of(codes.BAD_LABEL, message, place=positions.place)
+    diagnostics: list[Diagnostic] = [
         error(
             codes.BAD_LABEL,
             f"`{key}` cannot be set in a label",
-            at.within(key).key,
-            "it is for the YAML file to say",
+            positions.lookup(key).key,
+            "only a YAML file can set it",
         )
-        for key in ("name", "image")
+        for key in _FORBIDDEN_KEYS
         if key in data
     ]
-    rest = {key: value for key, value in data.items() if key not in ("name", "image")}
-    checked = check("image", rest, at, "spec")
-    found += checked.found
-    spec = convert(Spec, checked.data, checked.at)
-    known = Known(containers=frozenset(names or ()), names_complete=names is not None)
-    found += bounded(chain(check_spec(spec, known), check_ids(spec, known), _additions(spec)))
-    found = in_order(found)
-    if has_errors(found):
-        raise ConfigError(found)
-    for diagnostic in found:
+    allowed = {key: value for key, value in data.items() if key not in _FORBIDDEN_KEYS}
+    checked = check_schema("image", allowed, positions, "spec")
+    diagnostics += checked.diagnostics
+    spec = convert_to_model(ContainerSpec, checked.data, checked.positions)
+    known = KnownNames(containers=frozenset(names or ()), containers_complete=names is not None)
+    diagnostics += take_until_limit(
+        chain(check_container_spec(spec, known), check_ids(spec, known), _additions(spec))
+    )
+    diagnostics = sort_and_limit(diagnostics)
+    if has_errors(diagnostics):
+        raise ConfigError(diagnostics)
+    for diagnostic in diagnostics:
         if warn is not None:
             warn(diagnostic)
     return spec
 
 
-def _additions(spec: Spec) -> Iterator[Diagnostic]:
+def _additions(spec: ContainerSpec) -> Iterator[Diagnostic]:
     for key, value in (
         ("capabilities.add", spec.capabilities_add),
         ("binds.add", spec.binds_add),
@@ -76,6 +85,6 @@ def _additions(spec: Spec) -> Iterator[Diagnostic]:
             yield warning(
                 codes.NO_EFFECT,
                 f"`{key}` has no effect in a label",
-                spec.at.within(key).key,
+                spec.positions.lookup(key).key,
                 f"write `{key.removesuffix('.add')}`",
             )

@@ -1,4 +1,4 @@
-"""Words about keys, types and values, for those who write YAML and not programs."""
+"""Names of keys, types and values in messages, for users who write YAML."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from assembler.config.schemas import resolved, schema
+from assembler.config.schemas import load_schema, resolve_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What other tools call it.
+# Names that other tools use for a key.
 SYNONYMS = {
     "args": "command",
     "cap_add": "capabilities.add",
@@ -53,32 +53,32 @@ _TYPES = {
     "object": "a mapping",
     "null": "nothing",
 }
-_LONGEST = 60
+_MAX_LENGTH = 60
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:=+-]*")
-_WORDS_WITH_MEANING = {"true", "false", "null", "yes", "no", "on", "off"}
+_RESERVED_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
 
 
-def path_text(path: Sequence[str | int]) -> str:
-    """Return a path as people write it: `services[0].runtime`; empty for the top."""
+def format_path(path: Sequence[str | int]) -> str:
+    """Return a path such as `services[0].runtime`; an empty text for the top level."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
 
 
-def wanted(kind: str, piece: dict[str, Any]) -> str:
-    """Return what a schema takes: `a list of texts`."""
+def expected_type(kind: str, piece: dict[str, Any]) -> str:
+    """Return the type that a schema accepts, such as `a list of texts`."""
     types = piece.get("type", [])
     names = [types] if isinstance(types, str) else list(types)
     if names == ["array"]:
-        items = resolved(kind, piece.get("items", {}))
+        items = resolve_reference(kind, piece.get("items", {}))
         inner = {"string": "texts", "object": "mappings"}.get(str(items.get("type")))
         return f"a list of {inner}" if inner else "a list"
     return " or ".join(_TYPES[n] for n in names)
 
 
-def given(value: object) -> str:
-    """Return what a value is: `the number 5`."""
+def describe_value(value: object) -> str:
+    """Return a description of a value, such as `the number 5`."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -88,45 +88,45 @@ def given(value: object) -> str:
     if isinstance(value, float):
         return f"the number {value!r}"
     if isinstance(value, str):
-        return f"the text {shortened(value)!r}"
+        return f"the text {shorten(value)!r}"
     return "a list" if isinstance(value, list) else "a mapping"
 
 
-def shortened(text: str) -> str:
-    """Return the text, or its beginning if it is long."""
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def shorten(text: str) -> str:
+    """Return the text, or the beginning of a long text."""
+    return text if len(text) <= _MAX_LENGTH else text[: _MAX_LENGTH - 1] + "…"
 
 
-def flow(value: object) -> str:
-    """Return a value as YAML in one line, for hints and for the reference."""
+def flow_yaml(value: object) -> str:
+    """Return a value as YAML on one line, for hints and for the reference."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{flow(k)}: {flow(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{flow_yaml(k)}: {flow_yaml(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(flow(v) for v in value) + "]"
+        return "[" + ", ".join(flow_yaml(v) for v in value) + "]"
     if isinstance(value, str):
-        safe = _PLAIN.fullmatch(value) and value.lower() not in _WORDS_WITH_MEANING
+        safe = _PLAIN.fullmatch(value) and value.lower() not in _RESERVED_WORDS
         return value if safe and not value.endswith(":") else json.dumps(value, ensure_ascii=False)
     return json.dumps(value)
 
 
-def example(key: str | None, piece: dict[str, Any]) -> str:
-    """Return the hint that shows the schema's example."""
+def example_hint(key: str | None, piece: dict[str, Any]) -> str:
+    """Return a hint with the example of the schema."""
     examples = piece.get("examples") or []
     if not examples:
         return ""
-    text = flow(examples[0])
+    text = flow_yaml(examples[0])
     return f"for example: {key}: {text}" if key else f"for example: {text}"
 
 
 @cache
-def homes_of(kind: str, key: str) -> tuple[str, ...]:
-    """Return the names of the parts that have a key."""
+def sections_with_key(kind: str, key: str) -> tuple[str, ...]:
+    """Return the names of the sections that have the key."""
     found: dict[str, None] = {}
 
-    def look(piece: dict[str, Any], name: str, depth: int) -> None:
-        piece = resolved(kind, piece)
+    def search(piece: dict[str, Any], name: str, depth: int) -> None:
+        piece = resolve_reference(kind, piece)
         if piece.get("type") == "array":
-            look(piece["items"], name, depth)
+            search(piece["items"], name, depth)
             return
         for inner, below in piece.get("properties", {}).items():
             if inner == key:
@@ -135,7 +135,7 @@ def homes_of(kind: str, key: str) -> tuple[str, ...]:
                 label = (
                     inner if name in ("", "services", "onboot", "onshutdown") else f"{name}.{inner}"
                 )
-                look(below, label, depth + 1)
+                search(below, label, depth + 1)
 
-    look(schema(kind), "", 0)
+    search(load_schema(kind), "", 0)
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The merged configuration as text: the files `metadata: …`, and image.yml again."""
+"""The merged config as text: the files `metadata: …`, image.yml, and the label of an image."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from assembler.config.converting import yaml_fields
-from assembler.config.emitting import emit
-from assembler.config.merging import SECTIONS
+from assembler.config.conversion import yaml_fields
+from assembler.config.emitter import emit_yaml
+from assembler.config.merge import SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assembler.config.model import Config, Spec
+    from assembler.config.model import Config, ContainerSpec
 
 _SECTIONS = ("init", "onboot", "onshutdown", "services", "files", "volumes")
 
@@ -23,61 +23,61 @@ def render_metadata(
 ) -> str:
     """Return the content of a file with `metadata: json` or `metadata: yaml`.
 
-    It has all sections, also the empty ones; `full_name` makes the names of images whole, except
-    those of volumes, which stay as they were written. It can be read as an image.yml again.
+    It has all sections, including empty ones, and is a valid image.yml. `full_name` completes the
+    image names, except those of volumes.
     """
     whole: dict[str, Any] = {"kernel": {}}
     if config.kernel is not None:
-        whole["kernel"] = _plain(config.kernel)
+        whole["kernel"] = _plain_data(config.kernel)
         if config.kernel.image:
             whole["kernel"]["image"] = full_name(config.kernel.image)
     for section in _SECTIONS:
-        whole[section] = _plain(getattr(config, section))
+        whole[section] = _plain_data(getattr(config, section))
     whole["init"] = [full_name(name) for name in config.init]
     for section in ("onboot", "onshutdown", "services"):
         for container in whole[section]:
             container["image"] = full_name(container["image"])
             for device in container.get("devices", ()):
-                # As LinuxKit writes them: a device's numbers are there even if nobody gave them.
+                # LinuxKit always writes the numbers of a device.
                 device.setdefault("major", 0)
                 device.setdefault("minor", 0)
-    whole["files"] = [_with_switches(file) for file in whole["files"]]
+    whole["files"] = [_with_booleans(file) for file in whole["files"]]
     if form == "json":
         return json.dumps(whole, indent=4, ensure_ascii=False)
-    return emit(whole)
+    return emit_yaml(whole)
 
 
-def render_yaml(config: Config) -> str:
-    """Return the merged configuration as an image.yml: what was given, and nothing else."""
+def render_config(config: Config) -> str:
+    """Return the merged config as an image.yml that has only the keys of its inputs."""
     whole: dict[str, Any] = {}
     if config.kernel is not None:
-        whole["kernel"] = _plain(config.kernel)
+        whole["kernel"] = _plain_data(config.kernel)
     for section in SECTIONS:
         if getattr(config, section):
-            whole[section] = _plain(getattr(config, section))
-    return emit(whole)
+            whole[section] = _plain_data(getattr(config, section))
+    return emit_yaml(whole)
 
 
-def label_json(spec: Spec) -> str:
-    """Return what stands in the label of an image, so that `parse_label` reads it again."""
-    return json.dumps(_plain(spec), separators=(",", ":"), ensure_ascii=False)
+def render_label(spec: ContainerSpec) -> str:
+    """Return the text of an image's label; `parse_label` is the inverse."""
+    return json.dumps(_plain_data(spec), separators=(",", ":"), ensure_ascii=False)
 
 
-def _with_switches(file: dict[str, Any]) -> dict[str, Any]:
-    """Give a file its two switches, which are always written, in their places."""
-    made: dict[str, Any] = {"path": file.get("path", ""), "directory": False}
+def _with_booleans(file: dict[str, Any]) -> dict[str, Any]:
+    """Add the booleans that LinuxKit always writes, in LinuxKit's order."""
+    completed: dict[str, Any] = {"path": file.get("path", ""), "directory": False}
     for key, value in file.items():
-        if key in ("mode", "uid", "gid") and "optional" not in made:
-            made["optional"] = file.get("optional", False)
-        made[key] = value
-    made.setdefault("optional", False)
-    return made
+        if key in ("mode", "uid", "gid") and "optional" not in completed:
+            completed["optional"] = file.get("optional", False)
+        completed[key] = value
+    completed.setdefault("optional", False)
+    return completed
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any part of the model
+def _plain_data(value: Any) -> Any:  # noqa: ANN401 - any part of the model
     if isinstance(value, tuple):
-        return [_plain(v) for v in value]
+        return [_plain_data(v) for v in value]
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((key, getattr(value, f.name)) for key, f in yaml_fields(type(value)))
-        return {key: _plain(v) for key, v in pairs if v is not None}
+        return {key: _plain_data(v) for key, v in pairs if v is not None}
     return value

@@ -1,9 +1,9 @@
-"""What image.yml asks for, as frozen data: the only form of it that later stages see.
+"""The model of image.yml: frozen data, the only form that later stages see.
 
-`None` means "not given"; an empty tuple, mapping or text was given as empty, which is a different
-thing wherever an image's label has a say. Every part knows where it was written (`at`).
-Names of fields are those of the YAML in Python's spelling; where the YAML's differs, the field
-names it in its metadata.
+`None` means that the YAML does not have the key. An empty tuple, mapping or text means that the
+key has an empty value, which overrides the value of an image's label. Each part has the places of
+its values (`positions`). A field has the name of its YAML key in snake case; where the key is not
+the field's name, the field's metadata has the key.
 """
 
 from __future__ import annotations
@@ -13,47 +13,48 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assembler.config.position import Positions
+from assembler.config.positions import Positions
 
-Names = tuple[str, ...]
+Strings = tuple[str, ...]
 Id = int | str
 
 
-def _named(yaml: str) -> Any:
-    """Declare a field, not given by default, whose key in the YAML is `yaml`."""
+def _yaml_key(yaml: str) -> Any:
+    """Declare an optional field whose key in the YAML is `yaml`."""
     return field(default=None, metadata={"yaml": yaml})
 
 
-def _at() -> Any:
+def _positions_field() -> Any:
+    """Declare the field that holds the places of a part's values."""
     return field(default_factory=Positions, compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The kernel image and which of its members to use."""
+    """The kernel image, and the names of the files in it."""
 
     image: str | None = None
     cmdline: str | None = None
     binary: str | None = None
     tar: str | None = None
     ucode: str | None = None
-    at: Positions = _at()
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A place for data: blank, filled from an image, or an OCI layout."""
+    """A volume: empty, filled from an image, or an OCI layout."""
 
     name: str
     image: str | None = None
     readonly: bool | None = None
     format: str | None = None
-    platforms: Names | None = None
-    at: Positions = _at()
+    platforms: Strings | None = None
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class RootfsFile:
     """A file, directory or link of the root filesystem."""
 
     path: str | None = None
@@ -66,32 +67,32 @@ class File:
     mode: str | None = None
     uid: Id | None = None
     gid: Id | None = None
-    at: Positions = _at()
-    # The file that `source` names, found; None also where it is optional and not there.
-    found: Path | None = field(default=None, compare=False, kw_only=True)
+    positions: Positions = _positions_field()
+    # The file that `source` names; None if it is optional and does not exist.
+    source_path: Path | None = field(default=None, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class IdMapping:
-    """A range of ids of the host standing for a range in a container."""
+    """A range of user or group IDs of a container, and the range of the host it is mapped to."""
 
-    host_id: int | None = _named("hostID")
-    container_id: int | None = _named("containerID")
+    host_id: int | None = _yaml_key("hostID")
+    container_id: int | None = _yaml_key("containerID")
     size: int | None = None
-    at: Positions = _at()
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mount, of a container or made before it by the init system."""
+    """A mount inside a container, or one that the init system makes before it starts one."""
 
     destination: str | None = None
     type: str | None = None
     source: str | None = None
-    options: Names | None = None
-    uid_mappings: tuple[IdMapping, ...] | None = _named("uidmappings")
-    gid_mappings: tuple[IdMapping, ...] | None = _named("gidmappings")
-    at: Positions = _at()
+    options: Strings | None = None
+    uid_mappings: tuple[IdMapping, ...] | None = _yaml_key("uidmappings")
+    gid_mappings: tuple[IdMapping, ...] | None = _yaml_key("gidmappings")
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +104,23 @@ class Device:
     major: int | None = None
     minor: int | None = None
     mode: str | None = None
-    at: Positions = _at()
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface moved into, or made for, a container."""
+    """A network interface that is moved into a container or created for it."""
 
     name: str | None = None
     add: str | None = None
     peer: str | None = None
-    create_in_root: bool | None = _named("createInRoot")
-    at: Positions = _at()
+    create_in_root: bool | None = _yaml_key("createInRoot")
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True)
 class BindNS:
-    """Where a container's namespaces are bound to, so that others can join them."""
+    """The paths that a container's namespaces are bound to, so that other containers can join."""
 
     cgroup: str | None = None
     ipc: str | None = None
@@ -128,36 +129,36 @@ class BindNS:
     pid: str | None = None
     user: str | None = None
     uts: str | None = None
-    at: Positions = _at()
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What the init system does around a container."""
+    """What the init system sets up before it starts a container."""
 
-    cgroups: Names | None = None
-    mkdir: Names | None = None
+    cgroups: Strings | None = None
+    mkdir: Strings | None = None
     mounts: tuple[Mount, ...] | None = None
     interfaces: tuple[Interface, ...] | None = None
-    bind_ns: BindNS | None = _named("bindNS")
+    bind_ns: BindNS | None = _yaml_key("bindNS")
     namespace: str | None = None
-    at: Positions = _at()
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
-    """What can be said of a container in image.yml and in the label of its image."""
+class ContainerSpec:
+    """The settings of a container: the keys that image.yml and an image's label share."""
 
-    capabilities: Names | None = None
-    capabilities_add: Names | None = _named("capabilities.add")
-    ambient: Names | None = None
+    capabilities: Strings | None = None
+    capabilities_add: Strings | None = _yaml_key("capabilities.add")
+    ambient: Strings | None = None
     mounts: tuple[Mount, ...] | None = None
-    binds: Names | None = None
-    binds_add: Names | None = _named("binds.add")
+    binds: Strings | None = None
+    binds_add: Strings | None = _yaml_key("binds.add")
     devices: tuple[Device, ...] | None = None
-    tmpfs: Names | None = None
-    command: Names | None = None
-    env: Names | None = None
+    tmpfs: Strings | None = None
+    command: Strings | None = None
+    env: Strings | None = None
     cwd: str | None = None
     net: str | None = None
     pid: str | None = None
@@ -166,28 +167,28 @@ class Spec:
     userns: str | None = None
     hostname: str | None = None
     readonly: bool | None = None
-    masked_paths: Names | None = _named("maskedPaths")
-    readonly_paths: Names | None = _named("readonlyPaths")
+    masked_paths: Strings | None = _yaml_key("maskedPaths")
+    readonly_paths: Strings | None = _yaml_key("readonlyPaths")
     uid: Id | None = None
     gid: Id | None = None
-    additional_gids: tuple[Id, ...] | None = _named("additionalGids")
-    no_new_privileges: bool | None = _named("noNewPrivileges")
-    oom_score_adj: int | None = _named("oomScoreAdj")
-    rootfs_propagation: str | None = _named("rootfsPropagation")
-    cgroups_path: str | None = _named("cgroupsPath")
-    # As in the OCI runtime specification, keys in their proper spelling; checked by the schema.
+    additional_gids: tuple[Id, ...] | None = _yaml_key("additionalGids")
+    no_new_privileges: bool | None = _yaml_key("noNewPrivileges")
+    oom_score_adj: int | None = _yaml_key("oomScoreAdj")
+    rootfs_propagation: str | None = _yaml_key("rootfsPropagation")
+    cgroups_path: str | None = _yaml_key("cgroupsPath")
+    # The `linux.resources` object of the OCI runtime specification; the schema checks it.
     resources: Mapping[str, Any] | None = None
     sysctl: Mapping[str, str] | None = None
-    rlimits: Names | None = None
-    uid_mappings: tuple[IdMapping, ...] | None = _named("uidMappings")
-    gid_mappings: tuple[IdMapping, ...] | None = _named("gidMappings")
+    rlimits: Strings | None = None
+    uid_mappings: tuple[IdMapping, ...] | None = _yaml_key("uidMappings")
+    gid_mappings: tuple[IdMapping, ...] | None = _yaml_key("gidMappings")
     annotations: Mapping[str, str] | None = None
     runtime: Runtime | None = None
-    at: Positions = _at()
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Container(Spec):
+class Container(ContainerSpec):
     """A container of onboot, onshutdown or services."""
 
     name: str
@@ -195,24 +196,24 @@ class Container(Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """Read for the sake of old files, and of no effect."""
+class TrustSection:
+    """The section `trust` of old files, which has no effect."""
 
-    image: Names | None = None
-    org: Names | None = None
-    at: Positions = _at()
+    image: Strings | None = None
+    org: Strings | None = None
+    positions: Positions = _positions_field()
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole system, merged from all files given."""
+    """The config: the content of all image.yml files of a build, merged."""
 
     kernel: Kernel | None = None
-    init: Names = ()
+    init: Strings = ()
     volumes: tuple[Volume, ...] = ()
     onboot: tuple[Container, ...] = ()
     onshutdown: tuple[Container, ...] = ()
     services: tuple[Container, ...] = ()
-    files: tuple[File, ...] = ()
-    trust: Trust | None = None
-    at: Positions = _at()
+    files: tuple[RootfsFile, ...] = ()
+    trust: TrustSection | None = None
+    positions: Positions = _positions_field()

@@ -1,4 +1,4 @@
-"""What build.yml says of a package, as frozen data."""
+"""The model of build.yml, and of the package it describes: frozen data."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from assembler.config.model import Names, Spec
-from assembler.config.position import Positions
+from assembler.config.model import ContainerSpec, Strings
+from assembler.config.positions import Positions
 from assembler.diagnostics import Diagnostic
 
 DEFAULT_FILE = "build.yml"
@@ -21,7 +21,7 @@ DEFAULT_GITREPO = "https://github.com/linuxkit/linuxkit"
 
 @dataclass(frozen=True, slots=True)
 class ExtraSource:
-    """A directory besides the package's that is part of the build context, and of the hash."""
+    """Another directory that is part of the build context and of the package's hash."""
 
     source: Path
     destination: PurePosixPath
@@ -29,19 +29,19 @@ class ExtraSource:
 
 @dataclass(frozen=True, slots=True)
 class DockerImages:
-    """Images that a build finds as files in its context."""
+    """Images that are written as files into the build context."""
 
-    # One of the two, relative to the package.
+    # Exactly one of these two is set; both are relative to the package.
     target: PurePosixPath | None = None
     target_dir: PurePosixPath | None = None
-    # One of the two; each image is pinned by a digest.
+    # Exactly one of these two is set; each image is pinned by a digest.
     from_file: PurePosixPath | None = None
-    images: Names = ()
+    images: Strings = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeFile:
-    """A file of the package that a recipe puts into the image, with an owner and a mode."""
+    """A file that a recipe adds to the image, with its owner and mode."""
 
     path: str
     source: str | None = None
@@ -53,52 +53,52 @@ class RecipeFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Debs:
-    """A recipe: which Debian packages the image is made of, and what is done to them."""
+class DebsRecipe:
+    """A recipe, the section `debs`: the Debian packages of the image, and changes to them."""
 
     suite: str
-    packages: Names
-    components: Names = ("main",)
-    exclude: Names = ()
+    packages: Strings
+    components: Strings = ("main",)
+    exclude: Strings = ()
     no_deps: bool = False
-    drop: Names = ()
+    drop: Strings = ()
     links: Mapping[str, str] = field(default_factory=dict)
-    users: Names = ()
+    users: Strings = ()
     files: tuple[RecipeFile, ...] = ()
     kernel: bool = False
-    # Of a kernel: only these modules, and what they need; none means all.
-    modules: Names = ()
-    entrypoint: Names = ()
-    command: Names = ()
-    env: Names = ()
+    # The kernel modules to keep, with their dependencies; empty means all.
+    modules: Strings = ()
+    entrypoint: Strings = ()
+    command: Strings = ()
+    env: Strings = ()
     workdir: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildFile:
-    """A whole build.yml, everything not given filled in."""
+    """The content of a build.yml, with defaults for missing keys."""
 
     image: str
     org: str = DEFAULT_ORG
     tag: str = DEFAULT_TAG
     dockerfile: str = DEFAULT_DOCKERFILE
-    arches: Names = DEFAULT_ARCHES
+    arches: Strings = DEFAULT_ARCHES
     extra_sources: tuple[ExtraSource, ...] = ()
     gitrepo: str = DEFAULT_GITREPO
     network: bool = False
     disable_cache: bool = False
-    # How containers made of the image are set up, and the same as it is written, for the label.
-    config: Spec | None = None
+    # The settings of containers made from the image, and the same as plain data for the label.
+    config: ContainerSpec | None = None
     label: Mapping[str, Any] | None = None
-    build_args: Names = ()
+    build_args: Strings = ()
     docker_images: DockerImages | None = None
-    debs: Debs | None = None
-    at: Positions = field(default_factory=Positions, compare=False, repr=False, kw_only=True)
+    debs: DebsRecipe | None = None
+    positions: Positions = field(default_factory=Positions, compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A directory with a build.yml, both as they are now."""
+    """A package: a directory with a build.yml."""
 
     directory: Path
     build_file: Path

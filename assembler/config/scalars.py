@@ -1,4 +1,4 @@
-"""What a scalar means: YAML 1.2 as LinuxKit's reader has it.
+"""The values of YAML scalars: YAML 1.2 with the deviations of LinuxKit's YAML library.
 
 `yes`, `no`, `on` and dates are texts; `0644` and `0o644` are octal numbers; `1_000` is a number.
 """
@@ -17,16 +17,16 @@ _INT = re.compile(
 )
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
 _SPECIAL = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-# No 64-bit number is longer, and Python refuses to read very long ones.
-_LONGEST_INT = 70
+# No 64-bit number is longer, and Python refuses to parse very long ones.
+_MAX_INT_LENGTH = 70
 TAGS = {
     "tag:yaml.org,2002:" + name: name
     for name in ("str", "int", "float", "bool", "null", "map", "seq")
 }
 
 
-def plain(text: str) -> Scalar:
-    """Return what a plain scalar stands for."""
+def parse_plain(text: str) -> Scalar:
+    """Return the value of a plain scalar."""
     if not text or text[0] in "~nNtTfF":
         if text in _NULL:
             return None
@@ -41,24 +41,24 @@ def plain(text: str) -> Scalar:
     return text if number is None else number
 
 
-def tagged(text: str, tag: str) -> Scalar:
-    """Return what a scalar with an explicit tag stands for; ValueError if it cannot."""
+def parse_tagged(text: str, tag: str) -> Scalar:
+    """Return the value of a scalar with an explicit tag; raise ValueError if it does not fit."""
     if tag == "str":
         return text
-    value = plain(text)
-    fits = {
+    value = parse_plain(text)
+    matches = {
         "int": isinstance(value, int) and not isinstance(value, bool),
         "float": isinstance(value, int | float) and not isinstance(value, bool),
         "bool": isinstance(value, bool),
         "null": value is None,
     }
-    if not fits.get(tag, False):
+    if not matches.get(tag, False):
         raise ValueError(f"{text!r} is not of the type !!{tag}")
     return float(value) if tag == "float" and isinstance(value, int) else value
 
 
 def _number(text: str) -> int | float | None:
-    if _INT.fullmatch(text) and len(text) <= _LONGEST_INT:
+    if _INT.fullmatch(text) and len(text) <= _MAX_INT_LENGTH:
         return _integer(text.replace("_", ""))
     if _FLOAT.fullmatch(text):
         return float(text.replace("_", ""))

@@ -1,4 +1,4 @@
-"""`@pkg:DIRECTORY`: texts that stand for the image of a package beside the YAML file."""
+"""Templates: texts `@pkg:DIRECTORY`, replaced by the image reference of a package."""
 
 from __future__ import annotations
 
@@ -6,102 +6,99 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assembler.codes import config as codes
-from assembler.config.findings import error, warning
-from assembler.diagnostics import Diagnostic
+from assembler.config.diagnostics import error, warning
 from assembler.errors import DolmenError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from assembler.config.position import Positions
-    from assembler.diagnostics import Place
+    from assembler.config.positions import Positions
+    from assembler.diagnostics import Diagnostic, Place
 
-PREFIX = "@pkg:"
+PACKAGE_PREFIX = "@pkg:"
 _CONTAINERS = ("onboot", "onshutdown", "services")
 
 
-class Packages(Protocol):
-    """Whoever knows which image is built from a package directory."""
+class PackageResolver(Protocol):
+    """An object that knows the image reference of a package."""
 
     def reference(self, directory: Path) -> str:
-        """Return the full name of the package's image; a DolmenError if it is no package."""
+        """Return the reference of the package's image; raise DolmenError if it is not a package."""
 
 
-class Expansion:
-    """Replaces the templates of one document, and keeps what went wrong."""
+class TemplateExpansion:
+    """Replaces the templates of one document, and collects diagnostics."""
 
-    def __init__(self, packages: Packages, directory: Path | None) -> None:
-        """Take who knows packages, and where their directories are relative to."""
-        self._packages = packages
+    def __init__(self, resolver: PackageResolver, directory: Path | None) -> None:
+        """Set the resolver, and the directory that packages are relative to; None for a URL."""
+        self._resolver = resolver
         self._directory = directory
-        self.found: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
 
     def expand(
         self,
         data: Any,  # noqa: ANN401 - any piece of YAML
-        at: Positions,
+        positions: Positions,
         path: tuple[str | int, ...] = (),
     ) -> tuple[Any, Positions]:
-        """Return the data with every text that begins with `@pkg:` replaced, keys included."""
+        """Return the data with all templates replaced, including keys, and its positions."""
         if isinstance(data, str):
-            return self._text(data, at.place, needed=_is_image(path)), at
+            required = _is_image_name(path)
+            return self._expand_text(data, positions.place, required=required), positions
         if isinstance(data, list):
-            made = [self.expand(v, at.children.get(i, at), (*path, i)) for i, v in enumerate(data)]
-            inner: dict[str | int, Positions] = {i: p for i, (_, p) in enumerate(made)}
-            return [v for v, _ in made], replace(at, children=inner)
+            entries = [
+                self.expand(v, positions.children.get(i, positions), (*path, i))
+                for i, v in enumerate(data)
+            ]
+            numbered: dict[str | int, Positions] = {i: p for i, (_, p) in enumerate(entries)}
+            return [v for v, _ in entries], replace(positions, children=numbered)
         if isinstance(data, dict):
             items: dict[str, Any] = {}
-            # Where a value was refused its place stays, by which it is known that it was given.
-            children = {key: p for key, p in at.children.items() if key not in data}
+            # Positions of removed values stay: they tell later checks that the key was present.
+            children = {key: p for key, p in positions.children.items() if key not in data}
             for key, value in data.items():
-                old = at.children.get(key, at)
-                name = self._text(key, old.key, needed=False)
-                items[name], children[name] = self.expand(value, old, (*path, key))
-            return items, replace(at, children=children)
-        return data, at
+                member = positions.children.get(key, positions)
+                name = self._expand_text(key, member.key, required=False)
+                items[name], children[name] = self.expand(value, member, (*path, key))
+            return items, replace(positions, children=children)
+        return data, positions
 
-    def _text(self, text: str, place: Place | None, *, needed: bool) -> str:
-        if not text.startswith(PREFIX):
+    def _expand_text(self, text: str, place: Place | None, *, required: bool) -> str:
+        if not text.startswith(PACKAGE_PREFIX):
             return text
-        name = text.removeprefix(PREFIX)
+        name = text.removeprefix(PACKAGE_PREFIX)
         if self._directory is None:
-            self._say(
-                [
-                    error(
-                        codes.NO_PACKAGE, f"no directory is beside a URL to find {name!r} in", place
-                    )
-                ],
-                place,
-                needed=needed,
-            )
+            message = f"a YAML file from a URL has no local directory for the package {name!r}"
+            self._report([error(codes.PACKAGE_NOT_FOUND, message, place)], place, required=required)
             return text
         if "\0" in name:
             return text
         try:
-            return self._packages.reference(self._directory / name)
-        except DolmenError as problem:
-            self._say(problem.diagnostics, place, needed=needed)
+            return self._resolver.reference(self._directory / name)
+        except DolmenError as failure:
+            self._report(failure.diagnostics, place, required=required)
             return text
 
-    def _say(
-        self, found: list[Diagnostic] | tuple[Diagnostic, ...], place: Place | None, *, needed: bool
+    def _report(
+        self, diagnostics: Sequence[Diagnostic], place: Place | None, *, required: bool
     ) -> None:
-        if needed:
-            # Mistakes inside a build.yml have places of their own, and are shown there.
-            self.found += [d if d.place else replace(d, place=place) for d in found]
+        if required:
+            # Diagnostics about a build.yml already have a place in it.
+            self.diagnostics += [d if d.place else replace(d, place=place) for d in diagnostics]
             return
-        why = found[0].message
-        self.found.append(
+        reason = diagnostics[0].message
+        self.diagnostics.append(
             warning(
-                codes.NO_PACKAGE,
-                f"this is no package, so the text stays as it is: {why}",
+                codes.PACKAGE_NOT_FOUND,
+                f"not a package, so the text is left unchanged: {reason}",
                 place,
             )
         )
 
 
-def _is_image(path: tuple[str | int, ...]) -> bool:
-    """Tell whether a path is that of an image's name."""
+def _is_image_name(path: tuple[str | int, ...]) -> bool:
+    """Tell whether the value at a path is the name of an image."""
     if path[:1] == ("init",):
         return len(path) == 2
     if path[:1] == ("kernel",):

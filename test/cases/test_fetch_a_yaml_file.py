@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assembler.config import fetching, load
+from assembler.config import download, load_config
 from assembler.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_file_by_url(server: str) -> None:
     """It is loaded, and knows where it came from."""
-    loaded = load([f"{server}/good.yml"])
+    loaded = load_config([f"{server}/good.yml"])
     assert loaded.config.init == ("a:1",)
-    assert str(loaded.config.at.of("init", 0)) == f"{server}/good.yml:1:8"
+    assert str(loaded.config.positions.place_of("init", 0)) == f"{server}/good.yml:1:8"
 
 
 def test_mistakes_behind_a_url(dolmen: Dolmen, server: str) -> None:
@@ -81,19 +81,19 @@ def test_mistakes_behind_a_url(dolmen: Dolmen, server: str) -> None:
     [
         ("/none", "the server says 404"),
         ("/big", "larger than 512 KiB"),
-        ("/round", "redirected round and round"),
+        ("/round", "too many redirects"),
     ],
 )
 def test_urls_that_give_no_file(server: str, path: str, words: str) -> None:
     """The server's answer is told."""
     with pytest.raises(ConfigError, match=words):
-        load([server + path])
+        load_config([server + path])
 
 
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://127.0.0.1:1/x", "no connection"),
+        ("http://127.0.0.1:1/x", "cannot connect"),
         ("http://", "not a URL"),
         ("http://[::1/x", "not a URL"),
         ("http://127.0.0.1:99999/x", "cannot fetch"),
@@ -102,12 +102,12 @@ def test_urls_that_give_no_file(server: str, path: str, words: str) -> None:
 def test_urls_that_lead_nowhere(url: str, words: str) -> None:
     """No server, or no URL at all."""
     with pytest.raises(ConfigError, match=words):
-        load([url])
+        load_config([url])
 
 
 def test_a_server_that_dawdles(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole fetch has a limit, however often a little comes."""
-    monkeypatch.setattr(fetching, "_WHOLE", 0.3)
-    monkeypatch.setattr(fetching, "_PIECE", 2)
+    monkeypatch.setattr(download, "_MAX_SECONDS", 0.3)
+    monkeypatch.setattr(download, "_CHUNK_SIZE", 2)
     with pytest.raises(ConfigError, match="not complete"):
-        load([f"{server}/slow"])
+        load_config([f"{server}/slow"])

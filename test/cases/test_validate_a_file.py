@@ -49,13 +49,13 @@ image.yml:11:13: error[DM0114]: there is no volume 'date'
   11 |     binds: ["date:/var/lib/data"]
      |             ^^^^^^^^^^^^^^^^^^^^
   hint: did you mean data?
-image.yml:12:11: error[DM0110]: the service 'web' is here for the second time
+image.yml:12:11: error[DM0110]: duplicate service 'web'
   12 |   - name: web
      |           ^^^
   image.yml:8:11: it was first used here
   8 |   - name: web
     |           ^^^
-  hint: give one of them another name
+  hint: rename one of them
 image.yml:19:11: error[DM0102]: `mode` must be text, not the number 0644
   19 |     mode: 0644
      |           ^^^^
@@ -247,6 +247,6 @@ def test_hints_that_lead_on(dolmen: Dolmen, tmp_path: Path) -> None:
     assert "octal digits" in said
     (tmp_path / "gone.yml").symlink_to("elsewhere.yml")
     said = dolmen.run("validate", "gone.yml", cwd=tmp_path).stderr
-    assert "gone.yml is a link that leads nowhere" in said
+    assert "gone.yml is a dangling symbolic link" in said
     assert "elsewhere.yml" in said
     assert "did you mean" not in said

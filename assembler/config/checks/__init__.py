@@ -1,13 +1,13 @@
-"""What the schema cannot say: the checks that need more than one value, or know Linux."""
+"""The checks that a schema cannot express: they compare values, or know Linux."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assembler.config.checks.containers import check_spec
+from assembler.config.checks.containers import check_container_spec
 from assembler.config.checks.files import check_files
-from assembler.config.checks.names import Known, check_ids, check_names
+from assembler.config.checks.names import KnownNames, check_ids, check_names
 from assembler.config.checks.system import check_system
 
 if TYPE_CHECKING:
@@ -16,24 +16,28 @@ if TYPE_CHECKING:
     from assembler.config.model import Config
     from assembler.diagnostics import Diagnostic
 
-__all__ = ["Gaps", "Known", "check_config", "check_ids", "check_spec"]
+__all__ = ["IncompleteSections", "KnownNames", "check_config", "check_container_spec", "check_ids"]
 
 
 @dataclass(frozen=True, slots=True)
-class Gaps:
-    """What may be missing because of other mistakes, so that nothing is said about its absence."""
+class IncompleteSections:
+    """Sections that may lack entries because of other mistakes; references to them pass."""
 
     volumes: bool = False
-    names: bool = False
+    containers: bool = False
     kernel: bool = False
 
 
-def check_config(config: Config, gaps: Gaps) -> Iterator[Diagnostic]:
-    """Check a merged configuration."""
-    known = Known.of(config, volumes_complete=not gaps.volumes, names_complete=not gaps.names)
-    yield from check_system(config, kernel_complete=not gaps.kernel)
+def check_config(config: Config, incomplete: IncompleteSections) -> Iterator[Diagnostic]:
+    """Check a merged config."""
+    known = KnownNames.from_config(
+        config,
+        volumes_complete=not incomplete.volumes,
+        containers_complete=not incomplete.containers,
+    )
+    yield from check_system(config, kernel_complete=not incomplete.kernel)
     yield from check_names(config)
     for container in (*config.onboot, *config.onshutdown, *config.services):
-        yield from check_spec(container, known)
+        yield from check_container_spec(container, known)
         yield from check_ids(container, known)
     yield from check_files(config.files, known)

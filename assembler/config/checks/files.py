@@ -1,4 +1,4 @@
-"""Entries of `files`: each is one thing, at a path inside the system."""
+"""The checks of `files`: each entry has one kind of content, and a path inside the system."""
 
 from __future__ import annotations
 
@@ -6,100 +6,102 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
 from assembler.config.checks.names import check_ids
-from assembler.config.findings import error, warning
-from assembler.config.messages import shortened
+from assembler.config.diagnostics import error, warning
+from assembler.config.messages import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assembler.config.checks.names import Known
-    from assembler.config.model import File
+    from assembler.config.checks.names import KnownNames
+    from assembler.config.model import RootfsFile
     from assembler.diagnostics import Diagnostic, Place
 
-_KINDS = ("contents", "source", "symlink", "directory", "metadata")
-# What LinuxKit accepts, and which of the two it then leaves out.
+_CONTENT_KEYS = ("contents", "source", "symlink", "directory", "metadata")
+# Pairs that LinuxKit accepts, and which key of the pair it ignores.
 _TOLERATED = {
     frozenset(("directory", "symlink")): "symlink",
 }
 
 
-def check_files(files: Sequence[File], known: Known) -> Iterator[Diagnostic]:
-    """Check all entries, and whether one hides another of the same YAML file."""
-    written: dict[tuple[str, str], Place | None] = {}
+def check_files(files: Sequence[RootfsFile], known: KnownNames) -> Iterator[Diagnostic]:
+    """Check all entries, and whether an entry replaces another one of the same YAML file."""
+    first_places: dict[tuple[str, str], Place | None] = {}
     for file in files:
-        yield from _path(file)
-        yield from _kind(file)
+        yield from _check_path(file)
+        yield from _check_content(file)
         yield from check_ids(file, known)
-        place = file.at.of("path")
+        place = file.positions.place_of("path")
         if not file.path or place is None or file.directory:
             continue
         key = place.source.name, file.path.strip("/")
-        if key in written:
+        if key in first_places:
             yield warning(
-                codes.PATH_TWICE,
-                f"{shortened(file.path)} is written twice; the second counts",
+                codes.DUPLICATE_PATH,
+                f"duplicate path {shorten(file.path)}; the second entry is used",
                 place,
-                first=("it is first written here", written[key]),
+                related=("the first entry is here", first_places[key]),
             )
-        written[key] = place
+        first_places[key] = place
 
 
-def _path(file: File) -> Iterator[Diagnostic]:
-    if file.path is None or "path" not in file.at.children:
+def _check_path(file: RootfsFile) -> Iterator[Diagnostic]:
+    if file.path is None or "path" not in file.positions.children:
         return
-    place = file.at.of("path")
+    place = file.positions.place_of("path")
     parts = [p for p in file.path.split("/") if p not in ("", ".")]
     if not parts:
-        yield error(codes.BAD_PATH, f"{file.path!r} is no path of a file", place)
+        yield error(codes.BAD_PATH, f"{file.path!r} is not the path of a file", place)
     elif ".." in parts:
-        clean: list[str] = []
+        normalized: list[str] = []
         for part in parts:
             if part == "..":
-                clean = clean[:-1]
+                normalized = normalized[:-1]
             else:
-                clean.append(part)
-        hint = f"write {'/'.join(clean)}" if clean else ""
-        message = f"`..` cannot be part of a file's path: {shortened(file.path)}"
+                normalized.append(part)
+        hint = f"write {'/'.join(normalized)}" if normalized else ""
+        message = f"the path of a file cannot contain `..`: {shorten(file.path)}"
         yield error(codes.BAD_PATH, message, place, hint)
 
 
-def _kind(file: File) -> Iterator[Diagnostic]:
+def _check_content(file: RootfsFile) -> Iterator[Diagnostic]:
     given = [
-        kind
-        for kind in _KINDS
-        if getattr(file, kind) or (kind == "contents" and file.contents is not None)
+        key
+        for key in _CONTENT_KEYS
+        if getattr(file, key) or (key == "contents" and file.contents is not None)
     ]
-    lost = [k for k in _KINDS if k in file.at.children and getattr(file, k) is None]
+    invalid = [
+        k for k in _CONTENT_KEYS if k in file.positions.children and getattr(file, k) is None
+    ]
     if not given:
-        if not lost:
+        if not invalid:
             yield error(
                 codes.FILE_WITHOUT_CONTENT,
-                f"nothing says what {shortened(file.path or 'the file')} is",
-                file.at.of("path"),
-                "give one of contents, source, symlink, directory: true, metadata",
+                f"{shorten(file.path or 'the file')} has no content",
+                file.positions.place_of("path"),
+                "set one of contents, source, symlink, directory: true, metadata",
                 'an empty file is contents: ""',
             )
         return
     if file.optional and "source" not in given:
         yield warning(
             codes.NO_EFFECT,
-            "`optional` has no effect without source",
-            file.at.within("optional").key,
+            "`optional` has no effect without `source`",
+            file.positions.lookup("optional").key,
         )
     if len(given) > 1:
         one, two = given[:2]
         ignored = _TOLERATED.get(frozenset(given))
-        place = file.at.within(ignored or two).key
+        place = file.positions.lookup(ignored or two).key
         if ignored:
-            kept = one if ignored == two else two
-            message = f"`{ignored}` is ignored, because `{kept}` is given, too"
+            effective = one if ignored == two else two
+            message = f"`{ignored}` is ignored, because `{effective}` is also set"
             yield warning(codes.NO_EFFECT, message, place, "remove one of the two")
         else:
             yield error(
-                codes.FILE_CONTRADICTION,
-                f"{shortened(file.path or 'the file')} has `{one}` and `{two}`, which exclude "
+                codes.CONFLICTING_FILE_KEYS,
+                f"{shorten(file.path or 'the file')} has `{one}` and `{two}`, which exclude "
                 "each other",
                 place,
                 "remove one of the two",
-                first=(f"`{one}` is given here", file.at.within(one).key),
+                related=(f"`{one}` is here", file.positions.lookup(one).key),
             )

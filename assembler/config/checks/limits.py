@@ -1,4 +1,4 @@
-"""Capabilities and resource limits, as Linux knows them."""
+"""The checks of capabilities and resource limits, with the names that Linux knows."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.findings import error, meant, warning
-from assembler.config.messages import shortened
+from assembler.config.diagnostics import did_you_mean, error, warning
+from assembler.config.messages import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.config.model import Spec
+    from assembler.config.model import ContainerSpec
     from assembler.diagnostics import Diagnostic
 
-# In the kernel's numerical order, which is the order `all` stands for.
+# In the kernel's numerical order, which is the order that `all` expands to.
 CAPABILITIES = (
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -77,12 +77,12 @@ RLIMITS = (
     "RTPRIO",
     "RTTIME",
 )
-UNLIMITED = (1 << 64) - 1
-_ALONE = ("all", "none")
+RLIM_INFINITY = (1 << 64) - 1
+_KEYWORDS = ("all", "none")
 _NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
-def check_capabilities(spec: Spec) -> Iterator[Diagnostic]:
+def check_capabilities(spec: ContainerSpec) -> Iterator[Diagnostic]:
     """Check the three lists of capabilities."""
     for key, names in (
         ("capabilities", spec.capabilities),
@@ -92,45 +92,45 @@ def check_capabilities(spec: Spec) -> Iterator[Diagnostic]:
         for index, name in enumerate(names or ()):
             if name in CAPABILITIES:
                 continue
-            place = spec.at.of(key, index)
-            if name.lower() in _ALONE:
+            place = spec.positions.place_of(key, index)
+            if name.lower() in _KEYWORDS:
                 if len(names or ()) > 1:
-                    message = f"`{name}` stands for the whole list, so it stands alone"
+                    message = f"`{name}` must be the only entry of its list"
                     yield error(codes.BAD_CAPABILITY, message, place, f"write {key}: [{name}]")
                 continue
-            proper = name.upper().removeprefix("CAP_")
+            base_name = name.upper().removeprefix("CAP_")
             yield error(
                 codes.BAD_CAPABILITY,
-                f"{shortened(name)!r} is not a capability",
+                f"{shorten(name)!r} is not a capability",
                 place,
-                f"write CAP_{proper}"
-                if "CAP_" + proper in CAPABILITIES
-                else meant("CAP_" + proper, CAPABILITIES),
+                f"write CAP_{base_name}"
+                if "CAP_" + base_name in CAPABILITIES
+                else did_you_mean("CAP_" + base_name, CAPABILITIES),
             )
 
 
-def check_rlimits(spec: Spec) -> Iterator[Diagnostic]:
-    """Check the resource limits, and each name's being there once."""
+def check_rlimits(spec: ContainerSpec) -> Iterator[Diagnostic]:
+    """Check the resource limits, and that each one is set once."""
     seen: dict[str, int] = {}
     for index, text in enumerate(spec.rlimits or ()):
-        place = spec.at.of("rlimits", index)
+        place = spec.positions.place_of("rlimits", index)
         parts = [part.strip() for part in text.split(",")]
         if len(parts) != 3:
-            message = f"{shortened(text)!r} is not NAME,SOFT,HARD"
-            yield error(codes.BAD_RLIMIT, message, place, "as nofile,1024,4096")
+            message = f"{shorten(text)!r} is not NAME,SOFT,HARD"
+            yield error(codes.BAD_RLIMIT, message, place, "such as nofile,1024,4096")
             continue
         name = parts[0].upper().removeprefix("RLIMIT_")
         if name not in RLIMITS:
-            message = f"{shortened(parts[0])!r} is not a resource limit"
+            message = f"{shorten(parts[0])!r} is not a resource limit"
             known = [limit.lower() for limit in RLIMITS]
-            hint = meant(name.lower(), known) or f"known: {', '.join(known)}"
+            hint = did_you_mean(name.lower(), known) or f"resource limits: {', '.join(known)}"
             yield error(codes.BAD_RLIMIT, message, place, hint)
             continue
-        numbers = [_limit(part) for part in parts[1:]]
+        numbers = [_parse_limit(part) for part in parts[1:]]
         for part, number in zip(parts[1:], numbers, strict=True):
             if number is None:
-                message = f"{shortened(part)!r} is not a limit for {parts[0]}"
-                hint = f"a limit is a number from 0 to {UNLIMITED}, or unlimited"
+                message = f"{shorten(part)!r} is not a valid limit of {parts[0]}"
+                hint = f"a limit is a number from 0 to {RLIM_INFINITY}, or `unlimited`"
                 yield error(codes.BAD_RLIMIT, message, place, hint)
         soft, hard = numbers
         if soft is not None and hard is not None and soft > hard:
@@ -138,18 +138,21 @@ def check_rlimits(spec: Spec) -> Iterator[Diagnostic]:
             yield error(codes.BAD_RLIMIT, message, place, "the kernel refuses such limits")
         if name in seen:
             yield warning(
-                codes.DOUBTFUL,
-                f"{parts[0]} is limited twice",
+                codes.SUSPICIOUS_VALUE,
+                f"duplicate limit {parts[0]}",
                 place,
-                first=("it was first limited here", spec.at.of("rlimits", seen[name])),
+                related=(
+                    "the first limit is here",
+                    spec.positions.place_of("rlimits", seen[name]),
+                ),
             )
         seen.setdefault(name, index)
 
 
-def _limit(text: str) -> int | None:
+def _parse_limit(text: str) -> int | None:
     if text.lower() == "unlimited":
-        return UNLIMITED
+        return RLIM_INFINITY
     if not _NUMBER.fullmatch(text):
         return None
     number = int(text)
-    return number if number <= UNLIMITED else None
+    return number if number <= RLIM_INFINITY else None

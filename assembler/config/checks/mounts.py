@@ -1,23 +1,23 @@
-"""Binds, tmpfs and mounts, and the volumes that they name."""
+"""The checks of binds, tmpfs and mounts, and of the volumes that they name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.findings import error, meant, warning
-from assembler.config.messages import shortened
+from assembler.config.diagnostics import did_you_mean, error, warning
+from assembler.config.messages import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.config.checks.names import Known
-    from assembler.config.model import Mount, Spec
+    from assembler.config.checks.names import KnownNames
+    from assembler.config.model import ContainerSpec, Mount
     from assembler.diagnostics import Diagnostic, Place
 
-# Their source alone says what they are.
-_BY_SOURCE = ("mqueue", "devpts", "proc", "sysfs", "cgroup")
-USUAL_PLACES = {
+# Types that a mount without a type takes from its source.
+_TYPES_FROM_SOURCE = ("mqueue", "devpts", "proc", "sysfs", "cgroup")
+DEFAULT_DESTINATIONS = {
     "proc": "/proc",
     "devpts": "/dev/pts",
     "sysfs": "/sys",
@@ -26,34 +26,34 @@ USUAL_PLACES = {
 }
 
 
-def check_binds(spec: Spec, known: Known) -> Iterator[Diagnostic]:
+def check_binds(spec: ContainerSpec, known: KnownNames) -> Iterator[Diagnostic]:
     """Check `binds` and `binds.add`."""
     for key, binds in (("binds", spec.binds), ("binds.add", spec.binds_add)):
         for index, bind in enumerate(binds or ()):
-            yield from _bind(bind, spec.at.of(key, index), known)
+            yield from _check_bind(bind, spec.positions.place_of(key, index), known)
 
 
-def _bind(bind: str, place: Place | None, known: Known) -> Iterator[Diagnostic]:
+def _check_bind(bind: str, place: Place | None, known: KnownNames) -> Iterator[Diagnostic]:
     source, *rest = bind.split(":")
     if not 1 <= len(rest) <= 2 or not source:
-        why = "has no `:`" if not rest else "has too many `:`" if source else "has no source"
+        reason = "has no `:`" if not rest else "has too many `:`" if source else "has no source"
         hint = f"write {bind}:{bind}" if not rest and bind.startswith("/") else ""
-        message = f"{shortened(bind)!r} {why}; a bind is SOURCE:DESTINATION[:OPTIONS]"
+        message = f"{shorten(bind)!r} {reason}; a bind is SOURCE:DESTINATION[:OPTIONS]"
         yield error(codes.BAD_BIND, message, place, hint)
         return
     destination, options = rest[0], rest[1].split(",") if len(rest) > 1 else []
     if not destination.startswith("/"):
-        message = f"the destination {shortened(destination)!r} of a bind is not an absolute path"
-        yield warning(codes.DOUBTFUL, message, place, f"write {source}:/{destination}")
+        message = f"the destination {shorten(destination)!r} of a bind is not an absolute path"
+        yield warning(codes.SUSPICIOUS_VALUE, message, place, f"write {source}:/{destination}")
     if len(rest) > 1 and not rest[1]:
-        message = f"{shortened(bind)!r} ends with a `:` but has no options"
-        yield warning(codes.DOUBTFUL, message, place, f"write {bind[:-1]}")
+        message = f"{shorten(bind)!r} ends with a `:` but has no options"
+        yield warning(codes.SUSPICIOUS_VALUE, message, place, f"write {bind[:-1]}")
     if not source.startswith("/"):
-        hint = f"write {source}:{destination}:{','.join(['ro', *_without_rw(options)])}"
-        yield from _volume(source, place, known, readonly=_is_ro(options), hint=hint)
+        hint = f"write {source}:{destination}:{','.join(['ro', *_without_access_mode(options)])}"
+        yield from _check_volume(source, place, known, readonly=_is_ro(options), hint=hint)
 
 
-def _without_rw(options: list[str]) -> list[str]:
+def _without_access_mode(options: list[str]) -> list[str]:
     return [option for option in options if option not in ("rw", "ro", "")]
 
 
@@ -61,79 +61,79 @@ def _is_ro(options: list[str] | tuple[str, ...]) -> bool:
     return next((option for option in options if option in ("ro", "rw")), "rw") == "ro"
 
 
-def _volume(
-    name: str, place: Place | None, known: Known, *, readonly: bool, hint: str
+def _check_volume(
+    name: str, place: Place | None, known: KnownNames, *, readonly: bool, hint: str
 ) -> Iterator[Diagnostic]:
     volume = known.volumes.get(name)
     if volume is None:
         if known.volumes_complete:
             yield error(
                 codes.UNKNOWN_VOLUME,
-                f"there is no volume {shortened(name)!r}",
+                f"there is no volume {shorten(name)!r}",
                 place,
-                meant(name, known.volumes)
+                did_you_mean(name, known.volumes)
                 or (
-                    f"volumes are {', '.join(sorted(known.volumes))}"
+                    f"volumes: {', '.join(sorted(known.volumes))}"
                     if any(known.volumes)
-                    else f"a path begins with `/`; a volume is listed under volumes: - name: {name}"
+                    else f"a path begins with `/`; a volume is defined by volumes: - name: {name}"
                 ),
             )
     elif volume.readonly and not readonly:
         yield error(
             codes.READONLY_VOLUME,
-            f"the volume {name!r} is read-only, and is bound writable",
+            f"the read-only volume {name!r} is bound writable",
             place,
             hint,
-            first=("it is read-only by this", volume.at.within("readonly").key),
+            related=("it is made read-only here", volume.positions.lookup("readonly").key),
         )
 
 
-def check_tmpfs(spec: Spec) -> Iterator[Diagnostic]:
+def check_tmpfs(spec: ContainerSpec) -> Iterator[Diagnostic]:
     """Check `tmpfs`."""
     for index, text in enumerate(spec.tmpfs or ()):
-        place = spec.at.of("tmpfs", index)
+        place = spec.positions.place_of("tmpfs", index)
         destination, *rest = text.split(":")
         if len(rest) > 1:
-            message = f"{shortened(text)!r} has too many `:`; a tmpfs is DESTINATION[:OPTIONS]"
-            hint = f"options have commas between them: {destination}:{','.join(rest)}"
+            message = f"{shorten(text)!r} has too many `:`; a tmpfs is DESTINATION[:OPTIONS]"
+            hint = f"separate options with commas: {destination}:{','.join(rest)}"
             yield error(codes.BAD_TMPFS, message, place, hint)
         elif not destination.startswith("/"):
-            message = f"the destination {shortened(destination)!r} of a tmpfs is not absolute"
-            yield warning(codes.DOUBTFUL, message, place, f"write /{text}")
+            message = f"the destination {shorten(destination)!r} of a tmpfs is not absolute"
+            yield warning(codes.SUSPICIOUS_VALUE, message, place, f"write /{text}")
 
 
-def check_mounts(spec: Spec, known: Known) -> Iterator[Diagnostic]:
-    """Check `mounts`: type and destination, where neither follows from anything."""
+def check_mounts(spec: ContainerSpec, known: KnownNames) -> Iterator[Diagnostic]:
+    """Check `mounts`: a type and a destination, unless one follows from the other."""
     for index, mount in enumerate(spec.mounts or ()):
-        yield from _mount(mount, spec.at.of("mounts", index), known)
+        yield from _check_mount(mount, spec.positions.place_of("mounts", index), known)
 
 
-def _mount(mount: Mount, place: Place | None, known: Known) -> Iterator[Diagnostic]:
-    lost = {"type", "destination"} & {
-        key for key in mount.at.children if getattr(mount, str(key), "") is None
+def _check_mount(mount: Mount, place: Place | None, known: KnownNames) -> Iterator[Diagnostic]:
+    invalid = {"type", "destination"} & {
+        key for key in mount.positions.children if getattr(mount, str(key), "") is None
     }
-    if lost:
+    if invalid:
         return
-    kind = mount.type or (mount.source if mount.source in _BY_SOURCE else "")
-    if not kind and mount.destination == "/dev":
-        kind = "tmpfs"
-    if not kind:
-        at = f" at {shortened(mount.destination)}" if mount.destination else ""
-        hint = "as type: tmpfs, type: bind, type: ext4"
+    mount_type = mount.type or (mount.source if mount.source in _TYPES_FROM_SOURCE else "")
+    if not mount_type and mount.destination == "/dev":
+        mount_type = "tmpfs"
+    if not mount_type:
+        at = f" at {shorten(mount.destination)}" if mount.destination else ""
+        hint = "such as type: tmpfs, type: bind, type: ext4"
         yield error(codes.BAD_MOUNT, f"the mount{at} has no type", place, hint)
-    if not mount.destination and kind not in USUAL_PLACES:
-        of = f" of type {shortened(kind)}" if kind else ""
-        hint = "as destination: /var/lib/data"
+    if not mount.destination and mount_type not in DEFAULT_DESTINATIONS:
+        of = f" of type {shorten(mount_type)}" if mount_type else ""
+        hint = "such as destination: /var/lib/data"
         yield error(codes.BAD_MOUNT, f"the mount{of} has no destination", place, hint)
     if mount.destination and not mount.destination.startswith("/"):
-        message = f"the destination {shortened(mount.destination)!r} of a mount is not absolute"
-        yield warning(codes.DOUBTFUL, message, mount.at.of("destination"))
-    if kind == "bind":
-        where = mount.at.of("source")
+        message = f"the destination {shorten(mount.destination)!r} of a mount is not absolute"
+        yield warning(codes.SUSPICIOUS_VALUE, message, mount.positions.place_of("destination"))
+    if mount_type == "bind":
+        place = mount.positions.place_of("source")
         if not mount.source:
-            message = "a bind mount without a source binds nothing"
-            yield warning(codes.DOUBTFUL, message, where, "as source: /var/lib/data")
+            message = "a bind mount without a source has no effect"
+            yield warning(codes.SUSPICIOUS_VALUE, message, place, "such as source: /var/lib/data")
         elif not mount.source.startswith("/"):
             readonly = _is_ro(mount.options or ())
-            hint = "give it the option ro: options: [ro]"
-            yield from _volume(mount.source, where, known, readonly=readonly, hint=hint)
+            hint = "add the option ro: options: [ro]"
+            yield from _check_volume(mount.source, place, known, readonly=readonly, hint=hint)

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from assembler.config import Input, Loaded, Options, load_inputs
+from assembler.config import ConfigInput, LoadedConfig, LoadOptions, load_config_inputs
 
-Load = Callable[..., Loaded]
+Load = Callable[..., LoadedConfig]
 
 
-def given(text: str, name: str = "image.yml") -> Input:
+def given(text: str, name: str = "image.yml") -> ConfigInput:
     """Return a text as if it had been read from a file in the current directory."""
-    return Input(name, text.encode(), Path())
+    return ConfigInput(name, text.encode(), Path())
 
 
 @pytest.fixture
 def load_text() -> Load:
     """Give a function that loads texts as the files a.yml, b.yml and so on."""
 
-    def load(*texts: str, options: Options | None = None) -> Loaded:
+    def load(*texts: str, options: LoadOptions | None = None) -> LoadedConfig:
         inputs = [given(text, f"{chr(97 + i)}.yml") for i, text in enumerate(texts)]
-        return load_inputs(inputs, options or Options())
+        return load_config_inputs(inputs, options or LoadOptions())
 
     return load

@@ -150,10 +150,10 @@ def test_containers_that_are_fine(load_text: Load, member: str) -> None:
 )
 def test_files(load_text: Load, entry: str, severity: str, code: str, pointed: str) -> None:
     """An entry of files is one thing, at a path inside the system."""
-    from assembler.config import Options
+    from assembler.config import LoadOptions
 
     def load(text: str) -> object:
-        return load_text(text, options=Options(check_sources=False))
+        return load_text(text, options=LoadOptions(check_sources=False))
 
     assert said(load, f"files:\n  - {entry}\n") == [(severity, code, pointed)]
 
@@ -190,7 +190,7 @@ def test_systems(load_text: Load, text: str, severity: str, code: str, pointed: 
     [
         ("comand", "did you mean `command`?"),
         ("Capabilities", "did you mean `capabilities`?"),
-        ("environment", "what comes nearest to it here is `env`"),
+        ("environment", "the nearest key here is `env`"),
         ("cmdline", "`cmdline` is a key of kernel"),
         ("mkdir", "`mkdir` is a key of runtime"),
         ("zzzzzz", "`dolmen schema image` and docs/reference-yaml.md list the keys"),

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from assembler.config.composing import compose
-from assembler.config.reading import Input
+from assembler.config.composer import compose_input
+from assembler.config.inputs import ConfigInput
 from assembler.errors import ConfigError
 
 
 def data_of(text: str | bytes) -> Any:
     """Return what a text says."""
     content = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    return compose(Input("x.yml", content, Path())).data
+    return compose_input(ConfigInput("x.yml", content, Path())).data
 
 
 @pytest.mark.parametrize(
@@ -89,25 +89,25 @@ def test_what_is_refused(text: str | bytes, code: str, place: str) -> None:
 
 def test_values_and_keys_know_their_places() -> None:
     """Every value has a place, and every key another, whatever the line ends."""
-    document = compose(
-        Input("x.yml", b'# c\r\na:\r\n  - {b: cd}\r\n  - "e"\r\nf: |\r\n  g\r\n', Path())
+    document = compose_input(
+        ConfigInput("x.yml", b'# c\r\na:\r\n  - {b: cd}\r\n  - "e"\r\nf: |\r\n  g\r\n', Path())
     )
-    at = document.at
-    assert str(at.of("a", 0, "b")) == "x.yml:3:9"
-    place = at.of("a", 0, "b")
+    positions = document.positions
+    assert str(positions.place_of("a", 0, "b")) == "x.yml:3:9"
+    place = positions.place_of("a", 0, "b")
     assert place is not None
     assert place.length == 2
-    assert str(at.within("a", 0, "b").key) == "x.yml:3:6"
-    assert str(at.of("a", 1)) == "x.yml:4:5"
-    assert str(at.of("f")) == "x.yml:5:4"
-    assert str(at.of("a", 7, "nothing")) == "x.yml:3:3"
+    assert str(positions.lookup("a", 0, "b").key) == "x.yml:3:6"
+    assert str(positions.place_of("a", 1)) == "x.yml:4:5"
+    assert str(positions.place_of("f")) == "x.yml:5:4"
+    assert str(positions.place_of("a", 7, "nothing")) == "x.yml:3:3"
 
 
 def test_an_alias_is_where_it_stands_and_its_content_where_it_was_written() -> None:
     """Mistakes about an alias point at it, mistakes inside at the marked text."""
-    at = compose(Input("x.yml", b"a: &x {b: c}\nd: *x\n", Path())).at
-    assert str(at.of("d")) == "x.yml:2:4"
-    assert str(at.of("d", "b")) == "x.yml:1:11"
+    positions = compose_input(ConfigInput("x.yml", b"a: &x {b: c}\nd: *x\n", Path())).positions
+    assert str(positions.place_of("d")) == "x.yml:2:4"
+    assert str(positions.place_of("d", "b")) == "x.yml:1:11"
 
 
 def test_a_bomb_of_aliases_is_refused() -> None:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from assembler.config.checking import _validator
-from assembler.config.fast_validate import conforms
-from assembler.config.schemas import schema
+from assembler.config.fast_validation import conforms
+from assembler.config.schema_check import _validator
+from assembler.config.schemas import load_schema
 
 CASES = Path(__file__).parents[2] / "conformance"
 FILES = [path for path in sorted(CASES.rglob("*.yml")) if path.stat().st_size < 20_000]
@@ -33,7 +33,7 @@ _values = st.recursive(
 
 def agree(kind: str, data: Any) -> None:
     found = next(_validator(kind, "").iter_errors(data), None)
-    assert conforms(data, schema(kind), schema(kind)) == (found is None), found
+    assert conforms(data, load_schema(kind), load_schema(kind)) == (found is None), found
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
@@ -55,5 +55,5 @@ def test_of_anything(data: dict[str, Any]) -> None:
 
 def test_each_rule_of_the_schemas_is_known() -> None:
     """A rule that is not known is never passed, so files with it would only be slower."""
-    assert conforms({"image": "a"}, schema("build"), schema("build"))
+    assert conforms({"image": "a"}, load_schema("build"), load_schema("build"))
     assert not conforms("a", {"minLength": 1}, {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assembler.config import label_json, parse_label
+from assembler.config import parse_label, render_label
 from assembler.diagnostics import Diagnostic
 from assembler.errors import ConfigError
 
@@ -73,4 +73,4 @@ def test_a_label_can_be_written_and_read_again() -> None:
     )
     spec = parse_label(text, IMAGE)
     assert spec is not None
-    assert parse_label(label_json(spec), IMAGE) == spec
+    assert parse_label(render_label(spec), IMAGE) == spec

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.codes import packages
-from assembler.config import Input, Options, load, load_inputs
+from assembler.config import ConfigInput, LoadOptions, load_config, load_config_inputs
 from assembler.config.model import Container
 from assembler.errors import ConfigError, PackageError
 from assembler.oci.reference import Reference
@@ -16,14 +16,14 @@ from assembler.oci.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.config import Loaded
+    from assembler.config import LoadedConfig
     from test.unit.config.conftest import Load
 
 
-def refusals(load: Load, *texts: str, options: Options | None = None) -> list[str]:
+def refusals(load_config: Load, *texts: str, options: LoadOptions | None = None) -> list[str]:
     """Return place and message of everything that is wrong with the texts."""
     with pytest.raises(ConfigError) as caught:
-        load(*texts, options=options)
+        load_config(*texts, options=options)
     return [f"{d.place}: {d.message}" for d in caught.value.diagnostics]
 
 
@@ -48,13 +48,13 @@ def test_merged_values_know_their_files(load_text: Load) -> None:
         "kernel: {image: k:1, cmdline: one}\ninit: [a:1]\nservices: [{name: s, image: 'i:1'}]",
         "kernel: {cmdline: two}\ninit: [b:1, c:1]\nservices: [{name: t, image: 'j:1'}]",
     ).config
-    assert str(config.at.of("init", 0)) == "a.yml:2:8"
-    assert str(config.at.of("init", 2)) == "b.yml:2:13"
-    assert str(config.at.of("services", 1, "image")) == "b.yml:3:29"
-    assert str(config.services[1].at.of("image")) == "b.yml:3:29"
+    assert str(config.positions.place_of("init", 0)) == "a.yml:2:8"
+    assert str(config.positions.place_of("init", 2)) == "b.yml:2:13"
+    assert str(config.positions.place_of("services", 1, "image")) == "b.yml:3:29"
+    assert str(config.services[1].positions.place_of("image")) == "b.yml:3:29"
     assert config.kernel is not None
-    assert str(config.kernel.at.of("image")) == "a.yml:1:17"
-    assert str(config.kernel.at.of("cmdline")) == "b.yml:1:19"
+    assert str(config.kernel.positions.place_of("image")) == "a.yml:1:17"
+    assert str(config.kernel.positions.place_of("cmdline")) == "b.yml:1:19"
 
 
 def test_not_given_and_given_as_empty_differ(load_text: Load) -> None:
@@ -122,7 +122,7 @@ def test_what_may_be_lost_to_a_mistake_is_not_called_unknown(load_text: Load) ->
     for other in ("volumes: [{nmae: v}]", "volume: [{name: v}]", "volumes: {name: v}"):
         assert not any("no volume" in r for r in refusals(load_text, bind + other))
     assert refusals(load_text, bind, "volumes: [") == [
-        "b.yml:1:11: the file ends where a value is wanted"
+        "b.yml:1:11: the file ends, but a value is expected"
     ]
     wrong_elsewhere = refusals(load_text, bind + "volumes: [{name: w, format: zip}]")
     assert any("no volume" in r for r in wrong_elsewhere)
@@ -150,7 +150,7 @@ def test_a_thousand_mistakes_are_not_all_told(load_text: Load) -> None:
 
 def test_names_of_images_are_checked_by_whoever_knows_them(load_text: Load) -> None:
     """The checker's words get the place of the name."""
-    options = Options(check_reference=Reference.parse)
+    options = LoadOptions(check_reference=Reference.parse)
     text = "init: [UPPER, ok:1]\nkernel: {image: ''}\nonboot: [{name: a, image: ''}]"
     found = refusals(load_text, text, options=options)
     assert [f.split(": ")[0] for f in found] == ["a.yml:1:8", "a.yml:3:27"]
@@ -182,8 +182,8 @@ files: [{path: c, contents: '@pkg:tool'}]
 def test_templates_are_replaced_wherever_a_text_begins_with_one() -> None:
     """Names of images, and all other texts; another word with @ stays as it is."""
     packages = Packages()
-    given = Input("sub/a.yml", TEMPLATES.encode(), Path("sub"))
-    loaded = load_inputs([given], Options(packages=packages))
+    given = ConfigInput("sub/a.yml", TEMPLATES.encode(), Path("sub"))
+    loaded = load_config_inputs([given], LoadOptions(packages=packages))
     assert loaded.config.init == ("docker.io/example/tool:abc",)
     (service,) = loaded.config.services
     assert service.image == "docker.io/example/tool:abc"
@@ -195,7 +195,7 @@ def test_templates_are_replaced_wherever_a_text_begins_with_one() -> None:
 
 def test_an_image_needs_its_package(load_text: Load) -> None:
     """Where the name of an image is wanted, a package that is not there is an error."""
-    options = Options(packages=Packages())
+    options = LoadOptions(packages=Packages())
     assert refusals(load_text, "init: ['@pkg:none']", options=options) == [
         "a.yml:1:8: there is no package none"
     ]
@@ -203,9 +203,9 @@ def test_an_image_needs_its_package(load_text: Load) -> None:
 
 def test_a_file_by_url_has_no_packages_beside_it() -> None:
     """Where no directory is, no package is."""
-    given = Input("http://example.com/a.yml", b"init: ['@pkg:tool']")
-    with pytest.raises(ConfigError, match="no directory is beside a URL"):
-        load_inputs([given], Options(packages=Packages()))
+    given = ConfigInput("http://example.com/a.yml", b"init: ['@pkg:tool']")
+    with pytest.raises(ConfigError, match="from a URL has no local directory"):
+        load_config_inputs([given], LoadOptions(packages=Packages()))
 
 
 @pytest.fixture
@@ -218,15 +218,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def load_source(source: str, more: str = "") -> Loaded:
+def load_source(source: str, more: str = "") -> LoadedConfig:
     """Load sub/image.yml with a file that has this source."""
     Path("sub/image.yml").write_text(f"files: [{{path: x, source: '{source}'{more}}}]")
-    return load(["sub/image.yml"])
+    return load_config(["sub/image.yml"])
 
 
-def found_in(loaded: Loaded) -> Sequence[Path | None]:
+def found_in(loaded: LoadedConfig) -> Sequence[Path | None]:
     """Return where the sources were found."""
-    return [file.found for file in loaded.config.files]
+    return [file.source_path for file in loaded.config.files]
 
 
 def test_a_source_is_beside_its_file(project: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_source_is_a_regular_file(project: Path) -> None:
     (project / "sub/dangling").symlink_to("nowhere")
     with pytest.raises(ConfigError, match="is a directory"):
         load_source("dir")
-    with pytest.raises(ConfigError, match="leads nowhere"):
+    with pytest.raises(ConfigError, match="dangling symbolic link"):
         load_source("dangling")
 
 
@@ -275,12 +275,12 @@ def test_the_same_file_twice(project: Path) -> None:
     """A file given twice would double everything in it."""
     (project / "a.yml").write_text("{}")
     with pytest.raises(ConfigError, match="given twice"):
-        load(["a.yml", "a.yml"])
+        load_config(["a.yml", "a.yml"])
 
 
 def test_a_refused_entry_leaves_the_places_of_the_others(load_text: Load) -> None:
     """What is said of the entries behind a wrong one points at them, in every list."""
-    options = Options(check_reference=Reference.parse)
+    options = LoadOptions(check_reference=Reference.parse)
     found = refusals(load_text, 'init: [5, "a b"]', options=options)
     assert [place.split(": ")[0] for place in found] == ["a.yml:1:8", "a.yml:1:11"]
     inner = "onboot: [{name: a, image: i, binds: [5, /only], capabilities: [[], bad]}]"
@@ -301,7 +301,7 @@ class _NoPackages:
 
 def test_nothing_is_built_on_a_refused_value(load_text: Load) -> None:
     """A value of the wrong type was given, all the same: its absence is no second mistake."""
-    options = Options(packages=_NoPackages())
+    options = LoadOptions(packages=_NoPackages())
     for member in ("directory: yes", "symlink: 5", "contents: [a]"):
         text = f"files: [{{path: c, {member}}}]"
         (only,) = refusals(load_text, text, options=options)

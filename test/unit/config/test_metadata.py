@@ -12,9 +12,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assembler.config import Input, Options, load_inputs, render_metadata, render_yaml
-from assembler.config.composing import compose
-from assembler.config.emitting import emit
+from assembler.config import (
+    ConfigInput,
+    LoadOptions,
+    load_config_inputs,
+    render_config,
+    render_metadata,
+)
+from assembler.config.composer import compose_input
+from assembler.config.emitter import emit_yaml
 from assembler.config.model import Config
 from assembler.errors import ConfigError
 from assembler.oci.reference import Reference
@@ -28,7 +34,7 @@ WITH_METADATA = sorted(
     and (path.parent / "expected.jsonl").exists()
     and not (path.parent / "pkgs").exists()
 )
-QUIET = Options(check_sources=False)
+QUIET = LoadOptions(check_sources=False)
 
 
 def essence(value: Any) -> Any:
@@ -60,8 +66,8 @@ def full_name(name: str) -> str:
 @pytest.mark.parametrize("case", WITH_METADATA, ids=lambda case: case.name)
 def test_metadata_is_linuxkits(case: Path) -> None:
     """What LinuxKit has recorded of the merged configuration is what is rendered."""
-    given_input = Input("image.yml", (case / "image.yml").read_bytes(), case)
-    config = load_inputs([given_input], QUIET).config
+    given_input = ConfigInput("image.yml", (case / "image.yml").read_bytes(), case)
+    config = load_config_inputs([given_input], QUIET).config
     expected = recorded(case)
     assert expected
     for form, content in expected:
@@ -75,14 +81,16 @@ def test_metadata_is_linuxkits(case: Path) -> None:
 def test_what_is_rendered_says_the_same(case: Path) -> None:
     """Both forms of metadata and the merged YAML are read as the same configuration."""
     try:
-        config = load_inputs([Input("a.yml", case.read_bytes(), case.parent)], QUIET).config
+        config = load_config_inputs(
+            [ConfigInput("a.yml", case.read_bytes(), case.parent)], QUIET
+        ).config
     except ConfigError:
         return  # what is refused is tested elsewhere
 
     def read(text: str) -> Config:
-        return load_inputs([Input("b.yml", text.encode(), Path())], QUIET).config
+        return load_config_inputs([ConfigInput("b.yml", text.encode(), Path())], QUIET).config
 
-    assert read(render_yaml(config)) == replace(config, trust=None)
+    assert read(render_config(config)) == replace(config, trust=None)
     for form in ("json", "yaml"):
         text = render_metadata(config, form)
         assert render_metadata(read(text), form) == text
@@ -128,6 +136,6 @@ _PLAIN = st.recursive(
 @given(st.dictionaries(_TEXT, _PLAIN, max_size=4))
 def test_any_data_survives_being_written(data: dict[str, Any]) -> None:
     """What is emitted is read as the same data, by the own reader and by another."""
-    text = emit(data)
-    assert compose(Input("x.yml", text.encode(), Path())).data == data
+    text = emit_yaml(data)
+    assert compose_input(ConfigInput("x.yml", text.encode(), Path())).data == data
     assert yaml.safe_load(text) == data

@@ -8,15 +8,21 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from assembler.config import Input, Options, load_inputs, parse_label, read_build
-from assembler.config.emitting import emit
-from assembler.config.schemas import schema
+from assembler.config import (
+    ConfigInput,
+    LoadOptions,
+    load_config_inputs,
+    parse_label,
+    read_build_file,
+)
+from assembler.config.emitter import emit_yaml
+from assembler.config.schemas import load_schema
 from assembler.errors import DolmenError
 from assembler.oci.reference import Reference
 
 CASES = Path(__file__).parents[2] / "conformance" / "open"
 VALID = [path.read_text("utf-8") for path in sorted(CASES.glob("*/*.yml"))]
-OPTIONS = Options(check_reference=Reference.parse, check_sources=False)
+OPTIONS = LoadOptions(check_reference=Reference.parse, check_sources=False)
 BOUNDED = settings(max_examples=150, deadline=None, derandomize=True)
 MARKS = [
     *"[]{}:,-?&*!|>'\"%@`#\n\t ~<\0",
@@ -34,11 +40,11 @@ MARKS = [
 
 def survives(content: bytes) -> None:
     """Read the content as every kind of file there is."""
-    given_input = Input("x.yml", content, Path())
+    given_input = ConfigInput("x.yml", content, Path())
     label = content.decode("utf-8", "replace")
     for read in (
-        lambda: load_inputs([given_input], OPTIONS),
-        lambda: read_build(given_input),
+        lambda: load_config_inputs([given_input], OPTIONS),
+        lambda: read_build_file(given_input),
         lambda: parse_label(label, "image", names=()),
     ):
         refused = None
@@ -85,7 +91,11 @@ def test_mutations_of_valid_files(index: int, seed: int) -> None:
 _KEYS = sorted(
     {
         key
-        for piece in [schema("image"), schema("build"), *schema("image")["$defs"].values()]
+        for piece in [
+            load_schema("image"),
+            load_schema("build"),
+            *load_schema("image")["$defs"].values(),
+        ]
         for key in piece.get("properties", {})
     }
 )
@@ -105,4 +115,4 @@ _TREE = st.recursive(
 @given(st.dictionaries(st.sampled_from(_KEYS), _TREE, max_size=4))
 def test_known_keys_with_any_values(data: dict[str, object]) -> None:
     """Keys that exist, with values of every type, in every place."""
-    survives(emit(data).encode())
+    survives(emit_yaml(data).encode())

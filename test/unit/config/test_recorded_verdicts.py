@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assembler.config import Options, load
+from assembler.config import LoadOptions, load_config
 from assembler.errors import ConfigError
 from assembler.oci.reference import Reference
 
@@ -53,12 +53,12 @@ def test_the_verdict_is_linuxkits(
         arguments = [command["stdin"]]
     number = case.name[:3]
     accepts = (command["accepts"] or number in _KINDER) and number not in _STRICTER
-    options = Options(check_reference=Reference.parse)
+    options = LoadOptions(check_reference=Reference.parse)
     if accepts:
-        assert load(arguments, options).config is not None
+        assert load_config(arguments, options).config is not None
         return
     with pytest.raises(ConfigError) as caught:
-        load(arguments, options)
+        load_config(arguments, options)
     assert _STRICTER.get(number, "") in str(caught.value)
     for diagnostic in caught.value.diagnostics:
         assert diagnostic.place is not None

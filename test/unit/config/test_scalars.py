@@ -48,13 +48,13 @@ from assembler.config import scalars
 )
 def test_plain_scalars(text: str, value: object) -> None:
     """A plain scalar has the type that LinuxKit's reader gives it."""
-    found = scalars.plain(text)
+    found = scalars.parse_plain(text)
     assert (found, type(found)) == (value, type(value))
 
 
 def test_not_a_number() -> None:
     """`.nan` is a number that is none."""
-    found = scalars.plain(".nan")
+    found = scalars.parse_plain(".nan")
     assert isinstance(found, float)
     assert math.isnan(found)
 
@@ -65,11 +65,11 @@ def test_not_a_number() -> None:
 )
 def test_tagged_scalars(text: str, tag: str, value: object) -> None:
     """A tag decides what a scalar is."""
-    assert scalars.tagged(text, tag) == value
+    assert scalars.parse_tagged(text, tag) == value
 
 
 @pytest.mark.parametrize(("text", "tag"), [("x", "int"), ("1", "bool"), ("x", "null")])
 def test_a_tag_that_does_not_fit(text: str, tag: str) -> None:
     """A tag that promises what the text does not keep is refused."""
     with pytest.raises(ValueError, match="not of the type"):
-        scalars.tagged(text, tag)
+        scalars.parse_tagged(text, tag)

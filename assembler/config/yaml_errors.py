@@ -1,4 +1,4 @@
-"""What the YAML parser stumbles over, in words that help."""
+"""YAML syntax errors: the parser's messages, translated into helpful ones."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import config as codes
-from assembler.config.reading import position
-from assembler.diagnostics import Diagnostic, Place, Remark, Source
+from assembler.config.inputs import line_and_column
+from assembler.diagnostics import Diagnostic, Place, Remark, SourceText
 from assembler.errors import ConfigError
 
 if TYPE_CHECKING:
     from ruamel.yaml.error import MarkedYAMLError
 
-# What YAML does not allow: the few that are not, since a set of those that are takes ten times as
-# long to compile, which each start would wait for.
+# The characters that YAML forbids. A pattern of the allowed ones would take ten times as long to
+# compile, at each start.
 _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 
-# What the parser says (a beginning), what it means, what to do about it.
-_WORDS: tuple[tuple[str, str, str], ...] = (
+# The beginning of the parser's message, our message, and a hint.
+_MESSAGES: tuple[tuple[str, str, str], ...] = (
     (
         "found character '\\t'",
-        "a tab stands where spaces are wanted",
+        "a tab, where YAML allows only spaces",
         "indent with spaces",
     ),
     (
@@ -43,72 +43,72 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "mapping values are not allowed here",
-        "a colon that makes no key here",
-        "a text with `: ` in it needs quotes; or the line is indented further than its neighbours",
+        "a `:` that does not end a key",
+        "a text that contains `: ` needs quotes; or the line is indented too far",
     ),
     (
         "sequence entries are not allowed here",
         "a list cannot begin here",
-        "put the list below its key, on lines of its own that begin with `- `",
+        "put the list below its key, each entry on a line that begins with `- `",
     ),
     (
         "mapping keys are not allowed here",
-        "a key cannot stand here",
+        "a key cannot be here",
         "a text that begins with `? ` needs quotes",
     ),
     (
         "could not find expected ':'",
-        "this is neither `key: value` nor a list entry",
+        "neither `key: value` nor a list entry",
         "a key is followed by `: `, a list entry begins with `- `",
     ),
     (
         "expected <block end>",
-        "this line does not fit those above",
-        "lines that belong together begin in the same column",
+        "the line does not fit the lines above",
+        "lines of one list or mapping begin in the same column",
     ),
     (
         "expected ',' or ']'",
-        "a list in brackets goes on wrongly",
-        "entries have commas between them, and the list ends with `]`",
+        "expected `,` or `]` in a list",
+        "separate entries with commas, and end the list with `]`",
     ),
     (
         "expected ',' or '}'",
-        "a mapping in braces goes on wrongly",
-        "entries have commas between them, and the mapping ends with `}`",
+        "expected `,` or `}` in a mapping",
+        "separate entries with commas, and end the mapping with `}`",
     ),
     (
         "invalid intendation",
-        "a `[` or `{` is not closed, or the line is indented wrongly",
+        "an unclosed `[` or `{`, or a wrong indentation",
         "close it with `]` or `}`",
     ),
     (
         "found unexpected end of stream",
-        "the quotes are not closed",
-        "every opening quote needs its closing one",
+        "an unclosed quote",
+        "each opening quote needs a closing one",
     ),
     (
         "found unexpected document separator",
-        "the quotes are not closed before the line `---`",
-        "every opening quote needs its closing one",
+        "a quote that is not closed before the line `---`",
+        "each opening quote needs a closing one",
     ),
     (
         "found unknown escape character",
-        "not an escape that YAML knows",
-        "in double quotes a backslash is written \\\\; in single quotes it stands for itself",
+        "not an escape of YAML",
+        "in double quotes write \\\\ for a backslash; in single quotes it needs no escape",
     ),
     (
         "expected escape sequence of",
-        "an escape is not complete",
+        "an incomplete escape",
         'escapes have a fixed number of hexadecimal digits: "\\x1b", "\\u00e9", "\\U0001f600"',
     ),
     (
         "more indented follow up line",
-        "the first lines of the text are indented further than those that follow",
-        "say how far the text is indented with a digit: `|2`",
+        "the first lines of the text are indented further than the lines that follow",
+        "set the indentation of the text with a digit: `|2`",
     ),
     (
         "found undefined tag handle",
-        "a tag with a prefix that is not declared",
+        "a tag with an undeclared prefix",
         "a text that begins with `!` needs quotes",
     ),
     (
@@ -118,65 +118,78 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "expected the node content, but found '<stream end>'",
-        "the file ends where a value is wanted",
+        "the file ends, but a value is expected",
         "is a `[`, a `{` or a quote not closed?",
     ),
     (
         "expected the node content",
-        "a value is missing here, or begins with a character of YAML's own",
+        "a value is missing, or begins with a reserved character",
         "a text that begins with one of , [ ] { } & * ! | > % @ ` needs quotes",
     ),
     (
         "expected '<document start>'",
-        "the document has ended, yet something follows",
-        "everything in a file is one mapping, as `init: …`, `services: …`",
+        "content after the end of the document",
+        "a file has one mapping, such as `init: …`, `services: …`",
     ),
 )
 
 
-def check_characters(source: Source) -> None:
-    """Refuse control characters and other things that cannot stand in YAML."""
-    found = _FORBIDDEN.search(source.text)
-    if found is None:
+def check_characters(source: SourceText) -> None:
+    """Raise ConfigError for a character that YAML forbids."""
+    match = _FORBIDDEN.search(source.text)
+    if match is None:
         return
-    line, column = position(source.text, found.start())
+    line, column = line_and_column(source.text, match.start())
     raise ConfigError.of(
         codes.BAD_CHARACTER,
-        f"the character U+{ord(found.group()):04X} cannot stand in YAML as it is",
-        'write it as an escape in double quotes, as "\\x1b"; or is this not a text file?',
+        f"the character U+{ord(match.group()):04X} is not allowed in YAML",
+        'write it as an escape in double quotes, such as "\\x1b"; or is this not a text file?',
         place=Place(source, line, column),
     )
 
 
-def refusal(source: Source, error: MarkedYAMLError) -> ConfigError:
-    """Tell what the parser found, where, and what it was in the middle of."""
+def syntax_error(source: SourceText, error: MarkedYAMLError) -> ConfigError:
+    """Return the error for the parser's error, with the place and the enclosing value."""
     problem = str(error.problem or error.context or "this is not YAML")
     place = _place(source, error.problem_mark or error.context_mark)
     message, hint = next(
-        ((words, hint) for start, words, hint in _WORDS if problem.startswith(start)),
+        ((message, hint) for start, message, hint in _MESSAGES if problem.startswith(start)),
         (f"not YAML: {problem.split(',', maxsplit=1)[0].splitlines()[0]}", ""),
     )
-    code = codes.TAB if "\\t" in problem and "token" in problem else codes.SYNTAX
-    if _is_tab(place):
-        code = codes.TAB
-        message, hint = _WORDS[0][1:]
+    code = codes.TAB_INDENTATION if "\\t" in problem and "token" in problem else codes.SYNTAX_ERROR
+    if _is_indented_by_tab(place):
+        code = codes.TAB_INDENTATION
+        message, hint = _MESSAGES[0][1:]
     elif "\t" in place.source.line(place.line)[max(0, place.column - 2) : place.column]:
-        code = codes.TAB
-        message, hint = "a tab cannot be part of a text here", "put the text in double quotes"
+        code = codes.TAB_INDENTATION
+        message, hint = (
+            "a text without quotes cannot contain a tab here",
+            "put the text in double quotes",
+        )
     return ConfigError(
-        [Diagnostic(code, message, place, (hint,) if hint else (), _context(source, error, place))]
+        [
+            Diagnostic(
+                code,
+                message,
+                place,
+                (hint,) if hint else (),
+                _enclosing_value(source, error, place),
+            )
+        ]
     )
 
 
-def _context(source: Source, error: MarkedYAMLError, place: Place) -> tuple[Remark, ...]:
-    """Point at the beginning of what is not closed, if that is on another line."""
+def _enclosing_value(
+    source: SourceText, error: MarkedYAMLError, place: Place
+) -> tuple[Remark, ...]:
+    """Return a remark about the unclosed value, if it begins on another line."""
     if error.context is None or error.context_mark is None:
         return ()
     start = _place(source, error.context_mark)
     if start.line == place.line or "simple key" in error.context:
         return ()
-    what = re.sub(r"^while (?:scanning|parsing) ", "", str(error.context))
-    names = {
+    context = re.sub(r"^while (?:scanning|parsing) ", "", str(error.context))
+    messages = {
         "a flow sequence": "the list begins here",
         "a flow mapping": "the mapping begins here",
         "a block mapping": "the mapping begins here",
@@ -184,19 +197,19 @@ def _context(source: Source, error: MarkedYAMLError, place: Place) -> tuple[Rema
         "a quoted scalar": "the quotes open here",
         "a double-quoted scalar": "the quotes open here",
     }
-    return (Remark(names[what], start),) if what in names else ()
+    return (Remark(messages[context], start),) if context in messages else ()
 
 
-def _is_tab(place: Place) -> bool:
+def _is_indented_by_tab(place: Place) -> bool:
     line = place.source.line(place.line)
     return "\t" in line[: len(line) - len(line.lstrip())]
 
 
-def _place(source: Source, mark: Any) -> Place:  # noqa: ANN401 - one of ruamel's two kinds of marks
+def _place(source: SourceText, mark: Any) -> Place:  # noqa: ANN401 - ruamel has two types of marks
     if mark is None:
         return Place(source)
     line, column = mark.line + 1, mark.column + 1
-    # At the end of the text there is nothing to point at: point behind the last thing there is.
+    # Nothing is at the end of the text: use the place after the last character that is not blank.
     text = source.line(line)
     if not text.strip():
         lines = source.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -1,4 +1,4 @@
-"""Writing plain data as YAML that every reader understands in the same way."""
+"""The emitter: plain data to YAML that every YAML library reads in the same way."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import json
 import re
 from typing import Any
 
-# Texts that no reader takes for anything else, and that need no quotes anywhere.
+# Texts that need no quotes in any position and in any version of YAML.
 _PLAIN = re.compile(r"(?:[A-Za-z_/]|\.{1,2}/)[A-Za-z0-9_./@+=-]*(?::[A-Za-z0-9_./@+=-]+)*")
-# Booleans and nothing, in YAML 1.1 as well.
-_MEANINGFUL = re.compile(r"(?i:y|n|yes|no|on|off|true|false|null|inf|nan)")
-# What JSON leaves as it is, but YAML does not allow, or takes for a line end.
+# Booleans, null and floats, also of YAML 1.1.
+_NOT_TEXT = re.compile(r"(?i:y|n|yes|no|on|off|true|false|null|inf|nan)")
+# Characters that JSON does not escape, and YAML forbids or takes for a line end.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _NOT_IN_BLOCKS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 
 
-def emit(data: dict[str, Any]) -> str:
-    """Return the data as YAML, lists and mappings in block style."""
+def emit_yaml(data: dict[str, Any]) -> str:
+    """Return the data as YAML, with lists and mappings in block style."""
     if not data:
         return "{}\n"
     return "".join(line + "\n" for line in _mapping(data, ""))
@@ -46,8 +46,8 @@ def _list(data: list[Any], indent: str) -> list[str]:
     for value in data:
         if isinstance(value, dict | list) and value:
             inner = indent + "  "
-            made = _mapping(value, inner) if isinstance(value, dict) else _list(value, inner)
-            lines += [f"{indent}- {made[0].removeprefix(inner)}", *made[1:]]
+            nested = _mapping(value, inner) if isinstance(value, dict) else _list(value, inner)
+            lines += [f"{indent}- {nested[0].removeprefix(inner)}", *nested[1:]]
         elif isinstance(value, str) and _fits_block(value):
             lines += _block(f"{indent}-", value, indent + "  ")
         else:
@@ -56,7 +56,7 @@ def _list(data: list[Any], indent: str) -> list[str]:
 
 
 def _fits_block(text: str) -> bool:
-    """Tell whether a text of several lines can be written as it is, below its key."""
+    """Tell whether a text of several lines can be written as a block scalar."""
     first = text.split("\n", 1)[0]
     return (
         "\n" in text[:-1]
@@ -68,10 +68,10 @@ def _fits_block(text: str) -> bool:
 
 def _block(head: str, text: str, indent: str) -> list[str]:
     body = text.rstrip("\n")
-    ends = len(text) - len(body)
-    style = "|-" if ends == 0 else "|" if ends == 1 else "|+"
+    newlines = len(text) - len(body)
+    style = "|-" if newlines == 0 else "|" if newlines == 1 else "|+"
     lines = [indent + line if line else "" for line in body.split("\n")]
-    return [f"{head} {style}", *lines, *[""] * (ends - 1)]
+    return [f"{head} {style}", *lines, *[""] * (newlines - 1)]
 
 
 def _scalar(value: Any) -> str:  # noqa: ANN401
@@ -85,7 +85,7 @@ def _scalar(value: Any) -> str:  # noqa: ANN401
 
 
 def _text(text: str) -> str:
-    if _PLAIN.fullmatch(text) and not _MEANINGFUL.fullmatch(text):
+    if _PLAIN.fullmatch(text) and not _NOT_TEXT.fullmatch(text):
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return _ESCAPED.sub(lambda m: f"\\u{ord(m.group()):04x}", quoted)

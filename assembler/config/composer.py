@@ -1,4 +1,4 @@
-"""From the text of a YAML file to plain data beside a tree of positions of the same shape."""
+"""The composer: YAML text to plain data, and to a tree of positions with the same shape."""
 
 from __future__ import annotations
 
@@ -22,69 +22,71 @@ from ruamel.yaml.scanner import Scanner, ScannerError
 
 from assembler.codes import config as codes
 from assembler.config import scalars
-from assembler.config.position import Positions
-from assembler.config.reading import position
-from assembler.config.syntax import check_characters, refusal
-from assembler.diagnostics import Diagnostic, Place, Remark, Source
+from assembler.config.inputs import line_and_column
+from assembler.config.positions import Positions
+from assembler.config.yaml_errors import check_characters, syntax_error
+from assembler.diagnostics import Diagnostic, Place, Remark, SourceText
 from assembler.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from assembler.codes import Code
-    from assembler.config.reading import Input
+    from assembler.config.inputs import ConfigInput
 
-_DEEPEST = 40
-_MOST = 20_000
-_LONGEST_TAG = 200
+_MAX_DEPTH = 40
+_MAX_VALUES = 20_000
+_MAX_TAG_LENGTH = 200
 _END_OF_TAG = re.compile("[\\s\0]")
 _BEYOND_UNICODE = re.compile(r"\\U(?!00(?:0|10))[0-9a-fA-F]{8}")
-_SURROGATES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
-_LONE = re.compile("[\ud800-\udfff]")
-# Without quotes; in quotes it is a key like any other.
-_MERGE = "<<"
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+# Only as a plain scalar: with quotes it is an ordinary key.
+_MERGE_KEY = "<<"
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """What a YAML file says: plain data, and where each piece of it stands."""
+class YamlDocument:
+    """The single document of a YAML file: plain data, and the place of each value."""
 
     data: Any
-    at: Positions
-    input: Input
+    positions: Positions
+    input: ConfigInput
 
 
-def compose(given: Input) -> Document:
-    """Read the one document of the text; ConfigError for whatever is wrong with it."""
-    data, at = compose_source(given.source)
-    return Document(data, at, given)
+def compose_input(given: ConfigInput) -> YamlDocument:
+    """Compose the single document of an input; raise ConfigError if it is not valid YAML."""
+    data, positions = compose_text(given.source)
+    return YamlDocument(data, positions, given)
 
 
-def compose_source(source: Source) -> tuple[Any, Positions]:
-    """Read the one document of a text; ConfigError for whatever is wrong with it."""
+def compose_text(source: SourceText) -> tuple[Any, Positions]:
+    """Compose the single document of a text; raise ConfigError if it is not valid YAML."""
     check_characters(source)
     composer = _Composer(source)
     try:
         return composer.document()
     except MarkedYAMLError as error:
-        raise refusal(source, error) from error
+        raise syntax_error(source, error) from error
     except (YAMLError, ValueError, OverflowError) as error:
-        # Escapes beyond Unicode, and directives with absurd numbers.
-        beyond = _BEYOND_UNICODE.search(source.text)
-        if beyond is None:
-            message, place = f"not YAML: {error}", composer.last
+        # Raised for escapes beyond Unicode, and for directives with huge numbers.
+        escape = _BEYOND_UNICODE.search(source.text)
+        if escape is None:
+            message, place = f"not YAML: {error}", composer.last_place
         else:
-            message = f"no character has the number of the escape {beyond.group()}"
-            place = Place(source, *position(source.text, beyond.start()), len(beyond.group()))
+            message = f"the escape {escape.group()} is not a Unicode character"
+            place = Place(
+                source, *line_and_column(source.text, escape.start()), len(escape.group())
+            )
         raise ConfigError.of(codes.BAD_SCALAR, message, place=place) from error
 
 
 class _TabScanner(Scanner):
-    """A scanner that lets tabs stand between tokens, as LinuxKit's does, but not indent."""
+    """A scanner that accepts tabs between tokens, as LinuxKit's does, but not as indentation."""
 
     def scan_tag(self) -> Any:  # noqa: ANN401 - a token of ruamel's
-        # The scanner takes time in the square of a tag's length.
-        if not _END_OF_TAG.search(self.reader.prefix(_LONGEST_TAG)):
+        # The time that the scanner takes grows with the square of a tag's length.
+        if not _END_OF_TAG.search(self.reader.prefix(_MAX_TAG_LENGTH)):
             mark = self.reader.get_mark()
             raise ScannerError("while scanning a tag", mark, "found an endless tag", mark)
         return super().scan_tag()
@@ -106,28 +108,27 @@ class _TabScanner(Scanner):
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A value under construction: what it is, where it is, how much there is of it."""
+    """A composed value; `weight` is the number of values in it, aliases expanded."""
 
     data: Any
-    at: Positions
+    positions: Positions
     weight: int = 1
-    is_text: bool = False
-    merges: bool = False
+    is_merge_key: bool = False
 
 
 class _Composer:
-    """Builds the values of a single document out of the parser's events."""
+    """Composes the values of a single document from the parser's events."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SourceText) -> None:
         self._source = source
         yaml = YAML(typ="safe", pure=True)
         yaml.Scanner = _TabScanner
         self._events: Iterator[Any] = yaml.parse(source.text)
         self._anchors: dict[str, _Value] = {}
-        self._open: dict[str, Place] = {}
+        self._open_anchors: dict[str, Place] = {}
         self._depth = 0
         self._weight = 0
-        self.last = Place(source)
+        self.last_place = Place(source)
 
     def document(self) -> tuple[Any, Positions]:
         event = self._next()
@@ -135,8 +136,10 @@ class _Composer:
             event = self._next()
         if not isinstance(event, DocumentStartEvent):
             raise ConfigError.of(
-                codes.EMPTY,
-                "the file is empty" if not self._source.text.strip() else "only comments are here",
+                codes.EMPTY_FILE,
+                "the file is empty"
+                if not self._source.text.strip()
+                else "the file has only comments",
                 "`dolmen new` writes a file to start from",
                 place=Place(self._source),
             )
@@ -147,17 +150,17 @@ class _Composer:
         if isinstance(event, DocumentStartEvent):
             self._refuse(
                 codes.SEVERAL_DOCUMENTS,
-                "a second document begins here",
+                "a second YAML document begins here",
                 self._place(event),
-                "put it into a file of its own: `dolmen build one.yml two.yml` merges them",
+                "put it into another file: `dolmen build one.yml two.yml` merges them",
             )
-        return value.data, value.at
+        return value.data, value.positions
 
     def _next(self) -> Any:  # noqa: ANN401 - ruamel's events have no types
         event = next(self._events)
         mark = event.start_mark
         if mark is not None:
-            self.last = Place(self._source, mark.line + 1, mark.column + 1)
+            self.last_place = Place(self._source, mark.line + 1, mark.column + 1)
         return event
 
     def _value(self, event: Any) -> _Value:  # noqa: ANN401
@@ -167,73 +170,76 @@ class _Composer:
         else:
             anchor = event.anchor
             if anchor:
-                self._open[anchor] = place
+                self._open_anchors[anchor] = place
             if isinstance(event, ScalarEvent):
                 value = self._scalar(event, place)
             else:
                 value = self._collection(event, place)
             if anchor:
-                del self._open[anchor]
+                del self._open_anchors[anchor]
                 self._anchors[anchor] = value
         self._count(1 if not isinstance(event, AliasEvent) else value.weight, place)
         return value
 
     def _count(self, weight: int, place: Place) -> None:
         self._weight += weight
-        if self._weight > _MOST:
+        if self._weight > _MAX_VALUES:
             self._refuse(
-                codes.TOO_MANY,
-                f"more than {_MOST:,} values, those brought by aliases included",
+                codes.TOO_MANY_VALUES,
+                f"more than {_MAX_VALUES:,} values, including those of aliases",
                 place,
             )
 
     def _alias(self, event: AliasEvent, place: Place) -> _Value:
         name = event.anchor
-        if name in self._open:
+        if name in self._open_anchors:
             raise ConfigError(
                 [
                     Diagnostic(
                         codes.BAD_ALIAS,
-                        f"*{name} stands inside the very value it stands for",
+                        f"the alias *{name} is inside its own anchor's value",
                         place,
-                        remarks=(Remark(f"&{name} begins here", self._open[name]),),
+                        remarks=(
+                            Remark(f"the value of &{name} begins here", self._open_anchors[name]),
+                        ),
                     )
                 ]
             )
         if name not in self._anchors:
             self._refuse(
                 codes.BAD_ALIAS,
-                f"there is no &{name} before this",
+                f"there is no anchor &{name} before this alias",
                 place,
-                f"known are {', '.join('&' + a for a in self._anchors)}"
+                f"anchors: {', '.join('&' + a for a in self._anchors)}"
                 if self._anchors
                 else "a text that begins with `*` needs quotes",
             )
         value = self._anchors[name]
-        at = Positions(place, None, value.at.children)
-        return _Value(value.data, at, value.weight, value.is_text)
+        positions = Positions(place, None, value.positions.children)
+        return _Value(value.data, positions, value.weight)
 
     def _scalar(self, event: ScalarEvent, place: Place) -> _Value:
         text: str = event.value
-        if _LONE.search(text):
-            text = _SURROGATES.sub(_joined, text)
-            if _LONE.search(text):
+        if _LONE_SURROGATE.search(text):
+            text = _SURROGATE_PAIR.sub(_join_surrogates, text)
+            if _LONE_SURROGATE.search(text):
                 self._refuse(
                     codes.BAD_SCALAR,
-                    "the escape is half of a character (a lone surrogate)",
+                    "the escape is a lone surrogate, half of a character",
                     place,
                     'write the character itself, or its number: "\\U0001f600"',
                 )
         tag = self._tag(event, place)
-        at = Positions(place)
+        positions = Positions(place)
         if tag is None:
             if event.style:
-                return _Value(text, at, is_text=True)
-            return _Value(scalars.plain(text), at, merges=text == _MERGE)
+                return _Value(text, positions)
+            value = scalars.parse_plain(text)
+            return _Value(value, positions, is_merge_key=text == _MERGE_KEY)
         if tag in ("map", "seq"):
-            self._refuse(codes.BAD_SCALAR, f"the tag !!{tag} is given to a single value", place)
+            self._refuse(codes.BAD_SCALAR, f"the tag !!{tag} is on a scalar", place)
         try:
-            return _Value(scalars.tagged(text, tag), at, is_text=True)
+            return _Value(scalars.parse_tagged(text, tag), positions)
         except ValueError as error:
             self._refuse(codes.BAD_SCALAR, str(error), place)
 
@@ -244,10 +250,10 @@ class _Composer:
         if tag == "!":
             return "str" if isinstance(event, ScalarEvent) else None
         if tag not in scalars.TAGS:
-            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            short = tag.replace("tag:yaml.org,2002:", "!!")
             self._refuse(
                 codes.BAD_TAG,
-                f"the tag {shown} has no meaning here",
+                f"the tag {short} is not supported",
                 place,
                 "a text that begins with `!` needs quotes",
             )
@@ -258,10 +264,10 @@ class _Composer:
         is_list = isinstance(event, SequenceStartEvent)
         if tag is not None and tag != ("seq" if is_list else "map"):
             kind = "list" if is_list else "mapping"
-            self._refuse(codes.BAD_SCALAR, f"the tag !!{tag} is given to a {kind}", place)
+            self._refuse(codes.BAD_SCALAR, f"the tag !!{tag} is on a {kind}", place)
         self._depth += 1
-        if self._depth > _DEEPEST:
-            self._refuse(codes.TOO_DEEP, f"more than {_DEEPEST} levels deep", place)
+        if self._depth > _MAX_DEPTH:
+            self._refuse(codes.TOO_DEEP, f"nested more than {_MAX_DEPTH} levels deep", place)
         value = self._list(place) if is_list else self._mapping(place)
         self._depth -= 1
         return value
@@ -272,45 +278,47 @@ class _Composer:
         weight = 1
         while not isinstance(event := self._next(), SequenceEndEvent):
             value = self._value(event)
-            children[len(items)] = value.at
+            children[len(items)] = value.positions
             items.append(value.data)
             weight += value.weight
-        return _Value(items, Positions(_up_to(place, event), None, children), weight)
+        return _Value(items, Positions(_extend_to(place, event), None, children), weight)
 
     def _mapping(self, place: Place) -> _Value:
         items: dict[str, Any] = {}
         children: dict[str | int, Positions] = {}
-        merged: list[_Value] = []
+        merges: list[_Value] = []
         weight = 1
         while not isinstance(event := self._next(), MappingEndEvent):
             key = self._value(event)
             value = self._value(self._next())
             weight += value.weight
-            if key.merges:
-                merged += self._merged(value)
+            if key.is_merge_key:
+                merges += self._merge_sources(value)
                 continue
             name = self._key(key, children)
             items[name] = value.data
-            children[name] = Positions(value.at.place, key.at.place, value.at.children)
-        for other in merged:
-            for name, data in other.data.items():
+            children[name] = Positions(
+                value.positions.place, key.positions.place, value.positions.children
+            )
+        for source in merges:
+            for name, data in source.data.items():
                 if name not in items:
                     items[name] = data
-                    children[name] = other.at.children[name]
-        return _Value(items, Positions(_up_to(place, event), None, children), weight)
+                    children[name] = source.positions.children[name]
+        return _Value(items, Positions(_extend_to(place, event), None, children), weight)
 
     def _key(self, key: _Value, children: Mapping[str | int, Positions]) -> str:
-        place = key.at.place
+        place = key.positions.place
         assert place is not None  # noqa: S101 - every value has one
         if not isinstance(key.data, str):
             if isinstance(key.data, list | dict):
                 kind = "a list" if isinstance(key.data, list) else "a mapping"
-                hint = "a text with `{`, `[` or `?` at its beginning needs quotes"
-                self._refuse(codes.KEY_NOT_TEXT, f"{kind} cannot be a key", place, hint)
+                hint = "a text that begins with `{`, `[` or `?` needs quotes"
+                self._refuse(codes.NON_STRING_KEY, f"{kind} cannot be a key", place, hint)
             written = place.source.line(place.line)[place.column - 1 :][: place.length]
             self._refuse(
-                codes.KEY_NOT_TEXT,
-                f"a key is text, and {written or 'an empty key'} is {_kind(key.data)}",
+                codes.NON_STRING_KEY,
+                f"a key must be text; {written or 'an empty key'} is {_type_name(key.data)}",
                 place,
                 f'put it in quotes: "{written}"',
             )
@@ -320,36 +328,36 @@ class _Composer:
                 [
                     Diagnostic(
                         codes.DUPLICATE_KEY,
-                        f"the key {key.data!r} is here for the second time",
+                        f"duplicate key {key.data!r}",
                         place,
-                        ("join the two, or remove one",),
+                        ("merge the two, or remove one",),
                         (Remark("it was first used here", earlier.key),),
                     )
                 ]
             )
         return key.data
 
-    def _merged(self, value: _Value) -> list[_Value]:
+    def _merge_sources(self, value: _Value) -> list[_Value]:
         if isinstance(value.data, dict):
             return [value]
         if isinstance(value.data, list) and all(isinstance(d, dict) for d in value.data):
-            return [_Value(d, value.at.children[i]) for i, d in enumerate(value.data)]
+            return [_Value(d, value.positions.children[i]) for i, d in enumerate(value.data)]
         raise ConfigError.of(
             codes.BAD_MERGE,
             "`<<` takes a mapping, or a list of mappings",
             "as <<: *name, or <<: [*one, *two]",
-            place=value.at.place,
+            place=value.positions.place,
         )
 
     def _place(self, event: Any) -> Place:  # noqa: ANN401
         start, end = event.start_mark, event.end_mark
         length = 1
         if end is not None and end.index > start.index:
-            same = end.line == start.line
-            length = end.column - start.column if same else len(self._rest(start))
+            one_line = end.line == start.line
+            length = end.column - start.column if one_line else len(self._rest_of_line(start))
         return Place(self._source, start.line + 1, start.column + 1, max(1, length))
 
-    def _rest(self, mark: Any) -> str:  # noqa: ANN401
+    def _rest_of_line(self, mark: Any) -> str:  # noqa: ANN401
         text = self._source.text
         end = text.find("\n", mark.index)
         return text[mark.index : end if end >= 0 else len(text)].rstrip()
@@ -358,18 +366,18 @@ class _Composer:
         raise ConfigError.of(code, message, *hints, place=place)
 
 
-def _up_to(place: Place, end: Any) -> Place:  # noqa: ANN401 - the event that ends a collection
-    """Widen the place of a `[` or `{` up to its end, if that is on the same line."""
+def _extend_to(place: Place, end: Any) -> Place:  # noqa: ANN401 - the event that ends a collection
+    """Extend the place of a `[` or `{` to its closing bracket, if that is on the same line."""
     mark = end.end_mark
     brackets = mark.index > end.start_mark.index and mark.line + 1 == place.line
     return replace(place, length=mark.column + 1 - place.column) if brackets else place
 
 
-def _joined(match: re.Match[str]) -> str:
+def _join_surrogates(match: re.Match[str]) -> str:
     return match.group().encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
 
-def _kind(data: object) -> str:
+def _type_name(data: object) -> str:
     if data is None:
         return "nothing"
     if isinstance(data, bool):

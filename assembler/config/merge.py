@@ -1,0 +1,70 @@
+"""The merge of several files: lists are concatenated, the kernel's keys are replaced."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from assembler.config.conversion import yaml_fields
+from assembler.config.model import Config, Kernel
+from assembler.config.positions import Positions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SECTIONS = ("init", "volumes", "onboot", "onshutdown", "services", "files")
+# An empty value of these keys replaces an earlier value: it turns the feature off.
+_REPLACED_BY_EMPTY = ("tar", "ucode")
+
+
+def merge_configs(configs: Sequence[Config]) -> Config:
+    """Merge configs in the order of their files."""
+    merged = configs[0]
+    for config in configs[1:]:
+        merged = _merge_two(merged, config)
+    return merged
+
+
+def _merge_two(one: Config, two: Config) -> Config:
+    children = {**one.positions.children, **two.positions.children}
+    sections: dict[str, Any] = {}
+    for section in SECTIONS:
+        first, second = getattr(one, section), getattr(two, section)
+        sections[section] = first + second
+        if first and second:
+            children[section] = _concatenate(
+                one.positions.lookup(section), two.positions.lookup(section), len(first)
+            )
+        elif first:
+            children[section] = one.positions.lookup(section)
+    kernel = _merge_kernels(one.kernel, two.kernel)
+    if kernel is not None:
+        children["kernel"] = kernel.positions
+    return replace(
+        one,
+        **sections,
+        kernel=kernel,
+        trust=two.trust if two.trust is not None else one.trust,
+        positions=replace(one.positions, children=children),
+    )
+
+
+def _merge_kernels(one: Kernel | None, two: Kernel | None) -> Kernel | None:
+    if one is None or two is None:
+        return one or two
+    values: dict[str, Any] = {}
+    children = dict(one.positions.children)
+    for key, field in yaml_fields(Kernel):
+        value = getattr(two, field.name)
+        if value or (value is not None and key in _REPLACED_BY_EMPTY):
+            values[field.name] = value
+            children[key] = two.positions.lookup(key)
+    return replace(one, **values, positions=replace(one.positions, children=children))
+
+
+def _concatenate(one: Positions, two: Positions, length: int) -> Positions:
+    children = dict(one.children)
+    for index, entry in two.children.items():
+        assert isinstance(index, int)  # noqa: S101 - positions of a list
+        children[length + index] = entry
+    return replace(one, children=children)
