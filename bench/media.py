@@ -33,7 +33,7 @@ import json, sys, time
 from pathlib import Path
 from assembler.build.preparing import prepare
 from assembler.build.request import Request, Supply
-from assembler.config.reading import read
+from assembler.config.inputs import read
 from assembler.encode.assembly import Assembly
 from assembler.events import Silent
 from assembler.formats import FormatOptions, Target, chosen, write_all
@@ -91,7 +91,7 @@ def main() -> None:
 
 def fill(folder: Path, mebibytes: int) -> None:
     """Make a store with a system of this size."""
-    from assembler.oci.store import Store  # noqa: PLC0415 - of this project, by its path
+    from assembler.oci import Store  # noqa: PLC0415 - of this project, by its path
     from support.archives import E, image  # noqa: PLC0415
     from support.loaders import KERNEL, add_loaders  # noqa: PLC0415
 

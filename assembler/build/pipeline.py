@@ -189,9 +189,9 @@ def _log_images(prepared: PreparedBuild, reporter: Reporter) -> None:
 
 def _dependencies(prepared: PreparedBuild, result: BuildResult) -> list[str]:
     """Return every name in the store that the result depends on."""
-    from assembler.oci import (
-        Reference,  # noqa: PLC0415
-        spellings,  # noqa: PLC0415
+    from assembler.oci import (  # noqa: PLC0415
+        Reference,
+        spellings,
     )
 
     references = [

@@ -5,8 +5,8 @@ format is a module of this package with a `FORMAT`, and a line in the registry.
 """
 
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.registry import available, chosen
-from assembler.formats.writing import check_architecture, write_all
+from assembler.formats.registry import available_formats, select_formats
+from assembler.formats.writing import check_architecture, write_formats
 
 __all__ = [
     "Format",
@@ -14,8 +14,8 @@ __all__ = [
     "Needs",
     "Output",
     "Target",
-    "available",
+    "available_formats",
     "check_architecture",
-    "chosen",
-    "write_all",
+    "select_formats",
+    "write_formats",
 ]

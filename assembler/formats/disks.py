@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING, cast
 
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.writing import new_file
+from assembler.formats.writing import output_file
 from assembler.helper_images.catalog import BOOTLOADERS
-from assembler.media import SparseImage, disktar, vmdk, write
+from assembler.media import SparseImage, disk_tar, vmdk, write_image
 from assembler.media.qcow2 import Qcow2
 from assembler.media.vhd import DynamicVhd, FixedVhd
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 _SECTOR, _MIB, _GIB = 512, 1 << 20, 1 << 30
 _BIOS, _EFI, _BOTH = "bios", "efi", "both"
-_PCS = frozenset({"amd64"})
+_BIOS_ARCHITECTURES = frozenset({"amd64"})
 # Where hypervisors and clouds are.
-_MACHINES = frozenset({"amd64", "arm64"})
+_ARCHITECTURES = frozenset({"amd64", "arm64"})
 _LAYOUTS: dict[str, Callable[[Assembly, FormatOptions, int | None], SparseImage]] = {
-    _BIOS: lambda a, o, size: bios.disk(bios.bios_system(a, o), o, size),
-    _EFI: lambda a, o, size: efi.disk(efi.efi_system(a, o), size),
-    _BOTH: hybrid.disk,
+    _BIOS: lambda a, o, size: bios.bios_disk(bios.bios_system(a, o), o, size),
+    _EFI: lambda a, o, size: efi.efi_disk(efi.efi_system(a, o), size),
+    _BOTH: hybrid.hybrid_disk,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _Container:
     """How a disk becomes a file."""
 
     suffix: str
@@ -44,15 +44,21 @@ class _Form:
     unit: int = _SECTOR
 
 
-_RAW = _Form("", lambda disk, _mark, file: write(disk, file))
-_QCOW2 = _Form("", lambda disk, _mark, file: write(Qcow2.of(disk), file))
-_FIXED = _Form(".vhd", lambda disk, mark, file: write(FixedVhd.of(disk, mark), file), _MIB)
-_DYNAMIC = _Form(".vhd", lambda disk, mark, file: write(DynamicVhd.of(disk, mark), file), _MIB)
-_VMDK = _Form(".vmdk", vmdk.write, 64 << 10)
-_ARCHIVE = _Form(".img.tar.gz", lambda disk, _mark, file: disktar.write(disk, file), _GIB)
+_RAW = _Container("", lambda disk, _mark, file: write_image(disk, file))
+_QCOW2 = _Container("", lambda disk, _mark, file: write_image(Qcow2.plan(disk), file))
+_FIXED = _Container(
+    ".vhd", lambda disk, seed, file: write_image(FixedVhd.plan(disk, seed), file), _MIB
+)
+_DYNAMIC = _Container(
+    ".vhd", lambda disk, seed, file: write_image(DynamicVhd.plan(disk, seed), file), _MIB
+)
+_VMDK = _Container(".vmdk", vmdk.write_vmdk, 64 << 10)
+_GCP_ARCHIVE = _Container(
+    ".img.tar.gz", lambda disk, _mark, file: disk_tar.write_disk_tar(disk, file), _GIB
+)
 
 
-def laid_out(assembly: Assembly, options: FormatOptions, layout: str, unit: int) -> SparseImage:
+def shared_disk(assembly: Assembly, options: FormatOptions, layout: str, unit: int) -> SparseImage:
     """Return a disk of the size asked for, or as small as it can be, rounded up to a multiple.
 
     It is laid out once for all formats of a run that want the same.
@@ -60,47 +66,47 @@ def laid_out(assembly: Assembly, options: FormatOptions, layout: str, unit: int)
     known = f"disk {layout} {unit}"
     if known not in options.shared:
         make = _LAYOUTS[layout]
-        found = make(assembly, options, options.disk_size and _rounded(options.disk_size, unit))
+        found = make(assembly, options, options.disk_size and _round_up(options.disk_size, unit))
         if found.size % unit:
-            found = make(assembly, options, _rounded(found.size, unit))
+            found = make(assembly, options, _round_up(found.size, unit))
         options.shared[known] = found
     return cast("SparseImage", options.shared[known])
 
 
-def _rounded(size: int, unit: int) -> int:
+def _round_up(size: int, unit: int) -> int:
     return -(-size // unit) * unit
 
 
-def _format(
+def _disk_format(
     name: str,
     description: str,
-    form: _Form,
+    form: _Container,
     *,
     pc: str,
     suffix: str = "",
-    architectures: frozenset[str] = _MACHINES,
+    architectures: frozenset[str] = _ARCHITECTURES,
 ) -> Format:
     suffix = suffix or form.suffix
 
     def check(assembly: Assembly, options: FormatOptions) -> SparseImage:
-        layout = pc if assembly.plan.architecture in _PCS else _EFI
-        return laid_out(assembly, options, layout, form.unit)
+        layout = pc if assembly.plan.architecture in _BIOS_ARCHITECTURES else _EFI
+        return shared_disk(assembly, options, layout, form.unit)
 
     def layout_of(assembly: Assembly) -> str:
-        return pc if assembly.plan.architecture in _PCS else _EFI
+        return pc if assembly.plan.architecture in _BIOS_ARCHITECTURES else _EFI
 
     def lay_out(assembly: Assembly, options: FormatOptions) -> SparseImage:
-        return laid_out(assembly, options, layout_of(assembly), form.unit)
+        return shared_disk(assembly, options, layout_of(assembly), form.unit)
 
     def write_disk(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
         disk = lay_out(assembly, options)
         if layout_of(assembly) == _EFI:
-            mark = efi.efi_system(assembly, options).mark
+            seed = efi.efi_system(assembly, options).seed
         else:
-            mark = bios.bios_system(assembly, options).mark
+            seed = bios.bios_system(assembly, options).seed
         path = target.path(suffix)
-        with new_file(path) as file:
-            form.fill(disk, mark, file)
+        with output_file(path) as file:
+            form.fill(disk, seed, file)
             file.flush()
             size = file.seek(0, 2)
         return [Output(name, "disk", size, path)]
@@ -117,39 +123,44 @@ def _format(
     )
 
 
-RAW_BIOS = _format(
-    "raw-bios", "a disk that a BIOS boots", _RAW, pc=_BIOS, suffix="-bios.img", architectures=_PCS
+RAW_BIOS = _disk_format(
+    "raw-bios",
+    "a disk that a BIOS boots",
+    _RAW,
+    pc=_BIOS,
+    suffix="-bios.img",
+    architectures=_BIOS_ARCHITECTURES,
 )
-RAW = _format(
+RAW = _disk_format(
     "raw",
     "a disk that both a BIOS and UEFI boot",
     _RAW,
     pc=_BOTH,
     suffix=".img",
-    architectures=_PCS,
+    architectures=_BIOS_ARCHITECTURES,
 )
-QCOW2_BIOS = _format(
+QCOW2_BIOS = _disk_format(
     "qcow2-bios",
     "a disk for QEMU that a BIOS boots",
     _QCOW2,
     pc=_BIOS,
     suffix=".qcow2",
-    architectures=_PCS,
+    architectures=_BIOS_ARCHITECTURES,
 )
-QCOW2_EFI = _format(
+QCOW2_EFI = _disk_format(
     "qcow2-efi",
     "a disk for QEMU that UEFI boots",
     _QCOW2,
     pc=_EFI,
     suffix="-efi.qcow2",
-    architectures=_MACHINES,
+    architectures=_ARCHITECTURES,
 )
-VHD = _format("vhd", "a disk for Hyper-V, of fixed size", _FIXED, pc=_BIOS)
-DYNAMIC_VHD = _format("dynamic-vhd", "a disk for Hyper-V that grows", _DYNAMIC, pc=_BIOS)
-VMDK = _format("vmdk", "a disk for VMware and VirtualBox to import", _VMDK, pc=_BIOS)
-GCP = _format("gcp", "an image for Google's cloud", _ARCHIVE, pc=_BIOS)
-AWS = _format("aws", "a disk for Amazon's cloud to import", _RAW, pc=_BIOS, suffix=".raw")
-AZURE = _format(
+VHD = _disk_format("vhd", "a disk for Hyper-V, of fixed size", _FIXED, pc=_BIOS)
+DYNAMIC_VHD = _disk_format("dynamic-vhd", "a disk for Hyper-V that grows", _DYNAMIC, pc=_BIOS)
+VMDK = _disk_format("vmdk", "a disk for VMware and VirtualBox to import", _VMDK, pc=_BIOS)
+GCP = _disk_format("gcp", "an image for Google's cloud", _GCP_ARCHIVE, pc=_BIOS)
+AWS = _disk_format("aws", "a disk for Amazon's cloud to import", _RAW, pc=_BIOS, suffix=".raw")
+AZURE = _disk_format(
     "azure",
     "a disk for Azure, for machines of both generations",
     _FIXED,

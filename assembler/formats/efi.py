@@ -10,30 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assembler import magics
 from assembler.codes import output as codes
-from assembler.content import Content, part_of, size_of, whole
+from assembler.content import Content, content_size, read_content, slice_content
 from assembler.errors import OutputError
-from assembler.media import SparseImage, content_of, gpt, mark_of, pe
-from assembler.media.fat import LARGEST, FatFile, FatVolume
+from assembler.media import SparseImage, gpt, image_content, pe, seed_of
+from assembler.media.fat import MAX_SIZE, FatFile, FatVolume
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.formats.protocol import FormatOptions
 
 # What UEFI calls an architecture.
-NAMES = {"amd64": "x64", "arm64": "aa64", "riscv64": "riscv64"}
-ARCHITECTURES = frozenset(NAMES)
+EFI_NAMES = {"amd64": "x64", "arm64": "aa64", "riscv64": "riscv64"}
+ARCHITECTURES = frozenset(EFI_NAMES)
 LABEL = "ESP"
 _OS_RELEASE = b'ID=linux\nNAME=Linux\nPRETTY_NAME="Linux"\n'
-_LONGEST_VERSION = 256
-_COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xfd7zXZ": "xz",
-    b"BZh": "bzip2",
-    b"\x02\x21\x4c\x18": "lz4",
-    b"\x04\x22\x4d\x18": "lz4",
-}
+_MAX_VERSION = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +36,7 @@ class EfiSystem:
     architecture: str
     program: SparseImage
     # Stands for all of its content.
-    mark: bytes
+    seed: bytes
 
     @property
     def boot_path(self) -> str:
@@ -58,53 +51,53 @@ class EfiSystem:
         more: Sequence[FatFile] = (),
     ) -> FatVolume:
         """Return a FAT volume with the program where firmware looks for it."""
-        files = [FatFile(self.boot_path, content_of(self.program)), *more]
+        files = [FatFile(self.boot_path, image_content(self.program)), *more]
         return FatVolume.plan(
-            files, size=size, label=LABEL, hidden_sectors=hidden_sectors, mark=self.mark
+            files, size=size, label=LABEL, hidden_sectors=hidden_sectors, seed=self.seed
         )
 
 
 def boot_path(architecture: str) -> str:
     """Return where firmware looks for a program on a volume without being told."""
-    return f"EFI/BOOT/BOOT{NAMES[architecture].upper()}.EFI"
+    return f"EFI/BOOT/BOOT{EFI_NAMES[architecture].upper()}.EFI"
 
 
 def efi_system(assembly: Assembly, options: FormatOptions) -> EfiSystem:
     """Return the system as one program; it is made once for all formats of a run."""
     shared = options.shared
     if "efi" not in shared:
-        program = unified(assembly, options)
-        things = ((str(thing.offset), thing.content) for thing in program.placed())
-        mark = mark_of(things)
-        shared["efi"] = EfiSystem(assembly.plan.architecture, program, mark)
+        program = unified_kernel_image(assembly, options)
+        things = ((str(thing.offset), thing.content) for thing in program.extents())
+        seed = seed_of(things)
+        shared["efi"] = EfiSystem(assembly.plan.architecture, program, seed)
     found = shared["efi"]
     if not isinstance(found, EfiSystem):
         raise TypeError("something else is shared under this name")
     return found
 
 
-def unified(assembly: Assembly, options: FormatOptions) -> SparseImage:
+def unified_kernel_image(assembly: Assembly, options: FormatOptions) -> SparseImage:
     """Return kernel, initrd and command line as a program, signed if that is asked for."""
     architecture = assembly.plan.architecture
-    kernel = need_kernel(assembly)
-    check_kernel(kernel, architecture)
-    stub = options.boot_files.read(f"systemd/linux{NAMES[architecture]}.efi.stub")
+    kernel = required_kernel(assembly)
+    check_efi_kernel(kernel, architecture)
+    stub = options.boot_files.read(f"systemd/linux{EFI_NAMES[architecture]}.efi.stub")
     sections: list[tuple[str, Content]] = [
         (".osrel", _OS_RELEASE),
         (".cmdline", assembly.cmdline.encode()),
-        (".uname", version_of(kernel).encode()),
+        (".uname", kernel_version(kernel).encode()),
         (".initrd", assembly.initrd()),
         (".linux", kernel),
     ]
-    program = pe.joined(stub, sections)
+    program = pe.add_sections(stub, sections)
     if options.signer is None:
         return program
-    from assembler.media.authenticode import signed  # noqa: PLC0415 - not every build signs
+    from assembler.media.authenticode import sign_program  # noqa: PLC0415 - not every build signs
 
-    return signed(program, options.signer)
+    return sign_program(program, options.signer)
 
 
-def need_kernel(assembly: Assembly) -> Content:
+def required_kernel(assembly: Assembly) -> Content:
     """Return the kernel; formats that come here have said that they need one."""
     kernel = assembly.kernel()
     if kernel is None:
@@ -112,11 +105,11 @@ def need_kernel(assembly: Assembly) -> Content:
     return kernel.content
 
 
-def check_kernel(kernel: Content, architecture: str) -> None:
+def check_efi_kernel(kernel: Content, architecture: str) -> None:
     """Refuse a kernel that firmware cannot start."""
-    head = whole(part_of(kernel, 0, pe.MOST_HEADERS))
-    if not pe.is_program(head):
-        packed = next((name for magic, name in _COMPRESSED.items() if head.startswith(magic)), "")
+    head = read_content(slice_content(kernel, 0, pe.MAX_HEADERS))
+    if not pe.is_pe(head):
+        packed = magics.compression_of(head)
         raise OutputError.of(
             codes.BAD_PROGRAM,
             f"UEFI cannot start the kernel: it is compressed with {packed} as a whole"
@@ -126,39 +119,39 @@ def check_kernel(kernel: Content, architecture: str) -> None:
             if packed
             else "take a kernel with CONFIG_EFI_STUB, or a format for BIOS",
         )
-    found = pe.parse(head, "the kernel").architecture
+    found = pe.parse_headers(head, "the kernel").architecture
     if found != architecture:
         raise OutputError.of(
             codes.BAD_PROGRAM, f"the kernel is for {found}, and the system for {architecture}"
         )
 
 
-def version_of(kernel: Content) -> str:
+def kernel_version(kernel: Content) -> str:
     """Return the version that a kernel for PCs says in its header, or nothing."""
-    head = whole(part_of(kernel, 0, 0x210))
-    if head[0x202:0x206] != b"HdrS":
+    head = read_content(slice_content(kernel, 0, 0x210))
+    if not magics.is_bzimage(head):
         return ""
     (place,) = struct.unpack_from("<H", head, 0x20E)
-    text = whole(part_of(kernel, place + 0x200, _LONGEST_VERSION)).split(b"\0")[0]
+    text = read_content(slice_content(kernel, place + 0x200, _MAX_VERSION)).split(b"\0")[0]
     words = text.decode("ascii", "replace").split()
     return words[0] if place and words else ""
 
 
-def disk(system: EfiSystem, size: int | None) -> gpt.GptDisk:
+def efi_disk(system: EfiSystem, size: int | None) -> gpt.GptDisk:
     """Return a disk with the system on it, as small as it can be if no size is given."""
     hidden = gpt.ALIGNMENT // gpt.SECTOR
     smallest = system.volume(hidden_sectors=hidden)
     needed = -(-smallest.size // gpt.ALIGNMENT) * gpt.ALIGNMENT
-    room = needed if size is None else min(gpt.room(size), LARGEST)
+    room = needed if size is None else min(gpt.partition_capacity(size), MAX_SIZE)
     if room < needed:
-        raise too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
+        raise disk_too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
     volume = system.volume(size=room, hidden_sectors=hidden)
     return gpt.GptDisk.plan(
-        [gpt.Partition(gpt.ESP, "EFI system", volume)], mark=system.mark, size=size
+        [gpt.Partition(gpt.ESP, "EFI system", volume)], seed=system.seed, size=size
     )
 
 
-def too_small(size: int, needed: int) -> OutputError:
+def disk_too_small(size: int, needed: int) -> OutputError:
     """Say that a disk has no room for the system, and how large it should be."""
     mebibytes = -(-needed // (1 << 20))
     return OutputError.of(
@@ -170,4 +163,4 @@ def too_small(size: int, needed: int) -> OutputError:
 
 def size_of_payload(assembly: Assembly) -> int:
     """Return how large kernel and initrd are together."""
-    return size_of(need_kernel(assembly)) + assembly.initrd().size
+    return content_size(required_kernel(assembly)) + assembly.initrd().size

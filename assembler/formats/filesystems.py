@@ -15,10 +15,10 @@ from assembler.encode.unpacking import settings_of
 from assembler.errors import HostError, OutputError
 from assembler.events import task
 from assembler.formats.kernel_initrd import CMDLINE, KERNEL, write_kernel
-from assembler.formats.merged_tar import Merged
+from assembler.formats.merged_tar import MergedTar
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.root_volume import early, write_early
-from assembler.formats.writing import new_file
+from assembler.formats.root_volume import require_early_initrd, write_early_initrd
+from assembler.formats.writing import output_file
 from assembler.rootfs.plan import STANDARD_TIME
 
 if TYPE_CHECKING:
@@ -26,44 +26,44 @@ if TYPE_CHECKING:
 
     from assembler.encode.assembly import Assembly, EncodeOptions
 
-_PAGE = 4096
+_PAGE_SIZE = 4096
 # Built in, or a module.
-_HAS = (b"y", b"m")
+_ENABLED = (b"y", b"m")
 # With more files than these the time for finding the same ones is out of proportion.
-_MOST_COMPARED = 60_000
+_MAX_COMPARED = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _Filesystem:
     """A kind of filesystem: the program that makes it, and how that is told what to do."""
 
     name: str
     program: str
     # From how it is encoded, the tree, and the output.
-    arguments: Callable[[EncodeOptions, Merged, str], Sequence[str]]
+    arguments: Callable[[EncodeOptions, MergedTar, str], Sequence[str]]
     # What the kernel must be configured with, by codec.
     options: dict[str, str]
 
     def write(self, assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
         """Write everything."""
         name = f"kernel+{self.name}"
-        _check(self, assembly)
-        small = early(assembly, self.name)
+        _check_kernel_support(self, assembly)
+        small = require_early_initrd(assembly, self.name)
         path = target.path(f"-{self.name}.img")
-        with new_file(path) as file:
+        with output_file(path) as file:
             self._fill(file, path, assembly, options)
             size = file.seek(0, 2)
         return [
             Output(name, "root", size, path),
             *write_kernel(assembly, target, name),
-            *write_early(name, assembly, target, f"-{self.name}-initrd.img", small),
+            *write_early_initrd(name, assembly, target, f"-{self.name}-initrd.img", small),
         ]
 
     def _fill(self, out: IO[bytes], path: Path, assembly: Assembly, options: FormatOptions) -> None:
-        tree = Merged(assembly.tree)
+        tree = MergedTar(assembly.tree)
         handle = out.fileno()
         with (
-            options.filesystem_tools.ready(self.program) as command,
+            options.filesystem_tools.command(self.program) as command,
             task(assembly.reporter, f"making the {self.name}"),
             tempfile.TemporaryFile() as said,
         ):
@@ -79,17 +79,17 @@ class _Kind:
                 start_new_session=True,
             ) as process:
                 try:
-                    _feed(process, tree)
+                    _feed_tar(process, tree)
                     process.wait()
                 except BaseException:
                     process.kill()
                     process.wait()
                     raise
             if process.returncode:
-                raise _failed(self.program, process.returncode, said, path)
+                raise _program_error(self.program, process.returncode, said, path)
 
 
-def _feed(process: subprocess.Popen[bytes], tree: Merged) -> None:
+def _feed_tar(process: subprocess.Popen[bytes], tree: MergedTar) -> None:
     pipe = process.stdin
     if pipe is None:
         return
@@ -102,7 +102,9 @@ def _feed(process: subprocess.Popen[bytes], tree: Merged) -> None:
         pass
 
 
-def _failed(program: str, status: int, said: IO[bytes], path: Path) -> HostError | OutputError:
+def _program_error(
+    program: str, status: int, said: IO[bytes], path: Path
+) -> HostError | OutputError:
     said.seek(0)
     lines = said.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
     if any("No space left" in line for line in lines):
@@ -111,7 +113,7 @@ def _failed(program: str, status: int, said: IO[bytes], path: Path) -> HostError
     return OutputError.of(codes.PROGRAM_FAILED, f"{program} failed:\n{last}")
 
 
-def _check(kind: _Kind, assembly: Assembly) -> None:
+def _check_kernel_support(kind: _Filesystem, assembly: Assembly) -> None:
     """Refuse what the kernel cannot read, as far as its image says how it is configured."""
     found = assembly.kernel_config()
     codec = assembly.options.compression.codec
@@ -120,9 +122,9 @@ def _check(kind: _Kind, assembly: Assembly) -> None:
         return
     config, member = found
     said = settings_of(config)
-    if not said or said.get(option) in _HAS:
+    if not said or said.get(option) in _ENABLED:
         return
-    can = [c for c, o in kind.options.items() if said.get(o) in _HAS]
+    can = [c for c, o in kind.options.items() if said.get(o) in _ENABLED]
     raise OutputError.of(
         codes.CANNOT_UNPACK,
         f"the kernel of {member.image.reference} cannot read a {kind.name} with {codec}: "
@@ -132,7 +134,7 @@ def _check(kind: _Kind, assembly: Assembly) -> None:
     )
 
 
-def _squashfs(encoding: EncodeOptions, tree: Merged, out: str) -> Sequence[str]:
+def _mksquashfs_arguments(encoding: EncodeOptions, tree: MergedTar, out: str) -> Sequence[str]:
     compression = encoding.compression
     level = ["-Xcompression-level", str(compression.level)]
     how = {
@@ -149,11 +151,11 @@ def _squashfs(encoding: EncodeOptions, tree: Merged, out: str) -> Sequence[str]:
         *("-root-time", str(STANDARD_TIME), "-mkfs-time", str(STANDARD_TIME)),
         *("-processors", str(encoding.jobs), "-mem", "256M", *how),
         # It compares each file with all others of its size.
-        *(["-no-duplicates"] if tree.count > _MOST_COMPARED else []),
+        *(["-no-duplicates"] if tree.count > _MAX_COMPARED else []),
     ]
 
 
-def _erofs(encoding: EncodeOptions, tree: Merged, out: str) -> Sequence[str]:
+def _mkfs_erofs_arguments(encoding: EncodeOptions, tree: MergedTar, out: str) -> Sequence[str]:
     compression = encoding.compression
     identity = uuid.UUID(bytes=tree.identity[:16], version=5)
     # What erofs has instead of gzip, deflate, is newer than many kernels are.
@@ -167,14 +169,14 @@ def _erofs(encoding: EncodeOptions, tree: Merged, out: str) -> Sequence[str]:
     return [
         *("--tar=f", "--quiet", "-T", str(STANDARD_TIME), "--mkfs-time", "-U", str(identity)),
         # The size of a page of the machine that builds must not matter.
-        *(f"-b{_PAGE}", f"--workers={encoding.jobs}", *how, out),
+        *(f"-b{_PAGE_SIZE}", f"--workers={encoding.jobs}", *how, out),
     ]
 
 
-_SQUASHFS = _Kind(
+_SQUASHFS = _Filesystem(
     "squashfs",
     "mksquashfs",
-    _squashfs,
+    _mksquashfs_arguments,
     {
         "gzip": "CONFIG_SQUASHFS_ZLIB",
         "zstd": "CONFIG_SQUASHFS_ZSTD",
@@ -182,10 +184,10 @@ _SQUASHFS = _Kind(
         "lz4": "CONFIG_SQUASHFS_LZ4",
     },
 )
-_EROFS = _Kind(
+_EROFS = _Filesystem(
     "erofs",
     "mkfs.erofs",
-    _erofs,
+    _mkfs_erofs_arguments,
     {
         "gzip": "CONFIG_EROFS_FS_ZIP",
         "lz4": "CONFIG_EROFS_FS_ZIP",
@@ -195,7 +197,7 @@ _EROFS = _Kind(
 )
 
 
-def _format(kind: _Kind) -> Format:
+def _filesystem_format(kind: _Filesystem) -> Format:
     return Format(
         name=f"kernel+{kind.name}",
         description=f"kernel and command line, the root filesystem as {kind.name}",
@@ -210,4 +212,4 @@ def _format(kind: _Kind) -> Format:
     )
 
 
-SQUASHFS, EROFS = _format(_SQUASHFS), _format(_EROFS)
+SQUASHFS, EROFS = _filesystem_format(_SQUASHFS), _filesystem_format(_EROFS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.formats import bios, efi
-from assembler.media import SparseImage, content_of, gpt
+from assembler.media import SparseImage, gpt, image_content
 from assembler.media.fat import FatFile
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 ARCHITECTURES = bios.ARCHITECTURES
 
 
-def loader_files(
+def systemd_boot_files(
     assembly: Assembly, options: FormatOptions, kernel: str = "/kernel", initrd: str = "/initrd.img"
 ) -> list[FatFile]:
     """Return systemd-boot and its configuration, that boots without a question."""
     architecture = assembly.plan.architecture
-    efi.check_kernel(efi.need_kernel(assembly), architecture)
-    program = options.boot_files.read(f"systemd/systemd-boot{efi.NAMES[architecture]}.efi")
+    efi.check_efi_kernel(efi.required_kernel(assembly), architecture)
+    program = options.boot_files.read(f"systemd/systemd-boot{efi.EFI_NAMES[architecture]}.efi")
     entry = ["title Linux", f"linux {kernel}", f"initrd {initrd}"]
     line = " ".join(assembly.cmdline.splitlines()).strip()
     entry += [f"options {line}"] if line else []
@@ -40,21 +40,21 @@ def loader_files(
 def efi_files(assembly: Assembly, options: FormatOptions) -> list[FatFile]:
     """Return what UEFI needs beside kernel and initrd."""
     if options.signer is None:
-        return loader_files(assembly, options)
+        return systemd_boot_files(assembly, options)
     system = efi.efi_system(assembly, options)
-    return [FatFile(system.boot_path, content_of(system.program))]
+    return [FatFile(system.boot_path, image_content(system.program))]
 
 
-def disk(assembly: Assembly, options: FormatOptions, size: int | None) -> SparseImage:
+def hybrid_disk(assembly: Assembly, options: FormatOptions, size: int | None) -> SparseImage:
     """Return a disk with the system on it, as small as it can be if no size is given."""
     system = bios.bios_system(assembly, options)
     more = efi_files(assembly, options)
-    smallest = bios.volume(system, options, more=more, label=efi.LABEL)
+    smallest = bios.bios_volume(system, options, more=more, label=efi.LABEL)
     needed = -(-smallest.size // gpt.ALIGNMENT) * gpt.ALIGNMENT
-    room = needed if size is None else gpt.room(size)
+    room = needed if size is None else gpt.partition_capacity(size)
     if room < needed:
-        raise efi.too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
-    volume = bios.volume(system, options, size=room, more=more, label=efi.LABEL)
+        raise efi.disk_too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
+    volume = bios.bios_volume(system, options, size=room, more=more, label=efi.LABEL)
     partition = gpt.Partition(gpt.ESP, "EFI system", volume, gpt.LEGACY_BOOT)
     code = options.boot_files.read("syslinux/gptmbr.bin")
-    return gpt.GptDisk.plan([partition], mark=system.mark, size=size, boot_code=code)
+    return gpt.GptDisk.plan([partition], seed=system.seed, size=size, boot_code=code)

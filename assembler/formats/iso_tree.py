@@ -15,20 +15,27 @@ from functools import lru_cache
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
-from assembler.content import Chain, Content, FileRange, part_of, size_of, whole
+from assembler.content import (
+    Content,
+    ContentChain,
+    FileRange,
+    content_size,
+    read_content,
+    slice_content,
+)
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import OutputError
-from assembler.events import Warned
-from assembler.formats.links import followed
+from assembler.events import WarningEmitted
+from assembler.formats.symlinks import resolve_directory
 from assembler.media.iso import IsoEntry
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
 
-_BLOCK = 512
+_TAR_BLOCK = 512
 _BOOT = b"boot/"
 _CAPABILITY = b"SCHILY.xattr.security.capability"
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 _TYPES = {
     b"0": stat.S_IFREG,
     b"\0": stat.S_IFREG,
@@ -40,30 +47,30 @@ _TYPES = {
 }
 _LINK, _MORE, _MORE_FOR_ALL = b"1", b"x", b"g"
 _DEVICES = (b"3", b"4")
-_NONE = (0, 0)
+_NO_DEVICE = (0, 0)
 # Each takes about half a KiB of memory until the volume is written.
-MOST_ENTRIES = 35_000
+MAX_ENTRIES = 35_000
 
 
-def entries_of(assembly: Assembly, fresh: IO[bytes]) -> Iterator[IsoEntry]:
+def iso_entries(assembly: Assembly, fresh: IO[bytes]) -> Iterator[IsoEntry]:
     """Return the entries of an assembly's tree, but for those below boot.
 
     What has no segment of its own is put into `fresh`, which stays open as long as the entries are
     used.
     """
-    merged = _Merged()
+    merged = _MergedTree()
     capable: list[bytes] = []
-    for entry, link in _read(assembly.tree(), fresh, capable):
+    for entry, link in _read_tar(assembly.tree(), fresh, capable):
         if not entry.path.startswith(_BOOT):
             merged.add(entry, link)
     if capable:
-        assembly.reporter.emit(Warned(_lost(capable)))
+        assembly.reporter.emit(WarningEmitted(_capability_warning(capable)))
     return merged.entries()
 
 
-def _lost(capable: list[bytes]) -> Diagnostic:
-    names = ", ".join(path.decode("utf-8", "replace") for path in capable[:_MOST_NAMED])
-    more = f" and {len(capable) - _MOST_NAMED} more" if len(capable) > _MOST_NAMED else ""
+def _capability_warning(capable: list[bytes]) -> Diagnostic:
+    names = ", ".join(path.decode("utf-8", "replace") for path in capable[:_MAX_NAMED])
+    more = f" and {len(capable) - _MAX_NAMED} more" if len(capable) > _MAX_NAMED else ""
     return Diagnostic(
         codes.LOST_ATTRIBUTES,
         f"file capabilities are lost on the ISO volume: {names}{more}",
@@ -72,7 +79,7 @@ def _lost(capable: list[bytes]) -> Diagnostic:
     )
 
 
-class _Merged:
+class _MergedTree:
     """Entries by their paths, later ones in place of earlier ones."""
 
     def __init__(self) -> None:
@@ -98,10 +105,10 @@ class _Merged:
             self._led.clear()
         self._groups.pop(path, None)
         self._entries[path] = entry if path == entry.path else replace(entry, path=path)
-        if len(self._entries) > MOST_ENTRIES:
+        if len(self._entries) > MAX_ENTRIES:
             raise OutputError.of(
                 codes.TOO_LARGE,
-                f"the system has more than {MOST_ENTRIES} files: too many for an ISO volume",
+                f"the system has more than {MAX_ENTRIES} files: too many for an ISO volume",
                 "choose kernel+squashfs or kernel+erofs",
             )
 
@@ -129,7 +136,7 @@ class _Merged:
             return b""
         found = self._led.get(directory)
         if found is None:
-            found = self._led[directory] = followed(directory, self._target)
+            found = self._led[directory] = resolve_directory(directory, self._target)
         return found
 
     def _target(self, path: bytes) -> bytes | None:
@@ -137,73 +144,77 @@ class _Merged:
         return entry.target if entry is not None and stat.S_ISLNK(entry.mode) else None
 
 
-def _read(
+def _read_tar(
     pieces: Iterable[bytes | memoryview | FileRange], fresh: IO[bytes], capable: list[bytes]
 ) -> Iterator[tuple[IsoEntry, bytes | None]]:
     """Yield the entries of a tar; with the target, if it is another name of a file.
 
     Paths of files that lose their capabilities go to `capable`.
     """
-    stream = _Stream(pieces, fresh)
+    stream = _PieceStream(pieces, fresh)
     records: dict[bytes, bytes] = {}
-    while (header := whole(stream.take(_BLOCK))).strip(b"\0"):
+    while (header := read_content(stream.take(_TAR_BLOCK))).strip(b"\0"):
         kind = header[156:157]
-        size = int(records.get(b"size", b"")) if b"size" in records else _number(header[124:136])
+        size = (
+            int(records.get(b"size", b"")) if b"size" in records else _number_field(header[124:136])
+        )
         content = stream.take(size, within=True)
-        stream.take(-size % _BLOCK)
+        stream.take(-size % _TAR_BLOCK)
         if kind == _MORE:
-            records = dict(_records(whole(content)))
+            records = dict(_pax_records(read_content(content)))
             continue
         if kind != _MORE_FOR_ALL:
-            found, link = _entry(header, kind, records, content)
+            found, link = _iso_entry(header, kind, records, content)
             if _CAPABILITY in records:
                 capable.append(found.path)
             yield found, link
         records = {}
 
 
-def _entry(
+def _iso_entry(
     header: bytes, kind: bytes, records: dict[bytes, bytes], content: Content
 ) -> tuple[IsoEntry, bytes | None]:
-    name = _text(header[:100])
-    if prefix := _text(header[345:500]):
+    name = _text_field(header[:100])
+    if prefix := _text_field(header[345:500]):
         name = prefix + b"/" + name
-    target = records.get(b"linkpath", _text(header[157:257]))
+    target = records.get(b"linkpath", _text_field(header[157:257]))
     entry = IsoEntry(
-        path=_cleaned(records.get(b"path", name)),
+        path=_clean_path(records.get(b"path", name)),
         mode=_mode(kind, header[100:108]),
         content=content if kind in (b"0", b"\0") else b"",
         target=target if kind == b"2" else b"",
-        device=(_number(header[329:337]), _number(header[337:345])) if kind in _DEVICES else _NONE,
-        uid=int(records.get(b"uid", b"") or _number(header[108:116])),
-        gid=int(records.get(b"gid", b"") or _number(header[116:124])),
-        mtime=int(records.get(b"mtime", b"").partition(b".")[0] or _number(header[136:148])),
+        device=(_number_field(header[329:337]), _number_field(header[337:345]))
+        if kind in _DEVICES
+        else _NO_DEVICE,
+        uid=int(records.get(b"uid", b"") or _number_field(header[108:116])),
+        gid=int(records.get(b"gid", b"") or _number_field(header[116:124])),
+        mtime=int(records.get(b"mtime", b"").partition(b".")[0] or _number_field(header[136:148])),
     )
-    return entry, _cleaned(target) if kind == _LINK else None
+    return entry, _clean_path(target) if kind == _LINK else None
 
 
 @lru_cache(4096)
 def _mode(kind: bytes, field: bytes) -> int:
-    return _TYPES.get(kind, stat.S_IFREG) | _number(field) & 0o7777
+    return _TYPES.get(kind, stat.S_IFREG) | _number_field(field) & 0o7777
 
 
-def _cleaned(path: bytes) -> bytes:
+def _clean_path(path: bytes) -> bytes:
     return b"/".join(w for w in path.split(b"/") if w not in (b"", b"."))
 
 
-def _text(field: bytes) -> bytes:
+def _text_field(field: bytes) -> bytes:
     return field.partition(b"\0")[0]
 
 
 @lru_cache(4096)
-def _number(field: bytes) -> int:
+def _number_field(field: bytes) -> int:
     """Return a number; most are the same, and then the same object."""
     if field[:1] in (b"\x80", b"\xff"):
         return int.from_bytes(field, "big", signed=True) & (1 << 63) - 1
     return int(field.rstrip(b"\0 ") or b"0", 8)
 
 
-def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _pax_records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     while data:
         length = int(data[: data.index(b" ")])
         key, _, value = data[data.index(b" ") + 1 : length - 1].partition(b"=")
@@ -211,7 +222,7 @@ def _records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         data = data[length:]
 
 
-class _Stream:
+class _PieceStream:
     """Pieces read as one stream; what is taken of an open segment is not copied.
 
     What comes within an entry is a file that is closed again, so that it is copied: such contents
@@ -229,7 +240,7 @@ class _Stream:
         found: list[bytes | FileRange] = []
         wanted = size
         while wanted > 0:
-            left = size_of(self._piece) - self._at
+            left = content_size(self._piece) - self._at
             if not left:
                 piece = next(self._pieces, None)
                 if piece is None:
@@ -239,12 +250,12 @@ class _Stream:
                 if isinstance(piece, FileRange) and within:
                     self._piece = self._copied(piece)
                 continue
-            taken = part_of(self._piece, self._at, min(left, wanted))
+            taken = slice_content(self._piece, self._at, min(left, wanted))
             if isinstance(taken, bytes | FileRange):
                 found.append(taken)
-            self._at += size_of(taken)
-            wanted -= size_of(taken)
-        return found[0] if len(found) == 1 else Chain(tuple(found)) if found else b""
+            self._at += content_size(taken)
+            wanted -= content_size(taken)
+        return found[0] if len(found) == 1 else ContentChain(tuple(found)) if found else b""
 
     def _copied(self, stretch: FileRange) -> FileRange:
         start = self._fresh.seek(0, 2)

@@ -21,39 +21,39 @@ from assembler.codes import output as codes
 from assembler.encode.assembly import Assembly
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.formats import bios, efi, hybrid
-from assembler.formats.iso_tree import entries_of
+from assembler.formats.iso_tree import iso_entries
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.root_volume import early
+from assembler.formats.root_volume import require_early_initrd
 from assembler.formats.writing import write_medium
 from assembler.helper_images.catalog import BOOTLOADERS
 from assembler.media.fat import SECTOR as FAT_SECTOR
 from assembler.media.fat import FatVolume
-from assembler.media.iso import SECTOR, Boot, IsoEntry, IsoVolume, Within, regular
-from assembler.media.sparse_image import content_of, mark_of
-from assembler.media.syslinux import configuration
+from assembler.media.iso import SECTOR, FileSlice, IsoBoot, IsoEntry, IsoVolume, regular_file
+from assembler.media.sparse_image import image_content, seed_of
+from assembler.media.syslinux import syslinux_config
 from assembler.rootfs.plan import STANDARD_TIME, Plan
 
 LABEL = "DOLMEN"
-_MACHINES = frozenset({"amd64", "arm64"})
+_ARCHITECTURES = frozenset({"amd64", "arm64"})
 _EFI_IMAGE = "boot/efi.img"
-_FOLDER = "isolinux"
-_LOADER = f"{_FOLDER}/isolinux.bin"
+_ISOLINUX = "isolinux"
+_LOADER = f"{_ISOLINUX}/isolinux.bin"
 _MODULE = "ldlinux.c32"
 
 
-def _isolinux(options: FormatOptions, assembly: Assembly) -> list[IsoEntry]:
-    assets, folder = options.boot_files, _folder(assembly)
-    text = configuration(assembly.cmdline, f"/{folder}{bios.KERNEL}", f"/{folder}{bios.INITRD}")
+def _isolinux_files(options: FormatOptions, assembly: Assembly) -> list[IsoEntry]:
+    assets, folder = options.boot_files, _kernel_folder(assembly)
+    text = syslinux_config(assembly.cmdline, f"/{folder}{bios.KERNEL}", f"/{folder}{bios.INITRD}")
     files = {
         _LOADER: assets.read("syslinux/isolinux.bin"),
-        f"{_FOLDER}/{_MODULE}": assets.read(f"syslinux/{_MODULE}"),
-        f"{_FOLDER}/isolinux.cfg": text,
+        f"{_ISOLINUX}/{_MODULE}": assets.read(f"syslinux/{_MODULE}"),
+        f"{_ISOLINUX}/isolinux.cfg": text,
     }
-    return [regular(path, content, STANDARD_TIME) for path, content in files.items()]
+    return [regular_file(path, content, STANDARD_TIME) for path, content in files.items()]
 
 
-def _boot(options: FormatOptions, *, for_bios: bool, for_efi: bool) -> Boot:
-    return Boot(
+def _iso_boot(options: FormatOptions, *, for_bios: bool, for_efi: bool) -> IsoBoot:
+    return IsoBoot(
         bios=_LOADER.encode() if for_bios else b"",
         mbr=options.boot_files.read("syslinux/isohdpfx.bin") if for_bios else b"",
         efi=_EFI_IMAGE.encode() if for_efi else b"",
@@ -61,30 +61,30 @@ def _boot(options: FormatOptions, *, for_bios: bool, for_efi: bool) -> Boot:
 
 
 @dataclass(frozen=True, slots=True)
-class _Contents:
+class _IsoContents:
     """What is on a volume besides a root filesystem, and how it boots."""
 
     entries: tuple[IsoEntry, ...]
-    boot: Boot
-    mark: bytes
+    boot: IsoBoot
+    seed: bytes
 
 
-_Make = Callable[[Assembly, FormatOptions], _Contents]
+_ContentsFunction = Callable[[Assembly, FormatOptions], _IsoContents]
 
 
-def _for_bios(assembly: Assembly, options: FormatOptions) -> _Contents:
+def _bios_contents(assembly: Assembly, options: FormatOptions) -> _IsoContents:
     system = bios.bios_system(assembly, options)
-    entries = (*_isolinux(options, assembly), *_files(system, assembly))
-    return _Contents(entries, _boot(options, for_bios=True, for_efi=False), system.mark)
+    entries = (*_isolinux_files(options, assembly), *_kernel_files(system, assembly))
+    return _IsoContents(entries, _iso_boot(options, for_bios=True, for_efi=False), system.seed)
 
 
-def _for_efi(assembly: Assembly, options: FormatOptions) -> _Contents:
+def _efi_contents(assembly: Assembly, options: FormatOptions) -> _IsoContents:
     system = efi.efi_system(assembly, options)
-    image = regular(_EFI_IMAGE, content_of(system.volume()), STANDARD_TIME)
-    return _Contents((image,), _boot(options, for_bios=False, for_efi=True), system.mark)
+    image = regular_file(_EFI_IMAGE, image_content(system.volume()), STANDARD_TIME)
+    return _IsoContents((image,), _iso_boot(options, for_bios=False, for_efi=True), system.seed)
 
 
-def _for_efi_with_initrd(assembly: Assembly, options: FormatOptions) -> _Contents:
+def _efi_initrd_contents(assembly: Assembly, options: FormatOptions) -> _IsoContents:
     if options.signer is not None:
         raise OutputError.of(
             codes.BAD_FORMAT,
@@ -92,45 +92,49 @@ def _for_efi_with_initrd(assembly: Assembly, options: FormatOptions) -> _Content
             "no signature covers it",
             "choose iso-efi, whose signature covers everything",
         )
-    return _beside(assembly, options, with_bios=False)
+    return _shared_initrd_contents(assembly, options, with_bios=False)
 
 
-def _for_both(assembly: Assembly, options: FormatOptions) -> _Contents:
+def _hybrid_contents(assembly: Assembly, options: FormatOptions) -> _IsoContents:
     system = bios.bios_system(assembly, options)
     if options.signer is None:
-        return _beside(assembly, options, with_bios=True)
+        return _shared_initrd_contents(assembly, options, with_bios=True)
     # Signed with the initrd in it; the BIOS reads its own.
     program = efi.efi_system(assembly, options)
     entries = (
-        *_isolinux(options, assembly),
-        *_files(system, assembly),
-        regular(_EFI_IMAGE, content_of(program.volume()), STANDARD_TIME),
+        *_isolinux_files(options, assembly),
+        *_kernel_files(system, assembly),
+        regular_file(_EFI_IMAGE, image_content(program.volume()), STANDARD_TIME),
     )
-    return _Contents(entries, _boot(options, for_bios=True, for_efi=True), program.mark)
+    return _IsoContents(entries, _iso_boot(options, for_bios=True, for_efi=True), program.seed)
 
 
-def _beside(assembly: Assembly, options: FormatOptions, *, with_bios: bool) -> _Contents:
-    system = bios.BiosSystem(efi.need_kernel(assembly), assembly.initrd(), assembly.cmdline, b"")
-    files = [*hybrid.loader_files(assembly, options), *system.files()]
-    mark = mark_of((f.path, f.content) for f in files)
-    volume = FatVolume.plan(files, label=efi.LABEL, mark=mark, alignment=SECTOR // FAT_SECTOR)
+def _shared_initrd_contents(
+    assembly: Assembly, options: FormatOptions, *, with_bios: bool
+) -> _IsoContents:
+    system = bios.BiosSystem(
+        efi.required_kernel(assembly), assembly.initrd(), assembly.cmdline, b""
+    )
+    files = [*hybrid.systemd_boot_files(assembly, options), *system.files()]
+    seed = seed_of((f.path, f.content) for f in files)
+    volume = FatVolume.plan(files, label=efi.LABEL, seed=seed, alignment=SECTOR // FAT_SECTOR)
     entries = (
-        *(_isolinux(options, assembly) if with_bios else ()),
-        *(_named(volume, f.path, f.size, _folder(assembly)) for f in system.files()),
-        regular(_EFI_IMAGE, content_of(volume), STANDARD_TIME),
+        *(_isolinux_files(options, assembly) if with_bios else ()),
+        *(_slice_of_fat(volume, f.path, f.size, _kernel_folder(assembly)) for f in system.files()),
+        regular_file(_EFI_IMAGE, image_content(volume), STANDARD_TIME),
     )
-    return _Contents(entries, _boot(options, for_bios=with_bios, for_efi=True), mark)
+    return _IsoContents(entries, _iso_boot(options, for_bios=with_bios, for_efi=True), seed)
 
 
-def _files(system: bios.BiosSystem, assembly: Assembly) -> Iterator[IsoEntry]:
-    for file in system.files(_folder(assembly)):
-        yield regular(file.path, file.content, STANDARD_TIME)
+def _kernel_files(system: bios.BiosSystem, assembly: Assembly) -> Iterator[IsoEntry]:
+    for file in system.files(_kernel_folder(assembly)):
+        yield regular_file(file.path, file.content, STANDARD_TIME)
 
 
-def _named(volume: FatVolume, path: str, size: int, folder: str) -> IsoEntry:
+def _slice_of_fat(volume: FatVolume, path: str, size: int, folder: str) -> IsoEntry:
     """Return a file of the FAT volume as one of the ISO volume."""
     offset = volume.extent(path).first * FAT_SECTOR
-    return regular(folder + path, Within(_EFI_IMAGE.encode(), offset, size), STANDARD_TIME)
+    return regular_file(folder + path, FileSlice(_EFI_IMAGE.encode(), offset, size), STANDARD_TIME)
 
 
 def has_root(assembly: Assembly) -> bool:
@@ -138,28 +142,32 @@ def has_root(assembly: Assembly) -> bool:
     return any(word.startswith("root=") for word in assembly.cmdline.split())
 
 
-def _folder(assembly: Assembly) -> str:
+def _kernel_folder(assembly: Assembly) -> str:
     """Return where kernel and initrd lie: where a root filesystem has its own."""
     return "boot/" if has_root(assembly) else ""
 
 
-def _with_root(
-    make: _Make, assembly: Assembly, options: FormatOptions, fresh: IO[bytes], stack: ExitStack
+def _root_volume(
+    make: _ContentsFunction,
+    assembly: Assembly,
+    options: FormatOptions,
+    fresh: IO[bytes],
+    stack: ExitStack,
 ) -> IsoVolume:
     """Return a volume that holds the root filesystem, and an initrd that only leads there."""
-    small = early(assembly, "iso9660")
+    small = require_early_initrd(assembly, "iso9660")
     # Without one the kernel goes on to the root filesystem by itself, the initrd being empty.
     empty = Plan(assembly.plan.architecture, (), assembly.plan.boot)
     way = Assembly(small.plan if small else empty, assembly.store, assembly.options)
     contents = make(stack.enter_context(way), replace(options, shared={}))
-    return _volume(contents, entries_of(assembly, fresh))
+    return _plan_volume(contents, iso_entries(assembly, fresh))
 
 
-def _volume(contents: _Contents, tree: Iterable[IsoEntry] = ()) -> IsoVolume:
+def _plan_volume(contents: _IsoContents, tree: Iterable[IsoEntry] = ()) -> IsoVolume:
     return IsoVolume.plan(
         chain(tree, contents.entries),
         label=LABEL,
-        mark=contents.mark,
+        seed=contents.seed,
         boot=contents.boot,
         mtime=STANDARD_TIME,
     )
@@ -169,16 +177,16 @@ def _format(
     name: str,
     description: str,
     suffix: str,
-    make: _Make,
+    make: _ContentsFunction,
     architectures: frozenset[str],
     *,
     may_have_root: bool = True,
 ) -> Format:
     def check(assembly: Assembly, options: FormatOptions) -> None:
         if may_have_root and has_root(assembly):
-            early(assembly, "iso9660")
+            require_early_initrd(assembly, "iso9660")
         else:
-            options.shared[name] = _volume(make(assembly, options))
+            options.shared[name] = _plan_volume(make(assembly, options))
 
     def write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
         path = target.path(suffix)
@@ -187,7 +195,7 @@ def _format(
             return [write_medium(name, "iso", path, volume)]
         with ExitStack() as stack, wrap_os_errors(target.directory):
             fresh = stack.enter_context(tempfile.TemporaryFile(dir=target.directory))
-            volume = _with_root(make, assembly, options, fresh, stack)
+            volume = _root_volume(make, assembly, options, fresh, stack)
             return [write_medium(name, "iso", path, volume)]
 
     return Format(
@@ -204,21 +212,23 @@ def _format(
 
 
 ISO_BIOS = _format(
-    "iso-bios", "a CD or USB stick that a BIOS boots", ".iso", _for_bios, bios.ARCHITECTURES
+    "iso-bios", "a CD or USB stick that a BIOS boots", ".iso", _bios_contents, bios.ARCHITECTURES
 )
-ISO_EFI = _format("iso-efi", "a CD or USB stick that UEFI boots", "-efi.iso", _for_efi, _MACHINES)
+ISO_EFI = _format(
+    "iso-efi", "a CD or USB stick that UEFI boots", "-efi.iso", _efi_contents, _ARCHITECTURES
+)
 ISO_EFI_INITRD = _format(
     "iso-efi-initrd",
     "the same with kernel and initrd as files",
     "-efi-initrd.iso",
-    _for_efi_with_initrd,
-    _MACHINES,
+    _efi_initrd_contents,
+    _ARCHITECTURES,
     may_have_root=False,
 )
 ISO = _format(
     "iso",
     "a CD or USB stick that both a BIOS and UEFI boot",
     "-hybrid.iso",
-    _for_both,
+    _hybrid_contents,
     hybrid.ARCHITECTURES,
 )

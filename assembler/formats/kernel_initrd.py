@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler.content import append
+from assembler.content import write_content
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.writing import new_file
+from assembler.formats.writing import output_file
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -20,13 +20,13 @@ def write_kernel(assembly: Assembly, target: Target, name: str) -> list[Output]:
     kernel = assembly.kernel()
     if kernel is not None:
         path = target.path(KERNEL)
-        with new_file(path) as file:
-            append(file, kernel.content)
+        with output_file(path) as file:
+            write_content(file, kernel.content)
         written.append(Output(name, "kernel", kernel.size, path))
     if assembly.cmdline:
         path = target.path(CMDLINE)
         data = assembly.cmdline.encode()
-        with new_file(path) as file:
+        with output_file(path) as file:
             file.write(data)
         written.append(Output(name, "cmdline", len(data), path))
     return written
@@ -34,7 +34,7 @@ def write_kernel(assembly: Assembly, target: Target, name: str) -> list[Output]:
 
 def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
     path = target.path(INITRD)
-    with new_file(path) as file:
+    with output_file(path) as file:
         assembly.write_initrd(file)
         size = file.seek(0, 2)
     written = write_kernel(assembly, target, FORMAT.name)

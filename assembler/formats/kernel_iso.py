@@ -6,10 +6,10 @@ import tempfile
 
 from assembler.encode.assembly import Assembly
 from assembler.errors import wrap_os_errors
-from assembler.formats.iso_tree import entries_of
+from assembler.formats.iso_tree import iso_entries
 from assembler.formats.kernel_initrd import CMDLINE, KERNEL, write_kernel
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.root_volume import early, write_early
+from assembler.formats.root_volume import require_early_initrd, write_early_initrd
 from assembler.formats.writing import write_medium
 from assembler.media.iso import IsoVolume
 from assembler.rootfs.plan import STANDARD_TIME
@@ -20,13 +20,13 @@ LABEL = "DOLMEN"
 
 
 def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
-    small = early(assembly, "iso9660")
+    small = require_early_initrd(assembly, "iso9660")
     with wrap_os_errors(target.directory), tempfile.TemporaryFile(dir=target.directory) as fresh:
-        entries = entries_of(assembly, fresh)
-        volume = IsoVolume.plan(entries, label=LABEL, mark=bytes(32), mtime=STANDARD_TIME)
+        entries = iso_entries(assembly, fresh)
+        volume = IsoVolume.plan(entries, label=LABEL, seed=bytes(32), mtime=STANDARD_TIME)
         written = [write_medium(FORMAT.name, "root", target.path(SUFFIX), volume)]
     written += write_kernel(assembly, target, FORMAT.name)
-    written += write_early(FORMAT.name, assembly, target, INITRD, small)
+    written += write_early_initrd(FORMAT.name, assembly, target, INITRD, small)
     return written
 
 

@@ -24,8 +24,8 @@ from assembler.content import FileRange
 from assembler.encode import tar
 from assembler.encode.inventory import Inventory
 from assembler.encode.tar import TarEncoder
-from assembler.formats.links import followed
-from assembler.oci.layers import DIRECTORY, LINK, SYMLINK, TarReader, clean
+from assembler.formats.symlinks import resolve_directory
+from assembler.oci import DIRECTORY, LINK, SYMLINK, TarReader, clean
 from assembler.rootfs.plan import STANDARD_TIME
 
 if TYPE_CHECKING:
@@ -34,28 +34,28 @@ if TYPE_CHECKING:
 Pieces = Iterable[bytes | memoryview | FileRange]
 
 _BOOT = b"boot"
-_ALL = (1 << 64) - 1
+_HASH_MASK = (1 << 64) - 1
 # What becomes of an entry: it stays, something else is there later, or it was never taken.
 _KEPT, _REPLACED, _REFUSED = range(3)
 
 
-class Merged:
+class MergedTar:
     """A tree that was gone through; `tree` gives its pieces each time it is called."""
 
     def __init__(self, tree: Callable[[], Pieces]) -> None:
         """Go through it."""
         self._tree = tree
-        self._survey = _Survey()
+        self._survey = _TreeSurvey()
         checksum = 0
         seen = hashlib.sha256()
 
         def chunks() -> Iterator[bytes]:
             nonlocal checksum
-            for data in _chunks(tree()):
+            for data in _piece_chunks(tree()):
                 checksum = crc32(data, checksum)
                 yield data
 
-        for path, reader in _entries(chunks(), self._survey.resolver):
+        for path, reader in _read_entries(chunks(), self._survey.resolver):
             about = (path, reader.kind, reader.mode, reader.uid, reader.gid, reader.size)
             seen.update(b"%r %d\n" % (about, reader.mtime))
             self._survey.add(path, reader)
@@ -68,11 +68,11 @@ class Merged:
 
     def chunks(self) -> Iterator[Bytes]:
         """Yield the tar."""
-        return _Writer(self._survey).write(_chunks(self._tree()))
+        return _MergedTarWriter(self._survey).write(_piece_chunks(self._tree()))
 
 
 @dataclass(frozen=True, slots=True)
-class _Directory:
+class _DirectoryHeader:
     """What a tar header says of a directory, as a `TarReader` would."""
 
     mode: int = 0o755
@@ -89,7 +89,7 @@ class _Directory:
     minor: int = 0
 
     @classmethod
-    def of(cls, reader: TarReader) -> _Directory:
+    def of(cls, reader: TarReader) -> _DirectoryHeader:
         """Keep what the reader stands at."""
         return cls(
             reader.mode,
@@ -102,7 +102,7 @@ class _Directory:
         )
 
 
-class _Resolver:
+class _LinkResolver:
     """Knows the symbolic links there are, and where paths lead that go through them."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class _Resolver:
             return name
         found = self._led.get(directory)
         if found is None:
-            found = self._led[directory] = followed(directory, self._targets.get)
+            found = self._led[directory] = resolve_directory(directory, self._targets.get)
         return found + b"/" + name if found else name
 
     def note(self, path: bytes, target: bytes | None) -> None:
@@ -129,7 +129,9 @@ class _Resolver:
             self._led.clear()
 
 
-def _entries(chunks: Iterable[bytes], resolver: _Resolver) -> Iterator[tuple[bytes, TarReader]]:
+def _read_entries(
+    chunks: Iterable[bytes], resolver: _LinkResolver
+) -> Iterator[tuple[bytes, TarReader]]:
     """Yield the reader at each entry that is not below boot, and where that entry really is."""
     reader = TarReader(chunks)
     while reader.next():
@@ -138,7 +140,7 @@ def _entries(chunks: Iterable[bytes], resolver: _Resolver) -> Iterator[tuple[byt
             yield path, reader
 
 
-def _chunks(pieces: Pieces) -> Iterator[bytes]:
+def _piece_chunks(pieces: Pieces) -> Iterator[bytes]:
     for piece in pieces:
         if isinstance(piece, FileRange):
             yield from piece.chunks()
@@ -146,15 +148,15 @@ def _chunks(pieces: Pieces) -> Iterator[bytes]:
             yield bytes(piece)
 
 
-class _Survey:
+class _TreeSurvey:
     """What there is, and what of it stays."""
 
     def __init__(self) -> None:
-        self.resolver = _Resolver()
+        self.resolver = _LinkResolver()
         # Of each entry, by its number: its path as a number, and what becomes of it.
         self._paths = array("Q")
         self.fates = bytearray()
-        self.directories: dict[bytes, _Directory] = {}
+        self.directories: dict[bytes, _DirectoryHeader] = {}
         # Directories with something in them.
         self._used: set[bytes] = set()
         # Those that nothing makes but what is in them, with the number of the first entry there.
@@ -169,9 +171,9 @@ class _Survey:
     def add(self, path: bytes, reader: TarReader) -> None:
         """Take in an entry."""
         kind = reader.kind
-        self._paths.append(hash(path) & _ALL)
+        self._paths.append(hash(path) & _HASH_MASK)
         if kind == DIRECTORY:
-            self.directories[path] = _Directory.of(reader)
+            self.directories[path] = _DirectoryHeader.of(reader)
         elif path in self._used:
             self.fates.append(_REFUSED)
             return
@@ -185,7 +187,7 @@ class _Survey:
         while directory and directory not in self._used:
             self._used.add(directory)
             if directory not in self.directories:
-                self.directories[directory] = _Directory()
+                self.directories[directory] = _DirectoryHeader()
                 self._implied[directory] = len(self.fates)
             directory = directory.rpartition(b"/")[0]
         self.fates.append(_KEPT)
@@ -232,7 +234,7 @@ class _Survey:
 
     def _before(self, number: int, path: bytes, order: list[int]) -> int | None:
         """Return the last entry at a path before the one of a number."""
-        wanted = hash(path) & _ALL
+        wanted = hash(path) & _HASH_MASK
         start = bisect_left(order, wanted, key=self._paths.__getitem__)
         found = None
         for other in order[start:]:
@@ -243,10 +245,10 @@ class _Survey:
         return found
 
 
-class _Writer:
+class _MergedTarWriter:
     """Writes what stays."""
 
-    def __init__(self, survey: _Survey) -> None:
+    def __init__(self, survey: _TreeSurvey) -> None:
         self._survey = survey
         self._pieces: list[Bytes] = []
         self._encoder = TarEncoder(self, None, "", Inventory())
@@ -261,10 +263,10 @@ class _Writer:
     def write(self, chunks: Iterable[bytes]) -> Iterator[Bytes]:
         """Yield the tar, going through the tree again."""
         survey = self._survey
-        resolver = _Resolver()
+        resolver = _LinkResolver()
         # Else the root directory would have the mode and time that come to the program's mind.
-        self._encoder.add(b".", cast("TarReader", _Directory()))
-        for number, (path, reader) in enumerate(_entries(chunks, resolver)):
+        self._encoder.add(b".", cast("TarReader", _DirectoryHeader()))
+        for number, (path, reader) in enumerate(_read_entries(chunks, resolver)):
             fate = survey.fates[number]
             if fate != _REFUSED:
                 resolver.note(path, reader.link if reader.kind == SYMLINK else None)

@@ -12,18 +12,16 @@ from assembler.content import FileRange
 from assembler.encode.compression import Compression
 from assembler.formats.docker import ENTRYPOINT
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.oci import media
-from assembler.oci.manifest import Descriptor
-from assembler.oci.reference import Reference
+from assembler.oci import Descriptor, Reference, media_types
 from assembler.rootfs.plan import STANDARD_TIME
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
 
 _MEDIA_TYPES = {
-    "gzip": media.OCI_LAYER_GZIP,
-    "zstd": media.OCI_LAYER_ZSTD,
-    "none": media.OCI_LAYER,
+    "gzip": media_types.OCI_LAYER_GZIP,
+    "zstd": media_types.OCI_LAYER_ZSTD,
+    "none": media_types.OCI_LAYER,
 }
 
 
@@ -33,19 +31,22 @@ def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[O
     if compression.codec not in _MEDIA_TYPES:
         # Images know fewer codecs than kernels.
         compression = Compression()
-    layer = _Layer(assembly, compression)
+    layer = _TreeLayer(assembly, compression)
     store = assembly.store
     with store.in_use():
         blob = store.add_stream(layer.chunks(), _MEDIA_TYPES[compression.codec])
         config = store.add_bytes(
-            _document(_config(assembly.plan.architecture, layer.digest)), media.OCI_CONFIG
+            _json_bytes(_image_config(assembly.plan.architecture, layer.digest)),
+            media_types.OCI_CONFIG,
         )
-        manifest = store.add_bytes(_document(_manifest(config, blob)), media.OCI_MANIFEST)
+        manifest = store.add_bytes(
+            _json_bytes(_image_manifest(config, blob)), media_types.OCI_MANIFEST
+        )
         store.put(reference, manifest)
     return [Output("oci", "image", blob.size, reference=str(reference), digest=manifest.digest)]
 
 
-class _Layer:
+class _TreeLayer:
     """The tree as a compressed stream, hashed before compression."""
 
     def __init__(self, assembly: Assembly, compression: Compression) -> None:
@@ -68,7 +69,7 @@ class _Layer:
         yield stream.flush()
 
 
-def _config(architecture: str, diff_id: str) -> dict[str, object]:
+def _image_config(architecture: str, diff_id: str) -> dict[str, object]:
     created = datetime.fromtimestamp(STANDARD_TIME, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "created": created,
@@ -80,16 +81,16 @@ def _config(architecture: str, diff_id: str) -> dict[str, object]:
     }
 
 
-def _manifest(config: Descriptor, layer: Descriptor) -> dict[str, object]:
+def _image_manifest(config: Descriptor, layer: Descriptor) -> dict[str, object]:
     return {
         "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
+        "mediaType": media_types.OCI_MANIFEST,
         "config": config.as_json(),
         "layers": [layer.as_json()],
     }
 
 
-def _document(value: dict[str, object]) -> bytes:
+def _json_bytes(value: dict[str, object]) -> bytes:
     return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
 

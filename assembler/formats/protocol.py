@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from assembler.encode.record import Origins
     from assembler.helper_images.boot_files import BootFiles
     from assembler.helper_images.catalog import HelperImage
+    from assembler.helper_images.filesystem_tools import FilesystemTools
     from assembler.helper_images.images import HelperImages
-    from assembler.helper_images.programs import FilesystemTools
     from assembler.media.authenticode import Signer
 
 _CHUNK = 1 << 20
@@ -139,7 +139,7 @@ class Output:
         if self.digest or self.path is None:
             return self
         return Output(
-            self.format, self.role, self.size, self.path, self.reference, digest_of(self.path)
+            self.format, self.role, self.size, self.path, self.reference, file_digest(self.path)
         )
 
 
@@ -166,7 +166,7 @@ class Format:
     check: Callable[[Assembly, FormatOptions], object] | None = None
 
 
-def digest_of(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """Return the digest of a file."""
     hasher = hashlib.sha256()
     with wrap_os_errors(path, "read"), path.open("rb") as file:

@@ -17,7 +17,7 @@ SUFFIX = "-efi.img"
 
 
 def _disk(assembly: Assembly, options: FormatOptions) -> SparseImage:
-    return efi.disk(efi.efi_system(assembly, options), options.disk_size)
+    return efi.efi_disk(efi.efi_system(assembly, options), options.disk_size)
 
 
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:

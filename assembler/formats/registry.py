@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 DEFAULT = "kernel+initrd"
 # Outputs that several formats write, all the same.
-_SHARED = frozenset({"kernel", "cmdline"})
+_SHARED_ROLES = frozenset({"kernel", "cmdline"})
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class FormatEntry:
     """A format by name, what it is, and the module that has it, perhaps with others."""
 
     name: str
@@ -29,52 +29,54 @@ class Listed:
 
 
 _FORMATS = (
-    Listed("tar", "the root filesystem as a tar archive", "tar"),
-    Listed("docker", "the same with a Dockerfile, as input of a docker build", "docker"),
-    Listed("kernel+initrd", "kernel, initrd and command line as files", "kernel_initrd"),
-    Listed("tar-kernel-initrd", "the same three in a tar archive", "tar_kernel_initrd"),
-    Listed(
+    FormatEntry("tar", "the root filesystem as a tar archive", "tar"),
+    FormatEntry("docker", "the same with a Dockerfile, as input of a docker build", "docker"),
+    FormatEntry("kernel+initrd", "kernel, initrd and command line as files", "kernel_initrd"),
+    FormatEntry("tar-kernel-initrd", "the same three in a tar archive", "tar_kernel_initrd"),
+    FormatEntry(
         "kernel+squashfs",
         "kernel and command line, the root filesystem as squashfs",
         "filesystems:SQUASHFS",
     ),
-    Listed(
+    FormatEntry(
         "kernel+erofs",
         "kernel and command line, the root filesystem as erofs",
         "filesystems:EROFS",
     ),
-    Listed(
+    FormatEntry(
         "kernel+iso",
         "kernel and command line, the root filesystem as an ISO volume",
         "kernel_iso",
     ),
-    Listed("uki", "kernel, initrd and command line as one program for UEFI", "uki"),
-    Listed("raw-efi", "a disk that UEFI boots", "raw_efi"),
-    Listed("raw-bios", "a disk that a BIOS boots", "disks:RAW_BIOS"),
-    Listed("raw", "a disk that both a BIOS and UEFI boot", "disks:RAW"),
-    Listed("iso", "a CD or USB stick that both a BIOS and UEFI boot", "isos:ISO"),
-    Listed("iso-bios", "a CD or USB stick that a BIOS boots", "isos:ISO_BIOS"),
-    Listed("iso-efi", "a CD or USB stick that UEFI boots", "isos:ISO_EFI"),
-    Listed("iso-efi-initrd", "the same with kernel and initrd as files", "isos:ISO_EFI_INITRD"),
-    Listed("qcow2-bios", "a disk for QEMU that a BIOS boots", "disks:QCOW2_BIOS"),
-    Listed("qcow2-efi", "a disk for QEMU that UEFI boots", "disks:QCOW2_EFI"),
-    Listed("vhd", "a disk for Hyper-V, of fixed size", "disks:VHD"),
-    Listed("dynamic-vhd", "a disk for Hyper-V that grows", "disks:DYNAMIC_VHD"),
-    Listed("vmdk", "a disk for VMware and VirtualBox to import", "disks:VMDK"),
-    Listed("gcp", "an image for Google's cloud", "disks:GCP"),
-    Listed("aws", "a disk for Amazon's cloud to import", "disks:AWS"),
-    Listed("azure", "a disk for Azure, for machines of both generations", "disks:AZURE"),
-    Listed("rpi3", "the boot partition of a Raspberry Pi 3, as a tar archive", "rpi3"),
-    Listed("oci", "the root filesystem as an image in the store", "oci"),
+    FormatEntry("uki", "kernel, initrd and command line as one program for UEFI", "uki"),
+    FormatEntry("raw-efi", "a disk that UEFI boots", "raw_efi"),
+    FormatEntry("raw-bios", "a disk that a BIOS boots", "disks:RAW_BIOS"),
+    FormatEntry("raw", "a disk that both a BIOS and UEFI boot", "disks:RAW"),
+    FormatEntry("iso", "a CD or USB stick that both a BIOS and UEFI boot", "isos:ISO"),
+    FormatEntry("iso-bios", "a CD or USB stick that a BIOS boots", "isos:ISO_BIOS"),
+    FormatEntry("iso-efi", "a CD or USB stick that UEFI boots", "isos:ISO_EFI"),
+    FormatEntry(
+        "iso-efi-initrd", "the same with kernel and initrd as files", "isos:ISO_EFI_INITRD"
+    ),
+    FormatEntry("qcow2-bios", "a disk for QEMU that a BIOS boots", "disks:QCOW2_BIOS"),
+    FormatEntry("qcow2-efi", "a disk for QEMU that UEFI boots", "disks:QCOW2_EFI"),
+    FormatEntry("vhd", "a disk for Hyper-V, of fixed size", "disks:VHD"),
+    FormatEntry("dynamic-vhd", "a disk for Hyper-V that grows", "disks:DYNAMIC_VHD"),
+    FormatEntry("vmdk", "a disk for VMware and VirtualBox to import", "disks:VMDK"),
+    FormatEntry("gcp", "an image for Google's cloud", "disks:GCP"),
+    FormatEntry("aws", "a disk for Amazon's cloud to import", "disks:AWS"),
+    FormatEntry("azure", "a disk for Azure, for machines of both generations", "disks:AZURE"),
+    FormatEntry("rpi3", "the boot partition of a Raspberry Pi 3, as a tar archive", "rpi3"),
+    FormatEntry("oci", "the root filesystem as an image in the store", "oci"),
 )
 
 
-def available() -> Sequence[Listed]:
+def available_formats() -> Sequence[FormatEntry]:
     """Return all formats, in the order in which they are shown."""
     return _FORMATS
 
 
-def find(name: str) -> Format:
+def find_format(name: str) -> Format:
     """Return a format by its name."""
     for listed in _FORMATS:
         if listed.name == name:
@@ -82,10 +84,10 @@ def find(name: str) -> Format:
             module = importlib.import_module(f"assembler.formats.{name}")
             found: Format = getattr(module, attribute or "FORMAT")
             return found
-    raise UsageError([_unknown(name)])
+    raise UsageError([_unknown_format(name)])
 
 
-def _unknown(name: str) -> Diagnostic:
+def _unknown_format(name: str) -> Diagnostic:
     """Say that there is no such format, and which one may do."""
     names = [f.name for f in _FORMATS]
     import difflib  # noqa: PLC0415 - only for somebody who has mistyped
@@ -95,22 +97,22 @@ def _unknown(name: str) -> Diagnostic:
     return Diagnostic(codes.BAD_FORMAT, f"there is no output format {name!r}", hints=(hint,))
 
 
-def chosen(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
+def select_formats(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
     """Return the formats asked for, each once; `to_stream` if they go to one chosen output.
 
     Nothing asked for means kernel+initrd, or tar if there is one output.
     """
     wanted = list(dict.fromkeys(n.strip() for text in names for n in text.split(",") if n.strip()))
     known = {f.name for f in _FORMATS}
-    if unknown := [_unknown(name) for name in wanted if name not in known]:
+    if unknown := [_unknown_format(name) for name in wanted if name not in known]:
         raise UsageError(unknown)
-    formats = [find(name) for name in wanted or ["tar" if to_stream else DEFAULT]]
+    formats = [find_format(name) for name in wanted or ["tar" if to_stream else DEFAULT]]
     if not to_stream:
-        _check_names(formats)
+        _check_file_names(formats)
         return formats
     several = [f for f in formats if not f.is_stream]
     if several or len(formats) > 1:
-        streams = ", ".join(f.name for f in _FORMATS if find(f.name).is_stream)
+        streams = ", ".join(f.name for f in _FORMATS if find_format(f.name).is_stream)
         what = "several formats cannot go to one output"
         if several:
             alone = len(several[0].suffixes) == 1
@@ -122,16 +124,16 @@ def chosen(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
     return formats
 
 
-def _check_names(formats: Sequence[Format]) -> None:
+def _check_file_names(formats: Sequence[Format]) -> None:
     """Refuse formats whose outputs have the same name; what is the same in all is no harm."""
     known: dict[str, str] = {}
     for one in formats:
         for role, suffix in one.suffixes.items():
-            if role in _SHARED:
+            if role in _SHARED_ROLES:
                 continue
             if suffix in known:
                 raise UsageError.of(
-                    codes.SAME_FILE,
+                    codes.OUTPUT_CONFLICT,
                     f"the formats {known[suffix]} and {one.name} both write NAME{suffix}",
                     "build them one after the other, with another --name or --dir",
                 )

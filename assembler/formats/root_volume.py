@@ -9,13 +9,13 @@ from assembler.encode.assembly import Assembly
 from assembler.encode.early import early_initrd
 from assembler.errors import OutputError
 from assembler.formats.protocol import Output, Target
-from assembler.formats.writing import new_file
+from assembler.formats.writing import output_file
 
 if TYPE_CHECKING:
     from assembler.encode.early import EarlyInitrd
 
 
-def early(assembly: Assembly, filesystem: str) -> EarlyInitrd | None:
+def require_early_initrd(assembly: Assembly, filesystem: str) -> EarlyInitrd | None:
     """Return the initrd that leads to a root filesystem; None if the kernel finds it alone.
 
     A kernel that has no such filesystem is refused.
@@ -34,7 +34,7 @@ def early(assembly: Assembly, filesystem: str) -> EarlyInitrd | None:
     return found if found.modules else None
 
 
-def write_early(
+def write_early_initrd(
     name: str, assembly: Assembly, target: Target, suffix: str, small: EarlyInitrd | None
 ) -> list[Output]:
     """Write that initrd, if one is needed."""
@@ -43,7 +43,7 @@ def write_early(
     path = target.path(suffix)
     with (
         Assembly(small.plan, assembly.store, assembly.options) as way,
-        new_file(path) as file,
+        output_file(path) as file,
     ):
         way.write_initrd(file)
         size = file.seek(0, 2)

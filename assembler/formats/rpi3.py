@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from typing import IO, TYPE_CHECKING
 
+from assembler import magics
 from assembler.codes import output as codes
-from assembler.content import append, part_of, whole
+from assembler.content import read_content, slice_content, write_content
 from assembler.encode.tar import END, PlainTar
 from assembler.errors import OutputError
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import write_stream
 from assembler.helper_images.catalog import FIRMWARE
-from assembler.oci.image_files import taken
+from assembler.oci import taken
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
 
 SUFFIX = ".tar"
 # Of everything that is called so, wherever it lies: the starters, trees of devices and overlays.
-_WANTED = re.compile(
+_FIRMWARE_FILE = re.compile(
     r"(?:.*/)?(overlays/[^/]+\.dtbo?|bootcode\.bin|(?:start|fixup)\.(?:elf|dat)"
     r"|bcm2[78]\d+-rpi-(?:3|cm3|zero-2)[^/]*\.dtb|LICEN[CS]E\.broadcom)"
 )
-_NEEDED = ("bootcode.bin", "start.elf", "fixup.dat")
-_IMAGE_MAGIC, _MAGIC_AT, _GZIP = b"ARM\x64", 56, b"\x1f\x8b"
+_REQUIRED = ("bootcode.bin", "start.elf", "fixup.dat")
 _CONFIG = b"""\
 arm_64bit=1
 enable_uart=1
@@ -39,8 +39,8 @@ initramfs initrd.img followkernel
 
 
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
-    files = _firmware(options.helpers)
-    kernel = _kernel(assembly)
+    files = _firmware_files(options.helpers)
+    kernel = _checked_kernel(assembly)
     initrd = assembly.initrd(ucode=False)
 
     def fill(out: IO[bytes]) -> None:
@@ -55,19 +55,19 @@ def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[O
             ("initrd.img", initrd.size, initrd),
         ):
             tar.head(name, size)
-            append(out, large)
+            write_content(out, large)
             tar.pad(size)
         out.write(END)
 
     return [write_stream(FORMAT.name, "tar", target, SUFFIX, fill)]
 
 
-def _kernel(assembly: Assembly) -> Payload:
+def _checked_kernel(assembly: Assembly) -> Payload:
     kernel = assembly.kernel()
     if kernel is None:
         raise ValueError("the format does not say that it needs a kernel")
-    head = whole(part_of(kernel.content, 0, _MAGIC_AT + 4))
-    if head[_MAGIC_AT:] != _IMAGE_MAGIC and not head.startswith(_GZIP):
+    head = read_content(slice_content(kernel.content, 0, 64))
+    if not magics.is_arm64_image(head) and not head.startswith(magics.GZIP):
         boot = assembly.plan.boot
         raise OutputError.of(
             codes.BAD_KERNEL,
@@ -79,17 +79,17 @@ def _kernel(assembly: Assembly) -> Payload:
     return kernel
 
 
-def _firmware(helpers: HelperImages | None) -> dict[str, bytes]:
+def _firmware_files(helpers: HelperImages | None) -> dict[str, bytes]:
     """Return the files of the firmware, by their names on the card."""
     image = helpers.firmware if helpers is not None else None
     if helpers is None or image is None:
         raise OutputError.of(
             codes.NO_FIRMWARE,
             "a Raspberry Pi needs firmware of its maker, and no image with it is named",
-            f"--firmware IMAGE, with {', '.join(_NEEDED)} and trees of devices (*.dtb) anywhere",
+            f"--firmware IMAGE, with {', '.join(_REQUIRED)} and trees of devices (*.dtb) anywhere",
         )
-    files = taken(image, helpers.store, _known_as, codes.NO_FIRMWARE).files
-    missing = [name for name in _NEEDED if name not in files]
+    files = taken(image, helpers.store, _card_name, codes.NO_FIRMWARE).files
+    missing = [name for name in _REQUIRED if name not in files]
     if missing:
         raise OutputError.of(
             codes.NO_FIRMWARE,
@@ -99,8 +99,8 @@ def _firmware(helpers: HelperImages | None) -> dict[str, bytes]:
     return files
 
 
-def _known_as(path: str) -> str | None:
-    found = _WANTED.fullmatch(path)
+def _card_name(path: str) -> str | None:
+    found = _FIRMWARE_FILE.fullmatch(path)
     return found[1] if found else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from assembler.content import append
+from assembler.content import write_content
 from assembler.encode.tar import END, PlainTar
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.writing import write_stream
@@ -21,12 +21,12 @@ def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[
         kernel = assembly.kernel()
         if kernel is not None:
             tar.head("kernel", kernel.size)
-            append(out, kernel.content)
+            write_content(out, kernel.content)
             tar.pad(kernel.size)
         initrd = assembly.initrd(ucode=False)
         if initrd.size:
             tar.head("initrd.img", initrd.size)
-            append(out, initrd)
+            write_content(out, initrd)
             tar.pad(initrd.size)
         if assembly.cmdline:
             data = assembly.cmdline.encode()
@@ -36,7 +36,7 @@ def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[
         ucode = assembly.ucode()
         if ucode is not None:
             tar.head("ucode.cpio", ucode.size)
-            append(out, ucode.content)
+            write_content(out, ucode.content)
             tar.pad(ucode.size)
         out.write(END)
 

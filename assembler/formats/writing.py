@@ -11,10 +11,10 @@ from assembler import tools
 from assembler.codes import output as codes
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.events import LogMessage
-from assembler.files import atomic_write, is_special
+from assembler.files import atomic_write, is_special_file
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.helper_images.catalog import BOOTLOADERS
-from assembler.media import write
+from assembler.media import write_image
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0", "riscv64": "ttyS0"}
 
 
-def write_all(
+def write_formats(
     assembly: Assembly,
     formats: Sequence[Format],
     target: Target,
@@ -34,12 +34,12 @@ def write_all(
 ) -> list[Output]:
     """Write the system in each format, and say what was written."""
     for one in formats:
-        _check(one, assembly)
+        _check_requirements(one, assembly)
     needs = Needs()
     for one in formats:
         needs |= one.needs
     if reporter is not None and BOOTLOADERS in needs.helpers:
-        _hint_at_console(assembly, reporter)
+        _warn_without_console(assembly, reporter)
     boot = needs.boot and assembly.plan.boot is not None
     assembly.prepare(tree=needs.tree, initrd=needs.initrd, boot=boot)
     if target.output is None:
@@ -55,7 +55,7 @@ def write_all(
     return written
 
 
-def _hint_at_console(assembly: Assembly, reporter: Reporter) -> None:
+def _warn_without_console(assembly: Assembly, reporter: Reporter) -> None:
     """Say what to add to the command line of a system that would boot without a word."""
     words = assembly.cmdline.split()
     console = _CONSOLES.get(assembly.plan.architecture)
@@ -79,7 +79,7 @@ def check_architecture(formats: Sequence[Format], architecture: str) -> None:
             )
 
 
-def _check(one: Format, assembly: Assembly) -> None:
+def _check_requirements(one: Format, assembly: Assembly) -> None:
     """Refuse at once what cannot become anything."""
     check_architecture([one], assembly.plan.architecture)
     if one.needs_kernel and assembly.plan.boot is None:
@@ -89,7 +89,7 @@ def _check(one: Format, assembly: Assembly) -> None:
             "add a section `kernel` with an image, or choose the format tar",
         )
     for program in one.tools:
-        tools.need(program)
+        tools.require_program(program)
 
 
 def write_stream(
@@ -101,11 +101,11 @@ def write_stream(
 ) -> Output:
     """Write the single stream of a format to where it should go."""
     if target.output is not None and not isinstance(target.output, Path):
-        return Output(format_name, role, _pour(target.output, fill))
+        return Output(format_name, role, _write_to_stream(target.output, fill))
     path = target.output or target.path(suffix)
-    if is_special(path):
+    if is_special_file(path):
         with wrap_os_errors(path), path.open("wb") as stream:
-            return Output(format_name, role, _pour(stream, fill))
+            return Output(format_name, role, _write_to_stream(stream, fill))
     with atomic_write(path, durable=False) as file:
         fill(file)
         file.flush()
@@ -115,20 +115,20 @@ def write_stream(
 
 def write_medium(format_name: str, role: str, path: Path, medium: SparseImage) -> Output:
     """Write a medium to a file of its own, sparse where nothing lies."""
-    with new_file(path) as file:
-        write(medium, file)
+    with output_file(path) as file:
+        write_image(medium, file)
     return Output(format_name, role, medium.size, path)
 
 
-def _pour(stream: IO[bytes], fill: Callable[[IO[bytes]], None]) -> int:
-    counted = _Counting(stream)
+def _write_to_stream(stream: IO[bytes], fill: Callable[[IO[bytes]], None]) -> int:
+    counted = _CountingStream(stream)
     fill(counted)  # type: ignore[arg-type]  # it has all that is used of a file
     counted.flush()
     return counted.written
 
 
 @contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
+def output_file(path: Path) -> Iterator[IO[bytes]]:
     """Give a file that becomes an output when the block ends well.
 
     Outputs are not synced: what a power cut takes can be built again, and the stamp of a build sees
@@ -138,14 +138,14 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-class _Counting:
+class _CountingStream:
     """A stream that knows how much went through it; it hides the descriptor."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self.written = 0
 
-    def write(self, data: bytes | memoryview) -> int:
+    def write_image(self, data: bytes | memoryview) -> int:
         self._stream.write(data)
         self.written += len(data)
         return len(data)

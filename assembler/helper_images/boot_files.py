@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
 from assembler.errors import OutputError
-from assembler.oci.image_files import taken
+from assembler.oci import taken
 
 if TYPE_CHECKING:
-    from assembler.oci.image import Image
-    from assembler.oci.store import Store
+    from assembler.oci import Image, Store
 
 # Where in the image the files of each sort lie.
-_FOLDERS = {
+_LOADER_KINDS = {
     "usr/lib/systemd/boot/efi": "systemd",
     "usr/lib/ISOLINUX": "syslinux",
     "usr/lib/SYSLINUX": "syslinux",
@@ -57,11 +56,11 @@ class BootFiles:
 
     def _all(self) -> dict[str, bytes]:
         if self._files is None:
-            found = taken(self.image, self._store, _known_as, codes.NO_BOOT_ASSET)
+            found = taken(self.image, self._store, _short_name, codes.NO_BOOT_ASSET)
             self._files = found.files
         return self._files
 
 
-def _known_as(path: str) -> str | None:
-    sort = _FOLDERS.get(dirname(path))
+def _short_name(path: str) -> str | None:
+    sort = _LOADER_KINDS.get(dirname(path))
     return f"{sort}/{basename(path)}" if sort else None

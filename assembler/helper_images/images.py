@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from assembler.helper_images.boot_files import BootFiles
 from assembler.helper_images.catalog import BOOTLOADERS, FIRMWARE, IMAGETOOLS, HelperImage
-from assembler.helper_images.programs import FilesystemTools
+from assembler.helper_images.filesystem_tools import FilesystemTools
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assembler.oci.image import Image
-    from assembler.oci.store import Store
+    from assembler.oci import Image, Store
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
-from assembler.media.enrolment import VARIABLES, certificate_list
+from assembler.media.enrolment import SECURE_BOOT_VARIABLES, signature_list
 from assembler.media.keys import read_certificate
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ class _Stretch:
 
 def certificates(folder: Path) -> dict[str, bytes]:
     """Return what firmware keeps of the certificates PK, KEK and db of a directory."""
-    return {v.name: certificate_list(_certificate(folder, v.name), _OWNER) for v in VARIABLES}
+    return {
+        v.name: signature_list(_certificate(folder, v.name), _OWNER) for v in SECURE_BOOT_VARIABLES
+    }
 
 
 def _certificate(folder: Path, name: str) -> Certificate:
@@ -64,7 +66,9 @@ def _certificate(folder: Path, name: str) -> Certificate:
 def enrolled(template: bytes, keys: Mapping[str, bytes]) -> bytes:
     """Return the flash with the keys that `certificates` gave, and Secure Boot on."""
     stretch = _stretch(template)
-    variables = [_variable(v.name, v.vendor, keys[v.name], _AUTHENTICATED) for v in VARIABLES]
+    variables = [
+        _variable(v.name, v.vendor, keys[v.name], _AUTHENTICATED) for v in SECURE_BOOT_VARIABLES
+    ]
     variables.append(_variable("SecureBootEnable", _ENABLE, b"\1", _KEPT_FOR_BOOT))
     content = b"".join(variables)
     room = stretch.end - stretch.start

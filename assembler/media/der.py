@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 SEQUENCE, SET, INTEGER, BITS, OCTETS, OID = 0x30, 0x31, 0x02, 0x03, 0x04, 0x06
 NULL = b"\x05\x00"
-_LARGEST = 1 << 24
+_MAX_SIZE = 1 << 24
 
 
-class MalformedError(ValueError):
+class MalformedDerError(ValueError):
     """These bytes are no DER."""
 
 
-def wrapped(tag: int, *contents: bytes) -> bytes:
+def tagged(tag: int, *contents: bytes) -> bytes:
     """Return contents under a tag."""
     content = b"".join(contents)
     size = len(content)
@@ -26,22 +26,22 @@ def wrapped(tag: int, *contents: bytes) -> bytes:
 
 def sequence(*contents: bytes) -> bytes:
     """Return a SEQUENCE."""
-    return wrapped(SEQUENCE, *contents)
+    return tagged(SEQUENCE, *contents)
 
 
 def set_of(*contents: bytes) -> bytes:
     """Return a SET, its members in their order."""
-    return wrapped(SET, *sorted(contents))
+    return tagged(SET, *sorted(contents))
 
 
 def integer(value: int) -> bytes:
     """Return an INTEGER that is not negative."""
-    return wrapped(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
+    return tagged(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
 def octets(data: bytes) -> bytes:
     """Return an OCTET STRING."""
-    return wrapped(OCTETS, data)
+    return tagged(OCTETS, data)
 
 
 def oid(text: str) -> bytes:
@@ -53,7 +53,7 @@ def oid(text: str) -> bytes:
         while value := value >> 7:
             groups.append(value & 0x7F | 0x80)
         coded += bytes(reversed(groups))
-    return wrapped(OID, bytes(coded))
+    return tagged(OID, bytes(coded))
 
 
 # What signatures are made with here, and nothing else.
@@ -62,43 +62,43 @@ RSA = sequence(oid("1.2.840.113549.1.1.1"), NULL)
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class DerValue:
     """Something under a tag: its content, and all of it as it stood there."""
 
     tag: int
     content: bytes
     encoded: bytes
 
-    def values(self) -> list[Value]:
+    def values(self) -> list[DerValue]:
         """Return what it consists of."""
-        return list(read_all(self.content))
+        return list(parse_all(self.content))
 
-    def need(self, tag: int) -> Value:
+    def need(self, tag: int) -> DerValue:
         """Return the value itself if it has the tag."""
         if self.tag != tag:
-            raise MalformedError(f"tag 0x{self.tag:02x} in place of 0x{tag:02x}")
+            raise MalformedDerError(f"tag 0x{self.tag:02x} in place of 0x{tag:02x}")
         return self
 
 
-def read(data: bytes) -> Value:
+def parse(data: bytes) -> DerValue:
     """Return the value that data begins with; what follows is not looked at."""
     if len(data) < 2:
-        raise MalformedError("cut short")
+        raise MalformedDerError("cut short")
     size, begin = data[1], 2
     if size & 0x80:
         count = size & 0x7F
         begin += count
         size = int.from_bytes(data[2:begin], "big")
         if not 1 <= count <= 4 or len(data) < begin:
-            raise MalformedError("a length that is none")
-    if data[0] & 0x1F == 0x1F or size > _LARGEST or len(data) < begin + size:
-        raise MalformedError("cut short")
-    return Value(data[0], data[begin : begin + size], data[: begin + size])
+            raise MalformedDerError("a length that is none")
+    if data[0] & 0x1F == 0x1F or size > _MAX_SIZE or len(data) < begin + size:
+        raise MalformedDerError("cut short")
+    return DerValue(data[0], data[begin : begin + size], data[: begin + size])
 
 
-def read_all(data: bytes) -> Iterator[Value]:
+def parse_all(data: bytes) -> Iterator[DerValue]:
     """Yield the values that data consists of."""
     while data:
-        found = read(data)
+        found = parse(data)
         yield found
         data = data[len(found.encoded) :]

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from assembler.media.authenticode import Signer
 
-_X509 = uuid.UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
-_PKCS7 = uuid.UUID("4aafd29d-68df-49ee-8aa9-347d375665a7")
-_GLOBAL = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
-_IMAGES = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
+_CERT_X509 = uuid.UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
+_CERT_TYPE_PKCS7 = uuid.UUID("4aafd29d-68df-49ee-8aa9-347d375665a7")
+_GLOBAL_VARIABLE = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
+_IMAGE_SECURITY = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
 # Kept, for the boot and after it, changed only by whoever has the key above it.
 _ATTRIBUTES = 0x27
 _REVISION, _TYPE = 0x200, 0xEF1
@@ -27,7 +27,7 @@ _EXPLICIT = 0xA0
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class EfiVariable:
     """A variable of the firmware that holds certificates."""
 
     name: str
@@ -35,19 +35,23 @@ class Variable:
 
 
 # Each is signed with the key of the one before it, the first with its own.
-VARIABLES = (Variable("PK", _GLOBAL), Variable("KEK", _GLOBAL), Variable("db", _IMAGES))
+SECURE_BOOT_VARIABLES = (
+    EfiVariable("PK", _GLOBAL_VARIABLE),
+    EfiVariable("KEK", _GLOBAL_VARIABLE),
+    EfiVariable("db", _IMAGE_SECURITY),
+)
 
 
-def certificate_list(certificate: Certificate, owner: uuid.UUID) -> bytes:
+def signature_list(certificate: Certificate, owner: uuid.UUID) -> bytes:
     """Return a list of one certificate, as firmware keeps it."""
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
 
     content = owner.bytes_le + certificate.public_bytes(Encoding.DER)
     sizes = struct.pack("<III", 28 + len(content), 0, len(content))
-    return _X509.bytes_le + sizes + content
+    return _CERT_X509.bytes_le + sizes + content
 
 
-def signed_list(variable: Variable, content: bytes, signer: Signer, when: datetime) -> bytes:
+def signed_update(variable: EfiVariable, content: bytes, signer: Signer, when: datetime) -> bytes:
     """Return what sets a variable to a list, signed with the key that may do it."""
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415
@@ -69,10 +73,10 @@ def signed_list(variable: Variable, content: bytes, signer: Signer, when: dateti
         der.integer(1),
         der.set_of(der.SHA256),
         der.sequence(_DATA),
-        der.wrapped(_EXPLICIT, certificate.public_bytes(Encoding.DER)),
+        der.tagged(_EXPLICIT, certificate.public_bytes(Encoding.DER)),
         der.set_of(
             der.sequence(der.integer(1), issuer, der.SHA256, der.RSA, der.octets(signature)),
         ),
     )
-    head = struct.pack("<IHH", 24 + len(data), _REVISION, _TYPE) + _PKCS7.bytes_le
+    head = struct.pack("<IHH", 24 + len(data), _REVISION, _TYPE) + _CERT_TYPE_PKCS7.bytes_le
     return time + head + data + content

@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from assembler import magics
 from assembler.codes import output as codes
 from assembler.errors import OutputError
-from assembler.media.sparse_image import Placed, SparseImage, shifted
+from assembler.media.sparse_image import Extent, SparseImage, shifted_extents
 
 SECTOR = 512
 ALIGNMENT = 1 << 20
@@ -21,10 +22,10 @@ LEGACY_BOOT = 1 << 2
 # The table and its copy: a header of a sector, and 128 entries of 128 bytes.
 _ENTRIES, _ENTRY = 128, 128
 _TABLE = _ENTRIES * _ENTRY // SECTOR
-_FRONT = 2 + _TABLE
-_BACK = 1 + _TABLE
-_LONGEST_NAME = 36
-_LARGEST_MBR = 0xFFFFFFFF
+_FIRST_USABLE = 2 + _TABLE
+_SECTORS_BEHIND = 1 + _TABLE
+_MAX_NAME = 36
+_MAX_MBR_SECTORS = 0xFFFFFFFF
 _BOOT_CODE = 440
 _NAMESPACE = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 
@@ -35,7 +36,7 @@ class Partition:
 
     type: str
     name: str
-    medium: SparseImage
+    image: SparseImage
     attributes: int = 0
     # Made of the disk's mark if it is not given.
     uuid: str = ""
@@ -47,7 +48,7 @@ class GptDisk:
 
     size: int
     partitions: tuple[Partition, ...]
-    mark: bytes
+    seed: bytes
     boot_code: bytes = b""
 
     @classmethod
@@ -55,7 +56,7 @@ class GptDisk:
         cls,
         partitions: Sequence[Partition],
         *,
-        mark: bytes,
+        seed: bytes,
         size: int | None = None,
         boot_code: bytes = b"",
     ) -> GptDisk:
@@ -65,7 +66,7 @@ class GptDisk:
         """
         if len(boot_code) > _BOOT_CODE or len(partitions) > _ENTRIES:
             raise ValueError("more than a partition table holds")
-        needed = first_of(partitions, len(partitions)) + ALIGNMENT
+        needed = partition_offset(partitions, len(partitions)) + ALIGNMENT
         if size is not None and size // SECTOR * SECTOR < needed:
             raise OutputError.of(
                 codes.TOO_SMALL,
@@ -73,23 +74,23 @@ class GptDisk:
                 f"it takes {needed}",
             )
         total = needed if size is None else size // SECTOR * SECTOR
-        return cls(total, tuple(partitions), mark, boot_code)
+        return cls(total, tuple(partitions), seed, boot_code)
 
     def first(self, number: int) -> int:
         """Return where a partition begins, in bytes."""
-        return first_of(self.partitions, number)
+        return partition_offset(self.partitions, number)
 
-    def placed(self) -> Iterator[Placed]:
+    def extents(self) -> Iterator[Extent]:
         """Yield what is not zero."""
         entries = self._entries()
         last = self.size // SECTOR - 1
-        yield Placed(0, self._mbr(last))
-        yield Placed(SECTOR, self._header(1, last, 2, entries))
-        yield Placed(2 * SECTOR, entries)
+        yield Extent(0, self._mbr(last))
+        yield Extent(SECTOR, self._header(1, last, 2, entries))
+        yield Extent(2 * SECTOR, entries)
         for number, partition in enumerate(self.partitions):
-            yield from shifted(partition.medium, self.first(number))
-        yield Placed((last - _TABLE) * SECTOR, entries)
-        yield Placed(last * SECTOR, self._header(last, 1, last - _TABLE, entries))
+            yield from shifted_extents(partition.image, self.first(number))
+        yield Extent((last - _TABLE) * SECTOR, entries)
+        yield Extent(last * SECTOR, self._header(last, 1, last - _TABLE, entries))
 
     def uuid_of(self, number: int) -> uuid.UUID:
         """Return the UUID of a partition."""
@@ -97,7 +98,7 @@ class GptDisk:
         return uuid.UUID(given) if given else self._uuid(f"partition {number + 1}")
 
     def _uuid(self, what: str) -> uuid.UUID:
-        return uuid.uuid5(_NAMESPACE, f"{self.mark.hex()}/{what}")
+        return uuid.uuid5(_NAMESPACE, f"{self.seed.hex()}/{what}")
 
     def _entries(self) -> bytes:
         entries = []
@@ -111,7 +112,7 @@ class GptDisk:
                     first,
                     self.first(number + 1) // SECTOR - 1,
                     p.attributes,
-                    p.name[:_LONGEST_NAME].encode("utf-16-le"),
+                    p.name[:_MAX_NAME].encode("utf-16-le"),
                 )
             )
         return b"".join(entries).ljust(_ENTRIES * _ENTRY, b"\0")
@@ -120,15 +121,15 @@ class GptDisk:
         sectors = self.size // SECTOR
         header = struct.pack(
             "<8sIIIIQQQQ16sQIII",
-            b"EFI PART",
+            magics.GPT,
             0x10000,
             92,
             0,
             0,
             here,
             other,
-            _FRONT,
-            sectors - _BACK - 1,
+            _FIRST_USABLE,
+            sectors - _SECTORS_BEHIND - 1,
             self._uuid("disk").bytes_le,
             table,
             _ENTRIES,
@@ -146,19 +147,19 @@ class GptDisk:
             0xEE,
             b"\xff\xff\xff",
             1,
-            min(last, _LARGEST_MBR),
+            min(last, _MAX_MBR_SECTORS),
         )
-        signature = self.mark[:4].ljust(4, b"\0") if self.boot_code else bytes(4)
+        signature = self.seed[:4].ljust(4, b"\0") if self.boot_code else bytes(4)
         code = self.boot_code.ljust(_BOOT_CODE, b"\0")
-        return code + signature + bytes(2) + covering + bytes(48) + b"\x55\xaa"
+        return code + signature + bytes(2) + covering + bytes(48) + magics.BOOT_SECTOR
 
 
-def first_of(partitions: Sequence[Partition], number: int) -> int:
+def partition_offset(partitions: Sequence[Partition], number: int) -> int:
     """Return where a partition begins, in bytes; behind the last one: where it could."""
-    sizes = (p.medium.size for p in partitions[:number])
+    sizes = (p.image.size for p in partitions[:number])
     return ALIGNMENT + sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)
 
 
-def room(size: int) -> int:
+def partition_capacity(size: int) -> int:
     """Return how much a single partition can have on a disk of this size."""
     return max(0, (size - 2 * ALIGNMENT) // ALIGNMENT * ALIGNMENT)

@@ -13,19 +13,19 @@ from assembler.codes import output as codes
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.media.authenticode import Signer
-from assembler.media.enrolment import VARIABLES, certificate_list, signed_list
+from assembler.media.enrolment import SECURE_BOOT_VARIABLES, signature_list, signed_update
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-_LEAST_BITS = 2048
+_MIN_BITS = 2048
 _BITS = 2048
-_LARGEST = 1 << 20
+_MAX_SIZE = 1 << 20
 GUID = "GUID"
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRequest:
+class KeySetOptions:
     """What a set of keys is to be."""
 
     # Whose keys they are, in the certificates' subjects.
@@ -63,10 +63,10 @@ def read_signer(key: Path, certificate: Path, passphrase: Callable[[], str]) -> 
             f"{certificate} cannot be read as a certificate",
             "it is a PEM file (-----BEGIN CERTIFICATE-----)",
         ) from error
-    if not isinstance(found, rsa.RSAPrivateKey) or found.key_size < _LEAST_BITS:
+    if not isinstance(found, rsa.RSAPrivateKey) or found.key_size < _MIN_BITS:
         raise OutputError.of(
             codes.BAD_KEY,
-            f"{key} is not an RSA key of {_LEAST_BITS} bits or more, and firmware takes no other",
+            f"{key} is not an RSA key of {_MIN_BITS} bits or more, and firmware takes no other",
             "`dolmen keys generate DIR` makes a set of keys",
         )
     if read.public_key() != found.public_key():
@@ -87,18 +87,25 @@ def read_certificate(path: Path) -> Certificate:
         raise OutputError.of(codes.BAD_KEY, f"{path} cannot be read as a certificate") from error
 
 
-def fingerprint(certificate: Certificate) -> str:
+def certificate_fingerprint(certificate: Certificate) -> str:
     """Return the SHA-256 of a certificate, in hexadecimal digits."""
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
 
     return certificate.fingerprint(hashes.SHA256()).hex()
 
 
-def generate(directory: Path, request: KeyRequest) -> list[Path]:
+def generate_keys(directory: Path, request: KeySetOptions) -> list[Path]:
     """Make a set of keys in a directory, with what enrols them; nothing is overwritten."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
-    names = [GUID, *(f"{v.name}.{end}" for v in VARIABLES for end in ("key", "crt", "esl", "auth"))]
+    names = [
+        GUID,
+        *(
+            f"{v.name}.{end}"
+            for v in SECURE_BOOT_VARIABLES
+            for end in ("key", "crt", "esl", "auth")
+        ),
+    ]
     with wrap_os_errors(directory):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in names:
@@ -114,9 +121,9 @@ def generate(directory: Path, request: KeyRequest) -> list[Path]:
         encryption = serialization.BestAvailableEncryption(request.passphrase.encode())
     _write(directory / GUID, f"{owner}\n".encode())
     above: Signer | None = None
-    for variable in VARIABLES:
-        signer = _made(f"{request.name} {variable.name}", request)
-        content = certificate_list(signer.certificate, owner)
+    for variable in SECURE_BOOT_VARIABLES:
+        signer = _new_signer(f"{request.name} {variable.name}", request)
+        content = signature_list(signer.certificate, owner)
         base = directory / variable.name
         pem = serialization.Encoding.PEM
         _write(
@@ -126,13 +133,13 @@ def generate(directory: Path, request: KeyRequest) -> list[Path]:
         )
         _write(base.with_suffix(".crt"), signer.certificate.public_bytes(pem))
         _write(base.with_suffix(".esl"), content)
-        enrolling = signed_list(variable, content, above or signer, request.now)
+        enrolling = signed_update(variable, content, above or signer, request.now)
         _write(base.with_suffix(".auth"), enrolling)
         above = signer
     return [directory / name for name in names]
 
 
-def _made(subject: str, request: KeyRequest) -> Signer:
+def _new_signer(subject: str, request: KeySetOptions) -> Signer:
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
@@ -160,7 +167,7 @@ def _made(subject: str, request: KeyRequest) -> Signer:
 
 def _read(path: Path) -> bytes:
     with wrap_os_errors(path, "read"), path.open("rb") as file:
-        return file.read(_LARGEST)
+        return file.read(_MAX_SIZE)
 
 
 def _write(path: Path, data: bytes, mode: int = 0o644) -> None:

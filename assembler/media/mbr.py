@@ -6,20 +6,21 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from assembler import magics
 from assembler.codes import output as codes
 from assembler.errors import OutputError
 from assembler.media.fat import FatVolume
-from assembler.media.sparse_image import Placed, shifted
+from assembler.media.sparse_image import Extent, shifted_extents
 
 SECTOR = 512
 ALIGNMENT = 1 << 20
 # Counts of sectors have 32 bits.
-LARGEST = ((1 << 32) - 1) * SECTOR
+MAX_SIZE = ((1 << 32) - 1) * SECTOR
 _CODE = 440
 _ACTIVE = 0x80
 # Filesystems that are found by the numbers of sectors: cylinders end at 8 GB.
 _FAT32, _FAT = 0x0C, 0x0E
-_BEYOND = b"\xfe\xff\xff"
+_LBA_ONLY = b"\xfe\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +31,27 @@ class MbrDisk:
     volume: FatVolume
     boot_code: bytes
     # Its first bytes are the signature that systems know the disk by.
-    mark: bytes
+    seed: bytes
 
     def __post_init__(self) -> None:
         """Refuse what a table cannot say."""
-        if self.size > LARGEST:
+        if self.size > MAX_SIZE:
             raise OutputError.of(
                 codes.TOO_LARGE,
                 "a BIOS reads disks of less than 2 TiB",
                 "choose a smaller --size, or a format for UEFI",
             )
 
-    def placed(self) -> Iterator[Placed]:
+    def extents(self) -> Iterator[Extent]:
         """Yield what is not zero."""
         first, count = ALIGNMENT // SECTOR, self.volume.size // SECTOR
         kind = _FAT32 if self.volume.geometry.bits == 32 else _FAT
-        entry = struct.pack("<B3sB3sII", _ACTIVE, _BEYOND, kind, _BEYOND, first, count)
-        code = self.boot_code[:_CODE].ljust(_CODE, b"\0") + self.mark[:4] + bytes(2)
-        yield Placed(0, code + entry + bytes(48) + b"\x55\xaa")
-        yield from shifted(self.volume, ALIGNMENT)
+        entry = struct.pack("<B3sB3sII", _ACTIVE, _LBA_ONLY, kind, _LBA_ONLY, first, count)
+        code = self.boot_code[:_CODE].ljust(_CODE, b"\0") + self.seed[:4] + bytes(2)
+        yield Extent(0, code + entry + bytes(48) + magics.BOOT_SECTOR)
+        yield from shifted_extents(self.volume, ALIGNMENT)
 
 
-def room(size: int) -> int:
+def partition_capacity(size: int) -> int:
     """Return how much a partition can have on a disk of this size."""
     return max(0, (size - ALIGNMENT) // SECTOR * SECTOR)

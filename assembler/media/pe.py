@@ -10,18 +10,19 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from assembler import magics
 from assembler.codes import output as codes
-from assembler.content import Content, size_of
+from assembler.content import Content, content_size
 from assembler.errors import OutputError
-from assembler.media.sparse_image import Arrangement
+from assembler.media.sparse_image import ExtentImage
 
 MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64", 0x14C: "386", 0x1C4: "arm"}
 # Headers are read up to here; firmware wants them in one page or a few.
-MOST_HEADERS = 1 << 16
-_MOST_SECTIONS = 96
+MAX_HEADERS = 1 << 16
+_MAX_SECTIONS = 96
 _HEADER = 40
 _CODE, _DATA = 0x60000020, 0x40000040
-_LARGEST = (1 << 32) - 1
+_MAX_SIZE = (1 << 32) - 1
 # Where things stand in the optional header.
 _SIZE_OF_DATA, _ALIGNMENTS, _SIZE_OF_IMAGE, _SIZE_OF_HEADERS, _CHECKSUM = 8, 32, 56, 60, 64
 _PLUS, _PLAIN = 0x20B, 0x10B
@@ -29,7 +30,7 @@ _CERTIFICATES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class PeSection:
     """A section: where it lies in memory and in the file."""
 
     name: str
@@ -47,7 +48,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Headers:
+class PeHeaders:
     """What stands at the beginning of a program."""
 
     data: bytes
@@ -62,7 +63,7 @@ class Headers:
     number_of_directories: int
     # Where the table of certificates is, and its size; both 0 if there is none.
     certificates: tuple[int, int]
-    sections: tuple[Section, ...]
+    sections: tuple[PeSection, ...]
 
     @property
     def architecture(self) -> str:
@@ -79,51 +80,51 @@ class Headers:
         """Return where place and size of the certificates stand."""
         return self.directories + 8 * _CERTIFICATES
 
-    def section(self, name: str) -> Section | None:
+    def section(self, name: str) -> PeSection | None:
         """Return a section by its name."""
         return next((s for s in self.sections if s.name == name), None)
 
 
-def is_program(data: bytes) -> bool:
+def is_pe(data: bytes) -> bool:
     """Tell whether a file that begins with this is a program for UEFI, or says so."""
-    if data[:2] != b"MZ" or len(data) < 0x40:
+    if data[:2] != magics.DOS or len(data) < 0x40:
         return False
     at = int.from_bytes(data[0x3C:0x40], "little")
-    return data[at : at + 4] == b"PE\0\0"
+    return data[at : at + 4] == magics.PE
 
 
-def parse(data: bytes, what: str) -> Headers:
+def parse_headers(data: bytes, what: str) -> PeHeaders:
     """Read the headers, of which all or more is given; what is wrong is told with the name."""
     try:
-        return _parsed(data)
-    except (struct.error, _WrongError, ValueError) as error:
-        why = error if isinstance(error, _WrongError) else "it is cut short"
+        return _parse(data)
+    except (struct.error, _InvalidHeadersError, ValueError) as error:
+        why = error if isinstance(error, _InvalidHeadersError) else "it is cut short"
         raise OutputError.of(
             codes.BAD_PROGRAM, f"{what} is not a program for UEFI: {why}"
         ) from error
 
 
-class _WrongError(Exception):
+class _InvalidHeadersError(Exception):
     """What is wrong with the headers."""
 
 
-def _parsed(data: bytes) -> Headers:
-    if not is_program(data):
-        raise _WrongError("it has no PE header")
+def _parse(data: bytes) -> PeHeaders:
+    if not is_pe(data):
+        raise _InvalidHeadersError("it has no PE header")
     coff = int.from_bytes(data[0x3C:0x40], "little")
     machine, count, _, _, _, size, _ = struct.unpack_from("<HHIIIHH", data, coff + 4)
     optional = coff + 24
     (magic,) = struct.unpack_from("<H", data, optional)
     if magic not in (_PLUS, _PLAIN):
-        raise _WrongError("its optional header is unknown")
-    if count > _MOST_SECTIONS:
-        raise _WrongError(f"it has {count} sections")
+        raise _InvalidHeadersError("its optional header is unknown")
+    if count > _MAX_SECTIONS:
+        raise _InvalidHeadersError(f"it has {count} sections")
     directories = optional + (112 if magic == _PLUS else 96)
     (number,) = struct.unpack_from("<I", data, directories - 4)
     section_alignment, file_alignment = struct.unpack_from("<II", data, optional + _ALIGNMENTS)
     (headers,) = struct.unpack_from("<I", data, optional + _SIZE_OF_HEADERS)
-    if headers > MOST_HEADERS or headers > len(data):
-        raise _WrongError("its headers are too large")
+    if headers > MAX_HEADERS or headers > len(data):
+        raise _InvalidHeadersError("its headers are too large")
     certificates = (0, 0)
     if number > _CERTIFICATES and directories + 8 * _CERTIFICATES + 8 <= optional + size:
         place, length = struct.unpack_from("<II", data, directories + 8 * _CERTIFICATES)
@@ -136,10 +137,10 @@ def _parsed(data: bytes) -> Headers:
         )
         (characteristics,) = struct.unpack_from("<I", data, table + _HEADER * i + 36)
         text = name.rstrip(b"\0").decode("ascii", "backslashreplace")
-        sections.append(Section(text, address, virtual, offset, padded, characteristics))
+        sections.append(PeSection(text, address, virtual, offset, padded, characteristics))
     if table + _HEADER * count > headers:
-        raise _WrongError("its table of sections is cut short")
-    return Headers(
+        raise _InvalidHeadersError("its table of sections is cut short")
+    return PeHeaders(
         data[:headers],
         machine,
         coff,
@@ -154,10 +155,10 @@ def _parsed(data: bytes) -> Headers:
     )
 
 
-def joined(stub: bytes, sections: Iterable[tuple[str, Content]]) -> Arrangement:
+def add_sections(stub: bytes, sections: Iterable[tuple[str, Content]]) -> ExtentImage:
     """Join sections onto a stub, in this order; it must not be signed."""
-    found = parse(stub, "the stub")
-    added = [(name, content) for name, content in sections if size_of(content)]
+    found = parse_headers(stub, "the stub")
+    added = [(name, content) for name, content in sections if content_size(content)]
     end_of_table = found.table + _HEADER * (len(found.sections) + len(added))
     first = min((s.offset for s in found.sections if s.padded), default=len(found.data))
     power = found.section_alignment & (found.section_alignment - 1) == 0
@@ -172,15 +173,15 @@ def joined(stub: bytes, sections: Iterable[tuple[str, Content]]) -> Arrangement:
             "name an image with systemd's stub of version 252 or newer: --bootloaders IMAGE",
         )
     headers = bytearray(stub)
-    address = _aligned(max(s.end for s in found.sections), found.section_alignment)
-    offset = _aligned(len(stub), found.file_alignment)
+    address = _align(max(s.end for s in found.sections), found.section_alignment)
+    offset = _align(len(stub), found.file_alignment)
     things: list[tuple[int, Content]] = []
     data = 0
     for number, (name, content) in enumerate(added, len(found.sections)):
-        size = size_of(content)
-        padded = _aligned(size, found.file_alignment)
+        size = content_size(content)
+        padded = _align(size, found.file_alignment)
         kind = _CODE if name == ".linux" else _DATA
-        if max(address + size, offset + padded) > _LARGEST:
+        if max(address + size, offset + padded) > _MAX_SIZE:
             raise OutputError.of(
                 codes.TOO_LARGE,
                 f"a program for UEFI is below 4 GiB; with {name} it would be larger",
@@ -194,7 +195,7 @@ def joined(stub: bytes, sections: Iterable[tuple[str, Content]]) -> Arrangement:
             *(size, address, padded, offset, 0, 0, 0, 0, kind),
         )
         things.append((offset, content))
-        address = _aligned(address + size, found.section_alignment)
+        address = _align(address + size, found.section_alignment)
         offset += padded
         data += padded
     struct.pack_into("<H", headers, found.coff + 6, len(found.sections) + len(added))
@@ -202,10 +203,10 @@ def joined(stub: bytes, sections: Iterable[tuple[str, Content]]) -> Arrangement:
     struct.pack_into("<I", headers, found.coff + 8, 0)
     struct.pack_into("<I", headers, found.checksum, 0)
     (before,) = struct.unpack_from("<I", headers, found.optional + _SIZE_OF_DATA)
-    struct.pack_into("<I", headers, found.optional + _SIZE_OF_DATA, (before + data) & _LARGEST)
+    struct.pack_into("<I", headers, found.optional + _SIZE_OF_DATA, (before + data) & _MAX_SIZE)
     struct.pack_into("<I", headers, found.optional + _SIZE_OF_IMAGE, address)
-    return Arrangement.of([(0, bytes(headers)), *things], offset)
+    return ExtentImage.of([(0, bytes(headers)), *things], offset)
 
 
-def _aligned(value: int, to: int) -> int:
+def _align(value: int, to: int) -> int:
     return -(-value // to) * to

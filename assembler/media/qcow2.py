@@ -10,8 +10,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from assembler.media.sparse_image import Placed, SparseImage
-from assembler.media.units import Run, count_of, moved, runs_of
+from assembler import magics
+from assembler.media.sparse_image import Extent, SparseImage
+from assembler.media.unit_runs import UnitRun, compacted_extents, unit_count, unit_runs
 
 CLUSTER = 1 << 16
 _VERSION = 3
@@ -29,23 +30,23 @@ class Qcow2:
     """A disk as a qcow2 file whose layout is decided."""
 
     disk: SparseImage
-    _runs: tuple[Run, ...]
+    _runs: tuple[UnitRun, ...]
     # Of the first-level table: those entries that have a second-level table, in runs.
-    _tables: tuple[Run, ...]
+    _tables: tuple[UnitRun, ...]
     _count_blocks: int
 
     @classmethod
-    def of(cls, disk: SparseImage) -> Qcow2:
+    def plan(cls, disk: SparseImage) -> Qcow2:
         """Look where things lie on a disk, and lay them out."""
-        runs = runs_of(disk, CLUSTER)
-        tables: list[Run] = []
+        runs = unit_runs(disk, CLUSTER)
+        tables: list[UnitRun] = []
         for run in runs:
             begin, end = run.first // _ENTRIES, -(-run.end // _ENTRIES)
             if tables and begin < tables[-1].end:
                 begin = tables[-1].end
             if begin < end:
-                index = count_of(tuple(tables[-1:]))
-                tables.append(Run(begin, end - begin, index))
+                index = unit_count(tuple(tables[-1:]))
+                tables.append(UnitRun(begin, end - begin, index))
         found = cls(disk, runs, tuple(tables), 0)
         while found._clusters > found._count_blocks * _COUNTS:
             found = cls(disk, runs, tuple(tables), -(-found._clusters // _COUNTS))
@@ -56,20 +57,20 @@ class Qcow2:
         """Return the number of bytes of the file."""
         return self._clusters * CLUSTER
 
-    def placed(self) -> Iterator[Placed]:
+    def extents(self) -> Iterator[Extent]:
         """Yield what is not zero."""
-        yield Placed(0, self._header())
-        yield Placed(CLUSTER, _packed(self._counts_at + n for n in range(self._count_blocks)))
+        yield Extent(0, self._header())
+        yield Extent(CLUSTER, _pack_entries(self._counts_at + n for n in range(self._count_blocks)))
         left = self._clusters
         for number in range(self._count_blocks):
             used = min(left, _COUNTS)
-            yield Placed((self._counts_at + number) * CLUSTER, b"\0\1" * used)
+            yield Extent((self._counts_at + number) * CLUSTER, b"\0\1" * used)
             left -= used
         yield from self._first_level()
         yield from self._second_level()
         data = self._data_at * CLUSTER
-        for thing in moved(self.disk, self._runs, CLUSTER):
-            yield Placed(data + thing.offset, thing.content)
+        for thing in compacted_extents(self.disk, self._runs, CLUSTER):
+            yield Extent(data + thing.offset, thing.content)
 
     # What lies where, in clusters: the header, then …
 
@@ -87,11 +88,11 @@ class Qcow2:
 
     @property
     def _data_at(self) -> int:
-        return self._second_at + count_of(self._tables)
+        return self._second_at + unit_count(self._tables)
 
     @property
     def _clusters(self) -> int:
-        return self._data_at + count_of(self._runs)
+        return self._data_at + unit_count(self._runs)
 
     @property
     def _first_entries(self) -> int:
@@ -99,7 +100,7 @@ class Qcow2:
 
     def _header(self) -> bytes:
         fields = (
-            *(b"QFI\xfb", _VERSION, 0, 0, CLUSTER.bit_length() - 1, self.disk.size, 0),
+            *(magics.QCOW2, _VERSION, 0, 0, CLUSTER.bit_length() - 1, self.disk.size, 0),
             *(self._first_entries, self._first_at * CLUSTER),
             *(CLUSTER, self._counts_at - 1, 0, 0),
             *(0, 0, 0, _COUNT_ORDER, _HEADER_SIZE),
@@ -107,14 +108,14 @@ class Qcow2:
         # No extensions follow.
         return struct.pack(">4sIQIIQIIQQIIQQQQII", *fields) + bytes(8)
 
-    def _first_level(self) -> Iterator[Placed]:
+    def _first_level(self) -> Iterator[Extent]:
         for run in self._tables:
-            entries = _packed(
+            entries = _pack_entries(
                 (self._second_at + run.index + n for n in range(run.count)), flag=_OWNED
             )
-            yield Placed(self._first_at * CLUSTER + run.first * 8, entries)
+            yield Extent(self._first_at * CLUSTER + run.first * 8, entries)
 
-    def _second_level(self) -> Iterator[Placed]:
+    def _second_level(self) -> Iterator[Extent]:
         """Yield stretches of the tables that run without a gap, each within one table."""
         number = 0
         for run in self._runs:
@@ -127,9 +128,9 @@ class Qcow2:
                 count = min(run.count - done, _ENTRIES - entry)
                 at = (self._second_at + kept.index + table - kept.first) * CLUSTER + entry * 8
                 first = self._data_at + run.index + done
-                yield Placed(at, _packed((first + n for n in range(count)), flag=_OWNED))
+                yield Extent(at, _pack_entries((first + n for n in range(count)), flag=_OWNED))
                 done += count
 
 
-def _packed(clusters: Iterator[int], flag: int = 0) -> bytes:
+def _pack_entries(clusters: Iterator[int], flag: int = 0) -> bytes:
     return b"".join((flag | number * CLUSTER).to_bytes(8, "big") for number in clusters)

@@ -17,16 +17,14 @@ NAME = "ldlinux.sys"
 _READ_ONLY_HIDDEN_SYSTEM = 0x07
 _SECTOR_MARK = b"\xeb\x58\x90SYSLINUX"
 _LOADER_MARK = b"\r\nSYSLINUX "
-_MAGIC = 0x3EB202FE
+_PATCH_MAGIC = 0x3EB202FE
 # What follows ldlinux.sys in the installer: a module, in ELF for 32 bits.
-_NEXT = b"\x7fELF\x01\x01\x01"
+_NEXT_FILE = b"\x7fELF\x01\x01\x01"
 _PATCH = struct.Struct("<IIHHIIHH")
 _POINTERS = struct.Struct("<10H")
 _EXTENT = struct.Struct("<QH")
 # Two sectors behind it for what a user tells it to boot next: empty.
-_ADVICE = (
-    struct.pack("<II", 0x5A2D2FA5, 0xA3041767) + bytes(500) + struct.pack("<I", 0xDD28BF64)
-) * 2
+_ADV = (struct.pack("<II", 0x5A2D2FA5, 0xA3041767) + bytes(500) + struct.pack("<I", 0xDD28BF64)) * 2
 # Where it is loaded to, and the boundary that no single read may cross.
 _ADDRESS, _BOUNDARY = 0x8000, 0x10000
 
@@ -42,10 +40,10 @@ class Syslinux:
     def of(cls, installer: bytes) -> Syslinux:
         """Take the parts out of syslinux's installer."""
         begin = installer.find(_LOADER_MARK)
-        end = installer.find(_NEXT, begin)
+        end = installer.find(_NEXT_FILE, begin)
         sector = installer.rfind(_SECTOR_MARK, 0, begin)
         size = (end - begin) // SECTOR * SECTOR
-        if min(begin, end, sector) < 0 or _patch_at(installer[begin:end]) < 0 or not size:
+        if min(begin, end, sector) < 0 or _find_patch_area(installer[begin:end]) < 0 or not size:
             raise OutputError.of(
                 codes.NO_BOOT_ASSET,
                 "the boot loader image has a syslinux without a boot sector in it",
@@ -55,13 +53,13 @@ class Syslinux:
 
     def file(self) -> FatFile:
         """Return the file to plan a volume with; `installed` gives it its final content."""
-        return FatFile(NAME, self.loader + _ADVICE, _READ_ONLY_HIDDEN_SYSTEM)
+        return FatFile(NAME, self.loader + _ADV, _READ_ONLY_HIDDEN_SYSTEM)
 
     def installed(self, volume: FatVolume) -> FatVolume:
         """Return a volume that has the file, as one that boots."""
         extent = volume.extent(NAME)
-        loader = bytearray(self.loader + _ADVICE)
-        at = _patch_at(loader)
+        loader = bytearray(self.loader + _ADV)
+        at = _find_patch_area(loader)
         *_, pointers_at = _PATCH.unpack_from(loader, at)
         (advice, directory, directory_size, _, _, extents, most, low, high, _) = (
             _POINTERS.unpack_from(loader, pointers_at)
@@ -71,7 +69,7 @@ class Syslinux:
         struct.pack_into("<I", sector, high, extent.first >> 32)
         sectors, words = len(self.loader) // SECTOR, len(self.loader) // 4
         struct.pack_into("<HHII", loader, at + 8, sectors, 2, words, 0)
-        found = _extents(extent.first + 1, sectors - 1)
+        found = _loader_extents(extent.first + 1, sectors - 1)
         if len(found) >= most:
             raise ValueError("the loader has no room for so many extents")
         packed = b"".join(_EXTENT.pack(*e) for e in found)
@@ -79,12 +77,12 @@ class Syslinux:
         behind = extent.first + sectors
         struct.pack_into("<QQ", loader, advice, behind, behind + 1)
         loader[directory : directory + directory_size] = b"/".ljust(directory_size, b"\0")
-        checksum = _MAGIC - sum(struct.unpack_from(f"<{words}I", loader, 0))
+        checksum = _PATCH_MAGIC - sum(struct.unpack_from(f"<{words}I", loader, 0))
         struct.pack_into("<I", loader, at + 16, checksum & 0xFFFFFFFF)
         return volume.with_contents({NAME: bytes(loader)}).with_boot_sector(bytes(sector))
 
 
-def configuration(cmdline: str, kernel: str = "/kernel", initrd: str = "/initrd.img") -> bytes:
+def syslinux_config(cmdline: str, kernel: str = "/kernel", initrd: str = "/initrd.img") -> bytes:
     """Return the configuration file (syslinux.cfg, isolinux.cfg) that boots without a question."""
     lines = ["DEFAULT linux", "LABEL linux", f"    KERNEL {kernel}", f"    INITRD {initrd}"]
     words = " ".join(cmdline.splitlines()).strip()
@@ -92,11 +90,11 @@ def configuration(cmdline: str, kernel: str = "/kernel", initrd: str = "/initrd.
     return "\n".join([*lines, ""]).encode()
 
 
-def _patch_at(loader: bytes | bytearray) -> int:
-    return loader.find(struct.pack("<I", _MAGIC))
+def _find_patch_area(loader: bytes | bytearray) -> int:
+    return loader.find(struct.pack("<I", _PATCH_MAGIC))
 
 
-def _extents(first: int, count: int) -> list[tuple[int, int]]:
+def _loader_extents(first: int, count: int) -> list[tuple[int, int]]:
     """Return what lies without a gap in pieces that can be read at once."""
     found = []
     address = _ADDRESS + SECTOR

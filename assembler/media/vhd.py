@@ -11,11 +11,12 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from assembler import magics
 from assembler.codes import output as codes
-from assembler.content import part_of, size_of
+from assembler.content import content_size, slice_content
 from assembler.errors import OutputError
-from assembler.media.sparse_image import Placed, SparseImage, placed
-from assembler.media.units import Run, count_of, located, runs_of
+from assembler.media.sparse_image import Extent, SparseImage, extents_of
+from assembler.media.unit_runs import UnitRun, extents_with_runs, unit_count, unit_runs
 
 _MIB = 1 << 20
 # Azure takes disks of whole MiB only.
@@ -23,11 +24,11 @@ _ALIGNMENT = _MIB
 _BLOCK = 2 * _MIB
 _SECTOR = 512
 # The format's own limit, with room for its tables.
-LARGEST = 2040 << 30
+MAX_SIZE = 2040 << 30
 _FOOTER, _HEADER = 512, 1024
 _FIXED, _DYNAMIC = 2, 3
-_NOWHERE = (1 << 64) - 1
-_UNUSED = (1 << 32) - 1
+_NO_OFFSET = (1 << 64) - 1
+_UNUSED_BLOCK = (1 << 32) - 1
 # One bit for each sector of a block: all of them are there.
 _BITMAP = b"\xff" * (_BLOCK // _SECTOR // 8)
 
@@ -38,24 +39,24 @@ class FixedVhd:
 
     disk: SparseImage
     # 16 bytes or more that stand for the disk.
-    mark: bytes
+    seed: bytes
 
     @classmethod
-    def of(cls, disk: SparseImage, mark: bytes) -> FixedVhd:
+    def plan(cls, disk: SparseImage, seed: bytes) -> FixedVhd:
         """Take a disk that is not too large."""
-        _check(disk.size)
-        return cls(disk, mark)
+        _check_size(disk.size)
+        return cls(disk, seed)
 
     @property
     def size(self) -> int:
         """Return the number of bytes of the file."""
-        return _rounded(self.disk.size, _ALIGNMENT) + _FOOTER
+        return _round_up(self.disk.size, _ALIGNMENT) + _FOOTER
 
-    def placed(self) -> Iterator[Placed]:
+    def extents(self) -> Iterator[Extent]:
         """Yield what is not zero."""
-        yield from self.disk.placed()
+        yield from self.disk.extents()
         size = self.size - _FOOTER
-        yield Placed(size, _footer(size, _FIXED, _NOWHERE, self.mark))
+        yield Extent(size, _footer(size, _FIXED, _NO_OFFSET, self.seed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,98 +64,98 @@ class DynamicVhd:
     """A disk as a dynamic VHD whose layout is decided."""
 
     disk: SparseImage
-    mark: bytes
-    _runs: tuple[Run, ...]
+    seed: bytes
+    _runs: tuple[UnitRun, ...]
 
     @classmethod
-    def of(cls, disk: SparseImage, mark: bytes) -> DynamicVhd:
+    def plan(cls, disk: SparseImage, seed: bytes) -> DynamicVhd:
         """Look where things lie on a disk, and lay them out."""
-        _check(disk.size)
-        return cls(disk, mark, runs_of(disk, _BLOCK))
+        _check_size(disk.size)
+        return cls(disk, seed, unit_runs(disk, _BLOCK))
 
     @property
     def size(self) -> int:
         """Return the number of bytes of the file."""
-        return self._block_at(count_of(self._runs)) + _FOOTER
+        return self._block_at(unit_count(self._runs)) + _FOOTER
 
-    def placed(self) -> Iterator[Placed]:
+    def extents(self) -> Iterator[Extent]:
         """Yield what is not zero."""
-        footer = _footer(self._disk_size, _DYNAMIC, _FOOTER, self.mark)
-        yield Placed(0, footer)
-        yield Placed(_FOOTER, self._header())
-        yield Placed(_FOOTER + _HEADER, self._table())
+        footer = _footer(self._disk_size, _DYNAMIC, _FOOTER, self.seed)
+        yield Extent(0, footer)
+        yield Extent(_FOOTER, self._header())
+        yield Extent(_FOOTER + _HEADER, self._table())
         # How many blocks have got their bitmap.
         begun = 0
-        for thing, run in located(self.disk, self._runs, _BLOCK):
-            done, size = 0, size_of(thing.content)
+        for thing, run in extents_with_runs(self.disk, self._runs, _BLOCK):
+            done, size = 0, content_size(thing.content)
             while done < size:
                 block, within = divmod(thing.offset + done, _BLOCK)
                 index = run.index + block - run.first
                 if index == begun:
-                    yield Placed(self._block_at(index), _BITMAP)
+                    yield Extent(self._block_at(index), _BITMAP)
                     begun += 1
                 taken = min(_BLOCK - within, size - done)
-                part = part_of(thing.content, done, taken)
-                yield from placed(self._block_at(index) + len(_BITMAP) + within, part)
+                part = slice_content(thing.content, done, taken)
+                yield from extents_of(self._block_at(index) + len(_BITMAP) + within, part)
                 done += taken
-        yield Placed(self.size - _FOOTER, footer)
+        yield Extent(self.size - _FOOTER, footer)
 
     @property
     def _disk_size(self) -> int:
-        return _rounded(self.disk.size, _ALIGNMENT)
+        return _round_up(self.disk.size, _ALIGNMENT)
 
     @property
     def _entries(self) -> int:
         return -(-self._disk_size // _BLOCK)
 
     def _block_at(self, index: int) -> int:
-        first = _FOOTER + _HEADER + _rounded(4 * self._entries, _SECTOR)
+        first = _FOOTER + _HEADER + _round_up(4 * self._entries, _SECTOR)
         return first + index * (len(_BITMAP) + _BLOCK)
 
     def _header(self) -> bytes:
         header = struct.pack(
             ">8sQQIII",
-            *(b"cxsparse", _NOWHERE, _FOOTER + _HEADER, 0x10000, self._entries, _BLOCK),
+            *(magics.VHD_DYNAMIC, _NO_OFFSET, _FOOTER + _HEADER, 0x10000, self._entries, _BLOCK),
         )
-        return _summed(header.ljust(_HEADER, b"\0"), 36)
+        return _with_checksum(header.ljust(_HEADER, b"\0"), 36)
 
     def _table(self) -> bytes:
-        entries = [_UNUSED] * self._entries
+        entries = [_UNUSED_BLOCK] * self._entries
         for run in self._runs:
             for n in range(run.count):
                 entries[run.first + n] = self._block_at(run.index + n) // _SECTOR
         packed = struct.pack(f">{len(entries)}I", *entries)
-        return packed.ljust(_rounded(len(packed), _SECTOR), b"\xff")
+        return packed.ljust(_round_up(len(packed), _SECTOR), b"\xff")
 
 
-def _check(size: int) -> None:
-    if size > LARGEST:
+def _check_size(size: int) -> None:
+    if size > MAX_SIZE:
         raise OutputError.of(
             codes.TOO_LARGE,
             f"a disk of {size} bytes is too large for VHD",
-            f"it holds disks of up to {LARGEST >> 30} GiB: choose a smaller --size",
+            f"it holds disks of up to {MAX_SIZE >> 30} GiB: choose a smaller --size",
         )
 
 
-def _rounded(number: int, unit: int) -> int:
+def _round_up(number: int, unit: int) -> int:
     return -(-number // unit) * unit
 
 
-def _footer(size: int, kind: int, header_at: int, mark: bytes) -> bytes:
+def _footer(size: int, kind: int, header_at: int, seed: bytes) -> bytes:
     cylinders, heads, sectors = _geometry(size // _SECTOR)
     # A UUID of version 8: made as its maker likes.
-    identity = bytearray(mark[:16])
+    identity = bytearray(seed[:16])
     identity[6] = identity[6] & 0x0F | 0x80
     identity[8] = identity[8] & 0x3F | 0x80
     footer = struct.pack(
         ">8sIIQI4sI4sQQHBBII16sB",
-        *(b"conectix", 2, 0x10000, header_at, 0, b"qem2", 0x50003, b"Wi2k", size, size),
+        *(magics.VHD, 2, 0x10000, header_at, 0, b"qem2", 0x50003, b"Wi2k", size, size),
         *(cylinders, heads, sectors, kind, 0, bytes(identity), 0),
     )
-    return _summed(footer.ljust(_FOOTER, b"\0"), 64)
+    return _with_checksum(footer.ljust(_FOOTER, b"\0"), 64)
 
 
-def _summed(data: bytes, at: int) -> bytes:
+def _with_checksum(data: bytes, at: int) -> bytes:
     return data[:at] + struct.pack(">I", ~sum(data) & 0xFFFFFFFF) + data[at + 4 :]
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import struct
 from typing import IO
 
-from assembler.media.deflating import zlib_stream
-from assembler.media.sparse_image import SparseImage, blocks
+from assembler import magics
+from assembler.media.deflate import deflate_block
+from assembler.media.sparse_image import SparseImage, nonzero_blocks
 
 _SECTOR = 512
 _GRAIN = 128 * _SECTOR
@@ -18,7 +19,7 @@ _ENTRIES = 512
 # In sectors: the descriptor, and everything before the first grain.
 _DESCRIPTOR_AT, _DESCRIPTOR, _BEFORE = 1, 20, 128
 _END, _TABLE, _DIRECTORY, _FOOTER = 0, 1, 2, 3
-_NOT_YET = (1 << 64) - 1
+_DIRECTORY_AT_END = (1 << 64) - 1
 _DESCRIPTION = """\
 # Disk DescriptorFile
 version=1
@@ -40,24 +41,24 @@ ddb.adapterType = "lsilogic"
 """
 
 
-def write(disk: SparseImage, mark: bytes, out: IO[bytes]) -> int:
+def write_vmdk(disk: SparseImage, seed: bytes, out: IO[bytes]) -> int:
     """Write a disk to a file or stream; return how many bytes that were."""
     sectors = -(-disk.size // _GRAIN) * (_GRAIN // _SECTOR)
     # The highest values are reserved.
-    identity = int.from_bytes(mark[:4], "little") & 0x7FFFFFFF
+    identity = int.from_bytes(seed[:4], "little") & 0x7FFFFFFF
     text = _DESCRIPTION.format(
         identity=identity, sectors=sectors, cylinders=min(65535, sectors // (255 * 63))
     )
-    stream = _Stream(out, sectors)
-    stream.put(stream.header(_NOT_YET))
+    stream = _VmdkWriter(out, sectors)
+    stream.put(stream.header(_DIRECTORY_AT_END))
     stream.put(text.encode().ljust(_DESCRIPTOR * _SECTOR, b"\0"))
     stream.put(bytes((_BEFORE - _DESCRIPTOR_AT - _DESCRIPTOR) * _SECTOR))
-    for number, data in blocks(disk, _GRAIN):
+    for number, data in nonzero_blocks(disk, _GRAIN):
         stream.grain(number, data)
     return stream.end()
 
 
-class _Stream:
+class _VmdkWriter:
     """What is written, and the tables that grow meanwhile."""
 
     def __init__(self, out: IO[bytes], sectors: int) -> None:
@@ -81,13 +82,15 @@ class _Stream:
             self._flush()
             self._number = table
         self._table[entry] = self._at
-        packed = zlib_stream(data)
-        self.put(_padded(struct.pack("<QI", number * (_GRAIN // _SECTOR), len(packed)) + packed))
+        packed = deflate_block(data)
+        self.put(
+            _pad_sector(struct.pack("<QI", number * (_GRAIN // _SECTOR), len(packed)) + packed)
+        )
 
     def end(self) -> int:
         """Write the directory of tables, and where it is."""
         self._flush()
-        directory = _padded(struct.pack(f"<{len(self._directory)}I", *self._directory))
+        directory = _pad_sector(struct.pack(f"<{len(self._directory)}I", *self._directory))
         self._mark(len(directory) // _SECTOR, _DIRECTORY)
         lies_at = self._at
         self.put(directory)
@@ -98,11 +101,11 @@ class _Stream:
 
     def header(self, directory_at: int) -> bytes:
         """Return the header; at the beginning nobody knows yet where the directory lies."""
-        return _padded(
+        return _pad_sector(
             struct.pack(
                 "<4sIIQQQQIQQQB4sH",
                 # Valid newline test, compressed grains, markers.
-                *(b"KDMV", 3, 0x30001, self._sectors, _GRAIN // _SECTOR),
+                *(magics.VMDK, 3, 0x30001, self._sectors, _GRAIN // _SECTOR),
                 *(_DESCRIPTOR_AT, _DESCRIPTOR, _ENTRIES, 0, directory_at, _BEFORE),
                 *(0, b"\n \r\n", 1),
             )
@@ -118,8 +121,8 @@ class _Stream:
         self._table = [0] * _ENTRIES
 
     def _mark(self, sectors: int, kind: int) -> None:
-        self.put(_padded(struct.pack("<QII", sectors, 0, kind)))
+        self.put(_pad_sector(struct.pack("<QII", sectors, 0, kind)))
 
 
-def _padded(data: bytes) -> bytes:
+def _pad_sector(data: bytes) -> bytes:
     return data + bytes(-len(data) % _SECTOR)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from dolmen.console import size_text
 
 if TYPE_CHECKING:
-    from assembler.inspecting.found import Fact, Found
+    from assembler.inspection.result import Fact, Inspection
 
 _FEW = 12
 # Facts that count bytes.
 _SIZES = frozenset({"start", "disk size", "volume size", "content", "used", "block size"})
 
 
-def lines(found: Found, name: str, *, every_file: bool = False, depth: int = 0) -> Iterator[str]:
+def lines(
+    found: Inspection, name: str, *, every_file: bool = False, depth: int = 0
+) -> Iterator[str]:
     """Yield the lines."""
     edge = "  " * depth
     yield f"{edge}{name}: {found.kind}, {size_text(found.size)}"

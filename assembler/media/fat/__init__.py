@@ -4,7 +4,7 @@ Everything is contiguous, directories first, then files by their paths, so where
 known before anything is written. All times are 1980-01-01, the first that FAT knows.
 """
 
-from assembler.media.fat.geometry import LARGEST, SECTOR, Geometry
-from assembler.media.fat.volume import Extent, FatFile, FatVolume
+from assembler.media.fat.geometry import MAX_SIZE, SECTOR, Geometry
+from assembler.media.fat.volume import FatExtent, FatFile, FatVolume
 
-__all__ = ["LARGEST", "SECTOR", "Extent", "FatFile", "FatVolume", "Geometry"]
+__all__ = ["MAX_SIZE", "SECTOR", "FatExtent", "FatFile", "FatVolume", "Geometry"]

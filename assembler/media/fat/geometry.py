@@ -14,16 +14,16 @@ TABLES = 2
 _MIB = 1 << 20
 _GIB = 1 << 30
 # The type of a volume is what its number of clusters says, whatever else is written in it.
-_LEAST = {12: 1, 16: 4085, 32: 65525}
-_MOST = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
+_MIN_CLUSTERS = {12: 1, 16: 4085, 32: 65525}
+_MAX_CLUSTERS = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
 # Fewer clusters are too few for 16 bits, whatever the tables take.
-_FEW = 5000
-_USUAL_ROOT = 512
-_MOST_ROOT = 65520
+_MIN_FAT16_UNITS = 5000
+_DEFAULT_ROOT_ENTRIES = 512
+_MAX_ROOT_ENTRIES = 65520
 # Counts of sectors have 32 bits; in bytes, whole MiB.
-_MOST_SECTORS = (1 << 32) - 1
-LARGEST = _MOST_SECTORS * SECTOR // _MIB * _MIB
-_SMALLEST = 128
+_MAX_SECTORS = (1 << 32) - 1
+MAX_SIZE = _MAX_SECTORS * SECTOR // _MIB * _MIB
+_MIN_SECTORS = 128
 _STEP = 64
 
 
@@ -58,32 +58,36 @@ class Geometry:
         return self.cluster * SECTOR
 
 
-def of_size(sectors: int, root_entries: int, alignment: int = 1) -> Geometry | None:
+def geometry_for_size(sectors: int, root_entries: int, alignment: int = 1) -> Geometry | None:
     """Return the geometry of a volume, or nothing if it is too small for any.
 
     All clusters begin at multiples of `alignment` sectors, a power of two.
     """
     size = sectors * SECTOR
-    is_12 = size < 4 * _MIB or sectors // alignment < _FEW
+    is_12 = size < 4 * _MIB or sectors // alignment < _MIN_FAT16_UNITS
     bits = 32 if size >= 260 * _MIB else 12 if is_12 else 16
     cluster = alignment
     if bits == 32:
         usual = next((c for most, c in ((8, 8), (16, 16), (32, 32)) if size <= most * _GIB), 64)
         cluster = max(cluster, usual)
     while True:
-        found = _divided(bits, sectors, cluster, root_entries, alignment)
-        if found is None or found.clusters < _LEAST[bits]:
+        found = _divide(bits, sectors, cluster, root_entries, alignment)
+        if found is None or found.clusters < _MIN_CLUSTERS[bits]:
             return None
-        if found.clusters <= _MOST[bits]:
+        if found.clusters <= _MAX_CLUSTERS[bits]:
             return found
         cluster *= 2
 
 
-def _divided(
+def _divide(
     bits: int, sectors: int, cluster: int, root_entries: int, alignment: int
 ) -> Geometry | None:
     least_reserved = 32 if bits == 32 else 1
-    entries = 0 if bits == 32 else min(max(_USUAL_ROOT, -(-root_entries // 16) * 16), _MOST_ROOT)
+    entries = (
+        0
+        if bits == 32
+        else min(max(_DEFAULT_ROOT_ENTRIES, -(-root_entries // 16) * 16), _MAX_ROOT_ENTRIES)
+    )
     root = entries * ENTRY // SECTOR
     table = 1
     while True:
@@ -98,11 +102,13 @@ def _divided(
         table = needed
 
 
-def least(needed: Callable[[Geometry], int], root_entries: int, alignment: int = 1) -> Geometry:
+def smallest_geometry(
+    needed: Callable[[Geometry], int], root_entries: int, alignment: int = 1
+) -> Geometry:
     """Return the geometry of the smallest volume (within 32 KiB) that has the clusters needed."""
-    sectors = _SMALLEST
-    while sectors <= _MOST_SECTORS:
-        found = of_size(sectors, root_entries, alignment)
+    sectors = _MIN_SECTORS
+    while sectors <= _MAX_SECTORS:
+        found = geometry_for_size(sectors, root_entries, alignment)
         lacking = _STEP if found is None else (needed(found) - found.clusters) * found.cluster
         if found is not None and lacking <= 0:
             return found

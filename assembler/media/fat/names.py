@@ -9,18 +9,18 @@ from assembler.errors import OutputError
 
 _FORBIDDEN = frozenset('"*/:<>?\\|')
 _NOT_SHORT = frozenset("+,;=[] .")
-_LONGEST = 255
-_UNITS = 13
-_MOST_TAILS = 1_000_000
+_MAX_LENGTH = 255
+_UNITS_PER_ENTRY = 13
+_MAX_TAILS = 1_000_000
 
 
-def check(path: str) -> None:
+def check_path(path: str) -> None:
     """Refuse a path that has a name FAT cannot have."""
     for name in path.split("/"):
         wrong = (
             not name
             or name != name.rstrip(" .")
-            or len(name.encode("utf-16-le", "surrogatepass")) > 2 * _LONGEST
+            or len(name.encode("utf-16-le", "surrogatepass")) > 2 * _MAX_LENGTH
             or any(c in _FORBIDDEN or ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name)
         )
         if wrong:
@@ -32,12 +32,12 @@ def check(path: str) -> None:
             )
 
 
-def folded(name: str) -> str:
+def fold_case(name: str) -> str:
     """Return what two names have in common that FAT takes for one."""
     return name.upper()
 
 
-def short(name: str, taken: set[bytes]) -> tuple[bytes, bool]:
+def short_name(name: str, taken: set[bytes]) -> tuple[bytes, bool]:
     """Return the 11 bytes of a short name, and whether they say all of the name.
 
     The short name is added to those taken in the directory.
@@ -45,49 +45,49 @@ def short(name: str, taken: set[bytes]) -> tuple[bytes, bool]:
     stem, dot, extension = name.upper().rpartition(".")
     if not dot or not stem:
         stem, extension = name.upper().lstrip("."), ""
-    base, tail = _short_part(stem), _short_part(extension)
+    base, tail = _short_characters(stem), _short_characters(extension)
     fits = 0 < len(base) <= 8 and len(tail) <= 3
     if fits and name in (f"{base}.{tail}", base):
-        found = _packed(base, tail)
+        found = _pack_name(base, tail)
         if found not in taken:
             taken.add(found)
             return found, True
     if fits and (base, tail) == (stem, extension):
         # Only upper case is missing.
-        found = _packed(base, tail)
+        found = _pack_name(base, tail)
         if found not in taken:
             taken.add(found)
             return found, False
-    for number in range(1, _MOST_TAILS):
+    for number in range(1, _MAX_TAILS):
         end = f"~{number}"
-        found = _packed((base or "FILE")[: 8 - len(end)] + end, tail[:3])
+        found = _pack_name((base or "FILE")[: 8 - len(end)] + end, tail[:3])
         if found not in taken:
             taken.add(found)
             return found, False
     raise OutputError.of(codes.TOO_LARGE, f"too many files are called like {name}")
 
 
-def _short_part(text: str) -> str:
+def _short_characters(text: str) -> str:
     return "".join(c for c in text if 32 < ord(c) < 127 and c not in _NOT_SHORT)
 
 
-def _packed(base: str, extension: str) -> bytes:
+def _pack_name(base: str, extension: str) -> bytes:
     return (base.ljust(8) + extension.ljust(3)).encode("ascii")
 
 
-def long_entries(name: str, short_name: bytes) -> bytes:
+def long_name_entries(name: str, short_name: bytes) -> bytes:
     """Return the entries that give a long name, as they stand before the short one."""
     checksum = 0
     for byte in short_name:
         checksum = ((checksum & 1) << 7) + (checksum >> 1) + byte & 0xFF
     units = name.encode("utf-16-le")
-    count = -(-len(units) // (2 * _UNITS))
-    if len(units) % (2 * _UNITS):
+    count = -(-len(units) // (2 * _UNITS_PER_ENTRY))
+    if len(units) % (2 * _UNITS_PER_ENTRY):
         units += b"\0\0"
-    units = units.ljust(count * 2 * _UNITS, b"\xff")
+    units = units.ljust(count * 2 * _UNITS_PER_ENTRY, b"\xff")
     entries = []
     for number in range(count, 0, -1):
-        part = units[(number - 1) * 2 * _UNITS : number * 2 * _UNITS]
+        part = units[(number - 1) * 2 * _UNITS_PER_ENTRY : number * 2 * _UNITS_PER_ENTRY]
         order = number | (0x40 if number == count else 0)
         entries.append(
             struct.pack(

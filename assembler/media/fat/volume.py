@@ -8,28 +8,35 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import IO
 
+from assembler import magics
 from assembler.codes import output as codes
-from assembler.content import Content, FileRange, size_of
+from assembler.content import Content, content_size
 from assembler.errors import OutputError
-from assembler.media import sparse_image
 from assembler.media.fat import names
-from assembler.media.fat.geometry import ENTRY, LARGEST, SECTOR, TABLES, Geometry, least, of_size
-from assembler.media.sparse_image import Placed, mark_of, placed
+from assembler.media.fat.geometry import (
+    ENTRY,
+    MAX_SIZE,
+    SECTOR,
+    TABLES,
+    Geometry,
+    geometry_for_size,
+    smallest_geometry,
+)
+from assembler.media.sparse_image import Extent, extents_of, seed_of
 
-_LARGEST_FILE = (1 << 32) - 1
+_MAX_FILE = (1 << 32) - 1
 # As many as a root directory with a place of its own can have.
-_MOST_ENTRIES = 65520
+_MAX_ENTRIES = 65520
 # 1980-01-01.
 _DATE = 0x21
-_END = {12: 0xFFF, 16: 0xFFFF, 32: 0x0FFFFFFF}
+_END_OF_CHAIN = {12: 0xFFF, 16: 0xFFFF, 32: 0x0FFFFFFF}
 _DIRECTORY, _LABEL = 0x10, 0x08
 _BLOCK = 1 << 16
 _MEDIA = 0xF8
 # Halt, and again if something wakes the processor.
-_NO_BOOT = b"\xf4\xeb\xfd"
-_FIRST_FREE = 2
+_HALT_CODE = b"\xf4\xeb\xfd"
+_FIRST_CLUSTER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +51,11 @@ class FatFile:
     @property
     def size(self) -> int:
         """Return the number of bytes."""
-        return size_of(self.content)
+        return content_size(self.content)
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class FatExtent:
     """Where a file lies: its first sector, counted from the beginning of the volume."""
 
     first: int
@@ -56,14 +63,14 @@ class Extent:
 
 
 @dataclass(slots=True)
-class _Node:
+class _FatNode:
     """A directory or file with its place."""
 
     name: str
     file: FatFile | None = None
-    children: dict[str, _Node] = field(default_factory=dict)
+    children: dict[str, _FatNode] = field(default_factory=dict)
     # Of the children, in the order of their names: (entries of the long name, short name, child).
-    listed: list[tuple[bytes, bytes, _Node]] = field(default_factory=list)
+    listed: list[tuple[bytes, bytes, _FatNode]] = field(default_factory=list)
     entries: int = 0
     first: int = 0
     clusters: int = 0
@@ -77,10 +84,10 @@ class FatVolume:
     label: bytes
     serial: int
     hidden_sectors: int
-    _root: _Node
-    _nodes: tuple[_Node, ...]
+    _root: _FatNode
+    _nodes: tuple[_FatNode, ...]
     # By their paths.
-    _files: Mapping[str, _Node]
+    _files: Mapping[str, _FatNode]
     _boot_sector: bytes = b""
 
     @classmethod
@@ -91,7 +98,7 @@ class FatVolume:
         size: int | None = None,
         label: str = "",
         hidden_sectors: int = 0,
-        mark: bytes = b"",
+        seed: bytes = b"",
         alignment: int = 1,
     ) -> FatVolume:
         """Decide where everything lies, in a volume of `size` bytes or as small as it can be.
@@ -100,18 +107,18 @@ class FatVolume:
         or of the contents, which then are read once.
         """
         files = sorted(files, key=lambda f: f.path)
-        root, found = _tree(files)
-        nodes = tuple(_walk(root))
+        root, found = _fat_tree(files)
+        nodes = tuple(_walk_fat(root))
         for node in nodes:
             if node.file is None:
-                _list(node, is_root=node is root, label=bool(label))
-        geometry = _geometry(root, nodes, size, alignment)
-        following = _FIRST_FREE
-        for node in _in_order(nodes, root, geometry):
-            node.clusters = _clusters(node, geometry)
+                _name_children(node, is_root=node is root, label=bool(label))
+        geometry = _choose_geometry(root, nodes, size, alignment)
+        following = _FIRST_CLUSTER
+        for node in _in_cluster_order(nodes, root, geometry):
+            node.clusters = _cluster_count(node, geometry)
             node.first = following if node.clusters else 0
             following += node.clusters
-        serial = int.from_bytes((mark or mark_of((f.path, f.content) for f in files))[:4], "little")
+        serial = int.from_bytes((seed or seed_of((f.path, f.content) for f in files))[:4], "little")
         packed = label.upper().encode("ascii", "replace")[:11].ljust(11)
         return cls(geometry, packed, serial, hidden_sectors, root, nodes, found)
 
@@ -120,17 +127,17 @@ class FatVolume:
         """Return the number of bytes."""
         return self.geometry.sectors * SECTOR
 
-    def extent(self, path: str) -> Extent:
+    def extent(self, path: str) -> FatExtent:
         """Return where a file lies; all of it is in one place."""
         node = self._files[path]
         size = node.file.size if node.file else 0
-        return Extent(self._sector(node.first), -(-size // SECTOR))
+        return FatExtent(self._sector(node.first), -(-size // SECTOR))
 
     def with_contents(self, contents: Mapping[str, bytes]) -> FatVolume:
         """Return the same volume with other contents of the same sizes in some files."""
         changed = {id(self._files[path]): content for path, content in contents.items()}
 
-        def copied(node: _Node) -> _Node:
+        def copied(node: _FatNode) -> _FatNode:
             if id(node) not in changed or node.file is None:
                 return node
             content = changed[id(node)]
@@ -144,41 +151,33 @@ class FatVolume:
         """Return the same volume with a boot loader's sector; what describes the volume stays."""
         return replace(self, _boot_sector=sector)
 
-    def pieces(self) -> Iterator[bytes | FileRange]:
-        """Yield the whole volume as a stream."""
-        return sparse_image.pieces(self)
-
-    def write(self, out: IO[bytes]) -> None:
-        """Write the volume to an empty file, sparse."""
-        sparse_image.write(self, out)
-
-    def placed(self) -> Iterator[Placed]:
+    def extents(self) -> Iterator[Extent]:
         """Yield what is not zero."""
         g = self.geometry
         boot = self.boot_sector()
-        yield Placed(0, boot)
+        yield Extent(0, boot)
         if g.bits == 32:
-            yield Placed(SECTOR, self._info())
-            yield Placed(2 * SECTOR, bytes(510) + b"\x55\xaa")
-            yield Placed(6 * SECTOR, boot)
-            yield Placed(7 * SECTOR, self._info())
-            yield Placed(8 * SECTOR, bytes(510) + b"\x55\xaa")
+            yield Extent(SECTOR, self._info())
+            yield Extent(2 * SECTOR, bytes(510) + magics.BOOT_SECTOR)
+            yield Extent(6 * SECTOR, boot)
+            yield Extent(7 * SECTOR, self._info())
+            yield Extent(8 * SECTOR, bytes(510) + magics.BOOT_SECTOR)
         ends = sorted(n.first + n.clusters - 1 for n in self._nodes if n.clusters)
         for number in range(TABLES):
             at = (g.reserved + number * g.table) * SECTOR
-            for block in _table(g.bits, self._used, ends):
-                yield Placed(at, block)
+            for block in _table_blocks(g.bits, self._used, ends):
+                yield Extent(at, block)
                 at += len(block)
         root = self._root
         if not root.first:
-            yield from placed(g.root * SECTOR, self._directory(root, None))
+            yield from extents_of(g.root * SECTOR, self._directory(root, None))
         parents = {id(c): n for n in self._nodes for c in n.children.values()}
         for node in sorted((n for n in self._nodes if n.clusters), key=lambda n: n.first):
             if node.file is None:
                 content: Content = self._directory(node, parents.get(id(node)))
             else:
                 content = node.file.content
-            yield from placed(self._sector(node.first) * SECTOR, content)
+            yield from extents_of(self._sector(node.first) * SECTOR, content)
 
     def boot_sector(self) -> bytes:
         """Return the first sector."""
@@ -210,54 +209,56 @@ class FatVolume:
         code = self._boot_sector
         if code:
             # A loader's code begins where the longest description ends.
-            return code[:11] + (sector + _NO_BOOT).ljust(510, b"\0")[11:90] + code[90:SECTOR]
-        return (sector + _NO_BOOT).ljust(510, b"\0") + b"\x55\xaa"
+            return code[:11] + (sector + _HALT_CODE).ljust(510, b"\0")[11:90] + code[90:SECTOR]
+        return (sector + _HALT_CODE).ljust(510, b"\0") + magics.BOOT_SECTOR
 
     @property
     def _used(self) -> int:
         """Return the number of the first cluster that nothing lies in."""
-        return _FIRST_FREE + sum(n.clusters for n in self._nodes)
+        return _FIRST_CLUSTER + sum(n.clusters for n in self._nodes)
 
     def _sector(self, cluster: int) -> int:
-        return self.geometry.data + (cluster - _FIRST_FREE) * self.geometry.cluster
+        return self.geometry.data + (cluster - _FIRST_CLUSTER) * self.geometry.cluster
 
     def _info(self) -> bytes:
-        free = self.geometry.clusters + _FIRST_FREE - self._used
+        free = self.geometry.clusters + _FIRST_CLUSTER - self._used
         hint = self._used if free else 0xFFFFFFFF
         counts = struct.pack("<II", free, hint)
-        return b"RRaA" + bytes(480) + b"rrAa" + counts + bytes(14) + b"\x55\xaa"
+        return b"RRaA" + bytes(480) + b"rrAa" + counts + bytes(14) + magics.BOOT_SECTOR
 
-    def _directory(self, node: _Node, parent: _Node | None) -> bytes:
+    def _directory(self, node: _FatNode, parent: _FatNode | None) -> bytes:
         entries = []
         if parent is None:
             if self.label.strip():
-                entries.append(_entry(self.label, _LABEL, 0, 0))
+                entries.append(_directory_entry(self.label, _LABEL, 0, 0))
         else:
             above = 0 if parent is self._root else parent.first
-            entries.append(_entry(b".".ljust(11), _DIRECTORY, node.first, 0))
-            entries.append(_entry(b"..".ljust(11), _DIRECTORY, above, 0))
+            entries.append(_directory_entry(b".".ljust(11), _DIRECTORY, node.first, 0))
+            entries.append(_directory_entry(b"..".ljust(11), _DIRECTORY, above, 0))
         for long_name, short_name, child in node.listed:
             entries.append(long_name)
             if child.file is None:
-                entries.append(_entry(short_name, _DIRECTORY, child.first, 0))
+                entries.append(_directory_entry(short_name, _DIRECTORY, child.first, 0))
             else:
                 file = child.file
-                entries.append(_entry(short_name, file.attributes, child.first, file.size))
+                entries.append(
+                    _directory_entry(short_name, file.attributes, child.first, file.size)
+                )
         return b"".join(entries)
 
 
-def _entry(name: bytes, attributes: int, cluster: int, size: int) -> bytes:
+def _directory_entry(name: bytes, attributes: int, cluster: int, size: int) -> bytes:
     high, low = cluster >> 16, cluster & 0xFFFF
     return struct.pack(
         "<11sBBBHHHHHHHI", name, attributes, 0, 0, 0, _DATE, _DATE, high, 0, _DATE, low, size
     )
 
 
-def _tree(files: Sequence[FatFile]) -> tuple[_Node, dict[str, _Node]]:
-    root, found = _Node(""), {}
+def _fat_tree(files: Sequence[FatFile]) -> tuple[_FatNode, dict[str, _FatNode]]:
+    root, found = _FatNode(""), {}
     for file in files:
-        names.check(file.path)
-        if file.size > _LARGEST_FILE:
+        names.check_path(file.path)
+        if file.size > _MAX_FILE:
             raise OutputError.of(
                 codes.TOO_LARGE,
                 f"{file.path} has {file.size} bytes, and files on FAT have less than 4 GiB",
@@ -266,59 +267,63 @@ def _tree(files: Sequence[FatFile]) -> tuple[_Node, dict[str, _Node]]:
         *directories, name = file.path.split("/")
         node = root
         for part in directories:
-            node = node.children.setdefault(names.folded(part), _Node(part))
+            node = node.children.setdefault(names.fold_case(part), _FatNode(part))
             if node.file is not None:
                 break
-        if node.file is not None or names.folded(name) in node.children:
+        if node.file is not None or names.fold_case(name) in node.children:
             raise OutputError.of(
                 codes.BAD_NAME, f"{file.path} would be there twice on FAT, perhaps as a directory"
             )
-        found[file.path] = node.children[names.folded(name)] = _Node(name, file)
+        found[file.path] = node.children[names.fold_case(name)] = _FatNode(name, file)
     return root, found
 
 
-def _walk(node: _Node) -> Iterator[_Node]:
+def _walk_fat(node: _FatNode) -> Iterator[_FatNode]:
     yield node
     for child in node.children.values():
-        yield from _walk(child)
+        yield from _walk_fat(child)
 
 
-def _in_order(nodes: Sequence[_Node], root: _Node, geometry: Geometry) -> Iterator[_Node]:
+def _in_cluster_order(
+    nodes: Sequence[_FatNode], root: _FatNode, geometry: Geometry
+) -> Iterator[_FatNode]:
     """Yield what has clusters: the directories, then the files."""
     yield from (n for n in nodes if n.file is None and (n is not root or geometry.bits == 32))
     yield from (n for n in nodes if n.file is not None)
 
 
-def _list(node: _Node, *, is_root: bool, label: bool) -> None:
+def _name_children(node: _FatNode, *, is_root: bool, label: bool) -> None:
     taken: set[bytes] = set()
     for child in node.children.values():
-        short_name, says_all = names.short(child.name, taken)
-        long_name = b"" if says_all else names.long_entries(child.name, short_name)
+        short_name, says_all = names.short_name(child.name, taken)
+        long_name = b"" if says_all else names.long_name_entries(child.name, short_name)
         node.listed.append((long_name, short_name, child))
     node.entries = sum(len(long_name) // ENTRY + 1 for long_name, _, _ in node.listed)
     node.entries += int(label) if is_root else 2
-    if node.entries > _MOST_ENTRIES:
+    if node.entries > _MAX_ENTRIES:
         raise OutputError.of(
             codes.TOO_LARGE, f"a directory has {len(node.listed)} files: more than FAT can hold"
         )
 
 
-def _clusters(node: _Node, geometry: Geometry) -> int:
+def _cluster_count(node: _FatNode, geometry: Geometry) -> int:
     if node.file is not None:
         return -(-node.file.size // geometry.cluster_size)
     return max(1, -(-node.entries * ENTRY // geometry.cluster_size))
 
 
-def _geometry(root: _Node, nodes: Sequence[_Node], size: int | None, alignment: int) -> Geometry:
+def _choose_geometry(
+    root: _FatNode, nodes: Sequence[_FatNode], size: int | None, alignment: int
+) -> Geometry:
     def needed(geometry: Geometry) -> int:
-        return sum(_clusters(n, geometry) for n in _in_order(nodes, root, geometry))
+        return sum(_cluster_count(n, geometry) for n in _in_cluster_order(nodes, root, geometry))
 
-    smallest = least(needed, root.entries, alignment)
+    smallest = smallest_geometry(needed, root.entries, alignment)
     if size is None:
         return smallest
-    if size > LARGEST:
+    if size > MAX_SIZE:
         raise OutputError.of(codes.TOO_LARGE, "a FAT volume is smaller than 2 TiB")
-    chosen = of_size(size // SECTOR, root.entries, alignment)
+    chosen = geometry_for_size(size // SECTOR, root.entries, alignment)
     if chosen is None or needed(chosen) > chosen.clusters:
         raise OutputError.of(
             codes.TOO_SMALL,
@@ -328,9 +333,9 @@ def _geometry(root: _Node, nodes: Sequence[_Node], size: int | None, alignment: 
     return chosen
 
 
-def _table(bits: int, used: int, ends: Sequence[int]) -> Iterator[bytes]:
+def _table_blocks(bits: int, used: int, ends: Sequence[int]) -> Iterator[bytes]:
     """Yield a table as far as clusters are in use: each leads to the next, up to an end."""
-    last = _END[bits]
+    last = _END_OF_CHAIN[bits]
     for begin in range(0, used, _BLOCK):
         stop = min(used, begin + _BLOCK)
         block = array("I" if bits == 32 else "H", range(begin + 1, stop + 1))
@@ -339,14 +344,14 @@ def _table(bits: int, used: int, ends: Sequence[int]) -> Iterator[bytes]:
         for end in ends[bisect_left(ends, begin) : bisect_left(ends, stop)]:
             block[end - begin] = last
         if bits == 12:
-            yield _packed(block)
+            yield _pack_fat12(block)
             continue
         if sys.byteorder == "big":
             block.byteswap()
         yield block.tobytes()
 
 
-def _packed(entries: array[int]) -> bytes:
+def _pack_fat12(entries: array[int]) -> bytes:
     """Return entries of 12 bits, two in three bytes."""
     values = [*entries, 0]
     return b"".join(

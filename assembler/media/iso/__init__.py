@@ -5,8 +5,8 @@ before they are written, files of more than 4 GiB consist of several extents, an
 within another one: what a BIOS and UEFI both load need not be there twice.
 """
 
-from assembler.media.iso.boot import SECTOR, Boot
-from assembler.media.iso.entries import IsoEntry, Within, regular
+from assembler.media.iso.boot import SECTOR, IsoBoot
+from assembler.media.iso.entries import FileSlice, IsoEntry, regular_file
 from assembler.media.iso.volume import IsoVolume
 
-__all__ = ["SECTOR", "Boot", "IsoEntry", "IsoVolume", "Within", "regular"]
+__all__ = ["SECTOR", "FileSlice", "IsoBoot", "IsoEntry", "IsoVolume", "regular_file"]

@@ -9,23 +9,25 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from assembler import magics
+
 SECTOR = 2048
 _BLOCK = 512
 _PER_SECTOR = SECTOR // _BLOCK
 _BIOS, _EFI = 0x00, 0xEF
 _BOOTABLE = 0x88
 # isolinux wants its first sectors loaded, and loads the rest by itself.
-_LOADED = 4
-_MOST_BLOCKS = 0xFFFF
+_ISOLINUX_BLOCKS = 4
+_MAX_BLOCKS = 0xFFFF
 _INFO_AT, _INFO_SIZE = 8, 56
 _CODE, _CODE_END = 432, 440
 # A type that systems leave alone.
 _TYPE_DATA, _TYPE_EFI = 0x17, 0xEF
-_BEYOND = b"\xfe\xff\xff"
+_LBA_ONLY = b"\xfe\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
-class Boot:
+class IsoBoot:
     """What machines boot from a volume."""
 
     # The path of isolinux.bin.
@@ -37,7 +39,7 @@ class Boot:
 
 
 @dataclass(frozen=True, slots=True)
-class Lying:
+class BootImage:
     """Where a boot image lies, in sectors, and its size in bytes."""
 
     sector: int
@@ -49,34 +51,34 @@ class Lying:
         return -(-self.size // _BLOCK)
 
 
-def record(catalog: int) -> bytes:
+def boot_record(boot_catalog: int) -> bytes:
     """Return the volume descriptor that leads to the catalog."""
-    return struct.pack("<B5sB32s32xI", 0, b"CD001", 1, b"EL TORITO SPECIFICATION", catalog)
+    return struct.pack("<B5sB32s32xI", 0, magics.ISO_9660, 1, magics.EL_TORITO, boot_catalog)
 
 
-def catalog(bios: Lying | None, efi: Lying | None) -> bytes:
+def boot_catalog(bios: BootImage | None, efi: BootImage | None) -> bytes:
     """Return the catalog of boot images."""
     first = _BIOS if bios else _EFI
     head = struct.pack("<BBH24sHBB", 1, first, 0, b"", 0, 0x55, 0xAA)
     total = -sum(struct.unpack("<16H", head)) & 0xFFFF
     found = head[:28] + struct.pack("<H", total) + head[30:]
     if bios:
-        found += _entry(bios, _LOADED)
+        found += _catalog_entry(bios, _ISOLINUX_BLOCKS)
     if efi:
         if bios:
             # The last header, with one entry.
             found += struct.pack("<BBH28x", 0x91, _EFI, 1)
         # Images of 32 MiB and more have a size that does not fit. None means the rest of the
         # volume to firmware, and the image is the last thing on it.
-        found += _entry(efi, efi.blocks if efi.blocks <= _MOST_BLOCKS else 0)
+        found += _catalog_entry(efi, efi.blocks if efi.blocks <= _MAX_BLOCKS else 0)
     return found.ljust(SECTOR, b"\0")
 
 
-def _entry(image: Lying, blocks: int) -> bytes:
+def _catalog_entry(image: BootImage, blocks: int) -> bytes:
     return struct.pack("<BBHBBHI20x", _BOOTABLE, 0, 0, 0, 0, blocks, image.sector)
 
 
-def with_info(loader: bytes, sector: int, descriptors: int) -> bytes:
+def with_boot_info_table(loader: bytes, sector: int, descriptors: int) -> bytes:
     """Return isolinux.bin with the table that says where it lies."""
     padded = loader + bytes(-len(loader) % 4)
     words = struct.unpack_from(f"<{(len(padded) - 64) // 4}I", padded, 64)
@@ -84,8 +86,8 @@ def with_info(loader: bytes, sector: int, descriptors: int) -> bytes:
     return loader[:_INFO_AT] + info.ljust(_INFO_SIZE, b"\0") + loader[_INFO_AT + _INFO_SIZE :]
 
 
-def master_record(
-    boot: Boot, mark: bytes, bios: Lying | None, efi: Lying | None, end: int
+def master_boot_record(
+    boot: IsoBoot, seed: bytes, bios: BootImage | None, efi: BootImage | None, end: int
 ) -> bytes:
     """Return the first block of the volume as a disk of `end` sectors."""
     code = boot.mbr[:_CODE].ljust(_CODE, b"\0")
@@ -93,11 +95,11 @@ def master_record(
     code += struct.pack("<Q", bios.sector * _PER_SECTOR if bios else 0)
     begins = 16 * _PER_SECTOR
     ends = (efi.sector if efi else end) * _PER_SECTOR
-    table = _partition(0x80 if bios else 0, _TYPE_DATA, begins, ends - begins)
+    table = _partition_entry(0x80 if bios else 0, _TYPE_DATA, begins, ends - begins)
     if efi:
-        table += _partition(0, _TYPE_EFI, ends, efi.blocks)
-    return code + mark[:4] + bytes(2) + table.ljust(64, b"\0") + b"\x55\xaa"
+        table += _partition_entry(0, _TYPE_EFI, ends, efi.blocks)
+    return code + seed[:4] + bytes(2) + table.ljust(64, b"\0") + magics.BOOT_SECTOR
 
 
-def _partition(active: int, kind: int, first: int, count: int) -> bytes:
-    return struct.pack("<B3sB3sII", active, _BEYOND, kind, _BEYOND, first, count)
+def _partition_entry(active: int, kind: int, first: int, count: int) -> bytes:
+    return struct.pack("<B3sB3sII", active, _LBA_ONLY, kind, _LBA_ONLY, first, count)

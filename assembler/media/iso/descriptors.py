@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from assembler.media.iso.rockridge import SECTOR, both
+from assembler import magics
+from assembler.media.iso.rock_ridge import SECTOR, both_endian
 
-_ALWAYS = b"\1\0\0\1"
-TERMINATOR = b"\xffCD001\x01"
+_ONE = b"\1\0\0\1"
+TERMINATOR = b"\xff" + magics.ISO_9660 + b"\x01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,33 +21,35 @@ class PathTables:
     big: int
 
 
-def primary(*, label: str, sectors: int, root: bytes, table: PathTables, mtime: int) -> bytes:
+def primary_descriptor(
+    *, label: str, sectors: int, root: bytes, table: PathTables, mtime: int
+) -> bytes:
     """Return the primary volume descriptor."""
     date = time.strftime("%Y%m%d%H%M%S00", time.gmtime(mtime)).encode() + b"\0"
     none = b"0" * 16 + b"\0"
     return b"".join(
         (
-            b"\x01CD001\x01\x00",
-            _text("LINUX", 32),
-            _text(label, 32),
+            b"\x01" + magics.ISO_9660 + b"\x01\x00",
+            _padded_text("LINUX", 32),
+            _padded_text(label, 32),
             bytes(8),
-            both(sectors),
+            both_endian(sectors),
             bytes(32),
-            _ALWAYS,
-            _ALWAYS,
+            _ONE,
+            _ONE,
             SECTOR.to_bytes(2, "little") + SECTOR.to_bytes(2, "big"),
-            both(table.size),
+            both_endian(table.size),
             table.little.to_bytes(4, "little") + bytes(4),
             table.big.to_bytes(4, "big") + bytes(4),
             root,
             # Volume set, publisher, preparer; the program it was made with.
-            _text("", 128 * 3) + _text("DOLMEN", 128),
-            _text("", 37 * 3),
+            _padded_text("", 128 * 3) + _padded_text("DOLMEN", 128),
+            _padded_text("", 37 * 3),
             date + date + none + none,
             b"\x01",
         )
     )
 
 
-def _text(text: str, size: int) -> bytes:
+def _padded_text(text: str, size: int) -> bytes:
     return text.encode("ascii", "replace")[:size].ljust(size)

@@ -9,7 +9,7 @@ from assembler.content import Content
 
 
 @dataclass(frozen=True, slots=True)
-class Within:
+class FileSlice:
     """The content of a file that is a part of another file of the volume."""
 
     path: bytes
@@ -26,7 +26,7 @@ class IsoEntry:
     path: bytes
     # With the type, as `stat` has it.
     mode: int
-    content: Content | Within = b""
+    content: Content | FileSlice = b""
     # Of a symbolic link.
     target: bytes = b""
     # Major and minor number.
@@ -48,6 +48,6 @@ class IsoEntry:
         return len(self.content) if isinstance(self.content, bytes) else self.content.size
 
 
-def regular(path: str, content: Content | Within, mtime: int = 0) -> IsoEntry:
+def regular_file(path: str, content: Content | FileSlice, mtime: int = 0) -> IsoEntry:
     """Return a plain file that everybody may read."""
     return IsoEntry(path.encode(), stat.S_IFREG | 0o444, content, mtime=mtime)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_OTHER = re.compile(rb"[^A-Z0-9_]")
-_LONGEST = 30
-_LONGEST_EXTENSION = 12
+_DISALLOWED = re.compile(rb"[^A-Z0-9_]")
+_MAX_NAME = 30
+_MAX_EXTENSION = 12
 # Room for a number that makes a name different.
-_NUMBER = 7
+_NUMBER_ROOM = 7
 
 
 def identifiers(names: Iterable[tuple[bytes, bool]]) -> dict[bytes, bytes]:
@@ -21,13 +21,13 @@ def identifiers(names: Iterable[tuple[bytes, bool]]) -> dict[bytes, bytes]:
         base, dot, extension = name.upper().rpartition(b".")
         if not base or not dot or is_directory:
             base, extension = name.upper(), b""
-        base = _OTHER.sub(b"_", base)
-        extension = _OTHER.sub(b"_", extension)[:_LONGEST_EXTENSION]
+        base = _DISALLOWED.sub(b"_", base)
+        extension = _DISALLOWED.sub(b"_", extension)[:_MAX_EXTENSION]
         tail = b"" if is_directory else b"." + extension + b";1"
-        room = _LONGEST - len(extension)
+        room = _MAX_NAME - len(extension)
         identifier = base[:room] + tail
         while identifier in taken:
-            start = base[: room - _NUMBER]
+            start = base[: room - _NUMBER_ROOM]
             number = following[start] = following.get(start, 0) + 1
             identifier = b"%s_%d%s" % (start, number, tail)
         taken.add(identifier)

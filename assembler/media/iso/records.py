@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from assembler.media.iso.rockridge import SECTOR, both
+from assembler.media.iso.rock_ridge import SECTOR, both_endian
 
-_LARGEST = 254
-_FIXED = 33
+_MAX_RECORD = 254
+_FIXED_SIZE = 33
 _DIRECTORY, _MORE = 0x02, 0x80
 # As much of a file as one extent has: whole sectors, and less than 4 GiB.
-EXTENT = (1 << 32) - SECTOR
+MAX_SECTION = (1 << 32) - SECTOR
 # Years from 1900, in a byte.
 _EARLIEST, _LATEST = -2208988800, 5869583999
 
@@ -26,15 +26,15 @@ class RecordSize:
     @property
     def room(self) -> int:
         """Return how many bytes are left."""
-        return _LARGEST - self.fixed
+        return _MAX_RECORD - self.fixed
 
 
 def size_of_record(identifier: bytes) -> RecordSize:
     """Return the size of a record with this identifier."""
-    return RecordSize(_FIXED + len(identifier) + (1 - len(identifier) % 2))
+    return RecordSize(_FIXED_SIZE + len(identifier) + (1 - len(identifier) % 2))
 
 
-def record(
+def directory_record(
     identifier: bytes,
     sector: int,
     size: int,
@@ -49,16 +49,16 @@ def record(
     length = size_of_record(identifier).fixed + len(system_use)
     length += length % 2
     flags = (_DIRECTORY if directory else 0) | (_MORE if more else 0)
-    fields = bytes([length, 0]) + both(sector) + both(size)
+    fields = bytes([length, 0]) + both_endian(sector) + both_endian(size)
     fields += bytes([date.tm_year - 1900, *date[1:6], 0, flags, 0, 0]) + b"\1\0\0\1"
     fields += bytes([len(identifier)]) + identifier
     return (fields + bytes(len(fields) % 2) + system_use).ljust(length, b"\0")
 
 
-def extents_of(sector: int, size: int) -> Iterator[tuple[int, int, bool]]:
+def file_sections(sector: int, size: int) -> Iterator[tuple[int, int, bool]]:
     """Yield sector and size of each extent of a file, and whether another follows."""
-    while size > EXTENT:
-        yield sector, EXTENT, True
-        sector += EXTENT // SECTOR
-        size -= EXTENT
+    while size > MAX_SECTION:
+        yield sector, MAX_SECTION, True
+        sector += MAX_SECTION // SECTOR
+        size -= MAX_SECTION
     yield sector, size, False

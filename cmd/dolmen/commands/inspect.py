@@ -42,16 +42,16 @@ def inspect(
     programs for UEFI and whether their signatures hold, kernels, initrds, tar archives, FAT,
     squashfs and erofs. Files of the store are shown by `dolmen cache inspect`.
     """
-    from assembler.inspecting import inspect
+    from assembler.inspection import inspect_file
     from dolmen.showing import lines
 
-    found = inspect(path)
+    found = inspect_file(path)
     if certificate is not None:
         from assembler.codes import output as codes
         from assembler.errors import OutputError
-        from assembler.media.keys import fingerprint, read_certificate
+        from assembler.media.keys import certificate_fingerprint, read_certificate
 
-        if fingerprint(read_certificate(certificate)) not in set(found.signers()):
+        if certificate_fingerprint(read_certificate(certificate)) not in set(found.signers()):
             raise OutputError.of(
                 codes.NOT_SIGNED, f"nothing in {path} is signed with the key of {certificate}"
             )

@@ -56,10 +56,10 @@ def generate(
     """
     from datetime import UTC, datetime
 
-    from assembler.media.keys import KeyRequest, generate
+    from assembler.media.keys import KeySetOptions, generate_keys
     from dolmen.secrets import new_passphrase
 
     passphrase = new_passphrase() if encrypt else ""
-    request = KeyRequest(name, datetime.now(UTC), days, passphrase)
-    for path in generate(directory, request):
+    options = KeySetOptions(name, datetime.now(UTC), days, passphrase)
+    for path in generate_keys(directory, options):
         say(str(path))

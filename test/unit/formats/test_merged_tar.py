@@ -12,9 +12,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assembler.content import whole
-from assembler.formats.iso_tree import _Merged, _read
-from assembler.formats.merged_tar import Merged
+from assembler.content import read_content
+from assembler.formats.iso_tree import _MergedTree, _read_tar
+from assembler.formats.merged_tar import MergedTar
 
 _places = st.lists(st.sampled_from("abc"), min_size=1, max_size=2).map("/".join)
 # Links are called l and m and lead to none of these, so that none leads to itself.
@@ -107,15 +107,15 @@ def once(data: bytes) -> dict[str, tuple[object, ...]]:
 @given(entries=_entries)
 def test_each_path_is_there_once_and_is_the_right_one(entries: list[tuple[str, str, Any]]) -> None:
     data = tar_of(entries)
-    expected = _Merged()
+    expected = _MergedTree()
     with tempfile.TemporaryFile() as fresh:
-        for entry, link in _read([data], fresh, []):
+        for entry, link in _read_tar([data], fresh, []):
             if not (entry.path + b"/").startswith(b"boot/"):
                 expected.add(entry, link)
         want = {
             e.path.decode(): (
                 *(stat.S_IFMT(e.mode), stat.S_IMODE(e.mode), e.uid),
-                *(whole(e.content), e.target.decode()),
+                *(read_content(e.content), e.target.decode()),
             )
             for e in expected.entries()
             # Also where a link leads there.
@@ -125,7 +125,7 @@ def test_each_path_is_there_once_and_is_the_right_one(entries: list[tuple[str, s
     for path in [p for p, v in want.items() if v[0] != stat.S_IFDIR]:
         if any(other.startswith(path + "/") for other in want):
             del want[path]
-    got = once(b"".join(map(bytes, Merged(as_pieces(data)).chunks())))
+    got = once(b"".join(map(bytes, MergedTar(as_pieces(data)).chunks())))
     led = {path for path in got.keys() - want.keys() if got[path][0] == stat.S_IFDIR}
     assert {p: v for p, v in got.items() if p not in led} == want
     # What is made besides are directories that lead to something.
@@ -135,7 +135,7 @@ def test_each_path_is_there_once_and_is_the_right_one(entries: list[tuple[str, s
 def test_a_file_lives_on_in_its_other_names() -> None:
     links = [("link", "x/two", "x/one"), ("link", "x/three", "x/one")]
     whole_tree = tar_of([("file", "x/one", 3), *links, ("file", "x/one", 4)])
-    data = b"".join(map(bytes, Merged(as_pieces(whole_tree)).chunks()))
+    data = b"".join(map(bytes, MergedTar(as_pieces(whole_tree)).chunks()))
     found = once(data)
     assert found["x/one"][3] == b"E" * 400
     assert found["x/two"][3] == found["x/three"][3] == b"D" * 300
@@ -151,6 +151,6 @@ def test_each_tree_has_an_identity_of_its_own() -> None:
         [("file", "a/g", 1)],
         [("dir", "a", 0o700), ("file", "a/f", 1)],
     ]
-    found = [Merged(as_pieces(tar_of(t))).identity for t in trees]  # type: ignore[arg-type]
+    found = [MergedTar(as_pieces(tar_of(t))).identity for t in trees]  # type: ignore[arg-type]
     assert len(set(found)) == len(trees)
-    assert found[0] == Merged(lambda: iter([tar_of([("file", "a/f", 1)])])).identity
+    assert found[0] == MergedTar(lambda: iter([tar_of([("file", "a/f", 1)])])).identity

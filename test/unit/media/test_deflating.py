@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from assembler.media.deflating import gzip_stream, zlib_stream
+from assembler.media.deflate import deflate_block, gzip_blocks
 
 NOISE = random.Random(1).randbytes(200_000)
 TEXT = b"all work and no play " * 9000
@@ -17,22 +17,22 @@ BLOCKS = [b"", b"x", TEXT, NOISE, NOISE[:65535], NOISE[:65536], NOISE[:4096], TE
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_a_block(block: bytes) -> None:
-    packed = zlib_stream(block)
+    packed = deflate_block(block)
     assert zlib.decompress(packed) == block
     assert len(packed) <= len(block) + 100
 
 
 def test_blocks_of_both_sorts() -> None:
     order = random.Random(2).choices(BLOCKS, k=40)
-    packed = b"".join(gzip_stream(order))
+    packed = b"".join(gzip_blocks(order))
     assert gzip.decompress(packed) == b"".join(order)
     assert packed[4:8] == bytes(4)
 
 
 def test_what_can_be_compressed_is() -> None:
-    assert len(zlib_stream(TEXT)) < len(TEXT) // 20
-    assert len(b"".join(gzip_stream([TEXT] * 5))) < len(TEXT)
+    assert len(deflate_block(TEXT)) < len(TEXT) // 20
+    assert len(b"".join(gzip_blocks([TEXT] * 5))) < len(TEXT)
 
 
 def test_nothing_at_all() -> None:
-    assert gzip.decompress(b"".join(gzip_stream([]))) == b""
+    assert gzip.decompress(b"".join(gzip_blocks([]))) == b""

@@ -19,13 +19,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assembler.content import Chain, FileRange
+from assembler.content import ContentChain, FileRange
 from assembler.errors import OutputError
-from assembler.media import Arrangement, SparseImage, disktar, sparse_image, vmdk
+from assembler.media import ExtentImage, SparseImage, disk_tar, sparse_image, vmdk
 from assembler.media.qcow2 import Qcow2
 from assembler.media.vhd import DynamicVhd, FixedVhd
 
-MARK = bytes(range(32))
+SEED = bytes(range(32))
 MIB = 1 << 20
 needs_qemu_img = pytest.mark.skipif(
     not shutil.which("qemu-img"), reason="qemu-img is not installed (Debian package qemu-utils)"
@@ -42,10 +42,12 @@ class Container:
 
 
 CONTAINERS = {
-    "qcow2": Container("qcow2", lambda d, f: sparse_image.write(Qcow2.of(d), f), 512),
-    "vhd": Container("vpc", lambda d, f: sparse_image.write(FixedVhd.of(d, MARK), f), MIB),
-    "dynamic": Container("vpc", lambda d, f: sparse_image.write(DynamicVhd.of(d, MARK), f), MIB),
-    "vmdk": Container("vmdk", lambda d, f: vmdk.write(d, MARK, f), 1 << 16),
+    "qcow2": Container("qcow2", lambda d, f: sparse_image.write_image(Qcow2.plan(d), f), 512),
+    "vhd": Container("vpc", lambda d, f: sparse_image.write_image(FixedVhd.plan(d, SEED), f), MIB),
+    "dynamic": Container(
+        "vpc", lambda d, f: sparse_image.write_image(DynamicVhd.plan(d, SEED), f), MIB
+    ),
+    "vmdk": Container("vmdk", lambda d, f: vmdk.write_vmdk(d, SEED, f), 1 << 16),
 }
 
 
@@ -58,26 +60,26 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IO[bytes]]:
         yield file
 
 
-def disk(source: IO[bytes], size: int = 70 * MIB) -> Arrangement:
+def disk(source: IO[bytes], size: int = 70 * MIB) -> ExtentImage:
     """Return a disk with things of all sorts, next to each other and far apart."""
     handle = source.fileno()
     things = [
         (0, b"boot" * 128),
         (512, bytes(512) + b"table"),
         (65536 - 100, FileRange(handle, 200, 7)),
-        (MIB, Chain((b"x" * 70000, FileRange(handle, 3 * MIB, 100), b"", b"y" * 3))),
+        (MIB, ContentChain((b"x" * 70000, FileRange(handle, 3 * MIB, 100), b"", b"y" * 3))),
         (20 * MIB + 1, FileRange(handle, 5 * MIB, 1000)),
         (50 * MIB, bytes(3 * MIB)),
         (59 * MIB - 1, b"zz"),
         (size - 512, b"last" * 128),
     ]
-    return Arrangement.of([t for t in things if t[0] < size], size)
+    return ExtentImage.of([t for t in things if t[0] < size], size)
 
 
 def as_raw(wanted: SparseImage, path: Path, unit: int = 1) -> Path:
     """Write a disk as it is, filled up to a multiple of `unit`."""
     with path.open("w+b") as file:
-        sparse_image.write(wanted, file)
+        sparse_image.write_image(wanted, file)
         file.truncate(-(-wanted.size // unit) * unit)
     return path
 
@@ -125,7 +127,7 @@ def test_things_may_lie_anywhere(
         if offset >= end:
             things.append((offset, random.Random(offset).randbytes(size)))
             end = offset + size
-    wanted = Arrangement.of(things, 21 * MIB)
+    wanted = ExtentImage.of(things, 21 * MIB)
     folder = tmp_path_factory.mktemp("spans")
     container = CONTAINERS[name]
     path = folder / "disk"
@@ -138,7 +140,7 @@ def test_things_may_lie_anywhere(
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_what_holds_nothing_takes_no_room(name: str, tmp_path: Path) -> None:
     path = tmp_path / "disk"
-    wanted = Arrangement.of([(0, b"boot"), (1000 << 30, b"end")], 1001 << 30)
+    wanted = ExtentImage.of([(0, b"boot"), (1000 << 30, b"end")], 1001 << 30)
     with path.open("w+b") as file:
         CONTAINERS[name].write(wanted, file)
     assert path.stat().st_blocks * 512 < 8 * MIB
@@ -163,7 +165,7 @@ def test_a_disk_of_terabytes_keeps_its_tables_right(source: IO[bytes], tmp_path:
     things = [(n * (123 << 30) + n, FileRange(source.fileno(), 4000, n)) for n in range(20)]
     path = tmp_path / "disk.qcow2"
     with path.open("w+b") as file:
-        sparse_image.write(Qcow2.of(Arrangement.of(things, size)), file)
+        sparse_image.write_image(Qcow2.plan(ExtentImage.of(things, size)), file)
     done = subprocess.run(
         ["qemu-img", "check", "--output=json", path], check=True, capture_output=True
     )
@@ -175,13 +177,13 @@ def test_a_disk_of_terabytes_keeps_its_tables_right(source: IO[bytes], tmp_path:
 
 def test_a_disk_too_large_for_vhd_is_refused() -> None:
     with pytest.raises(OutputError, match="too large for VHD"):
-        DynamicVhd.of(Arrangement.of([], 3 << 40), MARK)
+        DynamicVhd.plan(ExtentImage.of([], 3 << 40), SEED)
 
 
 def test_vhd_is_whole_mebibytes_and_a_footer(source: IO[bytes]) -> None:
-    fixed = FixedVhd.of(disk(source, 777 * 512), MARK)
+    fixed = FixedVhd.plan(disk(source, 777 * 512), SEED)
     assert fixed.size == MIB + 512
-    footer = sparse_image.read_at(fixed, MIB, 512)
+    footer = sparse_image.read_image(fixed, MIB, 512)
     assert footer[:8] == b"conectix"
     # Now and then the sum is checked by whoever imports it.
     summed = bytes(footer[:64]) + bytes(4) + bytes(footer[68:])
@@ -191,7 +193,7 @@ def test_vhd_is_whole_mebibytes_and_a_footer(source: IO[bytes]) -> None:
 class TestDiskInTar:
     def archive(self, wanted: SparseImage) -> io.BytesIO:
         out = io.BytesIO()
-        disktar.write(wanted, out)
+        disk_tar.write_disk_tar(wanted, out)
         out.seek(0)
         return out
 
@@ -202,7 +204,7 @@ class TestDiskInTar:
             assert (member.name, member.size) == ("disk.raw", wanted.size)
             content = archive.extractfile(member)
             assert content is not None
-            whole = b"".join(Chain(tuple(sparse_image.pieces(wanted))).chunks())
+            whole = b"".join(ContentChain(tuple(sparse_image.image_pieces(wanted))).chunks())
             # Without a comparison of all bytes in the message.
             assert hash(content.read()) == hash(whole)
 
@@ -210,7 +212,7 @@ class TestDiskInTar:
     def test_gnu_tar_unpacks_it_sparse(self, source: IO[bytes], tmp_path: Path) -> None:
         # Enough pieces for a map that goes on behind the header, and more than 8 GiB.
         things = [(n * (MIB << 8) + n, FileRange(source.fileno(), 9000 + n)) for n in range(60)]
-        wanted = Arrangement.of(things, 60 * (MIB << 8))
+        wanted = ExtentImage.of(things, 60 * (MIB << 8))
         path = tmp_path / "disk.tar.gz"
         path.write_bytes(self.archive(wanted).getvalue())
         subprocess.run(["tar", "xzf", path, "-C", tmp_path], check=True)
@@ -225,7 +227,7 @@ class TestDiskInTar:
                 assert one.read(content.size + 20) == other.read(content.size + 20)
 
     def test_holes_are_not_read_compressed_or_kept(self) -> None:
-        wanted = Arrangement.of([(0, b"a"), (500 << 30, b"b")], 501 << 30)
+        wanted = ExtentImage.of([(0, b"a"), (500 << 30, b"b")], 501 << 30)
         assert len(self.archive(wanted).getvalue()) < 2000
 
 
@@ -238,19 +240,21 @@ def test_containers_of_gigabytes_need_little_memory(tmp_path: Path) -> None:
     script = f"""
 import io
 from pathlib import Path
-from assembler.media import Arrangement, disktar, medium, vmdk
+from assembler.media import ExtentImage, write_image
+from assembler.media.disk_tar import write_disk_tar
+from assembler.media.vmdk import write_vmdk
 from assembler.media.qcow2 import Qcow2
 from assembler.media.vhd import DynamicVhd
-from assembler.content import Stretch
+from assembler.content import FileRange
 class Nowhere(io.RawIOBase):
     def write(self, data): return len(data)
 with Path({str(path)!r}).open("rb") as source, Path({str(tmp_path / "out")!r}).open("w+b") as out:
-    disk = Arrangement.of([(1 << 20, Stretch(source.fileno(), 2 << 30))], 3 << 30)
-    vmdk.write(disk, bytes(32), Nowhere())
-    disktar.write(disk, Nowhere())
-    for made in (Qcow2.of(disk), DynamicVhd.of(disk, bytes(32))):
+    disk = ExtentImage.of([(1 << 20, FileRange(source.fileno(), 2 << 30))], 3 << 30)
+    write_vmdk(disk, bytes(32), Nowhere())
+    write_disk_tar(disk, Nowhere())
+    for made in (Qcow2.plan(disk), DynamicVhd.plan(disk, bytes(32))):
         out.truncate(0)
-        medium.write(made, out)
+        write_image(made, out)
 print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """
     done = subprocess.run(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assembler.content import FileRange, chunks_of
+from assembler.content import FileRange, iter_chunks
 from assembler.errors import OutputError
-from assembler.media import pieces, write
-from assembler.media.fat import LARGEST, SECTOR, FatFile, FatVolume
+from assembler.media import image_pieces, write_image
+from assembler.media.fat import MAX_SIZE, SECTOR, FatFile, FatVolume
 
 needs_judges = pytest.mark.skipif(
     not (shutil.which("fsck.vfat") and shutil.which("mcopy")),
@@ -36,7 +36,7 @@ SOME = (
 def judged(volume: FatVolume, path: Path) -> Path:
     """Write a volume, and have it judged."""
     with path.open("w+b") as file:
-        volume.write(file)
+        write_image(volume, file)
         assert file.tell() == volume.size
     done = subprocess.run(["fsck.vfat", "-n", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -84,7 +84,7 @@ def test_an_empty_volume_of_100_kib_is_sound(tmp_path: Path) -> None:
 def test_the_smallest_volume_for_a_file_is_not_much_larger(size: int, tmp_path: Path) -> None:
     with tempfile.TemporaryFile(dir=tmp_path) as file:
         file.truncate(size)
-        volume = FatVolume.plan([FatFile("a", FileRange(file.fileno(), size))], mark=b"mark")
+        volume = FatVolume.plan([FatFile("a", FileRange(file.fileno(), size))], seed=b"mark")
         assert size < volume.size < size * 1.02 + 100 * KIB
         if size < 10 * MIB:
             judged(volume, tmp_path / "volume")
@@ -101,14 +101,14 @@ def test_thousands_of_files_with_long_names(tmp_path: Path) -> None:
 def test_a_stream_is_the_same_as_a_file(tmp_path: Path) -> None:
     volume = FatVolume.plan(SOME, size=5 * MIB, label="ESP")
     with (tmp_path / "volume").open("w+b") as file:
-        write(volume, file)
-    streamed = b"".join(c for piece in volume.pieces() for c in chunks_of(piece))
+        write_image(volume, file)
+    streamed = b"".join(c for piece in image_pieces(volume) for c in iter_chunks(piece))
     assert (tmp_path / "volume").read_bytes() == streamed
 
 
 def test_the_order_of_files_does_not_matter_and_their_content_does() -> None:
     def whole(volume: FatVolume) -> bytes:
-        return b"".join(c for piece in pieces(volume) for c in chunks_of(piece))
+        return b"".join(c for piece in image_pieces(volume) for c in iter_chunks(piece))
 
     first = FatVolume.plan(SOME)
     assert whole(first) == whole(FatVolume.plan(SOME[::-1]))
@@ -121,7 +121,7 @@ def test_contents_can_be_replaced_once_it_is_known_where_they_lie(tmp_path: Path
     sector = b"\xeb\x58\x90LOADER  " + bytes(range(256)) * 2
     changed = volume.with_contents({"loader.sys": b"L" * 5000}).with_boot_sector(sector[:512])
     with (tmp_path / "volume").open("w+b") as file:
-        changed.write(file)
+        write_image(changed, file)
         extent = changed.extent("loader.sys")
         file.seek(extent.first * SECTOR)
         assert file.read(5000) == b"L" * 5000
@@ -150,11 +150,11 @@ def test_a_file_of_4_gib_is_refused(tmp_path: Path) -> None:
     with tempfile.TemporaryFile(dir=tmp_path) as file:
         large = FileRange(file.fileno(), 1 << 32)
         with pytest.raises(OutputError, match="files on FAT have less than 4 GiB"):
-            FatVolume.plan([FatFile("large", large)], mark=b"mark")
+            FatVolume.plan([FatFile("large", large)], seed=b"mark")
 
 
 def test_a_volume_of_2_tib_is_refused() -> None:
-    assert FatVolume.plan(SOME, size=LARGEST).size == LARGEST
+    assert FatVolume.plan(SOME, size=MAX_SIZE).size == MAX_SIZE
     with pytest.raises(OutputError, match="smaller than 2 TiB"):
         FatVolume.plan(SOME, size=1 << 41)
 

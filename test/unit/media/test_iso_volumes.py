@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from assembler.content import Chain, FileRange, put_at
+from assembler.content import ContentChain, FileRange, write_content_at
 from assembler.errors import OutputError
 from assembler.media import sparse_image
-from assembler.media.iso import SECTOR, Boot, IsoEntry, IsoVolume, Within, regular
+from assembler.media.iso import SECTOR, FileSlice, IsoBoot, IsoEntry, IsoVolume, regular_file
 
-MARK = bytes(range(32))
+SEED = bytes(range(32))
 WHEN = 1_492_533_000
 DIRECTORY, FILE, LINK = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
 needs_xorriso = pytest.mark.skipif(
@@ -30,15 +30,15 @@ LONG = b"n" * 255
 DEEP = "/".join(f"level{n}" for n in range(12))
 
 
-def volume(entries: list[IsoEntry], boot: Boot | None = None) -> IsoVolume:
+def volume(entries: list[IsoEntry], boot: IsoBoot | None = None) -> IsoVolume:
     """Plan a volume."""
-    return IsoVolume.plan(entries, label="TEST", mark=MARK, boot=boot, mtime=WHEN)
+    return IsoVolume.plan(entries, label="TEST", seed=SEED, boot=boot, mtime=WHEN)
 
 
 def sector_of(found: IsoVolume, content: object) -> int:
     """Return where a content lies; of isolinux, what follows its table."""
     tail = content[64:] if isinstance(content, bytes) and len(content) > 64 else content
-    for thing in found.placed():
+    for thing in found.extents():
         here = thing.content
         if here == content or (isinstance(here, bytes) and here[64:] and here[64:] == tail):
             return thing.offset // SECTOR
@@ -48,7 +48,7 @@ def sector_of(found: IsoVolume, content: object) -> int:
 def written(found: IsoVolume, path: Path) -> Path:
     """Write a volume to a file."""
     with path.open("w+b") as file:
-        sparse_image.write(found, file)
+        sparse_image.write_image(found, file)
     return path
 
 
@@ -73,17 +73,17 @@ def xorriso(
 
 def all_sorts() -> list[IsoEntry]:
     """Return entries of all sorts, each odd in some way."""
-    plain = [regular(f"many/{n:04}-{'x' * (n % 90)}", b"%d" % n, WHEN) for n in range(700)]
+    plain = [regular_file(f"many/{n:04}-{'x' * (n % 90)}", b"%d" % n, WHEN) for n in range(700)]
     return [
         IsoEntry(b"", DIRECTORY | 0o751, uid=5, mtime=WHEN),
-        regular("kernel", b"k" * 5000, WHEN),
-        regular("Kernel", b"another", WHEN),
-        regular("initrd.img", b"i", WHEN),
-        regular("empty", b"", WHEN),
-        regular(".hidden", b"h", WHEN),
-        regular("tar.gz.old", b"t", WHEN),
-        regular("größe/ß", "ü".encode(), WHEN),
-        regular(f"{DEEP}/bottom", b"deep", WHEN),
+        regular_file("kernel", b"k" * 5000, WHEN),
+        regular_file("Kernel", b"another", WHEN),
+        regular_file("initrd.img", b"i", WHEN),
+        regular_file("empty", b"", WHEN),
+        regular_file(".hidden", b"h", WHEN),
+        regular_file("tar.gz.old", b"t", WHEN),
+        regular_file("größe/ß", "ü".encode(), WHEN),
+        regular_file(f"{DEEP}/bottom", b"deep", WHEN),
         IsoEntry(b"long/" + LONG, FILE | 0o600, b"long", mtime=WHEN),
         IsoEntry(b"usr/bin/su", FILE | 0o4755, b"su", uid=70000, gid=80000, mtime=1_000_000_000),
         IsoEntry(b"tmp", DIRECTORY | 0o1777, mtime=WHEN),
@@ -149,12 +149,12 @@ def test_files_of_more_than_4_gib(tmp_path: Path) -> None:
     path = tmp_path / "large.iso"
     with source.open("rb") as file, path.open("wb") as out:
         large = FileRange(file.fileno(), size)
-        found = volume([regular("large", large), regular("z", b"z")])
+        found = volume([regular_file("large", large), regular_file("z", b"z")])
         # As it is written, but without the gigabytes of the file, of which nothing is to be seen.
         out.truncate(found.size)
-        for thing in found.placed():
+        for thing in found.extents():
             if thing.content is not large:
-                put_at(out.fileno(), thing.offset, thing.content)
+                write_content_at(out.fileno(), thing.offset, thing.content)
     begin = sector_of(found, large)
     listed = xorriso(path, "-find", "/large", "-exec", "report_lba", "--")
     extents = re.findall(r"File data lba: +(\d+) , +(\d+) , +(\d+)", listed)
@@ -169,11 +169,11 @@ def test_files_of_more_than_4_gib(tmp_path: Path) -> None:
 def test_boot_images(efi_size: int, tmp_path: Path) -> None:
     loader = random.Random(1).randbytes(38912)
     entries = [
-        regular("isolinux/isolinux.bin", loader, WHEN),
-        regular("boot/efi.img", Chain((b"FAT", bytes(efi_size - 3))), WHEN),
-        regular("zz", b"comes behind by its name", WHEN),
+        regular_file("isolinux/isolinux.bin", loader, WHEN),
+        regular_file("boot/efi.img", ContentChain((b"FAT", bytes(efi_size - 3))), WHEN),
+        regular_file("zz", b"comes behind by its name", WHEN),
     ]
-    boot = Boot(bios=b"isolinux/isolinux.bin", mbr=b"\xfa" * 432, efi=b"boot/efi.img")
+    boot = IsoBoot(bios=b"isolinux/isolinux.bin", mbr=b"\xfa" * 432, efi=b"boot/efi.img")
     found = volume(entries, boot)
     path = written(found, tmp_path / "boot.iso")
     told = xorriso(path, "-report_el_torito", "plain", "-report_system_area", "plain")
@@ -196,8 +196,8 @@ def test_boot_images(efi_size: int, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("sfdisk"), reason="sfdisk is not installed")
 def test_the_partitions_do_not_overlap(tmp_path: Path) -> None:
-    entries = [regular("isolinux.bin", bytes(4096)), regular("efi.img", b"e" * 70000)]
-    boot = Boot(bios=b"isolinux.bin", mbr=b"\xfa" * 432, efi=b"efi.img")
+    entries = [regular_file("isolinux.bin", bytes(4096)), regular_file("efi.img", b"e" * 70000)]
+    boot = IsoBoot(bios=b"isolinux.bin", mbr=b"\xfa" * 432, efi=b"efi.img")
     path = written(volume(entries, boot), tmp_path / "boot.iso")
     done = subprocess.run(["sfdisk", "--verify", path], capture_output=True, text=True, check=True)
     assert "overlap" not in done.stdout + done.stderr
@@ -207,10 +207,10 @@ def test_the_partitions_do_not_overlap(tmp_path: Path) -> None:
 def test_a_file_can_lie_within_another(tmp_path: Path) -> None:
     content = random.Random(2).randbytes(9 * SECTOR)
     entries = [
-        regular("boot/efi.img", content),
-        regular("kernel", Within(b"boot/efi.img", 3 * SECTOR, 5000)),
+        regular_file("boot/efi.img", content),
+        regular_file("kernel", FileSlice(b"boot/efi.img", 3 * SECTOR, 5000)),
     ]
-    found = volume(entries, Boot(efi=b"boot/efi.img"))
+    found = volume(entries, IsoBoot(efi=b"boot/efi.img"))
     path = written(found, tmp_path / "within.iso")
     xorriso(path, "-extract", "/", tmp_path / "out", osirrox=True)
     assert (tmp_path / "out/kernel").read_bytes() == content[3 * SECTOR : 3 * SECTOR + 5000]
@@ -237,7 +237,7 @@ def test_too_many_directories_are_refused() -> None:
 def test_links_may_go_far() -> None:
     target = b"/" + b"/".join(b"%d" % n * 60 for n in range(30, 50))
     found = volume([IsoEntry(b"far", LINK | 0o777, target=target)])
-    data = sparse_image.read_at(found, 0, 1 << 20)
+    data = sparse_image.read_image(found, 0, 1 << 20)
     (root,) = struct.unpack_from("<I", data, 16 * SECTOR + 156 + 2)
     at = root * SECTOR
     while data[at + 33 : at + 37] != b"FAR.":
@@ -278,15 +278,15 @@ def test_many_files_need_little_memory(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from assembler.media import medium
-from assembler.media.iso import IsoVolume, regular
-from assembler.content import Stretch
+from assembler.media import write_image
+from assembler.media.iso import IsoVolume, regular_file
+from assembler.content import FileRange
 folder = Path(sys.argv[1])
 with (folder / "content").open("rb") as source, (folder / "out.iso").open("w+b") as out:
     handle = source.fileno()
-    entries = (regular(f"{n % 40}/{n}", Stretch(handle, 900, n << 10)) for n in range(20000))
-    large = regular("large", Stretch(handle, 300 << 20))
-    medium.write(IsoVolume.plan([*entries, large], label="T", mark=bytes(32)), out)
+    entries = (regular_file(f"{n % 40}/{n}", FileRange(handle, 900, n << 10)) for n in range(20000))
+    large = regular_file("large", FileRange(handle, 300 << 20))
+    write_image(IsoVolume.plan([*entries, large], label="T", seed=bytes(32)), out)
 print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """
     with (tmp_path / "content").open("wb") as file:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import OutputError
-from assembler.media import Arrangement, gpt, write
+from assembler.media import ExtentImage, gpt, write_image
 from assembler.media.gpt import GptDisk, Partition
 
 needs_judges = pytest.mark.skipif(
@@ -18,14 +18,14 @@ needs_judges = pytest.mark.skipif(
     reason="gdisk or fdisk is not installed",
 )
 MIB = 1 << 20
-SMALL = Arrangement.of([(5, b"first")], 70_000)
-LARGE = Arrangement.of([(0, b"second"), (2 * MIB, b"more")], 2 * MIB + 512 * 7)
+SMALL = ExtentImage.of([(5, b"first")], 70_000)
+LARGE = ExtentImage.of([(0, b"second"), (2 * MIB, b"more")], 2 * MIB + 512 * 7)
 
 
 def written(disk: GptDisk, path: Path) -> Path:
     """Write a disk."""
     with path.open("w+b") as file:
-        write(disk, file)
+        write_image(disk, file)
     assert path.stat().st_size == disk.size
     return path
 
@@ -37,7 +37,7 @@ def test_the_judges_find_nothing(size: int | None, tmp_path: Path) -> None:
         Partition(gpt.ESP, "EFI system", SMALL, gpt.LEGACY_BOOT),
         Partition(gpt.LINUX, "data", LARGE, uuid="01234567-89ab-cdef-0123-456789abcdef"),
     ]
-    disk = GptDisk.plan(parts, mark=b"mark", size=size, boot_code=b"code")
+    disk = GptDisk.plan(parts, seed=b"mark", size=size, boot_code=b"code")
     path = written(disk, tmp_path / "disk")
     said = subprocess.run(["sgdisk", "-v", path], capture_output=True, text=True, check=True).stdout
     assert "No problems found" in said
@@ -61,7 +61,7 @@ def test_the_judges_find_nothing(size: int | None, tmp_path: Path) -> None:
 
 def test_uuids_follow_from_the_mark(tmp_path: Path) -> None:
     def made(mark: bytes, name: str) -> bytes:
-        disk = GptDisk.plan([Partition(gpt.ESP, "x", SMALL)], mark=mark)
+        disk = GptDisk.plan([Partition(gpt.ESP, "x", SMALL)], seed=mark)
         return written(disk, tmp_path / name).read_bytes()
 
     assert made(b"one", "a") == made(b"one", "b")
@@ -71,7 +71,7 @@ def test_uuids_follow_from_the_mark(tmp_path: Path) -> None:
 def test_a_disk_that_is_too_small_is_refused_with_a_size_that_would_do() -> None:
     parts = [Partition(gpt.ESP, "x", LARGE)]
     with pytest.raises(OutputError, match=r"it takes (\d+)") as caught:
-        GptDisk.plan(parts, mark=b"", size=4 * MIB)
+        GptDisk.plan(parts, seed=b"", size=4 * MIB)
     needed = int(caught.value.diagnostics[0].hints[0].split()[-1])
-    assert GptDisk.plan(parts, mark=b"", size=needed).size == needed
-    assert gpt.room(needed) >= LARGE.size
+    assert GptDisk.plan(parts, seed=b"", size=needed).size == needed
+    assert gpt.partition_capacity(needed) >= LARGE.size

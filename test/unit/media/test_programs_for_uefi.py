@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assembler.content import FileRange, whole
+from assembler.content import FileRange, read_content
 from assembler.errors import DolmenError, OutputError
-from assembler.media import Arrangement, content_of, pe, write
-from assembler.media.authenticode import Signer, headers_of, signatures, signed
-from assembler.media.keys import KeyRequest, generate, read_signer
+from assembler.media import ExtentImage, image_content, pe, write_image
+from assembler.media.authenticode import Signer, program_headers, program_signatures, sign_program
+from assembler.media.keys import KeySetOptions, generate_keys, read_signer
 from support.programs import ARM64, kernel, program
 
 needs_judges = pytest.mark.skipif(
@@ -36,7 +36,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a set of keys."""
     folder = tmp_path_factory.mktemp("keys") / "set"
-    generate(folder, KeyRequest("Test", NOW))
+    generate_keys(folder, KeySetOptions("Test", NOW))
     return folder
 
 
@@ -46,20 +46,20 @@ def signer(keys: Path) -> Signer:
     return read_signer(keys / "db.key", keys / "db.crt", lambda: "")
 
 
-def unified(initrd: bytes = b"initrd") -> Arrangement:
+def unified(initrd: bytes = b"initrd") -> ExtentImage:
     """Return a unified kernel image."""
     sections = [(".cmdline", b"quiet"), (".initrd", initrd), (".linux", kernel()), (".uname", b"")]
-    return pe.joined(program(), sections)
+    return pe.add_sections(program(), sections)
 
 
-def bytes_of(medium: Arrangement) -> bytes:
+def bytes_of(medium: ExtentImage) -> bytes:
     """Return all of a medium."""
-    return whole(content_of(medium))
+    return read_content(image_content(medium))
 
 
 def test_sections_are_joined_onto_the_stub() -> None:
     made = bytes_of(unified())
-    found = pe.parse(made, "it")
+    found = pe.parse_headers(made, "it")
     assert [s.name for s in found.sections] == [".text", ".cmdline", ".initrd", ".linux"]
     contents = [made[s.offset : s.offset + s.size] for s in found.sections]
     assert contents == [b"\xc3", b"quiet", b"initrd", kernel()]
@@ -76,18 +76,18 @@ def test_sections_are_joined_onto_the_stub() -> None:
 
 def test_a_stub_without_room_is_refused() -> None:
     with pytest.raises(OutputError, match="no room for 1 further sections"):
-        pe.joined(program(room=False), [(".linux", b"x")])
+        pe.add_sections(program(room=False), [(".linux", b"x")])
 
 
 def test_what_is_no_program_is_refused() -> None:
     for data in (b"", b"MZ", b"\x7fELF" + bytes(500), program()[:0x90]):
         with pytest.raises(OutputError, match="DM0612"):
-            pe.joined(data, [(".linux", b"x")])
+            pe.add_sections(data, [(".linux", b"x")])
 
 
 def test_a_program_of_4_gib_is_refused() -> None:
     with tempfile.TemporaryFile() as file, pytest.raises(OutputError, match="below 4 GiB"):
-        pe.joined(program(), [(".initrd", FileRange(file.fileno(), (1 << 32) - 100))])
+        pe.add_sections(program(), [(".initrd", FileRange(file.fileno(), (1 << 32) - 100))])
 
 
 @needs_judges
@@ -97,7 +97,7 @@ def test_the_judges_accept_signatures(
 ) -> None:
     path = tmp_path / "signed.efi"
     with path.open("w+b") as file:
-        write(signed(unified(os.urandom(size)), signer), file)
+        write_image(sign_program(unified(os.urandom(size)), signer), file)
     accepted = subprocess.run(
         ["sbverify", "--cert", keys / "db.crt", path], capture_output=True, text=True, check=False
     )
@@ -120,22 +120,22 @@ def test_the_judges_accept_signatures(
 
 
 def test_signing_twice_gives_the_same_bytes(signer: Signer) -> None:
-    assert bytes_of(signed(unified(), signer)) == bytes_of(signed(unified(), signer))
+    assert bytes_of(sign_program(unified(), signer)) == bytes_of(sign_program(unified(), signer))
     with pytest.raises(OutputError, match="signed already"):
-        signed(signed(unified(), signer), signer)
+        sign_program(sign_program(unified(), signer), signer)
 
 
 def test_a_signature_is_read_again_and_a_changed_program_is_noticed(signer: Signer) -> None:
-    good = signed(unified(), signer)
-    (found,) = signatures(good, headers_of(good, "it"))
+    good = sign_program(unified(), signer)
+    (found,) = program_signatures(good, program_headers(good, "it"))
     assert found.holds
     assert found.subject == "CN=Test db"
     data = bytearray(bytes_of(good))
     data[0x1000 + 600] ^= 1
-    bad = Arrangement.of([(0, bytes(data))])
-    (found,) = signatures(bad, headers_of(bad, "it"))
+    bad = ExtentImage.of([(0, bytes(data))])
+    (found,) = program_signatures(bad, program_headers(bad, "it"))
     assert found.problem == "the program was changed after it was signed"
-    assert signatures(unified(), headers_of(unified(), "it")) == []
+    assert program_signatures(unified(), program_headers(unified(), "it")) == []
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -143,9 +143,9 @@ def test_a_signature_is_read_again_and_a_changed_program_is_noticed(signer: Sign
 def test_broken_programs_are_refused_in_words(place: int, value: int, cut: int) -> None:
     data = bytearray(program() + kernel())
     data[place] = value
-    medium = Arrangement.of([(0, bytes(data[: max(cut, 1)]))])
+    medium = ExtentImage.of([(0, bytes(data[: max(cut, 1)]))])
     with contextlib.suppress(DolmenError):
-        signatures(medium, headers_of(medium, "it"))
+        program_signatures(medium, program_headers(medium, "it"))
 
 
 def test_keys_come_with_what_enrols_them(keys: Path) -> None:
@@ -187,11 +187,11 @@ def test_what_enrols_keys_is_signed(name: str, by: str, keys: Path, tmp_path: Pa
 
 def test_keys_are_never_overwritten(keys: Path) -> None:
     with pytest.raises(OutputError, match="is there already"):
-        generate(keys, KeyRequest("Test", NOW))
+        generate_keys(keys, KeySetOptions("Test", NOW))
 
 
 def test_encrypted_keys_need_their_passphrase(tmp_path: Path) -> None:
-    generate(tmp_path, KeyRequest("Test", NOW, passphrase="correct"))
+    generate_keys(tmp_path, KeySetOptions("Test", NOW, passphrase="correct"))
     pair = (tmp_path / "db.key", tmp_path / "db.crt")
     assert read_signer(*pair, lambda: "correct").key.key_size == 2048
     with pytest.raises(OutputError, match="is the passphrase right"):
@@ -206,4 +206,4 @@ def test_a_certificate_of_another_key_is_refused(keys: Path) -> None:
 
 
 def test_other_architectures_are_known() -> None:
-    assert pe.parse(program(machine=ARM64), "it").architecture == "arm64"
+    assert pe.parse_headers(program(machine=ARM64), "it").architecture == "arm64"

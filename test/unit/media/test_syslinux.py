@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import OutputError
-from assembler.media import write
+from assembler.media import write_image
 from assembler.media.fat import FatFile, FatVolume
 from assembler.media.mbr import MbrDisk
-from assembler.media.syslinux import NAME, Syslinux, configuration
+from assembler.media.syslinux import NAME, Syslinux, syslinux_config
 from support.loaders import installer
 
 MIB = 1 << 20
@@ -37,7 +37,7 @@ def test_the_first_sector_leads_to_the_loader_and_it_to_the_rest(bits: int) -> N
     assert int.from_bytes(sector[28:32], "little") == 2048
     loader = b"".join(
         t.content
-        for t in installed.placed()
+        for t in installed.extents()
         if t.offset == extent.first * 512 and isinstance(t.content, bytes)
     )
     words = [loader[n : n + 4] for n in range(0, 0x10000, 4)]
@@ -57,7 +57,7 @@ def test_the_first_sector_leads_to_the_loader_and_it_to_the_rest(bits: int) -> N
 def test_the_volume_stays_whole(bits: int, tmp_path: Path) -> None:
     path = tmp_path / "volume"
     with path.open("w+b") as file:
-        Syslinux.of(installer()).installed(volume(bits)).write(file)
+        write_image(Syslinux.of(installer()).installed(volume(bits)), file)
     done = subprocess.run(["fsck.vfat", "-n", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -69,9 +69,9 @@ def test_an_installer_of_something_else_is_refused(wrong: bytes) -> None:
 
 
 def test_a_command_line_stays_one_line() -> None:
-    text = configuration("console=ttyS0\nquiet").decode()
+    text = syslinux_config("console=ttyS0\nquiet").decode()
     assert "    APPEND console=ttyS0 quiet\n" in text
-    assert "APPEND" not in configuration("").decode()
+    assert "APPEND" not in syslinux_config("").decode()
 
 
 @pytest.mark.skipif(not shutil.which("sfdisk"), reason="sfdisk is not installed")
@@ -80,7 +80,7 @@ def test_the_partition_is_active_and_said_to_be_fat(bits: int, tmp_path: Path) -
     path = tmp_path / "disk"
     found = volume(bits)
     with path.open("w+b") as file:
-        write(MbrDisk(MIB + found.size, found, b"\xfa" * 440, b"mark"), file)
+        write_image(MbrDisk(MIB + found.size, found, b"\xfa" * 440, b"mark"), file)
     done = subprocess.run(["sfdisk", "-d", path], capture_output=True, text=True, check=True)
     assert f"start=        2048, size={found.size // 512:>12}, type={14 - (bits // 32) * 2:x}," in (
         done.stdout

@@ -11,13 +11,13 @@ import struct
 from collections.abc import Sequence
 
 SECTOR = 2048
-_LARGEST = 255
+_MAX_ENTRY = 255
 _VERSION = b"\x01"
 _CONTINUED = 1
 _CURRENT, _PARENT, _ROOT = 2, 4, 8
 _CE_SIZE = 28
 # What the root directory begins with: entries follow without a gap.
-INDICATOR = b"SP\x07\x01\xbe\xef\x00"
+SHARING_PROTOCOL = b"SP\x07\x01\xbe\xef\x00"
 _IDENTIFIER = b"RRIP_1991A"
 _DESCRIPTION = (
     b"THE ROCK RIDGE INTERCHANGE PROTOCOL PROVIDES SUPPORT FOR POSIX FILE SYSTEM SEMANTICS"
@@ -26,7 +26,7 @@ _WHERE = (
     b"PLEASE CONTACT DISC PUBLISHER FOR SPECIFICATION SOURCE.  SEE PUBLISHER IDENTIFIER IN "
     b"PRIMARY VOLUME DESCRIPTOR FOR CONTACT INFORMATION."
 )
-REFERENCE = (
+EXTENSION_REFERENCE = (
     b"ER"
     + bytes([8 + len(_IDENTIFIER) + len(_DESCRIPTION) + len(_WHERE), 1])
     + bytes([len(_IDENTIFIER), len(_DESCRIPTION), len(_WHERE), 1])
@@ -36,27 +36,27 @@ REFERENCE = (
 )
 
 
-def both(value: int) -> bytes:
+def both_endian(value: int) -> bytes:
     """Return a number of four bytes in both orders, as ISO 9660 has them."""
     return value.to_bytes(4, "little") + value.to_bytes(4, "big")
 
 
-def attributes(mode: int, links: int, owner: tuple[int, int], device: tuple[int, int]) -> bytes:
+def posix_entries(mode: int, links: int, owner: tuple[int, int], device: tuple[int, int]) -> bytes:
     """Return what `stat` has of a file, as far as it is not in the directory record."""
-    fields = both(mode) + both(links) + both(owner[0]) + both(owner[1])
+    fields = both_endian(mode) + both_endian(links) + both_endian(owner[0]) + both_endian(owner[1])
     found = b"PX" + bytes([4 + len(fields)]) + _VERSION + fields
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         major, minor = device
         # Linux takes a number in the second half alone for the old encoding, which others expect;
         # what does not fit into that has both halves.
         high, low = (major, minor) if minor > 0xFF else (0, major << 8 | minor)
-        found += b"PN\x14" + _VERSION + both(high) + both(low)
+        found += b"PN\x14" + _VERSION + both_endian(high) + both_endian(low)
     return found
 
 
 def name_entries(name: bytes) -> list[bytes]:
     """Return the entries with a name of any length."""
-    most = _LARGEST - 5
+    most = _MAX_ENTRY - 5
     parts = [name[n : n + most] for n in range(0, len(name), most)]
     return [
         b"NM" + bytes([5 + len(part), 1, _CONTINUED if n < len(parts) - 1 else 0]) + part
@@ -66,9 +66,9 @@ def name_entries(name: bytes) -> list[bytes]:
 
 def link_entries(target: bytes) -> list[bytes]:
     """Return the entries with the target of a symbolic link."""
-    most = _LARGEST - 5
+    most = _MAX_ENTRY - 5
     groups: list[bytearray] = [bytearray()]
-    for component in _components(target):
+    for component in _link_components(target):
         if len(groups[-1]) + len(component) > most:
             groups.append(bytearray())
         groups[-1] += component
@@ -78,7 +78,7 @@ def link_entries(target: bytes) -> list[bytes]:
     ]
 
 
-def _components(target: bytes) -> list[bytes]:
+def _link_components(target: bytes) -> list[bytes]:
     found = []
     if target.startswith(b"/"):
         found.append(bytes([_ROOT, 0]))
@@ -86,7 +86,7 @@ def _components(target: bytes) -> list[bytes]:
         if word in (b".", b".."):
             found.append(bytes([_CURRENT if word == b"." else _PARENT, 0]))
             continue
-        most = _LARGEST - 7
+        most = _MAX_ENTRY - 7
         parts = [word[n : n + most] for n in range(0, len(word), most)]
         found += [
             bytes([_CONTINUED if n < len(parts) - 1 else 0, len(part)]) + part
@@ -95,7 +95,7 @@ def _components(target: bytes) -> list[bytes]:
     return found
 
 
-class Continuations:
+class ContinuationAreas:
     """The continuation areas of a directory: bytes that lie from some sector on."""
 
     def __init__(self, sector: int) -> None:
@@ -137,5 +137,5 @@ class Continuations:
 
     def _leading(self, at: int, size: int) -> bytes:
         sector, offset = divmod(at, SECTOR)
-        place = both(self._sector + sector) + both(offset) + both(size)
+        place = both_endian(self._sector + sector) + both_endian(offset) + both_endian(size)
         return struct.pack("<2sBB", b"CE", _CE_SIZE, 1) + place

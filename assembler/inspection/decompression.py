@@ -9,25 +9,19 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from assembler.inspecting.source import CHUNK, BrokenError, Source, exactly
+from assembler import magics
+from assembler.inspection.source import CHUNK, CorruptDataError, DataSource, read_exactly
 
-MAGICS = {
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xfd7zXZ\x00": "xz",
-    b"BZh": "bzip2",
-    b"\x02\x21\x4c\x18": "lz4",
-}
-_LZ4_MAGIC = 0x184C2102
-_LZ4_BLOCK = 8 << 20
-_XZ_MEMORY = 192 << 20
-_ZSTD_WINDOW = 1 << 27
-_SIP = 1 << 10
+_LZ4_MAGIC = int.from_bytes(magics.LZ4_LEGACY, "little")
+_LZ4_BLOCK_SIZE = 8 << 20
+_MAX_XZ_MEMORY = 192 << 20
+_MAX_ZSTD_WINDOW = 1 << 27
+_INPUT_STEP = 1 << 10
 # Looking at more than this takes too long for what it tells.
-MOST = 64 << 30
+MAX_SIZE = 64 << 30
 
 
-class _Inflater(Protocol):
+class _StreamDecompressor(Protocol):
     """What the libraries have in common."""
 
     @property
@@ -42,15 +36,16 @@ class _Inflater(Protocol):
         """Return what data gives."""
 
 
-def codec_of(head: bytes) -> str:
-    """Return how something is compressed that begins so, or nothing."""
-    return next((codec for magic, codec in MAGICS.items() if head.startswith(magic)), "")
+def compression_of(head: bytes) -> str:
+    """Return the compression of data that begins with `head`, if it can be decompressed here."""
+    name = magics.compression_of(head)
+    return name if name == "lz4" or name in _DECOMPRESSORS else ""
 
 
-class Unpacker:
+class Decompressor:
     """The content of a compressed stream; `end` is where it ends, once all was yielded."""
 
-    def __init__(self, source: Source, at: int, codec: str) -> None:
+    def __init__(self, source: DataSource, at: int, codec: str) -> None:
         """Read a source from `at` on."""
         self._source = source
         self._codec = codec
@@ -61,31 +56,31 @@ class Unpacker:
         taken = 0
         for chunk in self._lz4() if self._codec == "lz4" else self._inflated():
             taken += len(chunk)
-            if taken > MOST:
-                raise BrokenError("it unpacks to more than can be looked at")
+            if taken > MAX_SIZE:
+                raise CorruptDataError("it unpacks to more than can be looked at")
             yield chunk
 
     def _inflated(self) -> Iterator[bytes]:
-        inflater = _START[self._codec]()
+        inflater = _DECOMPRESSORS[self._codec]()
         position = self.end
         while data := self._source.read(position, CHUNK):
             position += len(data)
             behind = 0
             try:
-                yield from _all(inflater, data)
-            except _BehindError as error:
+                yield from _decompress_stepwise(inflater, data)
+            except _StreamEndError as error:
                 behind = error.count
             except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError) as error:
-                raise BrokenError(f"its {self._codec} is broken: {error}") from error
+                raise CorruptDataError(f"its {self._codec} is broken: {error}") from error
             except Exception as error:
                 # Errors of the zstd library have no common class with others.
                 if type(error).__name__ != "ZstdError":
                     raise
-                raise BrokenError(f"its {self._codec} is broken: {error}") from error
+                raise CorruptDataError(f"its {self._codec} is broken: {error}") from error
             if inflater.eof:
                 self.end = position - behind - len(inflater.unused_data)
                 return
-        raise BrokenError("it is cut short")
+        raise CorruptDataError("it is cut short")
 
     def _lz4(self) -> Iterator[bytes]:
         import lz4.block  # noqa: PLC0415
@@ -97,31 +92,31 @@ class Unpacker:
             if size == _LZ4_MAGIC:
                 position += 4
                 continue
-            if not 0 < size <= _LZ4_BLOCK * 2:
+            if not 0 < size <= _LZ4_BLOCK_SIZE * 2:
                 self.end = position
                 return
-            data = exactly(self._source, position + 4, size)
+            data = read_exactly(self._source, position + 4, size)
             try:
-                yield lz4.block.decompress(data, uncompressed_size=_LZ4_BLOCK)
+                yield lz4.block.decompress(data, uncompressed_size=_LZ4_BLOCK_SIZE)
             except lz4.block.LZ4BlockError as error:
-                raise BrokenError(f"its lz4 is broken: {error}") from error
+                raise CorruptDataError(f"its lz4 is broken: {error}") from error
             position += 4 + size
 
 
-def _all(inflater: _Inflater, data: bytes) -> Iterator[bytes]:
+def _decompress_stepwise(inflater: _StreamDecompressor, data: bytes) -> Iterator[bytes]:
     """Yield what data gives, never much at once."""
-    if isinstance(inflater, _Bounded):
+    if isinstance(inflater, _BoundedDecompressor):
         yield from inflater.pieces(data)
         return
     # zstd gives all that data stands for, which may be thirty thousand times as much.
-    for at in range(0, len(data), _SIP):
+    for at in range(0, len(data), _INPUT_STEP):
         if inflater.eof:
-            raise _BehindError(len(data) - at)
-        if out := inflater.decompress(data[at : at + _SIP]):
+            raise _StreamEndError(len(data) - at)
+        if out := inflater.decompress(data[at : at + _INPUT_STEP]):
             yield out
 
 
-class _BehindError(Exception):
+class _StreamEndError(Exception):
     """The end was reached; so many bytes behind it were not given to the inflater."""
 
     def __init__(self, count: int) -> None:
@@ -129,13 +124,15 @@ class _BehindError(Exception):
         self.count = count
 
 
-class _Bounded:
+class _BoundedDecompressor:
     """gzip, xz or bzip2: asked for a piece at a time."""
 
     def __init__(self, kind: str) -> None:
         self._gzip = zlib.decompressobj(31) if kind == "gzip" else None
         self._other = (
-            lzma.LZMADecompressor(memlimit=_XZ_MEMORY) if kind == "xz" else bz2.BZ2Decompressor()
+            lzma.LZMADecompressor(memlimit=_MAX_XZ_MEMORY)
+            if kind == "xz"
+            else bz2.BZ2Decompressor()
         )
 
     @property
@@ -160,16 +157,18 @@ class _Bounded:
             yield self._other.decompress(b"", CHUNK)
 
 
-def _zstd() -> _Inflater:
+def _zstd_decompressor() -> _StreamDecompressor:
     import zstandard  # noqa: PLC0415
 
-    found: _Inflater = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
+    found: _StreamDecompressor = zstandard.ZstdDecompressor(
+        max_window_size=_MAX_ZSTD_WINDOW
+    ).decompressobj()
     return found
 
 
-_START: dict[str, Callable[[], _Inflater]] = {
-    "gzip": lambda: _Bounded("gzip"),
-    "xz": lambda: _Bounded("xz"),
-    "bzip2": lambda: _Bounded("bzip2"),
-    "zstd": _zstd,
+_DECOMPRESSORS: dict[str, Callable[[], _StreamDecompressor]] = {
+    "gzip": lambda: _BoundedDecompressor("gzip"),
+    "xz": lambda: _BoundedDecompressor("xz"),
+    "bzip2": lambda: _BoundedDecompressor("bzip2"),
+    "zstd": _zstd_decompressor,
 }

@@ -14,24 +14,24 @@ from isal import isal_zlib
 _LEVEL = 1
 _SAMPLE = 4096
 # Sizes of stored blocks have 16 bits.
-_STORED = 0xFFFF
+_MAX_STORED = 0xFFFF
 _FULL_FLUSH = 3
-_LAST = b"\x03\x00"
+_FINAL_BLOCK = b"\x03\x00"
 # No name, no time, "unknown" system: nothing of when and where it was made.
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _ZLIB_HEADER = b"\x78\x01"
 
 
-def zlib_stream(data: bytes) -> bytes:
+def deflate_block(data: bytes) -> bytes:
     """Return a zlib stream of a block."""
     if not _is_dense(data):
         packed: bytes = isal_zlib.compress(data, _LEVEL)
         return packed
-    pieces = [_ZLIB_HEADER, *_stored(data), _LAST, struct.pack(">I", adler32(data))]
+    pieces = [_ZLIB_HEADER, *_stored_blocks(data), _FINAL_BLOCK, struct.pack(">I", adler32(data))]
     return b"".join(pieces)
 
 
-def gzip_stream(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def gzip_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield a gzip stream of blocks."""
     yield _GZIP_HEADER
     checksum = size = 0
@@ -43,14 +43,14 @@ def gzip_stream(blocks: Iterable[bytes]) -> Iterator[bytes]:
             if compressor is not None:
                 yield compressor.flush(_FULL_FLUSH)
                 compressor = None
-            yield from _stored(block)
+            yield from _stored_blocks(block)
             continue
         if compressor is None:
             compressor = isal_zlib.compressobj(_LEVEL, wbits=-15, memLevel=9)
         yield compressor.compress(block)
     if compressor is not None:
         yield compressor.flush(_FULL_FLUSH)
-    yield _LAST + struct.pack("<II", checksum, size & 0xFFFFFFFF)
+    yield _FINAL_BLOCK + struct.pack("<II", checksum, size & 0xFFFFFFFF)
 
 
 def _is_dense(block: bytes) -> bool:
@@ -59,9 +59,9 @@ def _is_dense(block: bytes) -> bool:
     return len(sample) == _SAMPLE and len(isal_zlib.compress(sample, _LEVEL)) >= len(sample)
 
 
-def _stored(data: bytes) -> Iterator[bytes]:
+def _stored_blocks(data: bytes) -> Iterator[bytes]:
     """Yield blocks that hold the bytes as they are, none of which is the last of its stream."""
-    for at in range(0, len(data), _STORED):
-        part = data[at : at + _STORED]
-        yield struct.pack("<BHH", 0, len(part), len(part) ^ _STORED)
+    for at in range(0, len(data), _MAX_STORED):
+        part = data[at : at + _MAX_STORED]
+        yield struct.pack("<BHH", 0, len(part), len(part) ^ _MAX_STORED)
         yield part

@@ -11,11 +11,11 @@ from typing import Any, Protocol
 CHUNK = 256 << 10
 
 
-class BrokenError(Exception):
+class CorruptDataError(Exception):
     """What is wrong with the data, in words for people."""
 
 
-class Source(Protocol):
+class DataSource(Protocol):
     """Something with a size, of which any part can be read."""
 
     @property
@@ -41,10 +41,10 @@ class FileSource:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SourceWindow:
     """A part of another source, as far as that reaches."""
 
-    source: Source
+    source: DataSource
     start: int
     length: int
 
@@ -102,27 +102,36 @@ class BlockSource:
         return bytes(found)
 
 
-def exactly(source: Source, at: int, size: int) -> bytes:
+def file_range_of(source: DataSource) -> tuple[int, int, int] | None:
+    """Return handle, offset and size of a source that is a range of a file; None for others."""
+    start, size = 0, source.size
+    while isinstance(source, SourceWindow):
+        start += source.start
+        source = source.source
+    return (source.handle, start, size) if isinstance(source, FileSource) else None
+
+
+def read_exactly(source: DataSource, at: int, size: int) -> bytes:
     """Return so many bytes; a source that has fewer is broken."""
     data = source.read(at, size)
     if len(data) != size:
-        raise BrokenError("it is cut short")
+        raise CorruptDataError("it is cut short")
     return data
 
 
-def unpacked(form: str, source: Source, at: int) -> tuple[Any, ...]:
+def unpack_struct(form: str, source: DataSource, at: int) -> tuple[Any, ...]:
     """Return the fields of a structure at some place."""
-    return struct.unpack(form, exactly(source, at, struct.calcsize(form)))
+    return struct.unpack(form, read_exactly(source, at, struct.calcsize(form)))
 
 
-def chunks(source: Source, at: int = 0) -> Iterator[bytes]:
+def read_chunks(source: DataSource, at: int = 0) -> Iterator[bytes]:
     """Yield everything from `at` on."""
     while data := source.read(at, CHUNK):
         yield data
         at += len(data)
 
 
-def text(data: bytes) -> str:
+def printable_text(data: bytes) -> str:
     """Return text up to the first zero, with what cannot be shown replaced."""
     shown = data.split(b"\0")[0].decode("utf-8", "replace").strip()
     return "".join(c if c.isprintable() else "\ufffd" for c in shown)

@@ -10,7 +10,7 @@ Fact = str | int | bool | list[str]
 
 
 @dataclass(slots=True)
-class File:
+class FileEntry:
     """A file of a filesystem or an archive."""
 
     path: str
@@ -18,7 +18,7 @@ class File:
 
 
 @dataclass(slots=True)
-class Found:
+class Inspection:
     """A piece of data of some kind."""
 
     kind: str
@@ -26,8 +26,8 @@ class Found:
     # In the order in which they are shown.
     facts: dict[str, Fact] = field(default_factory=dict)
     # What lies in it, by the names it has there.
-    parts: list[tuple[str, Found]] = field(default_factory=list)
-    files: list[File] = field(default_factory=list)
+    parts: list[tuple[str, Inspection]] = field(default_factory=list)
+    files: list[FileEntry] = field(default_factory=list)
     # What is wrong with it; what follows was not looked at.
     problem: str = ""
 

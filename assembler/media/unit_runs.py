@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from assembler.media.sparse_image import Placed, SparseImage, any_set
+from assembler.media.sparse_image import Extent, SparseImage, has_nonzero
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class UnitRun:
     """Units that follow each other."""
 
     first: int
@@ -27,45 +27,47 @@ class Run:
         return self.first + self.count
 
 
-def filled(medium: SparseImage) -> Iterator[Placed]:
+def nonzero_extents(image: SparseImage) -> Iterator[Extent]:
     """Yield what a medium has, without zeros that are written out."""
-    for thing in medium.placed():
-        if thing.content and (not isinstance(thing.content, bytes) or any_set(thing.content)):
+    for thing in image.extents():
+        if thing.content and (not isinstance(thing.content, bytes) or has_nonzero(thing.content)):
             yield thing
 
 
-def runs_of(medium: SparseImage, unit: int) -> tuple[Run, ...]:
+def unit_runs(image: SparseImage, unit: int) -> tuple[UnitRun, ...]:
     """Return all runs of units that something lies in."""
-    runs: list[Run] = []
+    runs: list[UnitRun] = []
     first = end = index = 0
-    for thing in filled(medium):
+    for thing in nonzero_extents(image):
         begin, behind = thing.offset // unit, -(-thing.end // unit)
         if begin > end:
             if end > first:
-                runs.append(Run(first, end - first, index))
+                runs.append(UnitRun(first, end - first, index))
                 index += end - first
             first = begin
         end = max(end, behind)
     if end > first:
-        runs.append(Run(first, end - first, index))
+        runs.append(UnitRun(first, end - first, index))
     return tuple(runs)
 
 
-def count_of(runs: tuple[Run, ...]) -> int:
+def unit_count(runs: tuple[UnitRun, ...]) -> int:
     """Return how many units the runs have together."""
     return runs[-1].index + runs[-1].count if runs else 0
 
 
-def located(medium: SparseImage, runs: tuple[Run, ...], unit: int) -> Iterator[tuple[Placed, Run]]:
+def extents_with_runs(
+    image: SparseImage, runs: tuple[UnitRun, ...], unit: int
+) -> Iterator[tuple[Extent, UnitRun]]:
     """Yield what a medium has, each with the run it lies in."""
     number = 0
-    for thing in filled(medium):
+    for thing in nonzero_extents(image):
         while thing.offset >= runs[number].end * unit:
             number += 1
         yield thing, runs[number]
 
 
-def moved(medium: SparseImage, runs: tuple[Run, ...], unit: int) -> Iterator[Placed]:
+def compacted_extents(image: SparseImage, runs: tuple[UnitRun, ...], unit: int) -> Iterator[Extent]:
     """Yield what a medium has at the place it gets where only its filled units are kept."""
-    for thing, run in located(medium, runs, unit):
-        yield Placed(thing.offset + (run.index - run.first) * unit, thing.content)
+    for thing, run in extents_with_runs(image, runs, unit):
+        yield Extent(thing.offset + (run.index - run.first) * unit, thing.content)

@@ -6,13 +6,14 @@ import struct
 import uuid
 import zlib
 
-from assembler.inspecting.found import Fact, Found
-from assembler.inspecting.probes import Look, Probe
-from assembler.inspecting.source import BrokenError, Source, Window, exactly
+from assembler import magics
+from assembler.inspection.probe import Inspector, Probe
+from assembler.inspection.result import Fact, Inspection
+from assembler.inspection.source import CorruptDataError, DataSource, SourceWindow, read_exactly
 
 SECTOR = 512
-_MOST_PARTITIONS = 256
-_TYPES = {
+_MAX_PARTITIONS = 256
+_GPT_TYPES = {
     "c12a7328-f81f-11d2-ba4b-00a0c93ec93b": "EFI system",
     "21686148-6449-6e6f-744e-656564454649": "BIOS boot",
     "0fc63daf-8483-4772-8e79-3d69d8477de4": "Linux data",
@@ -38,30 +39,30 @@ _MBR_TYPES = {
 _LEGACY_BOOT = 1 << 2
 
 
-def _header(source: Source, at: int) -> tuple[int, bytes, bytes]:
+def _read_gpt_header(source: DataSource, at: int) -> tuple[int, bytes, bytes]:
     """Return where the other header is, the disk's GUID and the entries, all checked."""
-    data = exactly(source, at, SECTOR)
-    if data[:8] != b"EFI PART":
-        raise BrokenError("a partition table is missing")
+    data = read_exactly(source, at, SECTOR)
+    if data[:8] != magics.GPT:
+        raise CorruptDataError("a partition table is missing")
     (size, checksum) = struct.unpack_from("<II", data, 12)
     if not 92 <= size <= SECTOR or zlib.crc32(data[:16] + bytes(4) + data[20:size]) != checksum:
-        raise BrokenError("the checksum of a partition table is wrong")
+        raise CorruptDataError("the checksum of a partition table is wrong")
     (other,) = struct.unpack_from("<Q", data, 32)
     (table, count, length, wanted) = struct.unpack_from("<QIII", data, 72)
-    if count > _MOST_PARTITIONS or length != 128:
-        raise BrokenError("a partition table has an unusual form")
-    entries = exactly(source, table * SECTOR, count * length)
+    if count > _MAX_PARTITIONS or length != 128:
+        raise CorruptDataError("a partition table has an unusual form")
+    entries = read_exactly(source, table * SECTOR, count * length)
     if zlib.crc32(entries) != wanted:
-        raise BrokenError("the checksum of the partitions is wrong")
+        raise CorruptDataError("the checksum of the partitions is wrong")
     return other, data[56:72], entries
 
 
-def _gpt(source: Source, found: Found, look: Look) -> None:
-    other, guid, entries = _header(source, SECTOR)
-    found.facts["partition table"] = "GPT"
-    found.facts["GUID"] = str(uuid.UUID(bytes_le=guid))
-    code = exactly(source, 0, 440)
-    found.facts["boot code for a BIOS"] = code.count(0) != len(code)
+def _inspect_gpt(source: DataSource, result: Inspection, inspector: Inspector) -> None:
+    other, guid, entries = _read_gpt_header(source, SECTOR)
+    result.facts["partition table"] = "GPT"
+    result.facts["GUID"] = str(uuid.UUID(bytes_le=guid))
+    code = read_exactly(source, 0, 440)
+    result.facts["boot code for a BIOS"] = code.count(0) != len(code)
     for number in range(len(entries) // 128):
         entry = entries[number * 128 : number * 128 + 128]
         if not any(entry[:16]):
@@ -70,43 +71,43 @@ def _gpt(source: Source, found: Found, look: Look) -> None:
         kind = str(uuid.UUID(bytes_le=entry[:16]))
         name = entry[56:].decode("utf-16-le", "replace").split("\0")[0]
         facts: dict[str, Fact] = {
-            "type": _TYPES.get(kind, kind),
+            "type": _GPT_TYPES.get(kind, kind),
             "name": name,
             "start": first * SECTOR,
             "UUID": str(uuid.UUID(bytes_le=entry[16:32])),
         }
         if attributes & _LEGACY_BOOT:
             facts["boot by a BIOS"] = True
-        _partition(source, found, look, number + 1, (first, last - first + 1, facts))
+        _inspect_partition(source, result, inspector, number + 1, (first, last - first + 1, facts))
     # Last, as everything is to be seen even if the copy is damaged.
     if other * SECTOR + SECTOR != source.size:
-        raise BrokenError("the copy of the partition table is not at the end of the disk")
-    if _header(source, other * SECTOR)[2] != entries:
-        raise BrokenError("the copy of the partition table differs")
+        raise CorruptDataError("the copy of the partition table is not at the end of the disk")
+    if _read_gpt_header(source, other * SECTOR)[2] != entries:
+        raise CorruptDataError("the copy of the partition table differs")
 
 
-def _partition(
-    source: Source,
-    found: Found,
-    look: Look,
+def _inspect_partition(
+    source: DataSource,
+    result: Inspection,
+    inspector: Inspector,
     number: int,
     described: tuple[int, int, dict[str, Fact]],
 ) -> None:
     first, count, facts = described
-    inner = Found("partition", max(0, count) * SECTOR, facts)
-    found.parts.append((f"partition {number}", inner))
+    inner = Inspection("partition", max(0, count) * SECTOR, facts)
+    result.parts.append((f"partition {number}", inner))
     if (first + count) * SECTOR > source.size or count <= 0:
         inner.problem = "it does not lie on the disk"
         return
-    content = look.at(Window(source, first * SECTOR, count * SECTOR))
+    content = inspector.inspect(SourceWindow(source, first * SECTOR, count * SECTOR))
     if content is not None:
         inner.parts.append(("content", content))
 
 
-def _mbr(source: Source, found: Found, look: Look) -> None:
-    head = exactly(source, 0, SECTOR)
-    found.facts["partition table"] = "MBR"
-    found.facts["boot code for a BIOS"] = head[:440].count(0) != 440
+def _inspect_mbr(source: DataSource, result: Inspection, inspector: Inspector) -> None:
+    head = read_exactly(source, 0, SECTOR)
+    result.facts["partition table"] = "MBR"
+    result.facts["boot code for a BIOS"] = head[:440].count(0) != 440
     for number in range(4):
         entry = head[446 + 16 * number : 462 + 16 * number]
         first, count = struct.unpack_from("<II", entry, 8)
@@ -117,11 +118,11 @@ def _mbr(source: Source, found: Found, look: Look) -> None:
             "start": first * SECTOR,
             "active": entry[0] == 0x80,
         }
-        _partition(source, found, look, number + 1, (first, count, facts))
+        _inspect_partition(source, result, inspector, number + 1, (first, count, facts))
 
 
-def _is_mbr(head: bytes, source: Source) -> bool:
-    if head[510:512] != b"\x55\xaa" or b"FAT" in (head[54:57], head[82:85]):
+def _is_mbr(head: bytes, source: DataSource) -> bool:
+    if not magics.is_boot_sector(head) or b"FAT" in (head[54:57], head[82:85]):
         return False
     entries = [head[446 + 16 * n : 462 + 16 * n] for n in range(4)]
     used = [e for e in entries if e[4]]
@@ -132,6 +133,6 @@ def _is_mbr(head: bytes, source: Source) -> bool:
 
 
 PROBES = (
-    Probe("disk", lambda head, _: head[SECTOR : SECTOR + 8] == b"EFI PART", _gpt),
-    Probe("disk", _is_mbr, _mbr),
+    Probe("disk", lambda head, _: magics.has_magic(head, magics.GPT, SECTOR), _inspect_gpt),
+    Probe("disk", _is_mbr, _inspect_mbr),
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 # As many as Linux follows.
-_MOST = 40
+_MAX_LINKS = 40
 
 
-def followed(directory: bytes, target_of: Callable[[bytes], bytes | None]) -> bytes:
+def resolve_directory(directory: bytes, target_of: Callable[[bytes], bytes | None]) -> bytes:
     """Return a directory without links in its path; `target_of` says where a path is a link to."""
     done: list[bytes] = []
     words = directory.split(b"/")
@@ -21,7 +21,7 @@ def followed(directory: bytes, target_of: Callable[[bytes], bytes | None]) -> by
             del done[-1:]
             continue
         target = target_of(b"/".join([*done, word]))
-        if target is None or links == _MOST:
+        if target is None or links == _MAX_LINKS:
             done.append(word)
             continue
         links += 1

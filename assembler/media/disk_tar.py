@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from assembler.content import chunks_of
-from assembler.media.deflating import gzip_stream
-from assembler.media.sparse_image import Placed, SparseImage, pieces
-from assembler.media.units import Run, moved, runs_of
+from assembler.content import iter_chunks
+from assembler.media.deflate import gzip_blocks
+from assembler.media.sparse_image import Extent, SparseImage, image_pieces
+from assembler.media.unit_runs import UnitRun, compacted_extents, unit_runs
 
 NAME = b"disk.raw"
 _BLOCK = 512
@@ -20,40 +20,40 @@ _UNIT = 4096
 _IN_HEADER, _IN_BLOCK = 4, 21
 
 
-def write(disk: SparseImage, out: IO[bytes]) -> None:
+def write_disk_tar(disk: SparseImage, out: IO[bytes]) -> None:
     """Write the archive to a file or stream."""
-    for data in gzip_stream(_archive(disk)):
+    for data in gzip_blocks(_archive_pieces(disk)):
         out.write(data)
 
 
-def _archive(disk: SparseImage) -> Iterator[bytes]:
-    runs = runs_of(disk, _UNIT)
-    found = _map(runs, disk.size)
+def _archive_pieces(disk: SparseImage) -> Iterator[bytes]:
+    runs = unit_runs(disk, _UNIT)
+    found = _sparse_map(runs, disk.size)
     kept = sum(size for _, size in found)
     yield _header(found, disk.size, kept)
     for begin in range(_IN_HEADER, len(found), _IN_BLOCK):
-        entries = b"".join(_pair(*e) for e in found[begin : begin + _IN_BLOCK])
+        entries = b"".join(_map_entry(*e) for e in found[begin : begin + _IN_BLOCK])
         more = begin + _IN_BLOCK < len(found)
         yield (entries.ljust(_IN_BLOCK * 24, b"\0") + bytes([more])).ljust(_BLOCK, b"\0")
-    for piece in pieces(_Kept(disk, runs, kept)):
-        yield from chunks_of(piece)
+    for piece in image_pieces(_CompactedDisk(disk, runs, kept)):
+        yield from iter_chunks(piece)
     # The end: two blocks of zeros behind what fills up the last one of the file.
     yield bytes(-kept % _BLOCK + 2 * _BLOCK)
 
 
-class _Kept:
+class _CompactedDisk:
     """What the archive holds of a disk, without the holes."""
 
-    def __init__(self, disk: SparseImage, runs: tuple[Run, ...], size: int) -> None:
+    def __init__(self, disk: SparseImage, runs: tuple[UnitRun, ...], size: int) -> None:
         self._disk = disk
         self._runs = runs
         self.size = size
 
-    def placed(self) -> Iterator[Placed]:
-        return moved(self._disk, self._runs, _UNIT)
+    def extents(self) -> Iterator[Extent]:
+        return compacted_extents(self._disk, self._runs, _UNIT)
 
 
-def _map(runs: Iterable[Run], size: int) -> list[tuple[int, int]]:
+def _sparse_map(runs: Iterable[UnitRun], size: int) -> list[tuple[int, int]]:
     found = [(r.first * _UNIT, min(r.end * _UNIT, size) - r.first * _UNIT) for r in runs]
     if not found or sum(found[-1]) < size:
         found.append((size, 0))
@@ -62,20 +62,20 @@ def _map(runs: Iterable[Run], size: int) -> list[tuple[int, int]]:
 
 def _header(found: list[tuple[int, int]], size: int, kept: int) -> bytes:
     extended = len(found) > _IN_HEADER
-    entries = b"".join(_pair(*e) for e in found[:_IN_HEADER])
-    before = NAME.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + _number(kept)
+    entries = b"".join(_map_entry(*e) for e in found[:_IN_HEADER])
+    before = NAME.ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + _tar_number(kept)
     behind = b"S".ljust(101, b"\0") + b"ustar  \0" + bytes(121)
-    behind += entries.ljust(_IN_HEADER * 24, b"\0") + bytes([extended]) + _number(size)
-    whole = (before + _number(0) + b" " * 8 + behind).ljust(_BLOCK, b"\0")
+    behind += entries.ljust(_IN_HEADER * 24, b"\0") + bytes([extended]) + _tar_number(size)
+    whole = (before + _tar_number(0) + b" " * 8 + behind).ljust(_BLOCK, b"\0")
     checksum = b"%06o\0 " % sum(whole)
     return whole[:148] + checksum + whole[156:]
 
 
-def _pair(offset: int, size: int) -> bytes:
-    return _number(offset) + _number(size)
+def _map_entry(offset: int, size: int) -> bytes:
+    return _tar_number(offset) + _tar_number(size)
 
 
-def _number(value: int) -> bytes:
+def _tar_number(value: int) -> bytes:
     """Return a number in the twelve bytes it has: octal digits, or binary above 8 GiB."""
     if value < 1 << 33:
         return b"%011o\0" % value

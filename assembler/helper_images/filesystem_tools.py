@@ -19,17 +19,14 @@ from typing import TYPE_CHECKING
 from assembler import tools
 from assembler.codes import output as codes
 from assembler.errors import OutputError, wrap_os_errors
-from assembler.oci.image_files import Taken, taken
+from assembler.oci import Taken, taken
 
 if TYPE_CHECKING:
-    from assembler.oci.image import Image
-    from assembler.oci.store import Store
+    from assembler.oci import Image, Store
 
 _FOLDER = re.compile(r"(usr/)?(s?bin|lib(64)?|lib/[a-z0-9_-]+-linux-gnu[a-z0-9]*)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _LOADER = re.compile(r"ld-linux.*\.so\.\d+")
-# How a program is asked for its version, and the oldest that will do.
-_OLDEST = {"mksquashfs": ("-version", (4, 6)), "mkfs.erofs": ("--version", (1, 8))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,66 +37,57 @@ class FilesystemTools:
     store: Store
 
     @contextmanager
-    def ready(self, program: str) -> Iterator[tuple[str, ...]]:
+    def command(self, program: str) -> Iterator[tuple[str, ...]]:
         """Give the words that a command line of the program begins with."""
-        path = usable(program)
+        path = host_program(program)
         if path is not None:
             yield (str(path),)
             return
         if self.image is None:
-            tools.need(program)
+            tools.require_program(program)
             raise ValueError(f"nobody has seen to it that there is {program}")
         tmp = self.store.layout.tmp
         with (
             wrap_os_errors(tmp),
             tempfile.TemporaryDirectory(dir=tmp if tmp.is_dir() else None) as folder,
         ):
-            yield _unpacked(self.image, self.store, Path(folder), program)
+            yield _unpack_program(self.image, self.store, Path(folder), program)
 
 
-def missing_on_host(programs: Iterable[str]) -> list[str]:
+def programs_missing_on_host(programs: Iterable[str]) -> list[str]:
     """Return the programs that this machine has not, or too old."""
-    return [program for program in programs if usable(program) is None]
+    return [program for program in programs if host_program(program) is None]
 
 
-def usable(program: str) -> Path | None:
+def host_program(program: str) -> Path | None:
     """Return this machine's program, if it is new enough."""
-    path = tools.find(program)
+    path = tools.find_program(program)
     if path is None:
         return None
-    option, oldest = _OLDEST[program]
-    try:
-        done = subprocess.run([path, option], capture_output=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    version = re.search(rb"(\d+)\.(\d+)", done.stdout + done.stderr)
-    return path if version and (int(version[1]), int(version[2])) >= oldest else None
+    version = tools.program_version(program, path)
+    return path if version and tools.TOOLS[program].accepts(version) else None
 
 
-def _unpacked(image: Image, store: Store, folder: Path, program: str) -> tuple[str, ...]:
+def _unpack_program(image: Image, store: Store, folder: Path, program: str) -> tuple[str, ...]:
     what = str(image.reference)
-    found = taken(image, store, _known_as, codes.NO_PROGRAM)
+    found = taken(image, store, _flat_name, codes.NO_PROGRAM)
     loaders = [name for name in sorted(found.files) if _LOADER.fullmatch(name)]
     if program not in found.files or not loaders:
         raise OutputError.of(
             codes.NO_PROGRAM,
             f"{what} has no {program}" if loaders else f"{what} has no loader for its programs",
             "leave out --imagetools, or name an image that has the files of pkg/imagetools",
-            f"with {program} {_text(_OLDEST[program][1])} or newer on this machine no image is "
+            f"with {program} {tools.TOOLS[program].minimum_text} or newer on this machine no image is "
             "needed",
         )
-    for name, content in _all(found):
+    for name, content in _with_links(found):
         path = folder / name
         path.write_bytes(content)
         path.chmod(0o700)
     return (str(folder / loaders[0]), "--library-path", str(folder), str(folder / program))
 
 
-def _text(version: tuple[int, int]) -> str:
-    return ".".join(map(str, version))
-
-
-def _all(found: Taken) -> Iterator[tuple[str, bytes]]:
+def _with_links(found: Taken) -> Iterator[tuple[str, bytes]]:
     """Yield all files, also under the names that symbolic links give them."""
     yield from found.files.items()
     links = {name: basename(target) for name, target in found.links.items()}
@@ -112,7 +100,7 @@ def _all(found: Taken) -> Iterator[tuple[str, bytes]]:
             yield name, found.files[target]
 
 
-def _known_as(path: str) -> str | None:
+def _flat_name(path: str) -> str | None:
     """Return the mere name of a program or library: they are put side by side."""
     folder, _, name = path.rpartition("/")
     return name if _FOLDER.fullmatch(folder) and _NAME.fullmatch(name) else None

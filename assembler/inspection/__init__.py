@@ -1,0 +1,30 @@
+"""Inspection: what kind of file something is, and what it holds, whatever program made it.
+
+    inspect_file(path)   a disk, an ISO, a kernel, an initrd, an archive … -> Inspection
+    Inspection           kind, facts, nested parts, files, and what is wrong with it
+    Fact, FileEntry      a value of its facts; one of its files
+
+A module of this package knows a family of kinds; `kinds` lists them. All content is hostile: a
+corrupt file gives a problem and everything found before it, and memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
+
+if TYPE_CHECKING:
+    from assembler.inspection.kinds import inspect_file
+    from assembler.inspection.result import Fact, FileEntry, Inspection
+
+_HOMES = {
+    "Fact": "result",
+    "FileEntry": "result",
+    "Inspection": "result",
+    "inspect_file": "kinds",
+}
+
+__all__ = ["Fact", "FileEntry", "Inspection", "inspect_file"]
+
+__getattr__ = front(__name__, _HOMES)

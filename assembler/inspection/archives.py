@@ -1,0 +1,224 @@
+"""Streams: initrds of one or many archives, tar archives, and both compressed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from tempfile import TemporaryFile
+
+from assembler import magics
+from assembler.errors import wrap_os_errors
+from assembler.inspection.decompression import MAX_SIZE, Decompressor, compression_of
+from assembler.inspection.loader_files import inspect_boot_file, is_boot_file
+from assembler.inspection.probe import Inspector, Probe
+from assembler.inspection.result import FileEntry, Inspection
+from assembler.inspection.source import (
+    CorruptDataError,
+    DataSource,
+    FileSource,
+    printable_text,
+    read_chunks,
+)
+from assembler.oci import FILE, Malformed, TarReader
+
+_MAX_LISTED = 10_000
+_MAX_NAME = 4096
+_MAX_TEXT = 4096
+_NEWC_HEADER = 110
+_NEWC_MAGICS = (magics.NEWC, magics.NEWC_CRC)
+_TRAILER = b"TRAILER!!!"
+
+
+class _ChunkReader:
+    """Chunks, read by so many bytes as are wanted."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._buffer = b""
+        self.position = 0
+
+    def read(self, size: int) -> bytes:
+        """Return so many bytes, fewer at the end."""
+        while len(self._buffer) < size:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._buffer += piece
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        self.position += len(data)
+        return data
+
+    def skip(self, size: int) -> None:
+        """Go on by so many bytes."""
+        while size > 0:
+            if not self._buffer:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    raise CorruptDataError("it is cut short")
+                self._buffer = piece
+            taken = min(size, len(self._buffer))
+            self._buffer = self._buffer[taken:]
+            self.position += taken
+            size -= taken
+
+    def skip_zeros(self) -> bytes:
+        """Skip zeros; return a few bytes of what follows, which are to be read again."""
+        while True:
+            self._buffer = self._buffer.lstrip(b"\0")
+            if len(self._buffer) >= 6:
+                break
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._buffer += piece
+        return self._buffer[:6]
+
+
+class _InitrdCounter:
+    """Counts what is in the archives."""
+
+    def __init__(self, result: Inspection) -> None:
+        self._found = result
+        self.entries = 0
+        self.content = 0
+        self.archives = 0
+        self.codecs: list[str] = []
+
+    def archive(self, flow: _ChunkReader) -> None:
+        """Go through archives that follow one another."""
+        while flow.skip_zeros() in _NEWC_MAGICS:
+            self.archives += 1
+            while self.entry(flow):
+                pass
+
+    def entry(self, flow: _ChunkReader) -> bool:
+        """Go through an entry; tell whether another one follows."""
+        header = flow.read(_NEWC_HEADER)
+        if len(header) != _NEWC_HEADER or header[:6] not in _NEWC_MAGICS:
+            raise CorruptDataError("an archive in it is broken or cut short")
+        fields = [int(header[6 + 8 * i : 14 + 8 * i], 16) for i in range(13)]
+        mode, size, length = fields[1], fields[6], fields[11]
+        if length > _MAX_NAME:
+            raise CorruptDataError("a name in it is too long")
+        name = flow.read(length).rstrip(b"\0")
+        flow.skip(-(_NEWC_HEADER + length) % 4)
+        if name == _TRAILER:
+            return False
+        flow.skip(size)
+        flow.skip(-size % 4)
+        self.entries += 1
+        self.content += size
+        if mode & 0o170000 == 0o100000 and len(self._found.files) < _MAX_LISTED:
+            self._found.files.append(FileEntry(printable_text(name), size))
+        return True
+
+
+def _inspect_initrd(source: DataSource, result: Inspection, _inspector: Inspector) -> None:
+    state = _InitrdCounter(result)
+    position = 0
+    try:
+        while position < source.size:
+            head = source.read(position, 4096)
+            zeros = len(head) - len(head.lstrip(b"\0"))
+            if zeros:
+                position += zeros
+                continue
+            codec = compression_of(head)
+            if codec:
+                unpacker = Decompressor(source, position, codec)
+                flow = _ChunkReader(iter(unpacker))
+                state.archive(flow)
+                if flow.skip_zeros():
+                    raise CorruptDataError("something else follows an archive")
+                position = unpacker.end
+            elif head[:6] in _NEWC_MAGICS:
+                position = _read_plain_archive(source, position, state)
+            else:
+                raise CorruptDataError("something else follows an archive")
+            state.codecs.append(codec or "none")
+    finally:
+        result.facts["compression"] = ", ".join(dict.fromkeys(state.codecs)) or "none"
+        result.facts["archives"] = state.archives
+        result.facts["entries"] = state.entries
+        result.facts["content"] = state.content
+
+
+def _read_plain_archive(source: DataSource, position: int, state: _InitrdCounter) -> int:
+    """Go through one archive that is not compressed; return where it ends."""
+    flow = _ChunkReader(read_chunks(source, position))
+    state.archives += 1
+    while state.entry(flow):
+        pass
+    return position + flow.position
+
+
+def _inspect_tar_chunks(pieces: Iterator[bytes], result: Inspection, inspector: Inspector) -> None:
+    reader = TarReader(pieces, MAX_SIZE)
+    count = content = 0
+    try:
+        while reader.next():
+            count += 1
+            content += reader.size
+            if reader.kind != FILE:
+                continue
+            name = printable_text(reader.name)
+            if len(result.files) < _MAX_LISTED:
+                result.files.append(FileEntry(name, reader.size))
+            if name in ("cmdline", "boot/cmdline") and reader.size <= _MAX_TEXT:
+                result.facts["command line"] = printable_text(bytes(reader.read(_MAX_TEXT)))
+            elif reader.size and (is_boot_file(name) or name.endswith(".raw")):
+                _inspect_member(reader, name, result, inspector)
+    except Malformed as error:
+        raise CorruptDataError(str(error)) from error
+    finally:
+        result.facts["entries"] = count
+        result.facts["content"] = content
+
+
+def _inspect_member(reader: TarReader, name: str, result: Inspection, inspector: Inspector) -> None:
+    """Look into a file of an archive; it is laid down for that, without its zeros."""
+    with TemporaryFile() as file:
+
+        def put(data: bytes | memoryview) -> None:
+            if bytes(data).count(0) == len(data):
+                file.seek(len(data), 1)
+            else:
+                file.write(data)
+
+        with wrap_os_errors("a temporary file"):
+            reader.write_to(put)
+            file.truncate(reader.size)
+            file.flush()
+        inspect_boot_file(name, FileSource(file.fileno(), reader.size), result, inspector)
+
+
+def _inspect_compressed(source: DataSource, result: Inspection, inspector: Inspector) -> None:
+    codec = compression_of(source.read(0, 16))
+    start = b""
+    for chunk in Decompressor(source, 0, codec):
+        start += chunk
+        if len(start) >= 1024:
+            break
+    if start[:6] in _NEWC_MAGICS:
+        result.kind = "initrd"
+        _inspect_initrd(source, result, inspector)
+    elif _is_tar(start, source):
+        result.kind = f"tar archive, {codec}"
+        _inspect_tar_chunks(iter(Decompressor(source, 0, codec)), result, inspector)
+    else:
+        result.facts["compression"] = codec
+        result.facts["content"] = sum(map(len, Decompressor(source, 0, codec)))
+
+
+def _is_tar(head: bytes, _source: DataSource) -> bool:
+    return magics.is_tar(head)
+
+
+def _inspect_tar(source: DataSource, result: Inspection, inspector: Inspector) -> None:
+    _inspect_tar_chunks(read_chunks(source), result, inspector)
+
+
+PROBES = (
+    Probe("initrd", lambda head, _: head[:6] in _NEWC_MAGICS, _inspect_initrd),
+    Probe("tar archive", _is_tar, _inspect_tar),
+    Probe("compressed data", lambda head, _: bool(compression_of(head)), _inspect_compressed),
+)
