@@ -11,6 +11,7 @@ from typing import Any
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
 from assembler.machine.description import Firmware
+from assembler.tools import install_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def need(architecture: str, chosen: Path | None = None, *, secure: bool = False)
     found = find(architecture, secure=secure)
     if found is None:
         places = PLACES.get(architecture)
-        hint = f"sudo apt-get install {places.package}" if places else "choose another architecture"
+        hint = install_command(places.package) if places else "choose another architecture"
         what = " with Secure Boot" if secure else ""
         if secure and places is not None and not places.secure:
             hint = "choose another architecture"

@@ -13,6 +13,7 @@ from assembler.errors import MachineError, UsageError
 from assembler.machine.backend import SHARE_SOCKET, Command
 from assembler.machine.companions import HANDLE, Companion
 from assembler.machine.description import Share
+from assembler.tools import install_command
 
 # Where distributions put it: it is not for users to start, so it is not in the PATH.
 _PLACES = (
@@ -68,7 +69,7 @@ def companions(shares: Sequence[Share], chosen: Path | None = None) -> Iterator[
         raise MachineError.of(
             codes.BAD_SHARE,
             f"there is no {chosen}" if chosen else "there is no virtiofsd on this machine",
-            "sudo apt-get install virtiofsd (in Debian 12 it is in qemu-system-common)",
+            f"{install_command('virtiofsd')} (in Debian 12 it is in qemu-system-common)",
             "or name the program: --virtiofsd FILE",
         )
     for number, share in enumerate(shares):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import platform
-import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +11,10 @@ from pathlib import Path
 
 from assembler.machine import firmware, shares
 from assembler.machine.accelerator import try_kvm
-from assembler.tools import TOOLS, Tool, find
+from assembler.tools import TOOLS, Tool, find_program, install_command, program_version
 from assembler.version import __version__
 
 _PATIENCE = 5
-_VERSION = re.compile(r"\d+(?:\.\d+)+")
-_LEAST = {"mksquashfs": (4, 6), "mkfs.erofs": (1, 8)}
-# How to ask a program that does not know `--version`.
-_ASK = {"mksquashfs": "-version", "docker": "--version", "apt-get": "--version", "ssh": "-V"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,7 @@ def findings(cache: Path) -> Iterator[Finding]:
         well=sharing is not None,
         seen=f"installed ({sharing})" if sharing else "not installed",
         purpose="directories that machines share (dolmen run qemu --virtiofs)",
-        mend="" if sharing else "sudo apt-get install virtiofsd",
+        mend="" if sharing else install_command("virtiofsd"),
     )
     for architecture, places in firmware.PLACES.items():
         found = firmware.find(architecture)
@@ -64,7 +58,7 @@ def findings(cache: Path) -> Iterator[Finding]:
             well=found is not None,
             seen=str(found.code) if found else "not found",
             purpose="run images that boot by UEFI",
-            mend="" if found else f"sudo apt-get install {places.package}",
+            mend="" if found else install_command(places.package),
         )
 
 
@@ -93,30 +87,12 @@ def _kvm() -> Finding:
 
 
 def _tool(tool: Tool) -> Finding:
-    path = find(tool.program)
+    path = find_program(tool.program)
     if path is None:
         return Finding("tools", tool.program, False, "not installed", tool.purpose, tool.install)
-    version = _version(path, _ASK.get(tool.program, "--version"))
-    least = _LEAST.get(tool.program)
-    if least and version and tuple(map(int, version.split(".")[:2])) < least:
+    version = program_version(tool.program, path, _PATIENCE)
+    if version and not tool.accepts(version):
         seen = f"{version} is too old"
-        wanted = f"{tool.package} {'.'.join(map(str, least))} or newer"
+        wanted = f"{tool.package} {tool.minimum_text} or newer"
         return Finding("tools", tool.program, False, seen, tool.purpose, wanted)
     return Finding("tools", tool.program, True, f"{version or 'installed'} ({path})", tool.purpose)
-
-
-def _version(path: Path, ask: str) -> str:
-    try:
-        asked = subprocess.run(
-            [path, ask],
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    found = _VERSION.search(asked.stdout + asked.stderr)
-    return found.group() if found else ""
