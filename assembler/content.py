@@ -1,8 +1,8 @@
-"""Contents of any size as pieces: bytes at hand and stretches of open files.
+"""Content: bytes, or ranges of open files, that are copied without being held in memory.
 
-Nothing large is ever read as a whole: a stretch goes from file to file by the kernel alone where
-it can. `Chain` joins pieces to one content; `Recorder` takes what would be written to a file and
-gives a chain, in which stretches are still stretches.
+The kernel copies a file range from file to file where it can. A `ContentChain` joins pieces. A
+`ContentRecorder` is written to like a file, and returns a chain that refers to the file ranges it
+was given instead of copying them.
 """
 
 from __future__ import annotations
@@ -16,185 +16,189 @@ from typing import IO
 from assembler.codes import output as codes
 from assembler.errors import OutputError
 
-_CHUNK = 256 << 10
-_CANNOT = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EPERM)
+_CHUNK_SIZE = 256 << 10
+_COPY_UNSUPPORTED = (
+    errno.EXDEV,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EBADF,
+    errno.EPERM,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FileRange:
-    """A part of an open file, from its beginning if nothing else is said."""
+    """A range of an open file, by default from its beginning."""
 
-    handle: int
+    fd: int
     size: int
-    start: int = 0
-    # Of its bytes, if that is known without reading them.
+    offset: int = 0
+    # The checksum of its bytes, if it is known without reading them.
     crc32: int | None = field(default=None, compare=False)
 
     def chunks(self, done: int = 0) -> Iterator[bytes]:
-        """Yield the bytes from `done` on."""
+        """Yield the bytes, without the first `done` ones."""
         while done < self.size:
-            data = os.pread(self.handle, min(_CHUNK, self.size - done), self.start + done)
+            data = os.pread(self.fd, min(_CHUNK_SIZE, self.size - done), self.offset + done)
             if not data:
                 raise OutputError.of(
                     codes.SOURCE_CHANGED,
-                    f"a file was cut short while it was read: {self.size - done} bytes are missing",
-                    "build again when nothing writes to it",
+                    f"a file was truncated while it was read: {self.size - done} bytes are missing",
+                    "build again when no program writes to it",
                 )
             yield data
             done += len(data)
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """Pieces one after the other."""
+class ContentChain:
+    """A concatenation of pieces."""
 
     pieces: tuple[bytes | FileRange, ...]
 
     @property
     def size(self) -> int:
         """Return the number of bytes."""
-        return sum(map(size_of, self.pieces))
+        return sum(map(content_size, self.pieces))
 
     def chunks(self) -> Iterator[bytes]:
         """Yield all bytes."""
         for piece in self.pieces:
-            yield from chunks_of(piece)
+            yield from iter_chunks(piece)
 
 
-Content = bytes | FileRange | Chain
+Content = bytes | FileRange | ContentChain
 
 
-def size_of(content: Content) -> int:
+def content_size(content: Content) -> int:
     """Return the number of bytes."""
     return len(content) if isinstance(content, bytes) else content.size
 
 
-def pieces_of(content: Content) -> Iterable[bytes | FileRange]:
-    """Return what a content consists of."""
-    return content.pieces if isinstance(content, Chain) else (content,)
+def content_pieces(content: Content) -> Iterable[bytes | FileRange]:
+    """Return the pieces of a content."""
+    return content.pieces if isinstance(content, ContentChain) else (content,)
 
 
-def chunks_of(content: Content) -> Iterator[bytes]:
-    """Yield the bytes, some at a time."""
+def iter_chunks(content: Content) -> Iterator[bytes]:
+    """Yield the bytes in chunks."""
     if isinstance(content, bytes):
         yield content
     else:
         yield from content.chunks()
 
 
-def whole(content: Content) -> bytes:
-    """Return all bytes of something that is known to be small."""
+def read_content(content: Content) -> bytes:
+    """Return all bytes of a content that is known to be small."""
     return content if isinstance(content, bytes) else b"".join(content.chunks())
 
 
-def part_of(content: Content, start: int, size: int) -> Content:
-    """Return a part of a content; what is asked for beyond its end is not there."""
+def slice_content(content: Content, start: int, size: int) -> Content:
+    """Return `size` bytes of a content from `start`, or fewer at its end."""
     if isinstance(content, bytes):
         return content[start : start + size]
     if isinstance(content, FileRange):
-        begin = min(start, content.size)
-        return FileRange(
-            content.handle, max(0, min(size, content.size - begin)), content.start + begin
-        )
-    found: list[bytes | FileRange] = []
+        start = min(start, content.size)
+        length = max(0, min(size, content.size - start))
+        return FileRange(content.fd, length, content.offset + start)
+    pieces: list[bytes | FileRange] = []
     for piece in content.pieces:
-        length = size_of(piece)
+        length = content_size(piece)
         if start < length and size > 0:
-            taken = part_of(piece, start, size)
-            found.extend(pieces_of(taken))
-            size -= size_of(taken)
+            taken = slice_content(piece, start, size)
+            pieces.extend(content_pieces(taken))
+            size -= content_size(taken)
         start = max(0, start - length)
-    return Chain(tuple(found))
+    return ContentChain(tuple(pieces))
 
 
-def append(out: IO[bytes] | Recorder, content: Content) -> None:
-    """Append a content; `out` may be a file, a pipe or anything that is written to."""
-    for piece in pieces_of(content):
+def write_content(out: IO[bytes] | ContentRecorder, content: Content) -> None:
+    """Write a content to a file, a pipe, a recorder or another binary stream."""
+    for piece in content_pieces(content):
         if isinstance(piece, bytes):
             out.write(piece)
-        elif isinstance(out, Recorder):
-            out.take(piece)
+        elif isinstance(out, ContentRecorder):
+            out.add_range(piece)
         else:
-            _append_stretch(out, piece)
+            _write_range(out, piece)
 
 
-def _append_stretch(out: IO[bytes], stretch: FileRange) -> None:
+def _write_range(out: IO[bytes], file_range: FileRange) -> None:
     out.flush()
-    handle = _descriptor(out)
-    done = 0
-    if handle is not None:
-        done = _by_kernel(handle, stretch)
-    for data in stretch.chunks(done):
+    fd = _file_descriptor(out)
+    done = _copy_to_stream(fd, file_range) if fd is not None else 0
+    for data in file_range.chunks(done):
         out.write(data)
 
 
-def put_at(handle: int, offset: int, content: Content) -> None:
-    """Write a content to a place in a regular file, whatever position the file is at."""
-    for piece in pieces_of(content):
+def write_content_at(fd: int, offset: int, content: Content) -> None:
+    """Write a content at an offset of a regular file, without using the file's position."""
+    for piece in content_pieces(content):
         done = 0
         if isinstance(piece, FileRange):
-            done = _copied(handle, piece, offset)
+            done = _copy_file_range(fd, piece, offset)
         for data in (piece,) if isinstance(piece, bytes) else piece.chunks(done):
             view = memoryview(data)
             while view:
-                written = os.pwrite(handle, view, offset + done)
+                written = os.pwrite(fd, view, offset + done)
                 done += written
                 view = view[written:]
-        offset += size_of(piece)
+        offset += content_size(piece)
 
 
-def _descriptor(out: IO[bytes]) -> int | None:
+def _file_descriptor(out: IO[bytes]) -> int | None:
     try:
         return out.fileno()
     except (OSError, AttributeError):
         return None
 
 
-def _copied(handle: int, source: FileRange, offset: int | None) -> int:
-    """Copy within the kernel, to the file's position or another; return how much that did."""
+def _copy_file_range(fd: int, source: FileRange, offset: int | None) -> int:
+    """Copy in the kernel, to `offset` or else the file's position; return the bytes copied."""
     done = 0
     try:
         while done < source.size:
-            at = None if offset is None else offset + done
+            target = None if offset is None else offset + done
             copied = os.copy_file_range(
-                source.handle, handle, source.size - done, source.start + done, at
+                source.fd, fd, source.size - done, source.offset + done, target
             )
             if not copied:
                 return done
             done += copied
     except OSError as error:
-        if error.errno not in _CANNOT:
+        if error.errno not in _COPY_UNSUPPORTED:
             raise
     return done
 
 
-def _by_kernel(handle: int, source: FileRange) -> int:
-    """Copy without bringing the bytes to this process; return how many were copied."""
-    done = _copied(handle, source, None)
+def _copy_to_stream(fd: int, source: FileRange) -> int:
+    """Copy in the kernel to a file, pipe or socket; return the bytes copied."""
+    done = _copy_file_range(fd, source, None)
     try:
         while done < source.size:
-            copied = os.sendfile(handle, source.handle, source.start + done, source.size - done)
+            copied = os.sendfile(fd, source.fd, source.offset + done, source.size - done)
             if not copied:
                 return done
             done += copied
     except OSError as error:
-        if error.errno not in _CANNOT:
+        if error.errno not in _COPY_UNSUPPORTED:
             raise
     return done
 
 
 @dataclass(slots=True)
-class Recorder:
-    """Looks like a file that is written to; what is written is a content in the end.
+class ContentRecorder:
+    """A writable file whose written data becomes a content.
 
-    Stretches are remembered and not copied. What is written as bytes, or to the descriptor, goes to
-    `file`, which has to stay open as long as the content is used.
+    File ranges are kept as references. Bytes, and data written to the descriptor, go to `file`,
+    which must stay open as long as the content is used.
     """
 
     file: IO[bytes]
     _pieces: list[FileRange] = field(default_factory=list)
-    # How far the file is part of the content already.
-    _taken: int = 0
+    # The end of the part of the file that is in the pieces already.
+    _end: int = 0
 
     def fileno(self) -> int:
         """Return the descriptor of the file."""
@@ -205,23 +209,23 @@ class Recorder:
         return self.file.write(data)
 
     def flush(self) -> None:
-        """Bring everything to the descriptor."""
+        """Flush the buffer to the descriptor."""
         self.file.flush()
 
-    def take(self, stretch: FileRange) -> None:
-        """Let a stretch follow on what was written so far."""
-        self._settle()
-        self._pieces.append(stretch)
+    def add_range(self, file_range: FileRange) -> None:
+        """Append a file range without copying it."""
+        self._add_written()
+        self._pieces.append(file_range)
 
-    def content(self) -> Chain:
-        """Return everything."""
-        self._settle()
-        return Chain(tuple(self._pieces))
+    def content(self) -> ContentChain:
+        """Return everything that was written."""
+        self._add_written()
+        return ContentChain(tuple(self._pieces))
 
-    def _settle(self) -> None:
+    def _add_written(self) -> None:
         self.file.flush()
-        handle = self.file.fileno()
-        end = os.fstat(handle).st_size
-        if end > self._taken:
-            self._pieces.append(FileRange(handle, end - self._taken, self._taken))
-            self._taken = end
+        fd = self.file.fileno()
+        end = os.fstat(fd).st_size
+        if end > self._end:
+            self._pieces.append(FileRange(fd, end - self._end, self._end))
+            self._end = end

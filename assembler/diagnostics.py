@@ -1,8 +1,8 @@
-"""What is said about a mistake: its place, the excerpt, what is wrong, what would be right.
+"""Diagnostics: a code, a place, a message and hints about one mistake.
 
-A text is a `Source`; a `Place` is a stretch of one line in it; a `Diagnostic` says what is wrong
-there. Nothing here knows YAML, terminals or colours: `render` gives the plain text, and the
-command line may give the same parts a colour.
+A `SourceText` is the text of a file, a `Place` is a range of one line in it, and a `Diagnostic`
+describes a mistake at a place. `render` returns plain text; the command line colours the pieces of
+`styled_pieces`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from assembler.codes import Code
 
-_WIDEST_EXCERPT = 160
+_MAX_EXCERPT_WIDTH = 160
 
 
 class Severity(StrEnum):
-    """How bad it is: an error ends the run, a warning does not."""
+    """The severity of a diagnostic: an error ends the run, a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -29,21 +29,21 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """A text that mistakes can be in, under the name its reader knows it by."""
+    """A text with the name that users know it by, such as a path or a URL."""
 
     name: str
     text: str = field(repr=False)
 
     def line(self, number: int) -> str:
-        """Return line `number`, counted from 1, or an empty text past the end."""
-        # Not splitlines(): YAML and editors know no other line ends than these.
+        """Return line `number`, counted from 1, or an empty text after the last line."""
+        # Not splitlines(): it splits at characters that are not line ends in YAML and in editors.
         lines = self.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a source something stands; lines and columns count characters from 1."""
+    """A place in a source text; lines and columns are counted from 1, in characters."""
 
     source: SourceText
     line: int = 0
@@ -51,7 +51,7 @@ class Place:
     length: int = 1
 
     def __str__(self) -> str:
-        """Return the form that editors and terminals make a link of."""
+        """Return the form that editors and terminals recognize as a link."""
         if not self.line:
             return self.source.name
         return f"{self.source.name}:{self.line}:{self.column}"
@@ -59,7 +59,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A further place that explains the first one, as "already used here"."""
+    """A message about a second place that explains the first, such as the earlier definition."""
 
     message: str
     place: Place
@@ -67,7 +67,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One thing that is wrong, or at least doubtful, in the words of its reader."""
+    """A mistake or a suspicious value, described for the user."""
 
     code: Code
     message: str
@@ -77,7 +77,7 @@ class Diagnostic:
     severity: Severity = Severity.ERROR
 
     def as_json(self) -> dict[str, Any]:
-        """Return the form for editors and bots."""
+        """Return the JSON form for editors and other programs."""
         return {
             "code": str(self.code),
             "severity": str(self.severity),
@@ -91,17 +91,17 @@ class Diagnostic:
 def _place_json(place: Place | None) -> dict[str, Any]:
     if place is None:
         return {"file": None, "line": None, "column": None, "endColumn": None}
-    known = bool(place.line)
+    has_line = bool(place.line)
     return {
         "file": place.source.name,
-        "line": place.line if known else None,
-        "column": place.column if known else None,
-        "endColumn": place.column + place.length if known else None,
+        "line": place.line if has_line else None,
+        "column": place.column if has_line else None,
+        "endColumn": place.column + place.length if has_line else None,
     }
 
 
 class TextStyle(StrEnum):
-    """What a piece of a rendered diagnostic is, so that it can be given a colour."""
+    """The style of a piece of a rendered diagnostic, which determines its colour."""
 
     PLACE = "place"
     ERROR = "error"
@@ -114,12 +114,12 @@ class TextStyle(StrEnum):
 
 
 def styled_pieces(diagnostic: Diagnostic) -> Iterator[tuple[TextStyle, str]]:
-    """Yield the rendered diagnostic in pieces, line ends included."""
+    """Yield the pieces of the rendered diagnostic with their styles, including line ends."""
     d = diagnostic
     if d.place is not None:
         yield TextStyle.PLACE, f"{d.place}: "
-    role = TextStyle.ERROR if d.severity is Severity.ERROR else TextStyle.WARNING
-    yield role, f"{d.severity}[{d.code}]"
+    style = TextStyle.ERROR if d.severity is Severity.ERROR else TextStyle.WARNING
+    yield style, f"{d.severity}[{d.code}]"
     yield TextStyle.MESSAGE, f": {d.message}\n"
     if d.place is not None:
         yield from _excerpt(d.place)
@@ -136,7 +136,7 @@ def styled_pieces(diagnostic: Diagnostic) -> Iterator[tuple[TextStyle, str]]:
 
 
 def render(diagnostic: Diagnostic) -> str:
-    """Return the diagnostic as plain text, ending with a line end."""
+    """Return the diagnostic as plain text that ends with a newline."""
     return "".join(text for _, text in styled_pieces(diagnostic))
 
 
@@ -145,36 +145,36 @@ def _excerpt(place: Place) -> Iterator[tuple[TextStyle, str]]:
     if not place.line or not line.strip():
         return
     start = place.column - 1
-    shown, start = _window(line, start)
-    length = max(1, min(place.length, len(shown) - start))
+    excerpt, start = _window(line, start)
+    length = max(1, min(place.length, len(excerpt) - start))
     number = str(place.line)
     yield TextStyle.MARGIN, f"  {number} | "
-    yield TextStyle.TEXT, _printable(shown) + "\n"
+    yield TextStyle.TEXT, _printable(excerpt) + "\n"
     yield TextStyle.MARGIN, f"  {' ' * len(number)} | "
-    before, under = _printable(shown[:start]), _printable(shown[start : start + length])
-    yield TextStyle.CARET, " " * _width(before) + "^" * max(1, _width(under)) + "\n"
+    before, marked = _printable(excerpt[:start]), _printable(excerpt[start : start + length])
+    yield TextStyle.CARET, " " * _width(before) + "^" * max(1, _width(marked)) + "\n"
 
 
 def _window(line: str, start: int) -> tuple[str, int]:
-    """Cut a very long line down to what stands around `start`."""
-    if len(line) <= _WIDEST_EXCERPT:
+    """Cut a long line to the part around `start`; return it and the new index of `start`."""
+    if len(line) <= _MAX_EXCERPT_WIDTH:
         return line, start
-    left = max(0, min(start - _WIDEST_EXCERPT // 2, len(line) - _WIDEST_EXCERPT))
-    right = left + _WIDEST_EXCERPT
+    left = max(0, min(start - _MAX_EXCERPT_WIDTH // 2, len(line) - _MAX_EXCERPT_WIDTH))
+    right = left + _MAX_EXCERPT_WIDTH
     cut = line[left:right]
     lead = "… " if left else ""
     return lead + cut + (" …" if right < len(line) else ""), start - left + len(lead)
 
 
 def _printable(text: str) -> str:
-    """Replace what would upset a terminal; a tab becomes one space so that carets fit."""
+    """Replace unprintable characters; a tab becomes one space, so that carets line up."""
     return "".join(
         " " if c == "\t" else c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text
     )
 
 
 def _width(text: str) -> int:
-    """Return how many columns of a terminal the text takes."""
+    """Return the width of the text in terminal columns."""
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text

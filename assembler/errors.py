@@ -1,18 +1,18 @@
-"""The exception family: everything that goes wrong and can be told to a user.
+"""The exception family: all errors that the library reports to users.
 
-    DolmenError             one or several diagnostics
-    ├── ConfigError         image.yml or build.yml is wrong
-    ├── ImageError          a reference, manifest or the store's content is wrong
-    ├── RegistryError       a registry cannot be reached, refuses or lies
+    DolmenError             one or more diagnostics
+    ├── ConfigError         image.yml or build.yml is invalid
+    ├── ImageError          a reference, a manifest or the content of the store is invalid
+    ├── RegistryError       a registry is unreachable, refuses a request or sends wrong content
     ├── LayerError          a layer is broken or hostile
-    ├── PlanError           the parts do not make a system
-    ├── OutputError         an output cannot be written as asked
+    ├── PlanError           the root filesystem cannot be planned
+    ├── OutputError         an output cannot be written
     ├── PackageError        a package cannot be built
-    ├── MachineError        a machine cannot be started or does not come up
-    ├── HostError           this machine lacks something: a program, room, a permission
-    └── UsageError          the command line does not make sense
+    ├── MachineError        a machine does not start or does not come up
+    ├── HostError           this host lacks a program, disk space or a permission
+    └── UsageError          the options or arguments are invalid
 
-Any other exception that leaves the library is a bug in Dolmen.
+Any other exception that leaves the library is a bug.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 class DolmenError(Exception):
-    """Something the user can be told, with everything known about it."""
+    """An error for the user: one or more diagnostics."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
-        """Hold the diagnostics, at least one of them an error."""
+        """Store the diagnostics; at least one is an error."""
         super().__init__(*diagnostics)
         self.diagnostics = tuple(diagnostics)
 
@@ -45,11 +45,11 @@ class DolmenError(Exception):
 
     @classmethod
     def of(cls, code: Code, message: str, *hints: str, place: Place | None = None) -> Self:
-        """Make an error of a single diagnostic."""
+        """Return an exception with a single diagnostic."""
         return cls([Diagnostic(code, message, place, hints)])
 
-    def at(self, place: Place | None) -> Self:
-        """Return the same error with `place` given to diagnostics that have none."""
+    def with_place(self, place: Place | None) -> Self:
+        """Return a copy in which diagnostics without a place have `place`."""
         return type(self)(
             [
                 d
@@ -61,15 +61,15 @@ class DolmenError(Exception):
 
 
 class ConfigError(DolmenError):
-    """image.yml or build.yml is wrong."""
+    """image.yml or build.yml is invalid."""
 
 
 class ImageError(DolmenError):
-    """A reference, a manifest or the store's content is wrong."""
+    """A reference, a manifest or the content of the store is invalid."""
 
 
 class RegistryError(DolmenError):
-    """A registry cannot be reached, refuses or lies."""
+    """A registry is unreachable, refuses a request or sends wrong content."""
 
 
 class LayerError(DolmenError):
@@ -77,11 +77,11 @@ class LayerError(DolmenError):
 
 
 class PlanError(DolmenError):
-    """The parts do not make a system."""
+    """The root filesystem cannot be planned."""
 
 
 class OutputError(DolmenError):
-    """An output cannot be written as asked."""
+    """An output cannot be written."""
 
 
 class PackageError(DolmenError):
@@ -89,43 +89,51 @@ class PackageError(DolmenError):
 
 
 class MachineError(DolmenError):
-    """A machine cannot be started or does not come up."""
+    """A machine does not start or does not come up."""
 
 
 class HostError(DolmenError):
-    """This machine lacks something: a program, room, a permission."""
+    """This host lacks a program, disk space or a permission."""
 
 
 class UsageError(DolmenError):
-    """The command line does not make sense."""
+    """The options or arguments are invalid."""
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DISK = (*_NO_ROOM, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_ERRORS = (
+    *_DISK_FULL,
+    errno.EIO,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ENOTDIR,
+)
 
 
-def is_of_disk(error: OSError) -> bool:
-    """Tell whether the error speaks of a file or a disk, and not of a network."""
-    return error.errno in _DISK
+def is_disk_error(error: OSError) -> bool:
+    """Tell whether the error is about a file or a disk, not about the network."""
+    return error.errno in _DISK_ERRORS
 
 
-def host_error(error: OSError, path: Path | str, doing: str = "write") -> HostError:
-    """Say in the user's words why the host refused to `doing` (read, write) at `path`."""
+def host_error(error: OSError, path: Path | str, action: str = "write") -> HostError:
+    """Return the error for a failed `action` (a verb such as read or write) on `path`."""
     reason = error.strerror or type(error).__name__
-    if error.errno in _NO_ROOM:
+    if error.errno in _DISK_FULL:
         return HostError.of(
             host.DISK_FULL,
-            f"cannot {doing} {path}: {reason}",
-            "make room there, or choose another place; nothing half-written was left behind",
+            f"cannot {action} {path}: {reason}",
+            "free disk space there, or choose another directory; no partial file was left behind",
         )
-    code = host.NOT_READABLE if doing.startswith("read") else host.NOT_WRITABLE
-    return HostError.of(code, f"cannot {doing} {path}: {reason}")
+    code = host.NOT_READABLE if action.startswith("read") else host.NOT_WRITABLE
+    return HostError.of(code, f"cannot {action} {path}: {reason}")
 
 
 @contextmanager
-def wrap_os_errors(path: Path | str, doing: str = "write") -> Iterator[None]:
-    """Turn an OSError inside the block into a HostError about `path`."""
+def wrap_os_errors(path: Path | str, action: str = "write") -> Iterator[None]:
+    """Raise an OSError of the block as a HostError about `path`."""
     try:
         yield
     except OSError as error:
-        raise host_error(error, error.filename or path, doing) from error
+        raise host_error(error, error.filename or path, action) from error

@@ -1,7 +1,7 @@
-"""What the library says while it works: events given to a reporter, never printed.
+"""The progress protocol: the library emits events to a reporter, and never prints.
 
-Long work is a task with a beginning, steps and an end. A reporter turns events into a live display,
-plain lines, JSON, or nothing. `emit` may be called from several threads of one process.
+Long work is a task with a beginning, progress and an end. A reporter turns events into a live
+display, plain lines, JSON, or nothing. `emit` may be called from several threads of one process.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from assembler.diagnostics import Diagnostic
 
-_numbers = itertools.count(1)
+_task_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStarted:
-    """A piece of work begins; `total` counts bytes if `unit` is "B", else things."""
+    """A task begins; `total` is the amount of work, in bytes if `unit` is "B", else in items."""
 
     task: int
     title: str
@@ -31,7 +31,7 @@ class TaskStarted:
 
 @dataclass(frozen=True, slots=True)
 class TaskAdvanced:
-    """So much of a task is done, in its unit, since its beginning."""
+    """A task has made progress; `done` is the amount since its beginning, in its unit."""
 
     task: int
     done: int
@@ -39,7 +39,7 @@ class TaskAdvanced:
 
 @dataclass(frozen=True, slots=True)
 class TaskNoted:
-    """What a task is at, in a few words, for whoever looks on."""
+    """A task has a new status; `note` describes it in a few words."""
 
     task: int
     note: str
@@ -47,7 +47,7 @@ class TaskNoted:
 
 @dataclass(frozen=True, slots=True)
 class TaskEnded:
-    """A task is over; `outcome` says how in a word or two ("pulled", "cached", "failed")."""
+    """A task has ended; `outcome` is a word or two, such as "pulled", "cached" or "failed"."""
 
     task: int
     outcome: str
@@ -55,32 +55,32 @@ class TaskEnded:
 
 @dataclass(frozen=True, slots=True)
 class LogMessage:
-    """A line for those who asked for more (`-v`); level 0 is for everyone."""
+    """A line of the log; level 0 is always shown, higher levels with `-v`."""
 
     message: str
     level: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
-    """Something doubtful that does not end the run."""
+class WarningEmitted:
+    """A warning: a diagnostic that does not end the run."""
 
     diagnostic: Diagnostic
 
 
-Event = TaskStarted | TaskAdvanced | TaskNoted | TaskEnded | LogMessage | Warned
+Event = TaskStarted | TaskAdvanced | TaskNoted | TaskEnded | LogMessage | WarningEmitted
 
 
 class Reporter(Protocol):
-    """Whoever wants to know what is going on."""
+    """The receiver of events."""
 
     def emit(self, event: Event) -> None:
-        """Take an event; must return soon and not raise."""
+        """Receive an event; must return quickly and not raise."""
 
 
 @dataclass(slots=True)
 class Task:
-    """A task under way, from the point of view of the code that does it."""
+    """A running task, for the code that does the work."""
 
     reporter: Reporter
     number: int
@@ -88,7 +88,7 @@ class Task:
     outcome: str = "done"
 
     def advance(self, amount: int) -> None:
-        """Say that `amount` more is done."""
+        """Report that `amount` more is done."""
         self.done += amount
         self.reporter.emit(TaskAdvanced(self.number, self.done))
 
@@ -97,8 +97,8 @@ class Task:
 def task(
     reporter: Reporter, title: str, total: int | None = None, unit: str = "B"
 ) -> Iterator[Task]:
-    """Report a task around a block: its end is told whatever happens inside."""
-    current = Task(reporter, next(_numbers))
+    """Report the block as a task; its end is reported even if the block raises."""
+    current = Task(reporter, next(_task_numbers))
     reporter.emit(TaskStarted(current.number, title, total, unit))
     try:
         yield current
@@ -109,24 +109,40 @@ def task(
         reporter.emit(TaskEnded(current.number, current.outcome))
 
 
-def several(count: int, thing: str) -> str:
-    """Return a number of things in words: 1 layer, 2 layers."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+def pluralize(count: int, noun: str) -> str:
+    """Return a number with a noun, such as `1 layer` or `2 layers`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-class Silent:
-    """A reporter that wants to know nothing."""
+class NullReporter:
+    """A reporter that ignores all events."""
 
     def emit(self, event: Event) -> None:
-        """Drop the event."""
+        """Ignore the event."""
 
 
 @dataclass(slots=True)
-class Recorder:
-    """A reporter that keeps everything, for tests and for `--json`."""
+class EventRecorder:
+    """A reporter that records all events, for tests and for `--json`."""
 
     events: list[Event] = field(default_factory=list)
 
     def emit(self, event: Event) -> None:
-        """Keep the event."""
+        """Record the event."""
         self.events.append(event)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackReporter:
+    """A reporter that calls a function with each event."""
+
+    callback: Callable[[Event], None]
+
+    @classmethod
+    def of(cls, callback: Callable[[Event], None] | None) -> Reporter:
+        """Return a reporter for a callback, or a silent one."""
+        return cls(callback) if callback is not None else NullReporter()
+
+    def emit(self, event: Event) -> None:
+        """Pass the event on."""
+        self.callback(event)
