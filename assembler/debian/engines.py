@@ -23,7 +23,7 @@ def engine_named(name: str, supply: Supply) -> Engine:
             f"there is no engine {name!r} for recipes",
             f"there are {', '.join(NAMES)}",
         )
-    if name == "apt" or (name == "auto" and tools.find("apt-get") is not None):
+    if name == "apt" or (name == "auto" and tools.find_program("apt-get") is not None):
         from assembler.debian.apt import AptEngine  # noqa: PLC0415
 
         return AptEngine(supply)

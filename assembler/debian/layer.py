@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assembler.codes import packages
-from assembler.config.package_model import Debs, RecipeFile
+from assembler.config.package_model import DebsRecipe, RecipeFile
 from assembler.debian.accounts import GROUPS_LIST, USERS_LIST, accounts
 from assembler.debian.archive import Deb, opened
 from assembler.debian.control import Control, parse_control
@@ -47,7 +47,7 @@ class Ingredient:
 class Recipe:
     """All that a layer is made of."""
 
-    debs: Debs
+    debs: DebsRecipe
     architecture: str
     ingredients: tuple[Ingredient, ...]
     # Where the sources of `files:` are.

@@ -85,7 +85,7 @@ def check(chosen: Chosen, sha256: str, size: int) -> None:
     """Refuse a package that is not what the archive's index says."""
     if (sha256, size) != (chosen.sha256, chosen.size):
         raise PackageError.of(
-            packages.WRONG_DEB,
+            packages.DIGEST_MISMATCH,
             f"{chosen.name} {chosen.version} as it was fetched is not what the archive's "
             f"index says: {size} bytes with the sha256 {sha256} in place of "
             f"{chosen.size} bytes with {chosen.sha256}",

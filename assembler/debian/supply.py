@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.debian.engine import FRESH_FOR
 from assembler.debian.sources import Mirrors
-from assembler.events import Silent
+from assembler.events import NullReporter
 
 if TYPE_CHECKING:
     from assembler.debian.pool import Pool
@@ -23,4 +23,4 @@ class Supply:
     mirrors: Mirrors = field(default_factory=Mirrors)
     # Lists that are younger than this are not asked for again; 0 asks always.
     fresh_for: float = FRESH_FOR
-    reporter: Reporter = field(default_factory=Silent)
+    reporter: Reporter = field(default_factory=NullReporter)

@@ -44,7 +44,7 @@ def prune(storage: Path, logs: Path, reporter: Reporter) -> int:
         shutil.rmtree(logs, ignore_errors=True)
         if not storage.is_dir():
             return before
-        builder = Buildah(tools.need("buildah"), storage, reporter)
+        builder = Buildah(tools.require_program("buildah"), storage, reporter)
         for words in (("rm", "--all"), ("rmi", "--all", "--force")):
             builder.run(*words, work=storage)
         shutil.rmtree(storage / _CACHE, ignore_errors=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.diagnostics import Place, Source
+from assembler.diagnostics import Place, SourceText
 from assembler.errors import PackageError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Instruction:
 
     keyword: str
     text: str
-    source: Source = field(repr=False, compare=False)
+    source: SourceText = field(repr=False, compare=False)
     # Its first and its last line, counted from 1.
     line: int
     last_line: int
@@ -108,7 +108,7 @@ class Instruction:
 class Dockerfile:
     """A Dockerfile as far as it can be read without knowing what instructions mean."""
 
-    source: Source
+    source: SourceText
     instructions: tuple[Instruction, ...]
     escape: str = "\\"
 
@@ -135,10 +135,10 @@ def read_dockerfile(path: Path) -> Dockerfile:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PackageError.of(packages.BAD_DOCKERFILE, f"{path} is not UTF-8") from error
-    return parse(Source(str(path), text))
+    return parse(SourceText(str(path), text))
 
 
-def parse(source: Source) -> Dockerfile:
+def parse(source: SourceText) -> Dockerfile:
     """Read the instructions of a text."""
     lines = source.text.replace("\r\n", "\n").split("\n")
     escape = _escape(lines, source)
@@ -150,7 +150,7 @@ def parse(source: Source) -> Dockerfile:
     return Dockerfile(source, found, escape)
 
 
-def _escape(lines: list[str], source: Source) -> str:
+def _escape(lines: list[str], source: SourceText) -> str:
     """Return the character that continues lines; directives stand before everything else."""
     for number, line in enumerate(lines, 1):
         directive = _DIRECTIVE.fullmatch(line.strip())
@@ -168,7 +168,7 @@ def _escape(lines: list[str], source: Source) -> str:
     return "\\"
 
 
-def _instructions(lines: list[str], source: Source, escape: str) -> Iterator[Instruction]:
+def _instructions(lines: list[str], source: SourceText, escape: str) -> Iterator[Instruction]:
     continued = re.compile(re.escape(escape) + r"[ \t]*$")
     at = 0
     while at < len(lines):

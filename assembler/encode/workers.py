@@ -90,7 +90,7 @@ def _answer(worker: _Worker) -> BaseException | None:
     body = _read(worker.answers, _LENGTH.unpack(head)[0]) if head is not None else None
     if body is None:
         return HostError.of(
-            codes.WORKER_LOST,
+            codes.WORKER_DIED,
             "a worker process ended unexpectedly, perhaps because memory ran out",
             "`--jobs 1` works without further processes",
         )

@@ -13,7 +13,7 @@ from assembler.errors import HostError, MachineError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.machine.description import Disk
 from assembler.machine.options import DiskOption
-from assembler.tools import need
+from assembler.tools import require_program
 
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
@@ -70,7 +70,7 @@ def create(path: Path, kind: str, size: int) -> None:
                 _write_qcow2(file, size)
         return
     made = subprocess.run(
-        [need("qemu-img"), "create", "-q", "-f", kind, path, str(size)],
+        [require_program("qemu-img"), "create", "-q", "-f", kind, path, str(size)],
         capture_output=True,
         text=True,
         check=False,

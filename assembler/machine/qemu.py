@@ -28,7 +28,7 @@ from assembler.machine.description import (
     Network,
     Port,
 )
-from assembler.tools import TOOLS, need
+from assembler.tools import TOOLS, require_program
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Qemu:
     def command(self, machine: Machine) -> Command:
         """Return what starts the machine."""
         target = _target(machine.architecture)
-        program = self.program or need(target.program)
+        program = self.program or require_program(target.program)
         return Command(program, tuple(_arguments(machine, target)))
 
 
@@ -70,7 +70,7 @@ def architectures() -> tuple[str, ...]:
 
 def program_for(architecture: str) -> Path:
     """Return the program for an architecture, or raise an error that says how to get it."""
-    return need(_target(architecture).program)
+    return require_program(_target(architecture).program)
 
 
 def _target(architecture: str) -> _Target:

@@ -113,7 +113,7 @@ class Machines:
         if not _NAME.fullmatch(name):
             if exactly:
                 raise UsageError.of(
-                    codes.NO_SUCH_MACHINE,
+                    codes.MACHINE_NOT_FOUND,
                     f"{name!r} cannot be a machine's name",
                     "letters, digits, '.', '_' and '-' can be in it, 63 of them at most",
                 )
@@ -175,10 +175,10 @@ class Machines:
         if name or not known:
             what = f"there is no machine {name}" if name else "there is no machine"
             raise MachineError.of(
-                codes.NO_SUCH_MACHINE, what, f"there are: {names}" if names else "none is running"
+                codes.MACHINE_NOT_FOUND, what, f"there are: {names}" if names else "none is running"
             )
         raise MachineError.of(
-            codes.NO_SUCH_MACHINE, "there are several machines", f"name one of: {names}"
+            codes.MACHINE_NOT_FOUND, "there are several machines", f"name one of: {names}"
         )
 
     def forget_stale(self) -> None:

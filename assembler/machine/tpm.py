@@ -7,12 +7,12 @@ from pathlib import Path
 from assembler.errors import wrap_os_errors
 from assembler.machine.backend import TPM_SOCKET, Command
 from assembler.machine.companions import Companion
-from assembler.tools import need
+from assembler.tools import require_program
 
 
 def companion(state: Path) -> Companion:
     """Return the program for a TPM 2.0 with its state in a directory, which is made."""
-    program = need("swtpm")
+    program = require_program("swtpm")
     with wrap_os_errors(state):
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
     arguments = (

@@ -41,7 +41,7 @@ def wanted(text: str, ports: tuple[int, ...], network: Network) -> Wanted:
             pattern = re.compile(text, re.MULTILINE)
         except re.error as error:
             raise UsageError.of(
-                codes.WAITED_IN_VAIN, f"--wait-for: {text!r} is not a regular expression: {error}"
+                codes.WAIT_FAILED, f"--wait-for: {text!r} is not a regular expression: {error}"
             ) from error
     published = {p.host for p in network.ports if p.protocol == "tcp"}
     for port in ports:

@@ -45,7 +45,7 @@ def bring(
             client.close()
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise ImageError.of(
-            images.NO_DAEMON,
+            images.DAEMON_UNAVAILABLE,
             f"the Docker daemon cannot be asked: {reason_of(error)}",
             "see whether `docker info` works, or leave --docker away",
         ) from None

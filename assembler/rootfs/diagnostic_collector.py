@@ -72,7 +72,7 @@ class DiagnosticCollector:
         try:
             yield
         except DolmenError as error:
-            for diagnostic in error.at(place).diagnostics:
+            for diagnostic in error.with_place(place).diagnostics:
                 if diagnostic not in self._errors:
                     self._errors.append(diagnostic)
 

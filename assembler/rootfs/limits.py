@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
-from assembler.config.checks.limits import RLIMITS, UNLIMITED
+from assembler.config.checks.limits import RLIM_INFINITY, RLIMITS
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def _limit(wanted: Merged, word: Word) -> Json:
 
 def _value(wanted: Merged, word: Word, text: str) -> int:
     if text.lower() == "unlimited":
-        return UNLIMITED
-    if not _NUMBER.fullmatch(text) or int(text) > UNLIMITED:
+        return RLIM_INFINITY
+    if not _NUMBER.fullmatch(text) or int(text) > RLIM_INFINITY:
         raise wanted.error(
             rootfs.BAD_LIMIT,
             f"{word.text!r}: {text!r} is neither a number nor `unlimited`",

@@ -29,14 +29,14 @@ def missing(wanted: Member | MemberTree, root_files: Sequence[str] | None = None
     if purpose == "modules":
         hints.append("`tar: none` in the section `kernel` says that there are no modules")
     message = f"{wanted.image.reference} has no {purpose}: there is no file {name!r} in its root"
-    return PlanError.of(rootfs.MEMBER_MISSING, message, *hints, place=place)
+    return PlanError.of(rootfs.KERNEL_FILE_MISSING, message, *hints, place=place)
 
 
 def not_a_file(wanted: Member | MemberTree, what: str) -> PlanError:
     """Say that the image has `what` ("a directory") where the file should be."""
     name, purpose, place = _parts(wanted)
     message = f"{wanted.image.reference}: {name!r} should be the {purpose} and is {what}"
-    return PlanError.of(rootfs.MEMBER_NOT_A_FILE, message, place=place)
+    return PlanError.of(rootfs.KERNEL_FILE_NOT_REGULAR, message, place=place)
 
 
 def _parts(wanted: Member | MemberTree) -> tuple[str, str, Place | None]:

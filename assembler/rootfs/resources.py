@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import rootfs
-from assembler.config.resources import page_size
+from assembler.config.runtime_resources import format_page_size
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
@@ -141,5 +141,5 @@ def _one(
     elif kind is _TEXT and not isinstance(value, str):
         fail(path, f"{value!r} is not a text")
     elif kind is _PAGES and isinstance(value, str | int):
-        return page_size(value)
+        return format_page_size(value)
     return value

@@ -44,7 +44,7 @@ def runtime_json(runtime: Runtime, first: tuple[SpecMount, ...]) -> Json:
         "bindNS": {
             f.name: getattr(runtime.bind_ns, f.name, None) or ""
             for f in fields(BindNS)
-            if f.name != "at"
+            if f.name != "positions"
         },
         "namespace": runtime.namespace or "",
     }

@@ -138,7 +138,7 @@ def _doubts(wanted: Merged, warnings: DiagnosticCollector) -> None:
 
     name, spec, image = wanted.name, wanted.spec, wanted.image
     if not _arguments(wanted):
-        place = wanted.place("command") or wanted.container.at.of("image")
+        place = wanted.place("command") or wanted.container.positions.place_of("image")
         warn(
             rootfs.NO_COMMAND,
             f"{name!r} has no command, it cannot start",
@@ -156,7 +156,7 @@ def _doubts(wanted: Merged, warnings: DiagnosticCollector) -> None:
             rootfs.USER_IGNORED,
             f"{name!r} runs as root, {though}",
             *([f"to run it as the image asks, say {numbers}"] if numbers else []),
-            place=wanted.container.at.of("image"),
+            place=wanted.container.positions.place_of("image"),
             several=f"{NAMES} run as root, {though}",
         )
     for plain, added in (("capabilities", "capabilities.add"), ("binds", "binds.add")):
@@ -167,5 +167,5 @@ def _doubts(wanted: Merged, warnings: DiagnosticCollector) -> None:
                 rootfs.NO_EFFECT,
                 f"{name!r}: `{added}` has no effect beside `{plain}`",
                 f"`{added}` adds to what the image's label says; put everything into `{plain}`",
-                place=wanted.container.at.of(added),
+                place=wanted.container.positions.place_of(added),
             )

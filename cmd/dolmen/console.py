@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from assembler.diagnostics import Diagnostic, Role, Severity, pieces
+from assembler.diagnostics import Diagnostic, Severity, TextStyle, styled_pieces
 from dolmen.wrapping import columns_of, wrapped_pieces
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from dolmen.settings import Settings
 
 _SGR = {
-    Role.PLACE: "1",
-    Role.ERROR: "1;31",
-    Role.WARNING: "1;33",
-    Role.MESSAGE: "1",
-    Role.MARGIN: "34",
-    Role.CARET: "1;31",
-    Role.HINT: "36",
-    Role.TEXT: "",
+    TextStyle.PLACE: "1",
+    TextStyle.ERROR: "1;31",
+    TextStyle.WARNING: "1;33",
+    TextStyle.MESSAGE: "1",
+    TextStyle.MARGIN: "34",
+    TextStyle.CARET: "1;31",
+    TextStyle.HINT: "36",
+    TextStyle.TEXT: "",
 }
 
 
@@ -54,14 +54,14 @@ def show_diagnostics(
     errors = 0
     for diagnostic in diagnostics:
         errors += diagnostic.severity is Severity.ERROR
-        shown = wrapped_pieces(pieces(diagnostic), columns)
+        shown = wrapped_pieces(styled_pieces(diagnostic), columns)
         out.write(_painted(shown) if color else "".join(text for _, text in shown))
     if errors > 1:
         out.write(f"{errors} errors\n")
     out.flush()
 
 
-def _painted(shown: Iterable[tuple[Role, str]]) -> str:
+def _painted(shown: Iterable[tuple[TextStyle, str]]) -> str:
     painted = []
     for role, text in shown:
         sgr = _SGR[role]

@@ -80,10 +80,10 @@ def _stop_if_asked(error: BaseException | None) -> None:
 
 
 def _explain(error: Exception, arguments: list[str]) -> NoReturn:
-    from assembler.errors import DolmenError, UsageError, host_error, is_of_disk  # noqa: PLC0415
+    from assembler.errors import DolmenError, UsageError, host_error, is_disk_error  # noqa: PLC0415
     from dolmen.console import show_diagnostics, wants_color  # noqa: PLC0415
 
-    if isinstance(error, OSError) and is_of_disk(error):
+    if isinstance(error, OSError) and is_disk_error(error):
         error = host_error(error, error.filename or _unnamed(), "write")
     if not isinstance(error, DolmenError):
         raise error

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from assembler.events import Event, LogMessage, TaskAdvanced, TaskEnded, TaskStarted, Warned
+from assembler.events import Event, LogMessage, TaskAdvanced, TaskEnded, TaskStarted, WarningEmitted
 from dolmen.console import show_diagnostics, size_text
 from dolmen.wrapping import short
 
@@ -48,7 +48,7 @@ class LineLog:
                 case LogMessage():
                     if event.level <= self.verbosity:
                         self._line(event.message)
-                case Warned():
+                case WarningEmitted():
                     if self.verbosity >= 0:
                         show_diagnostics([event.diagnostic], color=self.color)
 

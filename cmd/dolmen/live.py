@@ -27,7 +27,7 @@ from assembler.events import (
     TaskEnded,
     TaskNoted,
     TaskStarted,
-    Warned,
+    WarningEmitted,
 )
 from dolmen.console import show_diagnostics, size_text
 from dolmen.lines import LineLog
@@ -130,7 +130,7 @@ class LiveDisplay:
                     self._lines.emit(event)
                 case LogMessage():
                     self._lines.emit(event)
-                case Warned():
+                case WarningEmitted():
                     show_diagnostics([event.diagnostic], color=self._color, stream=sys.stderr)
 
     def _begin(self) -> None:

@@ -8,12 +8,12 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
-from assembler.diagnostics import Role
+from assembler.diagnostics import TextStyle
 
 _NARROWEST = 40
 _AFTER_HINT, _AFTER_MESSAGE = " " * 8, " " * 2
 # The lines of an excerpt stay as they are.
-_EXCERPT = {Role.MARGIN, Role.CARET}
+_EXCERPT = {TextStyle.MARGIN, TextStyle.CARET}
 _WORD = re.compile(r"\S+|\s+")
 # Tags that are hashes; the beginning is enough to tell them apart.
 _HASH = re.compile(r"(?<=[:@])((?:sha256:)?[0-9a-f]{12})[0-9a-f]{20,}")
@@ -47,13 +47,13 @@ def short(text: str) -> str:
 
 
 def wrapped_pieces(
-    pieces: Iterable[tuple[Role, str]], columns: int | None
-) -> Iterator[tuple[Role, str]]:
+    pieces: Iterable[tuple[TextStyle, str]], columns: int | None
+) -> Iterator[tuple[TextStyle, str]]:
     """Yield the pieces of a diagnostic, with messages and hints that fit the terminal."""
     if columns is None:
         yield from pieces
         return
-    line: list[tuple[Role, str]] = []
+    line: list[tuple[TextStyle, str]] = []
     for role, text in pieces:
         line.append((role, text))
         if text.endswith("\n"):
@@ -62,9 +62,9 @@ def wrapped_pieces(
     yield from line
 
 
-def _broken(line: list[tuple[Role, str]], columns: int) -> Iterator[tuple[Role, str]]:
+def _broken(line: list[tuple[TextStyle, str]], columns: int) -> Iterator[tuple[TextStyle, str]]:
     """Break a line between words, each of which stays what it was."""
-    indent = _AFTER_HINT if line[0][0] in (Role.HINT, Role.TEXT) else _AFTER_MESSAGE
+    indent = _AFTER_HINT if line[0][0] in (TextStyle.HINT, TextStyle.TEXT) else _AFTER_MESSAGE
     at = 0
     for role, text in line:
         out = ""

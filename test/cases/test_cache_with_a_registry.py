@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.events import Silent
+from assembler.events import NullReporter
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find, verify
 from support.cli import Dolmen
@@ -45,7 +45,7 @@ def test_repair_fetches_what_is_wrong(dolmen: Dolmen, server: RegistryServer, st
     done = dolmen.run("cache", "verify", "--repair", "--cache", store.root)
     assert done.returncode == 0, done.stderr
     assert f"fetched {reference} again" in done.stdout
-    assert verify(store, Silent()).clean
+    assert verify(store, NullReporter()).clean
     assert json.loads(store.layout.index.read_bytes()) == json.loads(names)
 
 

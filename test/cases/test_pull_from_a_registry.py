@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.events import Silent
+from assembler.events import NullReporter
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find, verify
 from support.cli import Dolmen
@@ -74,7 +74,7 @@ def test_an_image_comes_with_all_its_platforms(
     assert any(re.search(rf"pull of 1 image: complete, from {server.host} \d+", x) for x in lines)
     for platform in (AMD64, ARM64):
         find(store, Reference.parse(name), platform)
-    assert verify(store, Silent()).clean
+    assert verify(store, NullReporter()).clean
     again = dolmen.run(*command)
     assert again.returncode == 0
     assert "up to date" in again.stderr
@@ -90,7 +90,7 @@ def test_one_platform_alone(dolmen: Dolmen, server: RegistryServer, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     find(store, Reference.parse(name), ARM64)
     assert done.stderr.count("pulled from") == 3
-    assert verify(store, Silent()).clean
+    assert verify(store, NullReporter()).clean
 
 
 def test_a_platform_that_is_not_there(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.events import Silent
+from assembler.events import NullReporter
 from assembler.oci.manifest import Descriptor
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find, verify
@@ -104,7 +104,7 @@ def test_what_skopeo_pushed_is_pulled_and_read_by_skopeo_again(
     assert done.returncode == 0, done.stderr
     image = find(store, Reference.parse(name), AMD64)
     assert (image.index.digest if image.index else image.digest) == at(server, name)
-    assert verify(store, Silent()).clean
+    assert verify(store, NullReporter()).clean
     layout = f"oci:{store.root}" + (f":{name}" if kind.types == "oci" else "")
     skopeo("copy", *kind.everything, layout, f"dir:{tmp_path / 'out'}")
 

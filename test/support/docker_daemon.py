@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from assembler.events import Silent
+from assembler.events import NullReporter
 from assembler.oci.archive_export import Download, Format, export
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
@@ -32,7 +32,7 @@ class Daemon:
     def has(self, source: Store, name: Reference, platform: Platform) -> None:
         """Give the daemon an image of another store, as `docker save` would write it."""
         out = io.BytesIO()
-        export(source, Download(name, Format.DOCKER, platform), out, Silent())
+        export(source, Download(name, Format.DOCKER, platform), out, NullReporter())
         config = find(source, name, platform).manifest.config.digest
         self.saved[str(name)] = config, out.getvalue(), platform
 

@@ -48,7 +48,7 @@ def resolve(index: Index, request: Request) -> tuple[Stanza, ...]:
             break
         avoided |= rivals
     raise PackageError.of(
-        packages.UNRESOLVED,
+        packages.UNRESOLVABLE,
         f"{request.suite} cannot give {', '.join(request.packages)} for {request.architecture}:\n"
         + "\n".join(dict.fromkeys(reasons)),
         "is something missing that `exclude` leaves out, or a component of the archive?",
@@ -65,7 +65,7 @@ def _wanted(index: Index, text: str, request: Request) -> Stanza:
                 return one
         has = ", ".join(one.chosen.version for one in found)
         raise PackageError.of(
-            packages.VERSION_GONE,
+            packages.VERSION_NOT_FOUND,
             f"the version {version} of {name} was not found in {request.suite} for "
             f"{request.architecture}" + (f", which has {has}" if has else ""),
             "write the version that there is, or the name alone for the newest",
@@ -76,7 +76,7 @@ def _wanted(index: Index, text: str, request: Request) -> Stanza:
     if len(providers) == 1 and (only := index.candidate(providers[0])):
         return only
     raise PackageError.of(
-        packages.UNRESOLVED,
+        packages.UNRESOLVABLE,
         f"Unable to locate package {name}: {request.suite} has none for {request.architecture} "
         f"in {', '.join(request.components)}"
         + (f"; it is provided by {', '.join(sorted(providers))}" if providers else ""),
@@ -88,7 +88,7 @@ def _excluded(index: Index, name: str) -> Stanza:
     found = index.candidate(name)
     if found is None:
         raise PackageError.of(
-            packages.UNRESOLVED, f"a package to exclude does not exist: {name} is not to be found"
+            packages.UNRESOLVABLE, f"a package to exclude does not exist: {name} is not to be found"
         )
     return found
 

@@ -12,7 +12,7 @@ from assembler import tools
 from assembler.codes import packages
 from assembler.debian.engine import DISTRUST, NEWER_KEYS
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.tools import running
+from assembler.tools import execution
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _by_gpgv(data: bytes, signature: bytes | None, keyrings: Sequence[Path], what: str) -> bytes:
-    program = tools.need("gpgv")
+    program = tools.require_program("gpgv")
     options = [word for path in keyrings for word in ("--keyring", str(path.absolute()))]
     with tempfile.TemporaryDirectory() as directory:
         signed, detached = Path(directory, "signed"), Path(directory, "signature")
@@ -110,7 +110,7 @@ def _by_gpgv(data: bytes, signature: bytes | None, keyrings: Sequence[Path], wha
             files = [str(detached), str(signed)]
         # An empty home: what somebody trusts otherwise has no say.
         command: tuple[str | Path, ...] = (program, "--homedir", directory, *options, *files)
-        outcome = running.run(command, {**os.environ, "LC_ALL": "C"})
+        outcome = execution.run_program(command, {**os.environ, "LC_ALL": "C"})
     if outcome.status:
         lines = [line.removeprefix("gpgv: ") for line in outcome.errors.splitlines()]
         raise PackageError.of(

@@ -105,7 +105,7 @@ class Authority:
             else f"no credentials were found for {name}: {where}"
         )
         made = failure(
-            registries.DENIED,
+            registries.ACCESS_DENIED,
             refusal.diagnostics[0].message,
             said,
             f"docker login {name}, or --registry-creds {name}=USER:PASS",

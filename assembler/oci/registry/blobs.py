@@ -42,7 +42,7 @@ def download(
         try:
             incoming.commit()
         except ImageError as error:
-            if error.diagnostics[0].code is not images.BLOB_WRONG:
+            if error.diagnostics[0].code is not images.CORRUPT_BLOB:
                 raise
             if pieced:
                 # It may be the part that was there before that is wrong: all of it once more.

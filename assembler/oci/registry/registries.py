@@ -11,7 +11,7 @@ from assembler.codes import images
 from assembler.codes import registries as codes
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import DolmenError, ImageError, RegistryError
-from assembler.events import Silent, Warned
+from assembler.events import NullReporter, WarningEmitted
 from assembler.oci.registry.client import Client
 from assembler.oci.registry.credentials import look_for
 from assembler.oci.registry.endpoints import address, endpoints_of, origin_of, without_port
@@ -33,10 +33,10 @@ _PING, _PING_ATTEMPTS = "/v2/", 3
 # A mirror that fails so for one image may still have others.
 _OF_ONE_IMAGE = (
     codes.NOT_FOUND,
-    codes.DENIED,
+    codes.ACCESS_DENIED,
     codes.WRONG_CONTENT,
     images.BAD_MANIFEST,
-    images.BLOB_WRONG,
+    images.CORRUPT_BLOB,
 )
 
 
@@ -46,7 +46,7 @@ class Registries:
     def __init__(self, options: RegistryOptions, reporter: Reporter | None = None) -> None:
         """Prepare everything; nothing is connected yet."""
         self.options = options
-        self.reporter: Reporter = reporter or Silent()
+        self.reporter: Reporter = reporter or NullReporter()
         self.pauses = Pauses(options.patience, self.reporter)
         self._wire = Transport(options)
         self._clients: dict[Endpoint, Client] = {}
@@ -143,7 +143,7 @@ class Registries:
             self._warned.add((mirror, code))
         message = f"{mirror} did not help: {error.diagnostics[0].message}"
         warning = Diagnostic(codes.MIRROR_FAILED, message, severity=Severity.WARNING)
-        self.reporter.emit(Warned(warning))
+        self.reporter.emit(WarningEmitted(warning))
 
 
 @contextmanager

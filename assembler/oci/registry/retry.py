@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from assembler.codes import registries
-from assembler.events import LogMessage, Reporter, Silent
+from assembler.events import LogMessage, NullReporter, Reporter
 from assembler.oci.registry.failures import RegistryFailure
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Pauses:
     """The pauses of one run, which end at once when the run is stopped."""
 
     patience: Patience
-    reporter: Reporter = field(default_factory=Silent)
+    reporter: Reporter = field(default_factory=NullReporter)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:

@@ -147,5 +147,5 @@ def _no_platform(name: str, leaves: Sequence[_Leaf], wanted: Platform) -> ImageE
         }
     )
     return ImageError.of(
-        images.NO_SUCH_PLATFORM, f"{name} has {', '.join(has) or 'no image'}, not {wanted}"
+        images.PLATFORM_NOT_FOUND, f"{name} has {', '.join(has) or 'no image'}, not {wanted}"
     )

@@ -160,7 +160,7 @@ class Store:
             descriptor = Descriptor(media_type, "sha256:" + hasher.hexdigest(), size)
             if expected and descriptor.digest != expected:
                 raise ImageError.of(
-                    images.BLOB_WRONG, f"what is called {expected} has {descriptor.digest}"
+                    images.CORRUPT_BLOB, f"what is called {expected} has {descriptor.digest}"
                 )
             self._settle(descriptor, handle, path)
         return descriptor
@@ -248,7 +248,7 @@ class Store:
         except HostError:
             hint = f"remove {self.path(descriptor.digest)} and pull or import the image again"
         message = f"{what}: the blob {descriptor.digest} in the store is wrong: {why}"
-        return ImageError.of(images.BLOB_WRONG, message, hint)
+        return ImageError.of(images.CORRUPT_BLOB, message, hint)
 
 
 def _missing(descriptor: Descriptor, what: str) -> ImageError:

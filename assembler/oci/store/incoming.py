@@ -78,7 +78,7 @@ class Incoming:
         if self.offset + len(view) > self.descriptor.size:
             self.restart()
             raise ImageError.of(
-                images.BLOB_WRONG,
+                images.CORRUPT_BLOB,
                 f"{self.descriptor.digest} is longer than the {self.descriptor.size} bytes that "
                 "its manifest says",
             )
@@ -96,7 +96,7 @@ class Incoming:
             got = f"{self.offset} bytes with the digest {digest}"
             wanted = f"{self.descriptor.size} bytes with the digest {self.descriptor.digest}"
             self.restart()
-            raise ImageError.of(images.BLOB_WRONG, f"what came is {got}; wanted were {wanted}")
+            raise ImageError.of(images.CORRUPT_BLOB, f"what came is {got}; wanted were {wanted}")
         assert self.target is not None  # noqa: S101 - an open blob always has a target
         with wrap_os_errors(self.path):
             os.fchmod(self.handle, 0o644)

@@ -157,7 +157,7 @@ def _hash_all(store: Store, report: Report, reporter: Reporter) -> None:
             progress.advance(blob.size)
             if isinstance(found, OSError):
                 report.wrong(
-                    images.BLOB_WRONG, f"{blob.path} cannot be read: {found.strerror or found}"
+                    images.CORRUPT_BLOB, f"{blob.path} cannot be read: {found.strerror or found}"
                 )
             elif not blob.digest:
                 report.orphans += 1
@@ -189,7 +189,7 @@ def _put_aside(store: Store, blob: Blob, report: Report) -> None:
     try:
         store.quarantine(blob.digest)
     except HostError:
-        report.wrong(images.BLOB_WRONG, f"{message}; it cannot be put aside", f"rm {blob.path}")
+        report.wrong(images.CORRUPT_BLOB, f"{message}; it cannot be put aside", f"rm {blob.path}")
     else:
         report.repaired.append(f"{message}; put aside")
         report.blobs -= 1

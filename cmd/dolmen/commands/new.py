@@ -93,7 +93,7 @@ def _filled(text: str, beside: Path) -> str:
     """Put in the place of the schema and the names of packages."""
     from assembler.config import schemas
 
-    schema = schemas.path("image")
+    schema = schemas.schema_path("image")
     top = schema.parent.parent
     inside = beside.resolve().is_relative_to(top)
     shown = Path(os.path.relpath(schema, beside.resolve())) if inside else schema
@@ -118,7 +118,7 @@ def _package(name: str, beside: Path) -> str:
     for folder in (here, *here.parents):
         for found in _places(folder, name):
             return f'"@pkg:{os.path.relpath(found, here)}"'
-    for found in _places(schemas.path("image").parent.parent, name):
+    for found in _places(schemas.schema_path("image").parent.parent, name):
         return f'"@pkg:{found}"'
     return f"{_ORG}/{name}"
 

@@ -44,6 +44,6 @@ def schema(
     from assembler.config import schemas
 
     if path:
-        say(str(schemas.path(kind)))
+        say(str(schemas.schema_path(kind)))
     else:
-        say(json.dumps(schemas.schema(kind), indent=2, ensure_ascii=False))
+        say(json.dumps(schemas.load_schema(kind), indent=2, ensure_ascii=False))

@@ -35,13 +35,13 @@ def ssh(
     from assembler.codes import machine as codes
     from assembler.errors import MachineError
     from assembler.machine.records import Machines, state_directory
-    from assembler.tools import need
+    from assembler.tools import require_program
     from dolmen.run import reaching
 
-    program = need("ssh")
+    program = require_program("ssh")
     entry = Machines(state_directory(os.environ)).find("" if name == "-" else name)
     if not entry.record.ssh or not entry.alive:
         what = "has ended" if not entry.alive else "was not started with --ssh"
-        raise MachineError.of(codes.NO_SSH, f"{entry.record.name} {what}")
+        raise MachineError.of(codes.SSH_UNAVAILABLE, f"{entry.record.name} {what}")
     words = reaching.command(entry.folder, entry.record.ssh, command or [])
     os.execv(program, words)  # noqa: S606 - the terminal is its own from here on

@@ -47,7 +47,7 @@ def attach(entry: Entry) -> int:
     name = entry.record.name
     if not entry.alive:
         raise MachineError.of(
-            codes.NO_SUCH_MACHINE, f"{name} has ended", f"what it said: dolmen logs {name}"
+            codes.MACHINE_NOT_FOUND, f"{name} has ended", f"what it said: dolmen logs {name}"
         )
     owner = entry.record.owner
     if owner is not None and owner.alive:
@@ -57,7 +57,7 @@ def attach(entry: Entry) -> int:
             console = connect(entry.folder, CONSOLE_SOCKET)
         except OSError as error:
             raise MachineError.of(
-                codes.NO_SUCH_MACHINE, f"{name} does not answer: {error.strerror or error}"
+                codes.MACHINE_NOT_FOUND, f"{name} does not answer: {error.strerror or error}"
             ) from error
         with console, watched() as interrupts, raw() as is_terminal:
             console.setblocking(True)

@@ -99,7 +99,7 @@ class Teller:
                 return 0
             case End.TIMED_OUT:
                 seconds = f"{outcome.seconds:.0f} s"
-                self._failed(codes.WAITED_IN_VAIN, f"not ready after {seconds}", outcome)
+                self._failed(codes.WAIT_FAILED, f"not ready after {seconds}", outcome)
                 return TIMED_OUT
             case _:
                 self._check_program(running)

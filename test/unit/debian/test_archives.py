@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assembler.codes import packages
-from assembler.codes.packages import UNRESOLVED
+from assembler.codes.packages import UNRESOLVABLE
 from assembler.debian.archives import signatures
 from assembler.debian.archives.index import Index, Relation, Source, compared, reduced
 from assembler.debian.archives.release import parse_release
@@ -116,7 +116,7 @@ def test_packages_that_do_not_go_together() -> None:
     for together in (("a", "e"), ("f",), ("h", "i")):
         with pytest.raises(DolmenError, match="does not go with") as caught:
             chosen(packages, *together)
-        assert caught.value.diagnostics[0].code is UNRESOLVED
+        assert caught.value.diagnostics[0].code is UNRESOLVABLE
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.config.package_model import Debs
+from assembler.config.package_model import DebsRecipe
 from assembler.debian.depmod import binary
 from assembler.debian.kernel import kernel_layer
 from assembler.debian.layer import Recipe, ingredients
@@ -47,7 +47,7 @@ def make(
     for deb in packages or (Deb("linux-image", files=files()),):
         paths.append(tmp_path / f"{deb.name}.deb")
         paths[-1].write_bytes(deb.build())
-    debs = Debs("trixie", ("linux-image",), kernel=True, modules=modules)
+    debs = DebsRecipe("trixie", ("linux-image",), kernel=True, modules=modules)
     data = b"".join(kernel_layer(Recipe(debs, "amd64", ingredients(paths))))
     layer = unpacked(data)
     return layer, unpacked(text(layer, "kernel.tar"))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assembler.diagnostics import Source
+from assembler.diagnostics import SourceText
 from assembler.dockerfile.context import ignoring
 from assembler.dockerfile.stages import Arguments, plan
 from assembler.dockerfile.syntax import parse
@@ -334,7 +334,7 @@ def test_patterns_of_dockerignore() -> None:
 def test_no_text_is_anything_else_than_understood_or_refused(text: str) -> None:
     with contextlib.suppress(PackageError):
         made = plan(
-            parse(Source("Dockerfile", text)), Arguments({}, host_platform(), host_platform())
+            parse(SourceText("Dockerfile", text)), Arguments({}, host_platform(), host_platform())
         )
         made.images()
         made.declared()

@@ -14,10 +14,10 @@ from assembler.config.model import (
     Config,
     Container,
     Device,
-    File,
     IdMapping,
     Interface,
     Mount,
+    RootfsFile,
     Runtime,
     Volume,
 )
@@ -115,7 +115,7 @@ CONTAINERS = st.builds(
     runtime=RUNTIMES,
 )
 FILES = st.builds(
-    File,
+    RootfsFile,
     path=maybe(TEXTS),
     directory=maybe(st.booleans()),
     symlink=maybe(TEXTS),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assembler.codes import rootfs
-from assembler.config.model import Config, File
+from assembler.config.model import Config, RootfsFile
 from assembler.errors import DolmenError, PlanError
 from assembler.oci.store import Store
 from assembler.rootfs import PlanOptions, Resolved, make_plan
@@ -17,7 +17,7 @@ from support.systems import loaded, made, planned
 NOTHING = Resolved({}, lambda _, what: what.encode())
 
 
-def plan_of(*files: File, directory: Path = Path(), home: Path | None = None) -> Plan:
+def plan_of(*files: RootfsFile, directory: Path = Path(), home: Path | None = None) -> Plan:
     """Plan a system of files only, made by a program and not read from YAML."""
     options = PlanOptions("amd64", directory=directory, home=home)
     return make_plan(Config(files=files), NOTHING, options)
@@ -32,9 +32,9 @@ def test_parents_that_images_have_are_left_alone(store: Store) -> None:
 
 def test_a_directory_that_was_listed_keeps_its_mode() -> None:
     plan = plan_of(
-        File("tmp", directory=True, mode="1777"),
-        File("tmp/a", contents="x"),
-        File("/tmp//./b", contents="y"),
+        RootfsFile("tmp", directory=True, mode="1777"),
+        RootfsFile("tmp/a", contents="x"),
+        RootfsFile("/tmp//./b", contents="y"),
     )
     assert made(plan)["tmp"].mode == 0o1777
     assert sorted(made(plan)) == ["tmp", "tmp/a", "tmp/b"]
@@ -45,28 +45,28 @@ def test_a_directory_that_was_listed_keeps_its_mode() -> None:
     [("0600", 0o700), ("0644", 0o755), ("0040", 0o050), ("0400", 0o500), ("0", 0), (None, 0o700)],
 )
 def test_parents_can_be_entered_by_whoever_may_use_the_file(mode: str | None, parent: int) -> None:
-    plan = plan_of(File("a/b", contents="x", mode=mode, uid=3, gid=4))
+    plan = plan_of(RootfsFile("a/b", contents="x", mode=mode, uid=3, gid=4))
     assert made(plan)["a"] == Entry("a", Kind.DIRECTORY, parent, uid=3, gid=4, implied=True)
 
 
 @pytest.mark.parametrize(
     "file",
     [
-        File(contents="x"),
-        File("", contents="x"),
-        File("/", directory=True),
-        File("a/../../b", contents="x"),
-        File("a\0b", contents="x"),
-        File("a"),
-        File("a", symlink="b", contents="x"),
-        File("a", directory=True, contents=""),
-        File("a", source="x", contents="x"),
-        File("a", source="x", metadata="json"),
-        File("a", contents="\ud800"),
-        File("a", metadata="toml"),
+        RootfsFile(contents="x"),
+        RootfsFile("", contents="x"),
+        RootfsFile("/", directory=True),
+        RootfsFile("a/../../b", contents="x"),
+        RootfsFile("a\0b", contents="x"),
+        RootfsFile("a"),
+        RootfsFile("a", symlink="b", contents="x"),
+        RootfsFile("a", directory=True, contents=""),
+        RootfsFile("a", source="x", contents="x"),
+        RootfsFile("a", source="x", metadata="json"),
+        RootfsFile("a", contents="\ud800"),
+        RootfsFile("a", metadata="toml"),
     ],
 )
-def test_contradictions_and_gaps_are_refused(file: File) -> None:
+def test_contradictions_and_gaps_are_refused(file: RootfsFile) -> None:
     with pytest.raises(PlanError) as caught:
         plan_of(file)
     assert [d.code for d in caught.value.diagnostics] == [rootfs.BAD_FILE]
@@ -75,7 +75,7 @@ def test_contradictions_and_gaps_are_refused(file: File) -> None:
 @pytest.mark.parametrize("mode", ["0999", "u+rw", "10000", "-1", "+7", " 7", "0o7", "7_7"])
 def test_what_is_no_mode_is_refused(mode: str) -> None:
     with pytest.raises(PlanError) as caught:
-        plan_of(File("a", contents="", mode=mode))
+        plan_of(RootfsFile("a", contents="", mode=mode))
     assert [d.code for d in caught.value.diagnostics] == [rootfs.BAD_MODE]
 
 
@@ -84,10 +84,10 @@ def test_sources_are_files_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "mine").write_bytes(b"4567")
     plan = plan_of(
-        File("a", source="here"),
-        File("b", source="~/mine"),
-        File("c", source="not-there", optional=True),
-        File("d", found=tmp_path / "here", source="elsewhere"),
+        RootfsFile("a", source="here"),
+        RootfsFile("b", source="~/mine"),
+        RootfsFile("c", source="not-there", optional=True),
+        RootfsFile("d", source_path=tmp_path / "here", source="elsewhere"),
         directory=tmp_path,
         home=tmp_path / "home",
     )
@@ -107,12 +107,12 @@ def test_sources_that_are_no_files_are_refused(tmp_path: Path, source: str) -> N
     (tmp_path / "here").touch()
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DolmenError) as caught:
-        plan_of(File("a", source=source), directory=tmp_path)
+        plan_of(RootfsFile("a", source=source), directory=tmp_path)
     assert [d.code for d in caught.value.diagnostics] == [rootfs.BAD_SOURCE]
 
 
 def test_every_entry_is_a_part_that_says_where_it_comes_from() -> None:
-    plan = plan_of(File("a/b", contents="x"), File("c", symlink="d"))
+    plan = plan_of(RootfsFile("a/b", contents="x"), RootfsFile("c", symlink="d"))
     origins = [(p.origin.source, p.origin.location) for p in plan.parts if isinstance(p, Made)]
     assert origins == [("linuxkit.files", "files[0]"), ("linuxkit.files", "files[1]")]
 
@@ -120,7 +120,7 @@ def test_every_entry_is_a_part_that_says_where_it_comes_from() -> None:
 @pytest.mark.parametrize("uid", [-1, 1 << 32, "ghost", "1000"])
 def test_ids_that_are_none_are_refused(uid: int | str) -> None:
     with pytest.raises(PlanError) as caught:
-        plan_of(File("a", contents="", uid=uid))
+        plan_of(RootfsFile("a", contents="", uid=uid))
     (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code == rootfs.BAD_ID
     if uid == "1000":

@@ -92,7 +92,7 @@ def test_a_missing_member_is_told_with_what_there_is(store: Store) -> None:
     assert plan.boot is not None
     assert isinstance(plan.boot.ucode, Member)
     error = missing(plan.boot.ucode, ["kernel", "kernel.tar"])
-    assert error.diagnostics[0].code == rootfs.MEMBER_MISSING
+    assert error.diagnostics[0].code == rootfs.KERNEL_FILE_MISSING
     assert str(error.diagnostics[0].place) == "image.yml:3:10"
     assert "kernel, kernel.tar" in str(error)
     (tree,) = [p for p in plan.parts if isinstance(p, MemberTree)]

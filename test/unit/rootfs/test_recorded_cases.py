@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from assembler.config import load
+from assembler.config import load_config
 from assembler.errors import DolmenError
 from assembler.oci.store import Store
 from assembler.rootfs.plan import Entry, ImageTree, Kind, Member
@@ -150,7 +150,7 @@ def plan_of(
     if case == "152-arch-unknown":
         architecture = "amd64"
     plan = planned(
-        load(files).config,
+        load_config(files).config,
         Store(layout),
         architecture=architecture,
         decompress_kernel="--decompress-kernel" in arguments,

@@ -70,7 +70,7 @@ def test_more_bytes_than_the_descriptor_says_are_refused(store: Store) -> None:
 def test_other_bytes_than_the_descriptor_says_are_refused(store: Store, sent: bytes) -> None:
     with pytest.raises(ImageError) as caught:
         send(store, sent)
-    assert caught.value.diagnostics[0].code is images.BLOB_WRONG
+    assert caught.value.diagnostics[0].code is images.CORRUPT_BLOB
     assert leftovers(store) == []
     with store.incoming(descriptor()) as blob:
         assert blob.offset == 0

@@ -17,7 +17,7 @@ import pytest
 
 from assembler.codes import host
 from assembler.errors import HostError
-from assembler.events import Silent
+from assembler.events import NullReporter
 from assembler.oci.archive_export import Download, export
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
@@ -67,7 +67,7 @@ def test_kill_at_any_moment(tmp_path: Path) -> None:
         for writer in writers:
             writer.kill()
             writer.wait()
-        report = verify(store, Silent())
+        report = verify(store, NullReporter())
         assert report.problems == []
         assert report.repaired == []
         for entry in store.names().entries:
@@ -114,7 +114,7 @@ def test_eight_processes_fetch_every_blob_once(tmp_path: Path) -> None:
     assert sorted(e.name for e in store.names().entries) == [
         f"docker.io/library/x:{n}" for n in range(8)
     ]
-    report = verify(store, Silent())
+    report = verify(store, NullReporter())
     assert report.clean
     assert report.orphans == 12
     assert list(store.layout.tmp.iterdir()) == []
@@ -140,7 +140,7 @@ def test_kill_an_import_at_any_moment(tmp_path: Path) -> None:
     source.put("docker.io/library/x:1", painter.index(painter.image(content)))
     archive, ready = tmp_path / "x.tar", tmp_path / "store.ready"
     with archive.open("wb") as out:
-        export(source, Download(Reference.parse("x:1")), out, Silent())
+        export(source, Download(Reference.parse("x:1")), out, NullReporter())
     killed = 0
     for _ in range(15):
         ready.unlink(missing_ok=True)
@@ -150,14 +150,14 @@ def test_kill_an_import_at_any_moment(tmp_path: Path) -> None:
         time.sleep(chance.uniform(0, 0.04))
         importer.kill()
         killed += importer.wait() != 0
-        assert verify(store, Silent()).clean
+        assert verify(store, NullReporter()).clean
         collect(store, GcLimits(grace=-1, everything=chance.random() < 0.5))
         assert list(store.layout.tmp.iterdir()) == []
     assert killed > 3
     both = [start(IMPORTER, store.root, archive) for _ in range(2)]
     assert [p.wait(30) for p in both] == [0, 0]
     assert find(store, Reference.parse("x:1"), AMD64)
-    report = verify(store, Silent())
+    report = verify(store, NullReporter())
     assert (report.problems, report.orphans) == ([], 0)
 
 
@@ -193,11 +193,11 @@ def test_a_full_disk(small_disk: Path) -> None:
     assert str(store.layout.tmp) in str(caught.value)
     with pytest.raises(HostError):
         store.add_stream(bytes(100_000) for _ in range(20))
-    assert verify(store, Silent()).clean
+    assert verify(store, NullReporter()).clean
     collect(store, GcLimits(grace=-1))
     assert list(store.layout.tmp.iterdir()) == []
     store.put("docker.io/library/x:2", painter.image({"a": bytes(300_000)}))
-    assert verify(store, Silent()).clean
+    assert verify(store, NullReporter()).clean
     assert find(store, Reference.parse("x:1"), AMD64)
 
 
@@ -235,9 +235,9 @@ LIMITED = """
 def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     assert start(LIMITED, store.root).wait(30) == 42
-    assert verify(store, Silent()).clean
+    assert verify(store, NullReporter()).clean
     Painter(store).image({"a": bytes(2_000_000)})
-    assert verify(store, Silent()).clean
+    assert verify(store, NullReporter()).clean
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_a_read_only_store_can_be_used(read_only: Store) -> None:
         with read_only.incoming(part) as blob:
             assert blob.present
         assert read_only.add_bytes(read_only.read(part)).digest == part.digest
-    assert verify(read_only, Silent()).clean
+    assert verify(read_only, NullReporter()).clean
     assert collect(read_only, GcLimits(dry_run=True)).blobs == 0
     absent = lookup(read_only, Reference.parse("y:1"), Platform("linux", "amd64"))
     assert "is not in the store" in str(absent)

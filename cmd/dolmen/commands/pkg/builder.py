@@ -63,10 +63,10 @@ def _buildx(name: str) -> Buildx | None:
     """Return what leads to the builders of Docker, if there is any."""
     from assembler import tools
     from assembler.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
-    from assembler.events import Silent
+    from assembler.events import NullReporter
 
-    docker = tools.find("docker")
+    docker = tools.find_program("docker")
     if docker is None:
         return None
     found, options = found_buildx(docker, BuildKitOptions(name=name))
-    return Buildx(found, options, Silent()) if found is not None else None
+    return Buildx(found, options, NullReporter()) if found is not None else None

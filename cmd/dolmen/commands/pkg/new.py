@@ -67,7 +67,7 @@ def _schema(directory: Path) -> str:
     """Return where editors find what build.yml can have."""
     from assembler.config import schemas
 
-    schema, here = schemas.path("build"), directory.resolve()
+    schema, here = schemas.schema_path("build"), directory.resolve()
     inside = here.is_relative_to(schema.parent.parent)
     return os.path.relpath(schema, here) if inside else str(schema)
 
