@@ -1,19 +1,19 @@
-"""The stable codes of diagnostics, each with the explanation `dolmen explain` gives.
+"""The stable codes of diagnostics, with the explanations that `dolmen explain` prints.
 
-Each module holds the codes of one stage, in a range of its own. A code is never reused for another
-meaning; docs/errors.md is made from these tables.
+Each module has the codes of one stage, in a range of its own. A number never changes its meaning;
+docs/errors.md is generated from these modules.
 
     DM00xx  config      reading YAML: files, encoding, syntax
-    DM01xx  config      what image.yml and build.yml say
+    DM01xx  config      the content of image.yml and build.yml
     DM02xx  images      references, the store, manifests
     DM03xx  registries  pulling and pushing
-    DM04xx  layers      what is inside an image's layers
-    DM05xx  rootfs      laying the system out
+    DM04xx  layers      the content of image layers
+    DM05xx  rootfs      planning the root filesystem
     DM06xx  output      encoding, formats, output files
     DM07xx  packages    building packages
-    DM08xx  host        the machine Dolmen runs on: tools, disk, network
+    DM08xx  host        the machine that Dolmen runs on: programs, disk, network
     DM09xx  usage       the command line
-    DM10xx  machine     running images, and why they do not boot
+    DM10xx  machine     running images, and boot failures
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One kind of mistake: its number, a title, and what to know and do about it."""
+    """A code: its number, a title, and an explanation with remedies."""
 
     number: int
     title: str
     explanation: str
 
     def __str__(self) -> str:
-        """Return the code as users see it, `DM0012`."""
+        """Return the form that users see, such as `DM0012`."""
         return f"DM{self.number:04}"
 
 
 def all_codes() -> dict[str, Code]:
-    """Return every code by its text, in order of numbers."""
+    """Return all codes by their text, in the order of their numbers."""
     found = [
         value
         for stage in STAGES

@@ -1,298 +1,299 @@
-"""Codes of the stage "config": reading YAML (DM00xx), and what it says (DM01xx)."""
+"""Codes of the stage "config": reading YAML (DM00xx), and its content (DM01xx)."""
 
 from assembler.codes import Code
 
 # Reading
 
-NOT_THERE = Code(
+FILE_NOT_FOUND = Code(
     1,
-    "There is no such file",
+    "The file does not exist",
     "The argument names a file that does not exist. Names are relative to the current directory; "
     "`-` means standard input, and http:// or https:// URLs are fetched.",
 )
 UNREADABLE = Code(
     2,
     "The file cannot be read",
-    "The file exists, but the system refuses to give its contents. `ls -l` shows its permissions.",
+    "The file exists, but the system denies reading it. `ls -l` shows its permissions.",
 )
 IS_A_DIRECTORY = Code(
     3,
-    "A directory stands where a file is expected",
+    "A directory was given, not a file",
     "Name the YAML file itself. Several files can be given: they are merged in their order.",
 )
 TOO_LARGE = Code(
     4,
-    "The file is larger than any configuration",
-    "Up to 512 KiB are read. Large contents belong in files of their own, named with `source:`.",
+    "The file is too large",
+    "Dolmen reads YAML files of up to 512 KiB. Put large contents into files of their own, and "
+    "name these with `source:`.",
 )
 NOT_TEXT = Code(
     5,
     "The file is not text",
-    "YAML is text, in UTF-8 (or in UTF-16 with a byte order mark). The message names the first "
-    "byte that cannot be part of it.",
+    "YAML is text in UTF-8, or in UTF-16 with a byte order mark. The message names the first "
+    "invalid byte.",
 )
-EMPTY = Code(
+EMPTY_FILE = Code(
     6,
     "The file is empty",
-    "There is nothing in it but blanks and comments. An empty system on purpose is written `{}`. "
-    "`dolmen new` writes a file to start from.",
+    "The file has only blanks and comments. Write `{}` for an empty system. `dolmen new` writes a "
+    "file to start from.",
 )
 BAD_CHARACTER = Code(
     7,
     "A character that YAML does not allow",
-    "Control characters cannot stand in YAML as they are. In double quotes they can be written as "
-    'escapes: "\\x1b", "\\u0000".',
+    "YAML does not allow control characters. In double quotes they can be written as escapes: "
+    '"\\x1b", "\\u0000".',
 )
-NOT_FETCHED = Code(
+DOWNLOAD_FAILED = Code(
     8,
     "The URL cannot be fetched",
-    "A configuration is fetched within a minute and up to 512 KiB; proxies are taken from the "
-    "environment. Try the URL with curl, or save the file and name it.",
+    "Dolmen fetches up to 512 KiB within a minute, and takes proxies from the environment. Try the "
+    "URL with curl, or save the file and name it.",
 )
-GIVEN_TWICE = Code(
+DUPLICATE_INPUT = Code(
     9,
     "The same file is given twice",
-    "Files given together are merged: all lists are joined. The same file twice would give "
-    "everything in it twice.",
+    "Files that are given together are merged: their lists are concatenated. The same file twice "
+    "would double each entry.",
 )
-SYNTAX = Code(
+SYNTAX_ERROR = Code(
     10,
-    "This is not YAML",
-    "The text breaks YAML's rules at the place shown; very often the real slip (a missing quote, "
-    "colon or bracket, an indentation) is in the line above.",
+    "The file is not valid YAML",
+    "The text breaks the rules of YAML at this place. The cause, such as a missing quote, colon or "
+    "bracket, or a wrong indentation, is often in the line above.",
 )
-TAB = Code(
+TAB_INDENTATION = Code(
     11,
-    "A tab where YAML wants spaces",
-    "YAML is indented with spaces only. Most editors can replace tabs by spaces.",
+    "A tab where YAML requires spaces",
+    "YAML is indented with spaces only. Most editors can replace tabs with spaces.",
 )
 DUPLICATE_KEY = Code(
     12,
-    "A key is there twice",
-    "A mapping has each key once: the second would hide the first. Join the two values, or remove "
-    "one of them.",
+    "A duplicate key",
+    "A mapping can have each key once: the second value would hide the first. Merge the two "
+    "values, or remove one of them.",
 )
-KEY_NOT_TEXT = Code(
+NON_STRING_KEY = Code(
     13,
     "A key is not text",
-    "Keys are text. One that looks like a number, a boolean or nothing needs quotes.",
+    "Keys are text. Put a key that looks like a number, a boolean or null in quotes.",
 )
 SEVERAL_DOCUMENTS = Code(
     14,
     "More than one YAML document in a file",
-    "A line `---` begins another document. Only one is allowed in a file, so that nothing is "
-    "ignored silently. Give the others as files of their own: all are merged.",
+    "A line `---` begins another document. A file can have only one, so that no content is "
+    "silently ignored. Put the others into files of their own: all files are merged.",
 )
 TOO_DEEP = Code(
     15,
     "Values are nested too deeply",
-    "No key of a configuration needs more than a few levels; 40 are read.",
+    "Dolmen reads up to 40 levels. No key needs more than a few.",
 )
-TOO_MANY = Code(
+TOO_MANY_VALUES = Code(
     16,
-    "There are more values than are read",
-    "Up to 20,000 values are read, those brought by aliases included. Aliases of aliases multiply: "
-    "a few lines can mean billions of values.",
+    "Too many values",
+    "Dolmen reads up to 20,000 values, including those of aliases. Aliases of aliases multiply: a "
+    "few lines can expand to billions of values.",
 )
 BAD_ALIAS = Code(
     17,
-    "An alias stands for nothing",
-    "`*name` stands for the value marked `&name`, which must come before it, and cannot contain "
-    "the alias itself.",
+    "An alias without an anchor",
+    "The alias `*name` stands for the value with the anchor `&name`. The anchor must come before "
+    "the alias, and its value cannot contain the alias.",
 )
 BAD_TAG = Code(
     18,
-    "A tag is not understood",
-    "Of YAML's tags only !!str, !!int, !!float, !!bool, !!null, !!map and !!seq have a meaning "
-    "here. A text that begins with `!` needs quotes.",
+    "An unsupported tag",
+    "The supported tags of YAML are !!str, !!int, !!float, !!bool, !!null, !!map and !!seq. A text "
+    "that begins with `!` needs quotes.",
 )
 BAD_MERGE = Code(
     19,
-    "`<<` merges something that is no mapping",
-    "`<<: *name` takes over the keys of the mapping marked `&name`, or of several in a list: "
-    "`<<: [*one, *two]`.",
+    "`<<` merges a value that is not a mapping",
+    "`<<: *name` merges the keys of the mapping with the anchor `&name`; `<<: [*one, *two]` merges "
+    "several mappings.",
 )
 BAD_SCALAR = Code(
     20,
-    "A value is not what its tag or its escapes say",
-    "A tag such as !!int promises what the text does not keep, or an escape in double quotes "
-    "does not name a character.",
+    "A value does not match its tag, or has a bad escape",
+    "The text is not of the type of its tag, such as !!int, or an escape in double quotes is not a "
+    "character.",
 )
 
-# What it says: the schema
+# Content: the schema
 
 UNKNOWN_KEY = Code(
     101,
-    "A key that is not known here",
-    "Every key is checked, so that a slip of the pen does not silently change a system. "
+    "An unknown key",
+    "All keys are checked, so that a typing error does not silently change a system. "
     "docs/reference-yaml.md lists all keys.",
 )
 WRONG_TYPE = Code(
     102,
     "A value of the wrong type",
-    "The value is of another type than its key takes: a text where a list is wanted, a number "
-    "where a text is wanted, nothing at all. Texts that look like numbers need quotes.",
+    "The key requires a value of another type: for example a list instead of a text, a text "
+    "instead of a number, or any value at all. Texts that look like numbers need quotes.",
 )
 MISSING_KEY = Code(
     103,
-    "A key is missing",
-    "The key named must be there. docs/reference-yaml.md says what it means.",
+    "A missing key",
+    "The key is mandatory. docs/reference-yaml.md explains it.",
 )
 UNKNOWN_VALUE = Code(
     104,
-    "Not one of the possible values",
-    "The key takes one of a few words; the message lists them.",
+    "A value that is not one of the possible ones",
+    "The message lists the possible values.",
 )
 OUT_OF_RANGE = Code(
     105,
-    "A number out of its range",
-    "The number cannot be what the key means: ids, for instance, go from 0 to 4294967295.",
+    "A number out of range",
+    "The number is not valid for the key: IDs, for example, are 0 to 4294967295.",
 )
-BAD_FORM = Code(
+BAD_FORMAT = Code(
     106,
-    "A text that does not have the form its key wants",
-    "The message says what the text should look like.",
+    "A text with the wrong format",
+    "The message describes the expected format.",
 )
 
-# What it says: names
+# Content: names
 
 DUPLICATE_SERVICE = Code(
     110,
     "Two services have the same name",
-    "A service's name is the name of its directory, of its container at run time and of its user "
-    "id, so it is unique, over all files given together.",
+    "The name of a service is the name of its directory, of its container at run time and of its "
+    "user ID. It must be unique in all files that are given together.",
 )
 DUPLICATE_VOLUME = Code(
     111,
     "Two volumes have the same name",
-    "Containers name a volume in `binds`, so its name is unique, over all files given together.",
+    "Containers refer to a volume by its name in `binds`. It must be unique in all files that are "
+    "given together.",
 )
 BAD_NAME = Code(
     112,
-    "Not a good name for a container",
-    "The name becomes a directory and the name of the container at run time, which takes letters, "
-    "digits, `_`, `.`, `+` and `-`. Other names are accepted with a warning as LinuxKit does, "
-    "but not empty ones, nor those that are more than one directory.",
+    "A bad name for a container",
+    "The name becomes a directory, and the name of the container at run time, which can have "
+    "letters, digits, `_`, `.`, `+` and `-`. Like LinuxKit, Dolmen accepts other names with a "
+    "warning, but not empty names or paths.",
 )
 UNKNOWN_VOLUME = Code(
     114,
-    "There is no such volume",
-    "The source of a bind that does not begin with `/` is the name of a volume, which must be "
-    "listed in `volumes` of one of the files.",
+    "An unknown volume",
+    "The source of a bind that does not begin with `/` is the name of a volume. Define the volume "
+    "in the section `volumes` of one of the files.",
 )
 READONLY_VOLUME = Code(
     115,
     "A read-only volume is bound writable",
-    "Binds are writable unless their options say `ro`. A volume with `readonly: true` can only be "
-    "bound as NAME:/path:ro.",
+    "Binds are writable unless their options include `ro`. A volume with `readonly: true` can only "
+    "be bound as NAME:/path:ro.",
 )
 
-# What it says: containers
+# Content: containers
 
 BAD_BIND = Code(
     120,
-    "Not a bind mount",
-    "A bind is SOURCE:DESTINATION or SOURCE:DESTINATION:OPTIONS, as /etc/resolv.conf:"
-    "/etc/resolv.conf:ro. A source without a leading `/` is the name of a volume.",
+    "An invalid bind mount",
+    "A bind is SOURCE:DESTINATION or SOURCE:DESTINATION:OPTIONS, such as /etc/resolv.conf:"
+    "/etc/resolv.conf:ro. A source that does not begin with `/` is the name of a volume.",
 )
 BAD_TMPFS = Code(
     121,
-    "Not a tmpfs mount",
-    "A tmpfs is DESTINATION or DESTINATION:OPTIONS with commas between options, as "
+    "An invalid tmpfs mount",
+    "A tmpfs is DESTINATION or DESTINATION:OPTIONS with commas between options, such as "
     "/run:mode=755,size=1m.",
 )
 BAD_MOUNT = Code(
     122,
-    "A mount does not say enough",
+    "An incomplete mount",
     "A mount needs a type and a destination, unless one follows from the other: proc, sysfs, "
-    "devpts, cgroup and mqueue have a usual destination, and /dev is a tmpfs.",
+    "devpts, cgroup and mqueue have a default destination, and /dev is a tmpfs.",
 )
 BAD_RLIMIT = Code(
     123,
-    "Not a resource limit",
-    "A limit is NAME,SOFT,HARD with numbers or `unlimited`, as nofile,1024,4096. NAME is one of "
-    "cpu, fsize, data, stack, core, rss, nproc, nofile, memlock, as, locks, sigpending, msgqueue, "
-    "nice, rtprio, rttime.",
+    "An invalid resource limit",
+    "A limit is NAME,SOFT,HARD with numbers or `unlimited`, such as nofile,1024,4096. NAME is one "
+    "of cpu, fsize, data, stack, core, rss, nproc, nofile, memlock, as, locks, sigpending, "
+    "msgqueue, nice, rtprio, rttime.",
 )
 BAD_CAPABILITY = Code(
     124,
-    "Not a capability",
-    "Capabilities are written in capitals with CAP_ in front, as CAP_NET_ADMIN; capabilities(7) "
-    "explains them. `all` or `none` alone stands for the whole list or nothing.",
+    "An unknown capability",
+    "Capabilities are written in upper case with the prefix CAP_, such as CAP_NET_ADMIN; see "
+    "capabilities(7). A list with the single entry `all` or `none` has all capabilities or none.",
 )
 BAD_DEVICE = Code(
     125,
-    "Not a device",
+    "An invalid device",
     "A device has a path, a type (c or b), major and minor numbers, and a mode in octal digits in "
-    "quotes. The path `all` allows all devices and needs no more: {path: all, type: c}.",
+    "quotes. The path `all` allows all devices and needs only a type: {path: all, type: c}.",
 )
 UNKNOWN_ID = Code(
     126,
-    "No user or group of this name",
-    "In uid, gid and additionalGids a name is that of a container in onboot, onshutdown or "
-    "services, each of which has an id of its own, or root. A number is written without quotes.",
+    "An unknown user or group",
+    "A name in uid, gid and additionalGids is root or the name of a container in onboot, "
+    "onshutdown or services; each container has an ID of its own. Write numbers without quotes.",
 )
-DOUBTFUL = Code(
+SUSPICIOUS_VALUE = Code(
     127,
-    "A value that is hardly meant",
-    "LinuxKit accepts the value, so Dolmen does, too; but the system made of it would not do what "
-    "the value seems to say.",
+    "A suspicious value",
+    "LinuxKit accepts the value, so Dolmen does, too. But the system would not do what the value "
+    "seems to say.",
 )
 NO_EFFECT = Code(
     128,
     "A value without effect",
-    "The value is accepted, but nothing in the system comes from it.",
+    "The value is accepted, but does not change the system.",
 )
 
-# What it says: files
+# Content: files
 
 FILE_WITHOUT_CONTENT = Code(
     130,
-    "A file with nothing to put in it",
+    "A file without content",
     "An entry of `files` has a path and one of contents, source, symlink, directory: true, or "
-    'metadata. An empty file is contents: "".',
+    'metadata. Write contents: "" for an empty file.',
 )
-FILE_CONTRADICTION = Code(
+CONFLICTING_FILE_KEYS = Code(
     131,
-    "A file that would be two things at once",
-    "An entry of `files` is made of one of contents, source, symlink, directory: true, metadata.",
+    "A file with conflicting keys",
+    "An entry of `files` has only one of contents, source, symlink, directory: true, metadata.",
 )
 BAD_PATH = Code(
     133,
-    "Not a path in the system",
-    "The path of a file stands for a place in the root filesystem. It cannot be empty, and has no "
-    "`..` in it, which could lead out of it.",
+    "An invalid path in the system",
+    "The path of a file is a path in the root filesystem. It cannot be empty, and cannot have `..` "
+    "in it, which could lead out of the root filesystem.",
 )
-SOURCE_NOT_THERE = Code(
+SOURCE_NOT_FOUND = Code(
     134,
-    "The source of a file is not there",
-    "`source` names a file beside the YAML file, or an absolute path, or one in the home directory "
-    "with `~/`. With `optional: true` it may be missing.",
+    "The source of a file does not exist or cannot be used",
+    "`source` names a regular file: a path relative to the YAML file, an absolute path, or with "
+    "`~/` a path in the home directory. With `optional: true` the file may be missing.",
 )
-SOURCE_ELSEWHERE = Code(
+SOURCE_IN_CURRENT_DIRECTORY = Code(
     135,
     "The source was found in the current directory",
-    "A source is relative to its YAML file. LinuxKit takes the current directory, so a file only "
-    "there is used, too, but the build depends on where it is started.",
+    "A source is relative to its YAML file. LinuxKit uses the current directory. Dolmen also uses "
+    "a file that is only there, but then the build depends on the directory it is started in.",
 )
-PATH_TWICE = Code(
+DUPLICATE_PATH = Code(
     136,
-    "A path is written twice",
-    "The later entry counts. This is often a copy that was not changed.",
+    "Two files have the same path",
+    "The later entry is used. Often one entry is a copy whose path was not changed.",
 )
 
-# What it says: packages, labels
+# Content: packages, labels
 
-NO_PACKAGE = Code(
+PACKAGE_NOT_FOUND = Code(
     140,
-    "There is no package to take a name from",
-    "`@pkg:DIRECTORY` stands for the image that is built from the package in that directory, which "
-    "is relative to the YAML file and has a build.yml.",
+    "A template names a directory that is not a package",
+    "`@pkg:DIRECTORY` stands for the image of the package in that directory. The directory is "
+    "relative to the YAML file and has a build.yml.",
 )
 BAD_LABEL = Code(
     141,
-    "The label of an image is wrong",
-    "The label org.mobyproject.config of an image holds defaults for containers made of it, as "
-    "JSON or YAML with the keys of a service, except name and image. It can only be mended by "
-    "building the image again.",
+    "The label of an image is invalid",
+    "The label org.mobyproject.config of an image has defaults for its containers, as JSON or YAML "
+    "with the keys of a service, except name and image. To correct it, build the image again.",
 )

@@ -4,11 +4,11 @@ from assembler.codes import Code
 
 BAD_OPTION = Code(
     901,
-    "An option or argument does not fit",
-    "`dolmen COMMAND --help` shows every option with examples.",
+    "An invalid option or argument",
+    "`dolmen COMMAND --help` shows all options with examples.",
 )
 UNKNOWN_CODE = Code(
     902,
-    "There is no such diagnostic code",
-    "Codes look like DM0012; docs/errors.md lists them all.",
+    "An unknown diagnostic code",
+    "Codes look like DM0012; docs/errors.md lists all codes.",
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from assembler.codes import STAGES, Code, all_codes
-from assembler.config.schemas import KINDS, resolved, schema
+from assembler.config.schemas import KINDS, load_schema, resolve_reference
 
 if TYPE_CHECKING:
     from support.cli import Dolmen
@@ -23,13 +23,13 @@ def test_a_code_however_it_is_written(dolmen: Dolmen, asked: str) -> None:
     """The code of a message is all one needs."""
     result = dolmen.run("explain", asked)
     assert result.returncode == 0
-    assert result.stdout.startswith("DM0114: There is no such volume\n\n")
+    assert result.stdout.startswith("DM0114: An unknown volume\n\n")
 
 
 def test_a_word(dolmen: Dolmen) -> None:
     """A word finds the codes that speak of it."""
     result = dolmen.run("explain", "tmpfs")
-    assert "DM0121  Not a tmpfs mount" in result.stdout
+    assert "DM0121  An invalid tmpfs mount" in result.stdout
 
 
 def test_all_codes(dolmen: Dolmen) -> None:
@@ -46,7 +46,7 @@ def test_a_code_that_does_not_exist(dolmen: Dolmen) -> None:
     assert result.returncode == 2
     assert "there is no code DM0199" in result.stderr
     assert "DM0201 is" in result.stderr
-    assert "There is no such volume" in dolmen.run("explain", "volumee").stderr
+    assert "An unknown volume" in dolmen.run("explain", "volumee").stderr
 
 
 def test_codes_are_unique_and_explained() -> None:
@@ -81,16 +81,16 @@ def test_generated_documents_are_not_stale(name: str) -> None:
 def test_the_reference_lists_every_key(kind: str) -> None:
     """Each key of the schemas stands in a table, with its description."""
     text = (DOCS / "reference-yaml.md").read_text("utf-8")
-    whole = schema(kind)
+    whole = load_schema(kind)
     seen: set[int] = set()
 
     def look(piece: dict[str, Any]) -> None:
-        piece = resolved(kind, piece)
+        piece = resolve_reference(kind, piece)
         if id(piece) in seen:
             return
         seen.add(id(piece))
         for key, inner in piece.get("properties", {}).items():
-            described = resolved(kind, inner)["description"].replace("|", "&#124;")
+            described = resolve_reference(kind, inner)["description"].replace("|", "&#124;")
             assert f"| `{key}` |" in text
             assert described in text, key
             look(inner)

@@ -79,7 +79,7 @@ def test_all_unknown_formats(dolmen: Dolmen) -> None:
 def test_several_codes_are_explained(dolmen: Dolmen) -> None:
     explained = dolmen.run("explain", "DM0114", "115", "DM0114").stdout
     assert [x.splitlines()[0] for x in explained.split("\n\n") if x.startswith("DM")] == [
-        "DM0114: There is no such volume",
+        "DM0114: An unknown volume",
         "DM0115: A read-only volume is bound writable",
     ]
     found = json.loads(dolmen.run("explain", "--json", "DM0114", "volumes").stdout)
