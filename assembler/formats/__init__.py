@@ -1,21 +1,67 @@
-"""Output formats: a plan's system as files that machines boot from, or tools go on with.
+"""Output formats: a system as files that machines boot, or that other tools take.
 
-`available` lists the formats, `chosen` finds those asked for, `write_all` writes them. Each
-format is a module of this package with a `FORMAT`, and a line in the registry.
+    available_formats()              all formats: names, descriptions, suffixes -> FormatEntry
+    select_formats(names)            the formats of a run -> Format
+    check_architecture(formats, …)   refuse formats that an architecture does not have
+    write_formats(assembly, formats, target, options)   write them -> Output
+    Target, FormatOptions, Needs     where outputs go, what a user chooses, what a format uses
+    file_digest(path)                the digest of an output
+    SUFFIXES                         what NAME is followed by in the names of outputs
+    MAX_ISO_ENTRIES                  how many files the root filesystem on an ISO volume may have
+
+A format is a module of this package with a `Format`, and a line in the registry.
 """
 
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.registry import available_formats, select_formats
-from assembler.formats.writing import check_architecture, write_formats
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
+
+if TYPE_CHECKING:
+    from assembler.formats.iso_tree import MAX_ISO_ENTRIES
+    from assembler.formats.protocol import (
+        Format,
+        FormatOptions,
+        Needs,
+        Output,
+        Target,
+        file_digest,
+    )
+    from assembler.formats.registry import FormatEntry, available_formats, select_formats
+    from assembler.formats.suffixes import SUFFIXES
+    from assembler.formats.writer import check_architecture, write_formats
+
+_HOMES = {
+    "MAX_ISO_ENTRIES": "iso_tree",
+    "SUFFIXES": "suffixes",
+    "Format": "protocol",
+    "FormatEntry": "registry",
+    "FormatOptions": "protocol",
+    "Needs": "protocol",
+    "Output": "protocol",
+    "Target": "protocol",
+    "available_formats": "registry",
+    "check_architecture": "writer",
+    "file_digest": "protocol",
+    "select_formats": "registry",
+    "write_formats": "writer",
+}
 
 __all__ = [
+    "MAX_ISO_ENTRIES",
+    "SUFFIXES",
     "Format",
+    "FormatEntry",
     "FormatOptions",
     "Needs",
     "Output",
     "Target",
     "available_formats",
     "check_architecture",
+    "file_digest",
     "select_formats",
     "write_formats",
 ]
+
+__getattr__ = front(__name__, _HOMES)

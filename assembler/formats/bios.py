@@ -1,10 +1,9 @@
-"""What a BIOS boots: a volume with syslinux, kernel and initrd, and disks with it on."""
+"""Systems for a BIOS: a volume with syslinux, kernel and initrd, and disks with it."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler import magics
@@ -12,6 +11,7 @@ from assembler.codes import output as codes
 from assembler.content import Content, content_size, read_content, slice_content
 from assembler.errors import OutputError
 from assembler.formats.efi import disk_too_small, required_kernel
+from assembler.formats.systems import INITRD, KERNEL, BiosSystem
 from assembler.media import mbr, seed_of
 from assembler.media.fat import FatFile, FatVolume
 from assembler.media.syslinux import Syslinux, syslinux_config
@@ -20,51 +20,32 @@ if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.formats.protocol import FormatOptions
 
-KERNEL, INITRD = "kernel", "initrd.img"
 ARCHITECTURES = frozenset({"amd64"})
 LABEL = "DOLMEN"
 _CONFIGURATION = "syslinux.cfg"
 _MODULE = "ldlinux.c32"
 _MIB = 1 << 20
-# What boot loaders of this family take.
+# The limit of syslinux and isolinux.
 _MAX_CMDLINE = 2047
-# Kernel, boot loader and what the kernel unpacks itself to lie below the initrd.
+# Below the initrd lie the kernel, the boot loader, and what the kernel decompresses to.
 _RESERVED_BELOW = 64 * _MIB
-# Where kernels say how far up an initrd may lie, if they say nothing else.
+# The highest address of an initrd for kernels that name none.
 _DEFAULT_TOP = 0x37FFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class BiosSystem:
-    """A system as a BIOS boots it."""
-
-    kernel: Content
-    initrd: Content
-    cmdline: str
-    # Stands for all of its content.
-    seed: bytes
-
-    def files(self, prefix: str = "") -> list[FatFile]:
-        """Return kernel and initrd as they lie on a volume."""
-        return [FatFile(prefix + KERNEL, self.kernel), FatFile(prefix + INITRD, self.initrd)]
-
-
 def bios_system(assembly: Assembly, options: FormatOptions) -> BiosSystem:
-    """Return the system, having seen that a boot loader can load it; once for all formats."""
-    shared = options.shared
-    if "bios" not in shared:
+    """Return the system, if a boot loader can load it; it is made once for all formats of a run."""
+    cache = options.cache
+    if cache.bios_system is None:
         kernel, initrd = required_kernel(assembly), assembly.initrd()
         check_bios_limits(kernel, content_size(initrd), assembly.cmdline)
-        seed = seed_of([(KERNEL, kernel), (INITRD, initrd), ("cmdline", assembly.cmdline.encode())])
-        shared["bios"] = BiosSystem(kernel, initrd, assembly.cmdline, seed)
-    found = shared["bios"]
-    if not isinstance(found, BiosSystem):
-        raise TypeError("something else is shared under this name")
-    return found
+        parts = [(KERNEL, kernel), (INITRD, initrd), ("cmdline", assembly.cmdline.encode())]
+        cache.bios_system = BiosSystem(kernel, initrd, assembly.cmdline, seed_of(parts))
+    return cache.bios_system
 
 
 def check_bios_limits(kernel: Content, initrd_size: int, cmdline: str) -> None:
-    """Refuse what syslinux and isolinux could not load."""
+    """Refuse what syslinux and isolinux cannot load."""
     head = read_content(slice_content(kernel, 0, 0x240)).ljust(0x240, b"\0")
     if not magics.is_bzimage(head):
         raise OutputError.of(
@@ -102,10 +83,10 @@ def bios_volume(
     options: FormatOptions,
     *,
     size: int | None = None,
-    more: Sequence[FatFile] = (),
+    extra: Sequence[FatFile] = (),
     label: str = LABEL,
 ) -> FatVolume:
-    """Return a volume with syslinux that lies 1 MiB from the beginning of a disk."""
+    """Return a volume with syslinux for a partition that begins at 1 MiB."""
     assets = options.boot_files
     loader = Syslinux.of(assets.read("syslinux/syslinux"))
     files = [
@@ -113,7 +94,7 @@ def bios_volume(
         FatFile(_MODULE, assets.read(f"syslinux/{_MODULE}")),
         FatFile(_CONFIGURATION, syslinux_config(system.cmdline)),
         *system.files(),
-        *more,
+        *extra,
     ]
     hidden = mbr.ALIGNMENT // mbr.SECTOR
     planned = FatVolume.plan(files, size=size, label=label, hidden_sectors=hidden, seed=system.seed)
@@ -121,7 +102,7 @@ def bios_volume(
 
 
 def bios_disk(system: BiosSystem, options: FormatOptions, size: int | None) -> mbr.MbrDisk:
-    """Return a disk with the system on it, as small as it can be if no size is given."""
+    """Return a disk with the system, as small as possible if no size is given."""
     smallest = bios_volume(system, options)
     needed = mbr.ALIGNMENT + -(-smallest.size // _MIB) * _MIB
     if size is not None and size < needed:

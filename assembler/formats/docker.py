@@ -1,11 +1,12 @@
-"""The root filesystem as a tar archive that `docker build -` makes an image of."""
+"""The root filesystem as a tar archive that is the input of `docker build -`."""
 
 from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.writing import write_stream
+from assembler.formats.suffixes import SUFFIXES
 from assembler.rootfs.plan import Entry, Kind, Made, Origin
 
 if TYPE_CHECKING:
@@ -28,13 +29,11 @@ def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[
     def fill(out: IO[bytes]) -> None:
         assembly.write_tree(out, extra)
 
-    return [write_stream("docker", "docker", target, ".docker", fill)]
+    return [write_stream(FORMAT.name, "docker", target, SUFFIXES[FORMAT.name]["docker"], fill)]
 
 
 FORMAT = Format(
     name="docker",
-    description="the same with a Dockerfile, as input of a docker build",
-    suffixes={"docker": ".docker"},
     write=_write,
     needs=Needs(tree=True),
     is_stream=True,

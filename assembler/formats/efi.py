@@ -1,83 +1,43 @@
-"""What UEFI boots: a unified kernel image, and a volume that firmware finds it on.
+"""Systems for UEFI: the unified kernel image, and disks with it.
 
-Kernel, initrd and command line become one program, so that one signature covers all of them.
+Kernel, initrd and command line are one program, so that one signature covers all of them.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import output as codes
 from assembler.content import Content, content_size, read_content, slice_content
 from assembler.errors import OutputError
-from assembler.media import SparseImage, gpt, image_content, pe, seed_of
-from assembler.media.fat import MAX_SIZE, FatFile, FatVolume
+from assembler.formats.systems import EFI_NAMES, EfiSystem
+from assembler.media import gpt, pe, seed_of
+from assembler.media.fat import MAX_SIZE
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.formats.protocol import FormatOptions
+    from assembler.media import SparseImage
 
-# What UEFI calls an architecture.
-EFI_NAMES = {"amd64": "x64", "arm64": "aa64", "riscv64": "riscv64"}
 ARCHITECTURES = frozenset(EFI_NAMES)
-LABEL = "ESP"
 _OS_RELEASE = b'ID=linux\nNAME=Linux\nPRETTY_NAME="Linux"\n'
 _MAX_VERSION = 256
 
 
-@dataclass(frozen=True, slots=True)
-class EfiSystem:
-    """A system as UEFI boots it."""
-
-    architecture: str
-    program: SparseImage
-    # Stands for all of its content.
-    seed: bytes
-
-    @property
-    def boot_path(self) -> str:
-        """Return where firmware looks for it without being told."""
-        return boot_path(self.architecture)
-
-    def volume(
-        self,
-        *,
-        size: int | None = None,
-        hidden_sectors: int = 0,
-        more: Sequence[FatFile] = (),
-    ) -> FatVolume:
-        """Return a FAT volume with the program where firmware looks for it."""
-        files = [FatFile(self.boot_path, image_content(self.program)), *more]
-        return FatVolume.plan(
-            files, size=size, label=LABEL, hidden_sectors=hidden_sectors, seed=self.seed
-        )
-
-
-def boot_path(architecture: str) -> str:
-    """Return where firmware looks for a program on a volume without being told."""
-    return f"EFI/BOOT/BOOT{EFI_NAMES[architecture].upper()}.EFI"
-
-
 def efi_system(assembly: Assembly, options: FormatOptions) -> EfiSystem:
     """Return the system as one program; it is made once for all formats of a run."""
-    shared = options.shared
-    if "efi" not in shared:
+    cache = options.cache
+    if cache.efi_system is None:
         program = unified_kernel_image(assembly, options)
-        things = ((str(thing.offset), thing.content) for thing in program.extents())
-        seed = seed_of(things)
-        shared["efi"] = EfiSystem(assembly.plan.architecture, program, seed)
-    found = shared["efi"]
-    if not isinstance(found, EfiSystem):
-        raise TypeError("something else is shared under this name")
-    return found
+        seed = seed_of((str(extent.offset), extent.content) for extent in program.extents())
+        cache.efi_system = EfiSystem(assembly.plan.architecture, program, seed)
+    return cache.efi_system
 
 
 def unified_kernel_image(assembly: Assembly, options: FormatOptions) -> SparseImage:
-    """Return kernel, initrd and command line as a program, signed if that is asked for."""
+    """Return kernel, initrd and command line as one program, signed if there is a signer."""
     architecture = assembly.plan.architecture
     kernel = required_kernel(assembly)
     check_efi_kernel(kernel, architecture)
@@ -98,15 +58,15 @@ def unified_kernel_image(assembly: Assembly, options: FormatOptions) -> SparseIm
 
 
 def required_kernel(assembly: Assembly) -> Content:
-    """Return the kernel; formats that come here have said that they need one."""
+    """Return the kernel of a format that declares `needs_kernel`."""
     kernel = assembly.kernel()
     if kernel is None:
-        raise ValueError("the format does not say that it needs a kernel")
+        raise ValueError("the format does not declare that it needs a kernel")
     return kernel.content
 
 
 def check_efi_kernel(kernel: Content, architecture: str) -> None:
-    """Refuse a kernel that firmware cannot start."""
+    """Refuse a kernel that UEFI cannot start."""
     head = read_content(slice_content(kernel, 0, pe.MAX_HEADERS))
     if not pe.is_pe(head):
         packed = magics.compression_of(head)
@@ -127,7 +87,7 @@ def check_efi_kernel(kernel: Content, architecture: str) -> None:
 
 
 def kernel_version(kernel: Content) -> str:
-    """Return the version that a kernel for PCs says in its header, or nothing."""
+    """Return the version in the header of a bzImage, or an empty text."""
     head = read_content(slice_content(kernel, 0, 0x210))
     if not magics.is_bzimage(head):
         return ""
@@ -138,7 +98,7 @@ def kernel_version(kernel: Content) -> str:
 
 
 def efi_disk(system: EfiSystem, size: int | None) -> gpt.GptDisk:
-    """Return a disk with the system on it, as small as it can be if no size is given."""
+    """Return a disk with the system, as small as possible if no size is given."""
     hidden = gpt.ALIGNMENT // gpt.SECTOR
     smallest = system.volume(hidden_sectors=hidden)
     needed = -(-smallest.size // gpt.ALIGNMENT) * gpt.ALIGNMENT
@@ -152,15 +112,15 @@ def efi_disk(system: EfiSystem, size: int | None) -> gpt.GptDisk:
 
 
 def disk_too_small(size: int, needed: int) -> OutputError:
-    """Say that a disk has no room for the system, and how large it should be."""
+    """Return the error for a disk that is too small, with a size that suffices."""
     mebibytes = -(-needed // (1 << 20))
     return OutputError.of(
         codes.TOO_SMALL,
         f"the system does not fit on a disk of {size >> 20} MiB",
-        f"--size {mebibytes}M would do",
+        f"--size {mebibytes}M is enough",
     )
 
 
 def size_of_payload(assembly: Assembly) -> int:
-    """Return how large kernel and initrd are together."""
+    """Return the size of kernel and initrd together."""
     return content_size(required_kernel(assembly)) + assembly.initrd().size

@@ -14,11 +14,12 @@ from assembler.codes import output as codes
 from assembler.encode.unpacking import settings_of
 from assembler.errors import HostError, OutputError
 from assembler.events import task
-from assembler.formats.kernel_initrd import CMDLINE, KERNEL, write_kernel
+from assembler.formats.kernel_initrd import write_kernel
 from assembler.formats.merged_tar import MergedTar
+from assembler.formats.outputs import output_file
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.root_volume import require_early_initrd, write_early_initrd
-from assembler.formats.writing import output_file
+from assembler.formats.suffixes import SUFFIXES
 from assembler.rootfs.plan import STANDARD_TIME
 
 if TYPE_CHECKING:
@@ -27,36 +28,37 @@ if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly, EncodeOptions
 
 _PAGE_SIZE = 4096
-# Built in, or a module.
+# Built in, or as a module.
 _ENABLED = (b"y", b"m")
-# With more files than these the time for finding the same ones is out of proportion.
+# With more files, finding duplicates takes too long.
 _MAX_COMPARED = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Filesystem:
-    """A kind of filesystem: the program that makes it, and how that is told what to do."""
+    """A kind of filesystem, and the program that makes it."""
 
     name: str
     program: str
-    # From how it is encoded, the tree, and the output.
+    # Returns arguments for how it is encoded, the tree, and the path of the output.
     arguments: Callable[[EncodeOptions, MergedTar, str], Sequence[str]]
-    # What the kernel must be configured with, by codec.
+    # The configuration options that a kernel needs to read it, by codec.
     options: dict[str, str]
 
     def write(self, assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
-        """Write everything."""
+        """Write the filesystem, the kernel, and what it boots with."""
         name = f"kernel+{self.name}"
         _check_kernel_support(self, assembly)
-        small = require_early_initrd(assembly, self.name)
-        path = target.path(f"-{self.name}.img")
+        early = require_early_initrd(assembly, self.name)
+        suffixes = SUFFIXES[name]
+        path = target.path(suffixes["root"])
         with output_file(path) as file:
             self._fill(file, path, assembly, options)
             size = file.seek(0, 2)
         return [
             Output(name, "root", size, path),
             *write_kernel(assembly, target, name),
-            *write_early_initrd(name, assembly, target, f"-{self.name}-initrd.img", small),
+            *write_early_initrd(name, assembly, target, suffixes["initrd"], early),
         ]
 
     def _fill(self, out: IO[bytes], path: Path, assembly: Assembly, options: FormatOptions) -> None:
@@ -74,7 +76,7 @@ class _Filesystem:
                 stdout=said,
                 stderr=said,
                 pass_fds=(handle,),
-                # Nothing of the environment may have a say; Ctrl-C is ours to handle.
+                # The environment must not affect the bytes; Ctrl-C is handled here.
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
                 start_new_session=True,
             ) as process:
@@ -98,7 +100,7 @@ def _feed_tar(process: subprocess.Popen[bytes], tree: MergedTar) -> None:
             pipe.write(data)
         pipe.close()
     except BrokenPipeError:
-        # It has given up, and says why.
+        # The program has failed; its messages say why.
         pass
 
 
@@ -114,7 +116,7 @@ def _program_error(
 
 
 def _check_kernel_support(kind: _Filesystem, assembly: Assembly) -> None:
-    """Refuse what the kernel cannot read, as far as its image says how it is configured."""
+    """Refuse what the kernel cannot read, if its image has its configuration."""
     found = assembly.kernel_config()
     codec = assembly.options.compression.codec
     option = kind.options.get(codec)
@@ -129,7 +131,7 @@ def _check_kernel_support(kind: _Filesystem, assembly: Assembly) -> None:
         codes.CANNOT_UNPACK,
         f"the kernel of {member.image.reference} cannot read a {kind.name} with {codec}: "
         f"{option} is not set in {member.name}",
-        f"`--compression {can[0]}` is one that it can" if can else "`--compression none` always is",
+        f"it can read `--compression {can[0]}`" if can else "it can read `--compression none`",
         place=member.place,
     )
 
@@ -146,11 +148,11 @@ def _mksquashfs_arguments(encoding: EncodeOptions, tree: MergedTar, out: str) ->
     }[compression.codec]
     return [
         *("-", out, "-tar", "-noappend", "-no-progress", "-quiet", "-exit-on-error"),
-        # It does not look at what the tar says of the root directory.
+        # mksquashfs ignores the tar's entry of the root directory.
         *("-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"),
         *("-root-time", str(STANDARD_TIME), "-mkfs-time", str(STANDARD_TIME)),
         *("-processors", str(encoding.jobs), "-mem", "256M", *how),
-        # It compares each file with all others of its size.
+        # It compares each file with all others of the same size.
         *(["-no-duplicates"] if tree.count > _MAX_COMPARED else []),
     ]
 
@@ -158,7 +160,7 @@ def _mksquashfs_arguments(encoding: EncodeOptions, tree: MergedTar, out: str) ->
 def _mkfs_erofs_arguments(encoding: EncodeOptions, tree: MergedTar, out: str) -> Sequence[str]:
     compression = encoding.compression
     identity = uuid.UUID(bytes=tree.identity[:16], version=5)
-    # What erofs has instead of gzip, deflate, is newer than many kernels are.
+    # The deflate of erofs is newer than many kernels, so gzip gives lz4.
     how = {
         "gzip": ["-zlz4"],
         "zstd": [f"-zzstd,level={compression.level}"],
@@ -168,7 +170,7 @@ def _mkfs_erofs_arguments(encoding: EncodeOptions, tree: MergedTar, out: str) ->
     }[compression.codec]
     return [
         *("--tar=f", "--quiet", "-T", str(STANDARD_TIME), "--mkfs-time", "-U", str(identity)),
-        # The size of a page of the machine that builds must not matter.
+        # Its default is the size of a page of the host.
         *(f"-b{_PAGE_SIZE}", f"--workers={encoding.jobs}", *how, out),
     ]
 
@@ -200,13 +202,6 @@ _EROFS = _Filesystem(
 def _filesystem_format(kind: _Filesystem) -> Format:
     return Format(
         name=f"kernel+{kind.name}",
-        description=f"kernel and command line, the root filesystem as {kind.name}",
-        suffixes={
-            "root": f"-{kind.name}.img",
-            "kernel": KERNEL,
-            "initrd": f"-{kind.name}-initrd.img",
-            "cmdline": CMDLINE,
-        },
         write=kind.write,
         needs=Needs(tree=True, boot=True, programs=frozenset({kind.program})),
     )

@@ -1,8 +1,7 @@
-"""What both a BIOS and UEFI boot: one volume with a boot loader for each, and one system.
+"""Systems for both a BIOS and UEFI: one volume with a boot loader for each.
 
-Both loaders read the same kernel and initrd, so that nothing is there twice. If the outputs are to
-be signed, UEFI gets a program of its own with everything in it: no signature covers an initrd that
-lies beside the kernel.
+Both loaders read the same kernel and initrd, which the volume holds once. Signed outputs have a
+unified kernel image for UEFI besides: no signature covers an initrd that is a file of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.formats import bios, efi
+from assembler.formats.systems import EFI_LABEL, EFI_NAMES, efi_boot_path
 from assembler.media import SparseImage, gpt, image_content
 from assembler.media.fat import FatFile
 
@@ -23,22 +23,22 @@ ARCHITECTURES = bios.ARCHITECTURES
 def systemd_boot_files(
     assembly: Assembly, options: FormatOptions, kernel: str = "/kernel", initrd: str = "/initrd.img"
 ) -> list[FatFile]:
-    """Return systemd-boot and its configuration, that boots without a question."""
+    """Return systemd-boot and a configuration that boots at once."""
     architecture = assembly.plan.architecture
     efi.check_efi_kernel(efi.required_kernel(assembly), architecture)
-    program = options.boot_files.read(f"systemd/systemd-boot{efi.EFI_NAMES[architecture]}.efi")
+    program = options.boot_files.read(f"systemd/systemd-boot{EFI_NAMES[architecture]}.efi")
     entry = ["title Linux", f"linux {kernel}", f"initrd {initrd}"]
     line = " ".join(assembly.cmdline.splitlines()).strip()
     entry += [f"options {line}"] if line else []
     return [
-        FatFile(efi.boot_path(architecture), program),
+        FatFile(efi_boot_path(architecture), program),
         FatFile("loader/loader.conf", b"timeout 0\n"),
         FatFile("loader/entries/linux.conf", "\n".join([*entry, ""]).encode()),
     ]
 
 
 def efi_files(assembly: Assembly, options: FormatOptions) -> list[FatFile]:
-    """Return what UEFI needs beside kernel and initrd."""
+    """Return the files for UEFI besides kernel and initrd."""
     if options.signer is None:
         return systemd_boot_files(assembly, options)
     system = efi.efi_system(assembly, options)
@@ -46,15 +46,15 @@ def efi_files(assembly: Assembly, options: FormatOptions) -> list[FatFile]:
 
 
 def hybrid_disk(assembly: Assembly, options: FormatOptions, size: int | None) -> SparseImage:
-    """Return a disk with the system on it, as small as it can be if no size is given."""
+    """Return a disk with the system, as small as possible if no size is given."""
     system = bios.bios_system(assembly, options)
-    more = efi_files(assembly, options)
-    smallest = bios.bios_volume(system, options, more=more, label=efi.LABEL)
+    extra = efi_files(assembly, options)
+    smallest = bios.bios_volume(system, options, extra=extra, label=EFI_LABEL)
     needed = -(-smallest.size // gpt.ALIGNMENT) * gpt.ALIGNMENT
     room = needed if size is None else gpt.partition_capacity(size)
     if room < needed:
         raise efi.disk_too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
-    volume = bios.bios_volume(system, options, size=room, more=more, label=efi.LABEL)
+    volume = bios.bios_volume(system, options, size=room, extra=extra, label=EFI_LABEL)
     partition = gpt.Partition(gpt.ESP, "EFI system", volume, gpt.LEGACY_BOOT)
     code = options.boot_files.read("syslinux/gptmbr.bin")
     return gpt.GptDisk.plan([partition], seed=system.seed, size=size, boot_code=code)

@@ -1,8 +1,8 @@
-"""The whole tree as entries of an ISO volume: of each path the last one, contents where they lie.
+"""The whole tree as entries of an ISO volume: the last entry of each path.
 
-The tree comes as the tar that Dolmen writes, in pieces. Contents are not copied: they are stretches
-of the segments. A path that goes through a symbolic link of the tree is where the link leads to, as
-for whoever unpacks the tar.
+The tree comes as the tar that Dolmen writes, in pieces. Contents are not copied: they are ranges of
+the segments' files. Symbolic links in the directories of a path are followed, as by a program that
+unpacks the tar.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ _TYPES = {
 _LINK, _MORE, _MORE_FOR_ALL = b"1", b"x", b"g"
 _DEVICES = (b"3", b"4")
 _NO_DEVICE = (0, 0)
-# Each takes about half a KiB of memory until the volume is written.
-MAX_ENTRIES = 35_000
+# Each entry takes half a KiB of memory until the volume is written.
+MAX_ISO_ENTRIES = 35_000
 
 
-def iso_entries(assembly: Assembly, fresh: IO[bytes]) -> Iterator[IsoEntry]:
-    """Return the entries of an assembly's tree, but for those below boot.
+def iso_entries(assembly: Assembly, spill: IO[bytes]) -> Iterator[IsoEntry]:
+    """Return the entries of an assembly's tree without those below boot.
 
-    What has no segment of its own is put into `fresh`, which stays open as long as the entries are
-    used.
+    Contents that are in no segment are copied to `spill`, which stays open while the entries are
+    in use.
     """
     merged = _MergedTree()
     capable: list[bytes] = []
-    for entry, link in _read_tar(assembly.tree(), fresh, capable):
+    for entry, link in _read_tar(assembly.tree(), spill, capable):
         if not entry.path.startswith(_BOOT):
             merged.add(entry, link)
     if capable:
@@ -80,13 +80,13 @@ def _capability_warning(capable: list[bytes]) -> Diagnostic:
 
 
 class _MergedTree:
-    """Entries by their paths, later ones in place of earlier ones."""
+    """Entries by their paths; later ones replace earlier ones."""
 
     def __init__(self) -> None:
         self._entries: dict[bytes, IsoEntry] = {}
-        # Where the directory of a path really is.
-        self._led: dict[bytes, bytes] = {}
-        # Names of the same file.
+        # Directories without symbolic links, by the directories of entries.
+        self._resolved: dict[bytes, bytes] = {}
+        # The hard links of a file have the same number.
         self._groups: dict[bytes, int] = {}
 
     def add(self, entry: IsoEntry, link: bytes | None) -> None:
@@ -99,16 +99,16 @@ class _MergedTree:
         before = self._entries.get(path)
         is_covered = before is not None and before.is_directory and not entry.is_directory
         if is_covered and any(p.startswith(path + b"/") for p in self._entries):
-            # A kernel that unpacks an initrd leaves a directory that has something in it, too.
+            # The kernel keeps a directory that is not empty, too, when it unpacks an initrd.
             return
         if stat.S_ISLNK(entry.mode) or (before is not None and stat.S_ISLNK(before.mode)):
-            self._led.clear()
+            self._resolved.clear()
         self._groups.pop(path, None)
         self._entries[path] = entry if path == entry.path else replace(entry, path=path)
-        if len(self._entries) > MAX_ENTRIES:
+        if len(self._entries) > MAX_ISO_ENTRIES:
             raise OutputError.of(
                 codes.TOO_LARGE,
-                f"the system has more than {MAX_ENTRIES} files: too many for an ISO volume",
+                f"the system has more than {MAX_ISO_ENTRIES} files: too many for an ISO volume",
                 "choose kernel+squashfs or kernel+erofs",
             )
 
@@ -122,7 +122,7 @@ class _MergedTree:
             self._entries[path] = replace(self._entries[target], path=path)
 
     def entries(self) -> Iterator[IsoEntry]:
-        """Yield everything, and forget it: there is no room for it twice."""
+        """Yield all entries, and forget each: memory has no room for all of them twice."""
         counts = Counter(self._groups.values())
         for path, group in self._groups.items():
             self._entries[path] = replace(self._entries[path], links=counts[group])
@@ -134,9 +134,9 @@ class _MergedTree:
         """Return a directory without symbolic links in its path."""
         if not directory:
             return b""
-        found = self._led.get(directory)
+        found = self._resolved.get(directory)
         if found is None:
-            found = self._led[directory] = resolve_directory(directory, self._target)
+            found = self._resolved[directory] = resolve_directory(directory, self._target)
         return found
 
     def _target(self, path: bytes) -> bytes | None:
@@ -145,13 +145,13 @@ class _MergedTree:
 
 
 def _read_tar(
-    pieces: Iterable[bytes | memoryview | FileRange], fresh: IO[bytes], capable: list[bytes]
+    pieces: Iterable[bytes | memoryview | FileRange], spill: IO[bytes], capable: list[bytes]
 ) -> Iterator[tuple[IsoEntry, bytes | None]]:
-    """Yield the entries of a tar; with the target, if it is another name of a file.
+    """Yield the entries of a tar, each with its target if it is a hard link.
 
-    Paths of files that lose their capabilities go to `capable`.
+    The paths of files with capabilities are added to `capable`.
     """
-    stream = _PieceStream(pieces, fresh)
+    stream = _PieceStream(pieces, spill)
     records: dict[bytes, bytes] = {}
     while (header := read_content(stream.take(_TAR_BLOCK))).strip(b"\0"):
         kind = header[156:157]
@@ -208,7 +208,7 @@ def _text_field(field: bytes) -> bytes:
 
 @lru_cache(4096)
 def _number_field(field: bytes) -> int:
-    """Return a number; most are the same, and then the same object."""
+    """Return a number; the cache shares equal ones, of which there are many."""
     if field[:1] in (b"\x80", b"\xff"):
         return int.from_bytes(field, "big", signed=True) & (1 << 63) - 1
     return int(field.rstrip(b"\0 ") or b"0", 8)
@@ -223,20 +223,19 @@ def _pax_records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 class _PieceStream:
-    """Pieces read as one stream; what is taken of an open segment is not copied.
+    """Pieces as one stream; ranges of open segments are taken without a copy.
 
-    What comes within an entry is a file that is closed again, so that it is copied: such contents
-    are those of image.yml.
+    A piece that begins within an entry is a file of image.yml, which is closed soon: it is copied.
     """
 
-    def __init__(self, pieces: Iterable[bytes | memoryview | FileRange], fresh: IO[bytes]) -> None:
+    def __init__(self, pieces: Iterable[bytes | memoryview | FileRange], spill: IO[bytes]) -> None:
         self._pieces = iter(pieces)
-        self._fresh = fresh
+        self._fresh = spill
         self._piece: bytes | FileRange = b""
         self._at = 0
 
     def take(self, size: int, *, within: bool = False) -> Content:
-        """Return the next bytes, or as many as there are; `within` an entry, or at its header."""
+        """Return the next bytes, fewer at the end; `within` an entry, or at its header."""
         found: list[bytes | FileRange] = []
         wanted = size
         while wanted > 0:
@@ -257,9 +256,9 @@ class _PieceStream:
             wanted -= content_size(taken)
         return found[0] if len(found) == 1 else ContentChain(tuple(found)) if found else b""
 
-    def _copied(self, stretch: FileRange) -> FileRange:
+    def _copied(self, file_range: FileRange) -> FileRange:
         start = self._fresh.seek(0, 2)
-        for data in stretch.chunks():
+        for data in file_range.chunks():
             self._fresh.write(data)
         self._fresh.flush()
-        return FileRange(self._fresh.fileno(), stretch.size, start)
+        return FileRange(self._fresh.fileno(), file_range.size, start)

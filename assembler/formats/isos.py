@@ -1,11 +1,11 @@
-"""ISO volumes that boot, as CDs and as disks or USB sticks.
+"""ISO volumes that boot as CDs, disks and USB sticks.
 
-For a BIOS they have isolinux, which reads kernel and initrd from the volume; for UEFI a FAT volume
-as the last file of the ISO volume, with a unified kernel image, or with systemd-boot and the kernel
-and initrd. What lies on the FAT volume is named on the ISO volume as well, and there once.
+For a BIOS they have isolinux, which reads kernel and initrd from the volume. For UEFI the last file
+of the ISO volume is a FAT volume with a unified kernel image, or with systemd-boot, kernel and
+initrd; these two are files of the ISO volume as well, and stored once.
 
-The system is the initrd; or, if the command line names a root filesystem (`root=`), it lies on the
-ISO volume as files, and the initrd only leads there.
+The system is the initrd. If the command line names a root filesystem (`root=`), the system is the
+files of the ISO volume, and an early initrd mounts it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import IO, cast
+from typing import IO
 
 from assembler.codes import output as codes
 from assembler.encode.assembly import Assembly
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.iso_tree import iso_entries
+from assembler.formats.outputs import write_sparse
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.root_volume import require_early_initrd
-from assembler.formats.writing import write_medium
+from assembler.formats.run_cache import RunCache
+from assembler.formats.suffixes import SUFFIXES
+from assembler.formats.systems import EFI_LABEL, INITRD, KERNEL, BiosSystem
 from assembler.helper_images.catalog import BOOTLOADERS
 from assembler.media.fat import SECTOR as FAT_SECTOR
 from assembler.media.fat import FatVolume
@@ -42,11 +45,11 @@ _MODULE = "ldlinux.c32"
 
 
 def _isolinux_files(options: FormatOptions, assembly: Assembly) -> list[IsoEntry]:
-    assets, folder = options.boot_files, _kernel_folder(assembly)
-    text = syslinux_config(assembly.cmdline, f"/{folder}{bios.KERNEL}", f"/{folder}{bios.INITRD}")
+    boot_files, folder = options.boot_files, _kernel_folder(assembly)
+    text = syslinux_config(assembly.cmdline, f"/{folder}{KERNEL}", f"/{folder}{INITRD}")
     files = {
-        _LOADER: assets.read("syslinux/isolinux.bin"),
-        f"{_ISOLINUX}/{_MODULE}": assets.read(f"syslinux/{_MODULE}"),
+        _LOADER: boot_files.read("syslinux/isolinux.bin"),
+        f"{_ISOLINUX}/{_MODULE}": boot_files.read(f"syslinux/{_MODULE}"),
         f"{_ISOLINUX}/isolinux.cfg": text,
     }
     return [regular_file(path, content, STANDARD_TIME) for path, content in files.items()]
@@ -62,7 +65,7 @@ def _iso_boot(options: FormatOptions, *, for_bios: bool, for_efi: bool) -> IsoBo
 
 @dataclass(frozen=True, slots=True)
 class _IsoContents:
-    """What is on a volume besides a root filesystem, and how it boots."""
+    """The files of a volume besides a root filesystem, and how it boots."""
 
     entries: tuple[IsoEntry, ...]
     boot: IsoBoot
@@ -99,7 +102,7 @@ def _hybrid_contents(assembly: Assembly, options: FormatOptions) -> _IsoContents
     system = bios.bios_system(assembly, options)
     if options.signer is None:
         return _shared_initrd_contents(assembly, options, with_bios=True)
-    # Signed with the initrd in it; the BIOS reads its own.
+    # The signature covers the initrd in the program; the BIOS reads a file.
     program = efi.efi_system(assembly, options)
     entries = (
         *_isolinux_files(options, assembly),
@@ -112,12 +115,10 @@ def _hybrid_contents(assembly: Assembly, options: FormatOptions) -> _IsoContents
 def _shared_initrd_contents(
     assembly: Assembly, options: FormatOptions, *, with_bios: bool
 ) -> _IsoContents:
-    system = bios.BiosSystem(
-        efi.required_kernel(assembly), assembly.initrd(), assembly.cmdline, b""
-    )
+    system = BiosSystem(efi.required_kernel(assembly), assembly.initrd(), assembly.cmdline, b"")
     files = [*hybrid.systemd_boot_files(assembly, options), *system.files()]
     seed = seed_of((f.path, f.content) for f in files)
-    volume = FatVolume.plan(files, label=efi.LABEL, seed=seed, alignment=SECTOR // FAT_SECTOR)
+    volume = FatVolume.plan(files, label=EFI_LABEL, seed=seed, alignment=SECTOR // FAT_SECTOR)
     entries = (
         *(_isolinux_files(options, assembly) if with_bios else ()),
         *(_slice_of_fat(volume, f.path, f.size, _kernel_folder(assembly)) for f in system.files()),
@@ -126,24 +127,24 @@ def _shared_initrd_contents(
     return _IsoContents(entries, _iso_boot(options, for_bios=with_bios, for_efi=True), seed)
 
 
-def _kernel_files(system: bios.BiosSystem, assembly: Assembly) -> Iterator[IsoEntry]:
+def _kernel_files(system: BiosSystem, assembly: Assembly) -> Iterator[IsoEntry]:
     for file in system.files(_kernel_folder(assembly)):
         yield regular_file(file.path, file.content, STANDARD_TIME)
 
 
 def _slice_of_fat(volume: FatVolume, path: str, size: int, folder: str) -> IsoEntry:
-    """Return a file of the FAT volume as one of the ISO volume."""
+    """Return a file of the FAT volume as a file of the ISO volume."""
     offset = volume.extent(path).first * FAT_SECTOR
     return regular_file(folder + path, FileSlice(_EFI_IMAGE.encode(), offset, size), STANDARD_TIME)
 
 
 def has_root(assembly: Assembly) -> bool:
-    """Tell whether the command line names a root filesystem, which then is the volume itself."""
+    """Tell whether the command line names a root filesystem: the volume then holds it."""
     return any(word.startswith("root=") for word in assembly.cmdline.split())
 
 
 def _kernel_folder(assembly: Assembly) -> str:
-    """Return where kernel and initrd lie: where a root filesystem has its own."""
+    """Return the folder of kernel and initrd: that of a root filesystem, if there is one."""
     return "boot/" if has_root(assembly) else ""
 
 
@@ -151,16 +152,16 @@ def _root_volume(
     make: _ContentsFunction,
     assembly: Assembly,
     options: FormatOptions,
-    fresh: IO[bytes],
+    spill: IO[bytes],
     stack: ExitStack,
 ) -> IsoVolume:
-    """Return a volume that holds the root filesystem, and an initrd that only leads there."""
-    small = require_early_initrd(assembly, "iso9660")
+    """Return a volume with the root filesystem, and an early initrd that mounts it."""
+    early = require_early_initrd(assembly, "iso9660")
     # Without one the kernel goes on to the root filesystem by itself, the initrd being empty.
     empty = Plan(assembly.plan.architecture, (), assembly.plan.boot)
-    way = Assembly(small.plan if small else empty, assembly.store, assembly.options)
-    contents = make(stack.enter_context(way), replace(options, shared={}))
-    return _plan_volume(contents, iso_entries(assembly, fresh))
+    early_assembly = Assembly(early.plan if early else empty, assembly.store, assembly.options)
+    contents = make(stack.enter_context(early_assembly), replace(options, cache=RunCache()))
+    return _plan_volume(contents, iso_entries(assembly, spill))
 
 
 def _plan_volume(contents: _IsoContents, tree: Iterable[IsoEntry] = ()) -> IsoVolume:
@@ -173,10 +174,8 @@ def _plan_volume(contents: _IsoContents, tree: Iterable[IsoEntry] = ()) -> IsoVo
     )
 
 
-def _format(
+def _iso_format(
     name: str,
-    description: str,
-    suffix: str,
     make: _ContentsFunction,
     architectures: frozenset[str],
     *,
@@ -186,24 +185,21 @@ def _format(
         if may_have_root and has_root(assembly):
             require_early_initrd(assembly, "iso9660")
         else:
-            options.shared[name] = _plan_volume(make(assembly, options))
+            options.cache.volumes[name] = _plan_volume(make(assembly, options))
 
     def write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
-        path = target.path(suffix)
+        path = target.path(SUFFIXES[name]["iso"])
         if not (may_have_root and has_root(assembly)):
-            volume = cast("IsoVolume", options.shared[name])
-            return [write_medium(name, "iso", path, volume)]
+            return [write_sparse(name, "iso", path, options.cache.volumes[name])]
         with ExitStack() as stack, wrap_os_errors(target.directory):
-            fresh = stack.enter_context(tempfile.TemporaryFile(dir=target.directory))
-            volume = _root_volume(make, assembly, options, fresh, stack)
-            return [write_medium(name, "iso", path, volume)]
+            spill = stack.enter_context(tempfile.TemporaryFile(dir=target.directory))
+            volume = _root_volume(make, assembly, options, spill, stack)
+            return [write_sparse(name, "iso", path, volume)]
 
     return Format(
         name=name,
-        description=description,
-        suffixes={"iso": suffix},
         write=write,
-        # The initrd is made when it turns out that there is one.
+        # The initrd is encoded only if it is the system: the command line decides.
         needs=Needs(boot=True, helpers=frozenset({BOOTLOADERS})),
         architectures=architectures,
         needs_kernel=True,
@@ -211,24 +207,9 @@ def _format(
     )
 
 
-ISO_BIOS = _format(
-    "iso-bios", "a CD or USB stick that a BIOS boots", ".iso", _bios_contents, bios.ARCHITECTURES
+ISO_BIOS = _iso_format("iso-bios", _bios_contents, bios.ARCHITECTURES)
+ISO_EFI = _iso_format("iso-efi", _efi_contents, _ARCHITECTURES)
+ISO_EFI_INITRD = _iso_format(
+    "iso-efi-initrd", _efi_initrd_contents, _ARCHITECTURES, may_have_root=False
 )
-ISO_EFI = _format(
-    "iso-efi", "a CD or USB stick that UEFI boots", "-efi.iso", _efi_contents, _ARCHITECTURES
-)
-ISO_EFI_INITRD = _format(
-    "iso-efi-initrd",
-    "the same with kernel and initrd as files",
-    "-efi-initrd.iso",
-    _efi_initrd_contents,
-    _ARCHITECTURES,
-    may_have_root=False,
-)
-ISO = _format(
-    "iso",
-    "a CD or USB stick that both a BIOS and UEFI boot",
-    "-hybrid.iso",
-    _hybrid_contents,
-    hybrid.ARCHITECTURES,
-)
+ISO = _iso_format("iso", _hybrid_contents, hybrid.ARCHITECTURES)

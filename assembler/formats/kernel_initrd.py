@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.content import write_content
+from assembler.formats.outputs import output_file
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.writing import output_file
+from assembler.formats.suffixes import CMDLINE, INITRD, KERNEL
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
-
-KERNEL, INITRD, CMDLINE = "-kernel", "-initrd.img", "-cmdline"
 
 
 def write_kernel(assembly: Assembly, target: Target, name: str) -> list[Output]:
@@ -43,8 +42,6 @@ def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[
 
 FORMAT = Format(
     name="kernel+initrd",
-    description="kernel, initrd and command line as files",
-    suffixes={"kernel": KERNEL, "initrd": INITRD, "cmdline": CMDLINE},
     write=_write,
     needs=Needs(initrd=True, boot=True),
 )

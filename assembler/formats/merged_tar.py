@@ -1,12 +1,12 @@
-"""The whole tree as a tar that has each path once, for programs that make filesystems of it.
+"""The whole tree as a tar with each path once, for programs that make filesystems of it.
 
-The tree is gone through twice: first to see what of it stays, then to write that. In between there
-is kept of each entry only a number, so that the tree may have hundreds of thousands; of
-directories, symbolic links and other names of files, what they are.
+The tree is read twice: first to decide which entries stay, then to write these. In between, memory
+holds a number for each entry, so that the tree may have hundreds of thousands, and the headers of
+directories, symbolic links and hard links.
 
-What stays is what a kernel has after unpacking the tree as an initrd: of each path the last entry,
-but a directory with something in it is never replaced by what is none. A path that goes through a
-symbolic link is where the link leads to. What is below boot is left out.
+What stays is what a kernel has after unpacking the tree as an initrd: the last entry of each path,
+but a directory that is not empty is never replaced by something else. Symbolic links in the
+directories of a path are followed. Entries below boot are left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from assembler.encode import tar
 from assembler.encode.inventory import Inventory
 from assembler.encode.tar import TarEncoder
 from assembler.formats.symlinks import resolve_directory
-from assembler.oci import DIRECTORY, LINK, SYMLINK, TarReader, clean
+from assembler.oci import DIRECTORY, HARD_LINK, SYMLINK, TarReader, normalize_tar_path
 from assembler.rootfs.plan import STANDARD_TIME
 
 if TYPE_CHECKING:
@@ -35,15 +35,15 @@ Pieces = Iterable[bytes | memoryview | FileRange]
 
 _BOOT = b"boot"
 _HASH_MASK = (1 << 64) - 1
-# What becomes of an entry: it stays, something else is there later, or it was never taken.
-_KEPT, _REPLACED, _REFUSED = range(3)
+# The fate of an entry: it stays, a later one replaces it, or it is ignored.
+_STAYS, _REPLACED, _REFUSED = range(3)
 
 
 class MergedTar:
-    """A tree that was gone through; `tree` gives its pieces each time it is called."""
+    """A tree that was surveyed; `tree` returns its pieces each time it is called."""
 
     def __init__(self, tree: Callable[[], Pieces]) -> None:
-        """Go through it."""
+        """Survey the tree."""
         self._tree = tree
         self._survey = _TreeSurvey()
         checksum = 0
@@ -61,9 +61,9 @@ class MergedTar:
             self._survey.add(path, reader)
         self._survey.settle()
         seen.update(b"%d" % checksum)
-        # Trees that differ have another one, and the same tree has it always.
+        # Equal trees have equal ones, and different trees have different ones.
         self.identity = seen.digest()
-        # How many entries there are, those included that are replaced.
+        # The number of entries, including those that are replaced.
         self.count = len(self._survey.fates)
 
     def chunks(self) -> Iterator[Bytes]:
@@ -73,7 +73,7 @@ class MergedTar:
 
 @dataclass(frozen=True, slots=True)
 class _DirectoryHeader:
-    """What a tar header says of a directory, as a `TarReader` would."""
+    """The header of a directory, with the attributes of a `TarReader`."""
 
     mode: int = 0o755
     uid: int = 0
@@ -90,7 +90,7 @@ class _DirectoryHeader:
 
     @classmethod
     def of(cls, reader: TarReader) -> _DirectoryHeader:
-        """Keep what the reader stands at."""
+        """Copy the header that the reader is at."""
         return cls(
             reader.mode,
             reader.uid,
@@ -103,39 +103,39 @@ class _DirectoryHeader:
 
 
 class _LinkResolver:
-    """Knows the symbolic links there are, and where paths lead that go through them."""
+    """The symbolic links of the tree, and where paths through them lead."""
 
     def __init__(self) -> None:
         self._targets: dict[bytes, bytes] = {}
-        self._led: dict[bytes, bytes] = {}
+        self._resolved: dict[bytes, bytes] = {}
 
     def real(self, path: bytes) -> bytes:
-        """Return where an entry is that is called so; links are followed but for the last word."""
+        """Return the path of an entry without links in its directory."""
         directory, _, name = path.rpartition(b"/")
         if not directory:
             return name
-        found = self._led.get(directory)
+        found = self._resolved.get(directory)
         if found is None:
-            found = self._led[directory] = resolve_directory(directory, self._targets.get)
+            found = self._resolved[directory] = resolve_directory(directory, self._targets.get)
         return found + b"/" + name if found else name
 
     def note(self, path: bytes, target: bytes | None) -> None:
-        """Take notice of what is at a real path now: a link to somewhere, or something else."""
+        """Note that a real path now has a link with a target, or something else (None)."""
         if target is None:
             if self._targets.pop(path, None) is not None:
-                self._led.clear()
+                self._resolved.clear()
         else:
             self._targets[path] = target
-            self._led.clear()
+            self._resolved.clear()
 
 
 def _read_entries(
     chunks: Iterable[bytes], resolver: _LinkResolver
 ) -> Iterator[tuple[bytes, TarReader]]:
-    """Yield the reader at each entry that is not below boot, and where that entry really is."""
+    """Yield the real path of each entry that is not below boot, and the reader at it."""
     reader = TarReader(chunks)
     while reader.next():
-        path = resolver.real(clean(reader.name))
+        path = resolver.real(normalize_tar_path(reader.name))
         if path and path != _BOOT and not path.startswith(b"boot/"):
             yield path, reader
 
@@ -149,27 +149,27 @@ def _piece_chunks(pieces: Pieces) -> Iterator[bytes]:
 
 
 class _TreeSurvey:
-    """What there is, and what of it stays."""
+    """The entries of the tree, and which of them stay."""
 
     def __init__(self) -> None:
         self.resolver = _LinkResolver()
-        # Of each entry, by its number: its path as a number, and what becomes of it.
+        # By the number of the entry: the hash of its path, and its fate.
         self._paths = array("Q")
         self.fates = bytearray()
         self.directories: dict[bytes, _DirectoryHeader] = {}
-        # Directories with something in them.
+        # Directories that are not empty.
         self._used: set[bytes] = set()
-        # Those that nothing makes but what is in them, with the number of the first entry there.
+        # Directories without an entry of their own, with the number of the first entry in them.
         self._implied: dict[bytes, int] = {}
-        # Of other names of files: their own, and those of the files.
-        self._names: dict[int, tuple[bytes, bytes]] = {}
-        # The files that do not stay, but have other names that do: the first of those.
+        # Hard links by their number: their path, and that of their file.
+        self._hard_links: dict[int, tuple[bytes, bytes]] = {}
+        # Files that are replaced, but have hard links that stay: the path of the first link.
         self.heirs: dict[int, bytes] = {}
-        # Other names, by their number: the one that stands for the file; none is the file itself.
+        # Hard links by their number: the path of their file; None if the link became the file.
         self.originals: dict[int, bytes | None] = {}
 
     def add(self, path: bytes, reader: TarReader) -> None:
-        """Take in an entry."""
+        """Add an entry."""
         kind = reader.kind
         self._paths.append(hash(path) & _HASH_MASK)
         if kind == DIRECTORY:
@@ -179,9 +179,9 @@ class _TreeSurvey:
             return
         else:
             self.directories.pop(path, None)
-            if kind == LINK:
-                target = self.resolver.real(clean(reader.link))
-                self._names[len(self.fates)] = path, target
+            if kind == HARD_LINK:
+                target = self.resolver.real(normalize_tar_path(reader.link))
+                self._hard_links[len(self.fates)] = path, target
         self.resolver.note(path, reader.link if kind == SYMLINK else None)
         directory = path.rpartition(b"/")[0]
         while directory and directory not in self._used:
@@ -190,15 +190,15 @@ class _TreeSurvey:
                 self.directories[directory] = _DirectoryHeader()
                 self._implied[directory] = len(self.fates)
             directory = directory.rpartition(b"/")[0]
-        self.fates.append(_KEPT)
+        self.fates.append(_STAYS)
 
     def settle(self) -> None:
-        """Decide what stays."""
+        """Decide which entries stay."""
         paths, fates = self._paths, self.fates
         order = sorted(range(len(paths)), key=paths.__getitem__)
         last = -1
         for number in reversed(order):
-            if fates[number] != _KEPT:
+            if fates[number] != _STAYS:
                 continue
             if last >= 0 and paths[last] == paths[number]:
                 fates[number] = _REPLACED
@@ -206,25 +206,25 @@ class _TreeSurvey:
                 last = number
         for path, until in self._implied.items():
             found = self._before(until, path, order)
-            if found is not None and fates[found] == _KEPT:
+            if found is not None and fates[found] == _STAYS:
                 fates[found] = _REPLACED
-        for number in self._names:
-            self._settle_name(number, order)
-        self._names.clear()
+        for number in self._hard_links:
+            self._settle_link(number, order)
+        self._hard_links.clear()
         del self._paths[:]
 
-    def _settle_name(self, number: int, order: list[int]) -> None:
-        """Find the file that another name is of, and who has its content if it does not stay."""
-        path, target = self._names[number]
+    def _settle_link(self, number: int, order: list[int]) -> None:
+        """Find the file of a hard link, and the link that gets its content if it is replaced."""
+        path, target = self._hard_links[number]
         found, name = self._before(number, target, order), target
-        while found is not None and found in self._names:
-            name = self._names[found][1]
+        while found is not None and found in self._hard_links:
+            name = self._hard_links[found][1]
             found = self._before(found, name, order)
         if found is None:
-            # There is no such file: nothing becomes of the name.
+            # The file does not exist, so the link is ignored.
             self.fates[number] = _REFUSED
-        elif self.fates[number] == _KEPT:
-            if self.fates[found] == _KEPT:
+        elif self.fates[number] == _STAYS:
+            if self.fates[found] == _STAYS:
                 self.originals[number] = name
             elif found in self.heirs:
                 self.originals[number] = self.heirs[found]
@@ -233,7 +233,7 @@ class _TreeSurvey:
                 self.originals[number] = None
 
     def _before(self, number: int, path: bytes, order: list[int]) -> int | None:
-        """Return the last entry at a path before the one of a number."""
+        """Return the number of the last entry at a path before a number."""
         wanted = hash(path) & _HASH_MASK
         start = bisect_left(order, wanted, key=self._paths.__getitem__)
         found = None
@@ -246,25 +246,25 @@ class _TreeSurvey:
 
 
 class _MergedTarWriter:
-    """Writes what stays."""
+    """Writes the entries that stay."""
 
     def __init__(self, survey: _TreeSurvey) -> None:
         self._survey = survey
         self._pieces: list[Bytes] = []
         self._encoder = TarEncoder(self, None, "", Inventory())
-        self._made: set[bytes] = set()
+        self._written: set[bytes] = set()
 
     def put(self, data: Bytes) -> None:
         self._pieces.append(data)
 
     def finish(self) -> None:
-        """Do nothing: pieces are taken when they are there."""
+        """Do nothing: pieces are yielded as they come."""
 
     def write(self, chunks: Iterable[bytes]) -> Iterator[Bytes]:
-        """Yield the tar, going through the tree again."""
+        """Yield the tar; the tree is read again."""
         survey = self._survey
         resolver = _LinkResolver()
-        # Else the root directory would have the mode and time that come to the program's mind.
+        # Without it the program would choose mode and time of the root directory.
         self._encoder.add(b".", cast("TarReader", _DirectoryHeader()))
         for number, (path, reader) in enumerate(_read_entries(chunks, resolver)):
             fate = survey.fates[number]
@@ -273,36 +273,36 @@ class _MergedTarWriter:
             if fate == _REPLACED and number in survey.heirs:
                 self._add(survey.heirs[number], reader)
             elif path in survey.directories:
-                self._make(path)
-            elif fate == _KEPT:
+                self._write_directory(path)
+            elif fate == _STAYS:
                 self._add(path, reader, survey.originals.get(number, b""))
-            yield from self._taken()
-        yield from self._taken()
+            yield from self._take_pieces()
+        yield from self._take_pieces()
         yield tar.END
 
-    def _taken(self) -> list[Bytes]:
+    def _take_pieces(self) -> list[Bytes]:
         pieces, self._pieces = self._pieces, []
         return pieces
 
     def _add(self, path: bytes, reader: TarReader, original: bytes | None = b"") -> None:
-        """Write an entry; `original` is the file that it is another name of, if it is one."""
+        """Write an entry; `original` is the file of a hard link."""
         if original is None:
             return
-        self._lead(path)
-        if reader.kind == LINK:
+        self._write_parents(path)
+        if reader.kind == HARD_LINK:
             self._encoder.link(path, original, reader)
         else:
             self._encoder.add(path, reader)
 
-    def _lead(self, path: bytes) -> None:
-        """Write the directories that lead to a path and are not there yet."""
+    def _write_parents(self, path: bytes) -> None:
+        """Write the directories of a path that are not written yet."""
         directory = path.rpartition(b"/")[0]
-        if directory and directory not in self._made:
-            self._make(directory)
+        if directory and directory not in self._written:
+            self._write_directory(directory)
 
-    def _make(self, path: bytes) -> None:
-        if path in self._made:
+    def _write_directory(self, path: bytes) -> None:
+        if path in self._written:
             return
-        self._lead(path)
-        self._made.add(path)
+        self._write_parents(path)
+        self._written.add(path)
         self._encoder.add(path, cast("TarReader", self._survey.directories[path]))

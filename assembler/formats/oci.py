@@ -29,7 +29,7 @@ def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[O
     reference = Reference.parse(options.image_name or target.name)
     compression = assembly.options.compression
     if compression.codec not in _MEDIA_TYPES:
-        # Images know fewer codecs than kernels.
+        # OCI defines fewer codecs than kernels read.
         compression = Compression()
     layer = _TreeLayer(assembly, compression)
     store = assembly.store
@@ -47,7 +47,7 @@ def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[O
 
 
 class _TreeLayer:
-    """The tree as a compressed stream, hashed before compression."""
+    """The tree as a compressed stream, with the digest of its uncompressed bytes."""
 
     def __init__(self, assembly: Assembly, compression: Compression) -> None:
         self._assembly = assembly
@@ -56,7 +56,7 @@ class _TreeLayer:
 
     @property
     def digest(self) -> str:
-        """Return the digest of the plain tar, once all chunks have passed."""
+        """Return the diff ID, once all chunks have been yielded."""
         return "sha256:" + self._hasher.hexdigest()
 
     def chunks(self) -> Iterator[bytes]:
@@ -96,8 +96,6 @@ def _json_bytes(value: dict[str, object]) -> bytes:
 
 FORMAT = Format(
     name="oci",
-    description="the root filesystem as an image in the store",
-    suffixes={},
     write=_write,
     needs=Needs(tree=True),
 )

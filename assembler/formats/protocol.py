@@ -1,4 +1,4 @@
-"""What every output format says of itself and is given."""
+"""The protocol between output formats and what writes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from assembler.errors import wrap_os_errors
+from assembler.formats.run_cache import RunCache
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -24,14 +25,14 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What of an assembly a format uses: made for all formats of a run before any is written."""
+    """The parts of an assembly that a format uses: made for all formats of a run beforehand."""
 
     tree: bool = False
     initrd: bool = False
     boot: bool = False
-    # Helper images that it takes boot files or firmware from.
+    # The helper images with its boot files or firmware.
     helpers: frozenset[HelperImage] = frozenset()
-    # Programs that make filesystems; an image is needed only for those that this machine lacks.
+    # Programs that make filesystems; an image is resolved only for those that the host lacks.
     programs: frozenset[str] = frozenset()
 
     def __or__(self, other: Needs) -> Needs:
@@ -47,33 +48,32 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where outputs go: NAME and a suffix in a directory, or one file or stream as a whole."""
+    """Where outputs go: NAME and a suffix in a directory, or a single file or stream."""
 
     directory: Path
     name: str
     output: Path | IO[bytes] | None = None
 
     def path(self, suffix: str) -> Path:
-        """Return where an output goes that is not sent elsewhere."""
+        """Return the path of an output in the directory."""
         return self.directory / (self.name + suffix)
 
 
 @dataclass(frozen=True, slots=True)
 class FormatOptions:
-    """What the user may say about outputs, beyond their place."""
+    """What a user chooses about outputs besides their target, and what formats share."""
 
-    # Of disks, in bytes, if the user has asked for a size.
+    # Of disks, in bytes; None means as small as possible.
     disk_size: int | None = None
-    # What the system is called as an image in the store, if not as Target.name.
+    # The name of an image in the store; empty means Target.name.
     image_name: str = ""
     # The helper images that formats declare in their needs.
     helpers: HelperImages | None = None
-    # What programs for UEFI are signed with.
+    # It signs programs for UEFI.
     signer: Signer | None = None
-    # What a tar says of the images that it was made of.
+    # They describe the images of a tar in its record.
     origins: Callable[[], Origins] | None = None
-    # What the formats of one run have made and use together.
-    shared: dict[str, object] = field(default_factory=dict)
+    cache: RunCache = field(default_factory=RunCache)
 
     @property
     def boot_files(self) -> BootFiles:
@@ -94,7 +94,7 @@ class FormatOptions:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Something that was written: a file, a stream or an image of the store."""
+    """A file, a stream or an image of the store that was written."""
 
     format: str
     role: str
@@ -102,16 +102,16 @@ class Output:
     path: Path | None = None
     # The full name of an image in the store.
     reference: str = ""
-    # Known only where it had to be computed; `digest_of` computes it for files.
+    # Empty until it is computed: `with_digest` does it for files.
     digest: str = ""
 
     @property
     def sha256(self) -> str:
-        """Return the hash of the output in hexadecimal; a file is read if it is not known yet."""
+        """Return the hash of the output in hexadecimal; a file is read if need be."""
         return self.with_digest().digest.removeprefix("sha256:")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the output for scripts."""
+        """Return the output as JSON."""
         return {
             "format": self.format,
             "role": self.role,
@@ -122,20 +122,20 @@ class Output:
         }
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Output:
-        """Return the output that `as_json` has described."""
-        path = Path(kept["path"]) if kept["path"] else None
+    def from_json(cls, document: Mapping[str, Any]) -> Output:
+        """Return the output that JSON of `as_json` describes."""
+        path = Path(document["path"]) if document["path"] else None
         return cls(
-            kept["format"],
-            kept["role"],
-            kept["size"],
+            document["format"],
+            document["role"],
+            document["size"],
             path,
-            kept["reference"] or "",
-            kept["digest"] or "",
+            document["reference"] or "",
+            document["digest"] or "",
         )
 
     def with_digest(self) -> Output:
-        """Return the same with a digest, reading the file if it has to be."""
+        """Return the output with its digest; a file is read if need be."""
         if self.digest or self.path is None:
             return self
         return Output(
@@ -145,24 +145,18 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """An output format."""
+    """An output format; its description and suffixes are in the registry."""
 
     name: str
-    description: str
-    # What NAME is followed by in the names of the outputs, and what the outputs are.
-    suffixes: dict[str, str]
     write: Callable[[Assembly, Target, FormatOptions], Sequence[Output]]
     needs: Needs
-    # Architectures it is for; none means any.
+    # Empty means any.
     architectures: frozenset[str] = frozenset()
-    # Programs it runs, by their names in `assembler.tools`.
-    tools: tuple[str, ...] = ()
-    # Whether it is a single stream, which may go to a chosen file or to standard output.
+    # Whether it is a single stream, which may go to a chosen file or to the standard output.
     is_stream: bool = False
-    # Whether there is nothing to write without a kernel.
+    # Whether it is refused without a kernel.
     needs_kernel: bool = False
-    aliases: tuple[str, ...] = field(default=())
-    # Refuses what would not fit or boot; for all formats of a run before any is written.
+    # Refuses what would not fit or boot; called for all formats of a run before any is written.
     check: Callable[[Assembly, FormatOptions], object] | None = None
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.formats import efi
+from assembler.formats.outputs import write_sparse
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.writing import write_medium
+from assembler.formats.suffixes import SUFFIXES
 from assembler.helper_images.catalog import BOOTLOADERS
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.media import SparseImage
-
-SUFFIX = "-efi.img"
 
 
 def _disk(assembly: Assembly, options: FormatOptions) -> SparseImage:
@@ -22,13 +21,11 @@ def _disk(assembly: Assembly, options: FormatOptions) -> SparseImage:
 
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
     disk = _disk(assembly, options)
-    return [write_medium(FORMAT.name, "disk", target.path(SUFFIX), disk)]
+    return [write_sparse(FORMAT.name, "disk", target.path(SUFFIXES[FORMAT.name]["disk"]), disk)]
 
 
 FORMAT = Format(
     name="raw-efi",
-    description="a disk that UEFI boots",
-    suffixes={"disk": SUFFIX},
     write=_write,
     needs=Needs(initrd=True, boot=True, helpers=frozenset({BOOTLOADERS})),
     architectures=efi.ARCHITECTURES,

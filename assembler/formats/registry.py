@@ -1,31 +1,38 @@
-"""The list of output formats; a format's module is imported when it is asked for."""
+"""The list of output formats; the module of a format is imported when it is selected."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic
 from assembler.errors import UsageError
+from assembler.formats.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from assembler.formats.protocol import Format
 
 DEFAULT = "kernel+initrd"
-# Outputs that several formats write, all the same.
+# Outputs that are the same in all formats that write them.
 _SHARED_ROLES = frozenset({"kernel", "cmdline"})
 
 
 @dataclass(frozen=True, slots=True)
 class FormatEntry:
-    """A format by name, what it is, and the module that has it, perhaps with others."""
+    """A format in the list: its name, a description, and where its `Format` is defined."""
 
     name: str
     description: str
-    module: str
+    # MODULE, with a `FORMAT`, or MODULE:ATTRIBUTE.
+    location: str
+
+    @property
+    def suffixes(self) -> Mapping[str, str]:
+        """Return what NAME is followed by in the names of its outputs, by their roles."""
+        return SUFFIXES[self.name]
 
 
 _FORMATS = (
@@ -78,63 +85,71 @@ def available_formats() -> Sequence[FormatEntry]:
 
 def find_format(name: str) -> Format:
     """Return a format by its name."""
-    for listed in _FORMATS:
-        if listed.name == name:
-            name, _, attribute = listed.module.partition(":")
-            module = importlib.import_module(f"assembler.formats.{name}")
-            found: Format = getattr(module, attribute or "FORMAT")
+    for entry in _FORMATS:
+        if entry.name == name:
+            module, _, attribute = entry.location.partition(":")
+            found: Format = getattr(
+                importlib.import_module(f"assembler.formats.{module}"), attribute or "FORMAT"
+            )
             return found
     raise UsageError([_unknown_format(name)])
 
 
-def _unknown_format(name: str) -> Diagnostic:
-    """Say that there is no such format, and which one may do."""
-    names = [f.name for f in _FORMATS]
-    import difflib  # noqa: PLC0415 - only for somebody who has mistyped
-
-    near = difflib.get_close_matches(name, names, 1, 0.5)
-    hint = f"did you mean {near[0]}?" if near else f"the formats are {', '.join(names)}"
-    return Diagnostic(codes.BAD_FORMAT, f"there is no output format {name!r}", hints=(hint,))
-
-
 def select_formats(names: Iterable[str], *, to_stream: bool = False) -> list[Format]:
-    """Return the formats asked for, each once; `to_stream` if they go to one chosen output.
+    """Return the formats by their names, each once; `to_stream` if there is a single output.
 
-    Nothing asked for means kernel+initrd, or tar if there is one output.
+    No names mean kernel+initrd, or tar for a single output.
     """
-    wanted = list(dict.fromkeys(n.strip() for text in names for n in text.split(",") if n.strip()))
-    known = {f.name for f in _FORMATS}
-    if unknown := [_unknown_format(name) for name in wanted if name not in known]:
+    unique = list(dict.fromkeys(n.strip() for text in names for n in text.split(",") if n.strip()))
+    known = {entry.name for entry in _FORMATS}
+    if unknown := [_unknown_format(name) for name in unique if name not in known]:
         raise UsageError(unknown)
-    formats = [find_format(name) for name in wanted or ["tar" if to_stream else DEFAULT]]
-    if not to_stream:
+    formats = [find_format(name) for name in unique or ["tar" if to_stream else DEFAULT]]
+    if to_stream:
+        _check_single_stream(formats)
+    else:
         _check_file_names(formats)
-        return formats
-    several = [f for f in formats if not f.is_stream]
-    if several or len(formats) > 1:
-        streams = ", ".join(f.name for f in _FORMATS if find_format(f.name).is_stream)
-        what = "several formats cannot go to one output"
-        if several:
-            alone = len(several[0].suffixes) == 1
-            why = "is not written from front to back" if alone else "is more than one file"
-            what = f"{several[0].name} {why}"
-        raise UsageError.of(
-            codes.BAD_FORMAT, what, f"only one of {streams} can be written to a chosen output"
-        )
     return formats
 
 
+def _unknown_format(name: str) -> Diagnostic:
+    """Return the diagnostic for an unknown format, with the name that was probably meant."""
+    import difflib  # noqa: PLC0415 - only for a misspelt name
+
+    names = [entry.name for entry in _FORMATS]
+    similar = difflib.get_close_matches(name, names, 1, 0.5)
+    hint = f"did you mean {similar[0]}?" if similar else f"the formats are {', '.join(names)}"
+    return Diagnostic(codes.BAD_FORMAT, f"there is no output format {name!r}", hints=(hint,))
+
+
+def _check_single_stream(formats: Sequence[Format]) -> None:
+    """Refuse formats that cannot be written to a single file or stream."""
+    not_streams = [f for f in formats if not f.is_stream]
+    if not not_streams and len(formats) == 1:
+        return
+    streams = ", ".join(entry.name for entry in _FORMATS if find_format(entry.name).is_stream)
+    message = "several formats cannot go to one output"
+    if not_streams:
+        first = not_streams[0].name
+        is_one_file = len(SUFFIXES[first]) == 1
+        why = "is not written from front to back" if is_one_file else "is more than one file"
+        message = f"{first} {why}"
+    raise UsageError.of(
+        codes.BAD_FORMAT, message, f"only one of {streams} can be written to a chosen output"
+    )
+
+
 def _check_file_names(formats: Sequence[Format]) -> None:
-    """Refuse formats whose outputs have the same name; what is the same in all is no harm."""
-    known: dict[str, str] = {}
+    """Refuse formats that write different files of the same name."""
+    writers: dict[str, str] = {}
     for one in formats:
-        for role, suffix in one.suffixes.items():
+        for role, suffix in SUFFIXES[one.name].items():
             if role in _SHARED_ROLES:
                 continue
-            if suffix in known:
+            if suffix in writers:
                 raise UsageError.of(
                     codes.OUTPUT_CONFLICT,
-                    f"the formats {known[suffix]} and {one.name} both write NAME{suffix}",
+                    f"the formats {writers[suffix]} and {one.name} both write NAME{suffix}",
                     "build them one after the other, with another --name or --dir",
                 )
-            known[suffix] = one.name
+            writers[suffix] = one.name

@@ -1,4 +1,4 @@
-"""What formats with the root filesystem on a disk have in common: how a kernel reaches it."""
+"""Root filesystems on a volume: the early initrd that mounts them, where one is needed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from assembler.codes import output as codes
 from assembler.encode.assembly import Assembly
 from assembler.encode.early import early_initrd
 from assembler.errors import OutputError
+from assembler.formats.outputs import output_file
 from assembler.formats.protocol import Output, Target
-from assembler.formats.writing import output_file
 
 if TYPE_CHECKING:
     from assembler.encode.early import EarlyInitrd
 
 
 def require_early_initrd(assembly: Assembly, filesystem: str) -> EarlyInitrd | None:
-    """Return the initrd that leads to a root filesystem; None if the kernel finds it alone.
+    """Return the initrd that mounts a root filesystem; None if the kernel mounts it by itself.
 
-    A kernel that has no such filesystem is refused.
+    A kernel without a driver for the filesystem is refused.
     """
     found = early_initrd(assembly, [filesystem])
     if found is None:
@@ -35,16 +35,16 @@ def require_early_initrd(assembly: Assembly, filesystem: str) -> EarlyInitrd | N
 
 
 def write_early_initrd(
-    name: str, assembly: Assembly, target: Target, suffix: str, small: EarlyInitrd | None
+    name: str, assembly: Assembly, target: Target, suffix: str, early: EarlyInitrd | None
 ) -> list[Output]:
-    """Write that initrd, if one is needed."""
-    if small is None:
+    """Write the early initrd, if one is needed."""
+    if early is None:
         return []
     path = target.path(suffix)
     with (
-        Assembly(small.plan, assembly.store, assembly.options) as way,
+        Assembly(early.plan, assembly.store, assembly.options) as early_assembly,
         output_file(path) as file,
     ):
-        way.write_initrd(file)
+        early_assembly.write_initrd(file)
         size = file.seek(0, 2)
     return [Output(name, "initrd", size, path)]

@@ -1,6 +1,6 @@
-"""What the boot partition of a Raspberry Pi 3's card holds, as a tar archive.
+"""The boot partition of a Raspberry Pi 3's card, as a tar archive.
 
-The firmware is nobody's to pass on but its maker's: it comes from an image that the user names.
+Only its maker may distribute the firmware: it comes from an image that the user names.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from assembler.codes import output as codes
 from assembler.content import read_content, slice_content, write_content
 from assembler.encode.tar import END, PlainTar
 from assembler.errors import OutputError
+from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.writing import write_stream
+from assembler.formats.suffixes import SUFFIXES
 from assembler.helper_images.catalog import FIRMWARE
-from assembler.oci import taken
+from assembler.oci import read_image_files
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.encode.generated import Payload
     from assembler.helper_images.images import HelperImages
 
-SUFFIX = ".tar"
-# Of everything that is called so, wherever it lies: the starters, trees of devices and overlays.
+# Boot loader, device trees and overlays, in any folder of the image.
 _FIRMWARE_FILE = re.compile(
     r"(?:.*/)?(overlays/[^/]+\.dtbo?|bootcode\.bin|(?:start|fixup)\.(?:elf|dat)"
     r"|bcm2[78]\d+-rpi-(?:3|cm3|zero-2)[^/]*\.dtb|LICEN[CS]E\.broadcom)"
@@ -59,36 +59,36 @@ def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[O
             tar.pad(size)
         out.write(END)
 
-    return [write_stream(FORMAT.name, "tar", target, SUFFIX, fill)]
+    return [write_stream(FORMAT.name, "tar", target, SUFFIXES[FORMAT.name]["tar"], fill)]
 
 
 def _checked_kernel(assembly: Assembly) -> Payload:
     kernel = assembly.kernel()
     if kernel is None:
-        raise ValueError("the format does not say that it needs a kernel")
+        raise ValueError("the format does not declare that it needs a kernel")
     head = read_content(slice_content(kernel.content, 0, 64))
     if not magics.is_arm64_image(head) and not head.startswith(magics.GZIP):
         boot = assembly.plan.boot
         raise OutputError.of(
             codes.BAD_KERNEL,
-            "the firmware of a Raspberry Pi starts no such kernel: it is no arm64 Image, nor one "
-            "compressed by gzip",
-            "--decompress-kernel unpacks others",
+            "the firmware of a Raspberry Pi cannot start the kernel: it is neither an arm64 Image "
+            "nor one compressed with gzip",
+            "--decompress-kernel decompresses others",
             place=boot.kernel.place if boot else None,
         )
     return kernel
 
 
 def _firmware_files(helpers: HelperImages | None) -> dict[str, bytes]:
-    """Return the files of the firmware, by their names on the card."""
+    """Return the files of the firmware by their names on the card."""
     image = helpers.firmware if helpers is not None else None
     if helpers is None or image is None:
         raise OutputError.of(
             codes.NO_FIRMWARE,
-            "a Raspberry Pi needs firmware of its maker, and no image with it is named",
-            f"--firmware IMAGE, with {', '.join(_REQUIRED)} and trees of devices (*.dtb) anywhere",
+            "a Raspberry Pi needs the firmware of its maker, and no image with it is named",
+            f"--firmware IMAGE, with {', '.join(_REQUIRED)} and device trees (*.dtb) in any folder",
         )
-    files = taken(image, helpers.store, _card_name, codes.NO_FIRMWARE).files
+    files = read_image_files(image, helpers.store, _card_name, codes.NO_FIRMWARE).files
     missing = [name for name in _REQUIRED if name not in files]
     if missing:
         raise OutputError.of(
@@ -106,8 +106,6 @@ def _card_name(path: str) -> str | None:
 
 FORMAT = Format(
     name="rpi3",
-    description="the boot partition of a Raspberry Pi 3, as a tar archive",
-    suffixes={"tar": SUFFIX},
     write=_write,
     needs=Needs(initrd=True, boot=True, helpers=frozenset({FIRMWARE})),
     architectures=frozenset({"arm64"}),

@@ -1,15 +1,15 @@
-"""Where a path leads that goes through symbolic links, in a tree that is nowhere on a disk."""
+"""Symbolic links of a tree that is not on a disk: where a path through them leads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-# As many as Linux follows.
+# The limit of Linux.
 _MAX_LINKS = 40
 
 
 def resolve_directory(directory: bytes, target_of: Callable[[bytes], bytes | None]) -> bytes:
-    """Return a directory without links in its path; `target_of` says where a path is a link to."""
+    """Return the path of a directory without links; `target_of` gives the target of a link."""
     done: list[bytes] = []
     words = directory.split(b"/")
     links = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.writing import write_stream
+from assembler.formats.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -15,13 +16,11 @@ if TYPE_CHECKING:
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
     origins = options.origins() if options.origins is not None else None
     write = partial(assembly.write_tree, origins=origins)
-    return [write_stream("tar", "tar", target, ".tar", write)]
+    return [write_stream(FORMAT.name, "tar", target, SUFFIXES[FORMAT.name]["tar"], write)]
 
 
 FORMAT = Format(
     name="tar",
-    description="the root filesystem as a tar archive",
-    suffixes={"tar": ".tar"},
     write=_write,
     needs=Needs(tree=True),
     is_stream=True,

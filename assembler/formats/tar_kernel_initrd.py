@@ -6,13 +6,12 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.content import write_content
 from assembler.encode.tar import END, PlainTar
+from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
-from assembler.formats.writing import write_stream
+from assembler.formats.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
-
-SUFFIX = "-initrd.tar"
 
 
 def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
@@ -40,13 +39,11 @@ def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[
             tar.pad(ucode.size)
         out.write(END)
 
-    return [write_stream("tar-kernel-initrd", "tar", target, SUFFIX, fill)]
+    return [write_stream(FORMAT.name, "tar", target, SUFFIXES[FORMAT.name]["tar"], fill)]
 
 
 FORMAT = Format(
     name="tar-kernel-initrd",
-    description="the same three in a tar archive",
-    suffixes={"tar": SUFFIX},
     write=_write,
     needs=Needs(initrd=True, boot=True),
 )

@@ -1,13 +1,12 @@
-"""Programs that make filesystems: this machine's if they are new enough, else those of an image.
+"""Programs that make filesystems: those of the host if they are new enough, else of an image.
 
-An image's programs run where they are unpacked to for as long as they are used, by the loader and
-the libraries beside them, so that nothing is installed.
+The programs of an image are unpacked to a temporary folder and run there with the dynamic loader
+and the libraries of the image, so that nothing is installed.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 from assembler import tools
 from assembler.codes import output as codes
 from assembler.errors import OutputError, wrap_os_errors
-from assembler.oci import Taken, taken
+from assembler.oci import ImageFiles, read_image_files
 
 if TYPE_CHECKING:
     from assembler.oci import Image, Store
@@ -31,21 +30,21 @@ _LOADER = re.compile(r"ld-linux.*\.so\.\d+")
 
 @dataclass(frozen=True, slots=True)
 class FilesystemTools:
-    """Where programs come from that this machine does not have."""
+    """The programs of the host and of an image, which has those that the host lacks."""
 
     image: Image | None
     store: Store
 
     @contextmanager
     def command(self, program: str) -> Iterator[tuple[str, ...]]:
-        """Give the words that a command line of the program begins with."""
+        """Yield the first words of a command line that runs a program."""
         path = host_program(program)
         if path is not None:
             yield (str(path),)
             return
         if self.image is None:
             tools.require_program(program)
-            raise ValueError(f"nobody has seen to it that there is {program}")
+            raise ValueError(f"no format declares that it uses {program}")
         tmp = self.store.layout.tmp
         with (
             wrap_os_errors(tmp),
@@ -55,12 +54,12 @@ class FilesystemTools:
 
 
 def programs_missing_on_host(programs: Iterable[str]) -> list[str]:
-    """Return the programs that this machine has not, or too old."""
+    """Return the programs that the host lacks, or has in a version that is too old."""
     return [program for program in programs if host_program(program) is None]
 
 
 def host_program(program: str) -> Path | None:
-    """Return this machine's program, if it is new enough."""
+    """Return the program of the host, if it is new enough."""
     path = tools.find_program(program)
     if path is None:
         return None
@@ -69,15 +68,14 @@ def host_program(program: str) -> Path | None:
 
 
 def _unpack_program(image: Image, store: Store, folder: Path, program: str) -> tuple[str, ...]:
-    what = str(image.reference)
-    found = taken(image, store, _flat_name, codes.NO_PROGRAM)
+    found = read_image_files(image, store, _flat_name, codes.NO_PROGRAM)
     loaders = [name for name in sorted(found.files) if _LOADER.fullmatch(name)]
     if program not in found.files or not loaders:
         raise OutputError.of(
             codes.NO_PROGRAM,
-            f"{what} has no {program}" if loaders else f"{what} has no loader for its programs",
+            f"{image.reference} has no {program if loaders else 'dynamic loader'}",
             "leave out --imagetools, or name an image that has the files of pkg/imagetools",
-            f"with {program} {tools.TOOLS[program].minimum_text} or newer on this machine no image is "
+            f"with {program} {tools.TOOLS[program].minimum_text} or newer on this host no image is "
             "needed",
         )
     for name, content in _with_links(found):
@@ -87,8 +85,8 @@ def _unpack_program(image: Image, store: Store, folder: Path, program: str) -> t
     return (str(folder / loaders[0]), "--library-path", str(folder), str(folder / program))
 
 
-def _with_links(found: Taken) -> Iterator[tuple[str, bytes]]:
-    """Yield all files, also under the names that symbolic links give them."""
+def _with_links(found: ImageFiles) -> Iterator[tuple[str, bytes]]:
+    """Yield all files, also under the names of symbolic links to them."""
     yield from found.files.items()
     links = {name: basename(target) for name, target in found.links.items()}
     for name, first in links.items():
@@ -101,6 +99,6 @@ def _with_links(found: Taken) -> Iterator[tuple[str, bytes]]:
 
 
 def _flat_name(path: str) -> str | None:
-    """Return the mere name of a program or library: they are put side by side."""
+    """Return the name of a program or library without its folder: all go into one folder."""
     folder, _, name = path.rpartition("/")
     return name if _FOLDER.fullmatch(folder) and _NAME.fullmatch(name) else None

@@ -1,0 +1,23 @@
+"""What the formats of one run make once and use together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assembler.formats.systems import BiosSystem, EfiSystem
+    from assembler.media import SparseImage
+    from assembler.media.iso import IsoVolume
+
+
+@dataclass(slots=True)
+class RunCache:
+    """Systems, disks and volumes that are laid out already; it lives as long as one run."""
+
+    efi_system: EfiSystem | None = None
+    bios_system: BiosSystem | None = None
+    # By their layout, and the unit that their size is a multiple of.
+    disks: dict[tuple[str, int], SparseImage] = field(default_factory=dict)
+    # By the name of their format.
+    volumes: dict[str, IsoVolume] = field(default_factory=dict)

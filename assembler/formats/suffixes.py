@@ -1,0 +1,53 @@
+"""What NAME is followed by in the names of outputs: the one table, by format and role."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# The files that a kernel boots from; whoever has one of them finds the others by these.
+KERNEL, INITRD, CMDLINE = "-kernel", "-initrd.img", "-cmdline"
+SQUASHFS, SQUASHFS_INITRD = "-squashfs.img", "-squashfs-initrd.img"
+
+SUFFIXES: Mapping[str, Mapping[str, str]] = {
+    "tar": {"tar": ".tar"},
+    "docker": {"docker": ".docker"},
+    "kernel+initrd": {"kernel": KERNEL, "initrd": INITRD, "cmdline": CMDLINE},
+    "tar-kernel-initrd": {"tar": "-initrd.tar"},
+    "kernel+squashfs": {
+        "root": SQUASHFS,
+        "kernel": KERNEL,
+        "initrd": SQUASHFS_INITRD,
+        "cmdline": CMDLINE,
+    },
+    "kernel+erofs": {
+        "root": "-erofs.img",
+        "kernel": KERNEL,
+        "initrd": "-erofs-initrd.img",
+        "cmdline": CMDLINE,
+    },
+    "kernel+iso": {
+        "root": ".iso",
+        "kernel": KERNEL,
+        "initrd": "-iso-initrd.img",
+        "cmdline": CMDLINE,
+    },
+    "uki": {"program": ".efi"},
+    "raw-efi": {"disk": "-efi.img"},
+    "raw-bios": {"disk": "-bios.img"},
+    "raw": {"disk": ".img"},
+    "iso": {"iso": "-hybrid.iso"},
+    "iso-bios": {"iso": ".iso"},
+    "iso-efi": {"iso": "-efi.iso"},
+    "iso-efi-initrd": {"iso": "-efi-initrd.iso"},
+    "qcow2-bios": {"disk": ".qcow2"},
+    "qcow2-efi": {"disk": "-efi.qcow2"},
+    "vhd": {"disk": ".vhd"},
+    "dynamic-vhd": {"disk": ".vhd"},
+    "vmdk": {"disk": ".vmdk"},
+    "gcp": {"disk": ".img.tar.gz"},
+    "aws": {"disk": ".raw"},
+    "azure": {"disk": "-azure.vhd"},
+    "rpi3": {"tar": ".tar"},
+    # An image of the store is no file.
+    "oci": {},
+}

@@ -1,0 +1,82 @@
+"""Writing several formats in one run: what they need is made once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from assembler.codes import output as codes
+from assembler.consoles import SERIAL_CONSOLES
+from assembler.errors import OutputError, wrap_os_errors
+from assembler.events import LogMessage
+from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.helper_images.catalog import BOOTLOADERS
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
+    from assembler.events import Reporter
+
+
+def write_formats(
+    assembly: Assembly,
+    formats: Sequence[Format],
+    target: Target,
+    options: FormatOptions | None = None,
+    reporter: Reporter | None = None,
+) -> list[Output]:
+    """Write the system in each format, and return what was written."""
+    options = options or FormatOptions()
+    for one in formats:
+        _check_requirements(one, assembly)
+    needs = Needs()
+    for one in formats:
+        needs |= one.needs
+    if reporter is not None and BOOTLOADERS in needs.helpers:
+        _suggest_console(assembly, reporter)
+    boot = needs.boot and assembly.plan.boot is not None
+    assembly.prepare(tree=needs.tree, initrd=needs.initrd, boot=boot)
+    if target.output is None:
+        with wrap_os_errors(target.directory):
+            target.directory.mkdir(parents=True, exist_ok=True)
+    for one in formats:
+        if one.check is not None:
+            one.check(assembly, options)
+    written: list[Output] = []
+    for one in formats:
+        written += one.write(assembly, target, options)
+    return written
+
+
+def check_architecture(formats: Sequence[Format], architecture: str) -> None:
+    """Refuse formats that do not exist for an architecture; no plan is needed for that."""
+    for one in formats:
+        if one.architectures and architecture not in one.architectures:
+            raise OutputError.of(
+                codes.BAD_FORMAT,
+                f"the format {one.name} is not for {architecture}",
+                f"it is for {', '.join(sorted(one.architectures))}",
+            )
+
+
+def _check_requirements(one: Format, assembly: Assembly) -> None:
+    """Refuse a format that cannot be written, before anything is encoded."""
+    check_architecture([one], assembly.plan.architecture)
+    if one.needs_kernel and assembly.plan.boot is None:
+        raise OutputError.of(
+            codes.NO_KERNEL,
+            f"the format {one.name} needs a kernel, and the YAML has none",
+            "add a section `kernel` with an image, or choose the format tar",
+        )
+
+
+def _suggest_console(assembly: Assembly, reporter: Reporter) -> None:
+    """Suggest a serial console for a system that would boot silently without a screen."""
+    words = assembly.cmdline.split()
+    console = SERIAL_CONSOLES.get(assembly.plan.architecture)
+    if console and not any(word.startswith("console=") for word in words):
+        reporter.emit(
+            LogMessage(
+                "the command line names no console, so a machine without a screen shows nothing: "
+                f"add console={console} to cmdline of the kernel"
+            )
+        )
