@@ -38,7 +38,7 @@ def test_an_unchanged_build_is_recognised(tmp_path: Path) -> None:
     assert still_valid(store, key), "an image that was not asked for has moved"
 
 
-def test_each_change_breaks_it(tmp_path: Path) -> None:
+def test_each_change_invalidates_the_stamp(tmp_path: Path) -> None:
     store, source, output = tmp_path / "store", tmp_path / "source", tmp_path / "output"
     for change in (
         lambda: index(store, a="sha256:2"),
@@ -59,7 +59,7 @@ def test_each_change_breaks_it(tmp_path: Path) -> None:
         assert still_valid(store, key) is None
 
 
-def test_other_options_and_other_texts_are_other_builds() -> None:
+def test_options_and_texts_change_the_key() -> None:
     keys = {
         key_of({"format": "tar"}, [b"a"]),
         key_of({"format": "docker"}, [b"a"]),
@@ -69,7 +69,7 @@ def test_other_options_and_other_texts_are_other_builds() -> None:
     assert len(keys) == 4
 
 
-def test_only_so_many_are_kept(tmp_path: Path) -> None:
+def test_the_oldest_stamps_are_removed(tmp_path: Path) -> None:
     index(tmp_path / "store")
     for n in range(260):
         keep(tmp_path / "store", key_of({"n": n}, []), Stamp((), {}, (), (), {}))

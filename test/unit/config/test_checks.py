@@ -89,7 +89,9 @@ def said(load: Load, text: str) -> list[tuple[str, str, str]]:
         ("hostname:", ERROR, "DM0102", "hostname"),
     ],
 )
-def test_containers(load_text: Load, member: str, severity: str, code: str, pointed: str) -> None:
+def test_a_mistake_in_a_container_points_at_the_value(
+    load_text: Load, member: str, severity: str, code: str, pointed: str
+) -> None:
     """Each mistake is told once, and points at the very value."""
     text = (
         "volumes: [{name: v}, {name: r, readonly: true}]\n"
@@ -116,7 +118,7 @@ def test_containers(load_text: Load, member: str, severity: str, code: str, poin
         "env: ['A=', 'B= c=d']",
     ],
 )
-def test_containers_that_are_fine(load_text: Load, member: str) -> None:
+def test_a_valid_container_has_no_diagnostics(load_text: Load, member: str) -> None:
     """Nothing is said about what is right."""
     inner = member.strip("{}") if member.startswith("{") else member
     text = (
@@ -148,7 +150,9 @@ def test_containers_that_are_fine(load_text: Load, member: str) -> None:
         ("{path: x, contents: x, optional: true}", WARNING, "DM0128", "optional"),
     ],
 )
-def test_files(load_text: Load, entry: str, severity: str, code: str, pointed: str) -> None:
+def test_a_mistake_in_a_file_entry_points_at_the_value(
+    load_text: Load, entry: str, severity: str, code: str, pointed: str
+) -> None:
     """An entry of files is one thing, at a path inside the system."""
     from assembler.config import LoadOptions
 
@@ -178,7 +182,9 @@ def test_files(load_text: Load, entry: str, severity: str, code: str, pointed: s
         ("5", ERROR, "DM0102", "5"),
     ],
 )
-def test_systems(load_text: Load, text: str, severity: str, code: str, pointed: str) -> None:
+def test_a_mistake_in_kernel_volumes_or_services_points_at_the_value(
+    load_text: Load, text: str, severity: str, code: str, pointed: str
+) -> None:
     """The system as a whole is checked, too."""
     found = said(load_text, text)
     assert [(s, c) for s, c, _ in found] == [(severity, code)]
@@ -196,7 +202,7 @@ def test_systems(load_text: Load, text: str, severity: str, code: str, pointed: 
         ("zzzzzz", "`dolmen schema image` and docs/reference-yaml.md list the keys"),
     ],
 )
-def test_the_hint_for_an_unknown_key(load_text: Load, key: str, hint: str) -> None:
+def test_an_unknown_key_has_a_hint(load_text: Load, key: str, hint: str) -> None:
     """The nearest key here, what others call it, or where it belongs."""
     with pytest.raises(ConfigError) as caught:
         load_text(f"services: [{{name: s, image: 'i:1', {key}: 1}}]")

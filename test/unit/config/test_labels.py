@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from assembler.config import parse_label, render_label
-from assembler.diagnostics import Diagnostic
 from assembler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from assembler.diagnostics import Diagnostic
 
 IMAGE = "docker.io/example/x:1"
 
@@ -24,7 +28,7 @@ def test_a_label_in_json_and_in_yaml() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "null"])
-def test_nothing_in_it(text: str) -> None:
+def test_an_empty_label_is_none(text: str) -> None:
     """An empty label is none."""
     assert parse_label(text, IMAGE) is None
 
@@ -42,7 +46,7 @@ def test_nothing_in_it(text: str) -> None:
         ("{", "DM0010", ""),
     ],
 )
-def test_what_is_refused(text: str, code: str, message: str) -> None:
+def test_a_wrong_label_is_refused(text: str, code: str, message: str) -> None:
     """The mistake names the image, and points into the label."""
     with pytest.raises(ConfigError) as caught:
         parse_label(text, IMAGE, names=["web"])
@@ -59,7 +63,7 @@ def test_names_are_only_looked_up_where_they_are_known() -> None:
     assert spec.uid == "netd"
 
 
-def test_what_has_no_effect_in_a_label_is_told() -> None:
+def test_a_key_without_effect_in_a_label_gives_a_warning() -> None:
     """`.add` belongs into YAML files."""
     told: list[Diagnostic] = []
     parse_label("binds.add: ['/a:/b']", IMAGE, warn=told.append)

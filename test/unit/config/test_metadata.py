@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -21,9 +21,11 @@ from assembler.config import (
 )
 from assembler.config.composer import compose_input
 from assembler.config.emitter import emit_yaml
-from assembler.config.model import Config
 from assembler.errors import ConfigError
 from assembler.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from assembler.config.model import Config
 
 CASES = Path(__file__).parents[2] / "conformance" / "open"
 WITH_METADATA = sorted(
@@ -64,7 +66,7 @@ def full_name(name: str) -> str:
 
 
 @pytest.mark.parametrize("case", WITH_METADATA, ids=lambda case: case.name)
-def test_metadata_is_linuxkits(case: Path) -> None:
+def test_metadata_equals_what_linuxkit_recorded(case: Path) -> None:
     """What LinuxKit has recorded of the merged configuration is what is rendered."""
     given_input = ConfigInput("image.yml", (case / "image.yml").read_bytes(), case)
     config = load_config_inputs([given_input], QUIET).config
@@ -78,7 +80,7 @@ def test_metadata_is_linuxkits(case: Path) -> None:
 
 
 @pytest.mark.parametrize("case", sorted(CASES.glob("*/image.yml")), ids=lambda p: p.parent.name)
-def test_what_is_rendered_says_the_same(case: Path) -> None:
+def test_a_rendered_config_loads_as_the_same_config(case: Path) -> None:
     """Both forms of metadata and the merged YAML are read as the same configuration."""
     try:
         config = load_config_inputs(
@@ -134,7 +136,7 @@ _PLAIN = st.recursive(
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.dictionaries(_TEXT, _PLAIN, max_size=4))
-def test_any_data_survives_being_written(data: dict[str, Any]) -> None:
+def test_emitted_yaml_loads_as_the_same_data(data: dict[str, Any]) -> None:
     """What is emitted is read as the same data, by the own reader and by another."""
     text = emit_yaml(data)
     assert compose_input(ConfigInput("x.yml", text.encode(), Path())).data == data

@@ -59,7 +59,7 @@ def survives(content: bytes) -> None:
 @given(st.binary(max_size=60))
 @example(b"\xff\xfea")
 @example(b"\xef\xbb\xbf")
-def test_any_bytes(content: bytes) -> None:
+def test_any_bytes_are_loaded_or_refused(content: bytes) -> None:
     """Bytes that are no text are refused."""
     survives(content)
 
@@ -69,14 +69,14 @@ def test_any_bytes(content: bytes) -> None:
 @example(["%YAML 1.1", "\n", "---", "a"])
 @example(["&a ", "a", ": ", "*a"])
 @example(['"', "\\u", "d", '"'])
-def test_any_marks_of_yaml(pieces: list[str]) -> None:
+def test_any_yaml_indicators_are_loaded_or_refused(pieces: list[str]) -> None:
     """YAML's own characters in any order are read or refused."""
     survives("".join(pieces).encode())
 
 
 @BOUNDED
 @given(st.integers(0, len(VALID) - 1), st.integers(0, 2**32))
-def test_mutations_of_valid_files(index: int, seed: int) -> None:
+def test_a_mutated_file_is_loaded_or_refused(index: int, seed: int) -> None:
     """A valid file with a few pieces lost, doubled or moved is accepted or refused."""
     chance = random.Random(seed)
     text = VALID[index]
@@ -113,6 +113,6 @@ _TREE = st.recursive(
 
 @BOUNDED
 @given(st.dictionaries(st.sampled_from(_KEYS), _TREE, max_size=4))
-def test_known_keys_with_any_values(data: dict[str, object]) -> None:
+def test_known_keys_with_any_values_are_loaded_or_refused(data: dict[str, object]) -> None:
     """Keys that exist, with values of every type, in every place."""
     survives(emit_yaml(data).encode())

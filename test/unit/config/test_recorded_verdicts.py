@@ -40,7 +40,7 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize(("case", "command"), cases())
-def test_the_verdict_is_linuxkits(
+def test_a_file_is_accepted_exactly_if_linuxkit_accepts_it(
     case: Path, command: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same files are accepted; the others are refused at a line and column."""

@@ -46,13 +46,13 @@ from assembler.config import scalars
         ("9" * 5000, math.inf),
     ],
 )
-def test_plain_scalars(text: str, value: object) -> None:
+def test_a_plain_scalar_has_linuxkits_type(text: str, value: object) -> None:
     """A plain scalar has the type that LinuxKit's reader gives it."""
     found = scalars.parse_plain(text)
     assert (found, type(found)) == (value, type(value))
 
 
-def test_not_a_number() -> None:
+def test_nan_is_a_float() -> None:
     """`.nan` is a number that is none."""
     found = scalars.parse_plain(".nan")
     assert isinstance(found, float)
@@ -63,13 +63,13 @@ def test_not_a_number() -> None:
     ("text", "tag", "value"),
     [("5", "str", "5"), ("0x10", "int", 16), ("5", "float", 5.0), ("true", "bool", True)],
 )
-def test_tagged_scalars(text: str, tag: str, value: object) -> None:
+def test_a_tag_determines_the_type_of_a_scalar(text: str, tag: str, value: object) -> None:
     """A tag decides what a scalar is."""
     assert scalars.parse_tagged(text, tag) == value
 
 
 @pytest.mark.parametrize(("text", "tag"), [("x", "int"), ("1", "bool"), ("x", "null")])
-def test_a_tag_that_does_not_fit(text: str, tag: str) -> None:
+def test_a_tag_that_does_not_fit_is_refused(text: str, tag: str) -> None:
     """A tag that promises what the text does not keep is refused."""
     with pytest.raises(ValueError, match="not of the type"):
         scalars.parse_tagged(text, tag)

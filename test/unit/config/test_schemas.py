@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -11,6 +10,9 @@ from jsonschema import Draft202012Validator
 from assembler.config import model
 from assembler.config.conversion import yaml_fields
 from assembler.config.schemas import KINDS, load_schema, resolve_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def pieces(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -32,7 +34,7 @@ def pieces(kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_schema_is_one(kind: str) -> None:
+def test_a_schema_is_a_valid_json_schema(kind: str) -> None:
     """Each is a schema of draft 2020-12, also with what it shares brought in."""
     assert load_schema(kind)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     Draft202012Validator.check_schema(load_schema(kind))
@@ -52,7 +54,7 @@ def test_every_field_is_explained(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_unknown_is_let_through(kind: str) -> None:
+def test_every_mapping_refuses_unknown_keys(kind: str) -> None:
     """Every mapping either has known keys only, or texts as values."""
     for name, piece in pieces(kind):
         if "object" in str(piece.get("type")):

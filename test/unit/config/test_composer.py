@@ -41,7 +41,7 @@ def data_of(text: str | bytes) -> Any:
         ("a: x\u2028y\nb: c\n", {"a": "x\u2028y", "b": "c"}),
     ],
 )
-def test_what_a_text_says(text: str | bytes, data: object) -> None:
+def test_a_text_is_composed_to_data(text: str | bytes, data: object) -> None:
     """Texts mean what they mean to LinuxKit's reader."""
     assert data_of(text) == data
 
@@ -79,7 +79,7 @@ def test_what_a_text_says(text: str | bytes, data: object) -> None:
         (r'b: "\UFFFFFFFF"', "DM0020", "x.yml:1:5"),
     ],
 )
-def test_what_is_refused(text: str | bytes, code: str, place: str) -> None:
+def test_invalid_yaml_is_refused_at_its_place(text: str | bytes, code: str, place: str) -> None:
     """Each fault has its code and the place where it is."""
     with pytest.raises(ConfigError) as caught:
         data_of(text)

@@ -57,7 +57,7 @@ def test_merged_values_know_their_files(load_text: Load) -> None:
     assert str(config.kernel.positions.place_of("cmdline")) == "b.yml:1:19"
 
 
-def test_not_given_and_given_as_empty_differ(load_text: Load) -> None:
+def test_a_missing_key_and_an_empty_value_differ(load_text: Load) -> None:
     """None means not given; an empty list was given as empty."""
     (service,) = load_text(
         "services: [{name: s, image: 'i:1', env: [], hostname: ''}]"
@@ -116,7 +116,7 @@ def test_names_are_unique_over_all_files(load_text: Load) -> None:
     ]
 
 
-def test_what_may_be_lost_to_a_mistake_is_not_called_unknown(load_text: Load) -> None:
+def test_a_name_that_a_mistake_may_have_removed_is_not_unknown(load_text: Load) -> None:
     """A volume whose name is wrong, or in a file that is broken, does not make others unknown."""
     bind = "services: [{name: s, image: 'i:1', binds: ['v:/v'], uid: t}]\n"
     for other in ("volumes: [{nmae: v}]", "volume: [{name: v}]", "volumes: {name: v}"):
@@ -128,7 +128,7 @@ def test_what_may_be_lost_to_a_mistake_is_not_called_unknown(load_text: Load) ->
     assert any("no volume" in r for r in wrong_elsewhere)
 
 
-def test_the_mistakes_of_all_files_come_together(load_text: Load) -> None:
+def test_the_mistakes_of_all_files_are_reported_together(load_text: Load) -> None:
     """Files are told in their order, places within them in theirs."""
     assert [
         r.split(": ")[0] for r in refusals(load_text, "bogus: 1\ninit: a", "x: [", "init: [1]")
@@ -140,7 +140,7 @@ def test_the_mistakes_of_all_files_come_together(load_text: Load) -> None:
     ]
 
 
-def test_a_thousand_mistakes_are_not_all_told(load_text: Load) -> None:
+def test_the_number_of_reported_mistakes_is_limited(load_text: Load) -> None:
     """A hundred are shown, and how many there are beyond."""
     with pytest.raises(ConfigError) as caught:
         load_text("services:\n" + "  - {name: s, image: 'i:1', bogus: 1}\n" * 300)
@@ -148,7 +148,7 @@ def test_a_thousand_mistakes_are_not_all_told(load_text: Load) -> None:
     assert "not shown" in caught.value.diagnostics[-1].hints[-1]
 
 
-def test_names_of_images_are_checked_by_whoever_knows_them(load_text: Load) -> None:
+def test_image_names_are_checked_by_the_given_function(load_text: Load) -> None:
     """The checker's words get the place of the name."""
     options = LoadOptions(check_reference=Reference.parse)
     text = "init: [UPPER, ok:1]\nkernel: {image: ''}\nonboot: [{name: a, image: ''}]"
@@ -247,7 +247,7 @@ def test_a_source_in_the_current_directory_is_taken_with_a_warning(project: Path
     assert (str(warning.code), str(warning.place)) == ("DM0135", "sub/image.yml:1:27")
 
 
-def test_a_source_in_the_home_directory(project: Path) -> None:
+def test_a_source_with_a_tilde_is_in_the_home_directory(project: Path) -> None:
     """`~/` is the home directory."""
     (project / "home/key").write_text("k")
     assert found_in(load_source("~/key")) == [project / "home/key"]
@@ -271,7 +271,7 @@ def test_a_source_is_a_regular_file(project: Path) -> None:
         load_source("dangling")
 
 
-def test_the_same_file_twice(project: Path) -> None:
+def test_a_file_that_is_given_twice_is_refused(project: Path) -> None:
     """A file given twice would double everything in it."""
     (project / "a.yml").write_text("{}")
     with pytest.raises(ConfigError, match="given twice"):
@@ -299,7 +299,7 @@ class _NoPackages:
         raise PackageError.of(packages.NOT_A_PACKAGE, f"{directory} has no build.yml")
 
 
-def test_nothing_is_built_on_a_refused_value(load_text: Load) -> None:
+def test_a_value_of_the_wrong_type_causes_no_second_mistake(load_text: Load) -> None:
     """A value of the wrong type was given, all the same: its absence is no second mistake."""
     options = LoadOptions(packages=_NoPackages())
     for member in ("directory: yes", "symlink: 5", "contents: [a]"):

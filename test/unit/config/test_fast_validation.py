@@ -37,7 +37,7 @@ def agree(kind: str, data: Any) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: f"{p.parent.name}/{p.name}")
-def test_of_recorded_files(path: Path) -> None:
+def test_a_recorded_file_gets_the_verdict_of_jsonschema(path: Path) -> None:
     try:
         data = YAML(typ="safe").load(path)
         json.dumps(data)
@@ -48,12 +48,12 @@ def test_of_recorded_files(path: Path) -> None:
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.dictionaries(_keys, _values, max_size=5))
-def test_of_anything(data: dict[str, Any]) -> None:
+def test_generated_data_gets_the_verdict_of_jsonschema(data: dict[str, Any]) -> None:
     agree("image", data)
     agree("build", data)
 
 
-def test_each_rule_of_the_schemas_is_known() -> None:
+def test_every_keyword_of_the_schemas_is_supported() -> None:
     """A rule that is not known is never passed, so files with it would only be slower."""
     assert conforms({"image": "a"}, load_schema("build"), load_schema("build"))
     assert not conforms("a", {"minLength": 1}, {})
