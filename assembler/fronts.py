@@ -1,18 +1,20 @@
-"""Fronts of folders: names that are imported from their modules when they are first used."""
+"""Lazy fronts: a package's names are imported from their modules when they are first used."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 def front(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a package: `homes` says in which of its modules a name is."""
+    """Return a `__getattr__` for a package; `homes` maps each name to its module."""
 
-    def find(name: str) -> Any:  # noqa: ANN401 - whatever the module has under that name
+    def getattr_lazily(name: str) -> Any:  # noqa: ANN401 - any object of the module
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
 
-    return find
+    return getattr_lazily

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.config.conversion import yaml_fields
 from assembler.config.model import Config, Kernel
-from assembler.config.positions import Positions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from assembler.config.positions import Positions
 
 SECTIONS = ("init", "volumes", "onboot", "onshutdown", "services", "files")
 # An empty value of these keys replaces an earlier value: it turns the feature off.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from assembler.config.model import ContainerSpec, Strings
 from assembler.config.positions import Positions
-from assembler.diagnostics import Diagnostic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path, PurePosixPath
+
+    from assembler.config.model import ContainerSpec, Strings
+    from assembler.diagnostics import Diagnostic
 
 DEFAULT_FILE = "build.yml"
 DEFAULT_ORG = "linuxkit"
