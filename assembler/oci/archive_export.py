@@ -16,16 +16,16 @@ from typing import IO, TYPE_CHECKING, Any
 from assembler.codes import images
 from assembler.errors import ImageError
 from assembler.events import task
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.archive_filesystem import write_filesystem
-from assembler.oci.archive_tar import Member, write
-from assembler.oci.digest import hex_part
-from assembler.oci.layers.fields import Malformed
-from assembler.oci.layers.inflate import Limits, inflate
+from assembler.oci.digest import digest_hex
+from assembler.oci.layers.decompression import LayerLimits, decompress_layer
+from assembler.oci.layers.tar_fields import MalformedTarError
 from assembler.oci.platform import host_platform
-from assembler.oci.store import entries_of, find
-from assembler.oci.store.incoming import new_hash
-from assembler.oci.store.walk import Walker
+from assembler.oci.store import find_entries, find_image
+from assembler.oci.store.image_contents import ContentsReader
+from assembler.oci.store.incoming_blob import new_sha256
+from assembler.oci.tar_writer import TarMember, write_tar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
-class Format(StrEnum):
+class ArchiveFormat(StrEnum):
     """The kinds of archives."""
 
     OCI = "oci"
@@ -49,49 +49,49 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class ExportOptions:
     """What is to be exported, and how."""
 
     reference: Reference
-    format: Format = Format.OCI
+    format: ArchiveFormat = ArchiveFormat.OCI
     platform: Platform | None = None
     # The name the image has in the archive, if another one.
     name: Reference | None = None
 
 
-def export(store: Store, wanted: Download, out: IO[bytes], reporter: Reporter) -> None:
+def export_archive(store: Store, wanted: ExportOptions, out: IO[bytes], reporter: Reporter) -> None:
     """Write an image to a file or pipe."""
     name = str(wanted.name or wanted.reference)
     with store.in_use():
-        if wanted.format is Format.OCI:
+        if wanted.format is ArchiveFormat.OCI:
             _export_layout(store, wanted, name, out, reporter)
             return
-        image = find(store, wanted.reference, wanted.platform or host_platform(), reporter)
+        image = find_image(store, wanted.reference, wanted.platform or host_platform(), reporter)
         with task(reporter, f"export {name}") as progress:
-            if wanted.format is Format.DOCKER:
-                for size in write(_docker_members(store, image, name), out):
+            if wanted.format is ArchiveFormat.DOCKER:
+                for size in write_tar(_docker_members(store, image, name), out):
                     progress.advance(size)
             else:
                 write_filesystem(store, image, out)
             progress.outcome = "exported"
 
 
-def _text(path: str, document: Any) -> Member:  # noqa: ANN401 - whatever JSON can be
+def _text(path: str, document: Any) -> TarMember:  # noqa: ANN401 - whatever JSON can be
     data = json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
-    return Member(path, len(data), (data,))
+    return TarMember(path, len(data), (data,))
 
 
 # An OCI image layout
 
 
 def _export_layout(
-    store: Store, wanted: Download, name: str, out: IO[bytes], reporter: Reporter
+    store: Store, wanted: ExportOptions, name: str, out: IO[bytes], reporter: Reporter
 ) -> None:
     top = _top(store, wanted, reporter)
-    contents = Walker(store).contents(top)
+    contents = ContentsReader(store).contents(top)
     blobs = [d for d in contents.blobs.values() if store.has(d)]
     if not contents.usable:
-        find(store, wanted.reference, wanted.platform or host_platform(), reporter)
+        find_image(store, wanted.reference, wanted.platform or host_platform(), reporter)
         raise ImageError.of(
             images.BLOB_MISSING,
             f"{wanted.reference} is not complete in the store",
@@ -101,35 +101,39 @@ def _export_layout(
         _text("oci-layout", {"imageLayoutVersion": "1.0.0"}),
         _text(
             "index.json",
-            {"schemaVersion": 2, "mediaType": media.OCI_INDEX, "manifests": [_named(top, name)]},
+            {
+                "schemaVersion": 2,
+                "mediaType": media_types.OCI_INDEX,
+                "manifests": [_named(top, name)],
+            },
         ),
         *(_blob(store, d) for d in blobs),
     ]
     with task(reporter, f"export {name}", sum(m.size for m in members)) as progress:
-        for size in write(members, out):
+        for size in write_tar(members, out):
             progress.advance(size)
         progress.outcome = "exported"
 
 
-def _top(store: Store, wanted: Download, reporter: Reporter) -> Descriptor:
+def _top(store: Store, wanted: ExportOptions, reporter: Reporter) -> Descriptor:
     """Return what stands for the image: its index if it has one and no platform is asked for."""
     if wanted.platform is None:
-        found = entries_of(store.names(), str(wanted.reference))
+        found = find_entries(store.names(), str(wanted.reference))
         if found:
             return found[0].descriptor
-    image = find(store, wanted.reference, wanted.platform or host_platform(), reporter)
+    image = find_image(store, wanted.reference, wanted.platform or host_platform(), reporter)
     top = image.index if image.index and wanted.platform is None else image.descriptor
     return top if top.platform or top.is_index else replace(top, platform=image.config.platform)
 
 
 def _named(top: Descriptor, name: str) -> dict[str, Any]:
-    annotations = {media.REF_NAME: name, media.CONTAINERD_NAME: name}
+    annotations = {media_types.REF_NAME: name, media_types.CONTAINERD_NAME: name}
     return replace(top, annotations=annotations).as_json()
 
 
-def _blob(store: Store, descriptor: Descriptor) -> Member:
-    return Member(
-        f"blobs/sha256/{hex_part(descriptor.digest)}",
+def _blob(store: Store, descriptor: Descriptor) -> TarMember:
+    return TarMember(
+        f"blobs/sha256/{digest_hex(descriptor.digest)}",
         descriptor.size,
         _blob_chunks(store, descriptor),
     )
@@ -137,15 +141,15 @@ def _blob(store: Store, descriptor: Descriptor) -> Member:
 
 def _blob_chunks(store: Store, descriptor: Descriptor) -> Iterator[bytes]:
     """Yield a blob; what goes out is verified on its way."""
-    hasher = new_hash()
+    hasher = new_sha256()
     with store.open(descriptor) as file:
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
             yield chunk
-    if hasher.hexdigest() != hex_part(descriptor.digest):
+    if hasher.hexdigest() != digest_hex(descriptor.digest):
         store.quarantine(descriptor.digest)
         raise ImageError.of(
-            images.BLOB_WRONG,
+            images.CORRUPT_BLOB,
             f"the blob {descriptor.digest} in the store is wrong; what was written of it is, too",
             "pull the image and export it again",
         )
@@ -154,11 +158,11 @@ def _blob_chunks(store: Store, descriptor: Descriptor) -> Iterator[bytes]:
 # What `docker load` reads
 
 
-def _docker_members(store: Store, image: Image, name: str) -> Iterator[Member]:
+def _docker_members(store: Store, image: Image, name: str) -> Iterator[TarMember]:
     """Yield config, layers and the list of them; layers by the digest of their content."""
     what = str(image.reference)
     config = store.read(image.manifest.config, what)
-    yield Member(f"{hex_part(image.manifest.config.digest)}.json", len(config), (config,))
+    yield TarMember(f"{digest_hex(image.manifest.config.digest)}.json", len(config), (config,))
     paths = []
     written = set()
     for number, layer in enumerate(image.manifest.layers):
@@ -167,12 +171,12 @@ def _docker_members(store: Store, image: Image, name: str) -> Iterator[Member]:
         paths.append(f"{digest}.tar")
         if digest not in written:
             written.add(digest)
-            yield Member(paths[-1], size, _content(store, layer, place))
+            yield TarMember(paths[-1], size, _content(store, layer, place))
     yield _text(
         "manifest.json",
         [
             {
-                "Config": f"{hex_part(image.manifest.config.digest)}.json",
+                "Config": f"{digest_hex(image.manifest.config.digest)}.json",
                 "RepoTags": [name],
                 "Layers": paths,
             }
@@ -181,7 +185,7 @@ def _docker_members(store: Store, image: Image, name: str) -> Iterator[Member]:
 
 
 def _measured(chunks: Iterable[bytes]) -> tuple[str, int]:
-    hasher, size = new_hash(), 0
+    hasher, size = new_sha256(), 0
     for chunk in chunks:
         hasher.update(chunk)
         size += len(chunk)
@@ -192,6 +196,6 @@ def _content(store: Store, layer: Descriptor, place: str) -> Iterator[bytes]:
     """Yield the uncompressed content of a layer."""
     with store.open(layer, place) as file:
         try:
-            yield from inflate(file, layer.size, Limits())
-        except Malformed as error:
-            raise ImageError.of(images.BLOB_WRONG, f"{place}: {error}") from None
+            yield from decompress_layer(file, layer.size, LayerLimits())
+        except MalformedTarError as error:
+            raise ImageError.of(images.CORRUPT_BLOB, f"{place}: {error}") from None

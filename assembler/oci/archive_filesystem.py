@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
-from assembler.oci.archive_tar import END, Header, padding
-from assembler.oci.layers.flatten import Layer, flatten
-from assembler.oci.layers.reader import DIRECTORY, FILE, LINK, SYMLINK
+from assembler.oci.layers.flattening import LayerBlob, flatten_layers
+from assembler.oci.layers.tar_reader import DIRECTORY, FILE, HARD_LINK, SYMLINK
+from assembler.oci.tar_writer import TAR_END, TarHeader, tar_padding
 
 if TYPE_CHECKING:
     from assembler.oci.image import Image
-    from assembler.oci.layers.reader import TarReader
+    from assembler.oci.layers.tar_reader import TarReader
     from assembler.oci.manifest import Descriptor
     from assembler.oci.store import Store
 
@@ -35,17 +35,17 @@ def write_filesystem(store: Store, image: Image, out: IO[bytes]) -> None:
         shutil.copyfileobj(spool, out, _CHUNK)
 
 
-def _layer(store: Store, descriptor: Descriptor, what: str) -> Layer:
-    return Layer(descriptor.digest, descriptor.size, lambda: store.open(descriptor, what))
+def _layer(store: Store, descriptor: Descriptor, what: str) -> LayerBlob:
+    return LayerBlob(descriptor.digest, descriptor.size, lambda: store.open(descriptor, what))
 
 
-def _write(what: str, layers: list[Layer], out: IO[bytes]) -> None:
-    flatten(what, layers, _Sink(out, out.tell()))
-    out.write(END)
+def _write(what: str, layers: list[LayerBlob], out: IO[bytes]) -> None:
+    flatten_layers(what, layers, _TarSink(out, out.tell()))
+    out.write(TAR_END)
 
 
 @dataclass(slots=True)
-class _Sink:
+class _TarSink:
     """Writes what comes as a tar."""
 
     out: IO[bytes]
@@ -64,15 +64,15 @@ class _Sink:
         self.out.write(_header(name + slash, reader, reader.kind, size, link))
         if size:
             reader.write_to(self.out.write)
-            self.out.write(padding(size))
+            self.out.write(tar_padding(size))
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
         """Write a hard link."""
-        self.out.write(_header(name, reader, LINK, 0, target))
+        self.out.write(_header(name, reader, HARD_LINK, 0, target))
 
 
 def _header(name: bytes, reader: TarReader, kind: int, size: int, link: bytes) -> bytes:
-    return Header(
+    return TarHeader(
         name,
         bytes([kind]),
         reader.mode,

@@ -9,26 +9,26 @@ from typing import IO, TYPE_CHECKING, Any
 from assembler.codes import images
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import DolmenError, ImageError
-from assembler.events import Warned, task
-from assembler.oci import archive, media
-from assembler.oci.archive import Contents, Source, broken
-from assembler.oci.layers.fields import Malformed
-from assembler.oci.layers.inflate import Limits, inflate
-from assembler.oci.manifest import Descriptor, parse_config
+from assembler.events import WarningEmitted, task
+from assembler.oci import archive_reader, media_types
+from assembler.oci.archive_reader import ArchiveContents, ArchiveStream, bad_archive
+from assembler.oci.layers.decompression import LayerLimits, decompress_layer
+from assembler.oci.layers.tar_fields import MalformedTarError
+from assembler.oci.manifest import Descriptor, parse_image_config
 from assembler.oci.reference import Reference
-from assembler.oci.store import Names
-from assembler.oci.store.collecting import discard
-from assembler.oci.store.walk import Walker
+from assembler.oci.store import ImageNames
+from assembler.oci.store.garbage_collection import discard_blobs
+from assembler.oci.store.image_contents import ContentsReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assembler.events import Reporter
-    from assembler.oci.store import Entry, Store
+    from assembler.oci.store import IndexEntry, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedImage:
     """An image that was imported."""
 
     reference: Reference
@@ -36,7 +36,7 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class ArchiveInput:
     """An archive to be imported: where it comes from, and what is known of it."""
 
     file: IO[bytes]
@@ -46,23 +46,27 @@ class Upload:
     name: Reference | None = None
 
 
-def import_archive(store: Store, upload: Upload, reporter: Reporter) -> tuple[Imported, ...]:
+def import_archive(
+    store: Store, upload: ArchiveInput, reporter: Reporter
+) -> tuple[ImportedImage, ...]:
     """Bring the images of an archive into the store, all of them or none."""
     arrived: set[str] = set()
     needed: set[str] = set()
     try:
         with store.in_use(), task(reporter, upload.title, upload.size) as progress:
-            contents = archive.read_archive(store, Source(upload.file, progress), arrived)
+            contents = archive_reader.read_archive(
+                store, ArchiveStream(upload.file, progress), arrived
+            )
             found = _images(store, contents, upload.name, arrived, reporter)
-            walker = Walker(store)
+            walker = ContentsReader(store)
             for image in found:
                 whole = walker.contents(image.descriptor)
                 if not whole.usable:
                     gone = [d.digest for d in whole.missing] or [image.descriptor.digest]
-                    raise broken(f"{gone[0]}, a part of {image.reference}, is not in it")
+                    raise bad_archive(f"{gone[0]}, a part of {image.reference}, is not in it")
                 needed |= whole.blobs.keys()
 
-            def named(names: Names) -> Names:
+            def named(names: ImageNames) -> ImageNames:
                 for image in found:
                     names = names.put(str(image.reference), image.descriptor)
                 return names
@@ -79,38 +83,40 @@ def import_archive(store: Store, upload: Upload, reporter: Reporter) -> tuple[Im
 
 def _discard(store: Store, digests: set[str]) -> None:
     try:
-        discard(store, digests)
+        discard_blobs(store, digests)
     except DolmenError:
         return  # `clean` will do it; what went wrong before is what has to be told
 
 
 def _images(
     store: Store,
-    contents: Contents,
+    contents: ArchiveContents,
     name: Reference | None,
     arrived: set[str],
     reporter: Reporter,
-) -> list[Imported]:
-    if archive.INDEX in contents.documents:
+) -> list[ImportedImage]:
+    if archive_reader.INDEX_FILE in contents.documents:
         found = _of_layout(contents)
-    elif archive.DOCKER_INDEX in contents.documents:
+    elif archive_reader.DOCKER_MANIFEST_FILE in contents.documents:
         found = _of_docker(store, contents, arrived)
     else:
-        raise broken("it has neither index.json nor manifest.json")
+        raise bad_archive("it has neither index.json nor manifest.json")
     if not found:
-        raise broken("there is no image in it")
+        raise bad_archive("there is no image in it")
     if name is not None:
         tops = {d.digest: d for _, d in found}
         if len(tops) > 1:
-            raise broken(f"it holds {len(tops)} images, and --name can name only one")
-        return [Imported(name, next(iter(tops.values())))]
-    named = [Imported(_reference(text), d) for texts, d in found for text in texts]
+            raise bad_archive(f"it holds {len(tops)} images, and --name can name only one")
+        return [ImportedImage(name, next(iter(tops.values())))]
+    named = [ImportedImage(_reference(text), d) for texts, d in found for text in texts]
     if not named:
-        raise broken("the images in it have no full names; give one with --name")
+        raise bad_archive("the images in it have no full names; give one with --name")
     nameless = len(found) - len({i.descriptor.digest for i in named})
     if nameless:
         text = f"{nameless} images of the archive have no full names and were left out"
-        reporter.emit(Warned(Diagnostic(images.BAD_ARCHIVE, text, severity=Severity.WARNING)))
+        reporter.emit(
+            WarningEmitted(Diagnostic(images.BAD_ARCHIVE, text, severity=Severity.WARNING))
+        )
     return named
 
 
@@ -126,14 +132,16 @@ def _reference(text: str) -> Reference:
 # An OCI image layout
 
 
-def _of_layout(contents: Contents) -> list[tuple[tuple[str, ...], Descriptor]]:
+def _of_layout(contents: ArchiveContents) -> list[tuple[tuple[str, ...], Descriptor]]:
     """Return names and descriptor of each image of an OCI layout."""
     try:
-        names = Names.parse(contents.documents[archive.INDEX], archive.INDEX)
+        names = ImageNames.parse(
+            contents.documents[archive_reader.INDEX_FILE], archive_reader.INDEX_FILE
+        )
     except ImageError as error:
-        raise broken(error.diagnostics[0].message) from None
+        raise bad_archive(error.diagnostics[0].message) from None
     if names.broken:
-        raise broken(names.broken[0].reason)
+        raise bad_archive(names.broken[0].reason)
     tags = _repo_tags(contents)
     found: dict[str, tuple[tuple[str, ...], Descriptor]] = {}
     for entry in names.entries:
@@ -149,23 +157,23 @@ def _of_layout(contents: Contents) -> list[tuple[tuple[str, ...], Descriptor]]:
     return list(found.values())
 
 
-def _full_names(entry: Entry) -> tuple[str, ...]:
+def _full_names(entry: IndexEntry) -> tuple[str, ...]:
     annotations = entry.descriptor.annotations
-    full = annotations.get(media.CONTAINERD_NAME, "")
-    short = annotations.get(media.REF_NAME, "")
+    full = annotations.get(media_types.CONTAINERD_NAME, "")
+    short = annotations.get(media_types.REF_NAME, "")
     if full:
         return (full,)
     # A tag alone, as "latest", is not a name, although it could be read as one.
     return (short,) if any(c in short for c in "/:@") else ()
 
 
-def _without_names(entry: Entry) -> dict[str, str]:
-    taken = (media.CONTAINERD_NAME, media.REF_NAME)
+def _without_names(entry: IndexEntry) -> dict[str, str]:
+    taken = (media_types.CONTAINERD_NAME, media_types.REF_NAME)
     return {k: v for k, v in entry.descriptor.annotations.items() if k not in taken}
 
 
-def _repo_tags(contents: Contents) -> tuple[str, ...]:
-    if archive.DOCKER_INDEX not in contents.documents:
+def _repo_tags(contents: ArchiveContents) -> tuple[str, ...]:
+    if archive_reader.DOCKER_MANIFEST_FILE not in contents.documents:
         return ()
     return tuple(tag for item in _docker_items(contents) for tag in _texts(item, "RepoTags"))
 
@@ -174,7 +182,7 @@ def _repo_tags(contents: Contents) -> tuple[str, ...]:
 
 
 def _of_docker(
-    store: Store, contents: Contents, arrived: set[str]
+    store: Store, contents: ArchiveContents, arrived: set[str]
 ) -> list[tuple[tuple[str, ...], Descriptor]]:
     """Return names and descriptor of each image, whose manifests have to be made."""
     return [
@@ -183,43 +191,43 @@ def _of_docker(
     ]
 
 
-def _docker_items(contents: Contents) -> list[dict[str, Any]]:
+def _docker_items(contents: ArchiveContents) -> list[dict[str, Any]]:
     try:
-        items = json.loads(contents.documents[archive.DOCKER_INDEX])
+        items = json.loads(contents.documents[archive_reader.DOCKER_MANIFEST_FILE])
     except (ValueError, RecursionError):
-        raise broken("manifest.json is not JSON") from None
+        raise bad_archive("manifest.json is not JSON") from None
     if not isinstance(items, list) or not all(isinstance(i, dict) for i in items):
-        raise broken("manifest.json is not a list of images")
+        raise bad_archive("manifest.json is not a list of images")
     return items
 
 
 def _texts(item: dict[str, Any], key: str) -> tuple[str, ...]:
     values = item.get(key) or []
     if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-        raise broken(f"{key} in manifest.json is not a list of texts")
+        raise bad_archive(f"{key} in manifest.json is not a list of texts")
     return tuple(values)
 
 
 def _manifest(
-    store: Store, contents: Contents, item: dict[str, Any], arrived: set[str]
+    store: Store, contents: ArchiveContents, item: dict[str, Any], arrived: set[str]
 ) -> Descriptor:
     path = item.get("Config")
     if not isinstance(path, str):
-        raise broken("an image in manifest.json has no Config")
+        raise bad_archive("an image in manifest.json has no Config")
     data = contents.document(path, store)
-    platform = parse_config(data, path).platform
+    platform = parse_image_config(data, path).platform
     layers = [contents.blob(layer) for layer in _texts(item, "Layers")]
-    typed = [replace(d, media_type=archive.layer_type(store, d)) for d in layers]
+    typed = [replace(d, media_type=archive_reader.detect_layer_type(store, d)) for d in layers]
     _check_content(store, _diff_ids(data), typed)
-    config = store.add_bytes(data, media.OCI_CONFIG)
+    config = store.add_bytes(data, media_types.OCI_CONFIG)
     document = {
         "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
+        "mediaType": media_types.OCI_MANIFEST,
         "config": config.as_json(),
         "layers": [layer.as_json() for layer in typed],
     }
     text = json.dumps(document, separators=(",", ":")).encode()
-    manifest = store.add_bytes(text, media.OCI_MANIFEST)
+    manifest = store.add_bytes(text, media_types.OCI_MANIFEST)
     arrived |= {config.digest, manifest.digest}
     return replace(manifest, platform=platform if platform.architecture else None)
 
@@ -233,14 +241,16 @@ def _diff_ids(config: bytes) -> list[Any]:
 def _check_content(store: Store, diff_ids: Sequence[Any], layers: Sequence[Descriptor]) -> None:
     """Compare the layers with what the config says: nothing else vouches for them."""
     if len(diff_ids) != len(layers):
-        raise broken(f"its config speaks of {len(diff_ids)} layers, and it has {len(layers)}")
+        raise bad_archive(f"its config speaks of {len(diff_ids)} layers, and it has {len(layers)}")
     for number, (wanted, layer) in enumerate(zip(diff_ids, layers, strict=True)):
         found = layer.digest
-        if layer.media_type != media.OCI_LAYER:
+        if layer.media_type != media_types.OCI_LAYER:
             with store.open(layer) as file:
                 try:
-                    found = archive.content_digest(inflate(file, layer.size, Limits()))
-                except Malformed as error:
-                    raise broken(f"layer {number + 1}: {error}") from None
+                    found = archive_reader.digest_chunks(
+                        decompress_layer(file, layer.size, LayerLimits())
+                    )
+                except MalformedTarError as error:
+                    raise bad_archive(f"layer {number + 1}: {error}") from None
         if found != wanted:
-            raise broken(f"layer {number + 1} is not the one that its config speaks of")
+            raise bad_archive(f"layer {number + 1} is not the one that its config speaks of")

@@ -16,7 +16,7 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
-def checked(text: object, what: str) -> str:
+def require_digest(text: object, what: str) -> str:
     """Return `text` if it is a digest; it may come from anywhere, and becomes a file's name."""
     if not isinstance(text, str) or not is_digest(text):
         raise ImageError.of(
@@ -25,11 +25,11 @@ def checked(text: object, what: str) -> str:
     return text
 
 
-def of_bytes(data: bytes) -> str:
+def digest_of(data: bytes) -> str:
     """Return the digest of `data`."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def hex_part(digest: str) -> str:
+def digest_hex(digest: str) -> str:
     """Return the digest without its algorithm."""
     return digest.partition(":")[2]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from assembler.oci.manifest import Descriptor, ImageConfig, Manifest
 from assembler.oci.reference import Reference
-from assembler.oci.salvaged import SalvagedImage
+from assembler.oci.salvaged_image import SalvagedImage
 
 
 @dataclass(frozen=True, slots=True)

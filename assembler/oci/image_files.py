@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from assembler.errors import OutputError
-from assembler.oci.layers import FILE, SYMLINK, Layer, flatten
+from assembler.oci.layers import FILE, SYMLINK, LayerBlob, flatten_layers
 
 if TYPE_CHECKING:
     from assembler.codes import Code
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 _LARGEST, _MOST = 16 << 20, 64 << 20
 # What a path is known as, if the file is wanted.
-KnownAs = Callable[[str], str | None]
+FileSelector = Callable[[str], str | None]
 
 
-class Taken:
+class ImageFiles:
     """The files by what they are known as, and what symbolic links say."""
 
-    def __init__(self, what: str, known_as: KnownAs, code: Code) -> None:
+    def __init__(self, what: str, known_as: FileSelector, code: Code) -> None:
         """Take nothing yet; an image whose files are too large is an error with this code."""
         self._what, self._known_as, self._code = what, known_as, code
         self.restart()
@@ -58,10 +58,12 @@ class Taken:
             self._paths[name] = known
 
 
-def taken(image: Image, store: Store, known_as: KnownAs, code: Code) -> Taken:
+def read_image_files(image: Image, store: Store, known_as: FileSelector, code: Code) -> ImageFiles:
     """Return the files of an image that are wanted."""
     what = str(image.reference)
-    layers = [Layer(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers]
-    found = Taken(what, known_as, code)
-    flatten(what, layers, found)
+    layers = [
+        LayerBlob(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers
+    ]
+    found = ImageFiles(what, known_as, code)
+    flatten_layers(what, layers, found)
     return found

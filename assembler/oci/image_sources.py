@@ -22,7 +22,7 @@ def default_store() -> Path:
     return Path.home() / ".cache" / "dolmen"
 
 
-class Fetch(Protocol):
+class ImageFetcher(Protocol):
     """Brings images into a store, under the references they are asked by.
 
     It raises a DolmenError that names every image it could not bring.
@@ -49,7 +49,7 @@ class ImageSources:
     # Built on this machine: a registry is asked for these only if the store lacks them.
     local: frozenset[Reference] = frozenset()
     # Fetches missing images instead of the registries.
-    fetch: Fetch | None = None
+    fetch: ImageFetcher | None = None
 
     def open_store(self) -> Store:
         """Return the store."""
@@ -57,7 +57,7 @@ class ImageSources:
 
         return Store(self.store)
 
-    def fetcher(self) -> Fetch | None:
+    def fetcher(self) -> ImageFetcher | None:
         """Return what fetches missing images, if any may be fetched."""
         if self.offline:
             return None
@@ -71,6 +71,6 @@ class ImageSources:
     def _fetch_from_registries(
         self, store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
     ) -> None:
-        from assembler.oci.pull import PullOptions, pull  # noqa: PLC0415 - requests: 60 ms
+        from assembler.oci.image_pull import PullOptions, pull  # noqa: PLC0415 - requests: 60 ms
 
         pull(store, references, PullOptions(self.registries, (platform,)), reporter)

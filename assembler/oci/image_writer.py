@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assembler.errors import ImageError
-from assembler.oci import media
-from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document, platform_json
+from assembler.oci import media_types
+from assembler.oci.manifest import Descriptor, Index, Manifest, parse_manifest, platform_json
 from assembler.oci.platform import Platform
 
 if TYPE_CHECKING:
     from assembler.events import Task
-    from assembler.oci.store import Names, Store
+    from assembler.oci.store import ImageNames, Store
 
 _LEVEL = 3
 # How much of a layer is made before it is told.
@@ -30,7 +30,7 @@ _STATEMENT = "https://in-toto.io/Statement/v0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class WrittenLayer:
     """A layer in the store, and the digest of what is inside the compression."""
 
     descriptor: Descriptor
@@ -38,7 +38,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ImageSettings:
     """What the config of an image says besides its layers."""
 
     platform: Platform
@@ -56,31 +56,33 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class WrittenImage:
     """An image of one platform in the store, with the attestations that belong to it."""
 
     descriptor: Descriptor
     attestations: tuple[Descriptor, ...] = ()
 
 
-def timestamp(seconds: int) -> str:
+def format_timestamp(seconds: int) -> str:
     """Return a time as documents have it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def as_document(data: object) -> bytes:
+def canonical_json(data: object) -> bytes:
     """Return data as JSON that is always the same for the same data."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def add_layer(store: Store, tar: Iterable[bytes | memoryview]) -> Layer:
+def add_layer(store: Store, tar: Iterable[bytes | memoryview]) -> WrittenLayer:
     """Compress a tar into the store, in bounded memory."""
     diff = hashlib.sha256(usedforsecurity=False)
-    descriptor = store.add_stream(_gzipped(tar, diff), media.OCI_LAYER_GZIP)
-    return Layer(descriptor, "sha256:" + diff.hexdigest())
+    descriptor = store.add_stream(_gzipped(tar, diff), media_types.OCI_LAYER_GZIP)
+    return WrittenLayer(descriptor, "sha256:" + diff.hexdigest())
 
 
-def counted(tar: Iterable[bytes | memoryview], progress: Task) -> Iterator[bytes | memoryview]:
+def report_progress(
+    tar: Iterable[bytes | memoryview], progress: Task
+) -> Iterator[bytes | memoryview]:
     """Yield a tar, and say how far it is: which is also where an interrupted run ends it."""
     since = 0
     for chunk in tar:
@@ -92,7 +94,7 @@ def counted(tar: Iterable[bytes | memoryview], progress: Task) -> Iterator[bytes
     progress.advance(since)
 
 
-def add_image(store: Store, layers: Sequence[Layer], settings: Settings) -> Descriptor:
+def add_image(store: Store, layers: Sequence[WrittenLayer], settings: ImageSettings) -> Descriptor:
     """Add config and manifest, and return the manifest's descriptor with its platform."""
     inner: dict[str, Any] = {
         "Entrypoint": list(settings.entrypoint),
@@ -102,7 +104,7 @@ def add_image(store: Store, layers: Sequence[Layer], settings: Settings) -> Desc
         "User": settings.user,
         "Labels": dict(settings.labels),
     }
-    created = timestamp(settings.created)
+    created = format_timestamp(settings.created)
     document = {
         **platform_json(settings.platform),
         "created": created,
@@ -110,20 +112,22 @@ def add_image(store: Store, layers: Sequence[Layer], settings: Settings) -> Desc
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [{"created": created, "created_by": settings.history} for _ in layers],
     }
-    return add_described(store, layers, document, settings.platform, settings.annotations)
+    return add_image_with_config(store, layers, document, settings.platform, settings.annotations)
 
 
-def add_described(
+def add_image_with_config(
     store: Store,
-    layers: Sequence[Layer],
+    layers: Sequence[WrittenLayer],
     config: Mapping[str, Any],
     platform: Platform,
     annotations: Mapping[str, str],
 ) -> Descriptor:
     """Add an image whose whole config is given, and return the manifest's descriptor."""
-    added = store.add_bytes(as_document(config), media.OCI_CONFIG)
+    added = store.add_bytes(canonical_json(config), media_types.OCI_CONFIG)
     manifest = _manifest(added, [layer.descriptor for layer in layers], annotations)
-    return replace(store.add_bytes(as_document(manifest), media.OCI_MANIFEST), platform=platform)
+    return replace(
+        store.add_bytes(canonical_json(manifest), media_types.OCI_MANIFEST), platform=platform
+    )
 
 
 def add_attestation(
@@ -136,40 +140,42 @@ def add_attestation(
         "subject": [{"name": name, "digest": {"sha256": subject.digest.partition(":")[2]}}],
         "predicate": predicate,
     }
-    layer = store.add_bytes(as_document(statement), media.IN_TOTO)
-    layer = replace(layer, annotations={media.PREDICATE_TYPE: predicate_type})
+    layer = store.add_bytes(canonical_json(statement), media_types.IN_TOTO)
+    layer = replace(layer, annotations={media_types.PREDICATE_TYPE: predicate_type})
     config = {
         **platform_json(_UNKNOWN),
         "config": {},
         "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
     }
-    added = store.add_bytes(as_document(config), media.OCI_CONFIG)
-    manifest = store.add_bytes(as_document(_manifest(added, [layer], {})), media.OCI_MANIFEST)
+    added = store.add_bytes(canonical_json(config), media_types.OCI_CONFIG)
+    manifest = store.add_bytes(
+        canonical_json(_manifest(added, [layer], {})), media_types.OCI_MANIFEST
+    )
     return replace(
         manifest,
         platform=_UNKNOWN,
         annotations={
-            media.ATTESTATION: media.ATTESTATION_MANIFEST,
-            media.ATTESTED_DIGEST: subject.digest,
+            media_types.ATTESTATION: media_types.ATTESTATION_MANIFEST,
+            media_types.ATTESTED_DIGEST: subject.digest,
         },
     )
 
 
-def publish(store: Store, names: Sequence[str], made: Sequence[Made]) -> Descriptor:
+def tag_images(store: Store, names: Sequence[str], made: Sequence[WrittenImage]) -> Descriptor:
     """Give an index with the images its names; images of other platforms in it stay.
 
     With the names `TAG` go `TAG-ARCH` for each image. Return the index's descriptor.
     """
     added: list[Descriptor] = []
 
-    def change(now: Names) -> Names:
+    def change(now: ImageNames) -> ImageNames:
         kept = _of_other_platforms(store, now, names[0], made)
         index = {
             "schemaVersion": 2,
-            "mediaType": media.OCI_INDEX,
+            "mediaType": media_types.OCI_INDEX,
             "manifests": [d.as_json() for d in _in_order(kept, made)],
         }
-        descriptor = store.add_bytes(as_document(index), media.OCI_INDEX)
+        descriptor = store.add_bytes(canonical_json(index), media_types.OCI_INDEX)
         added.append(descriptor)
         for name in names:
             now = now.put(name, descriptor)
@@ -184,7 +190,7 @@ def publish(store: Store, names: Sequence[str], made: Sequence[Made]) -> Descrip
 
 
 def _of_other_platforms(
-    store: Store, now: Names, name: str, made: Sequence[Made]
+    store: Store, now: ImageNames, name: str, made: Sequence[WrittenImage]
 ) -> list[Descriptor]:
     """Return what an index of that name has of other platforms, as far as it is there."""
     ours = {one.descriptor.platform for one in made}
@@ -192,7 +198,7 @@ def _of_other_platforms(
         if not entry.descriptor.is_index:
             continue
         try:
-            index = parse_document(store.read(entry.descriptor), name)
+            index = parse_manifest(store.read(entry.descriptor), name)
         except ImageError:
             continue  # a broken index of that name is replaced
         if isinstance(index, Index):
@@ -202,7 +208,7 @@ def _of_other_platforms(
     return []
 
 
-def _in_order(kept: Iterable[Descriptor], made: Iterable[Made]) -> list[Descriptor]:
+def _in_order(kept: Iterable[Descriptor], made: Iterable[WrittenImage]) -> list[Descriptor]:
     """Return images by platform, then what attests them."""
     everything = [*kept]
     for one in made:
@@ -218,7 +224,7 @@ def _manifest(
 ) -> dict[str, Any]:
     out: dict[str, Any] = {
         "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
+        "mediaType": media_types.OCI_MANIFEST,
         "config": config.as_json(),
         "layers": [layer.as_json() for layer in layers],
     }
@@ -240,13 +246,13 @@ def _gzipped(tar: Iterable[bytes | memoryview], diff: hashlib._Hash) -> Iterator
 
 
 __all__ = [
-    "Layer",
-    "Made",
+    "ImageSettings",
     "Manifest",
-    "Settings",
+    "WrittenImage",
+    "WrittenLayer",
     "add_attestation",
     "add_image",
     "add_layer",
-    "publish",
-    "timestamp",
+    "format_timestamp",
+    "tag_images",
 ]

@@ -9,12 +9,12 @@ from typing import Any
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.oci import media
-from assembler.oci.digest import checked
+from assembler.oci import media_types
+from assembler.oci.digest import require_digest
 from assembler.oci.platform import Platform
 
 # What registries accept at most; nobody's image has a larger manifest or config.
-LARGEST_DOCUMENT = 8 << 20
+MAX_MANIFEST_SIZE = 8 << 20
 _LARGEST_BLOB = 1 << 46
 
 
@@ -31,19 +31,19 @@ class Descriptor:
     @property
     def is_index(self) -> bool:
         """Tell whether it stands for an index of several images."""
-        return self.media_type in media.INDEXES
+        return self.media_type in media_types.INDEXES
 
     @property
     def is_manifest(self) -> bool:
         """Tell whether it stands for a single image."""
-        return self.media_type in media.MANIFESTS
+        return self.media_type in media_types.MANIFESTS
 
     @property
     def attests(self) -> str:
         """Return the digest of the manifest this one says something about, or nothing."""
-        if self.annotations.get(media.ATTESTATION) != media.ATTESTATION_MANIFEST:
+        if self.annotations.get(media_types.ATTESTATION) != media_types.ATTESTATION_MANIFEST:
             return ""
-        return self.annotations.get(media.ATTESTED_DIGEST, "")
+        return self.annotations.get(media_types.ATTESTED_DIGEST, "")
 
     def as_json(self) -> dict[str, Any]:
         """Return the form that stands in documents."""
@@ -93,16 +93,16 @@ class ImageConfig:
     created: str = ""
 
 
-def parse_document(data: bytes, what: str, media_type: str = "") -> Index | Manifest:
+def parse_manifest(data: bytes, what: str, media_type: str = "") -> Index | Manifest:
     """Read a manifest or an index; `what` names it in errors."""
     doc = _object(data, what)
     kind = doc.get("mediaType") or media_type
     if not isinstance(kind, str):
         raise _broken(what, "its mediaType is not text")
-    if kind in media.INDEXES or (kind not in media.MANIFESTS and "manifests" in doc):
+    if kind in media_types.INDEXES or (kind not in media_types.MANIFESTS and "manifests" in doc):
         items = _list(doc, "manifests", what)
         return Index(
-            kind or media.OCI_INDEX,
+            kind or media_types.OCI_INDEX,
             tuple(parse_descriptor(d, f"{what}, manifests[{i}]") for i, d in enumerate(items)),
             _texts(doc, "annotations", what),
         )
@@ -110,7 +110,7 @@ def parse_document(data: bytes, what: str, media_type: str = "") -> Index | Mani
         raise _broken(what, "it is of schema version 1, which is too old")
     layers = _list(doc, "layers", what)
     return Manifest(
-        kind or media.OCI_MANIFEST,
+        kind or media_types.OCI_MANIFEST,
         parse_descriptor(doc.get("config"), f"{what}, config"),
         tuple(parse_descriptor(d, f"{what}, layers[{i}]") for i, d in enumerate(layers)),
         _texts(doc, "annotations", what),
@@ -118,7 +118,7 @@ def parse_document(data: bytes, what: str, media_type: str = "") -> Index | Mani
     )
 
 
-def parse_config(data: bytes, what: str) -> ImageConfig:
+def parse_image_config(data: bytes, what: str) -> ImageConfig:
     """Read an image's config."""
     doc = _object(data, what)
     inner = doc.get("config") or {}
@@ -148,7 +148,7 @@ def parse_descriptor(doc: object, what: str) -> Descriptor:
         raise _broken(what, "platform is not a map")
     return Descriptor(
         _text(doc, "mediaType", what),
-        checked(doc.get("digest"), f"the digest of {what}"),
+        require_digest(doc.get("digest"), f"the digest of {what}"),
         size,
         _platform(platform, what) if platform else None,
         _texts(doc, "annotations", what),
@@ -172,8 +172,8 @@ def _platform(doc: Mapping[str, Any], what: str) -> Platform:
 
 
 def _object(data: bytes, what: str) -> dict[str, Any]:
-    if len(data) > LARGEST_DOCUMENT:
-        raise _broken(what, f"it is larger than {LARGEST_DOCUMENT >> 20} MiB")
+    if len(data) > MAX_MANIFEST_SIZE:
+        raise _broken(what, f"it is larger than {MAX_MANIFEST_SIZE >> 20} MiB")
     try:
         doc = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -56,7 +56,7 @@ class Platform:
             raise ImageError.of(
                 images.BAD_PLATFORM, f"not a platform: {text!r}", "write it as linux/arm64"
             )
-        parts[1] = normal_architecture(parts[1])
+        parts[1] = normalize_architecture(parts[1])
         return cls(*parts)
 
     def offers(self, wanted: Platform) -> bool:
@@ -87,11 +87,11 @@ def _level(p: Platform) -> int | None:
     return int(number[1]) if number and p.architecture in _BASELINES else None
 
 
-def normal_architecture(name: str) -> str:
+def normalize_architecture(name: str) -> str:
     """Return OCI's name of an architecture."""
     return _ALIASES.get(name.lower(), name.lower())
 
 
 def host_platform() -> Platform:
     """Return the platform this process runs on."""
-    return Platform("linux", normal_architecture(python_platform.machine()))
+    return Platform("linux", normalize_architecture(python_platform.machine()))

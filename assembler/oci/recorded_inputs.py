@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from assembler.oci.image import Image
 
 # On the manifest of every image that is made of a package: JSON, a text for each input.
-INPUTS = "dolmen.inputs"
-BUILDER = "builder"
+INPUTS_ANNOTATION = "dolmen.inputs"
+BUILDER_INPUT = "builder"
 _IMAGE = "image "
 # What differs from commit to commit while the package is the same.
 _OF_NO_ACCOUNT = frozenset(
@@ -19,15 +19,15 @@ _OF_NO_ACCOUNT = frozenset(
 )
 
 
-def as_annotation(inputs: Mapping[str, str]) -> str:
+def inputs_annotation(inputs: Mapping[str, str]) -> str:
     """Return inputs in the form that is put on images."""
     return json.dumps(dict(inputs), sort_keys=True, ensure_ascii=False)
 
 
-def recorded(image: Image) -> dict[str, str] | None:
+def read_recorded_inputs(image: Image) -> dict[str, str] | None:
     """Return the inputs that stand on an image; nothing if it does not tell."""
     try:
-        found = json.loads(image.manifest.annotations.get(INPUTS, ""))
+        found = json.loads(image.manifest.annotations.get(INPUTS_ANNOTATION, ""))
     except ValueError:
         return None
     if not isinstance(found, dict):
@@ -35,7 +35,7 @@ def recorded(image: Image) -> dict[str, str] | None:
     return {str(key): str(value) for key, value in found.items()}
 
 
-def changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+def changed_inputs(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of inputs that are not what they were.
 
     An image that a Dockerfile begins with counts only where both sides know it: what is not in the
@@ -48,7 +48,7 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...
 
 def _differs(name: str, before: str | None, now: str | None) -> bool:
     if before is None or now is None:
-        return before != now and name != BUILDER and not name.startswith(_IMAGE)
-    if name == BUILDER:
+        return before != now and name != BUILDER_INPUT and not name.startswith(_IMAGE)
+    if name == BUILDER_INPUT:
         return before.partition(" ")[0] != now.partition(" ")[0]
     return before != now

@@ -4,39 +4,38 @@
 lies in the tree. Both take the content as hostile.
 """
 
-from assembler.oci.layers.fields import Malformed, clean
-from assembler.oci.layers.fields import records as pax_records
-from assembler.oci.layers.flatten import Exceptions, Layer, Sink, flatten
-from assembler.oci.layers.inflate import CHUNK, Limits
-from assembler.oci.layers.paths import Tree
-from assembler.oci.layers.reader import (
-    BLOCK,
-    CHARACTER,
+from assembler.oci.layers.decompression import CHUNK_SIZE, LayerLimits
+from assembler.oci.layers.flattened_tree import FlattenedTree
+from assembler.oci.layers.flattening import ExcludedPaths, LayerBlob, TreeSink, flatten_layers
+from assembler.oci.layers.tar_fields import MalformedTarError, normalize_tar_path, parse_pax_records
+from assembler.oci.layers.tar_reader import (
+    BLOCK_DEVICE,
+    CHARACTER_DEVICE,
     DIRECTORY,
     FIFO,
     FILE,
-    LINK,
+    HARD_LINK,
     SYMLINK,
     TarReader,
 )
 
 __all__ = [
-    "BLOCK",
-    "CHARACTER",
-    "CHUNK",
+    "BLOCK_DEVICE",
+    "CHARACTER_DEVICE",
+    "CHUNK_SIZE",
     "DIRECTORY",
     "FIFO",
     "FILE",
-    "LINK",
+    "HARD_LINK",
     "SYMLINK",
-    "Exceptions",
-    "Layer",
-    "Limits",
-    "Malformed",
-    "Sink",
+    "ExcludedPaths",
+    "FlattenedTree",
+    "LayerBlob",
+    "LayerLimits",
+    "MalformedTarError",
     "TarReader",
-    "Tree",
-    "clean",
-    "flatten",
-    "pax_records",
+    "TreeSink",
+    "flatten_layers",
+    "normalize_tar_path",
+    "parse_pax_records",
 ]

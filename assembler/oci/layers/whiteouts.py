@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from assembler.oci.layers.fields import Malformed
-from assembler.oci.layers.paths import DIR, GONE, OTHER, STEP, TAKEN, Tree, split, text
+from assembler.oci.layers.flattened_tree import (
+    DIR,
+    EXCLUDED,
+    LAYER_STEP,
+    OTHER,
+    WHITED_OUT,
+    FlattenedTree,
+    display_path,
+    split_path,
+)
+from assembler.oci.layers.tar_fields import MalformedTarError
 
 
-class Hiding:
+class HiddenPaths:
     """Which directories are hidden in the current layer, from the top layer down."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: FlattenedTree) -> None:
         """Begin above the top layer, with nothing hidden."""
         self._tree = tree
         # Directories that something was met in, perhaps without an entry of their own: True if it
@@ -29,12 +38,12 @@ class Hiding:
         """Note that something is in a directory, or in the nearest one that is not hidden."""
         occupied = self.occupied
         while directory and self.is_hidden(directory):
-            directory = split(directory)[0]
+            directory = split_path(directory)[0]
         while directory and not occupied.get(directory, False):
             if not by_entry and directory in occupied:
                 return
             occupied[directory] = by_entry
-            directory = split(directory)[0]
+            directory = split_path(directory)[0]
 
     def close(self, name: bytes) -> None:
         """Hide what layers below this one have below a path."""
@@ -46,7 +55,7 @@ class Hiding:
         if known is None:
             known = self._closed.get(directory, self._layer) < self._layer
             if not known and directory:
-                parent, base = split(directory)
+                parent, base = split_path(directory)
                 known = self.is_hidden(parent) or self._is_covered(parent, base)
             self._known[directory] = known
         return known
@@ -54,17 +63,19 @@ class Hiding:
     def _is_covered(self, parent: bytes, base: bytes) -> bool:
         """Tell whether a directory's own path is something else in an upper layer."""
         state = self._tree.names.get(parent, {}).get(base, DIR)
-        if state % STEP in (DIR, TAKEN):
-            return state % STEP == TAKEN and 0 < state // STEP < self._layer
-        return state // STEP < self._layer
+        if state % LAYER_STEP in (DIR, EXCLUDED):
+            return state % LAYER_STEP == EXCLUDED and 0 < state // LAYER_STEP < self._layer
+        return state // LAYER_STEP < self._layer
 
     def expect_directories(self, directory: bytes) -> None:
         """Refuse what lies below a file of the same layer."""
         while directory:
             state = self._tree.kind(directory)
-            if state == self._layer * STEP + OTHER:
-                raise Malformed(f"it lies below {text(directory)}, which is not a directory")
-            directory = split(directory)[0]
+            if state == self._layer * LAYER_STEP + OTHER:
+                raise MalformedTarError(
+                    f"it lies below {display_path(directory)}, which is not a directory"
+                )
+            directory = split_path(directory)[0]
 
     def whiteout(self, directory: bytes, base: bytes) -> None:
         """Hide what a whiteout names."""
@@ -78,17 +89,17 @@ class Hiding:
             return  # bookkeeping of aufs
         hidden = base[4:]
         if hidden in (b"", b".", b".."):
-            raise Malformed("it is a whiteout of nothing")
+            raise MalformedTarError("it is a whiteout of nothing")
         self.occupy(directory, by_entry=False)
         siblings = self._tree.names.setdefault(directory, {})
         known = siblings.get(hidden)
         path = directory + b"/" + hidden if directory else hidden
         if known is None:
-            siblings[hidden] = self._layer * STEP + GONE
+            siblings[hidden] = self._layer * LAYER_STEP + WHITED_OUT
             if self.occupied.get(path):
                 # Upper layers have it again, without what was there before.
                 self.close(path)
-        elif known % STEP != GONE:
+        elif known % LAYER_STEP != WHITED_OUT:
             self.close(path)
-            if known == TAKEN:
-                siblings[hidden] = self._layer * STEP + TAKEN
+            if known == EXCLUDED:
+                siblings[hidden] = self._layer * LAYER_STEP + EXCLUDED

@@ -12,5 +12,5 @@
     retry, workers          patience, and threads that let go at once
     failures, redact        what went wrong in people's words, without secrets
 
-Pulling and pushing whole images are `assembler.oci.pull` and `assembler.oci.push`.
+Pulling and pushing whole images are `assembler.oci.image_pull` and `assembler.oci.image_push`.
 """

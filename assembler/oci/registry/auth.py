@@ -17,11 +17,11 @@ from oras.auth import get_auth_backend
 from oras.auth.utils import authHeader
 
 from assembler.codes import registries
-from assembler.oci.registry.credentials import Search
-from assembler.oci.registry.endpoints import address, is_loopback, may_be_insecure
-from assembler.oci.registry.failures import RegistryFailure, failure, of_answer
-from assembler.oci.registry.redact import redacted_url
-from assembler.oci.registry.transport import LARGEST_ERROR, USER_AGENT
+from assembler.oci.registry.credentials import CredentialSearch
+from assembler.oci.registry.endpoints import is_insecure, is_loopback, parse_address
+from assembler.oci.registry.failures import RegistryFailure, failure_from_response, registry_failure
+from assembler.oci.registry.redaction import redacted_url
+from assembler.oci.registry.transport import MAX_ERROR_SIZE, USER_AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import requests
 
     from assembler.oci.registry.credentials import Credentials
-    from assembler.oci.registry.endpoints import Endpoint, Subject
+    from assembler.oci.registry.endpoints import Endpoint, RequestSubject
     from assembler.oci.registry.options import RegistryOptions
     from assembler.oci.registry.transport import Transport
 
@@ -42,14 +42,14 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
+class AuthChallenge:
     """One way a server would like to be told who we are."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
-def parse_challenges(header: str) -> Iterator[Challenge]:
+def parse_challenges(header: str) -> Iterator[AuthChallenge]:
     """Read a WWW-Authenticate header, which may hold several challenges."""
     at = 0
     while match := _SCHEME.match(header, at):
@@ -59,29 +59,29 @@ def parse_challenges(header: str) -> Iterator[Challenge]:
             value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
             parameters[one[1].lower()] = value
             at = one.end()
-        yield Challenge(match[1].lower(), parameters)
+        yield AuthChallenge(match[1].lower(), parameters)
 
 
 @dataclass(slots=True)
-class Authority:
+class Authenticator:
     """What one endpoint has been told, or has told us, of who we are."""
 
     endpoint: Endpoint
     options: RegistryOptions
     wire: Transport
-    search: Callable[[str], Search]
+    search: Callable[[str], CredentialSearch]
     # Runs a request again while it fails in a way that passes.
     with_retries: Callable[[Callable[[], requests.Response]], requests.Response]
     _known: dict[Key, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _searched: Search | None = None
+    _searched: CredentialSearch | None = None
 
-    def header(self, subject: Subject, action: str) -> str | None:
+    def header(self, subject: RequestSubject, action: str) -> str | None:
         """Return what has been accepted for such a request before, or nothing."""
         return self._known.get((subject.repository, action)) or self._known.get(("", ""))
 
     def answer(
-        self, challenge: str, subject: Subject, action: str, refused: str | None
+        self, challenge: str, subject: RequestSubject, action: str, refused: str | None
     ) -> str | None:
         """Return another header than the `refused` one, or nothing if there is no other."""
         with self._lock:
@@ -97,14 +97,14 @@ class Authority:
     def denied(self, refusal: RegistryFailure) -> RegistryFailure:
         """Return the refusal with what was tried, and what can be done."""
         name = self.endpoint.host if self.endpoint.is_mirror else self.endpoint.registry
-        search = self._searched or Search(None)
+        search = self._searched or CredentialSearch(None)
         where = "; ".join(search.tried) or "there is no config.json of Docker"
         said = (
             f"the credentials used are those from {search.found.source}"
             if search.found
             else f"no credentials were found for {name}: {where}"
         )
-        made = failure(
+        made = registry_failure(
             registries.ACCESS_DENIED,
             refusal.diagnostics[0].message,
             said,
@@ -118,7 +118,7 @@ class Authority:
             self._searched = self.search(self.endpoint.host)
         return self._searched.found
 
-    def _make(self, challenge: str, subject: Subject, action: str) -> tuple[Key, str | None]:
+    def _make(self, challenge: str, subject: RequestSubject, action: str) -> tuple[Key, str | None]:
         """Return a header, and what it is good for; a registry's own token is good for all."""
         credentials = self._credentials()
         ways = {c.scheme: c.parameters for c in parse_challenges(challenge)}
@@ -134,7 +134,7 @@ class Authority:
     def _token(
         self,
         parameters: Mapping[str, str],
-        subject: Subject,
+        subject: RequestSubject,
         action: str,
         credentials: Credentials | None,
     ) -> str:
@@ -165,15 +165,15 @@ class Authority:
 
     def _realm(self, realm: str) -> str:
         """Return the token service's URL if credentials may be sent there."""
-        url = address(realm)
+        url = parse_address(realm)
         plain_is_fine = (
             url is not None
             and self.endpoint.scheme == "http"
-            and (is_loopback(url.netloc) or may_be_insecure(url.netloc, self.options))
+            and (is_loopback(url.netloc) or is_insecure(url.netloc, self.options))
         )
         if url is not None and (url.scheme == "https" or (url.scheme == "http" and plain_is_fine)):
             return url.geturl()
-        raise failure(
+        raise registry_failure(
             registries.TOKEN_REFUSED,
             f"{self.endpoint}: its token service {redacted_url(realm)!r} is not to be trusted: "
             "it is not at an https address",
@@ -182,13 +182,13 @@ class Authority:
     def _checked(self, token: object, realm: str) -> str:
         if isinstance(token, str) and token and token.isascii() and token.isprintable():
             return token
-        raise failure(
+        raise registry_failure(
             registries.TOKEN_REFUSED,
             f"{self.endpoint}: what its token service {redacted_url(realm)} sent holds no token",
         )
 
 
-class _TokenAnswer:
+class _TokenResponse:
     """As much of an answer as oras looks at."""
 
     def __init__(self, body: bytes) -> None:
@@ -211,7 +211,7 @@ class _TokenAnswer:
 class _TokenSession:
     """The session oras asks token services with: the wire, errors told instead of dropped."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authenticator) -> None:
         self._authority = authority
 
     def get(
@@ -220,11 +220,11 @@ class _TokenSession:
         headers: Mapping[str, str],
         params: Mapping[str, object],
         **_trust: object,
-    ) -> _TokenAnswer:
+    ) -> _TokenResponse:
         """Ask for a token as oras does; trust is the wire's matter."""
         return self._ask("GET", url, headers, params=params)
 
-    def post(self, url: str, form: Mapping[str, str]) -> _TokenAnswer:
+    def post(self, url: str, form: Mapping[str, str]) -> _TokenResponse:
         """Ask for a token with a form."""
         return self._ask("POST", url, {"Accept": "application/json"}, data=form)
 
@@ -236,7 +236,7 @@ class _TokenSession:
         *,
         params: Mapping[str, object] | None = None,
         data: Mapping[str, str] | None = None,
-    ) -> _TokenAnswer:
+    ) -> _TokenResponse:
         authority = self._authority
         wire, host = authority.wire, urlsplit(url).netloc
         what = f"{authority.endpoint}: a token from {host}"
@@ -246,15 +246,17 @@ class _TokenSession:
             response = wire.send(method, url, what, headers=sent, params=params, data=data)
             if response.status_code == 200:
                 return response
-            body = wire.read(response, what, LARGEST_ERROR)
-            raise self._refusal(of_answer(response.status_code, response.headers, body, what, host))
+            body = wire.read(response, what, MAX_ERROR_SIZE)
+            raise self._refusal(
+                failure_from_response(response.status_code, response.headers, body, what, host)
+            )
 
-        return _TokenAnswer(wire.read(authority.with_retries(ask), what, _LARGEST_TOKEN_ANSWER))
+        return _TokenResponse(wire.read(authority.with_retries(ask), what, _LARGEST_TOKEN_ANSWER))
 
     def _refusal(self, made: RegistryFailure) -> RegistryFailure:
         if made.status in (401, 403):
             return self._authority.denied(made)
-        refused = failure(
+        refused = registry_failure(
             registries.TOKEN_REFUSED,
             made.diagnostics[0].message,
             *made.diagnostics[0].hints,

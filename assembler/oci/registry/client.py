@@ -15,23 +15,23 @@ import oras.container
 import oras.provider
 
 from assembler.codes import registries
-from assembler.oci.manifest import LARGEST_DOCUMENT
-from assembler.oci.registry.auth import READING, WRITING, Authority
-from assembler.oci.registry.endpoints import Subject, address, is_loopback, may_be_insecure
-from assembler.oci.registry.failures import RegistryFailure, failure, of_answer
-from assembler.oci.registry.redact import redacted_url
-from assembler.oci.registry.transport import LARGEST_ERROR
+from assembler.oci.manifest import MAX_MANIFEST_SIZE
+from assembler.oci.registry.auth import READING, WRITING, Authenticator
+from assembler.oci.registry.endpoints import RequestSubject, is_insecure, is_loopback, parse_address
+from assembler.oci.registry.failures import RegistryFailure, failure_from_response, registry_failure
+from assembler.oci.registry.redaction import redacted_url
+from assembler.oci.registry.transport import MAX_ERROR_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import requests
 
-    from assembler.oci.registry.credentials import Search
+    from assembler.oci.registry.credentials import CredentialSearch
     from assembler.oci.registry.endpoints import Endpoint
     from assembler.oci.registry.options import RegistryOptions
-    from assembler.oci.registry.retry import Pauses
-    from assembler.oci.registry.transport import Body, Transport
+    from assembler.oci.registry.retry import Retries
+    from assembler.oci.registry.transport import RequestBody, Transport
 
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -45,8 +45,8 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         endpoint: Endpoint,
         options: RegistryOptions,
         wire: Transport,
-        pauses: Pauses,
-        search: Callable[[str], Search],
+        pauses: Retries,
+        search: Callable[[str], CredentialSearch],
     ) -> None:
         """Prepare the client; nothing is asked yet."""
         super().__init__(hostname=endpoint.host, insecure=endpoint.scheme == "http")
@@ -56,7 +56,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         # A mirror that does not answer is no reason to wait: there is somebody else to ask.
         self.attempts = 2 if endpoint.is_mirror else options.patience.attempts
         self._options = options
-        self._authority = Authority(endpoint, options, wire, search, pauses.with_retries)
+        self._authority = Authenticator(endpoint, options, wire, search, pauses.with_retries)
 
     def container(self, repository: str, name: str = "") -> oras.container.Container:
         """Return what oras calls a repository, perhaps with a tag or digest in it.
@@ -79,17 +79,17 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
 
     def what(self, url: str) -> str:
         """Return what a URL of this endpoint is about, in people's words."""
-        return Subject.of_path(urlsplit(url).path).told(self.endpoint)
+        return RequestSubject.of_path(urlsplit(url).path).told(self.endpoint)
 
     def location(self, response: requests.Response, url: str) -> str:
         """Return where an upload goes on."""
         target = response.headers.get("Location", "")
         what = self.what(url)
         if not target:
-            raise failure(
+            raise registry_failure(
                 registries.NOT_A_REGISTRY, f"{what}: {self.endpoint.host} does not say where to"
             )
-        made = address(target, url)
+        made = parse_address(target, url)
         if made is not None and made.netloc == self.endpoint.host:
             # A registry behind a proxy often does not know that it is spoken to in https.
             return made._replace(scheme=self.endpoint.scheme).geturl()
@@ -105,7 +105,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         self,
         url: str,
         method: str = "GET",
-        data: bytes | Body | None = None,
+        data: bytes | RequestBody | None = None,
         headers: Mapping[str, str] | None = None,
         json: object = None,
         stream: bool = False,  # noqa: FBT001, FBT002 - the signature is that of oras
@@ -122,7 +122,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         def ask() -> requests.Response:
             response = self._authorized(method, url, what, headers or {}, data)
             if not stream:
-                response._content = self.wire.read(response, what, LARGEST_DOCUMENT)  # noqa: SLF001
+                response._content = self.wire.read(response, what, MAX_MANIFEST_SIZE)  # noqa: SLF001
             return response
 
         if not repeatable:
@@ -135,10 +135,10 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         url: str,
         what: str,
         headers: Mapping[str, str],
-        data: bytes | Body | None,
+        data: bytes | RequestBody | None,
     ) -> requests.Response:
         """Send a request, and answer if the registry asks who we are."""
-        subject = Subject.of_path(urlsplit(url).path)
+        subject = RequestSubject.of_path(urlsplit(url).path)
         action = READING if method in ("GET", "HEAD") else WRITING
         used = self._authority.header(subject, action)
         # The second time is for what was accepted before and has run out.
@@ -147,7 +147,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
             if response.status_code != 401:
                 break
             challenge = response.headers.get("WWW-Authenticate", "")
-            body = self.wire.read(response, what, LARGEST_ERROR)
+            body = self.wire.read(response, what, MAX_ERROR_SIZE)
             refused, used = used, self._authority.answer(challenge, subject, action, used)
             if used is None or used == refused:
                 raise self._authority.denied(self._failed(response, body, what))
@@ -159,7 +159,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         url: str,
         what: str,
         headers: dict[str, str],
-        data: bytes | Body | None,
+        data: bytes | RequestBody | None,
         authorization: str | None,
     ) -> requests.Response:
         """Send a request and follow redirects; authorization stays with the endpoint's host."""
@@ -174,9 +174,9 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
             if response.status_code not in _REDIRECTS or not target:
                 return response
             # A short answer that is read to its end leaves the connection for the next request.
-            self.wire.read(response, what, LARGEST_ERROR)
+            self.wire.read(response, what, MAX_ERROR_SIZE)
             url = self._redirected(method, url, target, what)
-        raise failure(
+        raise registry_failure(
             registries.BAD_REDIRECT,
             f"{what}: {self.endpoint.host} redirects again and again, last to {redacted_url(url)}",
         )
@@ -187,18 +187,20 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
 
     def _redirected(self, method: str, url: str, target: str, what: str) -> str:
         """Return where a redirect leads if we go there."""
-        made = address(target, url)
+        made = parse_address(target, url)
         if made is None or made.scheme not in ("http", "https"):
             there = f"{what}: {self.endpoint.host} redirects to {redacted_url(target)!r}"
-            raise failure(registries.BAD_REDIRECT, f"{there}, which is no address of http")
+            raise registry_failure(registries.BAD_REDIRECT, f"{there}, which is no address of http")
         host = made.netloc
         there = f"{what}: {self.endpoint.host} redirects to {redacted_url(made.geturl())}"
         if method not in ("GET", "HEAD") and not self._is_home(made.geturl()):
-            raise failure(registries.BAD_REDIRECT, f"{there}, but uploads are not sent elsewhere")
+            raise registry_failure(
+                registries.BAD_REDIRECT, f"{there}, but uploads are not sent elsewhere"
+            )
         if made.scheme == "http" and not self._is_home(made.geturl()):
             was_plain = urlsplit(url).scheme == "http"
-            if not may_be_insecure(host, self._options) and not (was_plain and is_loopback(host)):
-                raise failure(
+            if not is_insecure(host, self._options) and not (was_plain and is_loopback(host)):
+                raise registry_failure(
                     registries.BAD_REDIRECT,
                     f"{there}, in plain http",
                     f"if you trust the network between: --insecure {host}",
@@ -209,10 +211,10 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         status = response.status_code
         if 200 <= status < 300 or (status == 404 and method == "HEAD"):
             return response
-        body = self.wire.read(response, what, LARGEST_ERROR)
+        body = self.wire.read(response, what, MAX_ERROR_SIZE)
         made = self._failed(response, body, what)
         raise self._authority.denied(made) if status in (401, 403) else made
 
     def _failed(self, response: requests.Response, body: bytes, what: str) -> RegistryFailure:
         host = urlsplit(response.url).netloc
-        return of_answer(response.status_code, response.headers, body, what, host)
+        return failure_from_response(response.status_code, response.headers, body, what, host)

@@ -46,7 +46,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class RegistryCredentials:
     """Credentials that were given for one registry by name."""
 
     registry: str
@@ -54,14 +54,14 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class CredentialSearch:
     """What looking for credentials has brought, and where was looked."""
 
     found: Credentials | None
     tried: tuple[str, ...] = ()
 
 
-def parse_given(text: str, source: str) -> Given:
+def parse_credentials(text: str, source: str) -> RegistryCredentials:
     """Read `REGISTRY=USER:PASSWORD` or `REGISTRY=TOKEN`; the text never gets into an error."""
     registry, equals, secret = text.partition("=")
     if not equals or not registry or not secret or "/" in registry:
@@ -71,17 +71,19 @@ def parse_given(text: str, source: str) -> Given:
         )
     user, colon, password = secret.partition(":")
     if not colon:
-        return Given(registry, Credentials(source, registry_token=secret))
-    return Given(registry, Credentials(source, user, password))
+        return RegistryCredentials(registry, Credentials(source, registry_token=secret))
+    return RegistryCredentials(registry, Credentials(source, user, password))
 
 
-def look_for(host: str, given: Sequence[Given], config_files: Sequence[Path]) -> Search:
+def find_credentials(
+    host: str, given: Sequence[RegistryCredentials], config_files: Sequence[Path]
+) -> CredentialSearch:
     """Return the credentials for a registry's host, and only for that host."""
     tried: list[str] = []
     names = _DOCKER_HUB if host in _DOCKER_HUB else (host,)
     for one in given:
         if one.registry in names:
-            return Search(one.credentials, (one.credentials.source,))
+            return CredentialSearch(one.credentials, (one.credentials.source,))
     for path in config_files:
         config = _read_config(path)
         if config is None:
@@ -89,10 +91,10 @@ def look_for(host: str, given: Sequence[Given], config_files: Sequence[Path]) ->
         for source, credentials in _in_config(path, config, names):
             tried.append(source)
             if credentials is not None:
-                return Search(credentials, tuple(tried))
+                return CredentialSearch(credentials, tuple(tried))
         if not any(str(path) in t for t in tried):
             tried.append(f"{path} (has none for {host})")
-    return Search(None, tuple(tried))
+    return CredentialSearch(None, tuple(tried))
 
 
 def _in_config(

@@ -45,23 +45,23 @@ class Endpoint:
         return f"{self.registry}/{inner}"
 
 
-def endpoints_of(registry: str, options: RegistryOptions) -> tuple[Endpoint, ...]:
+def registry_endpoints(registry: str, options: RegistryOptions) -> tuple[Endpoint, ...]:
     """Return the mirrors of a registry in order, and last the registry itself."""
     mirrors = (
         Endpoint(registry, m.host, m.scheme, m.prefix, is_mirror=True)
         for m in options.mirrors_of(registry)
     )
-    return (*mirrors, origin_of(registry, options))
+    return (*mirrors, origin_endpoint(registry, options))
 
 
-def origin_of(registry: str, options: RegistryOptions) -> Endpoint:
+def origin_endpoint(registry: str, options: RegistryOptions) -> Endpoint:
     """Return the registry itself."""
     host = _API_HOSTS.get(registry, registry)
-    plain = is_loopback(host) or may_be_insecure(host, options)
+    plain = is_loopback(host) or is_insecure(host, options)
     return Endpoint(registry, host, "" if plain else "https")
 
 
-def may_be_insecure(host: str, options: RegistryOptions) -> bool:
+def is_insecure(host: str, options: RegistryOptions) -> bool:
     """Tell whether the user has allowed plain http and unknown certificates for the host."""
     return host in options.insecure or without_port(host) in options.insecure
 
@@ -82,7 +82,7 @@ def without_port(host: str) -> str:
     return re.sub(r":\d+\Z", "", host)
 
 
-def address(text: str, base: str = "") -> SplitResult | None:
+def parse_address(text: str, base: str = "") -> SplitResult | None:
     """Return an address that a server names, without user and fragment, if it can be read."""
     try:
         parts = urlsplit(urljoin(base, text))
@@ -95,7 +95,7 @@ def address(text: str, base: str = "") -> SplitResult | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class RequestSubject:
     """What a request is about, read from its path."""
 
     repository: str = ""
@@ -103,7 +103,7 @@ class Subject:
     name: str = ""
 
     @classmethod
-    def of_path(cls, path: str) -> Subject:
+    def of_path(cls, path: str) -> RequestSubject:
         """Read the path of a URL."""
         match = _PATH.fullmatch(path)
         return cls(**match.groupdict()) if match else cls()

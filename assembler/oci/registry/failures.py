@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import registries
 from assembler.errors import RegistryError
-from assembler.oci.registry.redact import redacted
+from assembler.oci.registry.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,34 +71,38 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
         )
 
 
-def failure(code: Code, message: str, *hints: str, passing: bool = False) -> RegistryFailure:
+def registry_failure(
+    code: Code, message: str, *hints: str, passing: bool = False
+) -> RegistryFailure:
     """Make a failure of a single diagnostic."""
     made = RegistryFailure.of(code, message, *hints)
     made.passing = passing
     return made
 
 
-def of_exception(error: BaseException, what: str, host: str, stall: float) -> RegistryFailure:
+def failure_from_exception(
+    error: BaseException, what: str, host: str, stall: float
+) -> RegistryFailure:
     """Say what an exception of the network means; `what` was asked for from `host`."""
     causes = tuple(_causes(error))
     names = {type(c).__name__ for c in causes}
     refused = next((c for c in causes if isinstance(c, ssl.SSLError)), None)
     if isinstance(refused, ssl.SSLCertVerificationError):
         why = refused.verify_message or "it is not trusted"
-        return failure(
+        return registry_failure(
             registries.TLS_REFUSED,
             f"{what}: the certificate of {host} is not trusted: {why}",
             *_certificate_hints(why, host),
         )
     if refused is not None:
         reason = (refused.reason or str(refused)).lower().replace("_", " ")
-        return failure(
+        return registry_failure(
             registries.TLS_REFUSED,
             f"{what}: no TLS connection to {host}: {reason}",
             f"if it speaks plain http only: --insecure {host}",
         )
     if names & {"NameResolutionError"} or any(isinstance(c, socket.gaierror) for c in causes):
-        return failure(
+        return registry_failure(
             registries.UNKNOWN_HOST,
             f"{what}: there is no host {host.partition(':')[0]}",
             "check the registry's name, and the network of this machine",
@@ -107,14 +111,14 @@ def of_exception(error: BaseException, what: str, host: str, stall: float) -> Re
     if names & {"ReadTimeoutError", "ReadTimeout", "TimeoutError"} and "ConnectTimeout" not in (
         names
     ):
-        return failure(
+        return registry_failure(
             registries.STALLED,
             f"{what}: {host} sent nothing for {stall:g} s",
             "try again: what has arrived is kept",
             passing=True,
         )
     if "ProxyError" in names:
-        return failure(
+        return registry_failure(
             registries.UNREACHABLE,
             f"{what}: the proxy does not lead to {host}: {_reason(causes)}",
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
@@ -122,7 +126,7 @@ def of_exception(error: BaseException, what: str, host: str, stall: float) -> Re
         )
     cut = names & {"IncompleteRead", "ProtocolError", "RemoteDisconnected", "ConnectionResetError"}
     doing = "the connection to {} broke" if cut else "cannot connect to {}"
-    made = failure(
+    made = registry_failure(
         registries.UNREACHABLE,
         f"{what}: {doing.format(host)}: {_reason(causes)}",
         "try again: what has arrived is kept" if cut else "is the registry running there?",
@@ -132,7 +136,7 @@ def of_exception(error: BaseException, what: str, host: str, stall: float) -> Re
     return made
 
 
-def of_answer(
+def failure_from_response(
     status: int, headers: Mapping[str, str], body: bytes, what: str, host: str
 ) -> RegistryFailure:
     """Say what an answer that is no success means."""
@@ -140,29 +144,33 @@ def of_answer(
     tail = f": {said}" if said else ""
     after = _retry_after(headers)
     if status in (401, 403):
-        made = failure(registries.DENIED, f"{what}: {host} does not allow it ({status}){tail}")
+        made = registry_failure(
+            registries.ACCESS_DENIED, f"{what}: {host} does not allow it ({status}){tail}"
+        )
     elif status == 404:
-        made = failure(registries.NOT_FOUND, f"{what}: {host} does not have it{tail}")
+        made = registry_failure(registries.NOT_FOUND, f"{what}: {host} does not have it{tail}")
     elif status == 429:
         wait = f"; it asks to come back in {after:.0f} s" if after else ""
-        made = failure(
+        made = registry_failure(
             registries.TOO_MANY_REQUESTS,
             f"{what}: {host} was asked too often{tail}{wait}",
             "log in, if you have not: registries allow more then",
             "or pull through a mirror: --mirror URL",
         )
     elif status >= 500:
-        made = failure(
-            registries.SERVER_FAILED,
+        made = registry_failure(
+            registries.SERVER_ERROR,
             f"{what}: {host} has failed ({status}){tail}",
             "try again later, or pull through a mirror: --mirror URL",
         )
     elif 300 <= status < 400:
-        made = failure(registries.BAD_REDIRECT, f"{what}: {host} redirects to nowhere ({status})")
+        made = registry_failure(
+            registries.BAD_REDIRECT, f"{what}: {host} redirects to nowhere ({status})"
+        )
     else:
-        made = failure(registries.PUSH_REFUSED, f"{what}: {host} refused ({status}){tail}")
+        made = registry_failure(registries.PUSH_REFUSED, f"{what}: {host} refused ({status}){tail}")
         if b"<html" in body[:1000].lower() or not said:
-            made = failure(
+            made = registry_failure(
                 registries.NOT_A_REGISTRY,
                 f"{what}: {host} does not answer like a registry ({status}){tail}",
             )
@@ -175,7 +183,7 @@ def of_answer(
 def not_a_registry(what: str, host: str, body: bytes) -> RegistryFailure:
     """Say that something else than a registry is there; `body` is the beginning of its answer."""
     text = " ".join(body[:200].decode("utf-8", "replace").split())
-    return failure(
+    return registry_failure(
         registries.NOT_A_REGISTRY,
         f"{what}: what {host} sent is no manifest: {redacted(text[:80])!r}",
         "is that the address of a registry? A login page of the network looks like this, too",
@@ -184,7 +192,7 @@ def not_a_registry(what: str, host: str, body: bytes) -> RegistryFailure:
 
 def wrong_content(what: str, host: str, why: str) -> RegistryFailure:
     """Say that a registry sent something else than was asked for."""
-    return failure(
+    return registry_failure(
         registries.WRONG_CONTENT,
         f"{what}: {host} sent something else: {why}",
         "nothing of it was kept; the copy there, or at a proxy on the way, is damaged",

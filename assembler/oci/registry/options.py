@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 
 from assembler.codes import registries
 from assembler.errors import UsageError
-from assembler.oci.registry.credentials import Given, parse_given
-from assembler.oci.registry.redact import redacted
+from assembler.oci.registry.credentials import RegistryCredentials, parse_credentials
+from assembler.oci.registry.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often and how long something is tried again that may pass."""
 
     attempts: int = 5
@@ -45,12 +45,12 @@ class RegistryOptions:
     # Hosts that may be spoken to in plain http, or with a certificate nobody knows.
     insecure: frozenset[str] = frozenset()
     cert_files: tuple[Path, ...] = ()
-    given: tuple[Given, ...] = ()
+    given: tuple[RegistryCredentials, ...] = ()
     # Files like Docker's config.json, the first that knows a registry wins.
     config_files: tuple[Path, ...] = ()
     connect_timeout: float = 10.0
     stall_timeout: float = 30.0
-    patience: Patience = field(default_factory=Patience)
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
     jobs: int = 4
 
     def mirrors_of(self, registry: str) -> tuple[Mirror, ...]:
@@ -59,7 +59,7 @@ class RegistryOptions:
         return own or tuple(m for m in self.mirrors if not m.registry)
 
 
-def read_options(
+def read_registry_options(
     env: Mapping[str, str],
     *,
     mirrors: Iterable[str] = (),
@@ -72,9 +72,9 @@ def read_options(
     What the command line says of credentials goes before DOLMEN_REGISTRY_CREDS, and that before
     Docker's config.json.
     """
-    given = [parse_given(text, "--registry-creds") for text in creds]
+    given = [parse_credentials(text, "--registry-creds") for text in creds]
     variable = "DOLMEN_REGISTRY_CREDS"
-    given += [parse_given(text, variable) for text in env.get(variable, "").split()]
+    given += [parse_credentials(text, variable) for text in env.get(variable, "").split()]
     hosts = [*insecure, *(h.strip() for h in env.get("DOLMEN_INSECURE", "").split(","))]
     return RegistryOptions(
         mirrors=tuple(parse_mirror(text) for text in mirrors),

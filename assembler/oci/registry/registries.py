@@ -13,10 +13,15 @@ from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import DolmenError, ImageError, RegistryError
 from assembler.events import NullReporter, WarningEmitted
 from assembler.oci.registry.client import Client
-from assembler.oci.registry.credentials import look_for
-from assembler.oci.registry.endpoints import address, endpoints_of, origin_of, without_port
+from assembler.oci.registry.credentials import find_credentials
+from assembler.oci.registry.endpoints import (
+    origin_endpoint,
+    parse_address,
+    registry_endpoints,
+    without_port,
+)
 from assembler.oci.registry.failures import RegistryFailure
-from assembler.oci.registry.retry import Pauses
+from assembler.oci.registry.retry import Retries
 from assembler.oci.registry.transport import Transport
 
 if TYPE_CHECKING:
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 
     from assembler.codes import Code
     from assembler.events import Reporter
-    from assembler.oci.registry.credentials import Search
+    from assembler.oci.registry.credentials import CredentialSearch
     from assembler.oci.registry.endpoints import Endpoint
     from assembler.oci.registry.options import RegistryOptions
 
@@ -47,17 +52,17 @@ class Registries:
         """Prepare everything; nothing is connected yet."""
         self.options = options
         self.reporter: Reporter = reporter or NullReporter()
-        self.pauses = Pauses(options.patience, self.reporter)
+        self.pauses = Retries(options.patience, self.reporter)
         self._wire = Transport(options)
         self._clients: dict[Endpoint, Client] = {}
         self._down: dict[Endpoint, DolmenError] = {}
         self._warned: set[tuple[Endpoint, Code]] = set()
-        self._searches: dict[str, Search] = {}
+        self._searches: dict[str, CredentialSearch] = {}
         self._lock = threading.RLock()
 
     def through(self, registry: str, work: Callable[[Client], T]) -> T:
         """Do `work` with the first endpoint of a registry that it succeeds with."""
-        *mirrors, origin = endpoints_of(registry, self.options)
+        *mirrors, origin = registry_endpoints(registry, self.options)
         failed: list[str] = []
         for mirror in mirrors:
             if mirror in self._down:
@@ -78,7 +83,7 @@ class Registries:
 
     def origin(self, registry: str) -> Client:
         """Return the client of the registry itself, for what mirrors are not asked."""
-        return self.client(origin_of(registry, self.options))
+        return self.client(origin_endpoint(registry, self.options))
 
     def client(self, endpoint: Endpoint) -> Client:
         """Return the endpoint's client."""
@@ -108,7 +113,7 @@ class Registries:
         def ask() -> Endpoint:
             response = self._wire.send("GET", url, str(endpoint))
             body = self._wire.read(response, str(endpoint), 1 << 10)
-            leads = address(response.headers.get("Location", ""))
+            leads = parse_address(response.headers.get("Location", ""))
             # A TLS server that is spoken to in plain http says so, or sends us to itself.
             if (response.status_code == 400 and b"HTTPS" in body) or (
                 leads and leads.scheme == "https"
@@ -126,10 +131,12 @@ class Registries:
             self._down[endpoint] = error
             raise
 
-    def _search(self, host: str) -> Search:
+    def _search(self, host: str) -> CredentialSearch:
         with self._lock:
             if host not in self._searches:
-                self._searches[host] = look_for(host, self.options.given, self.options.config_files)
+                self._searches[host] = find_credentials(
+                    host, self.options.given, self.options.config_files
+                )
             return self._searches[host]
 
     def _fell_back(self, mirror: Endpoint, error: DolmenError) -> None:
@@ -147,7 +154,9 @@ class Registries:
 
 
 @contextmanager
-def speaking(options: RegistryOptions, reporter: Reporter | None = None) -> Iterator[Registries]:
+def open_registries(
+    options: RegistryOptions, reporter: Reporter | None = None
+) -> Iterator[Registries]:
     """Give the registries of a run, and close their connections at its end."""
     run = Registries(options, reporter)
     try:

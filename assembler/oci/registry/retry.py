@@ -14,28 +14,28 @@ from assembler.oci.registry.failures import RegistryFailure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assembler.oci.registry.options import Patience
+    from assembler.oci.registry.options import RetryPolicy
 
 T = TypeVar("T")
 _STALLS = 3
 
 
-class Stopped(Exception):  # noqa: N818 - nothing went wrong here, but elsewhere
+class RunStoppedError(Exception):
     """The run is over because of something that happened in another thread; never leaves a run."""
 
 
 @dataclass(slots=True)
-class Pauses:
+class Retries:
     """The pauses of one run, which end at once when the run is stopped."""
 
-    patience: Patience
+    patience: RetryPolicy
     reporter: Reporter = field(default_factory=NullReporter)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
         """Raise if the run is stopped."""
         if self.stop.is_set():
-            raise Stopped
+            raise RunStoppedError
 
     def with_retries(self, work: Callable[[], T], attempts: int = 0) -> T:
         """Return what `work` returns, tried again while it fails in a way that may pass."""
@@ -62,7 +62,7 @@ class Pauses:
         reason = error.diagnostics[0].message
         self.reporter.emit(LogMessage(f"{reason}; trying again in {pause:.1f} s", level=1))
         if self.stop.wait(pause):
-            raise Stopped
+            raise RunStoppedError
 
     def _pause(self, tried: int) -> float:
         longest = min(self.patience.longest, self.patience.first * float(2 ** (tried - 1)))

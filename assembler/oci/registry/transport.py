@@ -19,8 +19,8 @@ import requests.utils
 import urllib3
 
 from assembler.errors import host_error
-from assembler.oci.registry.endpoints import is_loopback, may_be_insecure
-from assembler.oci.registry.failures import of_exception
+from assembler.oci.registry.endpoints import is_insecure, is_loopback
+from assembler.oci.registry.failures import failure_from_exception
 from assembler.version import __version__
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 _NETWORK = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 # Enough of an error's text for a message; more is not read.
-LARGEST_ERROR = 16 << 10
+MAX_ERROR_SIZE = 16 << 10
 USER_AGENT = f"dolmen/{__version__}"
 HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 
 
-class Body(Protocol):
+class RequestBody(Protocol):
     """What a large request is read from; it can be rewound."""
 
     def read(self, size: int = -1, /) -> bytes:
@@ -53,7 +53,7 @@ class Transport:
         self._options = options
         self._long: set[requests.Response] = set()
         self._lock = threading.Lock()
-        self._adapter = _Adapter(options, pool_maxsize=options.jobs + 2)
+        self._adapter = _TransportAdapter(options, pool_maxsize=options.jobs + 2)
 
     def send(
         self,
@@ -63,7 +63,7 @@ class Transport:
         *,
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
-        data: bytes | Body | Mapping[str, str] | None = None,
+        data: bytes | RequestBody | Mapping[str, str] | None = None,
     ) -> requests.Response:
         """Send one request and return the answer, whose body is still to be read and closed."""
         host = urlsplit(url).netloc
@@ -86,7 +86,7 @@ class Transport:
         try:
             yield
         except _NETWORK as error:
-            raise of_exception(error, what, host, self._options.stall_timeout) from None
+            raise failure_from_exception(error, what, host, self._options.stall_timeout) from None
 
     def read(self, response: requests.Response, what: str, limit: int) -> bytes:
         """Read and close a small answer, of which no more than `limit` + 1 bytes are taken."""
@@ -120,7 +120,7 @@ class Transport:
         self._adapter.close()
 
 
-class _Adapter(requests.adapters.HTTPAdapter):
+class _TransportAdapter(requests.adapters.HTTPAdapter):
     """Connections that trust this machine's authorities and the given ones."""
 
     def __init__(self, options: RegistryOptions, pool_maxsize: int) -> None:
@@ -136,7 +136,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         where = {"scheme": url.scheme, "host": url.hostname, "port": url.port}
         if url.scheme != "https":
             return where, {}
-        if may_be_insecure(url.netloc, self._options):
+        if is_insecure(url.netloc, self._options):
             return where, {"ssl_context": self._careless, "assert_hostname": False}
         return where, {"ssl_context": self._careful}
 

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from assembler.errors import DolmenError, HostError
-from assembler.oci.registry.retry import Stopped
+from assembler.oci.registry.retry import RunStoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,12 +21,12 @@ R = TypeVar("R")
 _FAREWELL_SECONDS = 2.0
 
 
-class Busy(Exception):  # noqa: N818 - a message from a piece of work to the threads, not an error
+class WorkDeferred(Exception):  # noqa: N818 - a message from a piece of work to the threads, not an error
     """Somebody else is doing this piece of work: let it be the last one, and wait for it then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[T, R]):
+class WorkResult(Generic[T, R]):
     """A piece of work that is over, with its result or what went wrong."""
 
     item: T
@@ -40,7 +40,7 @@ def map_unordered(
     jobs: int,
     stop: threading.Event,
     abort: Callable[[], None],
-) -> Iterator[Done[T, R]]:
+) -> Iterator[WorkResult[T, R]]:
     """Do `work(item, patient)` for all items in `jobs` threads, in order; yield what is done.
 
     `work` that is not `patient` may raise Busy; it is called again, patient, when all others are
@@ -49,7 +49,7 @@ def map_unordered(
     """
     todo = deque((item, False) for item in items)
     left = len(todo)
-    done: SimpleQueue[Done[T, R] | BaseException] = SimpleQueue()
+    done: SimpleQueue[WorkResult[T, R] | BaseException] = SimpleQueue()
 
     def worker() -> None:
         while not stop.is_set():
@@ -58,14 +58,14 @@ def map_unordered(
             except IndexError:
                 return
             try:
-                done.put(Done(item, work(item, patient)))
-            except Busy:
+                done.put(WorkResult(item, work(item, patient)))
+            except WorkDeferred:
                 todo.append((item, True))
             except HostError as error:
                 done.put(error)
             except DolmenError as error:
-                done.put(Done(item, error=error))
-            except Stopped:
+                done.put(WorkResult(item, error=error))
+            except RunStoppedError:
                 return
             except BaseException as error:  # a bug; it belongs to whoever asked for the work
                 done.put(error)

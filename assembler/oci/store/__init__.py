@@ -59,57 +59,57 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.fronts import front
-from assembler.oci.store.blobs import Store
-from assembler.oci.store.incoming import Incoming
-from assembler.oci.store.lookup import (
-    Absent,
-    Reason,
-    at_other_registries,
-    attestations,
-    find,
-    lookup,
+from assembler.oci.store.image_lookup import (
+    MissingImage,
+    MissingReason,
+    find_image,
+    look_up_image,
+    other_registries_hint,
+    read_attestations,
 )
-from assembler.oci.store.names import Entry, Names
+from assembler.oci.store.image_store import Store
+from assembler.oci.store.incoming_blob import IncomingBlob
+from assembler.oci.store.names import ImageNames, IndexEntry
 
 if TYPE_CHECKING:
-    from assembler.oci.store.collecting import Collected, collect, remove
+    from assembler.oci.store.garbage_collection import GcResult, collect_garbage, remove_images
     from assembler.oci.store.gc_policy import GcLimits
-    from assembler.oci.store.listings import Listed, entries_of, listing
-    from assembler.oci.store.verifying import Report, verify
+    from assembler.oci.store.image_list import ListedImage, find_entries, list_images
+    from assembler.oci.store.verification import VerifyReport, verify_store
 
 # Not what every build needs: imported when it is first used.
 _HOMES = {
-    "Collected": "collecting",
     "GcLimits": "gc_policy",
-    "Listed": "listings",
-    "Report": "verifying",
-    "collect": "collecting",
-    "entries_of": "listings",
-    "listing": "listings",
-    "remove": "collecting",
-    "verify": "verifying",
+    "GcResult": "garbage_collection",
+    "ListedImage": "image_list",
+    "VerifyReport": "verification",
+    "collect_garbage": "garbage_collection",
+    "find_entries": "image_list",
+    "list_images": "image_list",
+    "remove_images": "garbage_collection",
+    "verify_store": "verification",
 }
 
 __all__ = [
-    "Absent",
-    "Collected",
-    "Entry",
     "GcLimits",
-    "Incoming",
-    "Listed",
-    "Names",
-    "Reason",
-    "Report",
+    "GcResult",
+    "ImageNames",
+    "IncomingBlob",
+    "IndexEntry",
+    "ListedImage",
+    "MissingImage",
+    "MissingReason",
     "Store",
-    "at_other_registries",
-    "attestations",
-    "collect",
-    "entries_of",
-    "find",
-    "listing",
-    "lookup",
-    "remove",
-    "verify",
+    "VerifyReport",
+    "collect_garbage",
+    "find_entries",
+    "find_image",
+    "list_images",
+    "look_up_image",
+    "other_registries_hint",
+    "read_attestations",
+    "remove_images",
+    "verify_store",
 ]
 
 __getattr__ = front(__name__, _HOMES)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.oci.store import locks
-from assembler.oci.store.walk import Walker, blobs_on_disk
+from assembler.oci.store.image_contents import ContentsReader, list_blob_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from assembler.oci.store.blobs import Store
-    from assembler.oci.store.names import Entry, Names
-    from assembler.oci.store.walk import Blob, Contents
+    from assembler.oci.store.image_contents import BlobFile, ImageContents
+    from assembler.oci.store.image_store import Store
+    from assembler.oci.store.names import ImageNames, IndexEntry
 
 HOUR = 3600.0
 WEEK = 7 * 24 * HOUR
@@ -46,7 +46,7 @@ class GcLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoreFile:
     """A file that is kept because it was used: a segment, or something unfinished."""
 
     path: Path
@@ -58,13 +58,13 @@ class Kept:
 class GcCandidate:
     """An entry of index.json with what it leads to and when any of it was last used."""
 
-    entry: Entry
-    contents: Contents
+    entry: IndexEntry
+    contents: ImageContents
     used: float
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class GcState:
     """A store as it is when collecting begins."""
 
     store: Store
@@ -72,18 +72,18 @@ class State:
     now: float
     # When the oldest run under way began: what was used since stays.
     begun: float
-    names: Names
+    names: ImageNames
     images: tuple[GcCandidate, ...]
-    blobs: tuple[Blob, ...]
-    segments: tuple[Kept, ...]
+    blobs: tuple[BlobFile, ...]
+    segments: tuple[StoreFile, ...]
 
     @classmethod
-    def of(cls, store: Store, limits: GcLimits) -> State:
+    def of(cls, store: Store, limits: GcLimits) -> GcState:
         """Look at everything in the store."""
         names = store.names()
-        blobs = tuple(blobs_on_disk(store))
+        blobs = tuple(list_blob_files(store))
         used = {b.digest: b.used for b in blobs}
-        walker = Walker(store)
+        walker = ContentsReader(store)
         images = []
         for entry in names.entries:
             contents = walker.contents(entry.descriptor)
@@ -94,11 +94,11 @@ class State:
             store,
             limits,
             now=time.time(),
-            begun=oldest_run(store, dry_run=limits.dry_run) - _SLACK,
+            begun=oldest_run_start(store, dry_run=limits.dry_run) - _SLACK,
             names=names,
             images=tuple(images),
             blobs=blobs,
-            segments=tuple(files_below(store.layout.segments)),
+            segments=tuple(files_in(store.layout.segments)),
         )
 
     @property
@@ -107,7 +107,7 @@ class State:
         return min(self.begun, self.now - self.limits.grace)
 
 
-def unwanted(state: State) -> tuple[list[GcCandidate], list[Kept]]:
+def choose_garbage(state: GcState) -> tuple[list[GcCandidate], list[StoreFile]]:
     """Return the images and the segments that go, least recently used first."""
     limits = state.limits
     sizes = {b.digest: b.size for b in state.blobs}
@@ -116,13 +116,13 @@ def unwanted(state: State) -> tuple[list[GcCandidate], list[Kept]]:
     candidates = [i for i in state.images if i.used < state.begun and _may_go(i, limits)]
     segments = [s for s in state.segments if s.used < state.begun]
     images_go: list[GcCandidate] = []
-    segments_go: list[Kept] = []
-    things: list[GcCandidate | Kept] = [*candidates, *segments]
+    segments_go: list[StoreFile] = []
+    things: list[GcCandidate | StoreFile] = [*candidates, *segments]
     for thing in sorted(things, key=_age):
         too_much = limits.keep_bytes is not None and total > limits.keep_bytes
         if not too_much and not _too_old(thing, state):
             continue
-        if isinstance(thing, Kept):
+        if isinstance(thing, StoreFile):
             segments_go.append(thing)
             total -= thing.size
             continue
@@ -138,30 +138,30 @@ def _may_go(image: GcCandidate, limits: GcLimits) -> bool:
     return limits.published is None or this in limits.published
 
 
-def _too_old(thing: GcCandidate | Kept, state: State) -> bool:
+def _too_old(thing: GcCandidate | StoreFile, state: GcState) -> bool:
     limits = state.limits
     if limits.everything:
         return True
     if limits.older_than is not None:
         return thing.used < state.now - limits.older_than
-    if isinstance(thing, Kept):
+    if isinstance(thing, StoreFile):
         return thing.used < state.now - WEEK
     return limits.published is not None and limits.keep_bytes is None
 
 
-def _age(thing: GcCandidate | Kept) -> tuple[float, str]:
+def _age(thing: GcCandidate | StoreFile) -> tuple[float, str]:
     # Of the same age, a segment goes before an image: it can be made again from what is there.
-    name = "" if isinstance(thing, Kept) else thing.entry.name or thing.entry.descriptor.digest
+    name = "" if isinstance(thing, StoreFile) else thing.entry.name or thing.entry.descriptor.digest
     return thing.used, name
 
 
-def oldest_run(store: Store, *, dry_run: bool = False) -> float:
+def oldest_run_start(store: Store, *, dry_run: bool = False) -> float:
     """Return when the oldest run under way began, and remove what dead ones have left."""
     oldest = math.inf
-    for item in files_below(store.layout.locks):
+    for item in files_in(store.layout.locks):
         if not item.path.name.startswith("use-"):
             continue
-        handle = locks.try_locked(item.path)
+        handle = locks.try_open_locked(item.path)
         if handle is None:
             oldest = min(oldest, item.used)
             continue
@@ -171,7 +171,7 @@ def oldest_run(store: Store, *, dry_run: bool = False) -> float:
     return oldest
 
 
-def files_below(directory: Path) -> Iterator[Kept]:
+def files_in(directory: Path) -> Iterator[StoreFile]:
     """Yield the regular files below a directory; one that is not there has none."""
     try:
         listing = os.scandir(directory)
@@ -183,6 +183,6 @@ def files_below(directory: Path) -> Iterator[Kept]:
                 found = item.stat(follow_symlinks=False)
                 path = directory / item.name
                 if stat.S_ISDIR(found.st_mode):
-                    yield from files_below(path)
+                    yield from files_in(path)
                 elif stat.S_ISREG(found.st_mode):
-                    yield Kept(path, found.st_size, found.st_mtime)
+                    yield StoreFile(path, found.st_size, found.st_mtime)

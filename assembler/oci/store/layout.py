@@ -9,7 +9,7 @@ from pathlib import Path
 from assembler.codes import images
 from assembler.errors import ImageError, wrap_os_errors
 from assembler.files import atomic_write
-from assembler.oci.digest import checked, hex_part
+from assembler.oci.digest import digest_hex, require_digest
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
@@ -17,7 +17,7 @@ _OURS = frozenset({LAYOUT_FILE, INDEX_FILE, "blobs", "tmp", "locks", "segments",
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class StoreLayout:
     """The paths of a store; having one touches nothing on disk."""
 
     root: Path
@@ -54,11 +54,11 @@ class Layout:
 
     def blob(self, digest: str) -> Path:
         """Return where the blob is, or would be; a digest made up by somebody is refused."""
-        return self.blobs / hex_part(checked(digest, "the name of a blob"))
+        return self.blobs / digest_hex(require_digest(digest, "the name of a blob"))
 
     def part(self, digest: str) -> Path:
         """Return where a blob arrives."""
-        return self.tmp / (hex_part(checked(digest, "the name of a blob")) + ".part")
+        return self.tmp / (digest_hex(require_digest(digest, "the name of a blob")) + ".part")
 
     def prepare(self) -> None:
         """Make what is needed to write; does nothing if it is there."""

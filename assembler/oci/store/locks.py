@@ -19,7 +19,7 @@ _SHORTEST_NAP = 0.002
 _LONGEST_NAP = 0.25
 
 
-def take(handle: int) -> bool:
+def try_lock(handle: int) -> bool:
     """Lock an open file if nobody has it locked."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -28,13 +28,13 @@ def take(handle: int) -> bool:
     return True
 
 
-def wait(handle: int, waiting: Callable[[], None] | None = None) -> None:
+def wait_for_lock(handle: int, waiting: Callable[[], None] | None = None) -> None:
     """Lock an open file; `waiting` is called before every nap and may raise to give up.
 
     Naps and no blocking call, so that an interrupted run ends also where a thread waits.
     """
     nap = _SHORTEST_NAP
-    while not take(handle):
+    while not try_lock(handle):
         if waiting is not None:
             waiting()
         time.sleep(nap)
@@ -52,12 +52,12 @@ def still_named(handle: int, path: Path) -> bool:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
+def hold_lock(path: Path) -> Iterator[None]:
     """Hold the lock file `path`, which stays there for ever, during the block."""
     with wrap_os_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        wait(handle)
+        wait_for_lock(handle)
         yield
     finally:
         os.close(handle)
@@ -69,7 +69,7 @@ def open_locked(path: Path, waiting: Callable[[], None] | None = None) -> int:
         with wrap_os_errors(path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            wait(handle, waiting)
+            wait_for_lock(handle, waiting)
             if still_named(handle, path):
                 return handle
         except BaseException:
@@ -78,21 +78,21 @@ def open_locked(path: Path, waiting: Callable[[], None] | None = None) -> int:
         os.close(handle)
 
 
-def try_locked(path: Path, *, create: bool = False) -> int | None:
+def try_open_locked(path: Path, *, create: bool = False) -> int | None:
     """Open and lock a file if it is there (or may be made) and nobody has it locked."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
     try:
         handle = os.open(path, flags, 0o600)
     except FileNotFoundError:
         return None
-    if take(handle) and still_named(handle, path):
+    if try_lock(handle) and still_named(handle, path):
         return handle
     os.close(handle)
     return None
 
 
 @contextmanager
-def fresh(directory: Path, prefix: str, suffix: str) -> Iterator[tuple[int, Path]]:
+def create_locked(directory: Path, prefix: str, suffix: str) -> Iterator[tuple[int, Path]]:
     """Make a file of a new name and hold it locked; it is removed unless the block moved it."""
     path, handle = _new(directory, prefix, suffix)
     try:
@@ -109,6 +109,6 @@ def _new(directory: Path, prefix: str, suffix: str) -> tuple[Path, int]:
         with wrap_os_errors(path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         # A collector may have looked before the file was locked, and taken it for a dead one's.
-        if take(handle) and still_named(handle, path):
+        if try_lock(handle) and still_named(handle, path):
             return path, handle
         os.close(handle)

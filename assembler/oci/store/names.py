@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.manifest import Descriptor, parse_descriptor
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """One descriptor of index.json, with everything that others have written into it."""
 
     descriptor: Descriptor
@@ -26,7 +26,9 @@ class Entry:
     def names(self) -> tuple[str, ...]:
         """Return what the image is known by: usually one name, none for a nameless entry."""
         annotations = self.descriptor.annotations
-        found = (annotations.get(k, "") for k in (media.CONTAINERD_NAME, media.REF_NAME))
+        found = (
+            annotations.get(k, "") for k in (media_types.CONTAINERD_NAME, media_types.REF_NAME)
+        )
         return tuple(dict.fromkeys(name for name in found if name))
 
     @property
@@ -36,17 +38,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class ImageNames:
     """index.json as it was when it was read."""
 
     # Every item of "manifests" in order; what is no descriptor stands as it is, with a reason.
-    items: tuple[Entry | Broken, ...]
+    items: tuple[IndexEntry | BrokenEntry, ...]
     rest: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def none(cls) -> Self:
         """Return the names of an empty store."""
-        return cls((), {"schemaVersion": 2, "mediaType": media.OCI_INDEX})
+        return cls((), {"schemaVersion": 2, "mediaType": media_types.OCI_INDEX})
 
     @classmethod
     def parse(cls, data: bytes, path: str) -> Self:
@@ -66,16 +68,16 @@ class Names:
         )
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> tuple[IndexEntry, ...]:
         """Return every entry that can be used."""
-        return tuple(i for i in self.items if isinstance(i, Entry))
+        return tuple(i for i in self.items if isinstance(i, IndexEntry))
 
     @property
-    def broken(self) -> tuple[Broken, ...]:
+    def broken(self) -> tuple[BrokenEntry, ...]:
         """Return what stands in the list and cannot be used."""
-        return tuple(i for i in self.items if isinstance(i, Broken))
+        return tuple(i for i in self.items if isinstance(i, BrokenEntry))
 
-    def named(self, name: str) -> tuple[Entry, ...]:
+    def named(self, name: str) -> tuple[IndexEntry, ...]:
         """Return the entries of this very name, in order; others may have written several."""
         return tuple(e for e in self.entries if name in e.names)
 
@@ -83,7 +85,7 @@ class Names:
         """Tell whether the name stands for this blob and nothing else."""
         return [e.descriptor.digest for e in self.named(name)] == [descriptor.digest]
 
-    def put(self, name: str, descriptor: Descriptor) -> Names:
+    def put(self, name: str, descriptor: Descriptor) -> ImageNames:
         """Return these names with `name` standing for `descriptor`, at its old place if it had one.
 
         What others have written into an entry of the same name and content stays.
@@ -93,28 +95,31 @@ class Names:
         raw = dict(same.raw) if same else {}
         annotations = raw.get("annotations") or dict(descriptor.annotations)
         raw |= descriptor.as_json()
-        raw["annotations"] = annotations | {media.REF_NAME: name, media.CONTAINERD_NAME: name}
-        new = Entry(replace(descriptor, annotations=raw["annotations"]), raw)
+        raw["annotations"] = annotations | {
+            media_types.REF_NAME: name,
+            media_types.CONTAINERD_NAME: name,
+        }
+        new = IndexEntry(replace(descriptor, annotations=raw["annotations"]), raw)
         items = list(self.items)
         place = items.index(old[0]) if old else len(items)
         items[place : place + 1] = [new]
         return replace(self, items=tuple(i for i in items if i is new or i not in old))
 
-    def without(self, names: Collection[str]) -> Names:
+    def without(self, names: Collection[str]) -> ImageNames:
         """Return these names without some; those that are not there are not missed."""
         return replace(
             self,
             items=tuple(
-                i for i in self.items if isinstance(i, Broken) or not set(i.names) & set(names)
+                i for i in self.items if isinstance(i, BrokenEntry) or not set(i.names) & set(names)
             ),
         )
 
-    def drop(self, entries: Collection[Entry]) -> Names:
+    def drop(self, entries: Collection[IndexEntry]) -> ImageNames:
         """Return these names without some of their entries."""
         gone = {id(e) for e in entries}
         return replace(self, items=tuple(i for i in self.items if id(i) not in gone))
 
-    def repaired(self) -> Names:
+    def repaired(self) -> ImageNames:
         """Return these names without what cannot be used."""
         return replace(self, items=self.entries)
 
@@ -126,20 +131,20 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenEntry:
     """Something in index.json that is no descriptor."""
 
     raw: Any
     reason: str
 
 
-def _item(raw: object, what: str) -> Entry | Broken:
+def _item(raw: object, what: str) -> IndexEntry | BrokenEntry:
     try:
         descriptor = parse_descriptor(raw, what)
     except ImageError as error:
-        return Broken(raw, error.diagnostics[0].message)
+        return BrokenEntry(raw, error.diagnostics[0].message)
     assert isinstance(raw, dict)  # noqa: S101 - nothing else is a descriptor
-    return Entry(descriptor, raw)
+    return IndexEntry(descriptor, raw)
 
 
 def _broken(path: str, why: str) -> ImageError:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assembler.errors import LayerError
-from assembler.oci.layers import Exceptions, Limits, flatten
+from assembler.oci.layers import ExcludedPaths, LayerLimits, flatten_layers
 from support.archives import Collected, E, directory, hardlink, layer, symlink, tar
 
 GOOD = tar([directory("d"), E("d/f", b"content" * 100), symlink("s", "d"), hardlink("h", "d/f")])
@@ -23,7 +23,7 @@ GOOD = tar([directory("d"), E("d/f", b"content" * 100), symlink("s", "d"), hardl
 
 def refused(data: bytes, **options: object) -> str:
     with pytest.raises(LayerError) as caught:
-        flatten("example/image:1", [layer(data)], Collected(), **options)  # type: ignore[arg-type]
+        flatten_layers("example/image:1", [layer(data)], Collected(), **options)  # type: ignore[arg-type]
     told = str(caught.value)
     assert "example/image:1" in told
     return told
@@ -105,7 +105,7 @@ def test_the_message_names_the_entry_and_the_layer() -> None:
     ],
 )
 def test_a_bomb_is_noticed_while_it_unpacks(data: bytes) -> None:
-    told = refused(data, limits=Limits(ratio=10, floor=1 << 20))
+    told = refused(data, limits=LayerLimits(ratio=10, floor=1 << 20))
     assert "grows beyond" in told
 
 
@@ -117,13 +117,13 @@ def test_holes_count_like_content() -> None:
 
 def test_the_number_of_entries_is_bounded() -> None:
     data = tar([E(f"f{n}") for n in range(50)])
-    assert "entries" in refused(data, limits=Limits(entries=49))
+    assert "entries" in refused(data, limits=LayerLimits(entries=49))
 
 
 @pytest.mark.parametrize("entry", [symlink("etc/hosts", "x"), directory("etc/hosts"),
                                    hardlink("etc/hosts", "f")])  # fmt: skip
 def test_only_a_file_can_be_replaced(entry: E) -> None:
-    exceptions = Exceptions(frozenset(), {b"etc/hosts": "take it away"})
+    exceptions = ExcludedPaths(frozenset(), {b"etc/hosts": "take it away"})
     told = refused(tar([E("f"), entry]), exceptions=exceptions)
     assert "etc/hosts" in told
     assert "take it away" in told
@@ -181,6 +181,6 @@ SEEDS = [
 def test_nothing_but_layer_errors_comes_of_broken_bytes(seed: int) -> None:
     rng = random.Random(seed)
     layers = [layer(mutated(rng)) for _ in range(rng.choice((1, 1, 2)))]
-    limits = Limits(ratio=10, floor=1 << 22, entries=1000)
+    limits = LayerLimits(ratio=10, floor=1 << 22, entries=1000)
     with suppress(LayerError):
-        flatten("image", layers, Collected(), limits=limits)
+        flatten_layers("image", layers, Collected(), limits=limits)

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from assembler.oci.layers import CHARACTER, FIFO, Exceptions, Layer, TarReader, flatten
+from assembler.oci.layers import (
+    CHARACTER_DEVICE,
+    FIFO,
+    ExcludedPaths,
+    LayerBlob,
+    TarReader,
+    flatten_layers,
+)
 from support.archives import Collected, E, directory, hardlink, layer, symlink, tar
 
 MANY = [
@@ -34,7 +41,7 @@ MANY = [
 
 def read(data: bytes) -> Collected:
     sink = Collected()
-    flatten("image", [layer(data)], sink)
+    flatten_layers("image", [layer(data)], sink)
     return sink
 
 
@@ -56,7 +63,7 @@ def test_every_kind_of_entry(form: int) -> None:
                 assert node.link.decode() == member.linkname
     assert sink.tree[b"d/hard"] is sink.tree[b"d/plain"]
     assert sink.tree[b"d/fifo"].kind == FIFO
-    assert sink.tree[b"d/null"].kind == CHARACTER
+    assert sink.tree[b"d/null"].kind == CHARACTER_DEVICE
 
 
 def attributes(data: bytes) -> dict[str, TarReader]:
@@ -178,9 +185,9 @@ def test_names_are_cleaned() -> None:
 
 def test_exceptions_are_left_out_and_what_is_below_stays() -> None:
     sink = Collected()
-    exceptions = Exceptions(frozenset({b"dev/pts"}), {b"etc/hosts": "take it away"})
+    exceptions = ExcludedPaths(frozenset({b"dev/pts"}), {b"etc/hosts": "take it away"})
     entries = [directory("dev/pts"), E("dev/pts/x"), E("etc/hosts", b"h"), E("sub/etc/hosts")]
-    tree = flatten("image", [layer(entries)], sink, exceptions)
+    tree = flatten_layers("image", [layer(entries)], sink, exceptions)
     assert sink.order == [b"dev/pts/x", b"sub/etc/hosts"]
     assert tree.has(b"dev/pts/x")
     assert not tree.has(b"etc/hosts")
@@ -210,6 +217,6 @@ def test_a_layer_is_read_once_and_closed() -> None:
         opened.append(io.BytesIO(data))
         return opened[-1]
 
-    flatten("image", [Layer("sha256:" + "0" * 64, len(data), open_it)], Collected())
+    flatten_layers("image", [LayerBlob("sha256:" + "0" * 64, len(data), open_it)], Collected())
     assert len(opened) == 1
     assert opened[0].closed

@@ -8,7 +8,8 @@ import tarfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assembler.oci.layers import DIRECTORY, FILE, SYMLINK, flatten
+from assembler.oci.layers import DIRECTORY, FILE, SYMLINK
+from assembler.oci.layers import flatten_layers as flatten
 from support.archives import Collected, E, Node, directory, groups, hardlink, layer, symlink
 
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError
-from assembler.events import Recorder
-from assembler.oci.pull import PullOptions, pull
+from assembler.events import EventRecorder
+from assembler.oci.image_pull import PullOptions, pull
 from assembler.oci.reference import Reference
 from assembler.oci.registry.auth import parse_challenges
-from assembler.oci.registry.credentials import look_for, parse_given
-from assembler.oci.registry.options import RegistryOptions, read_options
-from assembler.oci.registry.redact import redacted, redacted_url
+from assembler.oci.registry.credentials import find_credentials, parse_credentials
+from assembler.oci.registry.options import RegistryOptions, read_registry_options
+from assembler.oci.registry.redaction import redacted, redacted_url
 from assembler.oci.store import Store
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry
 from support.pictures import AMD64
@@ -46,17 +46,20 @@ def packed(text: str) -> str:
 
 def test_what_is_given_by_name_goes_first(config: Writer) -> None:
     path = config({"auths": {"reg.example": {"auth": packed("file:secret")}}})
-    found = look_for(
-        "reg.example", [parse_given("reg.example=me:pa:ss", "an option")], [path]
+    found = find_credentials(
+        "reg.example", [parse_credentials("reg.example=me:pa:ss", "an option")], [path]
     ).found
     assert found is not None
     assert (found.user, found.password, found.source) == ("me", "pa:ss", "an option")
-    assert look_for("other.example", [parse_given("reg.example=me:pass", "")], []).found is None
+    assert (
+        find_credentials("other.example", [parse_credentials("reg.example=me:pass", "")], []).found
+        is None
+    )
 
 
 @pytest.mark.parametrize("key", ["reg.example", "https://reg.example", "https://reg.example/v1/"])
 def test_dockers_config(config: Writer, key: str) -> None:
-    found = look_for(
+    found = find_credentials(
         "reg.example", [], [config({"auths": {key: {"auth": packed("me:p:w")}}})]
     ).found
     assert found is not None
@@ -66,25 +69,29 @@ def test_dockers_config(config: Writer, key: str) -> None:
 @pytest.mark.parametrize("host", ["reg.example:5000", "sub.reg.example", "reg.exampl", "example"])
 def test_credentials_are_for_one_host_only(config: Writer, host: str) -> None:
     path = config({"auths": {"reg.example": {"auth": packed("me:pw")}}})
-    search = look_for(host, [parse_given("reg.example=me:pw", "")], [path])
+    search = find_credentials(host, [parse_credentials("reg.example=me:pw", "")], [path])
     assert search.found is None
     assert str(path) in search.tried[0]
 
 
 def test_docker_io_has_names_of_its_own(config: Writer) -> None:
     path = config({"auths": {"https://index.docker.io/v1/": {"auth": packed("me:pw")}}})
-    found = look_for("registry-1.docker.io", [], [path]).found
+    found = find_credentials("registry-1.docker.io", [], [path]).found
     assert found is not None
     assert found.user == "me"
-    assert look_for("registry-1.docker.io", [parse_given("docker.io=a:b", "")], []).found
+    assert find_credentials(
+        "registry-1.docker.io", [parse_credentials("docker.io=a:b", "")], []
+    ).found
 
 
 def test_tokens_in_dockers_config(config: Writer) -> None:
     entry = {"auth": packed("me:"), "identitytoken": "who"}
-    found = look_for("reg.example", [], [config({"auths": {"reg.example": entry}})]).found
+    found = find_credentials("reg.example", [], [config({"auths": {"reg.example": entry}})]).found
     assert found is not None
     assert found.identity_token == "who"
-    assert look_for("reg.example", [], [config({"auths": {"reg.example": {}}})]).found is None
+    assert (
+        find_credentials("reg.example", [], [config({"auths": {"reg.example": {}}})]).found is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,10 +99,10 @@ def test_tokens_in_dockers_config(config: Writer) -> None:
 )
 def test_a_config_that_cannot_be_read(config: Writer, text: str) -> None:
     if not text:
-        assert look_for("reg.example", [], [config("")]).found is None
+        assert find_credentials("reg.example", [], [config("")]).found is None
         return
     with pytest.raises(DolmenError) as caught:
-        look_for("reg.example", [], [config(text)])
+        find_credentials("reg.example", [], [config(text)])
     assert "config.json" in str(caught.value)
     assert caught.value.diagnostics[0].code is codes.BAD_CREDENTIALS
 
@@ -118,7 +125,7 @@ def test_helpers(
     helper.write_text(f"#!/bin/sh\n{script}\n")
     helper.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    search = look_for("reg.example", [], [config({"credsStore": "mine"})])
+    search = find_credentials("reg.example", [], [config({"credsStore": "mine"})])
     if words:
         assert search.found is None
         assert words in search.tried[0]
@@ -132,7 +139,7 @@ def test_a_helper_that_is_not_there_is_no_error(config: Writer) -> None:
         "credHelpers": {"reg.example": "gone"},
         "auths": {"reg.example": {"auth": packed("a:b")}},
     }
-    search = look_for("reg.example", [], [config(document)])
+    search = find_credentials("reg.example", [], [config(document)])
     assert "not in the PATH" in search.tried[0]
     assert search.found is not None
 
@@ -140,18 +147,18 @@ def test_a_helper_that_is_not_there_is_no_error(config: Writer) -> None:
 @pytest.mark.parametrize("name", ["../../bin/sh", "a b", "x;y"])
 def test_names_of_helpers_are_names(config: Writer, name: str) -> None:
     with pytest.raises(DolmenError):
-        look_for("reg.example", [], [config({"credsStore": name})])
+        find_credentials("reg.example", [], [config({"credsStore": name})])
 
 
 @pytest.mark.parametrize("text", ["", "reg.example", "reg.example=", "=a:b", "https://r/x=a:b"])
 def test_what_is_no_credentials_is_not_repeated(text: str) -> None:
     with pytest.raises(DolmenError) as caught:
-        parse_given(text + "" if "=" not in text else text, "--registry-creds")
+        parse_credentials(text + "" if "=" not in text else text, "--registry-creds")
     assert "a:b" not in str(caught.value)
 
 
 def test_options_and_environment() -> None:
-    options = read_options(
+    options = read_registry_options(
         {
             "HOME": "/home/me",
             "DOLMEN_REGISTRY_CREDS": "b.example=b:b c.example=token",
@@ -164,22 +171,22 @@ def test_options_and_environment() -> None:
     assert options.given[2].credentials.registry_token == "token"
     assert options.insecure == {"x.example", "y.example:5000", "z.example"}
     assert options.config_files == (Path("/home/me/.docker/config.json"),)
-    assert read_options({"DOCKER_CONFIG": "/d"}).config_files == (Path("/d/config.json"),)
+    assert read_registry_options({"DOCKER_CONFIG": "/d"}).config_files == (Path("/d/config.json"),)
     assert "a:a" not in repr(options)
     assert "token" not in repr(options.given[2])
 
 
-def pulled(store: Store, name: str, options: RegistryOptions, recorder: Recorder) -> None:
+def pulled(store: Store, name: str, options: RegistryOptions, recorder: EventRecorder) -> None:
     pull(store, [Reference.parse(name)], PullOptions(options, (AMD64,)), recorder)
 
 
 def knowing(registry: FaultyRegistry, secret: str) -> RegistryOptions:
-    return replace(QUICK, given=(parse_given(f"{registry.host}={secret}", "an option"),))
+    return replace(QUICK, given=(parse_credentials(f"{registry.host}={secret}", "an option"),))
 
 
 def test_a_token_is_got_once_and_used(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.login, registry.tokens = "me:secret", True
-    pulled(store, app, knowing(registry, "me:secret"), Recorder())
+    pulled(store, app, knowing(registry, "me:secret"), EventRecorder())
     assert len(registry.asked("/token")) == 1
     assert {r.authorization[:6] for r in registry.asked("/token")} == {"Basic "}
     bearers = {r.authorization for r in registry.asked("/blobs/")}
@@ -194,7 +201,7 @@ def test_the_token_service_at_another_host(
     with faulty_registry(remote) as other:
         other.login, other.tokens = registry.login, True
         registry.token_host = other.host
-        pulled(store, app, knowing(registry, "me:secret"), Recorder())
+        pulled(store, app, knowing(registry, "me:secret"), EventRecorder())
         assert {r.path for r in other.requests} == {"/token"}
         assert not registry.asked("/token")
         assert not any(r.authorization.startswith("Basic") for r in registry.requests)
@@ -210,10 +217,10 @@ def test_a_token_that_runs_out(registry: FaultyRegistry, store: Store, app: str)
     )
     with pytest.raises(DolmenError) as caught:
         # The registry gives the same token again: that is no reason to ask for ever.
-        pulled(store, app, knowing(registry, "me:secret"), Recorder())
-    assert caught.value.diagnostics[0].code is codes.DENIED
+        pulled(store, app, knowing(registry, "me:secret"), EventRecorder())
+    assert caught.value.diagnostics[0].code is codes.ACCESS_DENIED
     registry.forget()
-    pulled(store, app, knowing(registry, "me:secret"), Recorder())
+    pulled(store, app, knowing(registry, "me:secret"), EventRecorder())
 
 
 def test_an_identity_token(
@@ -222,7 +229,7 @@ def test_an_identity_token(
     registry.login, registry.tokens = "who-i-am", True
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"auths": {registry.host: {"identitytoken": "who-i-am"}}}))
-    pulled(store, app, replace(QUICK, config_files=(config,)), Recorder())
+    pulled(store, app, replace(QUICK, config_files=(config,)), EventRecorder())
     assert [r.method for r in registry.asked("/token")] == ["POST"]
 
 
@@ -231,7 +238,7 @@ def test_an_identity_token(
     [
         ({"status": 500}, codes.TOKEN_REFUSED),
         ({"status": 404}, codes.TOKEN_REFUSED),
-        ({"status": 401}, codes.DENIED),
+        ({"status": 401}, codes.ACCESS_DENIED),
         ({"body": b"<html>"}, codes.TOKEN_REFUSED),
         ({"body": b'{"token": 7}'}, codes.TOKEN_REFUSED),
         ({"body": b'{"token": "a\\r\\nX: y"}'}, codes.TOKEN_REFUSED),
@@ -244,7 +251,7 @@ def test_a_token_service_that_fails(
 ) -> None:
     registry.login, registry.tokens = "me:secret", True
     registry.fail("/token", **fault)
-    recorder = Recorder()
+    recorder = EventRecorder()
     with pytest.raises(DolmenError) as caught:
         pulled(store, app, knowing(registry, "me:secret"), recorder)
     assert caught.value.diagnostics[0].code is code, str(caught.value)
@@ -252,7 +259,7 @@ def test_a_token_service_that_fails(
     for secret in ("secret", packed("me:secret")):
         assert secret not in str(caught.value) + repr(recorder.events)
     registry.forget()
-    pulled(store, app, knowing(registry, "me:secret"), Recorder())
+    pulled(store, app, knowing(registry, "me:secret"), EventRecorder())
 
 
 @pytest.mark.parametrize("realm", ["http://example.com/token", "ftp://127.0.0.1/", "", "//x/y"])
@@ -261,13 +268,13 @@ def test_a_token_service_nobody_should_trust(
 ) -> None:
     registry.fail("/v2/org", status=401, headers={"WWW-Authenticate": f'Bearer realm="{realm}"'})
     with pytest.raises(DolmenError) as caught:
-        pulled(store, app, knowing(registry, "me:secret"), Recorder())
+        pulled(store, app, knowing(registry, "me:secret"), EventRecorder())
     assert caught.value.diagnostics[0].code is codes.TOKEN_REFUSED
 
 
 def test_secrets_are_nowhere_to_be_seen(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.login = "me:secret"
-    recorder = Recorder()
+    recorder = EventRecorder()
     header = packed("me:wrong-secret")
     registry.fail(
         "/v2/org",

@@ -11,15 +11,15 @@ import pytest
 from assembler.codes import Code
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError
-from assembler.events import Reporter, Silent
+from assembler.events import NullReporter, Reporter
+from assembler.oci.image_pull import PulledImage, PullOptions, pull
 from assembler.oci.manifest import Descriptor
 from assembler.oci.platform import Platform
-from assembler.oci.pull import Pulled, PullOptions, pull
 from assembler.oci.reference import Reference
-from assembler.oci.registry.credentials import parse_given
-from assembler.oci.registry.failures import of_answer
-from assembler.oci.registry.options import Patience, RegistryOptions
-from assembler.oci.store import Store, find, verify
+from assembler.oci.registry.credentials import parse_credentials
+from assembler.oci.registry.failures import failure_from_response
+from assembler.oci.registry.options import RegistryOptions, RetryPolicy
+from assembler.oci.store import Store, find_image, verify_store
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry
 from support.pictures import AMD64
 
@@ -34,7 +34,7 @@ def pulled(
     options: RegistryOptions = QUICK,
     platforms: tuple[Platform, ...] = (AMD64,),
     reporter: Reporter | None = None,
-) -> Pulled:
+) -> PulledImage:
     """Pull one image."""
     return pull(store, [Reference.parse(name)], PullOptions(options, platforms), reporter)[0]
 
@@ -44,7 +44,7 @@ def refused(store: Store, name: str, options: RegistryOptions = QUICK) -> Dolmen
     with pytest.raises(DolmenError) as caught:
         pulled(store, name, options)
     assert store.names().named(name) == ()
-    assert verify(store, Silent()).clean
+    assert verify_store(store, NullReporter()).clean
     return caught.value
 
 
@@ -52,8 +52,8 @@ def is_well_again(registry: FaultyRegistry, store: Store, name: str) -> None:
     """See that the next pull succeeds, and what the store is like then."""
     registry.forget()
     pulled(store, name)
-    find(store, Reference.parse(name), AMD64)
-    assert verify(store, Silent()).clean
+    find_image(store, Reference.parse(name), AMD64)
+    assert verify_store(store, NullReporter()).clean
     assert not list(store.layout.tmp.iterdir())
 
 
@@ -69,7 +69,7 @@ def test_server_errors_are_tried_again_and_told(
     registry: FaultyRegistry, store: Store, app: str, where: str
 ) -> None:
     fault = registry.fail(where, status=503, body=b'{"errors":[{"message":"on fire"}]}')
-    says(refused(store, app), codes.SERVER_FAILED, "503", "on fire", "--mirror")
+    says(refused(store, app), codes.SERVER_ERROR, "503", "on fire", "--mirror")
     assert 10**9 - fault.times >= 3
     is_well_again(registry, store, app)
 
@@ -181,7 +181,7 @@ def test_a_cut_is_taken_up_where_it_was(registry: FaultyRegistry, store: Store, 
 
 def test_a_cut_is_taken_up_by_another_run(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(BLOBS, cut_after=200_000, times=1)
-    once = replace(ONE_BY_ONE, patience=Patience(attempts=1))
+    once = replace(ONE_BY_ONE, patience=RetryPolicy(attempts=1))
     says(refused(store, app, once), codes.UNREACHABLE, "broke", "has arrived is kept")
     registry.forget()
     pulled(store, app)
@@ -303,17 +303,17 @@ def test_one_image_of_several(registry: FaultyRegistry, store: Store, app: str) 
         pull(store, [Reference.parse(n) for n in (app, gone, other)], PullOptions(QUICK))
     says(caught.value, codes.NOT_FOUND, "org/gone:1")
     assert {e.name for e in store.names().entries} == {app, other}
-    assert verify(store, Silent()).clean
+    assert verify_store(store, NullReporter()).clean
 
 
 def logged_in(registry: FaultyRegistry) -> RegistryOptions:
     """Return options with the registry's login."""
-    return replace(QUICK, given=(parse_given(f"{registry.host}={registry.login}", "a test"),))
+    return replace(QUICK, given=(parse_credentials(f"{registry.host}={registry.login}", "a test"),))
 
 
 def layers_of(remote: Store, name: str) -> list[Descriptor]:
     """Return the layers of an image of the registry."""
-    return list(find(remote, Reference.parse(name), AMD64).manifest.layers)
+    return list(find_image(remote, Reference.parse(name), AMD64).manifest.layers)
 
 
 def test_through_a_proxy(
@@ -344,4 +344,4 @@ def test_through_a_proxy(
 )
 def test_when_to_come_back(value: str, seconds: float | None) -> None:
     headers = {"Retry-After": value, "Date": "Fri, 21 Nov 2025 10:00:00 GMT"}
-    assert of_answer(429, headers, b"", "an image", "a host").retry_after == seconds
+    assert failure_from_response(429, headers, b"", "an image", "a host").retry_after == seconds

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assembler.errors import DolmenError
-from assembler.events import Silent
-from assembler.oci.pull import PullOptions, pull
+from assembler.events import NullReporter
+from assembler.oci.image_pull import PullOptions, pull
 from assembler.oci.reference import Reference
-from assembler.oci.registry.options import Patience
-from assembler.oci.store import Store, find, verify
+from assembler.oci.registry.options import RetryPolicy
+from assembler.oci.store import Store, find_image, verify_store
 from support.faulty_registry import QUICK, FaultyRegistry
 from support.pictures import AMD64
 
-ONCE = replace(QUICK, patience=Patience(attempts=1, longest_asked=0))
+ONCE = replace(QUICK, patience=RetryPolicy(attempts=1, longest_asked=0))
 bounded = settings(
     max_examples=60,
     deadline=None,
@@ -61,7 +61,7 @@ def pulls_or_says_why(store: Store, name: str) -> None:
     store = Store(store.root / str(next(numbers)))
     with suppress(DolmenError):
         pull(store, [Reference.parse(name)], PullOptions(ONCE))
-    assert verify(store, Silent()).clean
+    assert verify_store(store, NullReporter()).clean
 
 
 @bounded
@@ -70,7 +70,7 @@ def test_documents(
     data: st.DataObject, registry: FaultyRegistry, remote: Store, store: Store, app: str
 ) -> None:
     top = registry.tags["org/app", "1.0"]
-    manifest = find(remote, Reference.parse(app), AMD64).descriptor
+    manifest = find_image(remote, Reference.parse(app), AMD64).descriptor
     chosen = data.draw(st.sampled_from([top, manifest]))
     document = json.loads(remote.path(chosen.digest).read_bytes())
     way = data.draw(st.sampled_from(list(paths(document))))

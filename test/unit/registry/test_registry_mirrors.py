@@ -9,10 +9,10 @@ import pytest
 
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError, UsageError
-from assembler.events import Recorder, TaskEnded, Warned
-from assembler.oci.pull import PullOptions, pull
+from assembler.events import EventRecorder, TaskEnded, WarningEmitted
+from assembler.oci.image_pull import PullOptions, pull
 from assembler.oci.reference import Reference
-from assembler.oci.registry.endpoints import endpoints_of
+from assembler.oci.registry.endpoints import registry_endpoints
 from assembler.oci.registry.options import Mirror, RegistryOptions, parse_mirror
 from assembler.oci.store import Store
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry
@@ -33,16 +33,16 @@ def through(*mirrors: str) -> RegistryOptions:
     return replace(QUICK, mirrors=tuple(parse_mirror(m) for m in mirrors))
 
 
-def pulled(store: Store, name: str, options: RegistryOptions) -> Recorder:
+def pulled(store: Store, name: str, options: RegistryOptions) -> EventRecorder:
     """Pull an image and return what was told."""
-    recorder = Recorder()
+    recorder = EventRecorder()
     pull(store, [Reference.parse(name)], PullOptions(options, (AMD64,)), recorder)
     return recorder
 
 
-def warnings(recorder: Recorder) -> list[str]:
+def warnings(recorder: EventRecorder) -> list[str]:
     """Return what was warned of."""
-    return [e.diagnostic.message for e in recorder.events if isinstance(e, Warned)]
+    return [e.diagnostic.message for e in recorder.events if isinstance(e, WarningEmitted)]
 
 
 def test_the_registry_is_not_asked(
@@ -124,18 +124,18 @@ def test_nobody_has_it(
         one.fail("manifests", status=503)
     with pytest.raises(DolmenError) as caught:
         pulled(store, app, through(f"http://{mirror.host}"))
-    assert caught.value.diagnostics[0].code is codes.SERVER_FAILED
+    assert caught.value.diagnostics[0].code is codes.SERVER_ERROR
     assert f"mirror http://{mirror.host} did not help" in str(caught.value)
 
 
 def test_credentials_of_the_registry_stay_there(
     registry: FaultyRegistry, mirror: FaultyRegistry, store: Store, app: str
 ) -> None:
-    from assembler.oci.registry.credentials import parse_given
+    from assembler.oci.registry.credentials import parse_credentials
 
     registry.login = "me:secret"
     mirror.fail("/v2/.", status=401, headers={"WWW-Authenticate": "Basic realm=x"})
-    given = (parse_given(f"{registry.host}=me:secret", ""),)
+    given = (parse_credentials(f"{registry.host}=me:secret", ""),)
     pulled(store, app, replace(through(f"http://{mirror.host}"), given=given))
     assert not any(r.authorization for r in mirror.requests)
 
@@ -165,12 +165,12 @@ def test_what_is_no_mirror(text: str) -> None:
 
 def test_a_registry_with_mirrors_of_its_own_has_no_others() -> None:
     options = through("https://all.example", "a.example=https://a1", "a.example=https://a2")
-    assert [str(e) for e in endpoints_of("a.example", options)] == [
+    assert [str(e) for e in registry_endpoints("a.example", options)] == [
         "mirror https://a1",
         "mirror https://a2",
         "a.example",
     ]
-    assert [str(e) for e in endpoints_of("b.example", options)] == [
+    assert [str(e) for e in registry_endpoints("b.example", options)] == [
         "mirror https://all.example",
         "b.example",
     ]

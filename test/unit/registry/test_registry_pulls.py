@@ -12,23 +12,23 @@ import pytest
 
 from assembler.codes import images
 from assembler.errors import DolmenError, HostError
-from assembler.events import Recorder, Silent, TaskAdvanced, TaskEnded, TaskStarted
-from assembler.oci import media
+from assembler.events import EventRecorder, NullReporter, TaskAdvanced, TaskEnded, TaskStarted
+from assembler.oci import media_types
+from assembler.oci.image_pull import PullOptions, pull
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.manifest import Descriptor
 from assembler.oci.platform import Platform
-from assembler.oci.pull import PullOptions, pull
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, attestations, find, verify
+from assembler.oci.store import Store, find_image, read_attestations, verify_store
 from support.faulty_registry import QUICK, FaultyRegistry, noise
 from support.pictures import AMD64, ARM64, Painter
 
 BLOBS = "GET .*/blobs/"
 
 
-def pull_all(store: Store, *names: str, platforms: tuple[Platform, ...] = ()) -> Recorder:
+def pull_all(store: Store, *names: str, platforms: tuple[Platform, ...] = ()) -> EventRecorder:
     """Pull images and return what was told."""
-    recorder = Recorder()
+    recorder = EventRecorder()
     pull(store, [Reference.parse(n) for n in names], PullOptions(QUICK, platforms), recorder)
     return recorder
 
@@ -50,7 +50,7 @@ def test_what_images_share_is_fetched_once(
     assert set(paths(registry).values()) == {1}
     assert len(paths(registry, BLOBS)) == 1 + 4 + 4
     assert {e.name for e in store.names().entries} == set(names)
-    assert verify(store, Silent()).clean
+    assert verify_store(store, NullReporter()).clean
 
 
 def test_what_the_store_has_is_not_fetched(
@@ -71,12 +71,12 @@ def test_a_blob_that_became_wrong_in_the_store_is_fetched_again(
     registry: FaultyRegistry, app: str, store: Store
 ) -> None:
     pull_all(store, app)
-    layer = find(store, Reference.parse(app), AMD64).manifest.layers[1]
+    layer = find_image(store, Reference.parse(app), AMD64).manifest.layers[1]
     store.quarantine(layer.digest)
     registry.forget()
     pull_all(store, app)
     assert list(paths(registry, BLOBS)) == [f"/v2/org/app/blobs/{layer.digest}"]
-    assert verify(store, Silent()).clean
+    assert verify_store(store, NullReporter()).clean
 
 
 def test_a_build_fetches_its_platform_and_what_is_attested_of_it(
@@ -87,8 +87,8 @@ def test_a_build_fetches_its_platform_and_what_is_attested_of_it(
         replace(
             painter.image({"sbom": digest.encode()}, Platform("unknown", "unknown")),
             annotations={
-                media.ATTESTATION: media.ATTESTATION_MANIFEST,
-                media.ATTESTED_DIGEST: digest,
+                media_types.ATTESTATION: media_types.ATTESTATION_MANIFEST,
+                media_types.ATTESTED_DIGEST: digest,
             },
         )
         for digest in (ours.digest, theirs.digest)
@@ -97,13 +97,13 @@ def test_a_build_fetches_its_platform_and_what_is_attested_of_it(
     reference = Reference.parse(name)
     fetch = ImageSources(store=store.root, registries=QUICK).fetcher()
     assert fetch is not None
-    fetch(store, [reference], AMD64, Silent())
+    fetch(store, [reference], AMD64, NullReporter())
     assert store.has(ours)
     assert store.has(about[0])
     assert not store.has(theirs)
     assert not store.has(about[1])
-    assert len(attestations(store, find(store, reference, AMD64))) == 1
-    assert verify(store, Silent()).clean
+    assert len(read_attestations(store, find_image(store, reference, AMD64))) == 1
+    assert verify_store(store, NullReporter()).clean
 
 
 def test_the_best_of_several_variants(
@@ -122,7 +122,7 @@ def test_an_index_of_indexes(registry: FaultyRegistry, painter: Painter, store: 
     name = registry.publish("org/app", "1", painter.index(inner, painter.image({"a": b"2"}, ARM64)))
     pull_all(store, name)
     for platform in (AMD64, ARM64):
-        find(store, Reference.parse(name), platform)
+        find_image(store, Reference.parse(name), platform)
 
 
 def test_an_index_that_goes_too_deep(
@@ -140,7 +140,9 @@ def test_an_index_that_goes_too_deep(
 def test_an_index_that_lists_too_much(
     registry: FaultyRegistry, painter: Painter, store: Store
 ) -> None:
-    many = [Descriptor(media.OCI_MANIFEST, f"sha256:{n:064}", 100, AMD64) for n in range(2000)]
+    many = [
+        Descriptor(media_types.OCI_MANIFEST, f"sha256:{n:064}", 100, AMD64) for n in range(2000)
+    ]
     name = registry.publish("org/app", "1", painter.index(*many))
     with pytest.raises(DolmenError) as caught:
         pull_all(store, name)
@@ -154,18 +156,18 @@ def test_images_that_disagree_about_a_blob(
     good = painter.image({"a": noise(1, 5000)})
     document = json.loads(remote.path(good.digest).read_bytes())
     document["layers"][0]["size"] += 7
-    bad = remote.add_bytes(json.dumps(document).encode(), media.OCI_MANIFEST)
+    bad = remote.add_bytes(json.dumps(document).encode(), media_types.OCI_MANIFEST)
     names = [registry.publish("org/good", "1", good), registry.publish("org/bad", "1", bad)]
     with pytest.raises(DolmenError) as caught:
         pull_all(store, *names)
     assert "org/bad" in str(caught.value)
     assert {e.name for e in store.names().entries} == {names[0]}
-    assert verify(store, Silent()).clean
+    assert verify_store(store, NullReporter()).clean
 
 
 @pytest.mark.parametrize(
     "media_type",
-    [media.OCI_LAYER_ZSTD, "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"],
+    [media_types.OCI_LAYER_ZSTD, "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"],
 )
 def test_addresses_in_manifests_are_not_followed(
     registry: FaultyRegistry, painter: Painter, store: Store, remote: Store, media_type: str
@@ -176,7 +178,7 @@ def test_addresses_in_manifests_are_not_followed(
         "mediaType": media_type,
         "urls": [f"http://{registry.host}/elsewhere"],
     }
-    top = remote.add_bytes(json.dumps(document).encode(), media.OCI_MANIFEST)
+    top = remote.add_bytes(json.dumps(document).encode(), media_types.OCI_MANIFEST)
     name = registry.publish("org/app", "1", top)
     with pytest.raises(DolmenError) as caught:
         pull_all(store, name)
@@ -190,11 +192,11 @@ def test_a_reference_by_digest(registry: FaultyRegistry, app: str, store: Store)
     digest = registry.tags["org/app", "1.0"].digest
     pinned = f"{app}@{digest}"
     pull_all(store, pinned)
-    find(store, Reference.parse(pinned), AMD64)
+    find_image(store, Reference.parse(pinned), AMD64)
     assert registry.asked(f"manifests/{digest}")
     other = pinned.replace("1.0@", "2.0@")
     pull_all(store, other)
-    find(store, Reference.parse(other), AMD64)
+    find_image(store, Reference.parse(other), AMD64)
 
 
 def test_a_tag_that_has_moved(registry: FaultyRegistry, painter: Painter, store: Store) -> None:
@@ -203,7 +205,7 @@ def test_a_tag_that_has_moved(registry: FaultyRegistry, painter: Painter, store:
     new = painter.image({"a": b"2"})
     registry.publish("org/app", "1", new)
     pull_all(store, name)
-    assert find(store, Reference.parse(name), AMD64).digest == new.digest
+    assert find_image(store, Reference.parse(name), AMD64).digest == new.digest
     assert len(store.names().named(name)) == 1
 
 

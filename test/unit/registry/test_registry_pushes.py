@@ -8,13 +8,13 @@ import pytest
 
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError
-from assembler.events import Recorder, TaskAdvanced, TaskStarted
-from assembler.oci.pull import PullOptions, pull
-from assembler.oci.push import Pushed, PushOptions, push
+from assembler.events import EventRecorder, TaskAdvanced, TaskStarted
+from assembler.oci.image_pull import PullOptions, pull
+from assembler.oci.image_push import PushedImage, PushOptions, push
 from assembler.oci.reference import Reference
-from assembler.oci.registry.credentials import parse_given
-from assembler.oci.registry.options import Patience
-from assembler.oci.store import Store, find
+from assembler.oci.registry.credentials import parse_credentials
+from assembler.oci.registry.options import RetryPolicy
+from assembler.oci.store import Store, find_image
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry, noise
 from support.pictures import AMD64, Painter
 
@@ -30,7 +30,9 @@ def name(store: Store, registry: FaultyRegistry) -> str:
     return made
 
 
-def pushed(store: Store, name: str, recorder: Recorder | None = None, **options: object) -> Pushed:
+def pushed(
+    store: Store, name: str, recorder: EventRecorder | None = None, **options: object
+) -> PushedImage:
     """Push one image."""
     chosen = PushOptions(**{"registries": QUICK} | options)  # type: ignore[arg-type]
     return push(store, [Reference.parse(name)], chosen, recorder)[0]
@@ -40,7 +42,7 @@ def is_there(registry: FaultyRegistry, name: str, tmp_path_store: Store) -> None
     """See that the image can be pulled from where it was pushed to."""
     registry.forget()
     pull(tmp_path_store, [Reference.parse(name)], PullOptions(QUICK))
-    find(tmp_path_store, Reference.parse(name), AMD64)
+    find_image(tmp_path_store, Reference.parse(name), AMD64)
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def elsewhere(remote: Store) -> Store:
 def test_everything_goes_well(
     registry: FaultyRegistry, store: Store, elsewhere: Store, name: str
 ) -> None:
-    recorder = Recorder()
+    recorder = EventRecorder()
     done = pushed(store, name, recorder)
     assert done.tags == ("1",)
     assert done.blobs == {"pushed": 3}
@@ -90,7 +92,7 @@ def test_what_does_not_pass_is_told(
     registry.fail(where, status=500, body=b'{"errors":[{"message":"the disk is full"}]}')
     with pytest.raises(DolmenError) as caught:
         pushed(store, name)
-    assert caught.value.diagnostics[0].code is codes.SERVER_FAILED
+    assert caught.value.diagnostics[0].code is codes.SERVER_ERROR
     if where != "HEAD":
         assert "the disk is full" in str(caught.value)
     assert ("org/new", "1") not in registry.tags
@@ -104,7 +106,7 @@ def test_refused(registry: FaultyRegistry, store: Store, name: str) -> None:
     registry.fail("POST", status=403, body=body)
     with pytest.raises(DolmenError) as caught:
         pushed(store, name)
-    assert caught.value.diagnostics[0].code is codes.DENIED
+    assert caught.value.diagnostics[0].code is codes.ACCESS_DENIED
     assert "requested access is denied" in str(caught.value)
     assert len(registry.asked("POST")) <= 3
 
@@ -169,8 +171,8 @@ def test_an_upload_at_another_host_gets_no_credentials(
     registry.login = "me:secret"
     options = replace(
         QUICK,
-        given=(parse_given(f"{registry.host}=me:secret", ""),),
-        patience=Patience(attempts=1),
+        given=(parse_credentials(f"{registry.host}=me:secret", ""),),
+        patience=RetryPolicy(attempts=1),
     )
     with faulty_registry(remote) as other:
         location = f"http://{other.host}/v2/org/new/blobs/uploads/x"
@@ -196,13 +198,13 @@ def test_one_image_of_several(
     registry.publish("org/taken", "1", Painter(registry.store).image({"a": b"other"}))
     with pytest.raises(DolmenError) as caught:
         push(store, [Reference.parse(n) for n in (taken, name)], PushOptions(QUICK))
-    assert [d.code for d in caught.value.diagnostics] == [codes.TAG_TAKEN]
+    assert [d.code for d in caught.value.diagnostics] == [codes.TAG_EXISTS]
     is_there(registry, name, elsewhere)
 
 
 def test_tokens_for_writing(registry: FaultyRegistry, store: Store, name: str) -> None:
     registry.login, registry.tokens = "me:secret", True
-    options = replace(QUICK, given=(parse_given(f"{registry.host}=me:secret", ""),))
+    options = replace(QUICK, given=(parse_credentials(f"{registry.host}=me:secret", ""),))
     pushed(store, name, registries=options)
     scopes = {r.query.partition("scope=")[2] for r in registry.asked("/token")}
     assert scopes == {"repository%3Aorg%2Fnew%3Apull", "repository%3Aorg%2Fnew%3Apull%2Cpush"}

@@ -15,27 +15,29 @@ import pytest
 
 from assembler.codes import images
 from assembler.errors import DolmenError, ImageError
-from assembler.events import Recorder, Silent, Warned
-from assembler.oci import media
-from assembler.oci.archive_export import Download, Format, export
-from assembler.oci.archive_import import Imported, Upload, import_archive
-from assembler.oci.digest import of_bytes
+from assembler.events import EventRecorder, NullReporter, WarningEmitted
+from assembler.oci import media_types
+from assembler.oci.archive_export import ArchiveFormat, ExportOptions, export_archive
+from assembler.oci.archive_import import ArchiveInput, ImportedImage, import_archive
+from assembler.oci.digest import digest_of
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find, verify
+from assembler.oci.store import Store, find_image, verify_store
 from support.pictures import AMD64, ARM64, Painter, tree
 
 X = Reference.parse("x:1")
 
 
-def exported(store: Store, kind: Format = Format.OCI, **options: Any) -> bytes:
+def exported(store: Store, kind: ArchiveFormat = ArchiveFormat.OCI, **options: Any) -> bytes:
     out = io.BytesIO()
-    export(store, Download(X, kind, **options), out, Silent())
+    export_archive(store, ExportOptions(X, kind, **options), out, NullReporter())
     return out.getvalue()
 
 
-def imported(store: Store, data: bytes, name: Reference | None = None) -> tuple[Imported, ...]:
-    return import_archive(store, Upload(io.BytesIO(data), "test", len(data), name), Silent())
+def imported(store: Store, data: bytes, name: Reference | None = None) -> tuple[ImportedImage, ...]:
+    return import_archive(
+        store, ArchiveInput(io.BytesIO(data), "test", len(data), name), NullReporter()
+    )
 
 
 def members(data: bytes) -> dict[str, bytes]:
@@ -47,7 +49,7 @@ def docker_archive(
     layers: Mapping[str, bytes], tags: list[str] | None, diffs: list[str] | None = None
 ) -> bytes:
     """Return what `docker save` writes for an image of these layer files."""
-    ids = diffs if diffs is not None else [of_bytes(data) for data in layers.values()]
+    ids = diffs if diffs is not None else [digest_of(data) for data in layers.values()]
     config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}}
     listed = [{"Config": "c.json", "RepoTags": tags, "Layers": list(layers)}]
     files = {"c.json": json.dumps(config).encode(), **layers}
@@ -76,18 +78,18 @@ def test_there_and_back(store: Store, other: Store, compression: str, *, docker:
     index = painter.index(painter.image({"a": b"1"}), painter.image({"a": b"2"}, ARM64))
     store.put(X, index)
     data = exported(store)
-    assert imported(other, data) == (Imported(X, index),)
-    assert find(other, X, ARM64).descriptor == find(store, X, ARM64).descriptor
+    assert imported(other, data) == (ImportedImage(X, index),)
+    assert find_image(other, X, ARM64).descriptor == find_image(store, X, ARM64).descriptor
     assert exported(other) == data
-    report = verify(other, Silent())
+    report = verify_store(other, NullReporter())
     assert (report.problems, report.orphans) == ([], 0)
 
 
 def test_one_platform(full: Store, other: Store) -> None:
     imported(other, exported(full, platform=ARM64))
-    assert find(other, X, ARM64).digest == find(full, X, ARM64).digest
+    assert find_image(other, X, ARM64).digest == find_image(full, X, ARM64).digest
     with pytest.raises(ImageError, match="has linux/arm64, not linux/amd64"):
-        find(other, X, AMD64)
+        find_image(other, X, AMD64)
 
 
 def test_another_name(full: Store, other: Store) -> None:
@@ -95,29 +97,29 @@ def test_another_name(full: Store, other: Store) -> None:
     imported(other, exported(full, name=new))
     assert [e.name for e in other.names().entries] == ["reg.example.com/y:2"]
     imported(other, exported(full), name=X)
-    assert find(other, X, AMD64).digest == find(other, new, AMD64).digest
+    assert find_image(other, X, AMD64).digest == find_image(other, new, AMD64).digest
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 def test_the_archive_of_docker(store: Store, other: Store, compression: str) -> None:
     painter = Painter(store, compression=compression)
     store.put(X, painter.image([{"a": b"1"}, {"b": b"2"}, {"a": b"1"}]))
-    data = exported(store, Format.DOCKER, platform=AMD64)
-    assert exported(store, Format.DOCKER, platform=AMD64) == data
+    data = exported(store, ArchiveFormat.DOCKER, platform=AMD64)
+    assert exported(store, ArchiveFormat.DOCKER, platform=AMD64) == data
     (item,) = json.loads(members(data)["manifest.json"])
     assert item["RepoTags"] == [str(X)]
     assert len(item["Layers"]) == 3
     assert len(members(data)) == 4
     imported(other, data)
-    mine, theirs = find(store, X, AMD64), find(other, X, AMD64)
+    mine, theirs = find_image(store, X, AMD64), find_image(other, X, AMD64)
     assert mine.config == theirs.config
     assert members(other.open(theirs.manifest.layers[1]).read()) == {"b": b"2"}
 
 
 def test_the_files_of_an_image(full: Store) -> None:
-    data = exported(full, Format.FILESYSTEM, platform=AMD64)
+    data = exported(full, ArchiveFormat.FILESYSTEM, platform=AMD64)
     assert members(data) == {"a": b"1", "base": b"b" * 5000}
-    assert exported(full, Format.FILESYSTEM, platform=AMD64) == data
+    assert exported(full, ArchiveFormat.FILESYSTEM, platform=AMD64) == data
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bytes], ids=["gzip", "plain"])
@@ -133,7 +135,7 @@ def test_a_zstd_archive_through_a_pipe(full: Store, other: Store) -> None:
             raise OSError("a pipe")
 
     data = zstandard.ZstdCompressor().compress(exported(full))
-    assert import_archive(other, Upload(Pipe(data), "test"), Silent())
+    assert import_archive(other, ArchiveInput(Pipe(data), "test"), NullReporter())
 
 
 def test_what_is_there_is_not_written_again(full: Store) -> None:
@@ -144,26 +146,26 @@ def test_what_is_there_is_not_written_again(full: Store) -> None:
 
 
 def test_an_index_that_lists_more_than_is_there(full: Store, other: Store) -> None:
-    arm = find(full, X, ARM64)
+    arm = find_image(full, X, ARM64)
     for part in (arm.descriptor, arm.manifest.config, *arm.manifest.layers):
         full.path(part.digest).unlink(missing_ok=True)
     imported(other, exported(full))
-    assert find(other, X, AMD64)
+    assert find_image(other, X, AMD64)
 
 
 def test_an_incomplete_image_is_not_exported(full: Store) -> None:
-    full.path(find(full, X, ARM64).manifest.layers[0].digest).unlink()
+    full.path(find_image(full, X, ARM64).manifest.layers[0].digest).unlink()
     with pytest.raises(ImageError, match="not complete"):
         exported(full)
     assert exported(full, platform=AMD64)
 
 
 def test_a_wrong_blob_is_not_exported(full: Store) -> None:
-    path = full.path(find(full, X, AMD64).manifest.layers[0].digest)
+    path = full.path(find_image(full, X, AMD64).manifest.layers[0].digest)
     path.write_bytes(bytes(path.stat().st_size))
     with pytest.raises(ImageError) as caught:
         exported(full)
-    assert caught.value.diagnostics[0].code is images.BLOB_WRONG
+    assert caught.value.diagnostics[0].code is images.CORRUPT_BLOB
     assert not path.exists()
 
 
@@ -180,17 +182,19 @@ def layout(store: Store, *annotations: Mapping[str, str]) -> bytes:
 
 
 def test_names_of_an_archive(full: Store, other: Store) -> None:
-    both = {media.CONTAINERD_NAME: "docker.io/library/a:1", media.REF_NAME: "1"}
-    imported(other, layout(full, both, {media.REF_NAME: "b:2"}))
+    both = {media_types.CONTAINERD_NAME: "docker.io/library/a:1", media_types.REF_NAME: "1"}
+    imported(other, layout(full, both, {media_types.REF_NAME: "b:2"}))
     names = [e.name for e in other.names().entries]
     assert names == ["docker.io/library/a:1", "docker.io/library/b:2"]
     assert other.names().entries[1].descriptor.annotations == {
-        media.REF_NAME: "docker.io/library/b:2",
-        media.CONTAINERD_NAME: "docker.io/library/b:2",
+        media_types.REF_NAME: "docker.io/library/b:2",
+        media_types.CONTAINERD_NAME: "docker.io/library/b:2",
     }
 
 
-@pytest.mark.parametrize("annotations", [{}, {media.REF_NAME: "latest"}, {media.REF_NAME: "1.27"}])
+@pytest.mark.parametrize(
+    "annotations", [{}, {media_types.REF_NAME: "latest"}, {media_types.REF_NAME: "1.27"}]
+)
 def test_an_archive_without_full_names(
     full: Store, other: Store, annotations: dict[str, str]
 ) -> None:
@@ -199,7 +203,7 @@ def test_an_archive_without_full_names(
         imported(other, data)
     assert list(other.layout.blobs.iterdir()) == []
     imported(other, data, name=X)
-    assert find(other, X, AMD64)
+    assert find_image(other, X, AMD64)
 
 
 def test_some_images_without_names_are_left_out_with_a_warning(
@@ -212,9 +216,9 @@ def test_some_images_without_names_are_left_out_with_a_warning(
     index["manifests"].append(nameless.as_json())
     blobs = {f"blobs/sha256/{p.name}": p.read_bytes() for p in store.layout.blobs.iterdir()}
     data = tree(files | blobs | {"index.json": json.dumps(index).encode()})
-    recorder = Recorder()
-    import_archive(other, Upload(io.BytesIO(data), "test"), recorder)
-    assert [e.diagnostic.code for e in recorder.events if isinstance(e, Warned)] == [
+    recorder = EventRecorder()
+    import_archive(other, ArchiveInput(io.BytesIO(data), "test"), recorder)
+    assert [e.diagnostic.code for e in recorder.events if isinstance(e, WarningEmitted)] == [
         images.BAD_ARCHIVE
     ]
     assert not other.has(nameless)
@@ -241,10 +245,10 @@ def test_names_of_docker(other: Store) -> None:
 def hostile() -> dict[str, tuple[bytes, str]]:
     """Return archives that must be refused, and a part of what is said about each."""
     layer = tree({"a": b"1"})
-    digest = of_bytes(layer)
+    digest = digest_of(layer)
     good = docker_archive({"l": layer}, ["x:1"])
-    entry = {"mediaType": media.OCI_MANIFEST, "digest": digest, "size": len(layer)}
-    named = {"annotations": {media.REF_NAME: "docker.io/library/x:1"}}
+    entry = {"mediaType": media_types.OCI_MANIFEST, "digest": digest, "size": len(layer)}
+    named = {"annotations": {media_types.REF_NAME: "docker.io/library/x:1"}}
 
     def layout_of(index: object, **files: bytes) -> bytes:
         return tree({"index.json": json.dumps(index).encode(), **files})
@@ -286,10 +290,10 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         ),
         "odd-blob": (layout_of({"manifests": []}, **{"blobs/sha256/x": b"x"}), "not the name"),
         "missing-layer": (docker_archive({"l": layer}, ["x:1"]).replace(b"l\0", b"m\0", 1), ""),
-        "other-layer": (docker_archive({"l": layer}, ["x:1"], [of_bytes(b"")]), "layer 1 is not"),
+        "other-layer": (docker_archive({"l": layer}, ["x:1"], [digest_of(b"")]), "layer 1 is not"),
         "fewer-layers": (docker_archive({"l": layer}, ["x:1"], []), "speaks of 0 layers"),
         "other-packed": (
-            docker_archive({"l": gzip.compress(layer)}, ["x:1"], [of_bytes(b"")]),
+            docker_archive({"l": gzip.compress(layer)}, ["x:1"], [digest_of(b"")]),
             "layer 1 is not",
         ),
         "circle": (linked(tarfile.SYMTYPE, "l"), "circle"),
@@ -324,7 +328,7 @@ def test_paths_that_lead_out_are_only_names(store: Store, tmp_path: Path) -> Non
     layer = tree({"a": b"1"})
     imported(store, docker_archive({"../../../l.tar": layer, "/abs/l.tar": layer}, ["x:1"]))
     assert not (tmp_path / "l.tar").exists()
-    assert len(find(store, X, AMD64).manifest.layers) == 2
+    assert len(find_image(store, X, AMD64).manifest.layers) == 2
 
 
 def test_links_between_layers(store: Store) -> None:
@@ -341,14 +345,14 @@ def test_links_between_layers(store: Store) -> None:
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
     imported(store, out.getvalue())
-    assert len({d.digest for d in find(store, X, AMD64).manifest.layers}) == 1
+    assert len({d.digest for d in find_image(store, X, AMD64).manifest.layers}) == 1
 
 
 def test_files_of_no_use_do_not_stay(store: Store) -> None:
     layer = tree({"a": b"1"})
     data = docker_archive({"l": layer}, ["x:1"])
     imported(store, tree(members(data) | {"junk": b"junk" * 1000}))
-    assert verify(store, Silent()).orphans == 0
+    assert verify_store(store, NullReporter()).orphans == 0
 
 
 def test_a_failed_import_does_not_take_what_others_need(full: Store) -> None:
@@ -356,8 +360,8 @@ def test_a_failed_import_does_not_take_what_others_need(full: Store) -> None:
     files["index.json"] = b"garbage"
     with pytest.raises(ImageError):
         imported(full, tree(files))
-    assert find(full, X, AMD64)
-    assert find(full, X, ARM64)
+    assert find_image(full, X, AMD64)
+    assert find_image(full, X, ARM64)
 
 
 def test_a_platform_that_is_not_there(full: Store) -> None:
@@ -381,4 +385,4 @@ def test_damaged_archives_raise_nothing_but_ours(full: Store, other: Store) -> N
                 imported(other, bytes(damaged[: chance.randrange(len(damaged)) + 1]))
             except DolmenError:
                 continue
-    assert verify(other, Silent()).clean
+    assert verify_store(other, NullReporter()).clean

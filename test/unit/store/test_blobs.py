@@ -10,7 +10,7 @@ import pytest
 
 from assembler.codes import images
 from assembler.errors import HostError, ImageError
-from assembler.oci.digest import of_bytes
+from assembler.oci.digest import digest_of
 from assembler.oci.manifest import Descriptor
 from assembler.oci.store import Store
 
@@ -18,7 +18,7 @@ DATA = bytes(range(256)) * 100
 
 
 def descriptor(data: bytes = DATA) -> Descriptor:
-    return Descriptor("", of_bytes(data), len(data))
+    return Descriptor("", digest_of(data), len(data))
 
 
 def send(store: Store, *chunks: bytes) -> None:
@@ -181,14 +181,14 @@ def test_a_wait_can_be_given_up(store: Store) -> None:
 
 def test_a_stream_of_unknown_length(store: Store) -> None:
     added = store.add_stream(iter([DATA[:100], DATA[100:]]), "kind")
-    assert added == Descriptor("kind", of_bytes(DATA), len(DATA))
+    assert added == Descriptor("kind", digest_of(DATA), len(DATA))
     assert store.add_stream([DATA], "kind") == added
     assert leftovers(store) == []
 
 
 def test_a_stream_that_is_not_what_it_is_called(store: Store) -> None:
     with pytest.raises(ImageError, match="what is called"):
-        store.add_stream([b"other"], expected=of_bytes(DATA))
+        store.add_stream([b"other"], expected=digest_of(DATA))
     assert leftovers(store) == []
     assert list(store.layout.blobs.iterdir()) == []
 
@@ -257,7 +257,7 @@ def test_a_layer_of_another_size_is_noticed_when_it_is_opened(store: Store) -> N
 
 def test_a_document_too_large_to_be_one_is_not_read(store: Store) -> None:
     with pytest.raises(ImageError, match="larger than"):
-        store.read(Descriptor("", of_bytes(b""), 1 << 30))
+        store.read(Descriptor("", digest_of(b""), 1 << 30))
 
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from assembler.oci.digest import of_bytes
+from assembler.oci.digest import digest_of
 from assembler.oci.manifest import Descriptor
 from assembler.oci.reference import Reference
-from assembler.oci.store import GcLimits, Store, collect, find, remove
+from assembler.oci.store import GcLimits, Store, collect_garbage, find_image, remove_images
 from support.pictures import AMD64, ARM64, Painter
 
 DAY = 86400.0
-PARTLY = Descriptor("", of_bytes(b"partly"), 6)
+PARTLY = Descriptor("", digest_of(b"partly"), 6)
 
 
 def age(store: Store, days: float) -> None:
@@ -34,7 +34,7 @@ def put(store: Store, painter: Painter, name: str, content: bytes, days: float =
     """Add an image, unused for so many days, and return its blobs."""
     top = painter.image({"a": content})
     store.put(f"docker.io/library/{name}", top)
-    image = find(store, Reference.parse(name), AMD64)
+    image = find_image(store, Reference.parse(name), AMD64)
     mine = {top.digest, image.manifest.config.digest, *(d.digest for d in image.manifest.layers)}
     then = time.time() - days * DAY
     for digest in mine:
@@ -50,7 +50,7 @@ def test_old_garbage_goes_and_images_stay(store: Store, painter: Painter) -> Non
     kept = put(store, painter, "x:1", b"1")
     painter.image({"a": b"2"})
     age(store, 1)
-    done = collect(store)
+    done = collect_garbage(store)
     assert digests(store) == kept
     assert (done.names, done.blobs) == ([], 3)
     assert done.bytes > 0
@@ -59,9 +59,9 @@ def test_old_garbage_goes_and_images_stay(store: Store, painter: Painter) -> Non
 def test_young_garbage_stays(store: Store, painter: Painter) -> None:
     painter.image({"a": b"2"})
     before = digests(store)
-    assert collect(store).blobs == 0
+    assert collect_garbage(store).blobs == 0
     assert digests(store) == before
-    assert collect(store, GcLimits(grace=-1)).blobs == 3
+    assert collect_garbage(store, GcLimits(grace=-1)).blobs == 3
     assert digests(store) == set()
 
 
@@ -75,18 +75,18 @@ def test_what_a_run_under_way_has_used_stays_whatever_its_age(
     os.utime(store.path(unused.digest), (then, then))
     with store.in_use():
         again = painter.image({"a": b"1"})
-        collect(store, GcLimits(grace=-100))
+        collect_garbage(store, GcLimits(grace=-100))
         assert again.digest in digests(store)
         assert unused.digest not in digests(store)
     assert list(store.layout.locks.glob("use-*")) == []
-    collect(store, GcLimits(grace=-100))
+    collect_garbage(store, GcLimits(grace=-100))
     assert digests(store) == set()
 
 
 def test_dead_runs_keep_nothing(store: Store, painter: Painter) -> None:
     painter.image({"a": b"1"})
     (store.layout.locks / "use-0123").touch()
-    assert collect(store, GcLimits(grace=-1)).blobs == 3
+    assert collect_garbage(store, GcLimits(grace=-1)).blobs == 3
     assert list(store.layout.locks.glob("use-*")) == []
 
 
@@ -95,7 +95,7 @@ def test_a_blob_on_its_way_stays(store: Store) -> None:
     with store.incoming(PARTLY) as blob:
         blob.write(b"par")
         age(store, 1)
-        done = collect(store)
+        done = collect_garbage(store)
         assert (done.blobs, done.others) == (1, 0)
         blob.write(b"tly")
         blob.commit()
@@ -108,9 +108,9 @@ def test_leftovers_go_when_they_are_old(store: Store) -> None:
     (store.layout.tmp / "0123.new").write_bytes(b"abc")
     (store.layout.blobs / "no-digest.tmp").write_bytes(b"abc")
     store.quarantine(store.add_bytes(b"y").digest)
-    assert collect(store).bytes == 0
+    assert collect_garbage(store).bytes == 0
     age(store, 1)
-    done = collect(store)
+    done = collect_garbage(store)
     assert (done.blobs, done.others) == (2, 3)
     assert [p for p in store.root.rglob("*") if p.is_file()] == [
         p for p in store.root.rglob("*") if p.name in ("oci-layout", "index")
@@ -122,18 +122,18 @@ def test_a_shared_layer_stays_as_long_as_one_image_needs_it(store: Store, painte
     one, two = painter.image([base, {"a": b"1"}]), painter.image([base, {"a": b"2"}])
     store.put("docker.io/library/x:1", one)
     store.put("docker.io/library/x:2", two)
-    done = remove(store, store.names().named("docker.io/library/x:1"))
+    done = remove_images(store, store.names().named("docker.io/library/x:1"))
     assert (done.names, done.blobs) == (["docker.io/library/x:1"], 3)
-    find(store, Reference.parse("x:2"), AMD64)
-    assert remove(store, store.names().entries).blobs == 4
+    find_image(store, Reference.parse("x:2"), AMD64)
+    assert remove_images(store, store.names().entries).blobs == 4
     assert digests(store) == set()
 
 
 def test_removing_what_is_in_use_takes_only_the_name(store: Store, painter: Painter) -> None:
     put(store, painter, "x:1", b"1")
     with store.in_use():
-        image = find(store, Reference.parse("x:1"), AMD64)
-        assert remove(store, store.names().entries).blobs == 0
+        image = find_image(store, Reference.parse("x:1"), AMD64)
+        assert remove_images(store, store.names().entries).blobs == 0
         assert store.names().entries == ()
         assert store.has(image.manifest.layers[0])
 
@@ -141,7 +141,7 @@ def test_removing_what_is_in_use_takes_only_the_name(store: Store, painter: Pain
 def test_images_not_used_for_long_go(store: Store, painter: Painter) -> None:
     put(store, painter, "old:1", b"1", days=30)
     kept = put(store, painter, "new:1", b"2", days=1)
-    done = collect(store, GcLimits(older_than=7 * DAY))
+    done = collect_garbage(store, GcLimits(older_than=7 * DAY))
     assert done.names == ["docker.io/library/old:1"]
     assert (names(store), digests(store)) == (["new:1"], kept)
 
@@ -155,11 +155,11 @@ def test_the_least_recently_used_go_until_the_rest_fits(store: Store, painter: P
     segment.parent.mkdir()
     segment.write_bytes(bytes(500))
     os.utime(segment, (time.time() - 4 * DAY,) * 2)
-    assert collect(store, GcLimits(keep_bytes=sum(sizes.values()) + 500)).names == []
-    done = collect(store, GcLimits(keep_bytes=sizes[0] + sizes[2]))
+    assert collect_garbage(store, GcLimits(keep_bytes=sum(sizes.values()) + 500)).names == []
+    done = collect_garbage(store, GcLimits(keep_bytes=sizes[0] + sizes[2]))
     assert (names(store), done.segments) == (["x:0", "x:2"], 1)
     assert done.blobs == 6
-    assert collect(store, GcLimits(keep_bytes=0)).blobs == 6
+    assert collect_garbage(store, GcLimits(keep_bytes=0)).blobs == 6
     assert digests(store) == set()
 
 
@@ -168,8 +168,8 @@ def test_segments_of_a_run_under_way_stay(store: Store, painter: Painter) -> Non
     store.layout.segments.mkdir()
     with store.in_use():
         (store.layout.segments / "one").write_bytes(bytes(500))
-        assert collect(store, GcLimits(keep_bytes=0)).segments == 0
-    assert collect(store, GcLimits(keep_bytes=0)).segments == 1
+        assert collect_garbage(store, GcLimits(keep_bytes=0)).segments == 0
+    assert collect_garbage(store, GcLimits(keep_bytes=0)).segments == 1
 
 
 def test_only_what_is_published_goes(store: Store, painter: Painter) -> None:
@@ -177,13 +177,13 @@ def test_only_what_is_published_goes(store: Store, painter: Painter) -> None:
     put(store, painter, "theirs:1", b"2")
     theirs = store.names().entries[1]
     published = frozenset({(theirs.name, theirs.descriptor.digest)})
-    assert collect(store, GcLimits(published=published)).names == [theirs.name]
+    assert collect_garbage(store, GcLimits(published=published)).names == [theirs.name]
     assert names(store) == ["mine:1"]
 
 
 def test_everything_goes_if_that_is_asked_for(store: Store, painter: Painter) -> None:
     put(store, painter, "x:1", b"1")
-    collect(store, GcLimits(everything=True))
+    collect_garbage(store, GcLimits(everything=True))
     assert (names(store), digests(store)) == ([], set())
 
 
@@ -193,7 +193,7 @@ def test_a_dry_run_changes_nothing(store: Store, painter: Painter) -> None:
     age(store, 30)
     (store.layout.locks / "use-0123").touch()
     before = {p: p.stat().st_mtime for p in store.root.rglob("*")}
-    done = collect(store, GcLimits(older_than=DAY, dry_run=True))
+    done = collect_garbage(store, GcLimits(older_than=DAY, dry_run=True))
     assert (done.names, done.blobs) == (["docker.io/library/x:1"], 6)
     assert {p: p.stat().st_mtime for p in store.root.rglob("*")} == before
 
@@ -202,12 +202,12 @@ def test_an_image_with_several_platforms_is_one_thing(store: Store, painter: Pai
     index = painter.index(painter.image({"a": b"1"}), painter.image({"a": b"2"}, ARM64))
     store.put("docker.io/library/x:1", index)
     age(store, 1)
-    assert collect(store).blobs == 0
-    assert remove(store, store.names().entries).blobs == 7
+    assert collect_garbage(store).blobs == 0
+    assert remove_images(store, store.names().entries).blobs == 7
 
 
 def test_collecting_in_no_store_makes_none(tmp_path: Path) -> None:
-    collect(Store(tmp_path / "none"))
+    collect_garbage(Store(tmp_path / "none"))
     assert not (tmp_path / "none").exists()
 
 
@@ -220,5 +220,5 @@ def test_what_others_put_among_our_files_stays(
     theirs.parent.mkdir(exist_ok=True)
     theirs.write_text("keep")
     age(store, 30)
-    collect(store, GcLimits(everything=True))
+    collect_garbage(store, GcLimits(everything=True))
     assert theirs.read_text() == "keep"

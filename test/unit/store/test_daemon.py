@@ -9,13 +9,13 @@ import pytest
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.events import Reporter, Silent
-from assembler.oci.daemon import bring
+from assembler.events import NullReporter, Reporter
+from assembler.oci.docker_daemon import import_from_daemon
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import resolve
-from assembler.oci.store import Store, find
+from assembler.oci.resolution import resolve_images
+from assembler.oci.store import Store, find_image
 from support.docker_daemon import Daemon, docker_daemon
 from support.pictures import AMD64, ARM64, Painter
 
@@ -43,16 +43,16 @@ def source(tmp_path: Path) -> Store:
 
 def test_what_the_daemon_has_is_used(daemon: Daemon, source: Store, store: Store) -> None:
     daemon.has(source, X, AMD64)
-    assert bring(store, [X, Y], AMD64, Silent()) == [X]
-    assert find(store, X, AMD64).config == find(source, X, AMD64).config
-    assert len(find(store, X, AMD64).manifest.layers) == 2
+    assert import_from_daemon(store, [X, Y], AMD64, NullReporter()) == [X]
+    assert find_image(store, X, AMD64).config == find_image(source, X, AMD64).config
+    assert len(find_image(store, X, AMD64).manifest.layers) == 2
 
 
 def test_what_is_here_already_is_not_asked_for(daemon: Daemon, source: Store, store: Store) -> None:
     daemon.has(source, X, AMD64)
-    bring(store, [X], AMD64, Silent())
+    import_from_daemon(store, [X], AMD64, NullReporter())
     daemon.asked.clear()
-    assert bring(store, [X], AMD64, Silent()) == [X]
+    assert import_from_daemon(store, [X], AMD64, NullReporter()) == [X]
     assert not [path for path in daemon.asked if path.endswith("/get")]
 
 
@@ -60,14 +60,14 @@ def test_an_image_for_another_machine_is_not_used(
     daemon: Daemon, source: Store, store: Store
 ) -> None:
     daemon.has(source, Y, ARM64)
-    assert bring(store, [Y], AMD64, Silent()) == []
+    assert import_from_daemon(store, [Y], AMD64, NullReporter()) == []
     assert store.names().entries == ()
 
 
 def test_digests_are_not_the_daemons(daemon: Daemon, source: Store, store: Store) -> None:
     daemon.has(source, X, AMD64)
-    pinned = Reference.parse(f"x@{find(source, X, AMD64).digest}")
-    assert bring(store, [pinned], AMD64, Silent()) == []
+    pinned = Reference.parse(f"x@{find_image(source, X, AMD64).digest}")
+    assert import_from_daemon(store, [pinned], AMD64, NullReporter()) == []
     assert not [path for path in daemon.asked if "/images/" in path]
 
 
@@ -82,11 +82,11 @@ def test_the_daemon_comes_before_store_and_registry(
         fetched.extend(references)
 
     sources = ImageSources(store=store.root, docker=True, fetch=fetch)
-    found = resolve({X: None}, AMD64, sources, Silent())
-    assert found[X].config == find(source, X, AMD64).config
+    found = resolve_images({X: None}, AMD64, sources, NullReporter())
+    assert found[X].config == find_image(source, X, AMD64).config
     assert fetched == []
     with pytest.raises(ImageError, match="y:1 is not in the store"):
-        resolve({X: None, Y: None}, AMD64, sources, Silent())
+        resolve_images({X: None, Y: None}, AMD64, sources, NullReporter())
     assert fetched == [Y]
 
 
@@ -94,17 +94,17 @@ def test_a_stream_that_is_cut_leaves_nothing(daemon: Daemon, source: Store, stor
     daemon.has(source, X, AMD64)
     daemon.cut = True
     with pytest.raises(ImageError):
-        bring(store, [X], AMD64, Silent())
+        import_from_daemon(store, [X], AMD64, NullReporter())
     assert list(store.layout.blobs.iterdir()) == []
     daemon.cut = False
-    assert bring(store, [X], AMD64, Silent()) == [X]
+    assert import_from_daemon(store, [X], AMD64, NullReporter()) == [X]
 
 
 @pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1", "nonsense:"])
 def test_no_daemon(store: Store, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
     with pytest.raises(ImageError) as caught:
-        bring(store, [X], AMD64, Silent())
-    assert caught.value.diagnostics[0].code is images.NO_DAEMON
+        import_from_daemon(store, [X], AMD64, NullReporter())
+    assert caught.value.diagnostics[0].code is images.DAEMON_UNAVAILABLE
     assert "docker info" in str(caught.value)
     assert "0x" not in str(caught.value)

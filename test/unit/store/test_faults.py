@@ -18,10 +18,17 @@ import pytest
 from assembler.codes import host
 from assembler.errors import HostError
 from assembler.events import NullReporter
-from assembler.oci.archive_export import Download, export
+from assembler.oci.archive_export import ExportOptions, export_archive
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import GcLimits, Store, collect, find, lookup, verify
+from assembler.oci.store import (
+    GcLimits,
+    Store,
+    collect_garbage,
+    find_image,
+    look_up_image,
+    verify_store,
+)
 from support.pictures import AMD64, Painter
 
 _PATHS = os.pathsep.join(str(Path(__file__).parents[n]) for n in (2, 3))
@@ -38,7 +45,7 @@ def start(script: str, *arguments: object) -> subprocess.Popen[bytes]:
 WRITER = """
     import random, sys
     from pathlib import Path
-    from assembler.oci.store import Limits, Store, collect
+    from assembler.oci.store import GcLimits, Store, collect_garbage
     from support.pictures import Painter
     store, chance = Store(Path(sys.argv[1])), random.Random(sys.argv[2])
     painter = Painter(store)
@@ -50,7 +57,7 @@ WRITER = """
             top = painter.image([base, {"a": bytes([number]) * chance.randrange(1, 300_000)}])
             store.put(f"docker.io/library/x:{number}", painter.index(top))
         if chance.random() < 0.3:
-            collect(store, Limits(grace=-1, keep_bytes=chance.randrange(2000)))
+            collect_garbage(store, GcLimits(grace=-1, keep_bytes=chance.randrange(2000)))
 """
 
 
@@ -67,23 +74,23 @@ def test_kill_at_any_moment(tmp_path: Path) -> None:
         for writer in writers:
             writer.kill()
             writer.wait()
-        report = verify(store, NullReporter())
+        report = verify_store(store, NullReporter())
         assert report.problems == []
         assert report.repaired == []
         for entry in store.names().entries:
-            assert find(store, Reference.parse(entry.name), AMD64)
+            assert find_image(store, Reference.parse(entry.name), AMD64)
     painter = Painter(store)
     top = painter.image({"after": b"all"})
     store.put("docker.io/library/after:1", top)
-    collect(store, GcLimits(grace=-1))
+    collect_garbage(store, GcLimits(grace=-1))
     assert list(store.layout.tmp.iterdir()) == []
-    assert find(store, Reference.parse("after:1"), AMD64).digest == top.digest
+    assert find_image(store, Reference.parse("after:1"), AMD64).digest == top.digest
 
 
 FETCHER = """
     import os, random, sys
     from pathlib import Path
-    from assembler.oci.digest import of_bytes
+    from assembler.oci.digest import digest_of
     from assembler.oci.manifest import Descriptor
     from assembler.oci.store import Store
     from support.pictures import Painter
@@ -93,7 +100,7 @@ FETCHER = """
     log = os.open(sys.argv[1] + ".log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     with store.in_use():
         for data in blobs:
-            with store.incoming(Descriptor("", of_bytes(data), len(data))) as blob:
+            with store.incoming(Descriptor("", digest_of(data), len(data))) as blob:
                 if not blob.present:
                     os.write(log, b"%d\\n" % data[0])
                     for at in range(0, len(data), 10_000):
@@ -114,7 +121,7 @@ def test_eight_processes_fetch_every_blob_once(tmp_path: Path) -> None:
     assert sorted(e.name for e in store.names().entries) == [
         f"docker.io/library/x:{n}" for n in range(8)
     ]
-    report = verify(store, NullReporter())
+    report = verify_store(store, NullReporter())
     assert report.clean
     assert report.orphans == 12
     assert list(store.layout.tmp.iterdir()) == []
@@ -123,12 +130,12 @@ def test_eight_processes_fetch_every_blob_once(tmp_path: Path) -> None:
 IMPORTER = """
     import sys
     from pathlib import Path
-    from assembler.events import Silent
-    from assembler.oci.archive_import import Upload, import_archive
+    from assembler.events import NullReporter
+    from assembler.oci.archive_import import ArchiveInput, import_archive
     from assembler.oci.store import Store
     Path(sys.argv[1] + ".ready").touch()
     with open(sys.argv[2], "rb") as file:
-        import_archive(Store(Path(sys.argv[1])), Upload(file, "test"), Silent())
+        import_archive(Store(Path(sys.argv[1])), ArchiveInput(file, "test"), NullReporter())
 """
 
 
@@ -140,7 +147,7 @@ def test_kill_an_import_at_any_moment(tmp_path: Path) -> None:
     source.put("docker.io/library/x:1", painter.index(painter.image(content)))
     archive, ready = tmp_path / "x.tar", tmp_path / "store.ready"
     with archive.open("wb") as out:
-        export(source, Download(Reference.parse("x:1")), out, NullReporter())
+        export_archive(source, ExportOptions(Reference.parse("x:1")), out, NullReporter())
     killed = 0
     for _ in range(15):
         ready.unlink(missing_ok=True)
@@ -150,14 +157,14 @@ def test_kill_an_import_at_any_moment(tmp_path: Path) -> None:
         time.sleep(chance.uniform(0, 0.04))
         importer.kill()
         killed += importer.wait() != 0
-        assert verify(store, NullReporter()).clean
-        collect(store, GcLimits(grace=-1, everything=chance.random() < 0.5))
+        assert verify_store(store, NullReporter()).clean
+        collect_garbage(store, GcLimits(grace=-1, everything=chance.random() < 0.5))
         assert list(store.layout.tmp.iterdir()) == []
     assert killed > 3
     both = [start(IMPORTER, store.root, archive) for _ in range(2)]
     assert [p.wait(30) for p in both] == [0, 0]
-    assert find(store, Reference.parse("x:1"), AMD64)
-    report = verify(store, NullReporter())
+    assert find_image(store, Reference.parse("x:1"), AMD64)
+    report = verify_store(store, NullReporter())
     assert (report.problems, report.orphans) == ([], 0)
 
 
@@ -193,12 +200,12 @@ def test_a_full_disk(small_disk: Path) -> None:
     assert str(store.layout.tmp) in str(caught.value)
     with pytest.raises(HostError):
         store.add_stream(bytes(100_000) for _ in range(20))
-    assert verify(store, NullReporter()).clean
-    collect(store, GcLimits(grace=-1))
+    assert verify_store(store, NullReporter()).clean
+    collect_garbage(store, GcLimits(grace=-1))
     assert list(store.layout.tmp.iterdir()) == []
     store.put("docker.io/library/x:2", painter.image({"a": bytes(300_000)}))
-    assert verify(store, NullReporter()).clean
-    assert find(store, Reference.parse("x:1"), AMD64)
+    assert verify_store(store, NullReporter()).clean
+    assert find_image(store, Reference.parse("x:1"), AMD64)
 
 
 def test_a_disk_too_full_for_names(small_disk: Path) -> None:
@@ -235,9 +242,9 @@ LIMITED = """
 def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     assert start(LIMITED, store.root).wait(30) == 42
-    assert verify(store, NullReporter()).clean
+    assert verify_store(store, NullReporter()).clean
     Painter(store).image({"a": bytes(2_000_000)})
-    assert verify(store, NullReporter()).clean
+    assert verify_store(store, NullReporter()).clean
 
 
 @pytest.fixture
@@ -256,15 +263,15 @@ def read_only(tmp_path: Path) -> Iterator[Store]:
 
 def test_a_read_only_store_can_be_used(read_only: Store) -> None:
     with read_only.in_use():
-        image = find(read_only, Reference.parse("x:1"), AMD64)
+        image = find_image(read_only, Reference.parse("x:1"), AMD64)
     read_only.put("docker.io/library/x:1", image.descriptor)
     for part in (image.descriptor, image.manifest.config, *image.manifest.layers):
         with read_only.incoming(part) as blob:
             assert blob.present
         assert read_only.add_bytes(read_only.read(part)).digest == part.digest
-    assert verify(read_only, NullReporter()).clean
-    assert collect(read_only, GcLimits(dry_run=True)).blobs == 0
-    absent = lookup(read_only, Reference.parse("y:1"), Platform("linux", "amd64"))
+    assert verify_store(read_only, NullReporter()).clean
+    assert collect_garbage(read_only, GcLimits(dry_run=True)).blobs == 0
+    absent = look_up_image(read_only, Reference.parse("y:1"), Platform("linux", "amd64"))
     assert "is not in the store" in str(absent)
 
 
@@ -275,7 +282,7 @@ def test_a_read_only_store_says_so(read_only: Store) -> None:
         lambda: read_only.add_stream([b"new"]),
         lambda: read_only.put("docker.io/library/y:1", image),
         lambda: read_only.remove(["docker.io/library/x:1"]),
-        lambda: collect(read_only, GcLimits(everything=True)),
+        lambda: collect_garbage(read_only, GcLimits(everything=True)),
     ):
         with pytest.raises(HostError, match="Read-only file system") as caught:
             write()
@@ -287,11 +294,11 @@ def test_ctrl_c_leaves_nothing_locked(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from assembler.oci.store import Store
-        from assembler.oci.digest import of_bytes
+        from assembler.oci.digest import digest_of
         from assembler.oci.manifest import Descriptor
         store = Store(Path(sys.argv[1]))
         try:
-            with store.in_use(), store.incoming(Descriptor("", of_bytes(b"abc"), 3)) as blob:
+            with store.in_use(), store.incoming(Descriptor("", digest_of(b"abc"), 3)) as blob:
                 blob.write(b"a")
                 Path(sys.argv[1] + ".ready").touch()
                 input()

@@ -12,11 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assembler.errors import DolmenError
-from assembler.events import Silent
-from assembler.oci import media
-from assembler.oci.manifest import parse_config, parse_document
+from assembler.events import NullReporter
+from assembler.oci import media_types
+from assembler.oci.manifest import parse_image_config, parse_manifest
 from assembler.oci.reference import Reference
-from assembler.oci.store import GcLimits, Store, collect, listing, lookup, verify
+from assembler.oci.store import (
+    GcLimits,
+    Store,
+    collect_garbage,
+    list_images,
+    look_up_image,
+    verify_store,
+)
 from support.pictures import AMD64
 
 _DIGEST = "sha256:" + "0" * 64
@@ -32,8 +39,13 @@ _WORDS = st.sampled_from(
             "\ud800",
             "\x1b[2J",
         ),
-        *("linux", "amd64", "v7", "v" + "9" * 5000, "unknown", media.ATTESTATION_MANIFEST),
-        *(media.OCI_INDEX, media.OCI_MANIFEST, media.DOCKER_MANIFEST, media.OCI_LAYER_GZIP),
+        *("linux", "amd64", "v7", "v" + "9" * 5000, "unknown", media_types.ATTESTATION_MANIFEST),
+        *(
+            media_types.OCI_INDEX,
+            media_types.OCI_MANIFEST,
+            media_types.DOCKER_MANIFEST,
+            media_types.OCI_LAYER_GZIP,
+        ),
     ]
 )
 _SCALARS = st.one_of(
@@ -45,7 +57,12 @@ _KEYS = st.one_of(
             *("schemaVersion", "mediaType", "manifests", "config", "layers", "digest", "size"),
             *("platform", "os", "architecture", "variant", "annotations", "subject", "fsLayers"),
             *("Cmd", "Env", "Labels", "User", "rootfs", "created"),
-            *(media.REF_NAME, media.CONTAINERD_NAME, media.ATTESTATION, media.ATTESTED_DIGEST),
+            *(
+                media_types.REF_NAME,
+                media_types.CONTAINERD_NAME,
+                media_types.ATTESTATION,
+                media_types.ATTESTED_DIGEST,
+            ),
         ]
     ),
     st.text(max_size=3),
@@ -91,7 +108,10 @@ def encoded(document: Any) -> bytes:
 @QUICK
 @given(DOCUMENTS, _WORDS)
 def test_manifests_and_configs(document: Any, media_type: str) -> None:
-    for parse in (lambda d: parse_document(d, "x", media_type), lambda d: parse_config(d, "x")):
+    for parse in (
+        lambda d: parse_manifest(d, "x", media_type),
+        lambda d: parse_image_config(d, "x"),
+    ):
         with suppress(DolmenError):
             parse(encoded(document))
 
@@ -100,7 +120,7 @@ def test_manifests_and_configs(document: Any, media_type: str) -> None:
 @given(st.binary(max_size=60))
 def test_bytes(data: bytes) -> None:
     with suppress(DolmenError):
-        parse_document(data, "x")
+        parse_manifest(data, "x")
 
 
 @QUICK
@@ -108,17 +128,17 @@ def test_bytes(data: bytes) -> None:
 def test_a_store_full_of_nonsense(index: Any, manifest: Any, config: Any) -> None:
     with tempfile.TemporaryDirectory() as directory:
         store = Store(Path(directory))
-        inner = store.add_bytes(encoded(config), media.OCI_CONFIG)
+        inner = store.add_bytes(encoded(config), media_types.OCI_CONFIG)
         data = encoded(manifest).replace(_DIGEST.encode(), inner.digest.encode())
-        top = store.add_bytes(data, media.OCI_MANIFEST)
+        top = store.add_bytes(data, media_types.OCI_MANIFEST)
         text = encoded(index).replace(_DIGEST.encode(), top.digest.encode())
         store.layout.index.write_bytes(text)
         for use in (
-            lambda: lookup(store, Reference.parse("x:1"), AMD64),
-            lambda: listing(store),
+            lambda: look_up_image(store, Reference.parse("x:1"), AMD64),
+            lambda: list_images(store),
             lambda: store.put("docker.io/library/y:1", top),
-            lambda: collect(store, GcLimits(dry_run=True, everything=True)),
-            lambda: verify(store, Silent(), repair=True),
+            lambda: collect_garbage(store, GcLimits(dry_run=True, everything=True)),
+            lambda: verify_store(store, NullReporter(), repair=True),
         ):
             with suppress(DolmenError):
                 use()

@@ -10,31 +10,38 @@ import pytest
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.events import Recorder, Warned
-from assembler.oci import media
+from assembler.events import EventRecorder, WarningEmitted
+from assembler.oci import media_types
 from assembler.oci.manifest import Descriptor
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Absent, Reason, Store, attestations, find, lookup
+from assembler.oci.store import (
+    MissingImage,
+    MissingReason,
+    Store,
+    find_image,
+    look_up_image,
+    read_attestations,
+)
 from support.pictures import AMD64, ARM64, Painter
 
 
-def absent(store: Store, name: str, platform: Platform = AMD64) -> Absent:
-    found = lookup(store, Reference.parse(name), platform)
-    assert isinstance(found, Absent)
+def absent(store: Store, name: str, platform: Platform = AMD64) -> MissingImage:
+    found = look_up_image(store, Reference.parse(name), platform)
+    assert isinstance(found, MissingImage)
     return found
 
 
 def found(store: Store, name: str, platform: Platform = AMD64) -> str:
-    return find(store, Reference.parse(name), platform).digest
+    return find_image(store, Reference.parse(name), platform).digest
 
 
 def test_every_image_of_a_foreign_layout_is_found(conformance_layout: Path) -> None:
     store = Store(conformance_layout)
     wrong = {}
     for entry in store.names().entries:
-        result = lookup(store, Reference.parse(entry.name), AMD64)
-        if isinstance(result, Absent):
+        result = look_up_image(store, Reference.parse(entry.name), AMD64)
+        if isinstance(result, MissingImage):
             wrong[entry.name] = result.diagnostic.message
     assert wrong == {
         name: f"{name} has linux/arm64, not linux/amd64"
@@ -47,7 +54,7 @@ def test_names_as_people_write_them(store: Store, painter: Painter) -> None:
     store.put("docker.io/library/x:latest", image)
     for name in ("x", "x:latest", "library/x", "docker.io/library/x:latest"):
         assert found(store, name) == image.digest
-    assert absent(store, "x:1").reason is Reason.UNKNOWN
+    assert absent(store, "x:1").reason is MissingReason.UNKNOWN
 
 
 def test_the_untagged_form_of_linuxkit(store: Store, painter: Painter) -> None:
@@ -73,7 +80,7 @@ def test_a_digest_under_another_name_of_the_repository(store: Store, painter: Pa
     store.put("docker.io/library/y:1", other)
     assert found(store, f"x@{image.digest}") == image.digest
     assert found(store, f"x:2@{image.digest}") == image.digest
-    assert absent(store, f"x@{other.digest}").reason is Reason.UNKNOWN
+    assert absent(store, f"x@{other.digest}").reason is MissingReason.UNKNOWN
 
 
 def test_a_digest_inside_an_index_of_the_repository(store: Store, painter: Painter) -> None:
@@ -82,20 +89,20 @@ def test_a_digest_inside_an_index_of_the_repository(store: Store, painter: Paint
     store.put("docker.io/library/x:1", index)
     assert found(store, f"x@{index.digest}", ARM64) == arm.digest
     assert found(store, f"x@{arm.digest}", ARM64) == arm.digest
-    assert absent(store, f"x@{arm.digest}").diagnostic.code is images.NO_SUCH_PLATFORM
+    assert absent(store, f"x@{arm.digest}").diagnostic.code is images.PLATFORM_NOT_FOUND
 
 
 def test_a_pinned_name_that_leads_elsewhere_is_not_believed(store: Store, painter: Painter) -> None:
     image, other = painter.image({"a": b"1"}), painter.image({"a": b"2"})
     store.put(f"docker.io/library/x@{image.digest}", other)
-    assert absent(store, f"x@{image.digest}").reason is Reason.UNKNOWN
+    assert absent(store, f"x@{image.digest}").reason is MissingReason.UNKNOWN
 
 
 def test_a_manifest_comes_before_an_index(store: Store, painter: Painter) -> None:
     inside, bare = painter.image({"a": b"1"}), painter.image({"a": b"2"})
     other = painter.image({"a": b"3"}, ARM64)
     entries = [
-        d.as_json() | {"annotations": {media.REF_NAME: "docker.io/library/x:1"}}
+        d.as_json() | {"annotations": {media_types.REF_NAME: "docker.io/library/x:1"}}
         for d in (painter.index(inside, other), bare)
     ]
     store.layout.index.write_text(json.dumps({"manifests": entries}))
@@ -109,16 +116,16 @@ def test_nested_indexes_and_attestations(store: Store, painter: Painter) -> None
     attestation = replace(
         said,
         annotations={
-            media.ATTESTATION: media.ATTESTATION_MANIFEST,
-            media.ATTESTED_DIGEST: amd.digest,
+            media_types.ATTESTATION: media_types.ATTESTATION_MANIFEST,
+            media_types.ATTESTED_DIGEST: amd.digest,
         },
     )
     index = painter.index(painter.index(amd, attestation), painter.index(arm))
     store.put("docker.io/library/x:1", index)
-    image = find(store, Reference.parse("x:1"), AMD64)
+    image = find_image(store, Reference.parse("x:1"), AMD64)
     assert image.digest == amd.digest
-    assert [len(m.layers) for m in attestations(store, image)] == [1]
-    assert attestations(store, find(store, Reference.parse("x:1"), ARM64)) == ()
+    assert [len(m.layers) for m in read_attestations(store, image)] == [1]
+    assert read_attestations(store, find_image(store, Reference.parse("x:1"), ARM64)) == ()
     message = absent(store, "x:1", Platform("linux", "riscv64")).diagnostic.message
     assert message == "docker.io/library/x:1 has linux/amd64, linux/arm64, not linux/riscv64"
 
@@ -128,7 +135,7 @@ def test_an_index_that_holds_itself_many_times_ends(store: Store, painter: Paint
     for _ in range(30):
         index = painter.index(index, index)
     store.put("docker.io/library/x:1", index)
-    assert absent(store, "x:1").reason is Reason.PLATFORM
+    assert absent(store, "x:1").reason is MissingReason.PLATFORM
 
 
 @pytest.mark.parametrize(
@@ -154,8 +161,8 @@ def test_variants(
 ) -> None:
     made = {o: painter.image({"a": o.encode()}, Platform.parse(f"linux/{o}")) for o in offered}
     store.put("docker.io/library/x:1", painter.index(*made.values()))
-    result = lookup(store, Reference.parse("x:1"), Platform.parse(f"linux/{wanted}"))
-    assert (None if isinstance(result, Absent) else result.digest) == (
+    result = look_up_image(store, Reference.parse("x:1"), Platform.parse(f"linux/{wanted}"))
+    assert (None if isinstance(result, MissingImage) else result.digest) == (
         made[best].digest if best else None
     )
 
@@ -170,9 +177,9 @@ def test_an_image_that_names_no_platform_is_used_with_a_warning(
     store: Store, painter: Painter
 ) -> None:
     store.put("docker.io/library/x:1", painter.image({"a": b"1"}, None))
-    recorder = Recorder()
-    assert find(store, Reference.parse("x:1"), ARM64, recorder)
-    assert [e.diagnostic.code for e in recorder.events if isinstance(e, Warned)] == [
+    recorder = EventRecorder()
+    assert find_image(store, Reference.parse("x:1"), ARM64, recorder)
+    assert [e.diagnostic.code for e in recorder.events if isinstance(e, WarningEmitted)] == [
         images.PLATFORM_UNKNOWN
     ]
 
@@ -183,20 +190,20 @@ def test_an_image_that_lacks_something_is_not_found(
 ) -> None:
     top = painter.image({"a": b"1"})
     store.put("docker.io/library/x:1", painter.index(top))
-    image = find(store, Reference.parse("x:1"), AMD64)
+    image = find_image(store, Reference.parse("x:1"), AMD64)
     gone = {"layer": image.manifest.layers[0], "config": image.manifest.config, "manifest": top}
     store.path(gone[part].digest).unlink()
     result = absent(store, "x:1")
-    assert result.reason is Reason.INCOMPLETE
+    assert result.reason is MissingReason.INCOMPLETE
     assert gone[part].digest in result.diagnostic.message
     assert "docker.io/library/x:1 for linux/amd64" in result.diagnostic.message
 
 
 def test_a_layer_that_was_cut_counts_as_missing(store: Store, painter: Painter) -> None:
     store.put("docker.io/library/x:1", painter.image({"a": b"1"}))
-    layer = find(store, Reference.parse("x:1"), AMD64).manifest.layers[0]
+    layer = find_image(store, Reference.parse("x:1"), AMD64).manifest.layers[0]
     store.path(layer.digest).write_bytes(b"")
-    assert absent(store, "x:1").reason is Reason.INCOMPLETE
+    assert absent(store, "x:1").reason is MissingReason.INCOMPLETE
     assert not store.path(layer.digest).exists()
 
 
@@ -205,7 +212,7 @@ def test_looking_up_leaves_a_trace_of_use(store: Store, painter: Painter) -> Non
 
     top = painter.image({"a": b"1"})
     store.put("docker.io/library/x:1", top)
-    layer = find(store, Reference.parse("x:1"), AMD64).manifest.layers[0]
+    layer = find_image(store, Reference.parse("x:1"), AMD64).manifest.layers[0]
     for digest in (top.digest, layer.digest):
         os.utime(store.path(digest), (1, 1))
     found(store, "x:1")
@@ -214,10 +221,10 @@ def test_looking_up_leaves_a_trace_of_use(store: Store, painter: Painter) -> Non
 
 def test_what_is_no_manifest_is_an_error(store: Store) -> None:
     for data in (b"", b"[]", b'{"schemaVersion": 1, "fsLayers": []}', b'{"layers": []}', b"\0"):
-        added = store.add_bytes(data, media.OCI_MANIFEST)
+        added = store.add_bytes(data, media_types.OCI_MANIFEST)
         store.put("docker.io/library/x:1", added)
         with pytest.raises(ImageError) as caught:
-            lookup(store, Reference.parse("x:1"), AMD64)
+            look_up_image(store, Reference.parse("x:1"), AMD64)
         assert caught.value.diagnostics[0].code is images.BAD_MANIFEST
 
 
@@ -233,7 +240,7 @@ def test_tags_of_the_repository_are_told(store: Store, painter: Painter) -> None
 
 def test_an_index_called_a_manifest(store: Store, painter: Painter) -> None:
     index = painter.index(painter.image({"a": b"1"}))
-    lying = Descriptor(media.OCI_MANIFEST, index.digest, index.size)
+    lying = Descriptor(media_types.OCI_MANIFEST, index.digest, index.size)
     store.put("docker.io/library/x:1", lying)
     with pytest.raises(ImageError):
-        find(store, Reference.parse("x:1"), AMD64)
+        find_image(store, Reference.parse("x:1"), AMD64)

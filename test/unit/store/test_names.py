@@ -10,8 +10,8 @@ import pytest
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.oci import media
-from assembler.oci.store import Names, Store
+from assembler.oci import media_types
+from assembler.oci.store import ImageNames, Store
 from support.pictures import ARM64, Painter
 
 
@@ -30,16 +30,16 @@ def test_a_name_has_both_annotations(store: Store, painter: Painter) -> None:
     store.put("docker.io/library/x:1", image)
     assert written(store) == {
         "schemaVersion": 2,
-        "mediaType": media.OCI_INDEX,
+        "mediaType": media_types.OCI_INDEX,
         "manifests": [
             {
-                "mediaType": media.OCI_MANIFEST,
+                "mediaType": media_types.OCI_MANIFEST,
                 "digest": image.digest,
                 "size": image.size,
                 "platform": {"os": "linux", "architecture": "arm64"},
                 "annotations": {
-                    media.REF_NAME: "docker.io/library/x:1",
-                    media.CONTAINERD_NAME: "docker.io/library/x:1",
+                    media_types.REF_NAME: "docker.io/library/x:1",
+                    media_types.CONTAINERD_NAME: "docker.io/library/x:1",
                 },
             }
         ],
@@ -69,7 +69,7 @@ def test_what_others_wrote_stays(store: Store, painter: Painter) -> None:
         "manifests": [
             image.as_json()
             | {
-                "annotations": {media.REF_NAME: "latest", "vnd.note": "keep"},
+                "annotations": {media_types.REF_NAME: "latest", "vnd.note": "keep"},
                 "urls": ["https://example.com/x"],
                 "x-more": 1,
             },
@@ -80,7 +80,7 @@ def test_what_others_wrote_stays(store: Store, painter: Painter) -> None:
     store.put("docker.io/library/x:1", image)
     after = written(store)
     added = after["manifests"].pop()
-    assert added["annotations"][media.REF_NAME] == "docker.io/library/x:1"
+    assert added["annotations"][media_types.REF_NAME] == "docker.io/library/x:1"
     assert after == theirs
     store.remove(["docker.io/library/x:1"])
     assert written(store) == theirs
@@ -90,7 +90,10 @@ def test_putting_the_same_again_keeps_the_entry_as_others_made_it(
     store: Store, painter: Painter
 ) -> None:
     image = painter.image({"a": b"1"})
-    entry = image.as_json() | {"annotations": {media.REF_NAME: "x:1", "vnd.note": "keep"}, "z": 1}
+    entry = image.as_json() | {
+        "annotations": {media_types.REF_NAME: "x:1", "vnd.note": "keep"},
+        "z": 1,
+    }
     rewrite(store, {"schemaVersion": 2, "manifests": [entry]})
     store.put("x:1", image)
     assert written(store)["manifests"] == [entry]
@@ -102,7 +105,7 @@ def test_several_entries_of_one_name_become_one(store: Store, painter: Painter) 
         store,
         {
             "manifests": [
-                d.as_json() | {"annotations": {media.REF_NAME: "x"}} for d in (first, second)
+                d.as_json() | {"annotations": {media_types.REF_NAME: "x"}} for d in (first, second)
             ]
         },
     )
@@ -144,7 +147,7 @@ def test_an_entry_that_is_none_does_not_hide_the_others(
     store: Store, painter: Painter, item: object
 ) -> None:
     image = painter.image({"a": b"1"})
-    good = image.as_json() | {"annotations": {media.REF_NAME: "x:1"}}
+    good = image.as_json() | {"annotations": {media_types.REF_NAME: "x:1"}}
     rewrite(store, {"manifests": [item, good]})
     names = store.names()
     assert [e.name for e in names.entries] == ["x:1"]
@@ -155,7 +158,7 @@ def test_an_entry_that_is_none_does_not_hide_the_others(
 
 def test_a_view_never_changes(painter: Painter) -> None:
     image = painter.image({"a": b"1"})
-    before = Names.none()
+    before = ImageNames.none()
     after = before.put("x:1", image)
     assert before.entries == ()
     assert after.without(["x:1"]) == before

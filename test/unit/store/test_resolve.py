@@ -9,14 +9,14 @@ import pytest
 
 from assembler.codes import images
 from assembler.diagnostics import Place
-from assembler.diagnostics import Source as Text
+from assembler.diagnostics import SourceText as Text
 from assembler.errors import ImageError, RegistryError
-from assembler.events import Reporter, Silent
+from assembler.events import NullReporter, Reporter
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import resolve
-from assembler.oci.store import Store, find
+from assembler.oci.resolution import resolve_images
+from assembler.oci.store import Store, find_image
 from support.pictures import AMD64, ARM64, Painter
 
 A, B, C = (Reference.parse(f"{name}:1") for name in "abc")
@@ -44,15 +44,19 @@ class Registry:
 def test_what_is_there_is_not_fetched(store: Store, painter: Painter) -> None:
     store.put(A, painter.image({"a": b"1"}))
     registry = Registry()
-    found = resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())
-    assert found == {A: find(store, A, AMD64)}
+    found = resolve_images(
+        {A: None}, AMD64, ImageSources(store=store.root, fetch=registry), NullReporter()
+    )
+    assert found == {A: find_image(store, A, AMD64)}
     assert registry.asked == []
 
 
 def test_all_that_is_missing_is_fetched_at_once_in_order(store: Store, painter: Painter) -> None:
     store.put(B, painter.image({"a": b"1"}))
     registry = Registry()
-    found = resolve(PLACES, AMD64, ImageSources(store=store.root, fetch=registry), Silent())
+    found = resolve_images(
+        PLACES, AMD64, ImageSources(store=store.root, fetch=registry), NullReporter()
+    )
     assert list(found) == [A, B, C]
     assert registry.asked == [[str(A), str(C)]]
 
@@ -60,13 +64,16 @@ def test_all_that_is_missing_is_fetched_at_once_in_order(store: Store, painter: 
 def test_offline_tells_of_everything_that_is_missing(store: Store, painter: Painter) -> None:
     store.put(C, painter.image({"a": b"1"}, ARM64))
     with pytest.raises(ImageError) as caught:
-        resolve(
-            PLACES, AMD64, ImageSources(store=store.root, fetch=Registry(), offline=True), Silent()
+        resolve_images(
+            PLACES,
+            AMD64,
+            ImageSources(store=store.root, fetch=Registry(), offline=True),
+            NullReporter(),
         )
     assert [(d.code, d.place) for d in caught.value.diagnostics] == [
         (images.NOT_IN_STORE, PLACES[A]),
         (images.NOT_IN_STORE, PLACES[B]),
-        (images.NO_SUCH_PLATFORM, None),
+        (images.PLATFORM_NOT_FOUND, None),
     ]
     assert "image.yml:2:7: error[DM0205]: docker.io/library/b:1 is not in" in str(caught.value)
 
@@ -77,38 +84,44 @@ def test_pull_asks_for_everything_but_digests(store: Store, painter: Painter) ->
     pinned = Reference.parse(f"a@{old.digest}")
     registry = Registry()
     sources = ImageSources(store=store.root, fetch=registry, pull=True)
-    found = resolve({A: None, pinned: None}, AMD64, sources, Silent())
+    found = resolve_images({A: None, pinned: None}, AMD64, sources, NullReporter())
     assert registry.asked == [[str(A)]]
     assert found[A].digest != old.digest
     store.put(A, old)
-    found = resolve(
+    found = resolve_images(
         {A: None},
         AMD64,
         ImageSources(store=store.root, fetch=registry, pull=True, offline=True),
-        Silent(),
+        NullReporter(),
     )
     assert found[A].digest == old.digest
 
 
 def test_a_platform_that_the_store_lacks_is_fetched(store: Store, painter: Painter) -> None:
     store.put(A, painter.image({"a": b"1"}, ARM64))
-    assert resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=Registry()), Silent())[A]
+    assert resolve_images(
+        {A: None}, AMD64, ImageSources(store=store.root, fetch=Registry()), NullReporter()
+    )[A]
 
 
 def test_a_platform_that_nobody_has(store: Store) -> None:
     sources = ImageSources(store=store.root, fetch=Registry(platform=ARM64))
     with pytest.raises(ImageError) as caught:
-        resolve(PLACES, AMD64, sources, Silent())
+        resolve_images(PLACES, AMD64, sources, NullReporter())
     assert [d.place for d in caught.value.diagnostics] == [PLACES[A], PLACES[B], None]
     assert "has linux/arm64, not linux/amd64" in str(caught.value)
 
 
 def test_a_broken_layer_is_fetched_again(store: Store) -> None:
     registry = Registry()
-    image = resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())[A]
+    image = resolve_images(
+        {A: None}, AMD64, ImageSources(store=store.root, fetch=registry), NullReporter()
+    )[A]
     store.quarantine(image.manifest.layers[0].digest)
     assert (
-        resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())[A]
+        resolve_images(
+            {A: None}, AMD64, ImageSources(store=store.root, fetch=registry), NullReporter()
+        )[A]
         == image
     )
     assert len(registry.asked) == 2
@@ -116,11 +129,15 @@ def test_a_broken_layer_is_fetched_again(store: Store) -> None:
 
 def test_a_changed_manifest_is_fetched_again(store: Store) -> None:
     registry = Registry()
-    image = resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())[A]
+    image = resolve_images(
+        {A: None}, AMD64, ImageSources(store=store.root, fetch=registry), NullReporter()
+    )[A]
     path = store.path(image.digest)
     path.write_bytes(path.read_bytes().replace(b"sha256", b"sha265", 1))
     assert (
-        resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=registry), Silent())[A]
+        resolve_images(
+            {A: None}, AMD64, ImageSources(store=store.root, fetch=registry), NullReporter()
+        )[A]
         == image
     )
 
@@ -130,4 +147,6 @@ def test_a_registry_that_refuses(store: Store) -> None:
         raise RegistryError.of(images.NOT_IN_STORE, "no")
 
     with pytest.raises(RegistryError):
-        resolve({A: None}, AMD64, ImageSources(store=store.root, fetch=refuse), Silent())
+        resolve_images(
+            {A: None}, AMD64, ImageSources(store=store.root, fetch=refuse), NullReporter()
+        )

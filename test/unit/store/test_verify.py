@@ -11,14 +11,14 @@ import pytest
 
 from assembler.codes import images
 from assembler.errors import RegistryError
-from assembler.events import Reporter, Silent
-from assembler.oci import media
+from assembler.events import NullReporter, Reporter
+from assembler.oci import media_types
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find, verify
+from assembler.oci.store import Store, find_image, verify_store
 from support.pictures import AMD64, ARM64, Painter
 
-QUIET = Silent()
+QUIET = NullReporter()
 
 
 @dataclass
@@ -56,7 +56,7 @@ def origin(store: Store, painter: Painter, tmp_path: Path) -> Origin:
 
 
 def blob(store: Store, part: str) -> Path:
-    image = find(store, Reference.parse("x:1"), ARM64)
+    image = find_image(store, Reference.parse("x:1"), ARM64)
     assert image.index is not None
     return store.path(
         {
@@ -70,19 +70,19 @@ def blob(store: Store, part: str) -> Path:
 
 @pytest.mark.usefixtures("origin")
 def test_a_store_without_mistakes(store: Store) -> None:
-    report = verify(store, QUIET)
+    report = verify_store(store, QUIET)
     assert report.clean
     assert (report.images, report.blobs, report.orphans) == (1, 7, 0)
     assert report.bytes == sum(p.stat().st_size for p in store.layout.blobs.iterdir())
 
 
 def test_no_store_has_no_mistakes(store: Store) -> None:
-    assert verify(store, QUIET).clean
+    assert verify_store(store, QUIET).clean
     assert not store.root.exists()
 
 
 def test_a_foreign_layout_has_none_either(conformance_layout: Path) -> None:
-    report = verify(Store(conformance_layout), QUIET)
+    report = verify_store(Store(conformance_layout), QUIET)
     assert report.problems == []
 
 
@@ -91,14 +91,14 @@ def test_a_flipped_bit_is_found_and_mended(store: Store, origin: Origin, part: s
     path = blob(store, part)
     right = path.read_bytes()
     flip(path)
-    report = verify(store, QUIET)
+    report = verify_store(store, QUIET)
     assert [d.code for d in report.problems] == [images.BLOB_MISSING]
     assert "docker.io/library/x:1" in report.problems[0].message
     assert not path.exists()
-    report = verify(store, QUIET, repair=True, fetch=origin)
+    report = verify_store(store, QUIET, repair=True, fetch=origin)
     assert report.clean
     assert path.read_bytes() == right
-    assert verify(store, QUIET).clean
+    assert verify_store(store, QUIET).clean
     assert [e.name for e in store.names().entries] == ["docker.io/library/x:1"]
     digest = store.names().entries[0].descriptor.digest
     platform = "linux/arm64" if part != "index" else str(AMD64)
@@ -107,7 +107,7 @@ def test_a_flipped_bit_is_found_and_mended(store: Store, origin: Origin, part: s
 
 def test_a_missing_platform_is_no_mistake(store: Store, origin: Origin) -> None:
     blob(store, "manifest").unlink()
-    report = verify(store, QUIET, repair=True, fetch=origin)
+    report = verify_store(store, QUIET, repair=True, fetch=origin)
     assert report.clean
     assert report.orphans == 2
     assert origin.asked == []
@@ -117,7 +117,7 @@ def test_an_index_without_any_image_is_one(store: Store, painter: Painter) -> No
     image = painter.image({"a": b"1"})
     store.put("docker.io/library/x:1", painter.index(image))
     store.path(image.digest).unlink()
-    (problem,) = verify(store, QUIET).problems
+    (problem,) = verify_store(store, QUIET).problems
     assert "none of the images in its index" in problem.message
 
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_fetched_is_told(store: Store) -> None:
         raise RegistryError.of(images.NOT_IN_STORE, "the registry has burnt down")
 
     blob(store, "layer").unlink()
-    report = verify(store, QUIET, repair=True, fetch=refuse)
+    report = verify_store(store, QUIET, repair=True, fetch=refuse)
     refusal, incomplete = report.problems
     assert refusal.message == "the registry has burnt down"
     assert "is not complete" in incomplete.message
@@ -135,15 +135,15 @@ def test_what_cannot_be_fetched_is_told(store: Store) -> None:
 
 def test_garbage_in_index_json_is_put_aside(store: Store, origin: Origin) -> None:
     store.layout.index.write_bytes(b"{ garbage")
-    assert [d.code for d in verify(store, QUIET).problems] == [images.BROKEN_STORE]
+    assert [d.code for d in verify_store(store, QUIET).problems] == [images.BROKEN_STORE]
     assert store.layout.index.read_bytes() == b"{ garbage"
-    report = verify(store, QUIET, repair=True, fetch=origin)
+    report = verify_store(store, QUIET, repair=True, fetch=origin)
     assert report.clean
     assert (store.layout.quarantine / "index.json.1").read_bytes() == b"{ garbage"
     assert store.names().entries == ()
     assert report.orphans == 7
     store.layout.index.write_bytes(b"")
-    assert verify(store, QUIET, repair=True).clean
+    assert verify_store(store, QUIET, repair=True).clean
     assert (store.layout.quarantine / "index.json.2").exists()
 
 
@@ -151,15 +151,15 @@ def test_entries_that_are_none_are_removed_by_a_repair(store: Store, painter: Pa
     store.put("docker.io/library/x:1", painter.image({"a": b"1"}))
     text = store.layout.index.read_text()
     store.layout.index.write_text(text.replace('"manifests": [', '"manifests": [ 7, {"x": 1},'))
-    assert [d.code for d in verify(store, QUIET).problems] == [images.BROKEN_STORE] * 2
-    assert verify(store, QUIET, repair=True).clean
+    assert [d.code for d in verify_store(store, QUIET).problems] == [images.BROKEN_STORE] * 2
+    assert verify_store(store, QUIET, repair=True).clean
     assert store.layout.index.read_text() == text
 
 
 def test_a_wrong_orphan_is_put_aside(store: Store) -> None:
     path = store.path(store.add_bytes(b"abc").digest)
     flip(path)
-    report = verify(store, QUIET)
+    report = verify_store(store, QUIET)
     assert report.clean
     assert "put aside" in report.repaired[0]
     assert not path.exists()
@@ -174,6 +174,6 @@ def test_names_that_no_registry_knows_are_told(
     index.write_text(text.replace(store.names().entries[0].descriptor.digest, image.digest))
     store.edit(lambda names: names.put("fine", image))
     store.path(image.digest).unlink()
-    report = verify(store, QUIET, repair=True, fetch=origin)
+    report = verify_store(store, QUIET, repair=True, fetch=origin)
     assert not report.clean
-    assert media.REF_NAME in index.read_text()
+    assert media_types.REF_NAME in index.read_text()

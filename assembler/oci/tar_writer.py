@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO
 
-BLOCK = 512
-END = bytes(2 * BLOCK)
+BLOCK_SIZE = 512
+TAR_END = bytes(2 * BLOCK_SIZE)
 _FILE, _PAX = b"0", b"x"
 _LARGEST_ID = 0o7777777
 _LARGEST = 0o77777777777
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class TarHeader:
     """What an entry is; a name or number too large for ustar goes into a pax record."""
 
     name: bytes
@@ -51,7 +51,7 @@ class Header:
         if records:
             body = b"".join(_record(k, v) for k, v in sorted(records.items()))
             name = b"PaxHeaders/" + self.name.rstrip(b"/").rpartition(b"/")[2][:80]
-            extended = Header(name, _PAX, size=len(body)).ustar() + body + padding(len(body))
+            extended = TarHeader(name, _PAX, size=len(body)).ustar() + body + tar_padding(len(body))
         return extended + self.ustar()
 
     def ustar(self) -> bytes:
@@ -67,12 +67,12 @@ class Header:
         device = b"%07o\0%07o\0" % (self.major & _LARGEST_ID, self.minor & _LARGEST_ID)
         head = self.name[:100].ljust(100, b"\0") + numbers
         tail = self.kind + self.link[:100].ljust(100, b"\0") + b"ustar\x0000" + bytes(64) + device
-        block = (head + b" " * 8 + tail).ljust(BLOCK, b"\0")
+        block = (head + b" " * 8 + tail).ljust(BLOCK_SIZE, b"\0")
         return head + b"%06o\0 " % sum(block) + block[156:]
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class TarMember:
     """A file of an archive that is being written, read when its turn comes."""
 
     path: str
@@ -80,20 +80,20 @@ class Member:
     chunks: Iterable[bytes]
 
 
-def write(members: Iterable[Member], out: IO[bytes]) -> Iterator[int]:
+def write_tar(members: Iterable[TarMember], out: IO[bytes]) -> Iterator[int]:
     """Write a tar of plain files, and yield the size of each that has been written."""
     for member in members:
-        out.write(Header(member.path.encode(), size=member.size).blocks())
+        out.write(TarHeader(member.path.encode(), size=member.size).blocks())
         for chunk in member.chunks:
             out.write(chunk)
-        out.write(padding(member.size))
+        out.write(tar_padding(member.size))
         yield member.size
-    out.write(END)
+    out.write(TAR_END)
 
 
-def padding(size: int) -> bytes:
+def tar_padding(size: int) -> bytes:
     """Return the zeros between content of this size and the next header."""
-    return bytes(-size % BLOCK)
+    return bytes(-size % BLOCK_SIZE)
 
 
 def _record(key: bytes, value: bytes) -> bytes:

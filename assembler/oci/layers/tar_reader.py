@@ -11,15 +11,23 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from zlib import adler32
 
-from assembler.oci.layers import fields
-from assembler.oci.layers.fields import Malformed, Pieces
+from assembler.oci.layers import tar_fields
+from assembler.oci.layers.tar_fields import MalformedTarError, SparseMap
 
-Put = Callable[[bytes | memoryview], object]
+ContentSink = Callable[[bytes | memoryview], object]
 
-FILE, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0123456"
+FILE = ord("0")
+HARD_LINK = ord("1")
+SYMLINK = ord("2")
+CHARACTER_DEVICE = ord("3")
+BLOCK_DEVICE = ord("4")
+DIRECTORY = ord("5")
+FIFO = ord("6")
 _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"xgLK"
 _OLD_FILE, _CONTIGUOUS, _SPARSE = 0, 0x37, 0x53
-_KINDS = {k: k for k in (FILE, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO)} | {
+_KINDS = {
+    k: k for k in (FILE, HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, DIRECTORY, FIFO)
+} | {
     _OLD_FILE: FILE,
     _CONTIGUOUS: FILE,
     _SPARSE: FILE,
@@ -90,7 +98,7 @@ class TarReader:
         self._position = self._end = 0
         # How many bytes of the entry's content, padding included, have not been read yet.
         self._left = 0
-        self._pieces: Pieces | None = None
+        self._pieces: SparseMap | None = None
         self._ids: dict[bytes, tuple[int, int, int]] = {}
         self._owners: dict[bytes, tuple[bool, bytes, int, int]] = {}
         self._time_field, self._time_value = b"", 0
@@ -125,13 +133,15 @@ class TarReader:
                 h = self._take(_BLOCK)
             if h == _ZEROS:
                 if pax or name or link:
-                    raise Malformed("the archive ends between an extended header and its entry")
+                    raise MalformedTarError(
+                        "the archive ends between an extended header and its entry"
+                    )
                 self._finish()
                 return False
             self._verify(h)
             kind = h[156]
             if kind == _PAX:
-                pax = fields.records(self._extension(h))
+                pax = tar_fields.parse_pax_records(self._extension(h))
             elif kind == _LONG_NAME:
                 name = self._extension(h).rstrip(b"\0")
             elif kind == _LONG_LINK:
@@ -161,12 +171,12 @@ class TarReader:
         if digits.isdigit() and h[154] == 0 and b"8" not in digits and b"9" not in digits:
             stored = int(digits, 8)
         else:
-            stored = fields.number(h[148:156], "checksum")
+            stored = tar_fields.parse_number(h[148:156], "checksum")
         if (stored - 255 - found) % 65521:
             signed = sum(b - 256 if b > 127 else b for b in h[:148] + h[156:]) + 256
             if stored != signed:
                 self.name = h[:100].split(b"\0", 1)[0]
-                raise Malformed("the checksum of its header is wrong")
+                raise MalformedTarError("the checksum of its header is wrong")
 
     def _entry(self, h: bytes, kind: int, name: bytes | None, link: bytes | None) -> None:
         """Take over what stands in the header itself."""
@@ -187,7 +197,7 @@ class TarReader:
             self.name = h[345:500].split(b"\0", 1)[0] + b"/" + self.name
         field = h[136:148]
         if field != self._time_field:
-            self._time_value = fields.number(field, "time")
+            self._time_value = tar_fields.parse_number(field, "time")
             self._time_field = field
         self.mtime, self.mtime_text = self._time_value, b""
         self.records = _NO_RECORDS
@@ -195,15 +205,15 @@ class TarReader:
         if digits.isdigit() and not h[135] and b"8" not in digits and b"9" not in digits:
             size = int(digits, 8)
         else:
-            size = fields.size_of(h[124:136])
+            size = tar_fields.parse_size(h[124:136])
         known = _KINDS.get(kind)
         if known is None:
-            raise Malformed(f"it is of the unknown type {bytes([kind])!r}")
+            raise MalformedTarError(f"it is of the unknown type {bytes([kind])!r}")
         if known == FILE and self.name[-1:] == b"/":
             known = DIRECTORY  # as archives older than ustar have it
         self.kind = known
         self.link = b""
-        if known in (LINK, SYMLINK):
+        if known in (HARD_LINK, SYMLINK):
             self.link = h[157:257].split(b"\0", 1)[0] if link is None else link
         if known != FILE:
             # Some writers give links the size of the file, without its content.
@@ -213,11 +223,11 @@ class TarReader:
             self._left = (size + 511) & ~511
 
     def _new_ids(self, h: bytes) -> None:
-        mode = fields.number(h[100:108], "mode") & 0o7777
-        uid = fields.number(h[108:116], "user id")
-        gid = fields.number(h[116:124], "group id")
+        mode = tar_fields.parse_number(h[100:108], "mode") & 0o7777
+        uid = tar_fields.parse_number(h[108:116], "user id")
+        gid = tar_fields.parse_number(h[116:124], "group id")
         if not (0 <= uid < 1 << 32 and 0 <= gid < 1 << 32):
-            raise Malformed(f"its owner is {uid}:{gid}")
+            raise MalformedTarError(f"its owner is {uid}:{gid}")
         self.mode, self.uid, self.gid = mode, uid, gid
         if len(self._ids) < _MOST_REMEMBERED:
             self._ids[h[100:124]] = mode, uid, gid
@@ -228,10 +238,10 @@ class TarReader:
         names = field[8:72] if posix or field[:6] == b"ustar " else bytes(64)
         major = minor = 0
         if h[156] in b"34":
-            major = fields.number(h[329:337], "device number")
-            minor = fields.number(h[337:345], "device number")
+            major = tar_fields.parse_number(h[329:337], "device number")
+            minor = tar_fields.parse_number(h[337:345], "device number")
             if not (0 <= major < 1 << 32 and 0 <= minor < 1 << 32):
-                raise Malformed(f"its device number is {major}:{minor}")
+                raise MalformedTarError(f"its device number is {major}:{minor}")
         self.owner, self.major, self.minor = names, major, minor
         # A device's numbers are read only where they mean something.
         if h[156] not in b"34" and len(self._owners) < _MOST_REMEMBERED:
@@ -242,14 +252,14 @@ class TarReader:
         """Let pax records win over the header."""
         get = pax.get
         if (value := get(b"size")) is not None and self.kind == FILE:
-            self.size = fields.decimal(value, "size")
+            self.size = tar_fields.parse_decimal(value, "size")
             self._left = (self.size + 511) & ~511
         if value := get(b"uid"):
             self.uid = _id(value, "user id")
         if value := get(b"gid"):
             self.gid = _id(value, "group id")
         if value := get(b"mtime"):
-            self.mtime, self.mtime_text = fields.moment(value)
+            self.mtime, self.mtime_text = tar_fields.parse_pax_time(value)
         sparse = any(key.startswith(b"GNU.sparse.") for key in pax)
         if sparse and self.kind == FILE:
             self._pax_sparse(pax)
@@ -263,53 +273,55 @@ class TarReader:
         self.name = pax.get(b"GNU.sparse.name", self.name)
         size = pax.get(b"GNU.sparse.realsize", pax.get(b"GNU.sparse.size"))
         if size is None:
-            raise Malformed("its pax header speaks of holes, but not of its size")
+            raise MalformedTarError("its pax header speaks of holes, but not of its size")
         if pax.get(b"GNU.sparse.major") == b"1":
             pieces = self._map_in_front()
         else:
-            pieces = fields.pieces_of_map(pax.get(b"GNU.sparse.map", b""))
-        self._set_holes(pieces, fields.decimal(size, "size"))
+            pieces = tar_fields.parse_pax_sparse_map(pax.get(b"GNU.sparse.map", b""))
+        self._set_holes(pieces, tar_fields.parse_decimal(size, "size"))
 
-    def _map_in_front(self) -> Pieces:
+    def _map_in_front(self) -> SparseMap:
         """Read the map of pax sparse format 1.0, which stands in front of the content."""
         stored = self.size
         words: list[bytes] = []
         rest = b""
-        while not words or len(words) < 1 + 2 * fields.decimal(words[0], "map of holes"):
+        while not words or len(words) < 1 + 2 * tar_fields.parse_decimal(words[0], "map of holes"):
             if stored < _BLOCK or len(words) > 1 << 21:
-                raise Malformed("its map of holes is broken")
+                raise MalformedTarError("its map of holes is broken")
             block = rest + self._take(_BLOCK)
             self._left -= _BLOCK
             stored -= _BLOCK
             *more, rest = block.split(b"\n")
             words += more
         self.size = stored
-        values = [fields.decimal(w, "map of holes") for w in words]
+        values = [tar_fields.parse_decimal(w, "map of holes") for w in words]
         count = 2 * values[0]
         return list(zip(values[1 : 1 + count : 2], values[2 : 2 + count : 2], strict=True))
 
     def _old_sparse(self, h: bytes) -> None:
         """Read the map of GNU's old sparse format: in the header and the blocks after it."""
-        pieces = list(fields.pieces_of_header(h, 386, 4))
+        pieces = list(tar_fields.parse_gnu_sparse_map(h, 386, 4))
         more = h[482]
         while more:
             block = self._take(_BLOCK)
-            pieces += fields.pieces_of_header(block, 0, 21)
+            pieces += tar_fields.parse_gnu_sparse_map(block, 0, 21)
             more = block[504]
             if len(pieces) > 1 << 20:
-                raise Malformed("its map of holes is broken")
-        self._set_holes(pieces, fields.size_of(h[483:495]))
+                raise MalformedTarError("its map of holes is broken")
+        self._set_holes(pieces, tar_fields.parse_size(h[483:495]))
 
-    def _set_holes(self, pieces: Pieces, size: int) -> None:
-        self._pieces = fields.checked_pieces(pieces, size, self.size)
+    def _set_holes(self, pieces: SparseMap, size: int) -> None:
+        self._pieces = tar_fields.check_sparse_map(pieces, size, self.size)
         self._room -= size
         if self._room < 0:
-            raise Malformed(f"its holes make {size} bytes of it, and it grows beyond all bounds")
+            raise MalformedTarError(
+                f"its holes make {size} bytes of it, and it grows beyond all bounds"
+            )
         self.size = size
 
     # Content
 
-    def write_to(self, put: Put) -> None:
+    def write_to(self, put: ContentSink) -> None:
         """Hand over the whole content, holes as zeros."""
         if self._pieces is not None:
             self._expand(put)
@@ -328,7 +340,9 @@ class TarReader:
     def read(self, most: int) -> bytes:
         """Return the whole content of a small file."""
         if self.size > most:
-            raise Malformed(f"it has {self.size} bytes, where {most} are the most that make sense")
+            raise MalformedTarError(
+                f"it has {self.size} bytes, where {most} are the most that make sense"
+            )
         parts: list[bytes | memoryview] = []
         self.write_to(parts.append)
         return b"".join(parts)
@@ -336,7 +350,7 @@ class TarReader:
     def chunks(self) -> Iterator[bytes]:
         """Yield the whole content; nothing else may be done with the reader meanwhile."""
         if self._pieces is not None:
-            raise Malformed("it has holes where an archive is expected")
+            raise MalformedTarError("it has holes where an archive is expected")
         size = self.size
         while size:
             if self._position == self._end:
@@ -347,7 +361,7 @@ class TarReader:
             size -= part
             yield self._buffer[self._position - part : self._position]
 
-    def _expand(self, put: Put) -> None:
+    def _expand(self, put: ContentSink) -> None:
         at = 0
         for offset, length in self._pieces or ():
             _put_zeros(offset - at, put)
@@ -356,7 +370,7 @@ class TarReader:
             at = offset + length
         _put_zeros(self.size - at, put)
 
-    def _hand_over(self, size: int, put: Put) -> None:
+    def _hand_over(self, size: int, put: ContentSink) -> None:
         while size:
             if self._position == self._end:
                 self._more()
@@ -382,7 +396,7 @@ class TarReader:
 
     def _more(self) -> None:
         if not self._refill():
-            raise Malformed("the archive is cut off")
+            raise MalformedTarError("the archive is cut off")
 
     def _take(self, size: int) -> bytes:
         """Return the next bytes, which may lie in several chunks."""
@@ -407,9 +421,9 @@ class TarReader:
 
     def _extension(self, h: bytes) -> bytes:
         """Return the content of a header that says more about the entry after it."""
-        size = fields.size_of(h[124:136])
+        size = tar_fields.parse_size(h[124:136])
         if size > _LARGEST_HEADER:
-            raise Malformed(f"it has an extended header of {size} bytes")
+            raise MalformedTarError(f"it has an extended header of {size} bytes")
         data = self._take((size + 511) & ~511)
         return data[:size]
 
@@ -419,7 +433,7 @@ class TarReader:
         self._position = self._end
         while True:
             if rest.strip(b"\0"):
-                raise Malformed("there is something behind the end of the archive")
+                raise MalformedTarError("there is something behind the end of the archive")
             following = next(self._chunks, None)
             if following is None:
                 return
@@ -427,20 +441,20 @@ class TarReader:
 
 
 def _id(text: bytes, what: str) -> int:
-    value = fields.decimal(text, what)
+    value = tar_fields.parse_decimal(text, what)
     if value >= 1 << 32:
-        raise Malformed(f"its {what} is {value}")
+        raise MalformedTarError(f"its {what} is {value}")
     return value
 
 
-def _put_zeros(size: int, put: Put) -> None:
+def _put_zeros(size: int, put: ContentSink) -> None:
     while size > 0:
         part = min(size, len(_ZERO_CHUNK))
         put(_ZERO_CHUNK if part == len(_ZERO_CHUNK) else bytes(part))
         size -= part
 
 
-def entries(chunks: Iterable[bytes]) -> Iterator[TarReader]:
+def read_entries(chunks: Iterable[bytes]) -> Iterator[TarReader]:
     """Yield the same reader once for every entry of an archive."""
     reader: Any = TarReader(chunks)
     while reader.next():

@@ -14,31 +14,32 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.digest import is_digest
-from assembler.oci.layers.fields import Malformed
-from assembler.oci.layers.inflate import Limits, inflate
-from assembler.oci.layers.reader import FILE, LINK, SYMLINK, entries
-from assembler.oci.manifest import LARGEST_DOCUMENT, Descriptor
+from assembler.oci.layers.decompression import LayerLimits, decompress_layer
+from assembler.oci.layers.tar_fields import MalformedTarError
+from assembler.oci.layers.tar_reader import FILE, HARD_LINK, SYMLINK, read_entries
+from assembler.oci.manifest import MAX_MANIFEST_SIZE, Descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from assembler.events import Task
-    from assembler.oci.layers.reader import TarReader
+    from assembler.oci.layers.tar_reader import TarReader
     from assembler.oci.store import Store
 
-INDEX, DOCKER_INDEX = "index.json", "manifest.json"
+INDEX_FILE = "index.json"
+DOCKER_MANIFEST_FILE = "manifest.json"
 _MOST_ENTRIES = 200_000
 _MOST_DOCUMENTS = 128 << 20
-_LIMITS = Limits(floor=256 << 30)
+_LIMITS = LayerLimits(floor=256 << 30)
 _BLOBS = "blobs/sha256/"
 _LONGEST_CHAIN = 16
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(slots=True)
-class Contents:
+class ArchiveContents:
     """What was in an archive, by cleaned path."""
 
     documents: dict[str, bytes] = field(default_factory=dict)
@@ -47,12 +48,12 @@ class Contents:
 
     def resolved(self, path: str) -> str:
         """Return the path of a file, through links inside the archive."""
-        path = cleaned(path)
+        path = normalize_path(path)
         for _ in range(_LONGEST_CHAIN):
             if path not in self.links:
                 return path
             path = self.links[path]
-        raise broken(f"{path} is a link that goes in a circle")
+        raise bad_archive(f"{path} is a link that goes in a circle")
 
     def document(self, path: str, store: Store) -> bytes:
         """Return a small file."""
@@ -65,11 +66,11 @@ class Contents:
         """Return the blob that a file has become."""
         found = self.files.get(self.resolved(path))
         if found is None:
-            raise broken(f"{path!r} is not in it")
+            raise bad_archive(f"{path!r} is not in it")
         return found
 
 
-class Source:
+class ArchiveStream:
     """A file that is read once, counted; it can go back to the beginning of its first piece."""
 
     def __init__(self, file: IO[bytes], progress: Task) -> None:
@@ -99,42 +100,42 @@ class Source:
         return 0
 
 
-def read_archive(store: Store, source: Source, arrived: set[str]) -> Contents:
+def read_archive(store: Store, source: ArchiveStream, arrived: set[str]) -> ArchiveContents:
     """Put what is in an archive into the store, and note in `arrived` which blobs came."""
-    contents = Contents()
+    contents = ArchiveContents()
     room = _MOST_DOCUMENTS
     unpacked = began = False
     try:
-        stream = inflate(source, 0, _LIMITS)  # type: ignore[arg-type]
+        stream = decompress_layer(source, 0, _LIMITS)  # type: ignore[arg-type]
         first = next(stream, b"")
         unpacked = not source.start.startswith((_GZIP, _ZSTD))
-        for entry in entries(chain((first,), stream)):
+        for entry in read_entries(chain((first,), stream)):
             began = True
             if entry.count > _MOST_ENTRIES:
-                raise broken(f"it has more than {_MOST_ENTRIES} entries")
-            path = cleaned(entry.name.decode("utf-8", "surrogateescape"))
-            if entry.kind in (LINK, SYMLINK):
+                raise bad_archive(f"it has more than {_MOST_ENTRIES} entries")
+            path = normalize_path(entry.name.decode("utf-8", "surrogateescape"))
+            if entry.kind in (HARD_LINK, SYMLINK):
                 target = entry.link.decode("utf-8", "surrogateescape")
                 base = posixpath.dirname(path) if entry.kind == SYMLINK else ""
-                contents.links[path] = cleaned(posixpath.join(base, target))
+                contents.links[path] = normalize_path(posixpath.join(base, target))
             elif entry.kind == FILE and _is_document(path, entry.size):
                 room -= entry.size
                 if room < 0:
-                    raise broken(f"its documents have more than {_MOST_DOCUMENTS >> 20} MiB")
-                contents.documents[path] = entry.read(LARGEST_DOCUMENT)
+                    raise bad_archive(f"its documents have more than {_MOST_DOCUMENTS >> 20} MiB")
+                contents.documents[path] = entry.read(MAX_MANIFEST_SIZE)
             elif entry.kind == FILE:
                 contents.files[path] = added = _blob(store, path, entry)
                 arrived.add(added.digest)
-    except Malformed as error:
+    except MalformedTarError as error:
         why = "it is no tar archive" if unpacked and not began else str(error)
-        raise broken(why) from None
+        raise bad_archive(why) from None
     if not source.start:
-        raise broken("it is empty")
+        raise bad_archive("it is empty")
     return contents
 
 
 def _is_document(path: str, size: int) -> bool:
-    return size <= LARGEST_DOCUMENT and (path.endswith(".json") or path == "oci-layout")
+    return size <= MAX_MANIFEST_SIZE and (path.endswith(".json") or path == "oci-layout")
 
 
 def _blob(store: Store, path: str, entry: TarReader) -> Descriptor:
@@ -143,7 +144,7 @@ def _blob(store: Store, path: str, entry: TarReader) -> Descriptor:
     if path.startswith(_BLOBS):
         expected = f"sha256:{path.removeprefix(_BLOBS)}"
         if not is_digest(expected):
-            raise broken(f"{path!r} is not the name of a blob")
+            raise bad_archive(f"{path!r} is not the name of a blob")
         known = Descriptor("", expected, entry.size)
         if store.has(known):
             store.touch([known])
@@ -152,31 +153,31 @@ def _blob(store: Store, path: str, entry: TarReader) -> Descriptor:
     return store.add_stream(entry.chunks(), expected=expected)
 
 
-def cleaned(path: str) -> str:
+def normalize_path(path: str) -> str:
     """Return a path of an archive as the key it is: without `./`, `//` and `..`."""
     return posixpath.normpath("/" + path).lstrip("/")
 
 
-def layer_type(store: Store, descriptor: Descriptor) -> str:
+def detect_layer_type(store: Store, descriptor: Descriptor) -> str:
     """Return the media type of a layer, which archives do not tell."""
     with store.open(descriptor) as file:
         head = file.read(4)
     if head[:2] == _GZIP:
-        return media.OCI_LAYER_GZIP
-    return media.OCI_LAYER_ZSTD if head == _ZSTD else media.OCI_LAYER
+        return media_types.OCI_LAYER_GZIP
+    return media_types.OCI_LAYER_ZSTD if head == _ZSTD else media_types.OCI_LAYER
 
 
-def content_digest(chunks: Iterable[bytes]) -> str:
+def digest_chunks(chunks: Iterable[bytes]) -> str:
     """Return the digest of what chunks make up."""
-    from assembler.oci.store.incoming import new_hash  # noqa: PLC0415
+    from assembler.oci.store.incoming_blob import new_sha256  # noqa: PLC0415
 
-    hasher = new_hash()
+    hasher = new_sha256()
     for chunk in chunks:
         hasher.update(chunk)
     return "sha256:" + hasher.hexdigest()
 
 
-def broken(why: str) -> ImageError:
+def bad_archive(why: str) -> ImageError:
     """Return the error that an archive is not one of images."""
     return ImageError.of(
         images.BAD_ARCHIVE,

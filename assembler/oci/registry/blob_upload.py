@@ -10,7 +10,7 @@ import oras.utils
 
 from assembler.codes import registries
 from assembler.oci import digest as digests
-from assembler.oci.registry.failures import RegistryFailure, failure, wrong_content
+from assembler.oci.registry.failures import RegistryFailure, registry_failure, wrong_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ _TOO_LARGE = 413
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class BlobUpload:
     """A blob of the store on its way into a repository."""
 
     store: Store
@@ -87,7 +87,7 @@ class Upload:
             location = self.client.location(self.client.do_request(url, "POST"), url)
         target = oras.utils.append_url_params(location, {"digest": self.descriptor.digest})
         with self.store.open(self.descriptor) as file:
-            body = _Counted(file, self.descriptor.size, sent)
+            body = _ProgressFile(file, self.descriptor.size, sent)
             headers = {"Content-Type": "application/octet-stream"}
             try:
                 self.client.do_request(target, "PUT", data=body, headers=headers)
@@ -103,26 +103,26 @@ class Upload:
         try:
             self.client.chunked_upload(path, container, self._layer, chunk_size=_PIECE)
         except ValueError as error:  # what oras makes of an answer it does not expect
-            raise failure(
+            raise registry_failure(
                 registries.PUSH_REFUSED,
                 f"{container.registry}/{container.api_prefix}: {self.client.endpoint.host} takes "
                 f"the blob {self.descriptor.digest} neither whole nor in pieces",
             ) from error
 
 
-def put_document(client: Client, repository: str, name: str, kind: str, data: bytes) -> None:
+def push_manifest(client: Client, repository: str, name: str, kind: str, data: bytes) -> None:
     """Send a manifest or index, in the very bytes its digest is made of."""
     url = client.url(client.container(repository, name).manifest_url())
     response = client.do_request(url, "PUT", data=data, headers={"Content-Type": kind})
     claimed = response.headers.get("Docker-Content-Digest", "")
-    digest = digests.of_bytes(data)
+    digest = digests.digest_of(data)
     if digests.is_digest(claimed) and claimed != digest:
         raise wrong_content(
             client.what(url), client.endpoint.host, f"it says it took {claimed} for {digest}"
         )
 
 
-class _Counted(io.RawIOBase):
+class _ProgressFile(io.RawIOBase):
     """A file being sent, as requests reads it; tells how much has been read."""
 
     def __init__(self, file: IO[bytes], size: int, sent: Callable[[int], None]) -> None:

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.errors import ImageError
-from assembler.oci.manifest import parse_config
+from assembler.oci.manifest import parse_image_config
 from assembler.oci.reference import Reference
-from assembler.oci.store.lookup import spellings
-from assembler.oci.store.walk import Walker, blobs_on_disk
+from assembler.oci.store.image_contents import ContentsReader, list_blob_files
+from assembler.oci.store.image_lookup import equivalent_names
 
 if TYPE_CHECKING:
     from assembler.oci.manifest import Descriptor
     from assembler.oci.platform import Platform
-    from assembler.oci.store.blobs import Store
-    from assembler.oci.store.names import Entry, Names
-    from assembler.oci.store.walk import Leaf
+    from assembler.oci.store.image_contents import StoredManifest
+    from assembler.oci.store.image_store import Store
+    from assembler.oci.store.names import ImageNames, IndexEntry
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedImage:
     """One name of the store and what it leads to."""
 
     name: str
@@ -33,10 +33,10 @@ class Listed:
     complete: bool
 
 
-def listing(store: Store, names: Names | None = None) -> tuple[Listed, ...]:
+def list_images(store: Store, names: ImageNames | None = None) -> tuple[ListedImage, ...]:
     """Return what is in the store, by name."""
-    walker = Walker(store)
-    found = {b.digest: b for b in blobs_on_disk(store)}
+    walker = ContentsReader(store)
+    found = {b.digest: b for b in list_blob_files(store)}
     rows = []
     for entry in (names or store.names()).entries:
         contents = walker.contents(entry.descriptor)
@@ -45,7 +45,7 @@ def listing(store: Store, names: Names | None = None) -> tuple[Listed, ...]:
         platforms = (platform_of(store, leaf) for leaf in contents.images)
         others = (d.platform for d in contents.elsewhere if not d.attests)
         rows.append(
-            Listed(
+            ListedImage(
                 entry.name,
                 entry.descriptor,
                 tuple(dict.fromkeys(p for p in platforms if p is not None)),
@@ -58,23 +58,23 @@ def listing(store: Store, names: Names | None = None) -> tuple[Listed, ...]:
     return tuple(sorted(rows, key=lambda r: (r.name, r.descriptor.digest)))
 
 
-def platform_of(store: Store, leaf: Leaf) -> Platform | None:
+def platform_of(store: Store, leaf: StoredManifest) -> Platform | None:
     """Return the platform of an image, as its index or its config says it."""
     if leaf.descriptor.platform is not None:
         return leaf.descriptor.platform
     try:
-        platform = parse_config(store.read(leaf.manifest.config), "config").platform
+        platform = parse_image_config(store.read(leaf.manifest.config), "config").platform
     except ImageError:
         return None
     return platform if platform.architecture else None
 
 
-def entries_of(names: Names, text: str) -> tuple[Entry, ...]:
+def find_entries(names: ImageNames, text: str) -> tuple[IndexEntry, ...]:
     """Return the entries that somebody means who writes `text`: a name, or how others wrote it."""
     exact = names.named(text)
     if exact:
         return exact
-    for form in spellings(Reference.parse(text)):
+    for form in equivalent_names(Reference.parse(text)):
         found = names.named(form)
         if found:
             return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
+class SalvagedContent:
     """A stretch of a file, by place and content."""
 
     path: Path
@@ -22,16 +22,16 @@ class SalvagedTree:
 
     rules: str
     prefix: str
-    content: Excerpt
+    content: SalvagedContent
 
 
 @dataclass(frozen=True, slots=True)
-class RootFile:
+class SalvagedFile:
     """A file of the image's root: the kernel, microcode, or the archive of modules."""
 
     name: str
     mode: int
-    content: Excerpt
+    content: SalvagedContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class SalvagedImage:
     """All that there is of the image."""
 
     trees: tuple[SalvagedTree, ...] = ()
-    files: tuple[RootFile, ...] = ()
+    files: tuple[SalvagedFile, ...] = ()
     # The kernel was decompressed when the archive was made.
     plain_kernel: bool = False
 
@@ -57,6 +57,6 @@ class SalvagedImage:
         """Return the tree that these rules have made, if there is one."""
         return next((t for t in self.trees if t.rules == rules), None)
 
-    def file(self, name: str) -> RootFile | None:
+    def file(self, name: str) -> SalvagedFile | None:
         """Return a file of the image's root."""
         return next((f for f in self.files if f.name == name), None)

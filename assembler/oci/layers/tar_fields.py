@@ -7,56 +7,56 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-LONGEST_NAME = 4095
+MAX_NAME_LENGTH = 4095
 _MOST_PIECES = 1 << 20
 
-Pieces = Sequence[tuple[int, int]]
+SparseMap = Sequence[tuple[int, int]]
 
 
-class Malformed(Exception):  # noqa: N818 - told to the user as a LayerError, with the place
+class MalformedTarError(Exception):
     """The bytes of a layer do not make sense; the message says why."""
 
 
-def number(field: bytes, what: str) -> int:
+def parse_number(field: bytes, what: str) -> int:
     """Read a number as octal digits between blanks and NULs, or in GNU's base 256."""
     first = field[0]
     if first & 0x80:
         value = int.from_bytes(field, "big", signed=True) if first == 0xFF else _positive(field)
         if not -(1 << 63) <= value < 1 << 63:
-            raise Malformed(f"its {what} does not fit 64 bits")
+            raise MalformedTarError(f"its {what} does not fit 64 bits")
         return value
     digits = field.strip(b" \0")
     if not digits:
         return 0
     # int() alone would take "0_7" and "-7".
     if not digits.isdigit():
-        raise Malformed(f"its {what} is {field!r}, which is not a number")
+        raise MalformedTarError(f"its {what} is {field!r}, which is not a number")
     try:
         return int(digits, 8)
     except ValueError:
-        raise Malformed(f"its {what} is {field!r}, which is not an octal number") from None
+        raise MalformedTarError(f"its {what} is {field!r}, which is not an octal number") from None
 
 
 def _positive(field: bytes) -> int:
     return int.from_bytes(bytes([field[0] & 0x7F]) + field[1:], "big")
 
 
-def size_of(field: bytes) -> int:
+def parse_size(field: bytes) -> int:
     """Read the size of an entry."""
-    size = number(field, "size")
+    size = parse_number(field, "size")
     if size < 0:
-        raise Malformed(f"its size is {size}")
+        raise MalformedTarError(f"its size is {size}")
     return size
 
 
-def decimal(text: bytes, what: str) -> int:
+def parse_decimal(text: bytes, what: str) -> int:
     """Read a decimal number of a pax record."""
     if not text.isdigit() or len(text) > 19:
-        raise Malformed(f"its {what} is {text[:40]!r}, which is not a number")
+        raise MalformedTarError(f"its {what} is {text[:40]!r}, which is not a number")
     return int(text)
 
 
-def moment(text: bytes) -> tuple[int, bytes]:
+def parse_pax_time(text: bytes) -> tuple[int, bytes]:
     """Read a pax time: whole seconds (rounded down), and the text if it has a fraction."""
     whole, point, fraction = text.partition(b".")
     sign = -1 if whole[:1] == b"-" else 1
@@ -66,16 +66,16 @@ def moment(text: bytes) -> tuple[int, bytes]:
         or len(digits) > 18
         or (fraction and not fraction.isdigit())
     ):
-        raise Malformed(f"its time is {text[:40]!r}, which is not a time")
+        raise MalformedTarError(f"its time is {text[:40]!r}, which is not a time")
     if not digits and not fraction:
-        raise Malformed("its time is empty")
+        raise MalformedTarError("its time is empty")
     seconds = sign * int(digits or b"0")
     if not point or not fraction.strip(b"0"):
         return seconds, b""
     return (seconds - 1 if sign < 0 else seconds), text
 
 
-def records(block: bytes) -> dict[bytes, bytes]:
+def parse_pax_records(block: bytes) -> dict[bytes, bytes]:
     """Read the records of a pax header: "LENGTH KEY=VALUE\\n", the last of a key counts."""
     found: dict[bytes, bytes] = {}
     # Sparse format 0.0 repeats two keys, once for each piece; 0.1 says the same with commas.
@@ -85,13 +85,13 @@ def records(block: bytes) -> dict[bytes, bytes]:
         blank = block.find(b" ", at, at + 20)
         digits = block[at:blank] if blank > at else b""
         if not digits.isdigit():
-            raise Malformed("its pax header is broken")
+            raise MalformedTarError("its pax header is broken")
         stop = at + int(digits)
         if stop > end or stop <= blank or block[stop - 1] != 0x0A:
-            raise Malformed("its pax header is broken")
+            raise MalformedTarError("its pax header is broken")
         key, equals, value = block[blank + 1 : stop - 1].partition(b"=")
         if not equals or not key:
-            raise Malformed("its pax header is broken")
+            raise MalformedTarError("its pax header is broken")
         if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
             repeated.append(value)
         else:
@@ -102,47 +102,47 @@ def records(block: bytes) -> dict[bytes, bytes]:
     return found
 
 
-def clean(name: bytes) -> bytes:
+def normalize_tar_path(name: bytes) -> bytes:
     """Return a path without "." , "..", doubled and outer slashes; the root is empty."""
     parts: list[bytes] = []
     for part in name.split(b"/"):
         if part == b"..":
             if not parts:
-                raise Malformed("it would leave the root directory")
+                raise MalformedTarError("it would leave the root directory")
             parts.pop()
         elif part and part != b".":
             parts.append(part)
     return b"/".join(parts)
 
 
-def checked_pieces(pieces: Pieces, size: int, stored: int) -> Pieces:
+def check_sparse_map(pieces: SparseMap, size: int, stored: int) -> SparseMap:
     """Return the map of a sparse file if its pieces are in order and within the file."""
     at = total = 0
     for offset, length in pieces:
         if offset < at or length < 0:
-            raise Malformed("its map of holes is out of order")
+            raise MalformedTarError("its map of holes is out of order")
         at = offset + length
         total += length
     if at > size or total > stored:
-        raise Malformed("its map of holes does not fit its size")
+        raise MalformedTarError("its map of holes does not fit its size")
     return [p for p in pieces if p[1]]
 
 
-def pieces_of_map(text: bytes) -> Pieces:
+def parse_pax_sparse_map(text: bytes) -> SparseMap:
     """Read the map of pax sparse format 0.1: offset,length,offset,length …"""
     words = text.split(b",") if text else []
     if len(words) % 2 or len(words) > 2 * _MOST_PIECES:
-        raise Malformed("its map of holes is broken")
-    values = [decimal(w, "map of holes") for w in words]
+        raise MalformedTarError("its map of holes is broken")
+    values = [parse_decimal(w, "map of holes") for w in words]
     return list(zip(values[::2], values[1::2], strict=True))
 
 
-def pieces_of_header(block: bytes, start: int, count: int) -> Pieces:
+def parse_gnu_sparse_map(block: bytes, start: int, count: int) -> SparseMap:
     """Read the pairs of offset and length in an old GNU sparse header."""
     found = []
     for i in range(count):
         at = start + 24 * i
         if not block[at : at + 24].strip(b"\0 "):
             break
-        found.append((size_of(block[at : at + 12]), size_of(block[at + 12 : at + 24])))
+        found.append((parse_size(block[at : at + 12]), parse_size(block[at + 12 : at + 24])))
     return found

@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import RegistryError
 from assembler.oci import digest as digests
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.manifest import (
-    LARGEST_DOCUMENT,
+    MAX_MANIFEST_SIZE,
     Descriptor,
     Index,
     Manifest,
-    parse_document,
+    parse_manifest,
 )
 from assembler.oci.registry.failures import not_a_registry, wrong_content
 
 if TYPE_CHECKING:
     from assembler.oci.registry.client import Client
 
-_ACCEPT = {"Accept": ", ".join(media.ACCEPTED)}
+_ACCEPT = {"Accept": ", ".join(media_types.ACCEPTED)}
 _MOST_TAGS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class FetchedManifest:
     """A manifest or index with the bytes its digest is made of."""
 
     descriptor: Descriptor
@@ -34,26 +34,26 @@ class Document:
     content: Index | Manifest
 
 
-def fetch_document(client: Client, repository: str, name: str) -> Document:
+def fetch_manifest(client: Client, repository: str, name: str) -> FetchedManifest:
     """Return what a registry has under a tag or digest."""
     url = client.url(client.container(repository, name).manifest_url())
     what, host = client.what(url), client.endpoint.host
     response = client.do_request(url, headers=_ACCEPT)
     data, headers = response.content, response.headers
-    if len(data) > LARGEST_DOCUMENT:
-        raise wrong_content(what, host, f"more than {LARGEST_DOCUMENT >> 20} MiB")
-    digest = digests.of_bytes(data)
+    if len(data) > MAX_MANIFEST_SIZE:
+        raise wrong_content(what, host, f"more than {MAX_MANIFEST_SIZE >> 20} MiB")
+    digest = digests.digest_of(data)
     claimed = name if digests.is_digest(name) else headers.get("Docker-Content-Digest", digest)
     if data.lstrip()[:1] != b"{":
         raise not_a_registry(what, host, data)
     if digests.is_digest(claimed) and claimed != digest:
         raise wrong_content(what, host, f"its digest is {digest} and not {claimed}")
     media_type = headers.get("Content-Type", "").partition(";")[0].strip()
-    content = parse_document(data, what, media_type)
-    return Document(Descriptor(content.media_type, digest, len(data)), data, content)
+    content = parse_manifest(data, what, media_type)
+    return FetchedManifest(Descriptor(content.media_type, digest, len(data)), data, content)
 
 
-def head_document(client: Client, repository: str, name: str) -> str | None:
+def head_manifest(client: Client, repository: str, name: str) -> str | None:
     """Return the digest a tag stands for, or nothing if there is no such tag."""
     url = client.url(client.container(repository, name).manifest_url())
     response = client.do_request(url, "HEAD", headers=_ACCEPT)
@@ -63,10 +63,10 @@ def head_document(client: Client, repository: str, name: str) -> str | None:
     if digests.is_digest(claimed):
         return str(claimed)
     # Some registries do not say it in a HEAD.
-    return fetch_document(client, repository, name).descriptor.digest
+    return fetch_manifest(client, repository, name).descriptor.digest
 
 
-def close_tags(client: Client, repository: str, tag: str) -> tuple[str, ...]:
+def similar_tags(client: Client, repository: str, tag: str) -> tuple[str, ...]:
     """Return tags that look like the one that is not there, if the registry lists its tags."""
     try:
         tags = [str(t) for t in client.get_tags(client.container(repository), N=_MOST_TAGS)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import images, registries
 from assembler.errors import ImageError
-from assembler.oci.registry.failures import RegistryFailure, failure, wrong_content
+from assembler.oci.registry.failures import RegistryFailure, registry_failure, wrong_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import requests
 
     from assembler.oci.registry.client import Client
-    from assembler.oci.store import Incoming
+    from assembler.oci.store import IncomingBlob
 
 _CHUNK = 512 << 10
 # An attempt that brought as much as this has not failed, it was only cut.
@@ -23,8 +23,8 @@ _PROGRESS = 64 << 10
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
-def download(
-    client: Client, repository: str, incoming: Incoming, arrived: Callable[[int], None]
+def download_blob(
+    client: Client, repository: str, incoming: IncomingBlob, arrived: Callable[[int], None]
 ) -> None:
     """Bring a blob into the store; `arrived` is told of its length so far, now and then."""
     digest = incoming.descriptor.digest
@@ -54,7 +54,9 @@ def download(
         return
 
 
-def _attempt(client: Client, url: str, incoming: Incoming, arrived: Callable[[int], None]) -> None:
+def _attempt(
+    client: Client, url: str, incoming: IncomingBlob, arrived: Callable[[int], None]
+) -> None:
     """Ask for what is missing and write what comes, up to the end of the blob."""
     size = incoming.descriptor.size
     if incoming.offset == size:
@@ -74,7 +76,7 @@ def _attempt(client: Client, url: str, incoming: Incoming, arrived: Callable[[in
         _check_range(client, what, response, incoming)
         _receive(client, what, response, incoming, arrived)
     if incoming.offset < size:
-        raise failure(
+        raise registry_failure(
             registries.UNREACHABLE,
             f"{what}: the connection to {client.endpoint.host} broke "
             f"after {incoming.offset} of {size} bytes",
@@ -84,7 +86,7 @@ def _attempt(client: Client, url: str, incoming: Incoming, arrived: Callable[[in
 
 
 def _check_range(
-    client: Client, what: str, response: requests.Response, incoming: Incoming
+    client: Client, what: str, response: requests.Response, incoming: IncomingBlob
 ) -> None:
     """Make sure that what comes is what was asked for, before any of it is read."""
     size, host = incoming.descriptor.size, client.endpoint.host
@@ -108,7 +110,7 @@ def _receive(
     client: Client,
     what: str,
     response: requests.Response,
-    incoming: Incoming,
+    incoming: IncomingBlob,
     arrived: Callable[[int], None],
 ) -> None:
     host = client.endpoint.host

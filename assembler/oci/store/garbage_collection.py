@@ -9,18 +9,25 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
 from assembler.oci.store import locks
-from assembler.oci.store.gc_policy import GcCandidate, GcLimits, Kept, State, files_below, unwanted
+from assembler.oci.store.gc_policy import (
+    GcCandidate,
+    GcLimits,
+    GcState,
+    StoreFile,
+    choose_garbage,
+    files_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from assembler.oci.store.blobs import Store
-    from assembler.oci.store.names import Entry
-    from assembler.oci.store.walk import Blob
+    from assembler.oci.store.image_contents import BlobFile
+    from assembler.oci.store.image_store import Store
+    from assembler.oci.store.names import IndexEntry
 
 
 @dataclass(slots=True)
-class Collected:
+class GcResult:
     """What was removed, or would have been."""
 
     names: list[str] = field(default_factory=list)
@@ -31,15 +38,15 @@ class Collected:
     bytes: int = 0
 
 
-def collect(store: Store, limits: GcLimits | None = None) -> Collected:
+def collect_garbage(store: Store, limits: GcLimits | None = None) -> GcResult:
     """Remove what the limits do not keep; safe beside anything else, and if killed at any time."""
     limits = limits or GcLimits()
-    done = Collected()
+    done = GcResult()
     if not store.root.is_dir():
         return done
     with nullcontext() if limits.dry_run else store.index_locked():
-        state = State.of(store, limits)
-        images, segments = unwanted(state)
+        state = GcState.of(store, limits)
+        images, segments = choose_garbage(state)
         _drop(state, images, done)
         _sweep_blobs(state, images, state.blobs, done)
         for segment in segments:
@@ -48,11 +55,13 @@ def collect(store: Store, limits: GcLimits | None = None) -> Collected:
     return done
 
 
-def remove(store: Store, entries: Collection[Entry], *, dry_run: bool = False) -> Collected:
+def remove_images(
+    store: Store, entries: Collection[IndexEntry], *, dry_run: bool = False
+) -> GcResult:
     """Remove entries of index.json, and at once the blobs that only they lead to."""
-    done = Collected()
+    done = GcResult()
     with nullcontext() if dry_run else store.index_locked():
-        state = State.of(store, GcLimits(dry_run=dry_run))
+        state = GcState.of(store, GcLimits(dry_run=dry_run))
         gone = [i for i in state.images if i.entry in entries]
         _drop(state, gone, done)
         theirs = {d for image in gone for d in image.contents.blobs}
@@ -60,15 +69,15 @@ def remove(store: Store, entries: Collection[Entry], *, dry_run: bool = False) -
     return done
 
 
-def discard(store: Store, digests: Collection[str]) -> None:
+def discard_blobs(store: Store, digests: Collection[str]) -> None:
     """Remove blobs that were brought in vain, as far as nothing needs them."""
     with store.index_locked():
-        state = State.of(store, GcLimits(grace=0))
+        state = GcState.of(store, GcLimits(grace=0))
         mine = [b for b in state.blobs if b.digest in digests]
-        _sweep_blobs(state, (), mine, Collected())
+        _sweep_blobs(state, (), mine, GcResult())
 
 
-def _drop(state: State, images: Iterable[GcCandidate], done: Collected) -> None:
+def _drop(state: GcState, images: Iterable[GcCandidate], done: GcResult) -> None:
     """Take the names away before anything they lead to."""
     entries = [image.entry for image in images]
     done.names = [e.name or e.descriptor.digest for e in entries]
@@ -77,7 +86,7 @@ def _drop(state: State, images: Iterable[GcCandidate], done: Collected) -> None:
 
 
 def _sweep_blobs(
-    state: State, dropped: Iterable[GcCandidate], blobs: Iterable[Blob], done: Collected
+    state: GcState, dropped: Iterable[GcCandidate], blobs: Iterable[BlobFile], done: GcResult
 ) -> None:
     """Remove blobs that nothing that stays leads to; those of dropped images need not be old."""
     theirs = {d for image in dropped for d in image.contents.blobs}
@@ -91,19 +100,19 @@ def _sweep_blobs(
             done.blobs += _remove_blob(state, blob, limit, done)
 
 
-def _remove_blob(state: State, blob: Blob, limit: float, done: Collected) -> bool:
+def _remove_blob(state: GcState, blob: BlobFile, limit: float, done: GcResult) -> bool:
     """Remove a blob with the lock on its coming held, unless it was used by now."""
     if not blob.digest or state.limits.dry_run:
-        return _unlink(state, Kept(blob.path, blob.size, blob.used), done)
+        return _unlink(state, StoreFile(blob.path, blob.size, blob.used), done)
     part = state.store.layout.part(blob.digest)
     with wrap_os_errors(part):
-        handle = locks.try_locked(part, create=True)
+        handle = locks.try_open_locked(part, create=True)
     if handle is None:
         return False
     try:
         with suppress(FileNotFoundError):
             if blob.path.stat().st_mtime < limit:
-                return _unlink(state, Kept(blob.path, blob.size, blob.used), done)
+                return _unlink(state, StoreFile(blob.path, blob.size, blob.used), done)
         return False
     finally:
         if not os.fstat(handle).st_size:
@@ -111,25 +120,25 @@ def _remove_blob(state: State, blob: Blob, limit: float, done: Collected) -> boo
         os.close(handle)
 
 
-def _sweep_rest(state: State, done: Collected) -> None:
+def _sweep_rest(state: GcState, done: GcResult) -> None:
     """Remove what never became a blob, and blobs that were put aside."""
     layout = state.store.layout
-    for item in files_below(layout.tmp):
+    for item in files_in(layout.tmp):
         if item.used >= state.young:
             continue
         with wrap_os_errors(item.path):
-            handle = locks.try_locked(item.path)
+            handle = locks.try_open_locked(item.path)
         if handle is not None:
             done.others += _unlink(state, item, done)
             os.close(handle)
-    for item in files_below(layout.quarantine):
+    for item in files_in(layout.quarantine):
         if item.used < state.young:
             done.others += _unlink(state, item, done)
 
 
-def _unlink(state: State, item: Kept, done: Collected) -> bool:
+def _unlink(state: GcState, item: StoreFile, done: GcResult) -> bool:
     if not state.limits.dry_run:
-        with wrap_os_errors(item.path, "remove"):
+        with wrap_os_errors(item.path, "remove_images"):
             try:
                 item.path.unlink()
             except FileNotFoundError:

@@ -21,7 +21,7 @@ _MOST_BYTES = 32 << 20
 
 
 @dataclass(slots=True)
-class Tree:
+class ManifestTree:
     """The part of an image that is wanted."""
 
     root: Descriptor
@@ -40,20 +40,20 @@ class Tree:
 
 
 @dataclass(slots=True)
-class _Leaf:
+class _ManifestEntry:
     descriptor: Descriptor
     attests: str = ""
 
 
-def grow(
+def read_manifest_tree(
     name: str,
     root: Descriptor,
     content: Index | Manifest,
     read: Callable[[Descriptor], Index | Manifest],
     platforms: Sequence[Platform],
-) -> Tree:
+) -> ManifestTree:
     """Return the tree below `root`: for some platforms with their attestations, or all of it."""
-    tree = Tree(root)
+    tree = ManifestTree(root)
     if isinstance(content, Manifest):
         tree.manifests.append((root, content))
         return tree
@@ -87,9 +87,9 @@ def _leaves(
     name: str,
     index: Index,
     read: Callable[[Descriptor], Index | Manifest],
-    tree: Tree,
+    tree: ManifestTree,
     depth: int,
-) -> Iterator[_Leaf]:
+) -> Iterator[_ManifestEntry]:
     """Yield the manifests below an index; the indexes on the way go into the tree."""
     if depth > _DEEPEST_INDEX:
         raise ImageError.of(images.BAD_MANIFEST, f"{name}: its indexes are nested too deeply")
@@ -99,7 +99,7 @@ def _leaves(
         )
     for child in index.manifests:
         if not child.is_index:
-            yield _Leaf(child, child.attests)
+            yield _ManifestEntry(child, child.attests)
             continue
         content = read(child)
         if isinstance(content, Manifest):
@@ -110,9 +110,11 @@ def _leaves(
         tree.documents.append(child)
 
 
-def _chosen(name: str, leaves: list[_Leaf], platforms: Sequence[Platform]) -> list[_Leaf]:
+def _chosen(
+    name: str, leaves: list[_ManifestEntry], platforms: Sequence[Platform]
+) -> list[_ManifestEntry]:
     """Return the best leaf for each platform, with what is attested of it."""
-    chosen: list[_Leaf] = []
+    chosen: list[_ManifestEntry] = []
     for wanted in platforms:
         ranked = [
             (rank, number)
@@ -138,7 +140,7 @@ def _rank(descriptor: Descriptor, wanted: Platform) -> int | None:
     return descriptor.platform.rank(wanted)
 
 
-def _no_platform(name: str, leaves: Sequence[_Leaf], wanted: Platform) -> ImageError:
+def _no_platform(name: str, leaves: Sequence[_ManifestEntry], wanted: Platform) -> ImageError:
     has = sorted(
         {
             str(leaf.descriptor.platform)

@@ -26,30 +26,30 @@ from typing import IO, Protocol
 
 from assembler.codes import layers as codes
 from assembler.errors import LayerError
-from assembler.oci.layers.fields import LONGEST_NAME, Malformed
-from assembler.oci.layers.inflate import Limits, inflate
-from assembler.oci.layers.links import Links
-from assembler.oci.layers.paths import (
-    COVERED,
+from assembler.oci.layers.decompression import LayerLimits, decompress_layer
+from assembler.oci.layers.flattened_tree import (
+    COVERED_DIR,
     DIR,
-    GONE,
-    LINKED,
-    MOST_PASSES,
+    EXCLUDED,
+    LAYER_STEP,
+    MAX_PASSES,
     OTHER,
-    STEP,
-    TAKEN,
+    SYMLINKED,
+    WHITED_OUT,
     Corrections,
-    Tree,
-    cleaned,
-    split,
-    text,
+    FlattenedTree,
+    display_path,
+    normalize_entry_name,
+    split_path,
 )
-from assembler.oci.layers.reader import DIRECTORY, FILE, LINK, SYMLINK, TarReader
-from assembler.oci.layers.whiteouts import Hiding
+from assembler.oci.layers.hard_links import HardLinks
+from assembler.oci.layers.tar_fields import MAX_NAME_LENGTH, MalformedTarError
+from assembler.oci.layers.tar_reader import DIRECTORY, FILE, HARD_LINK, SYMLINK, TarReader
+from assembler.oci.layers.whiteouts import HiddenPaths
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerBlob:
     """A layer as it is stored."""
 
     digest: str
@@ -57,7 +57,7 @@ class Layer:
     open: Callable[[], IO[bytes]]
 
 
-class Sink(Protocol):
+class TreeSink(Protocol):
     """Whoever wants the entries of a tree; their attributes and content are the reader's."""
 
     def restart(self) -> None:
@@ -71,7 +71,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Exceptions:
+class ExcludedPaths:
     """Paths of which an image's own entries are not handed on; what lies below them is."""
 
     dropped: frozenset[bytes] = frozenset()
@@ -79,18 +79,20 @@ class Exceptions:
     only_files: dict[bytes, str] = field(default_factory=dict)
 
 
-def flatten(
+def flatten_layers(
     image: str,
-    layers: Sequence[Layer],
-    sink: Sink,
-    exceptions: Exceptions | None = None,
-    limits: Limits | None = None,
-) -> Tree:
+    layers: Sequence[LayerBlob],
+    sink: TreeSink,
+    exceptions: ExcludedPaths | None = None,
+    limits: LayerLimits | None = None,
+) -> FlattenedTree:
     """Hand the tree of the layers, lowest first, over to the sink; `image` names it in errors."""
     corrections = Corrections()
-    for _ in range(MOST_PASSES):
+    for _ in range(MAX_PASSES):
         before = corrections.counts()
-        flattening = _Pass(image, sink, exceptions or Exceptions(), limits or Limits(), corrections)
+        flattening = _FlattenPass(
+            image, sink, exceptions or ExcludedPaths(), limits or LayerLimits(), corrections
+        )
         tree = flattening.run(layers)
         if corrections.counts() == before:
             flattening.expect_nothing_more()
@@ -98,19 +100,21 @@ def flatten(
         corrections.forget_doubtful(before)
         sink.restart()
     raise LayerError.of(
-        codes.BROKEN, f"{image}: its links between layers lead to no end", "build the image anew"
+        codes.BROKEN_LAYER,
+        f"{image}: its links between layers lead to no end",
+        "build the image again",
     )
 
 
-class _Pass:
+class _FlattenPass:
     """One pass through all layers."""
 
     def __init__(
         self,
         image: str,
-        sink: Sink,
-        exceptions: Exceptions,
-        limits: Limits,
+        sink: TreeSink,
+        exceptions: ExcludedPaths,
+        limits: LayerLimits,
         corrections: Corrections,
     ) -> None:
         self.image = image
@@ -119,17 +123,17 @@ class _Pass:
         self.limits = limits
         self.corrections = corrections
         self.pending_repeats = dict(corrections.repeated)
-        self.tree = Tree()
-        self.hiding = Hiding(self.tree)
-        self.links = Links(self.tree, sink, corrections, self._repeat)
+        self.tree = FlattenedTree()
+        self.hiding = HiddenPaths(self.tree)
+        self.links = HardLinks(self.tree, sink, corrections, self._repeat)
         # Of the current layer:
         self.layer = 0
         self.current = b""
         for path in (*exceptions.dropped, *exceptions.only_files):
-            directory, base = split(path)
-            self.tree.names.setdefault(directory, {})[base] = TAKEN
+            directory, base = split_path(path)
+            self.tree.names.setdefault(directory, {})[base] = EXCLUDED
 
-    def run(self, layers: Sequence[Layer]) -> Tree:
+    def run(self, layers: Sequence[LayerBlob]) -> FlattenedTree:
         count = 0
         for self.layer, layer in enumerate(reversed(layers), 1):
             self.hiding.begin(self.layer)
@@ -138,12 +142,12 @@ class _Pass:
             with layer.open() as file:
                 try:
                     room = self.limits.of(layer.size)
-                    reader = TarReader(inflate(file, layer.size, self.limits), room)
+                    reader = TarReader(decompress_layer(file, layer.size, self.limits), room)
                     self._walk(reader)
                     count += reader.count
                     if count > self.limits.entries:
-                        raise Malformed(f"it has more than {self.limits.entries} entries")
-                except Malformed as error:
+                        raise MalformedTarError(f"it has more than {self.limits.entries} entries")
+                except MalformedTarError as error:
                     raise self._error(layer, str(error)) from None
         return self.tree
 
@@ -151,17 +155,19 @@ class _Pass:
         """Refuse hard links whose targets have not come."""
         for target, links in self.links.waiting.items():
             raise LayerError.of(
-                codes.BROKEN,
-                f"{self.image}: {text(links[0][1])} is a hard link to {text(target)}, "
-                "which no layer has",
-                "build the image anew",
+                codes.BROKEN_LAYER,
+                f"{self.image}: {display_path(links[0][1])} is a hard link to "
+                f"{display_path(target)}, which no layer has",
+                "build the image again",
             )
 
-    def _error(self, layer: Layer, why: str) -> LayerError:
-        entry = f", entry {text(self.current)}" if self.current else ""
-        hint = "`dolmen cache verify` tells whether the store is damaged; else build the image anew"
+    def _error(self, layer: LayerBlob, why: str) -> LayerError:
+        entry = f", entry {display_path(self.current)}" if self.current else ""
+        hint = (
+            "`dolmen cache verify` tells whether the store is damaged; else build the image again"
+        )
         return LayerError.of(
-            codes.BROKEN, f"{self.image}, layer {layer.digest}{entry}: {why}", hint
+            codes.BROKEN_LAYER, f"{self.image}, layer {layer.digest}{entry}: {why}", hint
         )
 
     def _walk(self, reader: TarReader) -> None:
@@ -172,9 +178,9 @@ class _Pass:
         repeats = self.pending_repeats
         add, advance = self.sink.add, reader.next
         most = self.limits.entries
-        plain = dict.fromkeys(range(256), self.layer * STEP + OTHER)
-        plain[DIRECTORY] = self.layer * STEP + DIR
-        plain[SYMLINK] = self.layer * STEP + LINKED
+        plain = dict.fromkeys(range(256), self.layer * LAYER_STEP + OTHER)
+        plain[DIRECTORY] = self.layer * LAYER_STEP + DIR
+        plain[SYMLINK] = self.layer * LAYER_STEP + SYMLINKED
         directory: bytes | None = None
         siblings: dict[bytes, int] = {}
         hidden = False
@@ -184,13 +190,13 @@ class _Pass:
             if name[-1:] == b"/":
                 name = name[:-1]
             if name[:1] in (b".", b"/", b"") or b"//" in name or b"/." in name or b"\0" in name:
-                name = cleaned(name)
+                name = normalize_entry_name(name)
                 if not name:
                     continue  # the root directory itself
-            if len(name) > LONGEST_NAME:
-                raise Malformed("its path is too long")
+            if len(name) > MAX_NAME_LENGTH:
+                raise MalformedTarError("its path is too long")
             if reader.count > most:
-                raise Malformed(f"it has more than {most} entries")
+                raise MalformedTarError(f"it has more than {most} entries")
             cut = name.rfind(b"/")
             base = name[cut + 1 :]
             parent = name[:cut] if cut > 0 else b""
@@ -214,7 +220,7 @@ class _Pass:
             if (
                 hidden
                 or base in siblings
-                or kind == LINK
+                or kind == HARD_LINK
                 or waiting
                 or repeats
                 or (kind != DIRECTORY and name in occupied)
@@ -243,7 +249,7 @@ class _Pass:
             hidden = self._decide(name, siblings, base, reader)
         if hidden:
             self.links.pass_by(name, reader)
-        elif kind == LINK:
+        elif kind == HARD_LINK:
             self.links.met(name, reader)
         else:
             self.sink.add(name, reader)
@@ -255,36 +261,40 @@ class _Pass:
     ) -> bool:
         """Settle what a path is by this entry, unless it is settled; tell if it is hidden."""
         kind, layer = reader.kind, self.layer
-        own = DIR if kind == DIRECTORY else LINKED if kind == SYMLINK else OTHER
+        own = DIR if kind == DIRECTORY else SYMLINKED if kind == SYMLINK else OTHER
         known = siblings.get(base)
-        if known == TAKEN:
+        if known == EXCLUDED:
             refusal = self.exceptions.only_files.get(name)
             if refusal is not None and kind != FILE:
                 raise LayerError.of(
-                    codes.REFUSED, f"{self.image}: {text(name)} is not a regular file", refusal
+                    codes.PATH_CONFLICT,
+                    f"{self.image}: {display_path(name)} is not a regular file",
+                    refusal,
                 )
-            siblings[base] = layer * STEP + (DIR if own == DIR else TAKEN)
+            siblings[base] = layer * LAYER_STEP + (DIR if own == DIR else EXCLUDED)
             return True
-        if known is not None and known // STEP < layer:
+        if known is not None and known // LAYER_STEP < layer:
             if own != DIR:
                 self.hiding.close(name)
             return True
-        how = None if known is None else known % STEP
-        if how == TAKEN:
+        how = None if known is None else known % LAYER_STEP
+        if how == EXCLUDED:
             return True
-        if how == GONE:
+        if how == WHITED_OUT:
             # The layer hides what is below, and has the path itself.
             self.hiding.close(name)
         elif how is not None and not (own == how == DIR):
             self._repeat(name)
         by_entry = self.hiding.occupied.get(name)
-        if how in (None, GONE) and own != DIR and by_entry is not None:
-            if own == LINKED:
+        if how in (None, WHITED_OUT) and own != DIR and by_entry is not None:
+            if own == SYMLINKED:
                 self._move(name, reader.link)
-            if own == LINKED or by_entry:
-                siblings[base] = layer * STEP + (LINKED if own == LINKED else COVERED)
+            if own == SYMLINKED or by_entry:
+                siblings[base] = layer * LAYER_STEP + (
+                    SYMLINKED if own == SYMLINKED else COVERED_DIR
+                )
                 return True
-        siblings[base] = layer * STEP + own
+        siblings[base] = layer * LAYER_STEP + own
         return False
 
     def _repeat(self, name: bytes) -> None:
@@ -294,7 +304,7 @@ class _Pass:
 
     def _move(self, name: bytes, link: bytes) -> None:
         """Note that upper layers have put something below what is a symbolic link here."""
-        directory = b"" if link[:1] == b"/" else split(name)[0]
+        directory = b"" if link[:1] == b"/" else split_path(name)[0]
         parts = directory.split(b"/") if directory else []
         for part in link.split(b"/"):
             if part == b"..":

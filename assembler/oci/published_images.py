@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from assembler.events import Reporter
     from assembler.oci.registry.options import RegistryOptions
     from assembler.oci.registry.registries import Registries
-    from assembler.oci.store import Entry
+    from assembler.oci.store import IndexEntry
 
 _WORKERS = 4
 
 
-def published(
-    entries: Iterable[Entry], options: RegistryOptions, reporter: Reporter
+def find_published(
+    entries: Iterable[IndexEntry], options: RegistryOptions, reporter: Reporter
 ) -> frozenset[tuple[str, str]]:
     """Return name and digest of the entries whose registry says the same digest for the name.
 
     A mirror's word does not count: what is there may be gone from the origin.
     """
-    from assembler.oci.registry.registries import speaking  # noqa: PLC0415 - brings requests
+    from assembler.oci.registry.registries import open_registries  # noqa: PLC0415 - brings requests
 
     asked = list(entries)
     with (
-        speaking(options, reporter) as registries,
+        open_registries(options, reporter) as registries,
         task(reporter, "ask registries", len(asked), "images") as progress,
         ThreadPoolExecutor(_WORKERS) as pool,
     ):
@@ -45,8 +45,8 @@ def published(
         return frozenset(found)
 
 
-def _is_there(entry: Entry, registries: Registries, reporter: Reporter) -> bool:
-    from assembler.oci.registry.documents import head_document  # noqa: PLC0415
+def _is_there(entry: IndexEntry, registries: Registries, reporter: Reporter) -> bool:
+    from assembler.oci.registry.manifests import head_manifest  # noqa: PLC0415
 
     try:
         reference = Reference.parse(entry.name)
@@ -54,7 +54,7 @@ def _is_there(entry: Entry, registries: Registries, reporter: Reporter) -> bool:
         return False
     try:
         client = registries.origin(reference.registry)
-        digest = head_document(client, reference.repository, reference.spoken)
+        digest = head_manifest(client, reference.repository, reference.spoken)
     except DolmenError as error:
         reporter.emit(
             LogMessage(f"{reference} counts as not published: {error.diagnostics[0].message}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 20
 
 
-def new_hash() -> _Hash:
+def new_sha256() -> _Hash:
     """Return what makes digests."""
     return hashlib.sha256(usedforsecurity=False)
 
@@ -32,7 +32,7 @@ def write_at(handle: int, data: memoryview, offset: int) -> None:
 
 
 @dataclass(slots=True)
-class Incoming:
+class IncomingBlob:
     """The blob of a descriptor, open for what is still missing of it.
 
     `present` blobs need nothing. Else fetch from `offset` on (not 0 if an earlier attempt was cut),
@@ -46,7 +46,7 @@ class Incoming:
     target: Path | None = None
     offset: int = 0
     resumed: bool = False
-    _hash: _Hash = field(default_factory=new_hash)
+    _hash: _Hash = field(default_factory=new_sha256)
 
     @property
     def present(self) -> bool:
@@ -70,7 +70,7 @@ class Incoming:
         """Throw away what has arrived: whoever sends it begins at the beginning again."""
         with wrap_os_errors(self.path):
             os.ftruncate(self.handle, 0)
-        self.offset, self.resumed, self._hash = 0, False, new_hash()
+        self.offset, self.resumed, self._hash = 0, False, new_sha256()
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Add what has come next; more than the descriptor's size is refused."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, ImageError
 from assembler.events import LogMessage
-from assembler.oci.store import Absent, Reason, find, lookup
+from assembler.oci.store import MissingImage, MissingReason, find_image, look_up_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from assembler.oci.store import Store
 
 
-def resolve(
+def resolve_images(
     references: Mapping[Reference, Place | None],
     platform: Platform,
     sources: ImageSources,
@@ -37,12 +37,12 @@ def resolve(
     wanted = list(references)
     fresh: set[Reference] = set()
     if sources.docker and not sources.offline:
-        from assembler.oci.daemon import bring  # noqa: PLC0415 - docker: 150 ms
+        from assembler.oci.docker_daemon import import_from_daemon  # noqa: PLC0415 - docker: 150 ms
 
-        fresh.update(bring(store, wanted, platform, reporter))
+        fresh.update(import_from_daemon(store, wanted, platform, reporter))
     found: dict[Reference, Image] = {}
     origin = dict.fromkeys(fresh, "from the Docker daemon")
-    absent: list[Absent] = []
+    absent: list[MissingImage] = []
     refetch: list[Reference] = []
     names = store.names()
     for reference in wanted:
@@ -50,10 +50,10 @@ def resolve(
             refetch.append(reference)
             continue
         try:
-            result = lookup(store, reference, platform, reporter, names)
+            result = look_up_image(store, reference, platform, reporter, names)
         except ImageError as error:
-            raise error.at(references[reference]) from error
-        if isinstance(result, Absent):
+            raise error.with_place(references[reference]) from error
+        if isinstance(result, MissingImage):
             absent.append(result)
         else:
             found[reference] = result
@@ -76,7 +76,9 @@ def resolve(
 
 
 def _about_one_of(
-    diagnostic: Diagnostic, references: Mapping[Reference, Place | None], absent: Sequence[Absent]
+    diagnostic: Diagnostic,
+    references: Mapping[Reference, Place | None],
+    absent: Sequence[MissingImage],
 ) -> Diagnostic:
     """Give what is said of an image its place, and what the store has of it instead."""
     named = [r for r in references if str(r) in diagnostic.message]
@@ -87,7 +89,7 @@ def _about_one_of(
             here = [
                 a.diagnostic.message
                 for a in absent
-                if a.reference == reference and a.reason is not Reason.UNKNOWN
+                if a.reference == reference and a.reason is not MissingReason.UNKNOWN
             ]
             hints = (*diagnostic.hints, *(f"in the store: {message}" for message in here))
             return replace(diagnostic, place=place, hints=hints)
@@ -107,13 +109,13 @@ def _fetched(
     names = store.names()
     for reference in missing:
         try:
-            found[reference] = find(store, reference, platform, reporter, names)
+            found[reference] = find_image(store, reference, platform, reporter, names)
         except ImageError as error:
-            wrong += error.at(references[reference]).diagnostics
+            wrong += error.with_place(references[reference]).diagnostics
     if wrong:
         raise ImageError(wrong)
     return found
 
 
 def _placed(diagnostic: Diagnostic, place: Place | None) -> Diagnostic:
-    return ImageError([diagnostic]).at(place).diagnostics[0]
+    return ImageError([diagnostic]).with_place(place).diagnostics[0]

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from assembler.oci.layers.fields import Malformed
-from assembler.oci.layers.paths import (
+from assembler.oci.layers.flattened_tree import (
     DIR,
-    LINKED,
+    LAYER_STEP,
     OTHER,
-    STEP,
+    SYMLINKED,
     Corrections,
-    Tree,
-    cleaned,
-    split,
-    text,
+    FlattenedTree,
+    display_path,
+    normalize_entry_name,
+    split_path,
 )
-from assembler.oci.layers.reader import DIRECTORY, LINK, TarReader
+from assembler.oci.layers.tar_fields import MalformedTarError
+from assembler.oci.layers.tar_reader import DIRECTORY, HARD_LINK, TarReader
 
 if TYPE_CHECKING:
-    from assembler.oci.layers.flatten import Sink
+    from assembler.oci.layers.flattening import TreeSink
 
 
-class Links:
+class HardLinks:
     """The hard links of a pass."""
 
     def __init__(
         self,
-        tree: Tree,
-        sink: Sink,
+        tree: FlattenedTree,
+        sink: TreeSink,
         corrections: Corrections,
         repeat: Callable[[bytes], None],
     ) -> None:
@@ -71,27 +71,29 @@ class Links:
 
     def _target(self, reader: TarReader) -> bytes:
         """Return the path that a hard link leads to."""
-        target = cleaned(reader.link)
+        target = normalize_entry_name(reader.link)
         if not target or target == reader.name:
-            raise Malformed("it is a hard link to itself")
-        directory, base = split(target)
+            raise MalformedTarError("it is a hard link to itself")
+        directory, base = split_path(target)
         if self._corrections.moved:
             directory = self._corrections.redirected(directory, self._layer)
         return directory + b"/" + base if directory else base
 
     def _hard_link(self, name: bytes, target: bytes, reader: TarReader) -> None:
         """Hand on a link whose own path is visible."""
-        directory, base = split(target)
+        directory, base = split_path(target)
         state = self._tree.names.get(directory, {}).get(base)
-        here = state is not None and state // STEP == self._layer
-        if here and state is not None and state % STEP in (OTHER, LINKED):
+        here = state is not None and state // LAYER_STEP == self._layer
+        if here and state is not None and state % LAYER_STEP in (OTHER, SYMLINKED):
             if target in self._unlinked:
                 self._unlinked.add(name)
                 self._followers.setdefault(target, []).append(name)
             else:
                 self._link_all([name], target, reader)
-        elif here and state is not None and state % STEP == DIR:
-            raise Malformed(f"it is a hard link to {text(target)}, which is a directory")
+        elif here and state is not None and state % LAYER_STEP == DIR:
+            raise MalformedTarError(
+                f"it is a hard link to {display_path(target)}, which is a directory"
+            )
         elif target in self._hidden_names:
             links = self._corrections.rescued.setdefault((self._layer, target), [])
             if name not in links:
@@ -137,7 +139,7 @@ class Links:
         elif waited or links:
             self._hidden_links.add(name)
         self._hidden_names.add(name)
-        if kind == LINK:
+        if kind == HARD_LINK:
             target = self._target(reader)
             for link in waited:
                 self._hard_link(link, target, reader)

@@ -11,13 +11,13 @@ from assembler.codes import images
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, HostError, ImageError, wrap_os_errors
 from assembler.events import task
-from assembler.oci.digest import hex_part
+from assembler.oci.digest import digest_hex
 from assembler.oci.platform import host_platform
 from assembler.oci.reference import Reference
-from assembler.oci.store.incoming import new_hash
-from assembler.oci.store.listings import platform_of
-from assembler.oci.store.names import Names
-from assembler.oci.store.walk import Walker, blobs_on_disk
+from assembler.oci.store.image_contents import ContentsReader, list_blob_files
+from assembler.oci.store.image_list import platform_of
+from assembler.oci.store.incoming_blob import new_sha256
+from assembler.oci.store.names import ImageNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from assembler.codes import Code
     from assembler.events import Reporter
     from assembler.oci.platform import Platform
-    from assembler.oci.store.blobs import Store
-    from assembler.oci.store.names import Entry
-    from assembler.oci.store.walk import Blob, Contents
+    from assembler.oci.store.image_contents import BlobFile, ImageContents
+    from assembler.oci.store.image_store import Store
+    from assembler.oci.store.names import IndexEntry
 
     Fetch = Callable[[Store, Sequence[Reference], Platform, Reporter], None]
 
@@ -36,7 +36,7 @@ _WORKERS = 2
 
 
 @dataclass(slots=True)
-class Report:
+class VerifyReport:
     """What a check has found."""
 
     images: int = 0
@@ -59,14 +59,14 @@ class Report:
         self.problems.append(Diagnostic(code, message, hints=hints))
 
 
-def verify(
+def verify_store(
     store: Store, reporter: Reporter, *, repair: bool = False, fetch: Fetch | None = None
-) -> Report:
+) -> VerifyReport:
     """Hash every blob, put wrong ones aside, see whether every name leads to something whole.
 
     A repair removes what cannot be read from index.json, and lets `fetch` bring what is missing.
     """
-    report = Report()
+    report = VerifyReport()
     if not store.root.exists():
         return report
     names = _readable_names(store, report, repair=repair)
@@ -82,11 +82,11 @@ def verify(
 
 
 @dataclass(frozen=True, slots=True)
-class Incomplete:
+class IncompleteImage:
     """A name that does not lead to something whole."""
 
-    entry: Entry
-    contents: Contents
+    entry: IndexEntry
+    contents: ImageContents
 
     def diagnostic(self) -> Diagnostic:
         """Say what is missing."""
@@ -111,21 +111,21 @@ class Incomplete:
         return {platform_of(store, leaf) or host_platform() for leaf in broken} or {host_platform()}
 
 
-def _readable_names(store: Store, report: Report, *, repair: bool) -> Names:
+def _readable_names(store: Store, report: VerifyReport, *, repair: bool) -> ImageNames:
     """Return the names; an index.json that is none is put aside by a repair."""
     try:
         names = store.names()
     except ImageError as error:
         if not repair:
             report.problems += error.diagnostics
-            return Names.none()
+            return ImageNames.none()
         with store.index_locked():
             aside = _set_aside(store)
-            store.replace_names(Names.none())
+            store.replace_names(ImageNames.none())
         report.repaired.append(f"put the unreadable index.json aside as {aside}")
-        return Names.none()
+        return ImageNames.none()
     if names.broken and repair:
-        names = store.edit(Names.repaired)
+        names = store.edit(ImageNames.repaired)
         report.repaired.append("removed what is no descriptor from index.json")
     for broken in names.broken:
         report.wrong(
@@ -145,12 +145,12 @@ def _set_aside(store: Store) -> str:
     return str(target)
 
 
-def _hash_all(store: Store, report: Report, reporter: Reporter) -> None:
-    blobs = sorted(blobs_on_disk(store), key=lambda b: -b.size)
+def _hash_all(store: Store, report: VerifyReport, reporter: Reporter) -> None:
+    blobs = sorted(list_blob_files(store), key=lambda b: -b.size)
     report.blobs = len(blobs)
     report.bytes = sum(b.size for b in blobs)
     with (
-        task(reporter, "verify", report.bytes) as progress,
+        task(reporter, "verify_store", report.bytes) as progress,
         ThreadPoolExecutor(_WORKERS) as pool,
     ):
         for blob, found in zip(blobs, pool.map(_hash, blobs), strict=True):
@@ -162,16 +162,16 @@ def _hash_all(store: Store, report: Report, reporter: Reporter) -> None:
             elif not blob.digest:
                 report.orphans += 1
                 report.orphan_bytes += blob.size
-            elif found and found != hex_part(blob.digest):
+            elif found and found != digest_hex(blob.digest):
                 _put_aside(store, blob, report)
         progress.outcome = "wrong" if report.problems else "verified"
 
 
-def _hash(blob: Blob) -> str | OSError:
+def _hash(blob: BlobFile) -> str | OSError:
     """Return the blob's real digest; nothing if it has gone meanwhile or is no blob anyway."""
     if not blob.digest:
         return ""
-    hasher, buffer = new_hash(), bytearray(_CHUNK)
+    hasher, buffer = new_sha256(), bytearray(_CHUNK)
     view = memoryview(buffer)
     try:
         with blob.path.open("rb", buffering=0) as file:
@@ -184,7 +184,7 @@ def _hash(blob: Blob) -> str | OSError:
     return hasher.hexdigest()
 
 
-def _put_aside(store: Store, blob: Blob, report: Report) -> None:
+def _put_aside(store: Store, blob: BlobFile, report: VerifyReport) -> None:
     message = f"{blob.digest}: the blob's content is not what its digest says"
     try:
         store.quarantine(blob.digest)
@@ -196,9 +196,9 @@ def _put_aside(store: Store, blob: Blob, report: Report) -> None:
         report.bytes -= blob.size
 
 
-def _incomplete(store: Store, names: Names, report: Report) -> list[Incomplete]:
+def _incomplete(store: Store, names: ImageNames, report: VerifyReport) -> list[IncompleteImage]:
     """Return the names that do not lead to something whole, and count what none leads to."""
-    walker = Walker(store)
+    walker = ContentsReader(store)
     needed: set[str] = set()
     found = []
     report.images = len(names.entries)
@@ -206,8 +206,8 @@ def _incomplete(store: Store, names: Names, report: Report) -> list[Incomplete]:
         contents = walker.contents(entry.descriptor)
         needed |= contents.blobs.keys()
         if not contents.usable:
-            found.append(Incomplete(entry, contents))
-    orphans = [b for b in blobs_on_disk(store) if b.digest and b.digest not in needed]
+            found.append(IncompleteImage(entry, contents))
+    orphans = [b for b in list_blob_files(store) if b.digest and b.digest not in needed]
     report.orphans += len(orphans)
     report.orphan_bytes += sum(b.size for b in orphans)
     return found
@@ -215,10 +215,10 @@ def _incomplete(store: Store, names: Names, report: Report) -> list[Incomplete]:
 
 def _fetch_again(
     store: Store,
-    incomplete: Iterable[Incomplete],
+    incomplete: Iterable[IncompleteImage],
     fetch: Fetch,
     reporter: Reporter,
-    report: Report,
+    report: VerifyReport,
 ) -> set[str]:
     """Fetch by digest, since a tag may mean something else by now; return the names made whole."""
     mended: set[str] = set()
@@ -235,6 +235,6 @@ def _fetch_again(
         if not had:
             with suppress(DolmenError):
                 store.remove([str(reference)])
-        if Walker(store).contents(top).usable:
+        if ContentsReader(store).contents(top).usable:
             mended.add(image.entry.name)
     return mended

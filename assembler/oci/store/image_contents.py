@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import ImageError
 from assembler.oci.digest import is_digest
-from assembler.oci.manifest import Index, Manifest, parse_document
+from assembler.oci.manifest import Index, Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from assembler.oci.manifest import Descriptor
-    from assembler.oci.store.blobs import Store
+    from assembler.oci.store.image_store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class StoredManifest:
     """A single image that is there: its descriptor, what it says, and what is missing of it."""
 
     descriptor: Descriptor
@@ -29,12 +29,12 @@ class Leaf:
 
 
 @dataclass(slots=True)
-class Contents:
+class ImageContents:
     """Everything a descriptor of index.json leads to, as far as it can be read."""
 
     # By digest: what is there and what should be, but not manifests nobody has fetched.
     blobs: dict[str, Descriptor] = field(default_factory=dict)
-    leaves: list[Leaf] = field(default_factory=list)
+    leaves: list[StoredManifest] = field(default_factory=list)
     # Images an index lists that are not in the store.
     elsewhere: list[Descriptor] = field(default_factory=list)
     # The top itself cannot be read.
@@ -46,7 +46,7 @@ class Contents:
         return tuple(d for leaf in self.leaves for d in leaf.missing)
 
     @property
-    def images(self) -> tuple[Leaf, ...]:
+    def images(self) -> tuple[StoredManifest, ...]:
         """Return the images that something can be made of: not what only attests."""
         return tuple(leaf for leaf in self.leaves if not leaf.descriptor.attests)
 
@@ -57,15 +57,15 @@ class Contents:
 
 
 @dataclass(slots=True)
-class Walker:
+class ContentsReader:
     """Walks from descriptors to what they lead to, reading each document once."""
 
     store: Store
     _documents: dict[str, Index | Manifest | None] = field(default_factory=dict)
 
-    def contents(self, top: Descriptor) -> Contents:
+    def contents(self, top: Descriptor) -> ImageContents:
         """Return what the descriptor leads to; broken documents count as missing."""
-        found = Contents()
+        found = ImageContents()
         document = self._document(top)
         if document is None:
             found.headless = True
@@ -74,7 +74,9 @@ class Walker:
             self._enter(top, document, found)
         return found
 
-    def _enter(self, descriptor: Descriptor, document: Index | Manifest, found: Contents) -> None:
+    def _enter(
+        self, descriptor: Descriptor, document: Index | Manifest, found: ImageContents
+    ) -> None:
         todo: list[tuple[Descriptor, Index | Manifest]] = [(descriptor, document)]
         while todo:
             descriptor, document = todo.pop(0)
@@ -85,7 +87,7 @@ class Walker:
                 parts = (document.config, *document.layers)
                 found.blobs |= {d.digest: d for d in parts}
                 gone = tuple(d for d in parts if not self.store.has(d))
-                found.leaves.append(Leaf(descriptor, document, gone))
+                found.leaves.append(StoredManifest(descriptor, document, gone))
                 continue
             for child in document.manifests:
                 inner = self._document(child)
@@ -98,7 +100,7 @@ class Walker:
         if descriptor.digest not in self._documents:
             try:
                 data = self.store.read(descriptor)
-                document = parse_document(data, descriptor.digest, descriptor.media_type)
+                document = parse_manifest(data, descriptor.digest, descriptor.media_type)
             except ImageError:
                 self._documents[descriptor.digest] = None
             else:
@@ -107,7 +109,7 @@ class Walker:
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
+class BlobFile:
     """A file among the blobs; `digest` is empty if its name is none."""
 
     path: Path
@@ -116,7 +118,7 @@ class Blob:
     used: float
 
 
-def blobs_on_disk(store: Store) -> Iterator[Blob]:
+def list_blob_files(store: Store) -> Iterator[BlobFile]:
     """Yield the files that are among the blobs, in no order; no store has none."""
     try:
         listing = os.scandir(store.layout.blobs)
@@ -131,4 +133,6 @@ def blobs_on_disk(store: Store) -> Iterator[Blob]:
             if stat.S_ISREG(found.st_mode):
                 digest = f"sha256:{item.name}"
                 path = store.layout.blobs / item.name
-                yield Blob(path, digest if is_digest(digest) else "", found.st_size, found.st_mtime)
+                yield BlobFile(
+                    path, digest if is_digest(digest) else "", found.st_size, found.st_mtime
+                )

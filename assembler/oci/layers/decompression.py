@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-from assembler.oci.layers.fields import Malformed
+from assembler.oci.layers.tar_fields import MalformedTarError
 
-CHUNK = 256 << 10
+CHUNK_SIZE = 256 << 10
 _INPUT = 128 << 10
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -28,7 +28,7 @@ _STRANGERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LayerLimits:
     """How much may come out of a layer: `floor` bytes, or `ratio` times what is stored if more.
 
     Real layers grow three times, seldom twenty times. What grows more, or has more entries, is made
@@ -44,13 +44,13 @@ class Limits:
         return max(self.floor, self.ratio * stored)
 
 
-def inflate(file: IO[bytes], stored: int, limits: Limits) -> Iterator[bytes]:
+def decompress_layer(file: IO[bytes], stored: int, limits: LayerLimits) -> Iterator[bytes]:
     """Yield the content of a layer whose blob has `stored` bytes."""
     left = limits.of(stored)
     for chunk in _chunks(file):
         left -= len(chunk)
         if left < 0:
-            raise Malformed(
+            raise MalformedTarError(
                 f"it grows beyond {limits.of(stored) >> 20} MiB, from {stored} bytes stored"
             )
         yield chunk
@@ -65,14 +65,16 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
         return _unzstd(file)
     for magic, name in _STRANGERS.items():
         if head.startswith(magic):
-            raise Malformed(f"it is compressed with {name}; images have gzip, zstd or plain layers")
+            raise MalformedTarError(
+                f"it is compressed with {name}; images have gzip, zstd or plain layers"
+            )
     return _plain(file, head)
 
 
 def _plain(file: IO[bytes], head: bytes) -> Iterator[bytes]:
     while head:
         yield head
-        head = file.read(CHUNK)
+        head = file.read(CHUNK_SIZE)
 
 
 def _gunzip(file: IO[bytes], data: bytes) -> Iterator[bytes]:
@@ -83,11 +85,11 @@ def _gunzip(file: IO[bytes], data: bytes) -> Iterator[bytes]:
     try:
         while data:
             if data[:2] != _GZIP[: len(data)]:
-                raise Malformed("there is something behind the end of its gzip stream")
+                raise MalformedTarError("there is something behind the end of its gzip stream")
             stream = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
             decompress = stream.decompress
             while True:
-                out = decompress(data, CHUNK)
+                out = decompress(data, CHUNK_SIZE)
                 if out:
                     yield out
                 if stream.eof:
@@ -98,11 +100,11 @@ def _gunzip(file: IO[bytes], data: bytes) -> Iterator[bytes]:
                 if stream.needs_input:
                     data = read(_INPUT)
                     if not data:
-                        raise Malformed("its gzip stream is cut off")
+                        raise MalformedTarError("its gzip stream is cut off")
                 else:
                     data = b""
     except broken as error:
-        raise Malformed(f"its gzip stream is broken: {error}") from None
+        raise MalformedTarError(f"its gzip stream is broken: {error}") from None
 
 
 def _is_skippable(head: bytes) -> bool:
@@ -124,12 +126,12 @@ def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
                 size -= len(_exactly(file, min(size, _INPUT)))
             continue
         if magic != _ZSTD:
-            raise Malformed("there is something behind the end of its zstd stream")
+            raise MalformedTarError("there is something behind the end of its zstd stream")
         try:
             decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
             yield from _frame(file, decompressor.decompressobj().decompress)
         except zstandard.ZstdError as error:
-            raise Malformed(f"its zstd stream is broken: {error}") from None
+            raise MalformedTarError(f"its zstd stream is broken: {error}") from None
 
 
 def _frame(file: IO[bytes], decompress: Callable[[bytes], bytes]) -> Iterator[bytes]:
@@ -145,9 +147,9 @@ def _frame(file: IO[bytes], decompress: Callable[[bytes], bytes]) -> Iterator[by
         last = bool(word & 1)
         stored = 1 if word >> 1 & 3 == 1 else word >> 3
         if stored > 128 << 10:
-            raise Malformed("its zstd stream is broken: a block is too large")
+            raise MalformedTarError("its zstd stream is broken: a block is too large")
         out += decompress(header + _exactly(file, stored))
-        if len(out) >= CHUNK - (128 << 10):
+        if len(out) >= CHUNK_SIZE - (128 << 10):
             yield out
             out = b""
     if flags >> 2 & 1:
@@ -159,5 +161,5 @@ def _frame(file: IO[bytes], decompress: Callable[[bytes], bytes]) -> Iterator[by
 def _exactly(file: IO[bytes], size: int) -> bytes:
     data = file.read(size)
     if len(data) != size:
-        raise Malformed("its zstd stream is cut off")
+        raise MalformedTarError("its zstd stream is cut off")
     return data

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from assembler.codes import images
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import ImageError
-from assembler.events import Silent, Warned
+from assembler.events import NullReporter, WarningEmitted
 from assembler.oci.image import Image
-from assembler.oci.manifest import Index, Manifest, parse_config, parse_document
+from assembler.oci.manifest import Index, Manifest, parse_image_config, parse_manifest
 from assembler.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from assembler.events import Reporter
     from assembler.oci.manifest import Descriptor
     from assembler.oci.platform import Platform
-    from assembler.oci.store.blobs import Store
-    from assembler.oci.store.names import Names
+    from assembler.oci.store.image_store import Store
+    from assembler.oci.store.names import ImageNames
 
 _DEEPEST_INDEX = 8
 
 
-class Reason(Enum):
+class MissingReason(Enum):
     """Why an image cannot be used from the store."""
 
     UNKNOWN = "no such name"
@@ -35,43 +35,43 @@ class Reason(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Absent:
+class MissingImage:
     """An image that cannot be used from the store, and what to tell if it cannot be had."""
 
     reference: Reference
-    reason: Reason
+    reason: MissingReason
     diagnostic: Diagnostic
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ManifestCandidate:
     """A manifest that may be the wanted one, and the index that lists it."""
 
     descriptor: Descriptor
     index: Descriptor | None = None
 
 
-def find(
+def find_image(
     store: Store,
     reference: Reference,
     platform: Platform,
     reporter: Reporter | None = None,
-    names: Names | None = None,
+    names: ImageNames | None = None,
 ) -> Image:
     """Return the image, complete in the store, or raise an error that says what is missing."""
-    found = lookup(store, reference, platform, reporter, names)
-    if isinstance(found, Absent):
+    found = look_up_image(store, reference, platform, reporter, names)
+    if isinstance(found, MissingImage):
         raise ImageError([found.diagnostic])
     return found
 
 
-def lookup(
+def look_up_image(
     store: Store,
     reference: Reference,
     platform: Platform,
     reporter: Reporter | None = None,
-    names: Names | None = None,
-) -> Image | Absent:
+    names: ImageNames | None = None,
+) -> Image | MissingImage:
     """Return the image if it is complete in the store, else why not.
 
     A manifest that is not what the specification says raises. `names` saves reading them again.
@@ -84,19 +84,19 @@ def lookup(
         try:
             found = _choose(store, reference, top, platform, offered)
             if found is not None:
-                return _image(store, reference, found, platform, reporter or Silent())
+                return _image(store, reference, found, platform, reporter or NullReporter())
         except ImageError as error:
             diagnostic = error.diagnostics[0]
-            if diagnostic.code not in (images.BLOB_MISSING, images.BLOB_WRONG):
+            if diagnostic.code not in (images.BLOB_MISSING, images.CORRUPT_BLOB):
                 raise
-            absent = Absent(reference, Reason.INCOMPLETE, diagnostic)
+            absent = MissingImage(reference, MissingReason.INCOMPLETE, diagnostic)
         else:
-            if absent.reason is not Reason.INCOMPLETE:
+            if absent.reason is not MissingReason.INCOMPLETE:
                 absent = _other_platforms(reference, platform, offered)
     return absent
 
 
-def attestations(store: Store, image: Image) -> tuple[Manifest, ...]:
+def read_attestations(store: Store, image: Image) -> tuple[Manifest, ...]:
     """Return what is in the store of the manifests that say something about the image."""
     if image.index is None:
         return ()
@@ -109,7 +109,7 @@ def attestations(store: Store, image: Image) -> tuple[Manifest, ...]:
     return tuple(m for m in found if isinstance(m, Manifest))
 
 
-def spellings(reference: Reference) -> tuple[str, ...]:
+def equivalent_names(reference: Reference) -> tuple[str, ...]:
     """Return the names under which a cache may have the image, best first."""
     forms = [str(reference)]
     if reference.tag == "latest" and not reference.digest:
@@ -119,24 +119,24 @@ def spellings(reference: Reference) -> tuple[str, ...]:
     return tuple(forms)
 
 
-def _tops(store: Store, reference: Reference, names: Names) -> Iterator[Candidate]:
+def _tops(store: Store, reference: Reference, names: ImageNames) -> Iterator[ManifestCandidate]:
     """Yield what the names of the store say the reference is: manifests before indexes."""
-    for form in spellings(reference):
+    for form in equivalent_names(reference):
         entries = names.named(form)
         for entry in sorted(entries, key=lambda e: e.descriptor.is_index):
             if reference.digest in ("", entry.descriptor.digest):
-                yield Candidate(entry.descriptor)
+                yield ManifestCandidate(entry.descriptor)
     if reference.digest:
         yield from _pinned(store, reference, names)
 
 
-def _pinned(store: Store, reference: Reference, names: Names) -> Iterator[Candidate]:
+def _pinned(store: Store, reference: Reference, names: ImageNames) -> Iterator[ManifestCandidate]:
     """Yield what has the digest under another name of the same repository, or in its indexes."""
     for entry in names.entries:
         if not _same_repository(entry.names, reference):
             continue
         if entry.descriptor.digest == reference.digest:
-            yield Candidate(entry.descriptor)
+            yield ManifestCandidate(entry.descriptor)
         elif entry.descriptor.is_index and store.has(entry.descriptor):
             for candidate in _leaves(store, entry.descriptor, str(reference), set()):
                 if candidate.descriptor.digest == reference.digest:
@@ -156,14 +156,14 @@ def _same_repository(names: Iterable[str], reference: Reference) -> bool:
 
 def _leaves(
     store: Store, index: Descriptor, what: str, seen: set[str], depth: int = 0
-) -> Iterator[Candidate]:
+) -> Iterator[ManifestCandidate]:
     """Yield the images an index leads to, also through further indexes, attestations left out."""
     if depth > _DEEPEST_INDEX or index.digest in seen:
         return
     seen.add(index.digest)
     document = _document(store, index, what)
     if isinstance(document, Manifest):
-        yield Candidate(index)
+        yield ManifestCandidate(index)
         return
     for descriptor in document.manifests:
         if descriptor.attests:
@@ -172,19 +172,19 @@ def _leaves(
             if store.has(descriptor):
                 yield from _leaves(store, descriptor, what, seen, depth + 1)
         else:
-            yield Candidate(descriptor, index)
+            yield ManifestCandidate(descriptor, index)
 
 
 def _choose(
     store: Store,
     reference: Reference,
-    top: Candidate,
+    top: ManifestCandidate,
     wanted: Platform,
     offered: set[Platform],
-) -> Candidate | None:
+) -> ManifestCandidate | None:
     """Return what fits the platform best, and note in `offered` what there is."""
     what = str(reference)
-    best: tuple[int, Candidate] | None = None
+    best: tuple[int, ManifestCandidate] | None = None
     leaves = (top,) if top.descriptor.is_manifest else _leaves(store, top.descriptor, what, set())
     for leaf in leaves:
         platform = leaf.descriptor.platform if leaf.index else None
@@ -205,13 +205,13 @@ def _platform_of(store: Store, descriptor: Descriptor, what: str) -> Platform:
     manifest = _document(store, descriptor, what)
     if isinstance(manifest, Index):
         raise ImageError.of(images.BAD_MANIFEST, f"{what}: an index calls itself a manifest")
-    return parse_config(store.read(manifest.config, f"{what}, config"), what).platform
+    return parse_image_config(store.read(manifest.config, f"{what}, config"), what).platform
 
 
 def _image(
     store: Store,
     reference: Reference,
-    found: Candidate,
+    found: ManifestCandidate,
     wanted: Platform,
     reporter: Reporter,
 ) -> Image:
@@ -220,7 +220,7 @@ def _image(
     manifest = _document(store, found.descriptor, what)
     if isinstance(manifest, Index):
         raise ImageError.of(images.BAD_MANIFEST, f"{what}: an index calls itself a manifest")
-    config = parse_config(store.read(manifest.config, f"{what}, config"), f"{what}, config")
+    config = parse_image_config(store.read(manifest.config, f"{what}, config"), f"{what}, config")
     # First touched, then looked at: what is there now is not collected while we are in use.
     store.touch((found.descriptor, manifest.config, *manifest.layers))
     for number, layer in enumerate(manifest.layers):
@@ -228,15 +228,17 @@ def _image(
             store.open(layer, f"{what}, layer {number + 1}").close()  # raises and says why
     if not config.platform.architecture:
         text = f"{reference} does not say which architecture it is made for"
-        reporter.emit(Warned(Diagnostic(images.PLATFORM_UNKNOWN, text, severity=Severity.WARNING)))
+        reporter.emit(
+            WarningEmitted(Diagnostic(images.PLATFORM_UNKNOWN, text, severity=Severity.WARNING))
+        )
     return Image(reference, found.descriptor, manifest, config, found.index)
 
 
 def _document(store: Store, descriptor: Descriptor, what: str) -> Index | Manifest:
-    return parse_document(store.read(descriptor, what), what, descriptor.media_type)
+    return parse_manifest(store.read(descriptor, what), what, descriptor.media_type)
 
 
-def at_other_registries(reference: Reference, names: Names) -> str:
+def other_registries_hint(reference: Reference, names: ImageNames) -> str:
     """Return the hint that the store has the repository, of another registry; or nothing."""
     found = []
     for entry in names.entries:
@@ -254,22 +256,28 @@ def _bare(reference: Reference) -> str:
     return reference.repository.removeprefix("library/")
 
 
-def _unknown(reference: Reference, names: Names) -> Absent:
+def _unknown(reference: Reference, names: ImageNames) -> MissingImage:
     others = [e.name for e in names.entries if e.name and _same_repository(e.names, reference)]
     hints = [f"`dolmen cache pull {reference}` fetches it, `dolmen cache import FILE` takes a file"]
     if others:
         more = "" if len(others) <= 5 else f" and {len(others) - 5} more"
         hints.insert(0, f"of this repository the store has {', '.join(others[:5])}{more}")
-    elsewhere = at_other_registries(reference, names)
+    elsewhere = other_registries_hint(reference, names)
     if elsewhere:
         hints.insert(0, elsewhere)
     message = f"{reference} is not in the store"
-    return Absent(
-        reference, Reason.UNKNOWN, Diagnostic(images.NOT_IN_STORE, message, hints=tuple(hints))
+    return MissingImage(
+        reference,
+        MissingReason.UNKNOWN,
+        Diagnostic(images.NOT_IN_STORE, message, hints=tuple(hints)),
     )
 
 
-def _other_platforms(reference: Reference, wanted: Platform, offered: set[Platform]) -> Absent:
+def _other_platforms(
+    reference: Reference, wanted: Platform, offered: set[Platform]
+) -> MissingImage:
     have = ", ".join(str(p) for p in sorted(offered)) or "no image"
     message = f"{reference} has {have}, not {wanted}"
-    return Absent(reference, Reason.PLATFORM, Diagnostic(images.NO_SUCH_PLATFORM, message))
+    return MissingImage(
+        reference, MissingReason.PLATFORM, Diagnostic(images.PLATFORM_NOT_FOUND, message)
+    )

@@ -16,22 +16,22 @@ from typing import TYPE_CHECKING, TypeVar
 from assembler.codes import images as image_codes
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError, ImageError, RegistryError, wrap_os_errors
-from assembler.events import LogMessage, Silent, Task, several, task
+from assembler.events import LogMessage, NullReporter, Task, pluralize, task
 from assembler.oci import digest as digests
 from assembler.oci.manifest import (
-    LARGEST_DOCUMENT,
+    MAX_MANIFEST_SIZE,
     Descriptor,
     Index,
     Manifest,
-    parse_document,
+    parse_manifest,
 )
-from assembler.oci.registry.blobs import download
-from assembler.oci.registry.documents import Document, close_tags, fetch_document
+from assembler.oci.registry.blob_download import download_blob
 from assembler.oci.registry.failures import RegistryFailure
+from assembler.oci.registry.manifest_tree import ManifestTree, read_manifest_tree
+from assembler.oci.registry.manifests import FetchedManifest, fetch_manifest, similar_tags
 from assembler.oci.registry.options import RegistryOptions
-from assembler.oci.registry.registries import Registries, speaking
-from assembler.oci.registry.tree import Tree, grow
-from assembler.oci.registry.workers import Busy, Done, map_unordered
+from assembler.oci.registry.registries import Registries, open_registries
+from assembler.oci.registry.workers import WorkDeferred, WorkResult, map_unordered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from assembler.oci.platform import Platform
     from assembler.oci.reference import Reference
     from assembler.oci.registry.client import Client
-    from assembler.oci.store import Incoming, Names, Store
+    from assembler.oci.store import ImageNames, IncomingBlob, Store
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,7 +58,7 @@ class PullOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
+class PulledImage:
     """An image that is in the store now."""
 
     reference: Reference
@@ -73,37 +73,39 @@ def pull(
     references: Sequence[Reference],
     options: PullOptions,
     reporter: Reporter | None = None,
-) -> tuple[Pulled, ...]:
+) -> tuple[PulledImage, ...]:
     """Bring images into the store under their names, and return what came.
 
     One that cannot be had does not keep the others from coming; then, at the end, the error tells
     of every such image.
     """
-    with store.in_use(), speaking(options.registries, reporter) as registries:
-        return _Run(store, registries, options.platforms, reporter or Silent()).pull(references)
+    with store.in_use(), open_registries(options.registries, reporter) as registries:
+        return _PullRun(store, registries, options.platforms, reporter or NullReporter()).pull(
+            references
+        )
 
 
 @dataclass(slots=True)
-class _Wanted:
+class _PendingImage:
     """An image on its way: what it is made of, and which blobs are still to come."""
 
     reference: Reference
-    tree: Tree
+    tree: ManifestTree
     blobs: dict[str, Descriptor]
     waiting: set[str] = field(default_factory=set)
     failed: bool = False
 
 
 @dataclass(slots=True)
-class _Blob:
+class _PendingBlob:
     """A blob to be fetched, and the images that want it."""
 
     descriptor: Descriptor
-    images: list[_Wanted]
+    images: list[_PendingImage]
 
 
 @dataclass(slots=True)
-class _Run:
+class _PullRun:
     store: Store
     registries: Registries
     platforms: tuple[Platform, ...]
@@ -112,7 +114,7 @@ class _Run:
     # How many bytes came from where.
     sources: Counter[str] = field(default_factory=Counter)
 
-    def pull(self, references: Sequence[Reference]) -> tuple[Pulled, ...]:
+    def pull(self, references: Sequence[Reference]) -> tuple[PulledImage, ...]:
         began = time.monotonic()
         wanted = self._plan(list(dict.fromkeys(references)))
         blobs = self._missing(wanted)
@@ -125,16 +127,16 @@ class _Run:
         if self.problems:
             raise RegistryError(list(dict.fromkeys(self.problems)))
         return tuple(
-            Pulled(w.reference, w.tree.root, len(w.blobs), len(fetched & w.blobs.keys()))
+            PulledImage(w.reference, w.tree.root, len(w.blobs), len(fetched & w.blobs.keys()))
             for w in wanted
         )
 
     # Manifests
 
-    def _plan(self, references: list[Reference]) -> list[_Wanted]:
+    def _plan(self, references: list[Reference]) -> list[_PendingImage]:
         """Return what each image is made of, in order."""
         order = {reference: number for number, reference in enumerate(references)}
-        found: list[_Wanted] = []
+        found: list[_PendingImage] = []
         for done in self._spread(references, self._planned):
             if done.error is not None:
                 self.problems += done.error.diagnostics
@@ -142,22 +144,22 @@ class _Run:
                 found.append(done.result)
         return sorted(found, key=lambda w: order[w.reference])
 
-    def _planned(self, reference: Reference, _patient: object) -> _Wanted:
+    def _planned(self, reference: Reference, _patient: object) -> _PendingImage:
         root = self._root(reference)
-        tree = grow(
+        tree = read_manifest_tree(
             str(reference),
             root.descriptor,
             root.content,
             lambda d: self._document(reference, d),
             self.platforms,
         )
-        return _Wanted(reference, tree, {b.digest: b for b in tree.blobs()})
+        return _PendingImage(reference, tree, {b.digest: b for b in tree.blobs()})
 
-    def _root(self, reference: Reference) -> Document:
+    def _root(self, reference: Reference) -> FetchedManifest:
         """Return what the name stands for, which only its registry knows."""
 
-        def ask(client: Client) -> Document:
-            return fetch_document(client, reference.repository, reference.spoken)
+        def ask(client: Client) -> FetchedManifest:
+            return fetch_manifest(client, reference.repository, reference.spoken)
 
         try:
             document = self.registries.through(reference.registry, ask)
@@ -178,11 +180,11 @@ class _Run:
             else:
                 data = _parked(incoming) or self._fetched(reference, descriptor)
                 _park(incoming, data)
-        return parse_document(data, what, descriptor.media_type)
+        return parse_manifest(data, what, descriptor.media_type)
 
     def _fetched(self, reference: Reference, descriptor: Descriptor) -> bytes:
-        def ask(client: Client) -> Document:
-            return fetch_document(client, reference.repository, descriptor.digest)
+        def ask(client: Client) -> FetchedManifest:
+            return fetch_manifest(client, reference.repository, descriptor.digest)
 
         document = self.registries.through(reference.registry, ask)
         if document.descriptor.size != descriptor.size:
@@ -202,16 +204,16 @@ class _Run:
 
     def _with_close_tags(self, reference: Reference, error: RegistryFailure) -> RegistryFailure:
         client = self.registries.origin(reference.registry)
-        tags = close_tags(client, reference.repository, reference.spoken)
+        tags = similar_tags(client, reference.repository, reference.spoken)
         if not tags:
             return error
         return error.hinting(f"tags there are, among others: {', '.join(tags)}")
 
     # Blobs
 
-    def _missing(self, wanted: Iterable[_Wanted]) -> list[_Blob]:
+    def _missing(self, wanted: Iterable[_PendingImage]) -> list[_PendingBlob]:
         """Return each blob that the store lacks once, largest first."""
-        found: dict[tuple[str, int], _Blob] = {}
+        found: dict[tuple[str, int], _PendingBlob] = {}
         for image in wanted:
             # First touched, then looked at: what is there now is not collected under our hands.
             self.store.touch(image.blobs.values())
@@ -222,15 +224,15 @@ class _Run:
                     )
                     continue
                 image.waiting.add(digest)
-                found.setdefault((digest, blob.size), _Blob(blob, [])).images.append(image)
+                found.setdefault((digest, blob.size), _PendingBlob(blob, [])).images.append(image)
         return sorted(found.values(), key=lambda b: (-b.descriptor.size, b.descriptor.digest))
 
-    def _fetch(self, blobs: list[_Blob], images: int) -> None:
+    def _fetch(self, blobs: list[_PendingBlob], images: int) -> None:
         """Fetch blobs, and name images as they become complete."""
         if not blobs:
             return
         total = sum(b.descriptor.size for b in blobs)
-        title = f"pull of {several(images, 'image')}"
+        title = f"pull of {pluralize(images, 'image')}"
         with task(self.reporter, title, total) as summary:
             for done in self._spread(blobs, self._brought):
                 if done.error is not None:
@@ -244,7 +246,7 @@ class _Run:
             if self.sources:
                 summary.outcome += f", from {', '.join(sorted(self.sources))}"
 
-    def _brought(self, blob: _Blob, patient: bool) -> None:  # noqa: FBT001 - called by spread
+    def _brought(self, blob: _PendingBlob, patient: bool) -> None:  # noqa: FBT001 - called by spread
         descriptor = blob.descriptor
         if all(image.failed for image in blob.images):
             return  # nobody wants it any more
@@ -252,7 +254,7 @@ class _Run:
         def waiting() -> None:
             self.registries.pauses.check()
             if not patient:
-                raise Busy
+                raise WorkDeferred
 
         with self.store.incoming(descriptor, waiting) as incoming:
             if incoming.present:
@@ -265,7 +267,7 @@ class _Run:
                 current.outcome = f"pulled from {source}"
                 self.sources[source] += descriptor.size
 
-    def _download(self, blob: _Blob, incoming: Incoming, current: Task) -> str:
+    def _download(self, blob: _PendingBlob, incoming: IncomingBlob, current: Task) -> str:
         """Bring a blob from one of the repositories that have it, and return from where."""
 
         def arrived(length: int) -> None:
@@ -277,7 +279,7 @@ class _Run:
         for number, (registry, repository) in enumerate(places):
 
             def bring(client: Client, repository: str = repository) -> str:
-                download(client, repository, incoming, arrived)
+                download_blob(client, repository, incoming, arrived)
                 return str(client.endpoint)
 
             try:
@@ -287,7 +289,7 @@ class _Run:
                     raise _explained(error, blob.descriptor) from None
         raise AssertionError("a blob is wanted by an image")
 
-    def _lost(self, blob: _Blob, error: DolmenError) -> None:
+    def _lost(self, blob: _PendingBlob, error: DolmenError) -> None:
         """Give up the images that want the blob; one reason for each is told."""
         if not all(image.failed for image in blob.images):
             self.problems += error.diagnostics
@@ -296,7 +298,7 @@ class _Run:
 
     # Names
 
-    def _name(self, images: Sequence[_Wanted]) -> None:
+    def _name(self, images: Sequence[_PendingImage]) -> None:
         """Give images that are complete their names.
 
         Their manifests and indexes come into the store only now: there, a manifest means that its
@@ -308,14 +310,16 @@ class _Run:
             for document in (*image.tree.documents, image.tree.root):
                 self._let_in(image.reference, document)
 
-        def named(names: Names) -> Names:
+        def named(names: ImageNames) -> ImageNames:
             for image in images:
                 names = names.put(str(image.reference), image.tree.root)
             return names
 
         self.store.edit(named)
 
-    def _tell(self, wanted: Sequence[_Wanted], blobs: Sequence[_Blob], seconds: float) -> None:
+    def _tell(
+        self, wanted: Sequence[_PendingImage], blobs: Sequence[_PendingBlob], seconds: float
+    ) -> None:
         for image in wanted:
             if image.failed:
                 continue
@@ -324,25 +328,27 @@ class _Run:
             self.reporter.emit(LogMessage(said))
         self.reporter.emit(LogMessage(f"pulling took {seconds:.1f} s", level=1))
 
-    def _spread(self, items: Iterable[T], work: Callable[[T, bool], R]) -> Iterator[Done[T, R]]:
+    def _spread(
+        self, items: Iterable[T], work: Callable[[T, bool], R]
+    ) -> Iterator[WorkResult[T, R]]:
         run = self.registries
         return map_unordered(items, work, run.options.jobs, run.pauses.stop, run.abort)
 
 
-def _park(incoming: Incoming, data: bytes) -> None:
+def _park(incoming: IncomingBlob, data: bytes) -> None:
     """Let a document wait where blobs arrive: it is there if the run is killed, but not in yet."""
     if not incoming.present and _parked(incoming) != data:
         incoming.restart()
         incoming.write(data)
 
 
-def _parked(incoming: Incoming) -> bytes:
+def _parked(incoming: IncomingBlob) -> bytes:
     """Return a document that waits already, or nothing if what is there is not the document."""
-    if incoming.offset != incoming.descriptor.size or incoming.offset > LARGEST_DOCUMENT:
+    if incoming.offset != incoming.descriptor.size or incoming.offset > MAX_MANIFEST_SIZE:
         return b""
     with wrap_os_errors(incoming.path, "read"):
         data = incoming.path.read_bytes()
-    return data if digests.of_bytes(data) == incoming.descriptor.digest else b""
+    return data if digests.digest_of(data) == incoming.descriptor.digest else b""
 
 
 def _explained(error: RegistryError, descriptor: Descriptor) -> RegistryError:

@@ -8,9 +8,9 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from assembler.codes import images
 from assembler.errors import ImageError
 from assembler.events import LogMessage
-from assembler.oci.archive_import import Upload, import_archive
-from assembler.oci.platform import Platform, normal_architecture
-from assembler.oci.store import Absent, lookup
+from assembler.oci.archive_import import ArchiveInput, import_archive
+from assembler.oci.platform import Platform, normalize_architecture
+from assembler.oci.store import MissingImage, look_up_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from assembler.oci.store import Store
 
 
-def bring(
+def import_from_daemon(
     store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
 ) -> list[Reference]:
     """Bring those images that the daemon has for the platform, and return which.
@@ -46,7 +46,7 @@ def bring(
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise ImageError.of(
             images.DAEMON_UNAVAILABLE,
-            f"the Docker daemon cannot be asked: {reason_of(error)}",
+            f"the Docker daemon cannot be asked: {root_cause(error)}",
             "see whether `docker info` works, or leave --docker away",
         ) from None
     return brought
@@ -79,7 +79,7 @@ def _brought(
     # By what it is and not by its name, which daemons have in their own short form.
     stream = image.save()
     file = io.BufferedReader(_ChunkFile(iter(stream)), 1 << 20)
-    upload = Upload(cast("IO[bytes]", file), f"docker {reference}", name=reference)
+    upload = ArchiveInput(cast("IO[bytes]", file), f"docker {reference}", name=reference)
     import_archive(store, upload, reporter)
     return True
 
@@ -89,12 +89,12 @@ def _platform_of(attrs: dict[str, Any]) -> Platform | None:
     if not architecture:
         return None
     system, variant = attrs.get("Os") or "linux", attrs.get("Variant") or ""
-    return Platform(str(system), normal_architecture(str(architecture)), str(variant))
+    return Platform(str(system), normalize_architecture(str(architecture)), str(variant))
 
 
 def _is_here(store: Store, image: DaemonImage, reference: Reference, platform: Platform) -> bool:
-    found = lookup(store, reference, platform)
-    if isinstance(found, Absent):
+    found = look_up_image(store, reference, platform)
+    if isinstance(found, MissingImage):
         return False
     tops = {found.manifest.config.digest, found.digest}
     if found.index is not None:
@@ -102,7 +102,7 @@ def _is_here(store: Store, image: DaemonImage, reference: Reference, platform: P
     return image.id in tops
 
 
-def reason_of(error: Exception) -> str:
+def root_cause(error: Exception) -> str:
     """Return the innermost reason, without the addresses of Python objects."""
     reason: BaseException = error
     while (inner := reason.__cause__ or reason.__context__) is not None:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from assembler.codes import images
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError, ImageError, RegistryError
-from assembler.events import LogMessage, Silent, task
-from assembler.oci.manifest import Descriptor, parse_config
+from assembler.events import LogMessage, NullReporter, task
+from assembler.oci.manifest import Descriptor, parse_image_config
 from assembler.oci.reference import Reference
-from assembler.oci.registry.documents import head_document
+from assembler.oci.registry.blob_upload import BlobUpload, push_manifest
+from assembler.oci.registry.manifests import head_manifest
 from assembler.oci.registry.options import RegistryOptions
-from assembler.oci.registry.registries import Registries, speaking
-from assembler.oci.registry.uploads import Upload, put_document
+from assembler.oci.registry.registries import Registries, open_registries
 from assembler.oci.registry.workers import map_unordered
-from assembler.oci.store.lookup import at_other_registries, spellings
-from assembler.oci.store.walk import Contents, Walker
+from assembler.oci.store.image_contents import ContentsReader, ImageContents
+from assembler.oci.store.image_lookup import equivalent_names, other_registries_hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from assembler.diagnostics import Diagnostic
     from assembler.events import Reporter
     from assembler.oci.registry.client import Client
-    from assembler.oci.store import Names, Store
-    from assembler.oci.store.walk import Leaf
+    from assembler.oci.store import ImageNames, Store
+    from assembler.oci.store.image_contents import StoredManifest
 
 # So many other images are looked at for where a blob may be at the registry already.
 _MOST_NEIGHBOURS = 200
@@ -52,7 +52,7 @@ class PushOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class PushedImage:
     """An image that is at its registry now, under these tags."""
 
     target: Reference
@@ -67,12 +67,12 @@ def push(
     references: Sequence[Reference],
     options: PushOptions,
     reporter: Reporter | None = None,
-) -> tuple[Pushed, ...]:
+) -> tuple[PushedImage, ...]:
     """Send images to their registries; one that cannot be sent does not keep back the others."""
-    pushed: list[Pushed] = []
+    pushed: list[PushedImage] = []
     problems: list[Diagnostic] = []
-    with store.in_use(), speaking(options.registries, reporter) as registries:
-        run = _Run(store, registries, options, reporter or Silent(), store.names())
+    with store.in_use(), open_registries(options.registries, reporter) as registries:
+        run = _PushRun(store, registries, options, reporter or NullReporter(), store.names())
         for reference in references:
             try:
                 pushed.append(run.push(reference))
@@ -86,33 +86,33 @@ def push(
 
 
 @dataclass(slots=True)
-class _Run:
+class _PushRun:
     store: Store
     registries: Registries
     options: PushOptions
     reporter: Reporter
-    names: Names
+    names: ImageNames
 
-    def push(self, reference: Reference) -> Pushed:
+    def push(self, reference: Reference) -> PushedImage:
         target = self.options.remote_name or reference
         client = self.registries.origin(target.registry)
         top = self._top(reference)
-        contents = Walker(self.store).contents(top)
+        contents = ContentsReader(self.store).contents(top)
         self._check_complete(reference, target, contents, client)
         tags = self._tags(reference, target, top, contents)
         already = self._check_tags(target, tags, client)
         if already:
             self.reporter.emit(LogMessage(f"{target}: there already, {top.digest}"))
-            return Pushed(target, top, tuple(tags))
+            return PushedImage(target, top, tuple(tags))
         counts = self._send_blobs(target, contents, client)
         self._send_documents(target, top, contents, tags, client)
-        return Pushed(target, top, tuple(tags), counts)
+        return PushedImage(target, top, tuple(tags), counts)
 
     def _top(self, reference: Reference) -> Descriptor:
         """Return what the store has under the name, an index rather than a manifest."""
         found = [
             entry.descriptor
-            for form in spellings(reference)
+            for form in equivalent_names(reference)
             for entry in self.names.named(form)
             if reference.digest in ("", entry.descriptor.digest)
         ]
@@ -120,13 +120,13 @@ class _Run:
             raise ImageError.of(
                 images.NOT_IN_STORE,
                 f"{reference} is not in the store",
-                *filter(None, [at_other_registries(reference, self.names)]),
+                *filter(None, [other_registries_hint(reference, self.names)]),
                 "`dolmen cache ls` shows what is",
             )
         return min(found, key=lambda d: not d.is_index)
 
     def _check_complete(
-        self, reference: Reference, target: Reference, contents: Contents, client: Client
+        self, reference: Reference, target: Reference, contents: ImageContents, client: Client
     ) -> None:
         """Make sure that all of the image is here, or what is not here is there."""
         gone = [*contents.missing]
@@ -135,19 +135,19 @@ class _Run:
         gone += [
             child
             for child in contents.elsewhere
-            if head_document(client, target.repository, child.digest) is None
+            if head_manifest(client, target.repository, child.digest) is None
         ]
         if gone:
             platforms = sorted({str(d.platform) for d in gone if d.platform})
             which = f" ({', '.join(platforms)})" if platforms else ""
             raise ImageError.of(
-                codes.NOT_COMPLETE,
+                codes.INCOMPLETE_IMAGE,
                 f"{reference}: {len(gone)} parts are not in the store{which}",
                 f"`dolmen cache pull {reference}` fetches all platforms",
             )
 
     def _tags(
-        self, reference: Reference, target: Reference, top: Descriptor, contents: Contents
+        self, reference: Reference, target: Reference, top: Descriptor, contents: ImageContents
     ) -> dict[str, Descriptor]:
         """Return what each tag will stand for; a digest if the image has no tag."""
         tags = {target.tag or top.digest: top}
@@ -161,29 +161,33 @@ class _Run:
             tags[f"{target.tag}-{suffix}"] = leaf.descriptor
         return tags
 
-    def _platform(self, reference: Reference, leaf: Leaf) -> tuple[str, str]:
+    def _platform(self, reference: Reference, leaf: StoredManifest) -> tuple[str, str]:
         platform = leaf.descriptor.platform
         if platform is None or not platform.architecture:
             what = f"{reference}, config"
-            platform = parse_config(self.store.read(leaf.manifest.config, what), what).platform
+            platform = parse_image_config(
+                self.store.read(leaf.manifest.config, what), what
+            ).platform
         return platform.architecture or "unknown", platform.variant
 
     def _check_tags(self, target: Reference, tags: dict[str, Descriptor], client: Client) -> bool:
         """Refuse to replace what others may use; tell whether everything is there already."""
         there = 0
         for tag, descriptor in tags.items():
-            digest = head_document(client, target.repository, tag)
+            digest = head_manifest(client, target.repository, tag)
             there += digest == descriptor.digest
             if digest in (None, descriptor.digest) or self.options.override:
                 continue
             raise RegistryError.of(
-                codes.TAG_TAKEN,
+                codes.TAG_EXISTS,
                 f"{replace(target, tag=tag, digest='')} stands for another image there, {digest}",
                 "--override replaces it",
             )
         return there == len(tags)
 
-    def _send_blobs(self, target: Reference, contents: Contents, client: Client) -> Counter[str]:
+    def _send_blobs(
+        self, target: Reference, contents: ImageContents, client: Client
+    ) -> Counter[str]:
         blobs = {
             d.digest: d
             for leaf in contents.leaves
@@ -196,7 +200,9 @@ class _Run:
         def send(blob: Descriptor, _patient: object) -> str:
             if problems:
                 return ""  # the image will not be there, so why send more of it
-            upload = Upload(self.store, client, target.repository, blob, near.get(blob.digest, ""))
+            upload = BlobUpload(
+                self.store, client, target.repository, blob, near.get(blob.digest, "")
+            )
             short = blob.digest.partition(":")[2][:12]
             with task(self.reporter, f"{target} {short}", blob.size) as current:
                 current.outcome = upload.send(lambda at: current.advance(at - current.done))
@@ -217,7 +223,7 @@ class _Run:
     def _near(self, target: Reference, digests: set[str]) -> dict[str, str]:
         """Return which other repositories of the registry may have some of the blobs."""
         found: dict[str, str] = {}
-        walker = Walker(self.store)
+        walker = ContentsReader(self.store)
         for entry in self.names.entries[:_MOST_NEIGHBOURS]:
             for name in entry.names:
                 try:
@@ -234,7 +240,7 @@ class _Run:
         self,
         target: Reference,
         top: Descriptor,
-        contents: Contents,
+        contents: ImageContents,
         tags: dict[str, Descriptor],
         client: Client,
     ) -> None:
@@ -250,4 +256,4 @@ class _Run:
 
     def _put(self, target: Reference, name: str, descriptor: Descriptor, client: Client) -> None:
         data = self.store.read(descriptor, str(target))
-        put_document(client, target.repository, name, descriptor.media_type, data)
+        push_manifest(client, target.repository, name, descriptor.media_type, data)

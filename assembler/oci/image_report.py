@@ -7,25 +7,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assembler.errors import ImageError
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.platform import host_platform
-from assembler.oci.store import Absent, attestations, find, listing, lookup
-from assembler.oci.store.listings import entries_of
-from assembler.oci.store.names import Names
+from assembler.oci.store import (
+    MissingImage,
+    find_image,
+    list_images,
+    look_up_image,
+    read_attestations,
+)
+from assembler.oci.store.image_list import find_entries
+from assembler.oci.store.names import ImageNames
 
 if TYPE_CHECKING:
     from assembler.oci.image import Image
     from assembler.oci.platform import Platform
     from assembler.oci.reference import Reference
-    from assembler.oci.store import Listed, Store
+    from assembler.oci.store import ListedImage, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class ImageReport:
     """An image, the documents it is made of as they are, and what stands beside it."""
 
     image: Image
-    listed: Listed
+    listed: ListedImage
     manifest: dict[str, Any]
     config: dict[str, Any]
     # The index the image was found in, as it is.
@@ -34,7 +40,7 @@ class Findings:
     @property
     def label(self) -> str:
         """Return the text of the label that says how a container of the image is run."""
-        return self.image.config.labels.get(media.CONFIG_LABEL, "")
+        return self.image.config.labels.get(media_types.CONFIG_LABEL, "")
 
     def as_json(self) -> dict[str, Any]:
         """Return the form for programs."""
@@ -56,16 +62,18 @@ class Findings:
         }
 
 
-def inspect(store: Store, reference: Reference, platform: Platform | None = None) -> Findings:
+def inspect_image(
+    store: Store, reference: Reference, platform: Platform | None = None
+) -> ImageReport:
     """Return what the store knows of an image: for the platform, else this machine's, else any."""
     names = store.names()
     image = _image(store, reference, platform, names)
-    entries = entries_of(names, str(reference))
-    rows = listing(store, Names(entries, {}) if entries else names)
+    entries = find_entries(names, str(reference))
+    rows = list_images(store, ImageNames(entries, {}) if entries else names)
     tops = {image.digest} | ({image.index.digest} if image.index else set())
     listed = next((r for r in rows if r.descriptor.digest in tops), rows[0])
     what = str(reference)
-    return Findings(
+    return ImageReport(
         image,
         listed,
         json.loads(store.read(image.descriptor, what)),
@@ -74,22 +82,24 @@ def inspect(store: Store, reference: Reference, platform: Platform | None = None
     )
 
 
-def _image(store: Store, reference: Reference, platform: Platform | None, names: Names) -> Image:
-    found = lookup(store, reference, platform or host_platform(), names=names)
-    if not isinstance(found, Absent):
+def _image(
+    store: Store, reference: Reference, platform: Platform | None, names: ImageNames
+) -> Image:
+    found = look_up_image(store, reference, platform or host_platform(), names=names)
+    if not isinstance(found, MissingImage):
         return found
     if platform is None:
-        entries = entries_of(names, str(reference))
-        for row in listing(store, Names(entries, {})) if entries else ():
+        entries = find_entries(names, str(reference))
+        for row in list_images(store, ImageNames(entries, {})) if entries else ():
             for other in row.platforms:
-                return find(store, reference, other, names=names)
+                return find_image(store, reference, other, names=names)
     raise ImageError([found.diagnostic])
 
 
-def attested(store: Store, image: Image) -> tuple[str, ...]:
+def attestation_types(store: Store, image: Image) -> tuple[str, ...]:
     """Return of what kinds the statements about the image are that the store has."""
     return tuple(
-        layer.annotations.get(media.PREDICATE_TYPE, layer.media_type)
-        for manifest in attestations(store, image)
+        layer.annotations.get(media_types.PREDICATE_TYPE, layer.media_type)
+        for manifest in read_attestations(store, image)
         for layer in manifest.layers
     )

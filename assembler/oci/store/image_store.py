@@ -13,11 +13,11 @@ from assembler.codes import images
 from assembler.errors import HostError, ImageError, host_error, wrap_os_errors
 from assembler.files import atomic_write, sync_directory
 from assembler.oci import digest as digests
-from assembler.oci.manifest import LARGEST_DOCUMENT, Descriptor
+from assembler.oci.manifest import MAX_MANIFEST_SIZE, Descriptor
 from assembler.oci.store import locks
-from assembler.oci.store.incoming import Incoming, new_hash, write_at
-from assembler.oci.store.layout import Layout
-from assembler.oci.store.names import Names
+from assembler.oci.store.incoming_blob import IncomingBlob, new_sha256, write_at
+from assembler.oci.store.layout import StoreLayout
+from assembler.oci.store.names import ImageNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,9 +34,9 @@ class Store:
     root: Path
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> StoreLayout:
         """Return the paths of the store."""
-        return Layout(self.root)
+        return StoreLayout(self.root)
 
     # Reading
 
@@ -55,16 +55,16 @@ class Store:
     def read(self, descriptor: Descriptor, what: str = "") -> bytes:
         """Return a small document, verified; `what` names it in errors."""
         what = what or descriptor.digest
-        if descriptor.size > LARGEST_DOCUMENT:
+        if descriptor.size > MAX_MANIFEST_SIZE:
             raise ImageError.of(
-                images.BAD_MANIFEST, f"{what}: it is larger than {LARGEST_DOCUMENT >> 20} MiB"
+                images.BAD_MANIFEST, f"{what}: it is larger than {MAX_MANIFEST_SIZE >> 20} MiB"
             )
         with (
             self.open(descriptor, what) as file,
             wrap_os_errors(self.path(descriptor.digest), "read"),
         ):
             data = file.read(descriptor.size + 1)
-        if len(data) != descriptor.size or digests.of_bytes(data) != descriptor.digest:
+        if len(data) != descriptor.size or digests.digest_of(data) != descriptor.digest:
             raise self._wrong(descriptor, what, "its content is not what its digest says")
         return data
 
@@ -85,24 +85,24 @@ class Store:
             raise self._wrong(descriptor, what, why)
         return file
 
-    def names(self) -> Names:
+    def names(self) -> ImageNames:
         """Return the names as they are now; no store means no names."""
         path = self.layout.index
         try:
             with path.open("rb") as file:
                 data = file.read(_LARGEST_INDEX + 1)
         except FileNotFoundError:
-            return Names.none()
+            return ImageNames.none()
         except OSError as error:
             raise host_error(error, path, "read") from error
-        return Names.parse(data, str(path))
+        return ImageNames.parse(data, str(path))
 
     # Writing blobs
 
     @contextmanager
     def incoming(
         self, descriptor: Descriptor, waiting: Callable[[], None] | None = None
-    ) -> Iterator[Incoming]:
+    ) -> Iterator[IncomingBlob]:
         """Give the blob for writing, alone; `present` if it is there, perhaps after a wait.
 
         While another thread or process fetches the same blob, `waiting` is called now and then,
@@ -116,11 +116,11 @@ class Store:
             # A store that may not be written to is good enough if the blob is there.
             if not self.has(descriptor):
                 raise
-            yield Incoming(descriptor, self.path(descriptor.digest))
+            yield IncomingBlob(descriptor, self.path(descriptor.digest))
             return
         target = self.path(descriptor.digest)
         if self.has(descriptor):
-            incoming = Incoming(descriptor, target)
+            incoming = IncomingBlob(descriptor, target)
             try:
                 self._used(target)
                 part.unlink(missing_ok=True)
@@ -128,7 +128,7 @@ class Store:
                 os.close(handle)
             yield incoming
             return
-        incoming = Incoming(descriptor, part, handle, target)
+        incoming = IncomingBlob(descriptor, part, handle, target)
         try:
             incoming.take_up()
             yield incoming
@@ -137,7 +137,7 @@ class Store:
 
     def add_bytes(self, data: bytes, media_type: str = "") -> Descriptor:
         """Add a small blob, and return its descriptor."""
-        descriptor = Descriptor(media_type, digests.of_bytes(data), len(data))
+        descriptor = Descriptor(media_type, digests.digest_of(data), len(data))
         with self.incoming(descriptor) as blob:
             if not blob.present:
                 blob.restart()
@@ -150,8 +150,8 @@ class Store:
     ) -> Descriptor:
         """Add a blob whose size and, unless `expected`, digest are known only at its end."""
         self.layout.prepare()
-        hasher, size = new_hash(), 0
-        with locks.fresh(self.layout.tmp, "", ".new") as (handle, path):
+        hasher, size = new_sha256(), 0
+        with locks.create_locked(self.layout.tmp, "", ".new") as (handle, path):
             for chunk in chunks:
                 hasher.update(chunk)
                 with wrap_os_errors(path):
@@ -182,7 +182,7 @@ class Store:
         with wrap_os_errors(layout.blob(digest)):
             layout.quarantine.mkdir(exist_ok=True)
             with suppress(FileNotFoundError):
-                layout.blob(digest).rename(layout.quarantine / digests.hex_part(digest))
+                layout.blob(digest).rename(layout.quarantine / digests.digest_hex(digest))
 
     def touch(self, descriptors: Iterable[Descriptor]) -> None:
         """Leave a trace that blobs were used, where that is allowed."""
@@ -191,7 +191,7 @@ class Store:
 
     # Writing names
 
-    def edit(self, change: Callable[[Names], Names]) -> Names:
+    def edit(self, change: Callable[[ImageNames], ImageNames]) -> ImageNames:
         """Replace the names by what `change` makes of them, and return the new ones."""
         with self.index_locked():
             before = self.names()
@@ -200,7 +200,7 @@ class Store:
                 self.replace_names(after)
         return after
 
-    def replace_names(self, names: Names) -> None:
+    def replace_names(self, names: ImageNames) -> None:
         """Write the names; only for those who hold `index_locked` since they read them."""
         with wrap_os_errors(self.root):
             sync_directory(self.layout.blobs)
@@ -224,7 +224,7 @@ class Store:
     def index_locked(self) -> Iterator[None]:
         """Hold the names as they are during the block, which must be short."""
         self.layout.prepare()
-        with locks.held(self.layout.locks / "index"):
+        with locks.hold_lock(self.layout.locks / "index"):
             yield
 
     @contextmanager
@@ -234,7 +234,7 @@ class Store:
             # Nobody collects garbage in a store that cannot be written to.
             with suppress(HostError):
                 self.layout.prepare()
-                stack.enter_context(locks.fresh(self.layout.locks, "use-", ""))
+                stack.enter_context(locks.create_locked(self.layout.locks, "use-", ""))
             yield
 
     def _used(self, path: Path) -> None:
