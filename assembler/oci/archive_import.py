@@ -145,7 +145,7 @@ def _of_layout(contents: ArchiveContents) -> list[tuple[tuple[str, ...], Descrip
     tags = _repo_tags(contents)
     found: dict[str, tuple[tuple[str, ...], Descriptor]] = {}
     for entry in names.entries:
-        if entry.descriptor.attests:
+        if entry.descriptor.attested_digest:
             continue
         clean = replace(entry.descriptor, annotations=_without_names(entry))
         before, _ = found.get(clean.digest, ((), clean))

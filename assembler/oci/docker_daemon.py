@@ -70,7 +70,7 @@ def _brought(
 ) -> bool:
     """Bring one image, unless it is for another platform, or the very same is in the store."""
     made_for = _platform_of(image.attrs)
-    if made_for is not None and not made_for.offers(platform):
+    if made_for is not None and not made_for.satisfies(platform):
         reporter.emit(LogMessage(f"{reference} in the Docker daemon is for {made_for}: not used"))
         return False
     if _is_here(store, image, reference, platform):

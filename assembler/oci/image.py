@@ -20,7 +20,7 @@ class Image:
     # The index the manifest was found in: where attestations and further platforms are.
     index: Descriptor | None = None
     # Where the content comes from if the layers cannot be had.
-    remains: SalvagedImage | None = None
+    salvaged: SalvagedImage | None = None
 
     @property
     def digest(self) -> str:

@@ -159,22 +159,22 @@ class _PullRun:
         """Return what the name stands for, which only its registry knows."""
 
         def ask(client: Client) -> FetchedManifest:
-            return fetch_manifest(client, reference.repository, reference.spoken)
+            return fetch_manifest(client, reference.repository, reference.tag_or_digest)
 
         try:
-            document = self.registries.through(reference.registry, ask)
+            document = self.registries.try_endpoints(reference.registry, ask)
         except RegistryFailure as error:
             if error.code is codes.NOT_FOUND and not reference.digest:
                 raise self._with_close_tags(reference, error) from None
             raise
-        with self.store.incoming(document.descriptor, self.registries.pauses.check) as incoming:
+        with self.store.incoming(document.descriptor, self.registries.retries.check) as incoming:
             _park(incoming, document.data)
         return document
 
     def _document(self, reference: Reference, descriptor: Descriptor) -> Index | Manifest:
         """Return a document an index lists; if it is not in the store it waits before its door."""
         what = f"{reference}, {descriptor.digest}"
-        with self.store.incoming(descriptor, self.registries.pauses.check) as incoming:
+        with self.store.incoming(descriptor, self.registries.retries.check) as incoming:
             if incoming.present:
                 data = self.store.read(descriptor, what)
             else:
@@ -186,7 +186,7 @@ class _PullRun:
         def ask(client: Client) -> FetchedManifest:
             return fetch_manifest(client, reference.repository, descriptor.digest)
 
-        document = self.registries.through(reference.registry, ask)
+        document = self.registries.try_endpoints(reference.registry, ask)
         if document.descriptor.size != descriptor.size:
             raise ImageError.of(
                 image_codes.BAD_MANIFEST,
@@ -197,17 +197,17 @@ class _PullRun:
 
     def _let_in(self, reference: Reference, descriptor: Descriptor) -> None:
         """Give a document that waits its place in the store."""
-        with self.store.incoming(descriptor, self.registries.pauses.check) as incoming:
+        with self.store.incoming(descriptor, self.registries.retries.check) as incoming:
             if not incoming.present:
                 _park(incoming, _parked(incoming) or self._fetched(reference, descriptor))
                 incoming.commit()
 
     def _with_close_tags(self, reference: Reference, error: RegistryFailure) -> RegistryFailure:
         client = self.registries.origin(reference.registry)
-        tags = similar_tags(client, reference.repository, reference.spoken)
+        tags = similar_tags(client, reference.repository, reference.tag_or_digest)
         if not tags:
             return error
-        return error.hinting(f"tags there are, among others: {', '.join(tags)}")
+        return error.with_hints(f"tags there are, among others: {', '.join(tags)}")
 
     # Blobs
 
@@ -252,7 +252,7 @@ class _PullRun:
             return  # nobody wants it any more
 
         def waiting() -> None:
-            self.registries.pauses.check()
+            self.registries.retries.check()
             if not patient:
                 raise WorkDeferred
 
@@ -283,7 +283,7 @@ class _PullRun:
                 return str(client.endpoint)
 
             try:
-                return self.registries.through(registry, bring)
+                return self.registries.try_endpoints(registry, bring)
             except RegistryError as error:
                 if number == len(places) - 1:
                     raise _explained(error, blob.descriptor) from None
@@ -332,7 +332,7 @@ class _PullRun:
         self, items: Iterable[T], work: Callable[[T, bool], R]
     ) -> Iterator[WorkResult[T, R]]:
         run = self.registries
-        return map_unordered(items, work, run.options.jobs, run.pauses.stop, run.abort)
+        return map_unordered(items, work, run.options.jobs, run.retries.stop, run.abort)
 
 
 def _park(incoming: IncomingBlob, data: bytes) -> None:

@@ -130,11 +130,11 @@ class _PushRun:
     ) -> None:
         """Make sure that all of the image is here, or what is not here is there."""
         gone = [*contents.missing]
-        if contents.headless:
+        if contents.unreadable:
             gone += contents.blobs.values()
         gone += [
             child
-            for child in contents.elsewhere
+            for child in contents.not_fetched
             if head_manifest(client, target.repository, child.digest) is None
         ]
         if gone:
@@ -211,7 +211,7 @@ class _PushRun:
         run = self.registries
         largest_first = sorted(blobs.values(), key=lambda d: (-d.size, d.digest))
         for done in map_unordered(
-            largest_first, send, run.options.jobs, run.pauses.stop, run.abort
+            largest_first, send, run.options.jobs, run.retries.stop, run.abort
         ):
             if done.error is not None:
                 problems.append(done.error)

@@ -49,7 +49,7 @@ class ImageReport:
             "digest": self.listed.descriptor.digest,
             "mediaType": self.listed.descriptor.media_type,
             "platforms": [str(p) for p in self.listed.platforms],
-            "notFetched": [str(p) for p in self.listed.elsewhere],
+            "notFetched": [str(p) for p in self.listed.not_fetched],
             "size": self.listed.size,
             "complete": self.listed.complete,
             "image": self.image.descriptor.as_json(),

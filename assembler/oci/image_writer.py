@@ -202,9 +202,13 @@ def _of_other_platforms(
         except ImageError:
             continue  # a broken index of that name is replaced
         if isinstance(index, Index):
-            others = [d for d in index.manifests if not d.attests and d.platform not in ours]
+            others = [
+                d for d in index.manifests if not d.attested_digest and d.platform not in ours
+            ]
             staying = {d.digest for d in others if store.has(d)}
-            return [d for d in index.manifests if d.digest in staying or d.attests in staying]
+            return [
+                d for d in index.manifests if d.digest in staying or d.attested_digest in staying
+            ]
     return []
 
 
@@ -213,10 +217,10 @@ def _in_order(kept: Iterable[Descriptor], made: Iterable[WrittenImage]) -> list[
     everything = [*kept]
     for one in made:
         everything += [one.descriptor, *one.attestations]
-    images = sorted((d for d in everything if not d.attests), key=lambda d: str(d.platform))
+    images = sorted((d for d in everything if not d.attested_digest), key=lambda d: str(d.platform))
     order = {d.digest: i for i, d in enumerate(images)}
-    attesting = [d for d in everything if d.attests in order]
-    return [*images, *sorted(attesting, key=lambda d: (order[d.attests], d.digest))]
+    attesting = [d for d in everything if d.attested_digest in order]
+    return [*images, *sorted(attesting, key=lambda d: (order[d.attested_digest], d.digest))]
 
 
 def _manifest(

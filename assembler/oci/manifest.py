@@ -39,7 +39,7 @@ class Descriptor:
         return self.media_type in media_types.MANIFESTS
 
     @property
-    def attests(self) -> str:
+    def attested_digest(self) -> str:
         """Return the digest of the manifest this one says something about, or nothing."""
         if self.annotations.get(media_types.ATTESTATION) != media_types.ATTESTATION_MANIFEST:
             return ""

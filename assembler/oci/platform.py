@@ -59,7 +59,7 @@ class Platform:
         parts[1] = normalize_architecture(parts[1])
         return cls(*parts)
 
-    def offers(self, wanted: Platform) -> bool:
+    def satisfies(self, wanted: Platform) -> bool:
         """Tell whether an image for this platform runs where `wanted` is asked for."""
         return self.rank(wanted) is not None
 

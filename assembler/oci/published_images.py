@@ -54,7 +54,7 @@ def _is_there(entry: IndexEntry, registries: Registries, reporter: Reporter) -> 
         return False
     try:
         client = registries.origin(reference.registry)
-        digest = head_manifest(client, reference.repository, reference.spoken)
+        digest = head_manifest(client, reference.repository, reference.tag_or_digest)
     except DolmenError as error:
         reporter.emit(
             LogMessage(f"{reference} counts as not published: {error.diagnostics[0].message}")

@@ -48,7 +48,7 @@ class Reference:
         return bool(self.digest)
 
     @property
-    def spoken(self) -> str:
+    def tag_or_digest(self) -> str:
         """Return what a registry is asked for: the digest if there is one, else the tag."""
         return self.digest or self.tag or "latest"
 

@@ -41,7 +41,7 @@ class SalvagedImage:
     trees: tuple[SalvagedTree, ...] = ()
     files: tuple[SalvagedFile, ...] = ()
     # The kernel was decompressed when the archive was made.
-    plain_kernel: bool = False
+    kernel_decompressed: bool = False
 
     @property
     def identity(self) -> str:

@@ -18,15 +18,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from assembler.oci.manifest import Descriptor, parse_document
-from assembler.oci.registry.options import Patience, RegistryOptions
+from assembler.oci.manifest import Descriptor, parse_manifest
+from assembler.oci.registry.options import RegistryOptions, RetryPolicy
 from assembler.oci.store import Store
 
 # Waits as a user would have it, but for a test's time.
 QUICK = RegistryOptions(
     connect_timeout=1.0,
     stall_timeout=0.5,
-    patience=Patience(attempts=3, first=0.01, longest=0.02, longest_asked=2.0),
+    retry_policy=RetryPolicy(attempts=3, first=0.01, longest=0.02, max_retry_after=2.0),
 )
 
 
@@ -200,7 +200,7 @@ class FaultyRegistry:
             if not path.exists() or not self._has(repository, name):
                 return _error(404, "MANIFEST_UNKNOWN", message="manifest unknown")
             data = path.read_bytes()
-            kind = parse_document(data, name).media_type
+            kind = parse_manifest(data, name).media_type
             return Answer(200, {"Content-Type": kind, "Docker-Content-Digest": name}, data)
         found = self.tags.get((repository, name))
         if found is None:

@@ -74,7 +74,7 @@ class TreeSink(Protocol):
 class ExcludedPaths:
     """Paths of which an image's own entries are not handed on; what lies below them is."""
 
-    dropped: frozenset[bytes] = frozenset()
+    excluded: frozenset[bytes] = frozenset()
     # Dropped, and refused with these words if they are something else than a regular file.
     only_files: dict[bytes, str] = field(default_factory=dict)
 
@@ -129,15 +129,15 @@ class _FlattenPass:
         # Of the current layer:
         self.layer = 0
         self.current = b""
-        for path in (*exceptions.dropped, *exceptions.only_files):
+        for path in (*exceptions.excluded, *exceptions.only_files):
             directory, base = split_path(path)
             self.tree.names.setdefault(directory, {})[base] = EXCLUDED
 
     def run(self, layers: Sequence[LayerBlob]) -> FlattenedTree:
         count = 0
         for self.layer, layer in enumerate(reversed(layers), 1):
-            self.hiding.begin(self.layer)
-            self.links.begin(self.layer)
+            self.hiding.begin_layer(self.layer)
+            self.links.begin_layer(self.layer)
             self.current = b""
             with layer.open() as file:
                 try:
@@ -248,13 +248,13 @@ class _FlattenPass:
         if not hidden:
             hidden = self._decide(name, siblings, base, reader)
         if hidden:
-            self.links.pass_by(name, reader)
+            self.links.add_hidden(name, reader)
         elif kind == HARD_LINK:
-            self.links.met(name, reader)
+            self.links.add_visible(name, reader)
         else:
             self.sink.add(name, reader)
             if kind != DIRECTORY:
-                self.links.handed_on(name, reader)
+                self.links.target_added(name, reader)
 
     def _decide(
         self, name: bytes, siblings: dict[bytes, int], base: bytes, reader: TarReader

@@ -52,13 +52,13 @@ class HardLinks:
         # Those of them that links got their content from.
         self._hidden_links: set[bytes] = set()
 
-    def begin(self, layer: int) -> None:
+    def begin_layer(self, layer: int) -> None:
         """Go on to the next layer."""
         self._layer = layer
         self._hidden_names = set()
         self._hidden_links = set()
 
-    def met(self, name: bytes, reader: TarReader) -> None:
+    def add_visible(self, name: bytes, reader: TarReader) -> None:
         """Take a link whose own path is visible."""
         arrived = self._ready(name)
         done = name in self._done
@@ -114,7 +114,7 @@ class HardLinks:
             self.waiting[target] = later
         return [link for layer, link in links if layer < self._layer]
 
-    def handed_on(self, name: bytes, reader: TarReader) -> None:
+    def target_added(self, name: bytes, reader: TarReader) -> None:
         """Hand on the links that waited for a name, and those that waited for them."""
         if self.waiting:
             self._link_all(self._ready(name), name, reader)
@@ -125,7 +125,7 @@ class HardLinks:
             self._sink.link(link, target, reader)
             self._link_all(self._followers.pop(link, ()), link, reader)
 
-    def pass_by(self, name: bytes, reader: TarReader) -> None:
+    def add_hidden(self, name: bytes, reader: TarReader) -> None:
         """Look at a hidden entry: links may need its content."""
         kind = reader.kind
         if kind == DIRECTORY:

@@ -29,7 +29,7 @@ class HiddenPaths:
         self._layer = 0
         self._known: dict[bytes, bool] = {}
 
-    def begin(self, layer: int) -> None:
+    def begin_layer(self, layer: int) -> None:
         """Go on to the next layer."""
         self._layer = layer
         self._known = {}

@@ -68,7 +68,7 @@ class Authenticator:
 
     endpoint: Endpoint
     options: RegistryOptions
-    wire: Transport
+    transport: Transport
     search: Callable[[str], CredentialSearch]
     # Runs a request again while it fails in a way that passes.
     with_retries: Callable[[Callable[[], requests.Response]], requests.Response]
@@ -80,7 +80,7 @@ class Authenticator:
         """Return what has been accepted for such a request before, or nothing."""
         return self._known.get((subject.repository, action)) or self._known.get(("", ""))
 
-    def answer(
+    def answer_challenge(
         self, challenge: str, subject: RequestSubject, action: str, refused: str | None
     ) -> str | None:
         """Return another header than the `refused` one, or nothing if there is no other."""
@@ -94,7 +94,7 @@ class Authenticator:
             self._known[key] = made
             return made
 
-    def denied(self, refusal: RegistryFailure) -> RegistryFailure:
+    def access_denied(self, refusal: RegistryFailure) -> RegistryFailure:
         """Return the refusal with what was tried, and what can be done."""
         name = self.endpoint.host if self.endpoint.is_mirror else self.endpoint.registry
         search = self._searched or CredentialSearch(None)
@@ -238,29 +238,31 @@ class _TokenSession:
         data: Mapping[str, str] | None = None,
     ) -> _TokenResponse:
         authority = self._authority
-        wire, host = authority.wire, urlsplit(url).netloc
+        transport, host = authority.transport, urlsplit(url).netloc
         what = f"{authority.endpoint}: a token from {host}"
         sent = {**headers, "User-Agent": USER_AGENT}
 
         def ask() -> requests.Response:
-            response = wire.send(method, url, what, headers=sent, params=params, data=data)
+            response = transport.send(method, url, what, headers=sent, params=params, data=data)
             if response.status_code == 200:
                 return response
-            body = wire.read(response, what, MAX_ERROR_SIZE)
+            body = transport.read(response, what, MAX_ERROR_SIZE)
             raise self._refusal(
                 failure_from_response(response.status_code, response.headers, body, what, host)
             )
 
-        return _TokenResponse(wire.read(authority.with_retries(ask), what, _LARGEST_TOKEN_ANSWER))
+        return _TokenResponse(
+            transport.read(authority.with_retries(ask), what, _LARGEST_TOKEN_ANSWER)
+        )
 
     def _refusal(self, made: RegistryFailure) -> RegistryFailure:
         if made.status in (401, 403):
-            return self._authority.denied(made)
+            return self._authority.access_denied(made)
         refused = registry_failure(
             registries.TOKEN_REFUSED,
             made.diagnostics[0].message,
             *made.diagnostics[0].hints,
-            passing=made.passing,
+            transient=made.transient,
         )
         refused.retry_after, refused.status = made.retry_after, made.status
         return refused

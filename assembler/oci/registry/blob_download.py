@@ -36,7 +36,7 @@ def download_blob(
             _attempt(client, url, incoming, arrived)
         except RegistryFailure as error:
             tried = 1 if incoming.offset - before >= _PROGRESS else tried + 1
-            client.pauses.after(error, tried, client.attempts)
+            client.retries.after(error, tried, client.attempts)
             continue
         pieced = before > 0 and not afresh
         try:
@@ -68,11 +68,11 @@ def _attempt(
     except RegistryFailure as error:
         if error.status != 416:
             # Whatever may pass has been tried again already.
-            error.passing = False
+            error.transient = False
             raise
         incoming.restart()
         response = client.do_request(url, stream=True)
-    with response, client.wire.streaming(response):
+    with response, client.transport.abortable(response):
         _check_range(client, what, response, incoming)
         _receive(client, what, response, incoming, arrived)
     if incoming.offset < size:
@@ -81,7 +81,7 @@ def _attempt(
             f"{what}: the connection to {client.endpoint.host} broke "
             f"after {incoming.offset} of {size} bytes",
             "try again: what has arrived is kept",
-            passing=True,
+            transient=True,
         )
 
 
@@ -115,8 +115,8 @@ def _receive(
 ) -> None:
     host = client.endpoint.host
     while True:
-        client.pauses.check()
-        with client.wire.reading(what, host):
+        client.retries.check()
+        with client.transport.network_errors(what, host):
             # What has come, however little: a process that is killed has not lost it.
             chunk = response.raw.read1(_CHUNK, decode_content=False)
         if not chunk:

@@ -36,7 +36,7 @@ class BlobUpload:
     repository: str
     descriptor: Descriptor
     # A repository of the same registry that may have the blob.
-    near: str = ""
+    mount_from: str = ""
 
     def send(self, sent: Callable[[int], None]) -> str:
         """Bring the blob there and return how: "there", "mounted" or "pushed"."""
@@ -44,7 +44,7 @@ class BlobUpload:
         if self.client.blob_exists(self._layer, container):
             return "there"
         # Once only: if anything about mounting is wrong, the blob is sent like any other.
-        location = self._mounted(container) if self.near else ""
+        location = self._mounted(container) if self.mount_from else ""
         if location is None:
             return "mounted"
         began = [location] if location else []
@@ -52,7 +52,7 @@ class BlobUpload:
         def attempt() -> None:
             self._sent(container, began.pop() if began else "", sent)
 
-        self.client.pauses.with_retries(attempt)
+        self.client.retries.with_retries(attempt)
         return "pushed"
 
     @property
@@ -62,7 +62,7 @@ class BlobUpload:
 
     def _mounted(self, container: oras.container.Container) -> str | None:
         """Return nothing if the registry has taken the blob over, else where to send it."""
-        origin = self.client.endpoint.repository(self.near)
+        origin = self.client.endpoint.repository(self.mount_from)
         query = {"mount": self.descriptor.digest, "from": origin}
         url = oras.utils.append_url_params(self.client.url(container.upload_blob_url()), query)
         try:

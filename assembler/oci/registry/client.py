@@ -44,19 +44,19 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         self,
         endpoint: Endpoint,
         options: RegistryOptions,
-        wire: Transport,
-        pauses: Retries,
+        transport: Transport,
+        retries: Retries,
         search: Callable[[str], CredentialSearch],
     ) -> None:
         """Prepare the client; nothing is asked yet."""
         super().__init__(hostname=endpoint.host, insecure=endpoint.scheme == "http")
         self.endpoint = endpoint
-        self.wire = wire
-        self.pauses = pauses
+        self.transport = transport
+        self.retries = retries
         # A mirror that does not answer is no reason to wait: there is somebody else to ask.
-        self.attempts = 2 if endpoint.is_mirror else options.patience.attempts
+        self.attempts = 2 if endpoint.is_mirror else options.retry_policy.attempts
         self._options = options
-        self._authority = Authenticator(endpoint, options, wire, search, pauses.with_retries)
+        self._authority = Authenticator(endpoint, options, transport, search, retries.with_retries)
 
     def container(self, repository: str, name: str = "") -> oras.container.Container:
         """Return what oras calls a repository, perhaps with a tag or digest in it.
@@ -79,7 +79,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
 
     def what(self, url: str) -> str:
         """Return what a URL of this endpoint is about, in people's words."""
-        return RequestSubject.of_path(urlsplit(url).path).told(self.endpoint)
+        return RequestSubject.of_path(urlsplit(url).path).describe(self.endpoint)
 
     def location(self, response: requests.Response, url: str) -> str:
         """Return where an upload goes on."""
@@ -122,12 +122,12 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         def ask() -> requests.Response:
             response = self._authorized(method, url, what, headers or {}, data)
             if not stream:
-                response._content = self.wire.read(response, what, MAX_MANIFEST_SIZE)  # noqa: SLF001
+                response._content = self.transport.read(response, what, MAX_MANIFEST_SIZE)  # noqa: SLF001
             return response
 
         if not repeatable:
             return ask()
-        return self.pauses.with_retries(ask, self.attempts)
+        return self.retries.with_retries(ask, self.attempts)
 
     def _authorized(
         self,
@@ -147,10 +147,10 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
             if response.status_code != 401:
                 break
             challenge = response.headers.get("WWW-Authenticate", "")
-            body = self.wire.read(response, what, MAX_ERROR_SIZE)
-            refused, used = used, self._authority.answer(challenge, subject, action, used)
+            body = self.transport.read(response, what, MAX_ERROR_SIZE)
+            refused, used = used, self._authority.answer_challenge(challenge, subject, action, used)
             if used is None or used == refused:
-                raise self._authority.denied(self._failed(response, body, what))
+                raise self._authority.access_denied(self._failed(response, body, what))
         return self._checked(response, method, what)
 
     def _followed(
@@ -169,12 +169,12 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
                 headers["Authorization"] = authorization
             if data is not None and not isinstance(data, bytes):
                 data.seek(0)
-            response = self.wire.send(method, url, what, headers=headers, data=data)
+            response = self.transport.send(method, url, what, headers=headers, data=data)
             target = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or not target:
                 return response
             # A short answer that is read to its end leaves the connection for the next request.
-            self.wire.read(response, what, MAX_ERROR_SIZE)
+            self.transport.read(response, what, MAX_ERROR_SIZE)
             url = self._redirected(method, url, target, what)
         raise registry_failure(
             registries.BAD_REDIRECT,
@@ -211,9 +211,9 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         status = response.status_code
         if 200 <= status < 300 or (status == 404 and method == "HEAD"):
             return response
-        body = self.wire.read(response, what, MAX_ERROR_SIZE)
+        body = self.transport.read(response, what, MAX_ERROR_SIZE)
         made = self._failed(response, body, what)
-        raise self._authority.denied(made) if status in (401, 403) else made
+        raise self._authority.access_denied(made) if status in (401, 403) else made
 
     def _failed(self, response: requests.Response, body: bytes, what: str) -> RegistryFailure:
         host = urlsplit(response.url).netloc

@@ -39,7 +39,7 @@ class Endpoint:
         """Return the repository under which the endpoint has what the registry calls `name`."""
         return f"{self.prefix}/{name}" if self.prefix else name
 
-    def known_as(self, repository: str) -> str:
+    def image_name(self, repository: str) -> str:
         """Return the registry's name for a repository of the endpoint."""
         inner = repository.removeprefix(f"{self.prefix}/") if self.prefix else repository
         return f"{self.registry}/{inner}"
@@ -108,11 +108,11 @@ class RequestSubject:
         match = _PATH.fullmatch(path)
         return cls(**match.groupdict()) if match else cls()
 
-    def told(self, endpoint: Endpoint) -> str:
+    def describe(self, endpoint: Endpoint) -> str:
         """Return it in people's words."""
         if not self.kind:
             return endpoint.host
-        image = endpoint.known_as(self.repository)
+        image = endpoint.image_name(self.repository)
         if self.kind == "manifests":
             return f"{image}{'@' if ':' in self.name else ':'}{self.name}"
         if self.kind == "tags":

@@ -31,26 +31,26 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
         self,
         diagnostics: Sequence[Diagnostic],
         *,
-        passing: bool = False,
-        was_cut: bool = False,
+        transient: bool = False,
+        connection_broken: bool = False,
         status: int = 0,
         retry_after: float | None = None,
     ) -> None:
         """Hold the diagnostics, and what decides on trying again."""
         super().__init__(diagnostics)
-        self.passing = passing
+        self.transient = transient
         # There was a connection, but it broke.
-        self.was_cut = was_cut
+        self.connection_broken = connection_broken
         self.status = status
         self.retry_after = retry_after
 
-    def hinting(self, *hints: str) -> RegistryFailure:
+    def with_hints(self, *hints: str) -> RegistryFailure:
         """Return the same failure with more hints."""
         first, *others = self.diagnostics
         return RegistryFailure(
             [replace(first, hints=(*first.hints, *hints)), *others],
-            passing=self.passing,
-            was_cut=self.was_cut,
+            transient=self.transient,
+            connection_broken=self.connection_broken,
             status=self.status,
             retry_after=self.retry_after,
         )
@@ -72,11 +72,11 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
 
 
 def registry_failure(
-    code: Code, message: str, *hints: str, passing: bool = False
+    code: Code, message: str, *hints: str, transient: bool = False
 ) -> RegistryFailure:
     """Make a failure of a single diagnostic."""
     made = RegistryFailure.of(code, message, *hints)
-    made.passing = passing
+    made.transient = transient
     return made
 
 
@@ -106,7 +106,7 @@ def failure_from_exception(
             registries.UNKNOWN_HOST,
             f"{what}: there is no host {host.partition(':')[0]}",
             "check the registry's name, and the network of this machine",
-            passing=any(getattr(c, "errno", None) == socket.EAI_AGAIN for c in causes),
+            transient=any(getattr(c, "errno", None) == socket.EAI_AGAIN for c in causes),
         )
     if names & {"ReadTimeoutError", "ReadTimeout", "TimeoutError"} and "ConnectTimeout" not in (
         names
@@ -115,14 +115,14 @@ def failure_from_exception(
             registries.STALLED,
             f"{what}: {host} sent nothing for {stall:g} s",
             "try again: what has arrived is kept",
-            passing=True,
+            transient=True,
         )
     if "ProxyError" in names:
         return registry_failure(
             registries.UNREACHABLE,
             f"{what}: the proxy does not lead to {host}: {_reason(causes)}",
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
-            passing=True,
+            transient=True,
         )
     cut = names & {"IncompleteRead", "ProtocolError", "RemoteDisconnected", "ConnectionResetError"}
     doing = "the connection to {} broke" if cut else "cannot connect to {}"
@@ -130,9 +130,9 @@ def failure_from_exception(
         registries.UNREACHABLE,
         f"{what}: {doing.format(host)}: {_reason(causes)}",
         "try again: what has arrived is kept" if cut else "is the registry running there?",
-        passing=True,
+        transient=True,
     )
-    made.was_cut = bool(cut)
+    made.connection_broken = bool(cut)
     return made
 
 
@@ -176,7 +176,7 @@ def failure_from_response(
             )
     made.status = status
     made.retry_after = after
-    made.passing = status in _PASSING_STATUSES
+    made.transient = status in _PASSING_STATUSES
     return made
 
 

@@ -42,7 +42,7 @@ class ManifestTree:
 @dataclass(slots=True)
 class _ManifestEntry:
     descriptor: Descriptor
-    attests: str = ""
+    attested_digest: str = ""
 
 
 def read_manifest_tree(
@@ -99,7 +99,7 @@ def _leaves(
         )
     for child in index.manifests:
         if not child.is_index:
-            yield _ManifestEntry(child, child.attests)
+            yield _ManifestEntry(child, child.attested_digest)
             continue
         content = read(child)
         if isinstance(content, Manifest):
@@ -119,15 +119,15 @@ def _chosen(
         ranked = [
             (rank, number)
             for number, leaf in enumerate(leaves)
-            if not leaf.attests and (rank := _rank(leaf.descriptor, wanted)) is not None
+            if not leaf.attested_digest and (rank := _rank(leaf.descriptor, wanted)) is not None
         ]
         if not ranked:
             raise _no_platform(name, leaves, wanted)
         chosen.append(leaves[min(ranked)[1]])
     # What does not say what it is for is told apart by its config only: there is no way round it.
-    chosen += [leaf for leaf in leaves if not leaf.attests and _is_silent(leaf.descriptor)]
+    chosen += [leaf for leaf in leaves if not leaf.attested_digest and _is_silent(leaf.descriptor)]
     digests = {leaf.descriptor.digest for leaf in chosen}
-    return chosen + [leaf for leaf in leaves if leaf.attests in digests]
+    return chosen + [leaf for leaf in leaves if leaf.attested_digest in digests]
 
 
 def _is_silent(descriptor: Descriptor) -> bool:

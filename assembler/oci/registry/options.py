@@ -24,7 +24,7 @@ class RetryPolicy:
     first: float = 0.25
     longest: float = 8.0
     # What a registry may ask us to wait (Retry-After) before we give up instead.
-    longest_asked: float = 60.0
+    max_retry_after: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,12 @@ class RegistryOptions:
     # Hosts that may be spoken to in plain http, or with a certificate nobody knows.
     insecure: frozenset[str] = frozenset()
     cert_files: tuple[Path, ...] = ()
-    given: tuple[RegistryCredentials, ...] = ()
+    credentials: tuple[RegistryCredentials, ...] = ()
     # Files like Docker's config.json, the first that knows a registry wins.
     config_files: tuple[Path, ...] = ()
     connect_timeout: float = 10.0
     stall_timeout: float = 30.0
-    patience: RetryPolicy = field(default_factory=RetryPolicy)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     jobs: int = 4
 
     def mirrors_of(self, registry: str) -> tuple[Mirror, ...]:
@@ -72,15 +72,15 @@ def read_registry_options(
     What the command line says of credentials goes before DOLMEN_REGISTRY_CREDS, and that before
     Docker's config.json.
     """
-    given = [parse_credentials(text, "--registry-creds") for text in creds]
+    credentials = [parse_credentials(text, "--registry-creds") for text in creds]
     variable = "DOLMEN_REGISTRY_CREDS"
-    given += [parse_credentials(text, variable) for text in env.get(variable, "").split()]
+    credentials += [parse_credentials(text, variable) for text in env.get(variable, "").split()]
     hosts = [*insecure, *(h.strip() for h in env.get("DOLMEN_INSECURE", "").split(","))]
     return RegistryOptions(
         mirrors=tuple(parse_mirror(text) for text in mirrors),
         insecure=frozenset(h for h in hosts if h),
         cert_files=tuple(cert_files),
-        given=tuple(given),
+        credentials=tuple(credentials),
         config_files=tuple(_config_files(env)),
     )
 

@@ -52,7 +52,7 @@ class Registries:
         """Prepare everything; nothing is connected yet."""
         self.options = options
         self.reporter: Reporter = reporter or NullReporter()
-        self.pauses = Retries(options.patience, self.reporter)
+        self.retries = Retries(options.retry_policy, self.reporter)
         self._wire = Transport(options)
         self._clients: dict[Endpoint, Client] = {}
         self._down: dict[Endpoint, DolmenError] = {}
@@ -60,7 +60,7 @@ class Registries:
         self._searches: dict[str, CredentialSearch] = {}
         self._lock = threading.RLock()
 
-    def through(self, registry: str, work: Callable[[Client], T]) -> T:
+    def try_endpoints(self, registry: str, work: Callable[[Client], T]) -> T:
         """Do `work` with the first endpoint of a registry that it succeeds with."""
         *mirrors, origin = registry_endpoints(registry, self.options)
         failed: list[str] = []
@@ -79,7 +79,7 @@ class Registries:
             if error.is_down:
                 # It was waited for once; whatever else is asked of it need not wait as long.
                 client.attempts = 1
-            raise error.hinting(*failed) from None
+            raise error.with_hints(*failed) from None
 
     def origin(self, registry: str) -> Client:
         """Return the client of the registry itself, for what mirrors are not asked."""
@@ -93,13 +93,13 @@ class Registries:
             made = self._clients.get(endpoint)
             if made is None:
                 known = endpoint if endpoint.scheme else self._probed(endpoint)
-                made = Client(known, self.options, self._wire, self.pauses, self._search)
+                made = Client(known, self.options, self._wire, self.retries, self._search)
                 self._clients[endpoint] = made
             return made
 
     def abort(self) -> None:
         """Stop what is under way: nobody waits for an answer any more."""
-        self.pauses.stop.set()
+        self.retries.stop.set()
         self._wire.abort()
 
     def close(self) -> None:
@@ -122,11 +122,11 @@ class Registries:
             return replace(endpoint, scheme="http")
 
         try:
-            return self.pauses.with_retries(ask, _PING_ATTEMPTS)
+            return self.retries.with_retries(ask, _PING_ATTEMPTS)
         except RegistryFailure as error:
             # Without a port in its name, https is at another one.
             has_port = endpoint.host != without_port(endpoint.host)
-            if error.was_cut or (error.code is codes.UNREACHABLE and not has_port):
+            if error.connection_broken or (error.code is codes.UNREACHABLE and not has_port):
                 return replace(endpoint, scheme="https")
             self._down[endpoint] = error
             raise
@@ -135,7 +135,7 @@ class Registries:
         with self._lock:
             if host not in self._searches:
                 self._searches[host] = find_credentials(
-                    host, self.options.given, self.options.config_files
+                    host, self.options.credentials, self.options.config_files
                 )
             return self._searches[host]
 

@@ -28,7 +28,7 @@ class RunStoppedError(Exception):
 class Retries:
     """The pauses of one run, which end at once when the run is stopped."""
 
-    patience: RetryPolicy
+    retry_policy: RetryPolicy
     reporter: Reporter = field(default_factory=NullReporter)
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -39,7 +39,7 @@ class Retries:
 
     def with_retries(self, work: Callable[[], T], attempts: int = 0) -> T:
         """Return what `work` returns, tried again while it fails in a way that may pass."""
-        attempts = attempts or self.patience.attempts
+        attempts = attempts or self.retry_policy.attempts
         tried = 0
         while True:
             self.check()
@@ -52,11 +52,11 @@ class Retries:
     def after(self, error: RegistryFailure, tried: int, attempts: int = 0) -> None:
         """Pause after the failure of attempt number `tried`, or raise it if that is pointless."""
         asked = error.retry_after or 0.0
-        attempts = attempts or self.patience.attempts
+        attempts = attempts or self.retry_policy.attempts
         if error.code is registries.STALLED:
             # Each took as long as we are ready to wait.
             attempts = min(attempts, _STALLS)
-        if not error.passing or tried >= attempts or asked > self.patience.longest_asked:
+        if not error.transient or tried >= attempts or asked > self.retry_policy.max_retry_after:
             raise error
         pause = max(asked, self._pause(tried))
         reason = error.diagnostics[0].message
@@ -65,6 +65,6 @@ class Retries:
             raise RunStoppedError
 
     def _pause(self, tried: int) -> float:
-        longest = min(self.patience.longest, self.patience.first * float(2 ** (tried - 1)))
+        longest = min(self.retry_policy.longest, self.retry_policy.first * float(2 ** (tried - 1)))
         # Many that were cut off at once must not come back at once.
         return longest * (0.5 + random.random() / 2)  # noqa: S311 - no secret

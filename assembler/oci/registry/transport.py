@@ -67,7 +67,7 @@ class Transport:
     ) -> requests.Response:
         """Send one request and return the answer, whose body is still to be read and closed."""
         host = urlsplit(url).netloc
-        with self.reading(what, host):
+        with self.network_errors(what, host):
             # Not through a session of requests: that reads answers which redirect, of any length,
             # parses where they lead, keeps cookies, and adds what ~/.netrc says.
             request = requests.Request(
@@ -81,7 +81,7 @@ class Transport:
             )
 
     @contextmanager
-    def reading(self, what: str, host: str) -> Iterator[None]:
+    def network_errors(self, what: str, host: str) -> Iterator[None]:
         """Turn what goes wrong on the network inside the block into a failure."""
         try:
             yield
@@ -90,7 +90,7 @@ class Transport:
 
     def read(self, response: requests.Response, what: str, limit: int) -> bytes:
         """Read and close a small answer, of which no more than `limit` + 1 bytes are taken."""
-        with response, self.reading(what, urlsplit(response.url).netloc):
+        with response, self.network_errors(what, urlsplit(response.url).netloc):
             parts, left = [], limit + 1
             while left and (part := response.raw.read(left, decode_content=True)):
                 parts.append(part)
@@ -98,7 +98,7 @@ class Transport:
             return b"".join(parts)
 
     @contextmanager
-    def streaming(self, response: requests.Response) -> Iterator[None]:
+    def abortable(self, response: requests.Response) -> Iterator[None]:
         """Let `abort` cut off a long answer that is read inside the block."""
         with self._lock:
             self._long.add(response)
@@ -137,14 +137,14 @@ class _TransportAdapter(requests.adapters.HTTPAdapter):
         if url.scheme != "https":
             return where, {}
         if is_insecure(url.netloc, self._options):
-            return where, {"ssl_context": self._careless, "assert_hostname": False}
-        return where, {"ssl_context": self._careful}
+            return where, {"ssl_context": self._insecure_context, "assert_hostname": False}
+        return where, {"ssl_context": self._verifying_context}
 
     def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
         """Leave everything to the context."""
 
     @cached_property
-    def _careful(self) -> ssl.SSLContext:
+    def _verifying_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         for path in self._options.cert_files:
             try:
@@ -154,7 +154,7 @@ class _TransportAdapter(requests.adapters.HTTPAdapter):
         return context
 
     @cached_property
-    def _careless(self) -> ssl.SSLContext:
+    def _insecure_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

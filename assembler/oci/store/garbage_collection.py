@@ -95,7 +95,7 @@ def _sweep_blobs(
     for blob in blobs:
         if blob.digest and blob.digest in needed:
             continue
-        limit = state.begun if blob.digest in theirs else state.young
+        limit = state.oldest_run_start if blob.digest in theirs else state.young
         if blob.used < limit:
             done.blobs += _remove_blob(state, blob, limit, done)
 

@@ -71,7 +71,7 @@ class GcState:
     limits: GcLimits
     now: float
     # When the oldest run under way began: what was used since stays.
-    begun: float
+    oldest_run_start: float
     names: ImageNames
     images: tuple[GcCandidate, ...]
     blobs: tuple[BlobFile, ...]
@@ -94,7 +94,7 @@ class GcState:
             store,
             limits,
             now=time.time(),
-            begun=oldest_run_start(store, dry_run=limits.dry_run) - _SLACK,
+            oldest_run_start=oldest_run_start(store, dry_run=limits.dry_run) - _SLACK,
             names=names,
             images=tuple(images),
             blobs=blobs,
@@ -104,7 +104,7 @@ class GcState:
     @property
     def young(self) -> float:
         """Return the time since when things are left alone that nothing leads to."""
-        return min(self.begun, self.now - self.limits.grace)
+        return min(self.oldest_run_start, self.now - self.limits.grace)
 
 
 def choose_garbage(state: GcState) -> tuple[list[GcCandidate], list[StoreFile]]:
@@ -113,8 +113,8 @@ def choose_garbage(state: GcState) -> tuple[list[GcCandidate], list[StoreFile]]:
     sizes = {b.digest: b.size for b in state.blobs}
     needed = Counter(d for image in state.images for d in image.contents.blobs)
     total = sum(sizes.get(d, 0) for d in needed) + sum(s.size for s in state.segments)
-    candidates = [i for i in state.images if i.used < state.begun and _may_go(i, limits)]
-    segments = [s for s in state.segments if s.used < state.begun]
+    candidates = [i for i in state.images if i.used < state.oldest_run_start and _may_go(i, limits)]
+    segments = [s for s in state.segments if s.used < state.oldest_run_start]
     images_go: list[GcCandidate] = []
     segments_go: list[StoreFile] = []
     things: list[GcCandidate | StoreFile] = [*candidates, *segments]

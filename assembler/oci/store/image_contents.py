@@ -36,9 +36,9 @@ class ImageContents:
     blobs: dict[str, Descriptor] = field(default_factory=dict)
     leaves: list[StoredManifest] = field(default_factory=list)
     # Images an index lists that are not in the store.
-    elsewhere: list[Descriptor] = field(default_factory=list)
+    not_fetched: list[Descriptor] = field(default_factory=list)
     # The top itself cannot be read.
-    headless: bool = False
+    unreadable: bool = False
 
     @property
     def missing(self) -> tuple[Descriptor, ...]:
@@ -48,7 +48,7 @@ class ImageContents:
     @property
     def images(self) -> tuple[StoredManifest, ...]:
         """Return the images that something can be made of: not what only attests."""
-        return tuple(leaf for leaf in self.leaves if not leaf.descriptor.attests)
+        return tuple(leaf for leaf in self.leaves if not leaf.descriptor.attested_digest)
 
     @property
     def usable(self) -> bool:
@@ -68,7 +68,7 @@ class ContentsReader:
         found = ImageContents()
         document = self._document(top)
         if document is None:
-            found.headless = True
+            found.unreadable = True
             found.blobs[top.digest] = top
         else:
             self._enter(top, document, found)
@@ -92,7 +92,7 @@ class ContentsReader:
             for child in document.manifests:
                 inner = self._document(child)
                 if inner is None:
-                    found.elsewhere.append(child)
+                    found.not_fetched.append(child)
                 else:
                     todo.append((child, inner))
 

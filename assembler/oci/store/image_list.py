@@ -27,7 +27,7 @@ class ListedImage:
     descriptor: Descriptor
     platforms: tuple[Platform, ...]
     # Listed in its index, but not in the store.
-    elsewhere: tuple[Platform, ...]
+    not_fetched: tuple[Platform, ...]
     size: int
     used: float
     complete: bool
@@ -43,7 +43,7 @@ def list_images(store: Store, names: ImageNames | None = None) -> tuple[ListedIm
         here = [found[d] for d in contents.blobs if d in found]
         tops = {leaf.descriptor.digest for leaf in contents.leaves} | {entry.descriptor.digest}
         platforms = (platform_of(store, leaf) for leaf in contents.images)
-        others = (d.platform for d in contents.elsewhere if not d.attests)
+        others = (d.platform for d in contents.not_fetched if not d.attested_digest)
         rows.append(
             ListedImage(
                 entry.name,

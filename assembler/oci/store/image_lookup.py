@@ -104,7 +104,7 @@ def read_attestations(store: Store, image: Image) -> tuple[Manifest, ...]:
     found = (
         _document(store, d, f"what {image.reference} is attested by")
         for d in (index.manifests if isinstance(index, Index) else ())
-        if d.attests == image.digest and store.has(d)
+        if d.attested_digest == image.digest and store.has(d)
     )
     return tuple(m for m in found if isinstance(m, Manifest))
 
@@ -166,7 +166,7 @@ def _leaves(
         yield ManifestCandidate(index)
         return
     for descriptor in document.manifests:
-        if descriptor.attests:
+        if descriptor.attested_digest:
             continue
         if descriptor.is_index:
             if store.has(descriptor):

@@ -130,7 +130,7 @@ class Store:
             return
         incoming = IncomingBlob(descriptor, part, handle, target)
         try:
-            incoming.take_up()
+            incoming.resume()
             yield incoming
         finally:
             incoming.close()

@@ -53,7 +53,7 @@ class IncomingBlob:
         """Tell whether the blob is in the store: before the block, or since the commit."""
         return self.handle < 0
 
-    def take_up(self) -> None:
+    def resume(self) -> None:
         """Hash what an earlier attempt has left, so as to go on from there."""
         with wrap_os_errors(self.path, "read"):
             size = os.fstat(self.handle).st_size

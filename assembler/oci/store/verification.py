@@ -91,7 +91,7 @@ class IncompleteImage:
     def diagnostic(self) -> Diagnostic:
         """Say what is missing."""
         name = self.entry.name or "an entry without a name"
-        if self.contents.headless:
+        if self.contents.unreadable:
             why = f"its manifest {self.entry.descriptor.digest} is not in the store"
         elif not self.contents.leaves:
             why = "none of the images in its index is in the store"

@@ -167,13 +167,13 @@ def test_options_and_environment() -> None:
         creds=["a.example=a:a"],
         insecure=["z.example"],
     )
-    assert [g.registry for g in options.given] == ["a.example", "b.example", "c.example"]
-    assert options.given[2].credentials.registry_token == "token"
+    assert [g.registry for g in options.credentials] == ["a.example", "b.example", "c.example"]
+    assert options.credentials[2].credentials.registry_token == "token"
     assert options.insecure == {"x.example", "y.example:5000", "z.example"}
     assert options.config_files == (Path("/home/me/.docker/config.json"),)
     assert read_registry_options({"DOCKER_CONFIG": "/d"}).config_files == (Path("/d/config.json"),)
     assert "a:a" not in repr(options)
-    assert "token" not in repr(options.given[2])
+    assert "token" not in repr(options.credentials[2])
 
 
 def pulled(store: Store, name: str, options: RegistryOptions, recorder: EventRecorder) -> None:
@@ -181,7 +181,9 @@ def pulled(store: Store, name: str, options: RegistryOptions, recorder: EventRec
 
 
 def knowing(registry: FaultyRegistry, secret: str) -> RegistryOptions:
-    return replace(QUICK, given=(parse_credentials(f"{registry.host}={secret}", "an option"),))
+    return replace(
+        QUICK, credentials=(parse_credentials(f"{registry.host}={secret}", "an option"),)
+    )
 
 
 def test_a_token_is_got_once_and_used(registry: FaultyRegistry, store: Store, app: str) -> None:

@@ -181,7 +181,7 @@ def test_a_cut_is_taken_up_where_it_was(registry: FaultyRegistry, store: Store, 
 
 def test_a_cut_is_taken_up_by_another_run(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(BLOBS, cut_after=200_000, times=1)
-    once = replace(ONE_BY_ONE, patience=RetryPolicy(attempts=1))
+    once = replace(ONE_BY_ONE, retry_policy=RetryPolicy(attempts=1))
     says(refused(store, app, once), codes.UNREACHABLE, "broke", "has arrived is kept")
     registry.forget()
     pulled(store, app)
@@ -308,7 +308,9 @@ def test_one_image_of_several(registry: FaultyRegistry, store: Store, app: str) 
 
 def logged_in(registry: FaultyRegistry) -> RegistryOptions:
     """Return options with the registry's login."""
-    return replace(QUICK, given=(parse_credentials(f"{registry.host}={registry.login}", "a test"),))
+    return replace(
+        QUICK, credentials=(parse_credentials(f"{registry.host}={registry.login}", "a test"),)
+    )
 
 
 def layers_of(remote: Store, name: str) -> list[Descriptor]:

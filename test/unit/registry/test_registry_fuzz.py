@@ -23,7 +23,7 @@ from assembler.oci.store import Store, find_image, verify_store
 from support.faulty_registry import QUICK, FaultyRegistry
 from support.pictures import AMD64
 
-ONCE = replace(QUICK, patience=RetryPolicy(attempts=1, longest_asked=0))
+ONCE = replace(QUICK, retry_policy=RetryPolicy(attempts=1, max_retry_after=0))
 bounded = settings(
     max_examples=60,
     deadline=None,

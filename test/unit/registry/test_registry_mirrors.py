@@ -136,7 +136,7 @@ def test_credentials_of_the_registry_stay_there(
     registry.login = "me:secret"
     mirror.fail("/v2/.", status=401, headers={"WWW-Authenticate": "Basic realm=x"})
     given = (parse_credentials(f"{registry.host}=me:secret", ""),)
-    pulled(store, app, replace(through(f"http://{mirror.host}"), given=given))
+    pulled(store, app, replace(through(f"http://{mirror.host}"), credentials=given))
     assert not any(r.authorization for r in mirror.requests)
 
 

@@ -171,8 +171,8 @@ def test_an_upload_at_another_host_gets_no_credentials(
     registry.login = "me:secret"
     options = replace(
         QUICK,
-        given=(parse_credentials(f"{registry.host}=me:secret", ""),),
-        patience=RetryPolicy(attempts=1),
+        credentials=(parse_credentials(f"{registry.host}=me:secret", ""),),
+        retry_policy=RetryPolicy(attempts=1),
     )
     with faulty_registry(remote) as other:
         location = f"http://{other.host}/v2/org/new/blobs/uploads/x"
@@ -204,7 +204,7 @@ def test_one_image_of_several(
 
 def test_tokens_for_writing(registry: FaultyRegistry, store: Store, name: str) -> None:
     registry.login, registry.tokens = "me:secret", True
-    options = replace(QUICK, given=(parse_credentials(f"{registry.host}=me:secret", ""),))
+    options = replace(QUICK, credentials=(parse_credentials(f"{registry.host}=me:secret", ""),))
     pushed(store, name, registries=options)
     scopes = {r.query.partition("scope=")[2] for r in registry.asked("/token")}
     assert scopes == {"repository%3Aorg%2Fnew%3Apull", "repository%3Aorg%2Fnew%3Apull%2Cpush"}
