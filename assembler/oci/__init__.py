@@ -32,12 +32,7 @@ if TYPE_CHECKING:
     from assembler.oci.layers.decompression import LayerLimits, decompress_layer
     from assembler.oci.layers.flattened_tree import FlattenedTree
     from assembler.oci.layers.flattening import ExcludedPaths, LayerBlob, flatten_layers
-    from assembler.oci.layers.tar_fields import (
-        MalformedTarError,
-        normalize_tar_path,
-        parse_pax_records,
-    )
-    from assembler.oci.layers.tar_reader import (
+    from assembler.oci.layers.tar_entry_types import (
         BLOCK_DEVICE,
         CHARACTER_DEVICE,
         DIRECTORY,
@@ -45,8 +40,13 @@ if TYPE_CHECKING:
         FILE,
         HARD_LINK,
         SYMLINK,
-        TarReader,
     )
+    from assembler.oci.layers.tar_fields import (
+        MalformedTarError,
+        normalize_tar_path,
+        parse_pax_records,
+    )
+    from assembler.oci.layers.tar_reader import TarReader
     from assembler.oci.manifest import (
         Descriptor,
         Index,
@@ -113,21 +113,21 @@ _HOMES = {
     "ARCHITECTURES": "platform",
     "ArchiveFormat": "archive_export",
     "ArchiveInput": "archive_import",
-    "BLOCK_DEVICE": "layers.tar_reader",
+    "BLOCK_DEVICE": "layers.tar_entry_types",
     "BUILDER_INPUT": "recorded_inputs",
-    "CHARACTER_DEVICE": "layers.tar_reader",
+    "CHARACTER_DEVICE": "layers.tar_entry_types",
     "Client": "registry.client",
     "ContentsReader": "store.image_contents",
-    "DIRECTORY": "layers.tar_reader",
+    "DIRECTORY": "layers.tar_entry_types",
     "Descriptor": "manifest",
     "ExcludedPaths": "layers.flattening",
     "ExportOptions": "archive_export",
-    "FIFO": "layers.tar_reader",
-    "FILE": "layers.tar_reader",
+    "FIFO": "layers.tar_entry_types",
+    "FILE": "layers.tar_entry_types",
     "FetchedManifest": "registry.manifests",
     "FlattenedTree": "layers.flattened_tree",
     "GcLimits": "store.gc_policy",
-    "HARD_LINK": "layers.tar_reader",
+    "HARD_LINK": "layers.tar_entry_types",
     "HOUR": "store.gc_policy",
     "INPUTS_ANNOTATION": "recorded_inputs",
     "Image": "image",
@@ -152,7 +152,7 @@ _HOMES = {
     "RegistryOptions": "registry.options",
     "RetryPolicy": "registry.options",
     "RunStoppedError": "registry.retry",
-    "SYMLINK": "layers.tar_reader",
+    "SYMLINK": "layers.tar_entry_types",
     "SalvagedContent": "salvaged_image",
     "SalvagedFile": "salvaged_image",
     "SalvagedImage": "salvaged_image",

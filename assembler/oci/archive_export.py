@@ -8,7 +8,6 @@ filesystem  the files of the image as a container would see them, nothing left o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from assembler.oci.store.incoming_blob import new_sha256
 from assembler.oci.tar_writer import TarMember, write_tar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from assembler.events import Reporter
     from assembler.oci.image import Image

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
 from assembler.oci.layers.flattening import LayerBlob, flatten_layers
-from assembler.oci.layers.tar_reader import DIRECTORY, FILE, HARD_LINK, SYMLINK
+from assembler.oci.layers.tar_entry_types import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from assembler.oci.tar_writer import TAR_END, TarHeader, tar_padding
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from assembler.errors import ImageError
 from assembler.oci import media_types
 from assembler.oci.digest import is_digest
 from assembler.oci.layers.decompression import LayerLimits, decompress_layer
+from assembler.oci.layers.tar_entry_types import FILE, HARD_LINK, SYMLINK
 from assembler.oci.layers.tar_fields import MalformedTarError
-from assembler.oci.layers.tar_reader import FILE, HARD_LINK, SYMLINK, read_entries
+from assembler.oci.layers.tar_reader import read_entries
 from assembler.oci.manifest import MAX_MANIFEST_SIZE, Descriptor
 
 if TYPE_CHECKING:

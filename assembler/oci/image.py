@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from assembler.oci.manifest import Descriptor, ImageConfig, Manifest
-from assembler.oci.reference import Reference
-from assembler.oci.salvaged_image import SalvagedImage
+if TYPE_CHECKING:
+    from assembler.oci.manifest import Descriptor, ImageConfig, Manifest
+    from assembler.oci.reference import Reference
+    from assembler.oci.salvaged_image import SalvagedImage
 
 
 @dataclass(frozen=True, slots=True)

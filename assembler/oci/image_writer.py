@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from assembler.oci.manifest import Descriptor, Index, Manifest, parse_manifest, 
 from assembler.oci.platform import Platform
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
     from assembler.events import Task
     from assembler.oci.store import ImageNames, Store
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assembler.codes import images
 from assembler.errors import ImageError
 from assembler.oci import media_types
 from assembler.oci.digest import require_digest
 from assembler.oci.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 # What registries accept at most; nobody's image has a larger manifest or config.
 MAX_MANIFEST_SIZE = 8 << 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, ImageError
 from assembler.events import LogMessage
 from assembler.oci.store import MissingImage, MissingReason, find_image, look_up_image
@@ -13,7 +12,7 @@ from assembler.oci.store import MissingImage, MissingReason, find_image, look_up
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from assembler.diagnostics import Place
+    from assembler.diagnostics import Diagnostic, Place
     from assembler.events import Reporter
     from assembler.oci.image import Image
     from assembler.oci.image_sources import ImageSources

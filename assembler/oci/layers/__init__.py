@@ -6,9 +6,8 @@ lies in the tree. Both take the content as hostile.
 
 from assembler.oci.layers.decompression import CHUNK_SIZE, LayerLimits
 from assembler.oci.layers.flattened_tree import FlattenedTree
-from assembler.oci.layers.flattening import ExcludedPaths, LayerBlob, TreeSink, flatten_layers
-from assembler.oci.layers.tar_fields import MalformedTarError, normalize_tar_path, parse_pax_records
-from assembler.oci.layers.tar_reader import (
+from assembler.oci.layers.flattening import ExcludedPaths, LayerBlob, flatten_layers
+from assembler.oci.layers.tar_entry_types import (
     BLOCK_DEVICE,
     CHARACTER_DEVICE,
     DIRECTORY,
@@ -16,8 +15,10 @@ from assembler.oci.layers.tar_reader import (
     FILE,
     HARD_LINK,
     SYMLINK,
-    TarReader,
 )
+from assembler.oci.layers.tar_fields import MalformedTarError, normalize_tar_path, parse_pax_records
+from assembler.oci.layers.tar_reader import TarReader
+from assembler.oci.layers.tree_sink import TreeSink
 
 __all__ = [
     "BLOCK_DEVICE",

@@ -6,11 +6,13 @@ its end is `Malformed`; so is one that grows beyond what `Limits` allow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from assembler.oci.layers.tar_fields import MalformedTarError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CHUNK_SIZE = 256 << 10
 _INPUT = 128 << 10

@@ -20,9 +20,8 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING
 
 from assembler.codes import layers as codes
 from assembler.errors import LayerError
@@ -43,9 +42,15 @@ from assembler.oci.layers.flattened_tree import (
     split_path,
 )
 from assembler.oci.layers.hard_links import HardLinks
+from assembler.oci.layers.tar_entry_types import DIRECTORY, FILE, HARD_LINK, SYMLINK
 from assembler.oci.layers.tar_fields import MAX_NAME_LENGTH, MalformedTarError
-from assembler.oci.layers.tar_reader import DIRECTORY, FILE, HARD_LINK, SYMLINK, TarReader
+from assembler.oci.layers.tar_reader import TarReader
 from assembler.oci.layers.whiteouts import HiddenPaths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from assembler.oci.layers.tree_sink import TreeSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +60,6 @@ class LayerBlob:
     digest: str
     size: int
     open: Callable[[], IO[bytes]]
-
-
-class TreeSink(Protocol):
-    """Whoever wants the entries of a tree; their attributes and content are the reader's."""
-
-    def restart(self) -> None:
-        """Forget everything: the tree comes again from its beginning."""
-
-    def add(self, name: bytes, reader: TarReader) -> None:
-        """Take the entry the reader stands at, under this name."""
-
-    def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
-        """Take a hard link to a name that was handed over before."""
 
 
 @dataclass(frozen=True, slots=True)

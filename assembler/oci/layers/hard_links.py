@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from assembler.oci.layers.flattened_tree import (
@@ -16,11 +15,14 @@ from assembler.oci.layers.flattened_tree import (
     normalize_entry_name,
     split_path,
 )
+from assembler.oci.layers.tar_entry_types import DIRECTORY, HARD_LINK
 from assembler.oci.layers.tar_fields import MalformedTarError
-from assembler.oci.layers.tar_reader import DIRECTORY, HARD_LINK, TarReader
 
 if TYPE_CHECKING:
-    from assembler.oci.layers.flattening import TreeSink
+    from collections.abc import Callable, Sequence
+
+    from assembler.oci.layers.tar_reader import TarReader
+    from assembler.oci.layers.tree_sink import TreeSink
 
 
 class HardLinks:

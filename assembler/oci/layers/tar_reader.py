@@ -7,34 +7,27 @@ it came in. It is strict: checksums, numbers, lengths and the end of the archive
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
-from zlib import adler32
+from typing import TYPE_CHECKING, Any
 
-from assembler.oci.layers import tar_fields
-from assembler.oci.layers.tar_fields import MalformedTarError, SparseMap
+from assembler.oci.layers import sparse_maps, tar_fields
+from assembler.oci.layers.tar_entry_types import (
+    DIRECTORY,
+    ENTRY_TYPES,
+    FILE,
+    GNU_SPARSE,
+    HARD_LINK,
+    SYMLINK,
+)
+from assembler.oci.layers.tar_fields import MalformedTarError
 
-ContentSink = Callable[[bytes | memoryview], object]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
-FILE = ord("0")
-HARD_LINK = ord("1")
-SYMLINK = ord("2")
-CHARACTER_DEVICE = ord("3")
-BLOCK_DEVICE = ord("4")
-DIRECTORY = ord("5")
-FIFO = ord("6")
+    from assembler.oci.layers.sparse_maps import ContentSink, SparseMap
+
 _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK = b"xgLK"
-_OLD_FILE, _CONTIGUOUS, _SPARSE = 0, 0x37, 0x53
-_KINDS = {
-    k: k for k in (FILE, HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, DIRECTORY, FIFO)
-} | {
-    _OLD_FILE: FILE,
-    _CONTIGUOUS: FILE,
-    _SPARSE: FILE,
-}
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
-_ZERO_CHUNK = bytes(1 << 16)
 _LARGEST_HEADER = 1 << 20
 _NO_RECORDS: dict[bytes, bytes] = {}
 # What is understood here, and not handed on; a comment is about the archive it stands in.
@@ -138,7 +131,9 @@ class TarReader:
                     )
                 self._finish()
                 return False
-            self._verify(h)
+            if not tar_fields.has_valid_checksum(h):
+                self.name = h[:100].split(b"\0", 1)[0]
+                raise MalformedTarError("the checksum of its header is wrong")
             kind = h[156]
             if kind == _PAX:
                 pax = tar_fields.parse_pax_records(self._extension(h))
@@ -147,7 +142,7 @@ class TarReader:
             elif kind == _LONG_LINK:
                 link = self._extension(h).rstrip(b"\0")
             elif kind == _PAX_GLOBAL:
-                # Tools write comments there; nobody applies anything else to an image's layer.
+                # Tools write comments there; no tool applies anything else to a layer.
                 self.common = self._extension(h)
                 self.common_end = self._before + self._position
             else:
@@ -159,24 +154,10 @@ class TarReader:
         else:
             self._entry(h, kind, pax.get(b"path", name), pax.get(b"linkpath", link))
             self._apply(pax)
-        if kind == _SPARSE:
-            self._old_sparse(h)
+        if kind == GNU_SPARSE:
+            pieces = sparse_maps.read_gnu_sparse_map(h, self._take)
+            self._set_holes(pieces, tar_fields.parse_size(h[483:495]))
         return True
-
-    def _verify(self, h: bytes) -> None:
-        # The low half of Adler's sum is one more than the sum of the bytes, modulo 65521: as good
-        # as the sum for what a checksum is for, and a tenth of its cost.
-        found = adler32(h[156:], adler32(h[:148])) & 0xFFFF
-        digits = h[148:154]
-        if digits.isdigit() and h[154] == 0 and b"8" not in digits and b"9" not in digits:
-            stored = int(digits, 8)
-        else:
-            stored = tar_fields.parse_number(h[148:156], "checksum")
-        if (stored - 255 - found) % 65521:
-            signed = sum(b - 256 if b > 127 else b for b in h[:148] + h[156:]) + 256
-            if stored != signed:
-                self.name = h[:100].split(b"\0", 1)[0]
-                raise MalformedTarError("the checksum of its header is wrong")
 
     def _entry(self, h: bytes, kind: int, name: bytes | None, link: bytes | None) -> None:
         """Take over what stands in the header itself."""
@@ -206,7 +187,7 @@ class TarReader:
             size = int(digits, 8)
         else:
             size = tar_fields.parse_size(h[124:136])
-        known = _KINDS.get(kind)
+        known = ENTRY_TYPES.get(kind)
         if known is None:
             raise MalformedTarError(f"it is of the unknown type {bytes([kind])!r}")
         if known == FILE and self.name[-1:] == b"/":
@@ -255,9 +236,9 @@ class TarReader:
             self.size = tar_fields.parse_decimal(value, "size")
             self._left = (self.size + 511) & ~511
         if value := get(b"uid"):
-            self.uid = _id(value, "user id")
+            self.uid = tar_fields.parse_id(value, "user id")
         if value := get(b"gid"):
-            self.gid = _id(value, "group id")
+            self.gid = tar_fields.parse_id(value, "group id")
         if value := get(b"mtime"):
             self.mtime, self.mtime_text = tar_fields.parse_pax_time(value)
         sparse = any(key.startswith(b"GNU.sparse.") for key in pax)
@@ -273,45 +254,17 @@ class TarReader:
         self.name = pax.get(b"GNU.sparse.name", self.name)
         size = pax.get(b"GNU.sparse.realsize", pax.get(b"GNU.sparse.size"))
         if size is None:
-            raise MalformedTarError("its pax header speaks of holes, but not of its size")
+            raise MalformedTarError("its pax header has holes, but no size")
         if pax.get(b"GNU.sparse.major") == b"1":
-            pieces = self._map_in_front()
+            pieces, length = sparse_maps.read_leading_sparse_map(self.size, self._take)
+            self.size -= length
+            self._left -= length
         else:
-            pieces = tar_fields.parse_pax_sparse_map(pax.get(b"GNU.sparse.map", b""))
+            pieces = sparse_maps.parse_pax_sparse_map(pax.get(b"GNU.sparse.map", b""))
         self._set_holes(pieces, tar_fields.parse_decimal(size, "size"))
 
-    def _map_in_front(self) -> SparseMap:
-        """Read the map of pax sparse format 1.0, which stands in front of the content."""
-        stored = self.size
-        words: list[bytes] = []
-        rest = b""
-        while not words or len(words) < 1 + 2 * tar_fields.parse_decimal(words[0], "map of holes"):
-            if stored < _BLOCK or len(words) > 1 << 21:
-                raise MalformedTarError("its map of holes is broken")
-            block = rest + self._take(_BLOCK)
-            self._left -= _BLOCK
-            stored -= _BLOCK
-            *more, rest = block.split(b"\n")
-            words += more
-        self.size = stored
-        values = [tar_fields.parse_decimal(w, "map of holes") for w in words]
-        count = 2 * values[0]
-        return list(zip(values[1 : 1 + count : 2], values[2 : 2 + count : 2], strict=True))
-
-    def _old_sparse(self, h: bytes) -> None:
-        """Read the map of GNU's old sparse format: in the header and the blocks after it."""
-        pieces = list(tar_fields.parse_gnu_sparse_map(h, 386, 4))
-        more = h[482]
-        while more:
-            block = self._take(_BLOCK)
-            pieces += tar_fields.parse_gnu_sparse_map(block, 0, 21)
-            more = block[504]
-            if len(pieces) > 1 << 20:
-                raise MalformedTarError("its map of holes is broken")
-        self._set_holes(pieces, tar_fields.parse_size(h[483:495]))
-
     def _set_holes(self, pieces: SparseMap, size: int) -> None:
-        self._pieces = tar_fields.check_sparse_map(pieces, size, self.size)
+        self._pieces = sparse_maps.check_sparse_map(pieces, size, self.size)
         self._room -= size
         if self._room < 0:
             raise MalformedTarError(
@@ -364,11 +317,11 @@ class TarReader:
     def _expand(self, put: ContentSink) -> None:
         at = 0
         for offset, length in self._pieces or ():
-            _put_zeros(offset - at, put)
+            sparse_maps.put_zeros(offset - at, put)
             self._hand_over(length, put)
             self._left -= length
             at = offset + length
-        _put_zeros(self.size - at, put)
+        sparse_maps.put_zeros(self.size - at, put)
 
     def _hand_over(self, size: int, put: ContentSink) -> None:
         while size:
@@ -438,20 +391,6 @@ class TarReader:
             if following is None:
                 return
             rest = following
-
-
-def _id(text: bytes, what: str) -> int:
-    value = tar_fields.parse_decimal(text, what)
-    if value >= 1 << 32:
-        raise MalformedTarError(f"its {what} is {value}")
-    return value
-
-
-def _put_zeros(size: int, put: ContentSink) -> None:
-    while size > 0:
-        part = min(size, len(_ZERO_CHUNK))
-        put(_ZERO_CHUNK if part == len(_ZERO_CHUNK) else bytes(part))
-        size -= part
 
 
 def read_entries(chunks: Iterable[bytes]) -> Iterator[TarReader]:

@@ -6,7 +6,6 @@ import os
 import stat
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import images
@@ -21,6 +20,7 @@ from assembler.oci.store.names import ImageNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from assembler.oci.reference import Reference
 

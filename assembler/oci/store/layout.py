@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import images
 from assembler.errors import ImageError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.oci.digest import digest_hex, require_digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
