@@ -14,11 +14,18 @@ from pathlib import Path
 
 from isal import igzip_lib
 
-from assembler.oci.image import Image
-from assembler.oci.layers import Exceptions, Layer, Limits, TarReader, flatten
-from assembler.oci.platform import Platform
-from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci import (
+    ExcludedPaths,
+    Image,
+    LayerBlob,
+    LayerLimits,
+    Platform,
+    Reference,
+    Store,
+    TarReader,
+    find_image,
+    flatten_layers,
+)
 
 HERE = Path(__file__).parent
 WORKLOAD = HERE / "work" / "images"
@@ -45,9 +52,9 @@ def flatten_all(store: Store, images: list[Image]) -> None:
     for image in images:
         what = str(image.reference)
         layers = [
-            Layer(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers
+            LayerBlob(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers
         ]
-        flatten(what, layers, Nowhere(), Exceptions(), Limits())
+        flatten_layers(what, layers, Nowhere(), ExcludedPaths(), LayerLimits())
 
 
 def inflate_all(store: Store, images: list[Image]) -> None:
@@ -76,7 +83,7 @@ def main() -> None:
         subprocess.run([sys.executable, maker, WORKLOAD], check=True, stdout=subprocess.DEVNULL)
     store = Store(WORKLOAD / "layout")
     platform = Platform("linux", "amd64")
-    images = [find(store, Reference.parse(e.name), platform) for e in store.names().entries]
+    images = [find_image(store, Reference.parse(e.name), platform) for e in store.names().entries]
     inflating, flattening = [], []
     for _ in range(ROUNDS):
         inflating.append(seconds(partial(inflate_all, store, images)))

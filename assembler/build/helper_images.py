@@ -13,7 +13,7 @@ from assembler.errors import DolmenError, OutputError, wrap_os_errors
 from assembler.helper_images.catalog import HELPER_IMAGES, IMAGETOOLS, HelperImage
 from assembler.helper_images.filesystem_tools import programs_missing_on_host
 from assembler.helper_images.images import HelperImages
-from assembler.oci import Reference, host_platform, resolve
+from assembler.oci import Reference, host_platform, resolve_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,14 +63,14 @@ def _resolve(
     """Return the image that is named, or that of our own recipe, which is built if missing."""
     if not kind.has_recipe:
         reference = Reference.parse(named)
-        return resolve({reference: None}, platform, sources, reporter)[reference]
+        return resolve_images({reference: None}, platform, sources, reporter)[reference]
     recipe = recipe_of(kind)
     wanted = Reference.parse(named or f"dolmen/{kind.name}:{tree_hash(recipe)}")
     try:
         if not named and not sources.offline:
             build_missing(options, {wanted: recipe}, platform, reporter, wanted.tag)
         ours = sources if named else replace(sources, pull=False)
-        return resolve({wanted: None}, platform, ours, reporter)[wanted]
+        return resolve_images({wanted: None}, platform, ours, reporter)[wanted]
     except DolmenError as error:
         hint = (
             f"without --offline it is built; or name one that is in the store: {kind.option} IMAGE"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import images
 from assembler.errors import ImageError
-from assembler.oci import Walker, spellings
+from assembler.oci import ContentsReader, equivalent_names
 from assembler.rootfs import Need, Role
 
 if TYPE_CHECKING:
@@ -51,23 +51,23 @@ def _fetch(store: Store, need: Need, registries: RegistryOptions, reporter: Repo
 def _whole(store: Store, need: Need) -> Descriptor | None:
     """Return what the name stands for if all that is wanted of it is there; an index if it can."""
     names = store.names()
-    entries = [e for form in spellings(need.reference) for e in names.named(form)]
+    entries = [e for form in equivalent_names(need.reference) for e in names.named(form)]
     for entry in sorted(entries, key=lambda e: not e.descriptor.is_index):
-        contents = Walker(store).contents(entry.descriptor)
-        missing_images = [d for d in contents.elsewhere if _is_wanted(d, need.platforms)]
+        contents = ContentsReader(store).contents(entry.descriptor)
+        missing_images = [d for d in contents.not_fetched if _is_wanted(d, need.platforms)]
         missing_parts = [
             d
             for leaf in contents.images
             if _is_wanted(leaf.descriptor, need.platforms)
             for d in leaf.missing
         ]
-        if not contents.headless and not missing_images and not missing_parts:
+        if not contents.unreadable and not missing_images and not missing_parts:
             return entry.descriptor
     return None
 
 
 def _is_wanted(descriptor: Descriptor, platforms: Sequence[Platform]) -> bool:
-    if descriptor.attests:
+    if descriptor.attested_digest:
         return not platforms
     has = descriptor.platform
-    return not platforms or has is None or any(has.offers(p) for p in platforms)
+    return not platforms or has is None or any(has.satisfies(p) for p in platforms)

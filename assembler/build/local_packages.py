@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assembler.oci import Absent, lookup
+from assembler.oci import MissingImage, look_up_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,14 +34,16 @@ def build_missing(
     missing = [
         directory
         for reference, directory in packages.items()
-        if isinstance(lookup(store, reference, platform, names=names), Absent)
+        if isinstance(look_up_image(store, reference, platform, names=names), MissingImage)
     ]
     if not missing:
         return
-    from assembler.packages.batch import build_packages  # noqa: PLC0415 - few systems need it
-    from assembler.packages.build_file_reader import read_package  # noqa: PLC0415
-    from assembler.packages.options import PackageBuildOptions  # noqa: PLC0415
-    from assembler.packages.tags import Naming  # noqa: PLC0415
+    from assembler.packages import (  # noqa: PLC0415 - few systems need it
+        Naming,
+        PackageBuildOptions,
+        build_packages,
+        read_package,
+    )
 
     base = options.packages() if callable(options.packages) else options.packages
     base = base if base is not None else PackageBuildOptions()

@@ -9,7 +9,7 @@ from assembler.oci import Reference
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.packages.local_packages import LocalPackages
+    from assembler.packages import LocalPackages
 
 
 class LocalReferences:
@@ -20,7 +20,7 @@ class LocalReferences:
     def reference(self, directory: Path) -> str:
         """Return the full name of the package's image."""
         if self._known is None:
-            from assembler.packages.local_packages import LocalPackages  # noqa: PLC0415 - heavy
+            from assembler.packages import LocalPackages  # noqa: PLC0415 - heavy
 
             self._known = LocalPackages()
         return self._known.reference(directory)

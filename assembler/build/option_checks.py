@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import usage
 from assembler.diagnostics import Diagnostic
 from assembler.errors import UsageError
-from assembler.oci import ARCHITECTURES, normal_architecture
+from assembler.oci import ARCHITECTURES, normalize_architecture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ def _problems(files: Sequence[str], options: BuildOptions) -> Iterator[tuple[str
         )
     if sources.offline and (sources.pull or sources.docker):
         yield "--offline opens no socket; --pull and --docker need one", "leave one out"
-    if options.architecture and normal_architecture(options.architecture) not in ARCHITECTURES:
+    if options.architecture and normalize_architecture(options.architecture) not in ARCHITECTURES:
         import difflib  # noqa: PLC0415 - only for a typing mistake
 
         near = difflib.get_close_matches(options.architecture, ARCHITECTURES, 1)

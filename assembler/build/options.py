@@ -11,7 +11,7 @@ from assembler.oci import ImageSources
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages import PackageBuildOptions
 
 DEFAULT_SBOM = "sbom.spdx.json"
 # Without a name, outputs of standard input are called what LinuxKit calls them.

@@ -124,11 +124,11 @@ def _build(
     from assembler.encode.assembly import Assembly, EncodeOptions  # noqa: PLC0415
     from assembler.encode.compression import Compression  # noqa: PLC0415
     from assembler.formats import FormatOptions, check_architecture, write_formats  # noqa: PLC0415
-    from assembler.oci import host_platform, normal_architecture  # noqa: PLC0415
+    from assembler.oci import host_platform, normalize_architecture  # noqa: PLC0415
 
     formats = _formats(options)
     architecture = options.architecture or host_platform().architecture
-    check_architecture(formats, normal_architecture(architecture))
+    check_architecture(formats, normalize_architecture(architecture))
     compression = Compression.parse(options.compression)
     signer = _signer(options)
     store = options.sources.open_store()
@@ -191,11 +191,11 @@ def _dependencies(prepared: PreparedBuild, result: BuildResult) -> list[str]:
     """Return every name in the store that the result depends on."""
     from assembler.oci import (  # noqa: PLC0415
         Reference,
-        spellings,
+        equivalent_names,
     )
 
     references = [
         *prepared.references,
         *(Reference.parse(o.reference) for o in result.outputs if o.reference),
     ]
-    return sorted({form for r in references for form in spellings(r)})
+    return sorted({form for r in references for form in equivalent_names(r)})

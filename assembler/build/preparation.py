@@ -15,7 +15,7 @@ from assembler.build.result import PlannedPart
 from assembler.config import LoadOptions, load_config_inputs, parse_label, render_metadata
 from assembler.errors import DolmenError
 from assembler.events import WarningEmitted
-from assembler.oci import Platform, Reference, host_platform, resolve
+from assembler.oci import Platform, Reference, host_platform, resolve_images
 from assembler.rootfs import PlanOptions, Resolved, Role, make_plan, references
 from assembler.rootfs.plan import ImageTree, MemberTree, Plan
 
@@ -149,7 +149,7 @@ def _images(
     reporter: Reporter,
 ) -> dict[Reference, Image]:
     try:
-        return resolve(wanted, platform, sources, reporter)
+        return resolve_images(wanted, platform, sources, reporter)
     except DolmenError as error:
         if earlier is None:
             raise

@@ -12,13 +12,13 @@ from assembler.encode.earlier import Unusable
 from assembler.encode.record import Origins
 from assembler.errors import DolmenError, PlanError
 from assembler.events import LogMessage
-from assembler.oci import Image, Store, attestations, lookup, spellings
+from assembler.oci import Image, Store, equivalent_names, look_up_image, read_attestations
 from assembler.rootfs.plan import ImageTree, MemberTree, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from assembler.build.preparation import Prepared
+    from assembler.build.preparation import PreparedBuild
     from assembler.diagnostics import Place
     from assembler.encode.earlier import Earlier
     from assembler.events import Reporter
@@ -43,11 +43,11 @@ def instead(
     found: dict[Reference, Image] = {}
     why: dict[Reference, str] = {}
     for reference in wanted:
-        here = lookup(store, reference, platform, names=names)
+        here = look_up_image(store, reference, platform, names=names)
         if isinstance(here, Image):
             found[reference] = here
             continue
-        known = [e.descriptor.digest for s in spellings(reference) for e in names.named(s)]
+        known = [e.descriptor.digest for s in equivalent_names(reference) for e in names.named(s)]
         try:
             found[reference] = earlier.image(reference, platform, known)
         except Unusable as reason:
@@ -55,7 +55,7 @@ def instead(
     if why:
         raise type(error)(list(_told(error, why, found, earlier))) from error
     for reference, image in found.items():
-        if image.remains is not None:
+        if image.salvaged is not None:
             reporter.emit(LogMessage(f"{reference} cannot be had: it is taken from {earlier.path}"))
     return found
 
@@ -97,24 +97,27 @@ def _files(plan: Plan, *, decompress: bool) -> Iterator[tuple[Image, Place | Non
     if plan.boot is not None:
         kernel, ucode = plan.boot.kernel, plan.boot.ucode
         wanted += [(m.image, m.place, m.name) for m in (kernel, ucode) if m is not None]
-        if kernel.image.remains is not None and kernel.image.remains.plain_kernel > decompress:
+        if (
+            kernel.image.salvaged is not None
+            and kernel.image.salvaged.kernel_decompressed > decompress
+        ):
             yield kernel.image, kernel.place, "has its kernel unpacked (--decompress-kernel)"
     for image, place, name in wanted:
-        if image.remains is not None and image.remains.file(name) is None:
-            have = ", ".join(f.name for f in image.remains.files) or "nothing"
+        if image.salvaged is not None and image.salvaged.file(name) is None:
+            have = ", ".join(f.name for f in image.salvaged.files) or "nothing"
             yield image, place, f"has {have} of it for the kernel, not {name}"
 
 
 def _trees(plan: Plan) -> Iterator[tuple[Image, Place | None, str]]:
     """Yield the images whose trees are not there under the rules they are wanted with."""
     for part in plan.parts:
-        remains = part.image.remains if isinstance(part, ImageTree) else None
+        remains = part.image.salvaged if isinstance(part, ImageTree) else None
         if isinstance(part, ImageTree) and remains and remains.tree(part.rules.value) is None:
             have = " and ".join(_AS[Rules(t.rules)] for t in remains.trees) or "no tree"
             yield part.image, part.origin.place, f"has it as {have}, not as {_AS[part.rules]}"
 
 
-def origins(prepared: Prepared, store: Store) -> Origins:
+def origins(prepared: PreparedBuild, store: Store) -> Origins:
     """Return what a tar of the system records of its images."""
     earlier = prepared.earlier
     said: dict[str, dict[str, Any]] = {}
@@ -124,7 +127,7 @@ def origins(prepared: Prepared, store: Store) -> Origins:
         if image.index is not None:
             descriptors.append(image.index)
         for descriptor in descriptors:
-            if image.remains is not None and earlier is not None:
+            if image.salvaged is not None and earlier is not None:
                 data = earlier.documents[descriptor.digest]
             else:
                 data = store.read(descriptor, str(reference))
@@ -140,6 +143,6 @@ def origins(prepared: Prepared, store: Store) -> Origins:
 
 def is_attested(image: Image, store: Store, earlier: Earlier | None) -> bool:
     """Tell whether documents say something about the image, here or where it was had last."""
-    if image.remains is None or earlier is None:
-        return bool(attestations(store, image))
+    if image.salvaged is None or earlier is None:
+        return bool(read_attestations(store, image))
     return earlier.is_attested(str(image.reference))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
-from assembler.oci import Store, attestations
+from assembler.oci import Store, read_attestations
 from assembler.rootfs import laid_out, with_file
 from assembler.rootfs.plan import STANDARD_TIME, Plan
 from assembler.sbom import Library, join
@@ -49,7 +49,7 @@ def with_sbom(
 
 
 def _attestations(store: Store, image: Image) -> Sequence[Manifest]:
-    return attestations(store, image) if image.remains is None else ()
+    return read_attestations(store, image) if image.salvaged is None else ()
 
 
 def _unattested(plan: Plan, earlier: Earlier | None) -> list[str]:
@@ -60,7 +60,7 @@ def _unattested(plan: Plan, earlier: Earlier | None) -> list[str]:
     return [
         name
         for name, image in images.items()
-        if image.remains is not None and earlier.is_attested(name)
+        if image.salvaged is not None and earlier.is_attested(name)
     ]
 
 

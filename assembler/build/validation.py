@@ -69,7 +69,7 @@ def _image(names: Sequence[str]) -> tuple[Diagnostic, ...]:
 
 def _package(name: str) -> tuple[Diagnostic, ...]:
     from assembler.config import read_build_file  # noqa: PLC0415 - heavy
-    from assembler.packages.build_file_reader import parse_build_file  # noqa: PLC0415
+    from assembler.packages import parse_build_file  # noqa: PLC0415
 
     document = read_build_file(name)
     parse_build_file(document)

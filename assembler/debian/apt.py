@@ -30,10 +30,10 @@ from assembler.debian.engine import (
 from assembler.debian.sources import Entry
 from assembler.debian.supply import Supply
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.events import several, task
+from assembler.events import pluralize, task
 from assembler.files import atomic_write
-from assembler.oci.store.locks import held
-from assembler.tools import running
+from assembler.oci import hold_lock
+from assembler.tools import execution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -71,8 +71,8 @@ Acquire::GzipIndexes "true";
 Dir::Cache::srcpkgcache "";
 Debug::NoLocking "true";
 """
-_UPDATE = running.RunLimits(seconds=900)
-_FETCH = running.RunLimits(seconds=7200)
+_UPDATE = execution.ProcessLimits(seconds=900)
+_FETCH = execution.ProcessLimits(seconds=7200)
 # So many files in one call; a command line has an end.
 _BATCH = 200
 
@@ -88,7 +88,7 @@ class AptEngine:
         check_names(request)
         entries = self.supply.mirrors.entries(request.suite, request.components)
         apt = _Apt.prepare(self.supply.pool.root / "apt", entries, request.architecture)
-        with held(apt.root / "lock"):
+        with hold_lock(apt.root / "lock"):
             self._update(apt, request)
             status = apt.pretended(request.exclude)
             what = "install" if request.dependencies else "download"
@@ -121,7 +121,7 @@ class AptEngine:
         if missing:
             entries = self.supply.mirrors.entries(suite, ("main",))
             total = sum(c.size for c in missing)
-            title = f"fetch {several(len(missing), 'Debian package')}"
+            title = f"fetch {pluralize(len(missing), 'Debian package')}"
             with (
                 task(self.supply.reporter, title, total) as progress,
                 self.supply.pool.workspace() as workspace,
@@ -185,7 +185,7 @@ class _Apt:
 
     @classmethod
     def prepare(cls, above: Path, entries: Iterable[Entry], architecture: str) -> _Apt:
-        program = tools.need("apt-get")
+        program = tools.require_program("apt-get")
         text = "".join(f"{line}\n" for entry in entries for line in entry.lines())
         key = hashlib.sha256(f"{architecture}\n{text}".encode()).hexdigest()[:16]
         root = (above / key).absolute()
@@ -198,11 +198,13 @@ class _Apt:
         return cls(root, program)
 
     def run(
-        self, program: str, *arguments: str, limits: running.RunLimits | None = None
-    ) -> running.ProcessResult:
+        self, program: str, *arguments: str, limits: execution.ProcessLimits | None = None
+    ) -> execution.ProcessResult:
         path = program if program.startswith("/") else str(self.program.with_name(program))
         environment = {**os.environ, "APT_CONFIG": str(self.root / "apt.conf"), "LC_ALL": "C"}
-        return running.run((path, *arguments), environment, limits=limits or running.RunLimits())
+        return execution.run_program(
+            (path, *arguments), environment, limits=limits or execution.ProcessLimits()
+        )
 
     def pretended(self, names: Sequence[str]) -> Path:
         """Return a list of installed packages with those that should not be installed."""
@@ -211,7 +213,7 @@ class _Apt:
         outcome = self.run("apt-cache", "show", "--no-all-versions", "--", *names)
         if outcome.status:
             raise PackageError.of(
-                packages.UNRESOLVED,
+                packages.UNRESOLVABLE,
                 "a package to exclude does not exist: " + _last_error(outcome),
             )
         stanzas = []
@@ -234,9 +236,9 @@ class _Apt:
 def _reaching(program: Path) -> str:
     """Return what the machine's apt is told of how to reach archives."""
     config = program.with_name("apt-config")
-    outcome = running.run((config, "dump"), {**os.environ, "LC_ALL": "C"})
+    outcome = execution.run_program((config, "dump"), {**os.environ, "LC_ALL": "C"})
     if outcome.status:
-        raise running.failed((config, "dump"), outcome)
+        raise execution.program_error((config, "dump"), outcome)
     text = outcome.output.decode("utf-8", "replace")
     lines = [line for line in text.splitlines() if _TAKEN_OVER.match(line)]
     return "".join(f"{line}\n" for line in lines)
@@ -263,13 +265,13 @@ def _chosen(output: bytes, entries: Sequence[Entry]) -> Iterator[Chosen]:
         base = next((b for b in bases if uri.startswith(b)), None)
         parts = unquote(match["file"]).removesuffix(".deb").split("_")
         if base is None or len(parts) != 3:
-            raise PackageError.of(packages.UNRESOLVED, f"apt says what is not expected: {line}")
+            raise PackageError.of(packages.UNRESOLVABLE, f"apt says what is not expected: {line}")
         name, version, architecture = parts
         path, size = uri[len(base) :], int(match["size"])
         yield Chosen(name, version, architecture, path, size, match["sha256"])
 
 
-def _last_error(outcome: running.ProcessResult) -> str:
+def _last_error(outcome: execution.ProcessResult) -> str:
     errors = [line[3:] for line in outcome.errors.splitlines() if line.startswith("E: ")]
     return "; ".join(errors) or outcome.errors.strip() or "apt does not say why"
 
@@ -296,7 +298,7 @@ _REFUSALS = (
 )
 
 
-def _not_updated(apt: _Apt, outcome: running.ProcessResult) -> PackageError:
+def _not_updated(apt: _Apt, outcome: execution.ProcessResult) -> PackageError:
     sources = (apt.root / "sources.list").read_text("utf-8").strip()
     code, hint = next(
         (code, hint)
@@ -308,7 +310,7 @@ def _not_updated(apt: _Apt, outcome: running.ProcessResult) -> PackageError:
     )
 
 
-def _unresolved(request: Request, outcome: running.ProcessResult, apt: _Apt) -> PackageError:
+def _unresolved(request: Request, outcome: execution.ProcessResult, apt: _Apt) -> PackageError:
     out = outcome.output.decode("utf-8", "replace")
     unmet = [
         line.strip()
@@ -318,7 +320,9 @@ def _unresolved(request: Request, outcome: running.ProcessResult, apt: _Apt) -> 
     said = _last_error(outcome)
     gone = "was not found" in said or "Can't find a source" in said
     code = (
-        packages.VERSION_GONE if gone and "=" in "".join(request.packages) else packages.UNRESOLVED
+        packages.VERSION_NOT_FOUND
+        if gone and "=" in "".join(request.packages)
+        else packages.UNRESOLVABLE
     )
     hint = "`apt-cache` shows what there is: APT_CONFIG=" + str(apt.root / "apt.conf")
     return PackageError.of(

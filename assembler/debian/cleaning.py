@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
-from assembler.oci.store.gc_policy import HOUR, GcLimits, files_below, oldest_run
-from assembler.oci.store.locks import take
+from assembler.oci import HOUR, GcLimits, files_in, oldest_run_start, try_lock
 
 if TYPE_CHECKING:
-    from assembler.oci.store import Store
+    from assembler.oci import Store
 
 # Archives drop what they had after some days: what a lock wants may be here and nowhere else.
 _KEPT_FOR = 30 * 24 * HOUR
@@ -39,10 +38,10 @@ def clean(store: Store, limits: GcLimits, now: float) -> Cleaned:
     root = store.root / "debs"
     if not root.is_dir():
         return done
-    begun = oldest_run(store, dry_run=limits.dry_run)
+    begun = oldest_run_start(store, dry_run=limits.dry_run)
     kept_for = _KEPT_FOR if limits.older_than is None else limits.older_than
     unused = min(begun - 1, math.inf if limits.everything else now - kept_for)
-    for item in files_below(root / "pool"):
+    for item in files_in(root / "pool"):
         whole = item.path.suffix == ".deb"
         # What was never whole is of a build that was killed, if nothing was written to it lately.
         if item.used < (unused if whole else min(begun, now - limits.grace)):
@@ -83,7 +82,7 @@ def _unused(directory: Path) -> Iterator[bool]:
     with wrap_os_errors(directory):
         handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        yield take(handle)
+        yield try_lock(handle)
     finally:
         os.close(handle)
 

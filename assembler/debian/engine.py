@@ -10,7 +10,7 @@ from typing import Protocol
 
 from assembler.codes import packages
 from assembler.errors import PackageError
-from assembler.oci.platform import Platform
+from assembler.oci import Platform
 
 # Lists of archives that are younger than so many seconds are not asked for again.
 FRESH_FOR = 3600.0
@@ -91,7 +91,7 @@ def gone(left: Sequence[Chosen], why: str = "") -> PackageError:
     """Say that no archive has some packages any more."""
     names = ", ".join(f"{c.name} {c.version}" for c in left[:5]) + (" …" if len(left) > 5 else "")
     return PackageError.of(
-        packages.VERSION_GONE,
+        packages.VERSION_NOT_FOUND,
         f"no mirror has {names}" + (f": {why}" if why else ""),
         "archives keep old versions for some days only: `dolmen pkg lock DIR` chooses what there "
         "is now",

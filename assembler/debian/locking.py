@@ -13,12 +13,12 @@ from assembler.debian.recipe import request_for, wanted_by
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.config.package_model import Debs
+    from assembler.config.package_model import DebsRecipe
     from assembler.debian.engine import Engine
-    from assembler.oci.platform import Platform
+    from assembler.oci import Platform
 
 
-def lock_for(debs: Debs, platforms: tuple[Platform, ...], engine: Engine) -> Lock:
+def lock_for(debs: DebsRecipe, platforms: tuple[Platform, ...], engine: Engine) -> Lock:
     """Choose the newest packages for each platform."""
     requests = [request_for(debs, debian_architecture(p)) for p in platforms]
     asking = [r for r in requests if r.packages or not debs.files]
@@ -32,7 +32,7 @@ def lock_for(debs: Debs, platforms: tuple[Platform, ...], engine: Engine) -> Loc
     )
 
 
-def renewed(directory: Path, debs: Debs, now: Lock) -> Lock:
+def renewed(directory: Path, debs: DebsRecipe, now: Lock) -> Lock:
     """Return the lock that a package should have: of other architectures the old one is kept.
 
     If it makes the same images as the one that is there, it is that one, byte by byte.

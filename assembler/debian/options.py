@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from assembler.debian.engine import Engine
     from assembler.events import Reporter
-    from assembler.oci.store import Store
+    from assembler.oci import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,27 +14,27 @@ from assembler.debian.layer import Recipe, ingredients, layer
 from assembler.debian.lock import LOCK_FILE, Lock
 from assembler.debian.spdx import document
 from assembler.errors import PackageError
-from assembler.events import several, task
-from assembler.oci import media
-from assembler.oci.image_writer import (
-    Made,
-    Settings,
+from assembler.events import pluralize, task
+from assembler.oci import (
+    INPUTS_ANNOTATION,
+    ImageSettings,
+    WrittenImage,
     add_attestation,
     add_image,
     add_layer,
-    counted,
+    inputs_annotation,
+    media_types,
+    report_progress,
 )
-from assembler.oci.recorded_inputs import INPUTS, as_annotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from assembler.config.package_model import Debs
+    from assembler.config.package_model import DebsRecipe
     from assembler.debian.engine import Engine
     from assembler.diagnostics import Diagnostic
     from assembler.events import Reporter
-    from assembler.oci.platform import Platform
-    from assembler.oci.store import Store
+    from assembler.oci import Platform, Store
 
 # What was chosen, on the image's manifest: a line for each package.
 CHOSEN = "dolmen.debs"
@@ -45,7 +45,7 @@ _RESTRICTED = re.compile(r"(?P<name>[^\s\[\]]+)\s*(?:\[(?P<only>[^\[\]]*)\])?\s*
 class Order:
     """An image to be made of a recipe."""
 
-    debs: Debs
+    debs: DebsRecipe
     # Where build.yml, the lock and the sources of files are.
     directory: Path
     platform: Platform
@@ -62,7 +62,7 @@ class Order:
         return debian_architecture(self.platform)
 
 
-def request_for(debs: Debs, architecture: str) -> Request:
+def request_for(debs: DebsRecipe, architecture: str) -> Request:
     """Return what a recipe asks for on one architecture.
 
     A package may be for some only, as Debian writes it: `linux-image-riscv64 [riscv64]`.
@@ -77,19 +77,19 @@ def request_for(debs: Debs, architecture: str) -> Request:
     )
 
 
-def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made:
+def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> WrittenImage:
     """Make the image, and the document of what is in it."""
     chosen = _choose(order, engine)
     if order.debs.kernel:
         chosen = tuple(c for c in chosen if c.name.startswith(("linux-image-", "linux-modules-")))
     files = dict(zip(chosen, _fetched(engine, order, chosen), strict=True))
     recipe = Recipe(order.debs, order.architecture, ingredients([*files.values()]), order.directory)
-    title = f"lay out {several(len(chosen), 'Debian package')} for {order.platform}"
+    title = f"lay out {pluralize(len(chosen), 'Debian package')} for {order.platform}"
     with task(reporter, title) as progress:
         write = kernel_layer if order.debs.kernel else layer
-        made = add_layer(store, counted(write(recipe), progress))
+        made = add_layer(store, report_progress(write(recipe), progress))
     described = "; ".join(f"{c.name} {c.version}" for c in chosen)
-    settings = Settings(
+    settings = ImageSettings(
         platform=order.platform,
         created=recipe.time,
         history=f"Debian {order.debs.suite}: {described}",
@@ -98,7 +98,7 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made
         env=order.debs.env,
         workdir=order.debs.workdir,
         labels=order.labels,
-        annotations={CHOSEN: described, INPUTS: as_annotation(order.inputs)},
+        annotations={CHOSEN: described, INPUTS_ANNOTATION: inputs_annotation(order.inputs)},
     )
     image = add_image(store, [made], settings)
     by_path = {path: one for one, path in files.items()}
@@ -106,7 +106,9 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Made
     told: dict[str, Any] = document(
         order.name, image.digest, recipe.time, order.debs.suite, contents
     )
-    return Made(image, (add_attestation(store, order.name, image, media.SPDX_DOCUMENT, told),))
+    return WrittenImage(
+        image, (add_attestation(store, order.name, image, media_types.SPDX_DOCUMENT, told),)
+    )
 
 
 def _fetched(engine: Engine, order: Order, chosen: Sequence[Chosen]) -> list[Path]:
@@ -118,7 +120,7 @@ def _fetched(engine: Engine, order: Order, chosen: Sequence[Chosen]) -> list[Pat
 
 def _with_lock(diagnostic: Diagnostic, order: Order) -> Diagnostic:
     """Say of a package that is gone which lock wants it, and when the archive had it."""
-    if diagnostic.code is not packages.VERSION_GONE or order.lock is None:
+    if diagnostic.code is not packages.VERSION_NOT_FOUND or order.lock is None:
         return diagnostic
     lock = order.directory / LOCK_FILE
     when = "; ".join(f"{a.suite} of {a.date}" for a in order.lock.archives if a.date)

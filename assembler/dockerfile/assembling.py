@@ -25,11 +25,18 @@ from assembler.dockerfile.trees import ImageFiles, Node, resolved
 from assembler.dockerfile.unpacking import opened_archive
 from assembler.dockerfile.words import WordError
 from assembler.errors import LayerError, PackageError
-from assembler.oci.image_writer import Layer, Made, add_described, add_layer, timestamp
-from assembler.oci.layers.flatten import Layer as StoredLayer
-from assembler.oci.layers.reader import FILE, LINK
-from assembler.oci.manifest import platform_json
-from assembler.oci.platform import Platform
+from assembler.oci import (
+    FILE,
+    HARD_LINK,
+    Platform,
+    WrittenImage,
+    WrittenLayer,
+    add_image_with_config,
+    add_layer,
+    format_timestamp,
+    platform_json,
+)
+from assembler.oci import LayerBlob as StoredLayer
 
 if TYPE_CHECKING:
     from assembler.dockerfile.bases import Bases
@@ -37,7 +44,7 @@ if TYPE_CHECKING:
     from assembler.dockerfile.stages import Plan, Stage
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.trees import Files
-    from assembler.oci.store import Store
+    from assembler.oci import Store
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FLAGS = {"COPY": {"from", "chown", "chmod", "link"}, "ADD": {"chown", "chmod", "link"}}
@@ -57,7 +64,7 @@ class BuildInputs:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
-def assemble(store: Store, plan: Plan, ingredients: BuildInputs) -> Made:
+def assemble(store: Store, plan: Plan, ingredients: BuildInputs) -> WrittenImage:
     """Make the image of the last stage."""
     stages: dict[int, _Stage] = {}
     for stage in plan.needed():
@@ -77,7 +84,7 @@ class _Stage:
     others: Mapping[int, _Stage]
     config: Config
     platform: Platform
-    layers: list[Layer] = field(default_factory=list)
+    layers: list[WrittenLayer] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     # What is there so far, read when it is first needed.
     root: dict[str, Node] | None = None
@@ -137,9 +144,9 @@ class _Stage:
         layers = [stored(self.store, what, layer.descriptor) for layer in self.layers]
         return ImageFiles(what, layers, self.ingredients.workspace)
 
-    def image(self) -> Made:
+    def image(self) -> WrittenImage:
         """Put the image into the store."""
-        created = timestamp(self.ingredients.time)
+        created = format_timestamp(self.ingredients.time)
         inner = dict(self.config.inner)
         labels = {**(inner.get("Labels") or {}), **self.ingredients.labels}
         if labels:
@@ -154,7 +161,9 @@ class _Stage:
         if self.config.author:
             document["author"] = self.config.author
         annotations = self.ingredients.annotations
-        return Made(add_described(self.store, self.layers, document, self.platform, annotations))
+        return WrittenImage(
+            add_image_with_config(self.store, self.layers, document, self.platform, annotations)
+        )
 
     def _tree(self) -> dict[str, Node]:
         if self.root is None:
@@ -163,7 +172,7 @@ class _Stage:
 
     def _note(self, instruction: Instruction, empty: bool) -> None:  # noqa: FBT001
         entry: dict[str, Any] = {
-            "created": timestamp(self.ingredients.time),
+            "created": format_timestamp(self.ingredients.time),
             "created_by": " ".join([instruction.keyword, *instruction.text.split()]),
         }
         if empty:
@@ -274,7 +283,7 @@ class _Stage:
             return Accounts()
         files, tree = self.files(), self._tree()
         paths = [resolved(tree, p) for p in ("etc/passwd", "etc/group")]
-        real = [tree[p].link if p in tree and tree[p].kind == LINK else p for p in paths]
+        real = [tree[p].link if p in tree and tree[p].kind == HARD_LINK else p for p in paths]
         there = [p for p in real if p in tree and tree[p].kind == FILE and tree[p].size < 1 << 20]
         texts = dict.fromkeys(real, "")
         with files.contents(there) as contents:

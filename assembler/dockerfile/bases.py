@@ -10,24 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.codes import images, packages
 from assembler.errors import DolmenError, ImageError, PackageError
-from assembler.oci import media
-from assembler.oci.image_sources import ImageSources
-from assembler.oci.image_writer import Layer
-from assembler.oci.layers.flatten import Layer as StoredLayer
-from assembler.oci.platform import Platform
-from assembler.oci.reference import Reference
-from assembler.oci.resolve import resolve
-from assembler.oci.store import Absent, lookup
+from assembler.oci import (
+    ImageSources,
+    MissingImage,
+    Platform,
+    Reference,
+    WrittenLayer,
+    look_up_image,
+    media_types,
+    resolve_images,
+)
+from assembler.oci import LayerBlob as StoredLayer
 
 if TYPE_CHECKING:
     from assembler.diagnostics import Place
     from assembler.dockerfile.stages import Plan
     from assembler.events import Reporter
-    from assembler.oci.image import Image
-    from assembler.oci.manifest import Descriptor
-    from assembler.oci.store import Store
+    from assembler.oci import Descriptor, Image, Store
 
-_OCI_TYPES = {media.DOCKER_LAYER_GZIP: media.OCI_LAYER_GZIP}
+_OCI_TYPES = {media_types.DOCKER_LAYER_GZIP: media_types.OCI_LAYER_GZIP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +60,18 @@ def bring(plan: Plan, sources: ImageSources, reporter: Reporter) -> Bases:
             reference = Reference.parse(name)
             platform = Platform.parse(platform_text) if platform_text else plan.arguments.target
         except ImageError as error:
-            raise error.at(place) from error
+            raise error.with_place(place) from error
         wanted[name, platform_text] = reference, platform
         by_platform.setdefault(platform, {})[reference] = place
     found: dict[tuple[Reference, Platform], Image] = {}
     for platform, references in by_platform.items():
         try:
-            here = resolve(references, platform, sources, reporter)
+            here = resolve_images(references, platform, sources, reporter)
         except DolmenError as error:
             # What a registry says has no place: it belongs to the first FROM of the image.
             said = str(error)
             named = [p for r, p in references.items() if str(r) in said]
-            raise error.at((named or list(references.values()))[0]) from error
+            raise error.with_place((named or list(references.values()))[0]) from error
         found |= {(reference, platform): image for reference, image in here.items()}
     return Bases({key: found[what] for key, what in wanted.items()})
 
@@ -83,8 +84,8 @@ def there(store: Store, plan: Plan) -> Bases:
         name, platform_text = key
         with suppress(ImageError):
             platform = Platform.parse(platform_text) if platform_text else plan.arguments.target
-            image = lookup(store, Reference.parse(name), platform, names=names)
-            if not isinstance(image, Absent):
+            image = look_up_image(store, Reference.parse(name), platform, names=names)
+            if not isinstance(image, MissingImage):
                 found[key] = image
     return Bases(found)
 
@@ -103,7 +104,7 @@ def config_of(store: Store, image: Image) -> dict[str, Any]:
     return document
 
 
-def layers_of(store: Store, image: Image) -> list[Layer]:
+def layers_of(store: Store, image: Image) -> list[WrittenLayer]:
     """Return the layers of an image with the digests of their contents."""
     rootfs = config_of(store, image).get("rootfs")
     ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
@@ -111,7 +112,7 @@ def layers_of(store: Store, image: Image) -> list[Layer]:
     if not isinstance(ids, list) or len(ids) != len(layers):
         raise _broken(image, f"its config does not tell of its {len(layers)} layers")
     return [
-        Layer(replace(d, media_type=_OCI_TYPES.get(d.media_type, d.media_type)), str(i))
+        WrittenLayer(replace(d, media_type=_OCI_TYPES.get(d.media_type, d.media_type)), str(i))
         for d, i in zip(layers, ids, strict=True)
     ]
 

@@ -28,13 +28,18 @@ from assembler.dockerfile.taking import finished, known_layers
 from assembler.dockerfile.watching import Watcher
 from assembler.errors import HostError, wrap_os_errors
 from assembler.events import task
-from assembler.oci import media
-from assembler.oci.digest import hex_part, is_digest
-from assembler.oci.image import Image
-from assembler.oci.image_writer import Layer, Made, add_layer
-from assembler.oci.manifest import Descriptor
-from assembler.oci.store.locks import held
-from assembler.tools import running
+from assembler.oci import (
+    Descriptor,
+    Image,
+    WrittenImage,
+    WrittenLayer,
+    add_layer,
+    digest_hex,
+    hold_lock,
+    is_digest,
+    media_types,
+)
+from assembler.tools import cancellation, execution
 
 if TYPE_CHECKING:
     from assembler.dockerfile.assembling import BuildInputs
@@ -42,9 +47,9 @@ if TYPE_CHECKING:
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
-    from assembler.oci.store import Store
+    from assembler.oci import Store
 
-_LIMITS = running.RunLimits(seconds=6 * 3600.0, output=1 << 30)
+_LIMITS = execution.ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
 _CHUNK = 1 << 20
@@ -75,11 +80,15 @@ class Buildah:
     @property
     def name(self) -> str:
         """Return its name and version."""
-        outcome = running.run([self.program, "--version"], self._environment(self.storage))
+        outcome = execution.run_program(
+            [self.program, "--version"], self._environment(self.storage)
+        )
         found = _VERSION.search(outcome.output.decode("utf-8", "replace"))
         return "buildah" + (f" {found[0]}" if found else "")
 
-    def build(self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms) -> Made:
+    def build(
+        self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms
+    ) -> WrittenImage:
         """Make the image of the last stage, and put it into the store."""
         check_runnable(plan)
         with wrap_os_errors(self.storage):
@@ -136,7 +145,7 @@ class Buildah:
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if left:
-                with running.clearing_away():
+                with cancellation.without_cancellation():
                     # Whatever is neither a base nor named.
                     self.run("rm", "--all", work=work)
                     self.run("rmi", "--prune", "--force", work=work)
@@ -146,9 +155,9 @@ class Buildah:
     def _import_base(self, store: Store, image: Image, work: Path) -> str:
         """Give buildah an image of the store, unless it has it; return the name it has there."""
         # buildah calls an image by the path of its layout, so that path is a name.
-        layout = work / f"dolmen-base-{hex_part(image.digest)[:40]}"
+        layout = work / f"dolmen-base-{digest_hex(image.digest)[:40]}"
         name = f"localhost/{layout.name}"
-        with held(self.storage / "import.lock"):
+        with hold_lock(self.storage / "import.lock"):
             if self.run("inspect", "--type", "image", name, work=work).status == 0:
                 return name
             with wrap_os_errors(layout):
@@ -209,7 +218,9 @@ class Buildah:
             environment = self._environment(temporary)
             if terms.ssh and "SSH_AUTH_SOCK" in os.environ:
                 environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
-            outcome = running.run(command, environment, limits=_LIMITS, take=watcher.take)
+            outcome = execution.run_program(
+                command, environment, limits=_LIMITS, on_output=watcher.take
+            )
         watcher.finish()
         if outcome.status:
             raise watcher.failed()
@@ -217,12 +228,12 @@ class Buildah:
     def _call(self, *words: str, work: Path) -> None:
         outcome = self.run(*words, work=work)
         if outcome.status:
-            raise running.failed(self._command(words), outcome)
+            raise execution.program_error(self._command(words), outcome)
 
-    def run(self, *words: str, work: Path) -> running.ProcessResult:
+    def run(self, *words: str, work: Path) -> execution.ProcessResult:
         """Run one of its commands on the storage, and return how it ended."""
         command, environment = self._command(words), self._environment(work)
-        return running.run(command, environment, limits=_LIMITS, directory=work)
+        return execution.run_program(command, environment, limits=_LIMITS, directory=work)
 
     def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
         storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
@@ -273,12 +284,12 @@ class _Watcher(Watcher):
         return steps[step - 1] if 0 < step <= len(steps) else None
 
 
-def _taken(store: Store, layout: Path, plan: Plan, ingredients: BuildInputs) -> Made:
+def _taken(store: Store, layout: Path, plan: Plan, ingredients: BuildInputs) -> WrittenImage:
     """Put what buildah made into the store: new layers compressed here, others as they are."""
     manifest = _document(layout / "manifest.json")
     config = _document(_path(layout, manifest["config"]["digest"]))
     known = known_layers(store, ingredients)
-    layers: list[Layer] = []
+    layers: list[WrittenLayer] = []
     for diff_id, described in zip(config["rootfs"]["diff_ids"], manifest["layers"], strict=True):
         if diff_id in known:
             layers.append(known[diff_id])
@@ -291,8 +302,8 @@ def _taken(store: Store, layout: Path, plan: Plan, ingredients: BuildInputs) -> 
 
 
 def _plain(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:
-    descriptor = Descriptor(media.OCI_LAYER, described["digest"], described["size"])
-    if not is_digest(descriptor.digest) or described.get("mediaType") != media.OCI_LAYER:
+    descriptor = Descriptor(media_types.OCI_LAYER, described["digest"], described["size"])
+    if not is_digest(descriptor.digest) or described.get("mediaType") != media_types.OCI_LAYER:
         raise _nonsense(f"a layer is of the type {described.get('mediaType')}")
     with wrap_os_errors(layout, "read"), _path(layout, descriptor.digest).open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -308,7 +319,7 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _path(layout: Path, digest: str) -> Path:
-    return layout / posixpath.basename(hex_part(digest))
+    return layout / posixpath.basename(digest_hex(digest))
 
 
 def _nonsense(why: str) -> HostError:

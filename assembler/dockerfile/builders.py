@@ -11,7 +11,7 @@ from assembler import tools
 from assembler.codes import packages, usage
 from assembler.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
 from assembler.errors import PackageError, UsageError
-from assembler.oci.platform import Platform
+from assembler.oci import Platform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
-    from assembler.oci.image_writer import Made
-    from assembler.oci.store import Store
+    from assembler.oci import Store, WrittenImage
 
 AUTO, BUILDAH, BUILDKIT, DOCKER = "auto", "buildah", "buildkit", "docker"
 NAMES = (AUTO, BUILDKIT, BUILDAH, DOCKER)
@@ -35,7 +34,9 @@ class Builder(Protocol):
     def name(self) -> str:
         """Return its name and version."""
 
-    def build(self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms) -> Made:
+    def build(
+        self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms
+    ) -> WrittenImage:
         """Make the image of the last stage, and put it into the store."""
 
     def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
@@ -53,7 +54,7 @@ class _Known:
         """Return the program if it can build with BuildKit, and options with all contexts."""
         with self.lock:
             if self.found is None:
-                docker = tools.find("docker")
+                docker = tools.find_program("docker")
                 self.found = found_buildx(docker, options) if docker else (None, options)
             return self.found
 
@@ -97,7 +98,7 @@ class Builders:
         Whoever has named machines for BuildKit means them to be used; else buildah, which needs
         nothing running, goes first; Docker's classic builder is the last resort.
         """
-        wanted, buildah = self.options.name, tools.find("buildah")
+        wanted, buildah = self.options.name, tools.find_program("buildah")
         if wanted in (AUTO, BUILDKIT):
             docker, options = self._known.docker(self.options.buildkit)
             named = options.context(plan.arguments.target) is not None

@@ -22,21 +22,27 @@ from assembler.dockerfile.taking import finished
 from assembler.dockerfile.watching import Watcher
 from assembler.errors import HostError, ImageError, wrap_os_errors
 from assembler.events import task
-from assembler.oci import archive
-from assembler.oci.digest import hex_part
-from assembler.oci.image_writer import Layer, Made, add_attestation
-from assembler.oci.manifest import Descriptor, Index, Manifest, parse_document
-from assembler.tools import running
+from assembler.oci import (
+    Descriptor,
+    Index,
+    Manifest,
+    WrittenImage,
+    WrittenLayer,
+    add_attestation,
+    archive_reader,
+    digest_hex,
+    parse_manifest,
+)
+from assembler.tools import execution
 
 if TYPE_CHECKING:
     from assembler.dockerfile.assembling import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
-    from assembler.oci.image import Image
-    from assembler.oci.store import Store
+    from assembler.oci import Image, Store
 
-_LIMITS = running.RunLimits(seconds=6 * 3600.0, output=1 << 30)
+_LIMITS = execution.ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
 _LINE = re.compile(r"Dockerfile:(\d+)")
 
 
@@ -52,7 +58,9 @@ class BuildKit:
         """Return its name; versions differ from machine to machine."""
         return "buildkit"
 
-    def build(self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms) -> Made:
+    def build(
+        self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms
+    ) -> WrittenImage:
         """Make the image of the last stage, and put it into the store."""
         work = ingredients.workspace
         names = {
@@ -71,7 +79,7 @@ class BuildKit:
         command = self.command(plan, place, bases, terms, builder)
         watcher = _Watcher(plan, self.reporter, terms.network)
         variables = environment() | {"SOURCE_DATE_EPOCH": str(ingredients.time)}
-        outcome = running.run(command, variables, limits=_LIMITS, take=watcher.take)
+        outcome = execution.run_program(command, variables, limits=_LIMITS, on_output=watcher.take)
         watcher.finish()
         if outcome.status:
             raise watcher.failed()
@@ -111,7 +119,7 @@ class BuildKit:
             words += ["--build-context", f"{name}={where}"]
         return [*words, str(place.context)]
 
-    def _taken(self, store: Store, out: Path, plan: Plan, ingredients: BuildInputs) -> Made:
+    def _taken(self, store: Store, out: Path, plan: Plan, ingredients: BuildInputs) -> WrittenImage:
         """Put what BuildKit has made into the store, under a config with our labels."""
         try:
             with (
@@ -119,23 +127,27 @@ class BuildKit:
                 out.open("rb") as file,
                 task(self.reporter, "take the image of BuildKit", out.stat().st_size) as progress,
             ):
-                contents = archive.read_archive(store, archive.Source(file, progress), set())
-            index = parse_document(contents.document(archive.INDEX, store), archive.INDEX)
+                contents = archive_reader.read_archive(
+                    store, archive_reader.ArchiveStream(file, progress), set()
+                )
+            index = parse_manifest(
+                contents.document(archive_reader.INDEX_FILE, store), archive_reader.INDEX_FILE
+            )
             if isinstance(index, Index) and index.manifests[0].is_index:
-                index = parse_document(
-                    _blob(store, contents, index.manifests[0].digest), archive.INDEX
+                index = parse_manifest(
+                    _blob(store, contents, index.manifests[0].digest), archive_reader.INDEX_FILE
                 )
             if not isinstance(index, Index):
                 raise _nonsense("it has no index")
-            top = next(d for d in index.manifests if not d.attests)
-            manifest = parse_document(_blob(store, contents, top.digest), "the manifest")
+            top = next(d for d in index.manifests if not d.attested_digest)
+            manifest = parse_manifest(_blob(store, contents, top.digest), "the manifest")
             if not isinstance(manifest, Manifest):
                 raise _nonsense("it is not a single image")
             scanned = _scanned(store, contents, index, top)
             config: dict[str, Any] = json.loads(_blob(store, contents, manifest.config.digest))
             ids = config["rootfs"]["diff_ids"]
             pairs = zip(manifest.layers, ids, strict=True)
-            layers = [Layer(descriptor, str(diff_id)) for descriptor, diff_id in pairs]
+            layers = [WrittenLayer(descriptor, str(diff_id)) for descriptor, diff_id in pairs]
         except (ImageError, KeyError, IndexError, ValueError, StopIteration) as error:
             raise _nonsense(str(error)) from error
         missing = [layer.descriptor.digest for layer in layers if not store.has(layer.descriptor)]
@@ -154,7 +166,7 @@ class BuildKit:
 
 def _layout(store: Store, image: Image, work: Path) -> str:
     """Lay out an image of the store for BuildKit, and return the name of its context."""
-    layout = work / f"dolmen-base-{hex_part(image.digest)[:40]}"
+    layout = work / f"dolmen-base-{digest_hex(image.digest)[:40]}"
     with wrap_os_errors(layout):
         layout.mkdir(exist_ok=True)
         if not (layout / "blobs").is_symlink():
@@ -167,22 +179,22 @@ def _layout(store: Store, image: Image, work: Path) -> str:
 
 
 def _scanned(
-    store: Store, contents: archive.Contents, index: Index, top: Descriptor
+    store: Store, contents: archive_reader.ArchiveContents, index: Index, top: Descriptor
 ) -> list[tuple[str, Any]]:
     """Return what a scanner has found in the image: the kind of each list, and the list."""
     found = []
     for attestation in index.manifests:
-        if attestation.attests != top.digest:
+        if attestation.attested_digest != top.digest:
             continue
-        manifest = parse_document(_blob(store, contents, attestation.digest), "the attestation")
+        manifest = parse_manifest(_blob(store, contents, attestation.digest), "the attestation")
         for layer in manifest.layers if isinstance(manifest, Manifest) else ():
             statement = json.loads(_blob(store, contents, layer.digest))
             found.append((str(statement["predicateType"]), statement["predicate"]))
     return found
 
 
-def _blob(store: Store, contents: archive.Contents, digest: str) -> bytes:
-    path = f"blobs/sha256/{hex_part(digest)}"
+def _blob(store: Store, contents: archive_reader.ArchiveContents, digest: str) -> bytes:
+    path = f"blobs/sha256/{digest_hex(digest)}"
     descriptor = contents.blob(path)
     return store.read(Descriptor("", digest, descriptor.size))
 

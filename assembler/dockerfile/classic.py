@@ -23,14 +23,21 @@ from assembler.dockerfile.stages import PROXIES
 from assembler.dockerfile.taking import finished, known_layers
 from assembler.dockerfile.watching import Watcher
 from assembler.errors import HostError, wrap_os_errors
-from assembler.events import Warned, task
-from assembler.oci import daemon
-from assembler.oci.archive_export import Download, Format, export
-from assembler.oci.digest import hex_part
-from assembler.oci.image_writer import Layer, Made, add_layer
-from assembler.oci.layers.fields import Malformed
-from assembler.oci.layers.inflate import Limits, inflate
-from assembler.oci.reference import Reference
+from assembler.events import WarningEmitted, task
+from assembler.oci import (
+    ArchiveFormat,
+    ExportOptions,
+    LayerLimits,
+    MalformedTarError,
+    Reference,
+    WrittenImage,
+    WrittenLayer,
+    add_layer,
+    decompress_layer,
+    digest_hex,
+    docker_daemon,
+    export_archive,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +49,7 @@ if TYPE_CHECKING:
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
-    from assembler.oci.image import Image
-    from assembler.oci.store import Store
+    from assembler.oci import Image, Store
 
 _DOCKERFILE, _IGNORE = ".dolmen.Dockerfile", ".dockerignore"
 # Of RUN and COPY, what only BuildKit knows.
@@ -66,7 +72,9 @@ class Classic:
         """Return its name; versions differ from machine to machine."""
         return "docker"
 
-    def build(self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms) -> Made:
+    def build(
+        self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms
+    ) -> WrittenImage:
         """Make the image of the last stage, and put it into the store."""
         check_runnable(plan)
         _check_known(plan)
@@ -103,7 +111,7 @@ class Classic:
 
     def _warn(self) -> None:
         self.reporter.emit(
-            Warned(
+            WarningEmitted(
                 Diagnostic(
                     packages.CLASSIC_BUILDER,
                     "this is built by Docker's classic builder: the image is not the same twice",
@@ -117,16 +125,16 @@ class Classic:
         """Give the daemon an image of the store, unless it has it; return its name there."""
         import docker  # noqa: PLC0415 - slow to import, and seldom needed
 
-        name = f"dolmen-base-{hex_part(image.digest)[:40]}"
+        name = f"dolmen-base-{digest_hex(image.digest)[:40]}"
         with suppress(docker.errors.ImageNotFound):
             client.images.get(name)
             return name
         where = work / f"{name}.tar"
-        wanted = Download(
-            image.reference, Format.DOCKER, image.config.platform, Reference.parse(name)
+        wanted = ExportOptions(
+            image.reference, ArchiveFormat.DOCKER, image.config.platform, Reference.parse(name)
         )
         with wrap_os_errors(where), where.open("xb") as out:
-            export(store, wanted, out, self.reporter)
+            export_archive(store, wanted, out, self.reporter)
         with task(self.reporter, f"give {image.reference} to Docker") as progress:
             with wrap_os_errors(where, "read"), where.open("rb") as file:
                 client.images.load(file)
@@ -221,7 +229,7 @@ def _speaking() -> Iterator[DockerClient]:
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise HostError.of(
             host.TOOL_FAILED,
-            f"the Docker daemon does not build: {daemon.reason_of(error)}",
+            f"the Docker daemon does not build: {docker_daemon.root_cause(error)}",
             "see whether `docker info` works",
         ) from None
 
@@ -264,7 +272,7 @@ def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def _taken(
     client: DockerClient, store: Store, tag: str, plan: Plan, ingredients: BuildInputs
-) -> Made:
+) -> WrittenImage:
     """Put what was made into the store: new layers compressed here, others as they are."""
     saved = ingredients.workspace / "made.tar"
     with wrap_os_errors(saved):
@@ -277,21 +285,21 @@ def _taken(
                 config = _document(tar, item["Config"])
                 layers = _layers(store, tar, item, config, known_layers(store, ingredients))
             return finished(store, plan, ingredients, layers, config)
-        except (tarfile.TarError, Malformed, KeyError, TypeError, ValueError) as error:
+        except (tarfile.TarError, MalformedTarError, KeyError, TypeError, ValueError) as error:
             raise HostError.of(
                 host.TOOL_FAILED, f"what Docker has made cannot be used: {error}"
             ) from error
 
 
 def _layers(
-    store: Store, tar: tarfile.TarFile, item: _Json, config: _Json, known: dict[str, Layer]
-) -> list[Layer]:
+    store: Store, tar: tarfile.TarFile, item: _Json, config: _Json, known: dict[str, WrittenLayer]
+) -> list[WrittenLayer]:
     found = []
     for path, diff_id in zip(item["Layers"], config["rootfs"]["diff_ids"], strict=True):
         if diff_id not in known:
             with _member(tar, path) as file:
                 size = tar.getmember(path).size
-                known[diff_id] = add_layer(store, inflate(file, size, Limits()))
+                known[diff_id] = add_layer(store, decompress_layer(file, size, LayerLimits()))
             if known[diff_id].diff_id != diff_id:
                 raise ValueError(f"{path} is not the layer that its config speaks of")
         found.append(known[diff_id])

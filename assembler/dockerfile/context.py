@@ -19,7 +19,7 @@ from typing import IO
 from assembler.codes import packages
 from assembler.dockerfile.trees import Contents, Node, bytes_of, text_of
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.oci.layers.reader import DIRECTORY, FILE, SYMLINK
+from assembler.oci import DIRECTORY, FILE, SYMLINK
 
 _CHUNK = 1 << 20
 _LARGEST_IGNORE = 1 << 20

@@ -22,8 +22,7 @@ from assembler.dockerfile.trees import (
     resolved,
 )
 from assembler.errors import PackageError
-from assembler.oci.archive_tar import END, Header, padding
-from assembler.oci.layers.reader import DIRECTORY, FILE, LINK, SYMLINK
+from assembler.oci import DIRECTORY, FILE, HARD_LINK, SYMLINK, TAR_END, TarHeader, tar_padding
 
 _MODE = re.compile(r"[0-7]{3,4}")
 
@@ -136,11 +135,11 @@ class Laying:
             raise self._bad("", f"/{target} is there already, and is a directory")
         self.make_directory(target.rpartition("/")[0])
         node = files.nodes[path]
-        origin = node.link if node.kind == LINK else path
-        if node.kind == LINK or origin in self.linked:
+        origin = node.link if node.kind == HARD_LINK else path
+        if node.kind == HARD_LINK or origin in self.linked:
             first = self.linked.get(origin)
-            if first is not None and node.kind == LINK:
-                self._put(target, Node(LINK, node.mode, mtime=node.mtime, link=first))
+            if first is not None and node.kind == HARD_LINK:
+                self._put(target, Node(HARD_LINK, node.mode, mtime=node.mtime, link=first))
                 return
             node = replace(files.nodes[origin], link="")
         if node.kind == FILE:
@@ -180,13 +179,13 @@ class Laying:
             contents = stack.enter_context(files.contents(wanted)) if files and wanted else None
             for copy in self.copies.values():
                 yield from _entry(copy, contents)
-        yield END
+        yield TAR_END
 
 
 def _entry(copy: Copy, contents: Contents | None) -> Iterator[bytes]:
     node = copy.node
     is_directory = node.kind == DIRECTORY
-    yield Header(
+    yield TarHeader(
         bytes_of(copy.path) + (b"/" if is_directory else b""),
         bytes([node.kind]),
         node.mode,
@@ -202,7 +201,7 @@ def _entry(copy: Copy, contents: Contents | None) -> Iterator[bytes]:
     ).blocks()
     if node.kind == FILE and contents is not None:
         yield from contents(copy.origin)
-        yield padding(node.size)
+        yield tar_padding(node.size)
 
 
 def read_mode(instruction: Instruction, text: str) -> int | None:

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import ImageError, PackageError, wrap_os_errors
-from assembler.oci.archive_export import Download, Format, export
-from assembler.oci.image_sources import ImageSources
-from assembler.oci.reference import Reference
-from assembler.oci.resolve import resolve
+from assembler.oci import (
+    ArchiveFormat,
+    ExportOptions,
+    ImageSources,
+    Reference,
+    export_archive,
+    resolve_images,
+)
 
 if TYPE_CHECKING:
     from assembler.config.package_model import DockerImages, Package
     from assembler.diagnostics import Place
     from assembler.dockerfile.context import Context
     from assembler.events import Reporter
-    from assembler.oci.platform import Platform
-    from assembler.oci.store import Store
+    from assembler.oci import Platform, Store
 
 _MOST_TEXT = 1 << 20
 
@@ -36,17 +39,22 @@ def add_images(
         return
     workspace, reporter = where
     references = _references(package, wanted)
-    found = resolve(references, platform, sources, reporter)
+    found = resolve_images(references, platform, sources, reporter)
     if wanted.target is not None and len(found) > 1:
         raise PackageError.of(
             packages.BAD_DEPENDS,
             f"{wanted.target} is to hold {len(found)} images, and a file is made of one",
             "give a target-dir in place of target: every image becomes a file in it",
-            place=package.build.at.of("depends", "docker-images", "target"),
+            place=package.build.positions.place_of("depends", "docker-images", "target"),
         )
     for number, reference in enumerate(found):
         place = workspace / f"depends-{number}.tar"
-        _write(sources.open_store(), Download(reference, Format.DOCKER, platform), place, reporter)
+        _write(
+            sources.open_store(),
+            ExportOptions(reference, ArchiveFormat.DOCKER, platform),
+            place,
+            reporter,
+        )
         context.add_file(str(_target(wanted, reference)), place)
 
 
@@ -57,20 +65,20 @@ def _target(wanted: DockerImages, reference: Reference) -> PurePosixPath:
     return directory / f"{reference.repository.rpartition('/')[2]}.tar"
 
 
-def _write(store: Store, download: Download, place: Path, reporter: Reporter) -> None:
+def _write(store: Store, download: ExportOptions, place: Path, reporter: Reporter) -> None:
     with wrap_os_errors(place), place.open("xb") as file:
-        export(store, download, file, reporter)
+        export_archive(store, download, file, reporter)
 
 
 def _references(package: Package, wanted: DockerImages) -> dict[Reference, Place | None]:
-    at = package.build.at
+    positions = package.build.positions
     if wanted.from_file is None:
         return {
-            Reference.parse(name): at.of("depends", "docker-images", "list", i)
+            Reference.parse(name): positions.place_of("depends", "docker-images", "list", i)
             for i, name in enumerate(wanted.images)
         }
     path = package.directory / wanted.from_file
-    place = at.of("depends", "docker-images", "from-file")
+    place = positions.place_of("depends", "docker-images", "from-file")
     base = package.directory.resolve()
     if not path.resolve().is_relative_to(base) or not path.is_file():
         raise PackageError.of(
@@ -85,7 +93,7 @@ def _references(package: Package, wanted: DockerImages) -> dict[Reference, Place
         try:
             reference = Reference.parse(name)
         except ImageError as error:
-            raise error.at(place) from error
+            raise error.with_place(place) from error
         if not reference.pinned:
             raise PackageError.of(
                 packages.BAD_DEPENDS,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError
-from assembler.oci.platform import Platform, host_platform
+from assembler.oci import Platform, host_platform
 
 if TYPE_CHECKING:
     from assembler.dockerfile.stages import Plan, Stage

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from assembler.dockerfile.assembling import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.syntax import Instruction
-    from assembler.oci.store import Store
+    from assembler.oci import Store
 
 # What a builder calls the directory with the texts that COPY takes.
 CONTEXT = "dolmen-texts"

@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Any
 from assembler.debian import spdx as debian
 from assembler.debian.control import parse_control
 from assembler.errors import DolmenError, LayerError
-from assembler.oci import media
-from assembler.oci.image_writer import Made, add_attestation
-from assembler.oci.layers.flatten import Layer as StoredLayer
-from assembler.oci.layers.flatten import flatten
-from assembler.oci.layers.reader import FILE
-from assembler.oci.manifest import Manifest, parse_document
-from assembler.oci.store import attestations
+from assembler.oci import (
+    FILE,
+    Manifest,
+    WrittenImage,
+    add_attestation,
+    flatten_layers,
+    media_types,
+    parse_manifest,
+    read_attestations,
+)
+from assembler.oci import LayerBlob as StoredLayer
 from assembler.sbom import package_documents
 
 if TYPE_CHECKING:
-    from assembler.oci.image import Image
-    from assembler.oci.layers.reader import TarReader
-    from assembler.oci.manifest import Descriptor
-    from assembler.oci.store import Store
+    from assembler.oci import Descriptor, Image, Store, TarReader
 
 _DPKG = b"var/lib/dpkg/status"
 _DPKG_PARTS = b"var/lib/dpkg/status.d/"
@@ -42,9 +43,11 @@ _RELEASE_LINE = re.compile(
 _APK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 
 
-def attested(store: Store, made: Made, name: str, created: int, bases: Iterable[Image]) -> Made:
+def attested(
+    store: Store, made: WrittenImage, name: str, created: int, bases: Iterable[Image]
+) -> WrittenImage:
     """Add a document of what is in the image, if it has none yet and anything is known of it."""
-    manifest = parse_document(store.read(made.descriptor), name)
+    manifest = parse_manifest(store.read(made.descriptor), name)
     if made.attestations or not isinstance(manifest, Manifest):
         return made
     base = _base_of(manifest, bases)
@@ -59,7 +62,7 @@ def attested(store: Store, made: Made, name: str, created: int, bases: Iterable[
     if not packages:
         return made
     document = package_documents.document(name, made.descriptor.digest, created, packages)
-    added = add_attestation(store, name, made.descriptor, media.SPDX_DOCUMENT, document)
+    added = add_attestation(store, name, made.descriptor, media_types.SPDX_DOCUMENT, document)
     return replace(made, attestations=(added,))
 
 
@@ -78,11 +81,11 @@ def _base_of(manifest: Manifest, bases: Iterable[Image]) -> Image | None:
 def _carried(store: Store, base: Image) -> list[dict[str, Any]]:
     """Return the packages that the documents of an image tell of."""
     found: list[dict[str, Any]] = []
-    for manifest in attestations(store, base):
+    for manifest in read_attestations(store, base):
         for layer in manifest.layers:
-            if layer.annotations.get(media.PREDICATE_TYPE) != media.SPDX_DOCUMENT:
+            if layer.annotations.get(media_types.PREDICATE_TYPE) != media_types.SPDX_DOCUMENT:
                 continue
-            if layer.media_type != media.IN_TOTO or layer.size > _LARGEST_DOCUMENT:
+            if layer.media_type != media_types.IN_TOTO or layer.size > _LARGEST_DOCUMENT:
                 continue
             try:
                 document = json.loads(store.read(layer))["predicate"]
@@ -180,7 +183,7 @@ def _databases(store: Store, name: str, layers: Sequence[Descriptor]) -> _Databa
     def stored(layer: Descriptor) -> StoredLayer:
         return StoredLayer(layer.digest, layer.size, lambda: store.open(layer, name))
 
-    flatten(name, [stored(layer) for layer in layers], databases)
+    flatten_layers(name, [stored(layer) for layer in layers], databases)
     return databases
 
 

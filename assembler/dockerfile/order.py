@@ -23,19 +23,22 @@ from assembler.dockerfile.syntax import read_dockerfile
 from assembler.dockerfile.terms import Terms
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import LogMessage
-from assembler.oci.image_sources import ImageSources
-from assembler.oci.platform import host_platform
-from assembler.oci.recorded_inputs import BUILDER, INPUTS, as_annotation
-from assembler.oci.store.locks import held, take
+from assembler.oci import (
+    BUILDER_INPUT,
+    INPUTS_ANNOTATION,
+    ImageSources,
+    hold_lock,
+    host_platform,
+    inputs_annotation,
+    try_lock,
+)
 
 if TYPE_CHECKING:
     from assembler.config.package_model import Package
     from assembler.dockerfile.bases import Bases
     from assembler.dockerfile.stages import Plan
     from assembler.events import Reporter
-    from assembler.oci.image_writer import Made
-    from assembler.oci.platform import Platform
-    from assembler.oci.store import Store
+    from assembler.oci import Platform, Store, WrittenImage
 
 _BASE_NAME = "org.opencontainers.image.base.name"
 _BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -73,7 +76,7 @@ class DockerOrder:
 
 def make(
     store: Store, order: DockerOrder, sources: ImageSources, builders: Builders, reporter: Reporter
-) -> Made:
+) -> WrittenImage:
     """Make the image for one platform."""
     made = order.plan()
     beyond = made.first_unsupported()
@@ -111,7 +114,7 @@ def inputs_of(
     declared = made.declared()
     inputs |= {f"argument {k}": v for k, v in order.arguments.items() if k in declared}
     if builder:
-        inputs[BUILDER] = builder
+        inputs[BUILDER_INPUT] = builder
     if order.terms.network:
         inputs["network"] = "allowed"
     return inputs
@@ -140,7 +143,7 @@ def context_of(order: DockerOrder) -> Context:
             raise PackageError.of(
                 packages.BAD_SOURCE,
                 f"the extra source {source.source} is not a directory",
-                place=package.build.at.of("extra-sources", i),
+                place=package.build.positions.place_of("extra-sources", i),
             )
         context.add_directory(directory, str(source.destination))
     return context
@@ -156,7 +159,7 @@ def workspace(store: Store) -> Iterator[Path]:
     parent = store.root.absolute() / "building"
     with wrap_os_errors(parent):
         parent.mkdir(exist_ok=True)
-    with held(store.layout.locks / "building"), wrap_os_errors(parent):
+    with hold_lock(store.layout.locks / "building"), wrap_os_errors(parent):
         for left in parent.iterdir():
             unused = _locked(left)
             if unused is not None:
@@ -178,14 +181,14 @@ def _locked(directory: Path) -> int | None:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    if take(handle):
+    if try_lock(handle):
         return handle
     os.close(handle)
     return None
 
 
 def _annotations(made: Plan, bases: Bases, inputs: Mapping[str, str]) -> dict[str, str]:
-    annotations = {INPUTS: as_annotation(inputs)}
+    annotations = {INPUTS_ANNOTATION: inputs_annotation(inputs)}
     base = made.target.base
     key = (base, made.target.platform)
     if key in bases.images:

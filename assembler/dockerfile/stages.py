@@ -11,7 +11,7 @@ from assembler.dockerfile.words import WordError, expand, split_quoted
 
 if TYPE_CHECKING:
     from assembler.dockerfile.syntax import Dockerfile, Instruction
-    from assembler.oci.platform import Platform
+    from assembler.oci import Platform
 
 SCRATCH = "scratch"
 _COMMA = re.compile(r"[,\n]")

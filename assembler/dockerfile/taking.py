@@ -6,21 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assembler.dockerfile.bases import layers_of
-from assembler.oci.image_writer import Made, add_described, timestamp
-from assembler.oci.manifest import platform_json
-from assembler.oci.platform import Platform
+from assembler.oci import (
+    Platform,
+    WrittenImage,
+    add_image_with_config,
+    format_timestamp,
+    platform_json,
+)
 
 if TYPE_CHECKING:
     from assembler.dockerfile.assembling import BuildInputs
     from assembler.dockerfile.stages import Plan
-    from assembler.oci.image_writer import Layer
-    from assembler.oci.store import Store
+    from assembler.oci import Store, WrittenLayer
 
 # Of a step of the history; the rest names the build's own directory, or the machine.
 _OF_HISTORY = ("created", "created_by", "empty_layer")
 
 
-def known_layers(store: Store, ingredients: BuildInputs) -> dict[str, Layer]:
+def known_layers(store: Store, ingredients: BuildInputs) -> dict[str, WrittenLayer]:
     """Return the layers of the bases by the digest of their content: they need not be taken."""
     images = ingredients.bases.images.values()
     return {layer.diff_id: layer for image in images for layer in layers_of(store, image)}
@@ -30,9 +33,9 @@ def finished(
     store: Store,
     plan: Plan,
     ingredients: BuildInputs,
-    layers: Sequence[Layer],
+    layers: Sequence[WrittenLayer],
     config: Mapping[str, Any],
-) -> Made:
+) -> WrittenImage:
     """Put an image into the store, of layers that are there and of the config a builder gave.
 
     What is of chance in the config stays behind: the times of steps, and names of containers.
@@ -43,7 +46,7 @@ def finished(
     labels = {**(inner.get("Labels") or {}), **ingredients.labels}
     if labels:
         inner["Labels"] = labels
-    created = timestamp(ingredients.time)
+    created = format_timestamp(ingredients.time)
     history = [h for h in config.get("history") or [] if isinstance(h, dict)]
     document = {
         **platform_json(platform),
@@ -52,4 +55,6 @@ def finished(
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [{k: v for k, v in h.items() if k in _OF_HISTORY} for h in history],
     }
-    return Made(add_described(store, layers, document, platform, ingredients.annotations))
+    return WrittenImage(
+        add_image_with_config(store, layers, document, platform, ingredients.annotations)
+    )

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Protocol
 
 from assembler.errors import wrap_os_errors
-from assembler.oci.layers.flatten import Layer, flatten
-from assembler.oci.layers.reader import DIRECTORY, FILE, LINK, SYMLINK
+from assembler.oci import DIRECTORY, FILE, HARD_LINK, SYMLINK, LayerBlob, flatten_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.oci.layers.reader import TarReader
+    from assembler.oci import TarReader
 
 Contents = Callable[[str], Iterator[bytes]]
 _MOST_LINKS = 40
@@ -152,7 +151,7 @@ class ImageFiles:
     """The files of an image's layers, or of an archive, flattened."""
 
     what: str
-    layers: Sequence[Layer]
+    layers: Sequence[LayerBlob]
     # Where contents wait that were asked for.
     workspace: Path
     rooted: bool = True
@@ -163,7 +162,7 @@ class ImageFiles:
         """Return every path, read at the first use."""
         if self._nodes is None:
             collector = _Collector()
-            flatten(self.what, self.layers, collector)
+            flatten_layers(self.what, self.layers, collector)
             self._nodes = collector.nodes
         return self._nodes
 
@@ -173,7 +172,7 @@ class ImageFiles:
         with wrap_os_errors(self.workspace), tempfile.TemporaryFile(dir=self.workspace) as spool:
             keeper = _Keeper(frozenset(bytes_of(p) for p in paths), spool)
             if paths:
-                flatten(self.what, self.layers, keeper)
+                flatten_layers(self.what, self.layers, keeper)
 
             def content(path: str) -> Iterator[bytes]:
                 at, left = keeper.places[bytes_of(path)]
@@ -216,8 +215,8 @@ class _Collector:
         path, real = text_of(name), text_of(target)
         self._parents(path)
         node = self.nodes[real]
-        first = node.link if node.kind == LINK else real
-        self.nodes[path] = replace(node, kind=LINK, link=first)
+        first = node.link if node.kind == HARD_LINK else real
+        self.nodes[path] = replace(node, kind=HARD_LINK, link=first)
 
     def _parents(self, path: str) -> None:
         """Note directories that have no entry of their own, or none yet."""

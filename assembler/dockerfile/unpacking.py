@@ -10,7 +10,7 @@ from typing import IO, cast
 
 from assembler.codes import packages
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.oci.layers.flatten import Layer
+from assembler.oci import LayerBlob
 
 _BLOCK = 512
 _CHUNK = 1 << 20
@@ -18,7 +18,7 @@ _LARGEST = 16 << 30
 _MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 
-def opened_archive(path: Path, workspace: Path) -> Layer | None:
+def opened_archive(path: Path, workspace: Path) -> LayerBlob | None:
     """Return the archive as a layer that can be read, or nothing if the file is none."""
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(_BLOCK)
@@ -26,7 +26,7 @@ def opened_archive(path: Path, workspace: Path) -> Layer | None:
         head.startswith(_MAGIC) and ".tar" in path.name + _short(path)
     ):
         size = path.stat().st_size
-        return Layer(path.name, size, lambda: path.open("rb"))
+        return LayerBlob(path.name, size, lambda: path.open("rb"))
     if ".tar" not in path.name + _short(path):
         return None
     if head.startswith(b"\xfd7zXZ\0"):
@@ -37,7 +37,7 @@ def opened_archive(path: Path, workspace: Path) -> Layer | None:
         return None
     plain = _decompressed(source, path, workspace)
     size = plain.stat().st_size
-    return Layer(path.name, size, lambda: plain.open("rb"))
+    return LayerBlob(path.name, size, lambda: plain.open("rb"))
 
 
 def _short(path: Path) -> str:

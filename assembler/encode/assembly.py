@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, cast
 
 from assembler.codes import output as codes
-from assembler.content import Chain, FileRange, Recorder, append
+from assembler.content import ContentChain, ContentRecorder, FileRange, write_content
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.encode import tar, unpacking
 from assembler.encode.compression import CODECS, Compression
@@ -34,10 +34,9 @@ from assembler.encode.output import Plain
 from assembler.encode.segment_pool import SegmentPool
 from assembler.encode.segments import Segment
 from assembler.errors import OutputError, wrap_os_errors
-from assembler.events import Reporter, Silent, Warned
-from assembler.files import reserve
-from assembler.oci.layers import Limits
-from assembler.oci.store import Store
+from assembler.events import NullReporter, Reporter, WarningEmitted
+from assembler.files import preallocate
+from assembler.oci import LayerLimits, Store
 from assembler.rootfs.plan import (
     Entry,
     ImageTree,
@@ -65,7 +64,7 @@ class EncodeOptions:
     compression: Compression = field(default_factory=Compression)
     # How many processes work at once.
     jobs: int = 2
-    limits: Limits = field(default_factory=Limits)
+    limits: LayerLimits = field(default_factory=LayerLimits)
 
 
 class Assembly:
@@ -82,11 +81,11 @@ class Assembly:
         self.plan = plan
         self.store = store
         self.options = options or EncodeOptions()
-        self.reporter = reporter or Silent()
+        self.reporter = reporter or NullReporter()
         self._shelf = SegmentPool(store, self.options.limits, self.options.jobs, self.reporter)
         self._stack = ExitStack()
         self._warned = False
-        self._initrds: dict[bool, Chain] = {}
+        self._initrds: dict[bool, ContentChain] = {}
 
     def close(self) -> None:
         """Let go of all files."""
@@ -147,7 +146,7 @@ class Assembly:
             out.write(block(origins, self.plan, self._made_of))
         for piece in self.tree(extra):
             if isinstance(piece, FileRange):
-                append(out, piece)
+                write_content(out, piece)
             else:
                 out.write(piece)
 
@@ -173,7 +172,7 @@ class Assembly:
         """Write the tree without boot/* as one or several compressed archives."""
         self.prepare(initrd=True, boot=ucode and self.plan.boot is not None)
         if ucode and (early := self.ucode()) is not None:
-            append(out, early.content)
+            write_content(out, early.content)
             out.write(bytes(-early.size % ALIGNMENT))
         self._reserve(out, self.initrd_form)
         known = Known()
@@ -188,7 +187,7 @@ class Assembly:
                 self._add_all(fresh, known.missing(directories(inventories[-1].late)))
                 known.add(fresh.inventory)
                 fresh = fresh.finish()
-                append(out, segment.data())
+                write_content(out, segment.data())
                 whole.account(Plain(*segment.details["plain"]))
                 known.add(inventories[-1])
             elif (made := self._made(part)) is not None:
@@ -199,7 +198,7 @@ class Assembly:
         whole.end()
         self._warn_of_lost(inventories)
 
-    def initrd(self, *, ucode: bool = True) -> Chain:
+    def initrd(self, *, ucode: bool = True) -> ContentChain:
         """Return what `write_initrd` writes; it is made once, and its segments are not copied."""
         if ucode not in self._initrds:
             import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
@@ -208,7 +207,7 @@ class Assembly:
             directory = tmp if os.access(tmp, os.W_OK) else None
             fresh = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed with the rest
             self._stack.callback(fresh.close)
-            recorder = Recorder(fresh)
+            recorder = ContentRecorder(fresh)
             with wrap_os_errors(directory or "the directory of temporary files"):
                 self.write_initrd(cast("IO[bytes]", recorder), ucode=ucode)
                 self._initrds[ucode] = recorder.content()
@@ -222,7 +221,7 @@ class Assembly:
                 room += self._shelf.take(self._name(part, form)).size
             elif isinstance(part, Made):
                 room += sum(_ENTRY_ROOM + self._weight(e) for e in part.entries)
-        reserve(out, room)
+        preallocate(out, room)
 
     def _weight(self, entry: Entry) -> int:
         """Return how much content a made entry has."""
@@ -355,7 +354,7 @@ class Assembly:
         names = [n.decode("utf-8", "replace") for i in inventories for n in i.capable][:3]
         more = f" and {count - len(names)} more" if count > len(names) else ""
         self.reporter.emit(
-            Warned(
+            WarningEmitted(
                 Diagnostic(
                     codes.LOST_ATTRIBUTES,
                     f"file capabilities are lost in the initrd: {', '.join(names)}{more}",

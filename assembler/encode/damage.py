@@ -6,10 +6,7 @@ import hashlib
 
 from assembler.codes import images
 from assembler.errors import DolmenError, HostError, ImageError, LayerError
-from assembler.oci.digest import hex_part
-from assembler.oci.image import Image
-from assembler.oci.manifest import Descriptor
-from assembler.oci.store import Store
+from assembler.oci import Descriptor, Image, Store, digest_hex
 
 
 def examined(error: LayerError, image: Image, store: Store) -> DolmenError:
@@ -17,7 +14,7 @@ def examined(error: LayerError, image: Image, store: Store) -> DolmenError:
 
     Blobs are verified when they come into the store, and not each time they are used.
     """
-    for layer in image.manifest.layers if image.remains is None else ():
+    for layer in image.manifest.layers if image.salvaged is None else ():
         if _is_as_it_came(layer, str(image.reference), store):
             continue
         hint = "it was put aside: pull or import the image again, and check the disk"
@@ -26,7 +23,7 @@ def examined(error: LayerError, image: Image, store: Store) -> DolmenError:
         except HostError:
             hint = f"remove {store.path(layer.digest)} and pull or import the image again"
         return ImageError.of(
-            images.BLOB_WRONG,
+            images.CORRUPT_BLOB,
             f"{image.reference}: the layer {layer.digest} in the store was damaged",
             hint,
         )
@@ -36,4 +33,4 @@ def examined(error: LayerError, image: Image, store: Store) -> DolmenError:
 def _is_as_it_came(layer: Descriptor, what: str, store: Store) -> bool:
     with store.open(layer, what) as file:
         found = hashlib.file_digest(file, "sha256")  # type: ignore[arg-type]  # a buffered file
-        return found.hexdigest() == hex_part(layer.digest)
+        return found.hexdigest() == digest_hex(layer.digest)

@@ -23,13 +23,23 @@ from assembler.codes import output as codes
 from assembler.encode import record
 from assembler.encode.record import Record
 from assembler.errors import DolmenError, UsageError, wrap_os_errors
-from assembler.oci.digest import of_bytes
-from assembler.oci.image import Image
-from assembler.oci.layers import Malformed, TarReader
-from assembler.oci.manifest import Descriptor, Index, Manifest, parse_config, parse_document
-from assembler.oci.platform import Platform
-from assembler.oci.reference import Reference
-from assembler.oci.salvaged import Excerpt, RootFile, SalvagedImage, SalvagedTree
+from assembler.oci import (
+    Descriptor,
+    Image,
+    Index,
+    MalformedTarError,
+    Manifest,
+    Platform,
+    Reference,
+    SalvagedContent,
+    SalvagedFile,
+    SalvagedImage,
+    SalvagedTree,
+    TarReader,
+    digest_of,
+    parse_image_config,
+    parse_manifest,
+)
 
 _CHUNK = 1 << 20
 _BLOCK = 512
@@ -58,18 +68,18 @@ class Earlier:
             with wrap_os_errors(path, "read"), path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < _BLOCK:
-                    raise Malformed("it is too short for one")
+                    raise MalformedTarError("it is too short for one")
                 reader = TarReader(iter(lambda: file.read(_CHUNK), b""))
                 reader.next()
                 found = record.read(reader.common)
-        except Malformed as error:
+        except MalformedTarError as error:
             raise UsageError.of(
                 codes.BAD_INPUT_TAR,
                 f"--input-tar: {path} is not a tar archive that a build wrote: {error}",
                 "it takes what `dolmen build --format tar` has written",
             ) from None
         texts = [_bytes(d) for d in found.documents if isinstance(d, str)] if found else []
-        return cls(path, found, {of_bytes(text): text for text in texts})
+        return cls(path, found, {digest_of(text): text for text in texts})
 
     def image(self, reference: Reference, platform: Platform, known: Sequence[str]) -> Image:
         """Return an image as far as it is here, or say why it cannot be taken.
@@ -99,7 +109,9 @@ class Earlier:
 
     def is_plain(self, images: Iterable[Image]) -> bool:
         """Tell whether the kernel that comes from here is unpacked already."""
-        return any(image.remains.plain_kernel for image in images if image.remains is not None)
+        return any(
+            image.salvaged.kernel_decompressed for image in images if image.salvaged is not None
+        )
 
     def is_attested(self, name: str) -> bool:
         """Tell whether the image had SPDX documents; nobody knows means yes."""
@@ -121,14 +133,14 @@ class Earlier:
 
     def _read(self, reference: Reference, digest: str, index: object) -> Image:
         name = str(reference)
-        manifest = parse_document(self._document(digest, name), name)
+        manifest = parse_manifest(self._document(digest, name), name)
         if not isinstance(manifest, Manifest):
             raise Unusable(f"has an index where the manifest of {name} should be")
-        config = parse_config(self._document(manifest.config.digest, name), name)
+        config = parse_image_config(self._document(manifest.config.digest, name), name)
         size = len(self.documents[digest])
         top = None
         if isinstance(index, str):
-            listed = parse_document(self._document(index, name), name)
+            listed = parse_manifest(self._document(index, name), name)
             top = Descriptor(listed.media_type, index, len(self.documents[index]))
         return Image(
             reference,
@@ -153,7 +165,7 @@ class Earlier:
             if what.rules:
                 trees.append(SalvagedTree(what.rules, what.prefix, what.excerpt))
             else:
-                files.append(RootFile(what.name, what.mode, what.excerpt))
+                files.append(SalvagedFile(what.name, what.mode, what.excerpt))
                 plain = plain or what.decompressed
         return SalvagedImage(tuple(trees), tuple(files), plain)
 
@@ -181,7 +193,7 @@ def _lists(image: Image, documents: Mapping[str, bytes]) -> bool:
     """Tell whether the index that the name stands for lists the manifest."""
     if image.index is None or image.index.digest != image.reference.digest:
         return False
-    index = parse_document(documents[image.index.digest], str(image.reference))
+    index = parse_manifest(documents[image.index.digest], str(image.reference))
     return isinstance(index, Index) and any(d.digest == image.digest for d in index.manifests)
 
 
@@ -200,7 +212,7 @@ class _Piece:
     is_tree: bool = True
     decompressed: bool = False
     # What was found, or what is wrong with it.
-    excerpt: Excerpt | str = "a part is missing"
+    excerpt: SalvagedContent | str = "a part is missing"
 
     @classmethod
     def of_tree(cls, doc: Mapping[str, Any]) -> _Piece:
@@ -260,7 +272,7 @@ class _Finder:
                 while reader.next():
                     self._look(reader, max(at, reader.common_end))
                     at = reader.offset
-            except Malformed as error:
+            except MalformedTarError as error:
                 raise Unusable(f"is damaged: {error}") from None
             for piece in self._trees.values():
                 if not piece.size:
@@ -291,7 +303,7 @@ class _Finder:
                 self._starts.setdefault(id(self._trees[comment, prefix]), at)
 
 
-def _excerpt(path: Path, handle: int, piece: _Piece, start: int) -> Excerpt | str:
+def _excerpt(path: Path, handle: int, piece: _Piece, start: int) -> SalvagedContent | str:
     """Return the excerpt if it has the checksum that the record tells."""
     hasher, checksum = hashlib.sha256(), 0
     at, end = start, start + piece.size
@@ -305,4 +317,4 @@ def _excerpt(path: Path, handle: int, piece: _Piece, start: int) -> Excerpt | st
     if at != end or checksum != piece.crc32:
         what = piece.name or piece.comment.decode("utf-8", "replace")
         return f"what it has of {what} is not what its record says"
-    return Excerpt(path, start, piece.size, hasher.hexdigest())
+    return SalvagedContent(path, start, piece.size, hasher.hexdigest())

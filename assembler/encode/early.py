@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from assembler.content import FileRange
 from assembler.encode.assembly import Assembly
-from assembler.oci.layers import FILE, TarReader, clean
+from assembler.oci import FILE, TarReader, normalize_tar_path
 from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, MemberTree, Origin, Plan
 
 MODULES_WANTED = "usr/lib/dolmen/early-modules"
@@ -170,7 +170,7 @@ def _files(system: Assembly, wanted: Callable[[str], object]) -> dict[str, bytes
     reader = TarReader(_chunks(system))
     found: dict[str, bytes] = {}
     while reader.next():
-        path = clean(reader.name).decode("utf-8", "surrogateescape")
+        path = normalize_tar_path(reader.name).decode("utf-8", "surrogateescape")
         if wanted(path):
             found.pop(path, None)
             if reader.kind == FILE and reader.size <= _LARGEST:

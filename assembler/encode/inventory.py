@@ -10,7 +10,7 @@ import json
 import zlib
 from dataclasses import dataclass, field
 
-from assembler.oci.layers import DIRECTORY, SYMLINK, TarReader
+from assembler.oci import DIRECTORY, SYMLINK, TarReader
 from assembler.rootfs.plan import Kind
 
 _CAPABILITY = b"SCHILY.xattr.security.capability"

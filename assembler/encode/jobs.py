@@ -20,9 +20,7 @@ from assembler.encode.output import Bytes, CompressedOutput, FileOutput
 from assembler.encode.segments import SegmentCache, SegmentWriter
 from assembler.encode.tar import TarEncoder
 from assembler.errors import LayerError
-from assembler.oci.image import Image
-from assembler.oci.layers import Layer, Limits, TarReader, flatten
-from assembler.oci.store import Store
+from assembler.oci import Image, LayerBlob, LayerLimits, Store, TarReader, flatten_layers
 from assembler.rootfs.plan import Entry, ImageTree, JoinedDatabase, Origin
 
 _LARGEST_CAPTURE = 64 << 20
@@ -69,17 +67,17 @@ class Sources:
     """Where jobs take images from, and how much they may grow."""
 
     store: Store
-    limits: Limits = field(default_factory=Limits)
+    limits: LayerLimits = field(default_factory=LayerLimits)
     # Where segments are kept, if not beside the blobs.
     segments: Path | None = None
 
-    def layers(self, image: Image) -> list[Layer]:
+    def layers(self, image: Image) -> list[LayerBlob]:
         """Return an image's layers, lowest first."""
-        if image.remains is not None:
-            return [salvaged.as_layer(image.remains)]
+        if image.salvaged is not None:
+            return [salvaged.as_layer(image.salvaged)]
         what = str(image.reference)
         return [
-            Layer(d.digest, d.size, partial(self.store.open, d, what))
+            LayerBlob(d.digest, d.size, partial(self.store.open, d, what))
             for d in image.manifest.layers
         ]
 
@@ -170,14 +168,14 @@ class TreeJob:
 
     def _lay_out(self, sink: _TreeSink, sources: Sources) -> None:
         part = self.part
-        if part.image.remains is not None:
-            tree = part.image.remains.tree(part.rules.value)
+        if part.image.salvaged is not None:
+            tree = part.image.salvaged.tree(part.rules.value)
             assert tree is not None  # noqa: S101 - looked at when it was planned
             salvaged.hand_over(part.image, tree, sink, sources.limits)
             return
         layers = sources.layers(part.image)
         exceptions = rules.exceptions(part.rules)
-        found = flatten(str(part.image.reference), layers, sink, exceptions, sources.limits)
+        found = flatten_layers(str(part.image.reference), layers, sink, exceptions, sources.limits)
         for entry, content in rules.additions(part.rules, found):
             add_made(sink.writer.encoder, entry, content)
 
@@ -297,7 +295,7 @@ def add_made(encoder: Encoder, entry: Entry, content: bytes) -> None:
 def _lost_link(what: str, encoder: NewcEncoder) -> LayerError:
     target = next(iter(encoder.learned), b"").decode("utf-8", "backslashreplace")
     return LayerError.of(
-        codes.BROKEN, f"{what}: a hard link leads to {target}, which is not before it"
+        codes.BROKEN_LAYER, f"{what}: a hard link leads to {target}, which is not before it"
     )
 
 

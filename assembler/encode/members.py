@@ -17,16 +17,16 @@ from assembler.encode.newc import Learned
 from assembler.encode.output import FileOutput
 from assembler.encode.segments import SegmentWriter
 from assembler.errors import DolmenError, LayerError
-from assembler.oci.image import Image
-from assembler.oci.layers import (
+from assembler.oci import (
     DIRECTORY,
     FILE,
-    LINK,
+    HARD_LINK,
     SYMLINK,
-    Malformed,
+    Image,
+    MalformedTarError,
     TarReader,
-    clean,
-    flatten,
+    flatten_layers,
+    normalize_tar_path,
 )
 from assembler.rootfs import members
 from assembler.rootfs.decompress import decompressed
@@ -102,7 +102,7 @@ class MembersJob:
             paths = {t.wanted.path.encode(): t.wanted.path.encode() for t in takers}
             for _ in range(_MOST_LINKS):
                 sink = _Picker(paths, takers)
-                flatten(
+                flatten_layers(
                     str(self.image.reference),
                     sources.layers(self.image),
                     sink,
@@ -165,11 +165,11 @@ class _Taker:
                 name = _name_of(entry)
                 if not name:
                     continue
-                if inner.kind == LINK:
+                if inner.kind == HARD_LINK:
                     link(name, _name_of(inner.link), inner)
                 else:
                     add(name, inner)
-        except Malformed as error:
+        except MalformedTarError as error:
             at = f", entry {entry.decode('utf-8', 'backslashreplace')}" if entry else ""
             raise LayerError.of(codes.NOT_AN_ARCHIVE, f"{what}{at}: {error}") from None
         learned = writer.finish(what)
@@ -179,7 +179,7 @@ class _Taker:
 
 def _name_of(name: bytes) -> bytes:
     """Return the name as it is, but without slashes around it, if it stays below the root."""
-    if not clean(name):
+    if not normalize_tar_path(name):
         return b""
     return name.strip(b"/")
 
@@ -189,7 +189,9 @@ def _checked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     for first in chunks:
         compression = _COMPRESSIONS.get(first[:2])
         if compression and first[_TAR_MAGIC] != b"ustar":
-            raise Malformed(f"{name} is compressed with {compression}; it has to be a plain tar")
+            raise MalformedTarError(
+                f"{name} is compressed with {compression}; it has to be a plain tar"
+            )
         yield first
         break
     yield from chunks
@@ -239,7 +241,7 @@ class _Picker:
                 target = reader.link
                 if target[:1] != b"/":
                     target = name[: name.rfind(b"/") + 1] + target
-                self._targets[name] = clean(target)
+                self._targets[name] = normalize_tar_path(target)
             else:
                 self._others[name] = reader.kind
 

@@ -18,15 +18,15 @@ from assembler.codes import output as codes
 from assembler.encode.inventory import Inventory
 from assembler.encode.output import Bytes
 from assembler.errors import OutputError
-from assembler.oci.layers import (
-    BLOCK,
-    CHARACTER,
+from assembler.oci import (
+    BLOCK_DEVICE,
+    CHARACTER_DEVICE,
     DIRECTORY,
     FIFO,
     FILE,
     SYMLINK,
     TarReader,
-    clean,
+    normalize_tar_path,
 )
 from assembler.rootfs.plan import Entry, Kind
 
@@ -42,8 +42,8 @@ _TYPES = {
     FILE: 0o100000,
     DIRECTORY: 0o040000,
     SYMLINK: 0o120000,
-    CHARACTER: 0o020000,
-    BLOCK: 0o060000,
+    CHARACTER_DEVICE: 0o020000,
+    BLOCK_DEVICE: 0o060000,
     FIFO: 0o010000,
 }
 _KINDS = {Kind.FILE: FILE, Kind.DIRECTORY: DIRECTORY, Kind.SYMLINK: SYMLINK}
@@ -132,7 +132,7 @@ class NewcEncoder:
             self._inventory.note(name, reader)
         if kind != FILE:
             device = _NO_DEVICE
-            if kind in (CHARACTER, BLOCK):
+            if kind in (CHARACTER_DEVICE, BLOCK_DEVICE):
                 device = b"%08X%08X" % (reader.major, reader.minor)
             if name in self._known:
                 self._copies[name] = (ids, self._time_text, reader.link, device)
@@ -189,7 +189,7 @@ class NewcEncoder:
         self._inode += 1
         links = 1
         if ids[:5] == b"00004":
-            self._made.add(clean(name))
+            self._made.add(normalize_tar_path(name))
             links = 2
         self._take(_entry(self._inode, ids, links, time, name, data, self._device, device))
 
@@ -267,7 +267,7 @@ class NewcEncoder:
         self._parent = parent
         made = self._made
         if parent[:1] == b".":
-            parent = clean(parent)
+            parent = normalize_tar_path(parent)
         missing = []
         while parent and parent not in made:
             made.add(parent)
@@ -294,7 +294,7 @@ def is_boot(name: bytes) -> bool:
     """Tell whether a path is below boot/: what stands there is given to boot loaders."""
     if name[:5] == b"boot/":
         return True
-    return name[:1] in (b".", b"/") and clean(name)[:5] == b"boot/"
+    return name[:1] in (b".", b"/") and normalize_tar_path(name)[:5] == b"boot/"
 
 
 def _entry(

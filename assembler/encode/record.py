@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assembler.encode.tar import global_comment
-from assembler.oci.layers import Malformed, pax_records
+from assembler.oci import MalformedTarError, parse_pax_records
 from assembler.rootfs.plan import ImageTree, Member, MemberTree
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _file(
 
 
 def _is_plain(member: Member) -> bool:
-    return member.image.remains is not None and member.image.remains.plain_kernel
+    return member.image.salvaged is not None and member.image.salvaged.kernel_decompressed
 
 
 def _weight(segment: Segment) -> dict[str, int]:
@@ -115,7 +115,7 @@ def _weight(segment: Segment) -> dict[str, int]:
 
 def read(common: bytes) -> Record | None:
     """Read the records of a global header; nothing if they are not ours, Malformed if damaged."""
-    comment = pax_records(common).get(b"comment", b"") if common else b""
+    comment = parse_pax_records(common).get(b"comment", b"") if common else b""
     if not comment.startswith(_MARK):
         return None
     try:
@@ -129,8 +129,8 @@ def read(common: bytes) -> Record | None:
             sbom=document["sbom"],
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Malformed(f"its record is broken: {error}") from None
+        raise MalformedTarError(f"its record is broken: {error}") from None
     lists = (found.documents, found.parts, found.files)
     if not isinstance(found.images, dict) or not all(isinstance(x, list) for x in lists):
-        raise Malformed("its record is broken")
+        raise MalformedTarError("its record is broken")
     return found

@@ -8,7 +8,7 @@ settled     proc and sys are mount points: always directories with mode 0755
 
 from __future__ import annotations
 
-from assembler.oci.layers import Exceptions, Tree
+from assembler.oci import ExcludedPaths, FlattenedTree
 from assembler.rootfs.plan import Entry, Kind, Rules
 
 # Counted up whenever the same image gives another tree.
@@ -45,7 +45,7 @@ def _directory(path: str) -> Entry:
     return Entry(path, Kind.DIRECTORY, 0o755)
 
 
-def exceptions(rules: Rules) -> Exceptions:
+def exceptions(rules: Rules) -> ExcludedPaths:
     """Return what of an image is not laid out as it is."""
     hosts, resolver = b"etc/hosts", b"etc/resolv.conf"
     only_files = {hosts: _HINT.format(path="/etc/hosts")}
@@ -54,10 +54,10 @@ def exceptions(rules: Rules) -> Exceptions:
         only_files[resolver] = _HINT.format(path="/etc/resolv.conf")
     else:
         dropped.add(resolver)
-    return Exceptions(frozenset(dropped), only_files)
+    return ExcludedPaths(frozenset(dropped), only_files)
 
 
-def additions(rules: Rules, tree: Tree) -> list[tuple[Entry, bytes]]:
+def additions(rules: Rules, tree: FlattenedTree) -> list[tuple[Entry, bytes]]:
     """Return what is laid out after the image's own tree, with contents."""
     if rules is Rules.CONTAINER:
         resolver = (Entry("etc/resolv.conf", Kind.FILE, 0o644), _NO_RESOLVER)

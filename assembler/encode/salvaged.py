@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from assembler.codes import layers as codes
 from assembler.errors import LayerError, wrap_os_errors
-from assembler.oci.layers import DIRECTORY, LINK, Layer, Malformed, TarReader, clean
+from assembler.oci import (
+    DIRECTORY,
+    HARD_LINK,
+    LayerBlob,
+    MalformedTarError,
+    TarReader,
+    normalize_tar_path,
+)
 
 if TYPE_CHECKING:
-    from assembler.oci.image import Image
-    from assembler.oci.layers import Limits
-    from assembler.oci.salvaged import Excerpt, SalvagedImage, SalvagedTree
+    from assembler.oci import Image, LayerLimits, SalvagedContent, SalvagedImage, SalvagedTree
 
 _CHUNK = 256 << 10
 _BLOCK = 512
@@ -22,7 +27,7 @@ _BLOCK = 512
 
 def key(image: Image) -> dict[str, str]:
     """Return what the names of the image's segments have besides: what it is made of counts."""
-    return {} if image.remains is None else {"remains": image.remains.identity}
+    return {} if image.salvaged is None else {"remains": image.salvaged.identity}
 
 
 class Taker(Protocol):
@@ -35,7 +40,7 @@ class Taker(Protocol):
         """Take a hard link to a name that was handed over before."""
 
 
-def chunks(excerpt: Excerpt) -> Iterator[bytes]:
+def chunks(excerpt: SalvagedContent) -> Iterator[bytes]:
     """Yield the content, and make sure that it is what was found."""
     hasher, left = hashlib.sha256(), excerpt.size
     with wrap_os_errors(excerpt.path, "read"), excerpt.path.open("rb") as file:
@@ -48,10 +53,10 @@ def chunks(excerpt: Excerpt) -> Iterator[bytes]:
             left -= len(data)
             yield data
     if left or hasher.hexdigest() != excerpt.digest:
-        raise Malformed(f"{excerpt.path} changed while it was read")
+        raise MalformedTarError(f"{excerpt.path} changed while it was read")
 
 
-def hand_over(image: Image, tree: SalvagedTree, taker: Taker, limits: Limits) -> None:
+def hand_over(image: Image, tree: SalvagedTree, taker: Taker, limits: LayerLimits) -> None:
     """Give a tree to an encoder, entry by entry and in the same order."""
     prefix = tree.prefix.encode("utf-8", "surrogatepass")
     entry, names = b"", set[bytes]()
@@ -60,36 +65,36 @@ def hand_over(image: Image, tree: SalvagedTree, taker: Taker, limits: Limits) ->
         while reader.next():
             entry = reader.name
             if reader.count > limits.entries:
-                raise Malformed(f"it has more than {limits.entries} entries")
+                raise MalformedTarError(f"it has more than {limits.entries} entries")
             name = _below(prefix, entry)
-            if reader.kind == LINK:
+            if reader.kind == HARD_LINK:
                 target = _below(prefix, reader.link)
                 if target not in names:
-                    raise Malformed("it is a hard link to what is not before it")
+                    raise MalformedTarError("it is a hard link to what is not before it")
                 taker.link(name, target, reader)
             else:
                 taker.add(name, reader)
             if reader.kind != DIRECTORY:
                 names.add(name)
-    except Malformed as error:
+    except MalformedTarError as error:
         at = f", entry {entry.decode('utf-8', 'backslashreplace')}" if entry else ""
         raise LayerError.of(
-            codes.BROKEN, f"{image.reference}, from {tree.content.path}{at}: {error}"
+            codes.BROKEN_LAYER, f"{image.reference}, from {tree.content.path}{at}: {error}"
         ) from None
 
 
 def _below(prefix: bytes, path: bytes) -> bytes:
     """Return a name below the prefix, as flattening would have given it."""
     name = path[len(prefix) :].removesuffix(b"/")
-    if not path.startswith(prefix) or not name or clean(name) != name or b"\0" in name:
-        raise Malformed("its name is not one that a build would write there")
+    if not path.startswith(prefix) or not name or normalize_tar_path(name) != name or b"\0" in name:
+        raise MalformedTarError("its name is not one that a build would write there")
     return name
 
 
-def as_layer(remains: SalvagedImage) -> Layer:
+def as_layer(remains: SalvagedImage) -> LayerBlob:
     """Return the files of the image's root as a layer."""
     size = sum(f.content.size + 2 * _BLOCK for f in remains.files)
-    return Layer(remains.identity, size, lambda: io.BufferedReader(_Stream(_archive(remains))))
+    return LayerBlob(remains.identity, size, lambda: io.BufferedReader(_Stream(_archive(remains))))
 
 
 def _archive(remains: SalvagedImage) -> Iterator[bytes]:

@@ -18,14 +18,13 @@ from assembler.events import LogMessage, Reporter, task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.oci.layers import Limits
-    from assembler.oci.store import Store
+    from assembler.oci import LayerLimits, Store
 
 
 class SegmentPool:
     """Where an assembly has its segments from."""
 
-    def __init__(self, store: Store, limits: Limits, workers: int, reporter: Reporter) -> None:
+    def __init__(self, store: Store, limits: LayerLimits, workers: int, reporter: Reporter) -> None:
         """Look for nothing yet; `workers` is how many processes make segments at once."""
         self._store = store
         self._workers = workers
@@ -63,7 +62,7 @@ class SegmentPool:
         segment = self.find(name)
         if segment is None:
             raise OutputError.of(
-                codes.WORKER_LOST,
+                codes.WORKER_DIED,
                 f"what was just made in {self._cache.directory} is gone",
                 "something else removes files there; build again",
             )

@@ -7,7 +7,7 @@ from zlib import adler32
 
 from assembler.encode.inventory import Inventory
 from assembler.encode.output import Bytes, Output
-from assembler.oci.layers import DIRECTORY, FILE, LINK, SYMLINK, TarReader
+from assembler.oci import DIRECTORY, FILE, HARD_LINK, SYMLINK, TarReader
 from assembler.rootfs.plan import Entry, Kind, Origin
 
 # Counted up whenever the same input gives other bytes.
@@ -61,7 +61,7 @@ class TarEncoder:
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
         """Write a hard link to what was written before."""
-        self._put(self._header_of(LINK, self._prefix + name, self._prefix + target, reader, 0))
+        self._put(self._header_of(HARD_LINK, self._prefix + name, self._prefix + target, reader, 0))
 
     def made(self, entry: Entry, size: int) -> None:
         """Write the header of an entry that the assembler makes; content of `size` follows."""

@@ -18,7 +18,7 @@ from assembler.inspection.source import (
     printable_text,
     read_chunks,
 )
-from assembler.oci import FILE, Malformed, TarReader
+from assembler.oci import FILE, MalformedTarError, TarReader
 
 _MAX_LISTED = 10_000
 _MAX_NAME = 4096
@@ -167,7 +167,7 @@ def _inspect_tar_chunks(pieces: Iterator[bytes], result: Inspection, inspector: 
                 result.facts["command line"] = printable_text(bytes(reader.read(_MAX_TEXT)))
             elif reader.size and (is_boot_file(name) or name.endswith(".raw")):
                 _inspect_member(reader, name, result, inspector)
-    except Malformed as error:
+    except MalformedTarError as error:
         raise CorruptDataError(str(error)) from error
     finally:
         result.facts["entries"] = count

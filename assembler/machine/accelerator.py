@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
-from assembler.oci.platform import host_platform
+from assembler.oci import host_platform
 
 _KVM_CREATE_VM = 0xAE01
 _KVM_CREATE_VCPU = 0xAE41

@@ -24,7 +24,7 @@ from assembler.errors import MachineError
 from assembler.machine.backend import Command
 from assembler.machine.companions import Companion
 from assembler.machine.description import Network
-from assembler.tools import need
+from assembler.tools import require_program
 
 if TYPE_CHECKING:
     from pyroute2 import IPRoute
@@ -185,7 +185,9 @@ def _free_subnet(routes: IPRoute) -> ipaddress.IPv4Network:
     free = (n for n in _PRIVATE if not any(n.overlaps(t) for t in taken))
     found = next(free, None)
     if found is None:
-        raise MachineError.of(codes.NO_DEVICE, "no addresses are left that nothing here uses")
+        raise MachineError.of(
+            codes.DEVICE_NOT_FOUND, "no addresses are left that nothing here uses"
+        )
     return found
 
 
@@ -221,20 +223,20 @@ def _server(device: str, subnet: ipaddress.IPv4Network) -> Companion:
         "--dhcp-authoritative",
         f"--dhcp-range={first},{last},{_LEASE}",
     )
-    return Companion("dnsmasq", Command(need("dnsmasq"), arguments), "")
+    return Companion("dnsmasq", Command(require_program("dnsmasq"), arguments), "")
 
 
 def _not_allowed(network: Network, error: OSError) -> MachineError:
     device, why = network.device or "tap0", error.strerror or "no"
     if error.errno not in (errno.EPERM, errno.EACCES):
         what = f"the network device {device} cannot be made: {why}"
-        return MachineError.of(codes.NO_DEVICE, what)
+        return MachineError.of(codes.DEVICE_NOT_FOUND, what)
     how = {
         "tap": f"sudo ip tuntap add {device} mode tap user $USER; sudo ip link set {device} up",
         "bridge": f"sudo ip link add {device} type bridge; sudo ip link set {device} up",
     }
     return MachineError.of(
-        codes.NO_DEVICE,
+        codes.DEVICE_NOT_FOUND,
         f"there is no network device {device} on this machine, and only root may make one"
         if not network.nat
         else "only root may let a guest reach out by the addresses of this machine",

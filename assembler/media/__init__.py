@@ -1,9 +1,9 @@
-"""What media look like: filesystems, partition tables, programs for UEFI, disk containers.
+"""Media: filesystems, partition tables, programs for UEFI and disk containers, as pure writers.
 
-A writer takes contents and gives a `SparseImage`: its size, and which content lies where. A medium can
-lie in another (a filesystem in a partition of a disk in a container), is written to a file that
-stays sparse, or yielded as a stream; nothing large is in memory. No clock, locale or randomness has
-a part in what comes out.
+A writer takes contents and returns a `SparseImage`: its size and its extents. An image can be
+content of another one (a filesystem in a partition of a disk in a container), is written to a
+sparse file, or yielded as a stream; nothing large is in memory. Clock, locale and chance never
+affect the bytes.
 """
 
 from assembler.media.sparse_image import (

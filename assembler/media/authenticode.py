@@ -1,7 +1,7 @@
-"""Signatures on programs for UEFI, as Secure Boot checks them: made and looked at.
+"""Authenticode signatures of programs for UEFI, as Secure Boot checks them: made and verified.
 
 A signature is PKCS #7 with RSA and SHA-256, without a time: the same program and key give the same
-bytes. `Signer` holds a key and its certificate; `Signature` is what a program has.
+bytes. A `Signer` has a key and its certificate; a `ProgramSignature` is one that a program has.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_TABLE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A key and the certificate of it."""
+    """A private key and its certificate."""
 
     key: RSAPrivateKey
     certificate: Certificate
@@ -41,23 +41,23 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class ProgramSignature:
-    """What a signature says, and whether it is of this program."""
+    """A signature of a program, and whether it is valid."""
 
-    # What people read: CN=…
+    # The subject of the certificate: CN=…
     subject: str
     # SHA-256 of the certificate, in hexadecimal digits.
     fingerprint: str
-    # Why it does not hold; nothing if it does.
+    # Why it is not valid; empty if it is.
     problem: str = ""
 
     @property
     def holds(self) -> bool:
-        """Tell whether the program is what was signed by that certificate's key."""
+        """Tell whether the key of the certificate signed exactly this program."""
         return not self.problem
 
 
 def sign_program(program: SparseImage, signer: Signer) -> ExtentImage:
-    """Return a program with a signature; it must not have one."""
+    """Return a program with a signature; a signed program is refused."""
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
@@ -103,7 +103,7 @@ def _with_certificate_table(
     checksum = _fold_sum(total + _word_sum(entry) + _word_sum(table)) + size
     first, *others = program.extents()
     if not isinstance(first.content, bytes) or len(first.content) < len(headers.data):
-        raise ValueError("the headers of a program are at hand")
+        raise ValueError("the first extent must have the headers")
     changed = bytearray(first.content)
     struct.pack_into("<I", changed, headers.checksum, checksum & 0xFFFFFFFF)
     changed[headers.certificate_entry : headers.certificate_entry + 8] = entry
@@ -112,7 +112,7 @@ def _with_certificate_table(
 
 
 def program_signatures(program: SparseImage, headers: pe.PeHeaders) -> list[ProgramSignature]:
-    """Return the signatures of a program, each with what is wrong with it."""
+    """Return the signatures of a program, each with its problem."""
     place, size = headers.certificates
     if not place or not size:
         return []
@@ -166,9 +166,9 @@ def _verify(data: bytes, digest: bytes | None) -> ProgramSignature:
     attributes = information[3].need(_EXPLICIT)
     problem = ""
     if information[2].encoded != der.SHA256 or not isinstance(key, rsa.RSAPublicKey):
-        problem = "it is not of RSA and SHA-256"
+        problem = "it does not use RSA and SHA-256"
     elif hashlib.sha256(content).digest() not in _message_digests(attributes):
-        problem = "it was made of something else"
+        problem = "it is of other content"
     elif digest is None or not content.endswith(der.octets(digest)):
         problem = "the program was changed after it was signed"
     else:
@@ -180,7 +180,7 @@ def _verify(data: bytes, digest: bytes | None) -> ProgramSignature:
                 hashes.SHA256(),
             )
         except InvalidSignature:
-            problem = "it is not by the key of its certificate"
+            problem = "the key of its certificate did not make it"
     return ProgramSignature(subject, fingerprint, problem)
 
 
@@ -197,7 +197,7 @@ def program_headers(program: SparseImage, what: str) -> pe.PeHeaders:
 
 
 def _indirect_data(digest: bytes) -> bytes:
-    """Return what says that a program has this digest, without the frame around it."""
+    """Return the SpcIndirectDataContent with a digest, without its outer SEQUENCE."""
     obsolete = der.tagged(0x80, "<<<Obsolete>>>".encode("utf-16-be"))
     image = der.sequence(
         der.tagged(der.BITS, b"\0"), der.tagged(_EXPLICIT, der.tagged(0xA2, obsolete))
@@ -208,8 +208,8 @@ def _indirect_data(digest: bytes) -> bytes:
 def _digest_and_sum(program: SparseImage, headers: pe.PeHeaders) -> tuple[bytes, int]:
     """Return the digest of a program, and the sum of its words for the checksum, in one pass.
 
-    Firmware hashes section by section; that is the same as all of the file if they lie side by
-    side, and nobody can tell what was meant if they do not.
+    Firmware hashes section by section. That equals the whole file if the sections follow each other
+    without gaps; a program with gaps is refused.
     """
     end = len(headers.data)
     for section in sorted((s for s in headers.sections if s.padded), key=lambda s: s.offset):

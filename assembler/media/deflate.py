@@ -1,6 +1,6 @@
-"""Deflate for disks, most of which is compressed already: that is stored as it is, at once.
+"""Deflate for disks: blocks that are compressed already are stored as they are.
 
-Whether compressing is worth it is seen at a sample of each block.
+A sample of each block tells whether compression gains anything.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SAMPLE = 4096
 _MAX_STORED = 0xFFFF
 _FULL_FLUSH = 3
 _FINAL_BLOCK = b"\x03\x00"
-# No name, no time, "unknown" system: nothing of when and where it was made.
+# No name, no time, system unknown: nothing of where and when it was written.
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _ZLIB_HEADER = b"\x78\x01"
 
@@ -54,13 +54,13 @@ def gzip_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _is_dense(block: bytes) -> bool:
-    """Tell whether compressing would gain nothing."""
+    """Tell whether compression gains nothing."""
     sample = block[len(block) // 2 :][:_SAMPLE]
     return len(sample) == _SAMPLE and len(isal_zlib.compress(sample, _LEVEL)) >= len(sample)
 
 
 def _stored_blocks(data: bytes) -> Iterator[bytes]:
-    """Yield blocks that hold the bytes as they are, none of which is the last of its stream."""
+    """Yield stored blocks with the bytes; none is the last of its stream."""
     for at in range(0, len(data), _MAX_STORED):
         part = data[at : at + _MAX_STORED]
         yield struct.pack("<BHH", 0, len(part), len(part) ^ _MAX_STORED)

@@ -1,4 +1,4 @@
-"""DER: the few forms that signatures consist of, written and read."""
+"""DER: the few types that signatures consist of, written and read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _MAX_SIZE = 1 << 24
 
 
 class MalformedDerError(ValueError):
-    """These bytes are no DER."""
+    """The bytes are not DER."""
 
 
 def tagged(tag: int, *contents: bytes) -> bytes:
-    """Return contents under a tag."""
+    """Return contents as a value with a tag."""
     content = b"".join(contents)
     size = len(content)
     if size < 0x80:
@@ -30,12 +30,12 @@ def sequence(*contents: bytes) -> bytes:
 
 
 def set_of(*contents: bytes) -> bytes:
-    """Return a SET, its members in their order."""
+    """Return a SET, with its members in DER order."""
     return tagged(SET, *sorted(contents))
 
 
 def integer(value: int) -> bytes:
-    """Return an INTEGER that is not negative."""
+    """Return a non-negative INTEGER."""
     return tagged(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))
 
 
@@ -56,32 +56,32 @@ def oid(text: str) -> bytes:
     return tagged(OID, bytes(coded))
 
 
-# What signatures are made with here, and nothing else.
+# The algorithms of our signatures.
 SHA256 = sequence(oid("2.16.840.1.101.3.4.2.1"), NULL)
 RSA = sequence(oid("1.2.840.113549.1.1.1"), NULL)
 
 
 @dataclass(frozen=True, slots=True)
 class DerValue:
-    """Something under a tag: its content, and all of it as it stood there."""
+    """A value with its tag, its content, and its encoding."""
 
     tag: int
     content: bytes
     encoded: bytes
 
     def values(self) -> list[DerValue]:
-        """Return what it consists of."""
+        """Return its members."""
         return list(parse_all(self.content))
 
     def need(self, tag: int) -> DerValue:
-        """Return the value itself if it has the tag."""
+        """Return the value if it has the tag; another tag is an error."""
         if self.tag != tag:
-            raise MalformedDerError(f"tag 0x{self.tag:02x} in place of 0x{tag:02x}")
+            raise MalformedDerError(f"tag 0x{self.tag:02x} instead of 0x{tag:02x}")
         return self
 
 
 def parse(data: bytes) -> DerValue:
-    """Return the value that data begins with; what follows is not looked at."""
+    """Return the value that data begins with; the rest is ignored."""
     if len(data) < 2:
         raise MalformedDerError("cut short")
     size, begin = data[1], 2
@@ -90,14 +90,14 @@ def parse(data: bytes) -> DerValue:
         begin += count
         size = int.from_bytes(data[2:begin], "big")
         if not 1 <= count <= 4 or len(data) < begin:
-            raise MalformedDerError("a length that is none")
+            raise MalformedDerError("invalid length")
     if data[0] & 0x1F == 0x1F or size > _MAX_SIZE or len(data) < begin + size:
         raise MalformedDerError("cut short")
     return DerValue(data[0], data[begin : begin + size], data[: begin + size])
 
 
 def parse_all(data: bytes) -> Iterator[DerValue]:
-    """Yield the values that data consists of."""
+    """Yield all values in data."""
     while data:
         found = parse(data)
         yield found

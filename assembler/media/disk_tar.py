@@ -1,7 +1,7 @@
 """A disk as `disk.raw` in a gzip'd tar archive, as Google's cloud imports it.
 
-The archive is of GNU tar's old format with a map of what the disk holds (as `tar -S` writes it):
-holes are not written, nor compressed.
+The archive has the old format of GNU tar with a map of the extents, as `tar -S` writes it: holes
+are neither written nor compressed.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def _archive_pieces(disk: SparseImage) -> Iterator[bytes]:
         yield (entries.ljust(_IN_BLOCK * 24, b"\0") + bytes([more])).ljust(_BLOCK, b"\0")
     for piece in image_pieces(_CompactedDisk(disk, runs, kept)):
         yield from iter_chunks(piece)
-    # The end: two blocks of zeros behind what fills up the last one of the file.
+    # The padding of the file, and two blocks of zeros that end the archive.
     yield bytes(-kept % _BLOCK + 2 * _BLOCK)
 
 
 class _CompactedDisk:
-    """What the archive holds of a disk, without the holes."""
+    """The content of a disk without its holes."""
 
     def __init__(self, disk: SparseImage, runs: tuple[UnitRun, ...], size: int) -> None:
         self._disk = disk
@@ -76,7 +76,7 @@ def _map_entry(offset: int, size: int) -> bytes:
 
 
 def _tar_number(value: int) -> bytes:
-    """Return a number in the twelve bytes it has: octal digits, or binary above 8 GiB."""
+    """Return the twelve bytes of a number: octal digits, or binary above 8 GiB."""
     if value < 1 << 33:
         return b"%011o\0" % value
     return b"\x80" + value.to_bytes(11, "big")

@@ -1,4 +1,4 @@
-"""What enrols keys with firmware: lists of certificates (.esl), and signed ones (.auth)."""
+"""Enrolment of keys in firmware: signature lists (.esl), and signed updates (.auth)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CERT_X509 = uuid.UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
 _CERT_TYPE_PKCS7 = uuid.UUID("4aafd29d-68df-49ee-8aa9-347d375665a7")
 _GLOBAL_VARIABLE = uuid.UUID("8be4df61-93ca-11d2-aa0d-00e098032b8c")
 _IMAGE_SECURITY = uuid.UUID("d719b2cb-3d3a-4596-a3bc-dad00e67656f")
-# Kept, for the boot and after it, changed only by whoever has the key above it.
+# Non-volatile, for boot and runtime services, with time-based authenticated writes.
 _ATTRIBUTES = 0x27
 _REVISION, _TYPE = 0x200, 0xEF1
 _DATA = der.oid("1.2.840.113549.1.7.1")
@@ -34,7 +34,7 @@ class EfiVariable:
     vendor: uuid.UUID
 
 
-# Each is signed with the key of the one before it, the first with its own.
+# Each is signed with the key of the one before it, the first with its own key.
 SECURE_BOOT_VARIABLES = (
     EfiVariable("PK", _GLOBAL_VARIABLE),
     EfiVariable("KEK", _GLOBAL_VARIABLE),
@@ -43,7 +43,7 @@ SECURE_BOOT_VARIABLES = (
 
 
 def signature_list(certificate: Certificate, owner: uuid.UUID) -> bytes:
-    """Return a list of one certificate, as firmware keeps it."""
+    """Return an EFI_SIGNATURE_LIST with one certificate."""
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
 
     content = owner.bytes_le + certificate.public_bytes(Encoding.DER)
@@ -52,7 +52,7 @@ def signature_list(certificate: Certificate, owner: uuid.UUID) -> bytes:
 
 
 def signed_update(variable: EfiVariable, content: bytes, signer: Signer, when: datetime) -> bytes:
-    """Return what sets a variable to a list, signed with the key that may do it."""
+    """Return an update that sets a variable to a list, signed with a key that may do so."""
     from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Disks with a GUID partition table, and the MBR in front of it that protects it."""
+"""Disks with a GUID partition table and its protective MBR."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECTOR = 512
 ALIGNMENT = 1 << 20
 ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 LINUX = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
-# What the boot code in an MBR looks for (gptmbr.bin of syslinux).
+# The attribute that the boot code in the MBR looks for (gptmbr.bin of syslinux).
 LEGACY_BOOT = 1 << 2
 # The table and its copy: a header of a sector, and 128 entries of 128 bytes.
 _ENTRIES, _ENTRY = 128, 128
@@ -32,19 +32,19 @@ _NAMESPACE = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """What a partition holds, and what its entry says."""
+    """The content of a partition, and its entry."""
 
     type: str
     name: str
     image: SparseImage
     attributes: int = 0
-    # Made of the disk's mark if it is not given.
+    # Derived from the seed of the disk if it is empty.
     uuid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GptDisk:
-    """A disk of partitions one after the other, from one multiple of 1 MiB to another."""
+    """A disk with partitions in order, each aligned to 1 MiB."""
 
     size: int
     partitions: tuple[Partition, ...]
@@ -60,24 +60,24 @@ class GptDisk:
         size: int | None = None,
         boot_code: bytes = b"",
     ) -> GptDisk:
-        """Lay partitions out on a disk of `size` bytes, or one as small as it can be.
+        """Lay partitions out on a disk of `size` bytes, or one as small as possible.
 
-        The UUIDs are made of `mark`. The code in the MBR is at most 440 bytes.
+        UUIDs are derived from the seed. The boot code has at most 440 bytes.
         """
         if len(boot_code) > _BOOT_CODE or len(partitions) > _ENTRIES:
-            raise ValueError("more than a partition table holds")
+            raise ValueError("too many partitions, or too much boot code")
         needed = partition_offset(partitions, len(partitions)) + ALIGNMENT
         if size is not None and size // SECTOR * SECTOR < needed:
             raise OutputError.of(
                 codes.TOO_SMALL,
                 f"the partitions do not fit on a disk of {size} bytes",
-                f"it takes {needed}",
+                f"they need {needed} bytes",
             )
         total = needed if size is None else size // SECTOR * SECTOR
         return cls(total, tuple(partitions), seed, boot_code)
 
     def first(self, number: int) -> int:
-        """Return where a partition begins, in bytes."""
+        """Return the offset of a partition."""
         return partition_offset(self.partitions, number)
 
     def extents(self) -> Iterator[Extent]:
@@ -155,11 +155,11 @@ class GptDisk:
 
 
 def partition_offset(partitions: Sequence[Partition], number: int) -> int:
-    """Return where a partition begins, in bytes; behind the last one: where it could."""
+    """Return the offset of a partition; behind the last one, that of the next."""
     sizes = (p.image.size for p in partitions[:number])
     return ALIGNMENT + sum(-(-size // ALIGNMENT) * ALIGNMENT for size in sizes)
 
 
 def partition_capacity(size: int) -> int:
-    """Return how much a single partition can have on a disk of this size."""
+    """Return the size of a single partition that fills a disk."""
     return max(0, (size - 2 * ALIGNMENT) // ALIGNMENT * ALIGNMENT)

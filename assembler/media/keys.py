@@ -1,4 +1,4 @@
-"""Keys for Secure Boot: reading one to sign with, and making a set of one's own."""
+"""Keys for Secure Boot: reading a key to sign with, and making a set of keys."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ GUID = "GUID"
 
 @dataclass(frozen=True, slots=True)
 class KeySetOptions:
-    """What a set of keys is to be."""
+    """How a set of keys is made."""
 
-    # Whose keys they are, in the certificates' subjects.
+    # The owner, for the subjects of the certificates.
     name: str
     now: datetime
     days: int = 3650
-    # Encrypts the private keys, if there is one.
+    # Encrypts the private keys; empty means unencrypted ones.
     passphrase: str = ""
 
 
 def read_signer(key: Path, certificate: Path, passphrase: Callable[[], str]) -> Signer:
-    """Read a private key and its certificate (PEM); a passphrase is asked for if it needs one."""
+    """Read a private key and its certificate (PEM); `passphrase` is called for an encrypted key."""
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
@@ -52,7 +52,7 @@ def read_signer(key: Path, certificate: Path, passphrase: Callable[[], str]) -> 
         raise OutputError.of(
             codes.BAD_KEY,
             f"{key} cannot be read as a private key",
-            "it is a PEM file (-----BEGIN PRIVATE KEY-----); is the passphrase right?",
+            "it must be a PEM file (-----BEGIN PRIVATE KEY-----); is the passphrase right?",
         ) from error
     shown = _read(certificate)
     try:
@@ -61,7 +61,7 @@ def read_signer(key: Path, certificate: Path, passphrase: Callable[[], str]) -> 
         raise OutputError.of(
             codes.BAD_KEY,
             f"{certificate} cannot be read as a certificate",
-            "it is a PEM file (-----BEGIN CERTIFICATE-----)",
+            "it must be a PEM file (-----BEGIN CERTIFICATE-----)",
         ) from error
     if not isinstance(found, rsa.RSAPrivateKey) or found.key_size < _MIN_BITS:
         raise OutputError.of(
@@ -95,7 +95,7 @@ def certificate_fingerprint(certificate: Certificate) -> str:
 
 
 def generate_keys(directory: Path, request: KeySetOptions) -> list[Path]:
-    """Make a set of keys in a directory, with what enrols them; nothing is overwritten."""
+    """Make a set of keys in a directory, with the files that enrol them; nothing is overwritten."""
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
     names = [
@@ -112,7 +112,7 @@ def generate_keys(directory: Path, request: KeySetOptions) -> list[Path]:
         if (directory / name).exists():
             raise OutputError.of(
                 codes.BAD_KEY,
-                f"{directory / name} is there already, and keys are never overwritten",
+                f"{directory / name} exists, and keys are never overwritten",
                 "choose another directory, or remove the old keys",
             )
     owner = uuid.uuid4()

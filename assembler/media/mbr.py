@@ -1,4 +1,4 @@
-"""Disks with the partition table of PCs, one partition on them, that a BIOS boots."""
+"""Disks with an MBR and one partition, that a BIOS boots."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from assembler.media.sparse_image import Extent, shifted_extents
 
 SECTOR = 512
 ALIGNMENT = 1 << 20
-# Counts of sectors have 32 bits.
+# Sector counts have 32 bits.
 MAX_SIZE = ((1 << 32) - 1) * SECTOR
 _CODE = 440
 _ACTIVE = 0x80
-# Filesystems that are found by the numbers of sectors: cylinders end at 8 GB.
+# The types with LBA: cylinders end at 8 GB.
 _FAT32, _FAT = 0x0C, 0x0E
 _LBA_ONLY = b"\xfe\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
 class MbrDisk:
-    """A disk with a FAT volume that the code in front of it boots."""
+    """A disk with a FAT volume and the boot code for it."""
 
     size: int
     volume: FatVolume
     boot_code: bytes
-    # Its first bytes are the signature that systems know the disk by.
+    # Its first bytes are the disk signature.
     seed: bytes
 
     def __post_init__(self) -> None:
-        """Refuse what a table cannot say."""
+        """Refuse a disk that the table cannot describe."""
         if self.size > MAX_SIZE:
             raise OutputError.of(
                 codes.TOO_LARGE,
@@ -53,5 +53,5 @@ class MbrDisk:
 
 
 def partition_capacity(size: int) -> int:
-    """Return how much a partition can have on a disk of this size."""
+    """Return the size of a partition that fills a disk."""
     return max(0, (size - ALIGNMENT) // SECTOR * SECTOR)

@@ -1,7 +1,7 @@
-"""Programs for UEFI (PE/COFF): reading their headers, and joining sections onto a stub.
+"""Programs for UEFI (PE/COFF): their headers, and a stub with further sections.
 
-A unified kernel image is systemd's stub with the kernel, the initrd and the command line as further
-sections, which the stub looks for by their names.
+A unified kernel image is systemd's stub with kernel, initrd and command line as further sections,
+which the stub finds by their names.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from assembler.errors import OutputError
 from assembler.media.sparse_image import ExtentImage
 
 MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64", 0x14C: "386", 0x1C4: "arm"}
-# Headers are read up to here; firmware wants them in one page or a few.
+# The limit for headers, which have one page or a few.
 MAX_HEADERS = 1 << 16
 _MAX_SECTIONS = 96
 _HEADER = 40
 _CODE, _DATA = 0x60000020, 0x40000040
 _MAX_SIZE = (1 << 32) - 1
-# Where things stand in the optional header.
+# Offsets in the optional header.
 _SIZE_OF_DATA, _ALIGNMENTS, _SIZE_OF_IMAGE, _SIZE_OF_HEADERS, _CHECKSUM = 8, 32, 56, 60, 64
 _PLUS, _PLAIN = 0x20B, 0x10B
 _CERTIFICATES = 4
@@ -31,11 +31,11 @@ _CERTIFICATES = 4
 
 @dataclass(frozen=True, slots=True)
 class PeSection:
-    """A section: where it lies in memory and in the file."""
+    """A section: its place in memory and in the file."""
 
     name: str
     address: int
-    # What of it counts; in the file it is padded.
+    # Without the padding that it has in the file.
     size: int
     offset: int
     padded: int
@@ -43,17 +43,17 @@ class PeSection:
 
     @property
     def end(self) -> int:
-        """Return where it ends in memory."""
+        """Return the address behind it in memory."""
         return self.address + max(self.size, self.padded)
 
 
 @dataclass(frozen=True, slots=True)
 class PeHeaders:
-    """What stands at the beginning of a program."""
+    """The headers of a program."""
 
     data: bytes
     machine: int
-    # Where the COFF signature, the optional header and the table of sections are.
+    # Offsets of the COFF signature, the optional header and the section table.
     coff: int
     optional: int
     table: int
@@ -61,23 +61,23 @@ class PeHeaders:
     file_alignment: int
     directories: int
     number_of_directories: int
-    # Where the table of certificates is, and its size; both 0 if there is none.
+    # Offset and size of the certificate table; both 0 if there is none.
     certificates: tuple[int, int]
     sections: tuple[PeSection, ...]
 
     @property
     def architecture(self) -> str:
-        """Return what the program runs on."""
+        """Return the architecture of the program."""
         return MACHINES.get(self.machine, f"machine 0x{self.machine:x}")
 
     @property
     def checksum(self) -> int:
-        """Return where the checksum stands."""
+        """Return the offset of the checksum."""
         return self.optional + _CHECKSUM
 
     @property
     def certificate_entry(self) -> int:
-        """Return where place and size of the certificates stand."""
+        """Return the offset of the directory entry of the certificate table."""
         return self.directories + 8 * _CERTIFICATES
 
     def section(self, name: str) -> PeSection | None:
@@ -86,7 +86,7 @@ class PeHeaders:
 
 
 def is_pe(data: bytes) -> bool:
-    """Tell whether a file that begins with this is a program for UEFI, or says so."""
+    """Tell whether data that begins so has the magics of a program for UEFI."""
     if data[:2] != magics.DOS or len(data) < 0x40:
         return False
     at = int.from_bytes(data[0x3C:0x40], "little")
@@ -94,7 +94,7 @@ def is_pe(data: bytes) -> bool:
 
 
 def parse_headers(data: bytes, what: str) -> PeHeaders:
-    """Read the headers, of which all or more is given; what is wrong is told with the name."""
+    """Return the headers at the beginning of data; errors name the program."""
     try:
         return _parse(data)
     except (struct.error, _InvalidHeadersError, ValueError) as error:
@@ -105,7 +105,7 @@ def parse_headers(data: bytes, what: str) -> PeHeaders:
 
 
 class _InvalidHeadersError(Exception):
-    """What is wrong with the headers."""
+    """The problem of invalid headers."""
 
 
 def _parse(data: bytes) -> PeHeaders:
@@ -156,7 +156,7 @@ def _parse(data: bytes) -> PeHeaders:
 
 
 def add_sections(stub: bytes, sections: Iterable[tuple[str, Content]]) -> ExtentImage:
-    """Join sections onto a stub, in this order; it must not be signed."""
+    """Return an unsigned stub with further sections, in their order."""
     found = parse_headers(stub, "the stub")
     added = [(name, content) for name, content in sections if content_size(content)]
     end_of_table = found.table + _HEADER * (len(found.sections) + len(added))
@@ -199,7 +199,7 @@ def add_sections(stub: bytes, sections: Iterable[tuple[str, Content]]) -> Extent
         offset += padded
         data += padded
     struct.pack_into("<H", headers, found.coff + 6, len(found.sections) + len(added))
-    # No time, and no checksum: firmware looks at neither.
+    # No time, and no checksum: firmware ignores both.
     struct.pack_into("<I", headers, found.coff + 8, 0)
     struct.pack_into("<I", headers, found.checksum, 0)
     (before,) = struct.unpack_from("<I", headers, found.optional + _SIZE_OF_DATA)

@@ -1,7 +1,7 @@
-"""qcow2, version 3: the disk format of QEMU. Clusters that hold nothing have no place in the file.
+"""qcow2, version 3: the disk format of QEMU, which stores only clusters that hold content.
 
-Header, reference counts and tables come first, then the data in the order of the disk: nothing is
-compressed, since what systems consist of mostly is already, and nothing is read to be laid out.
+Header, reference counts and tables come first, then the data in the order of the disk. Nothing is
+compressed, since most content of systems is compressed already; no content is read to lay it out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEADER_SIZE = 104
 _COUNT_ORDER = 4
 _COUNTS = CLUSTER // 2
 _ENTRIES = CLUSTER // 8
-# The only reference to a cluster: it may be written to.
+# The cluster has one reference, so a write needs no copy.
 _OWNED = 1 << 63
 
 
@@ -31,13 +31,13 @@ class Qcow2:
 
     disk: SparseImage
     _runs: tuple[UnitRun, ...]
-    # Of the first-level table: those entries that have a second-level table, in runs.
+    # Runs of the first-level entries that have a second-level table.
     _tables: tuple[UnitRun, ...]
     _count_blocks: int
 
     @classmethod
     def plan(cls, disk: SparseImage) -> Qcow2:
-        """Look where things lie on a disk, and lay them out."""
+        """Lay the clusters of a disk out."""
         runs = unit_runs(disk, CLUSTER)
         tables: list[UnitRun] = []
         for run in runs:
@@ -72,7 +72,7 @@ class Qcow2:
         for thing in compacted_extents(self.disk, self._runs, CLUSTER):
             yield Extent(data + thing.offset, thing.content)
 
-    # What lies where, in clusters: the header, then …
+    # Offsets in clusters: the header is 0, then …
 
     @property
     def _counts_at(self) -> int:
@@ -116,7 +116,7 @@ class Qcow2:
             yield Extent(self._first_at * CLUSTER + run.first * 8, entries)
 
     def _second_level(self) -> Iterator[Extent]:
-        """Yield stretches of the tables that run without a gap, each within one table."""
+        """Yield contiguous entries, each extent within one table."""
         number = 0
         for run in self._runs:
             done = 0

@@ -1,10 +1,10 @@
-"""A medium: its size and which content lies where, the rest being zero; and what can be done so.
+"""Sparse images: a size, the extents that hold content, and what can be done with them.
 
-write(medium, file)       to a file, sparse
-pieces(medium)            as a stream
-blocks(medium, size)      as those blocks that are not zero, for disk containers
-content_of(medium)        as a content, to lie in another medium
-mark_of(contents)         a hash that serial numbers and UUIDs are made of
+write_image(image, file)       to a file, sparse
+image_pieces(image)            as a stream
+nonzero_blocks(image, size)    as the blocks that are not zero, for disk containers
+image_content(image)           as content of another image
+seed_of(contents)              a hash from which serial numbers and UUIDs are derived
 """
 
 from __future__ import annotations
@@ -28,57 +28,57 @@ from assembler.content import (
 )
 from assembler.files import preallocate_ranges
 
-# What memory and disks are dealt out in, and up to which distance a gap is not worth leaving out.
+# The unit of memory and disks, and the largest gap for which room is reserved as well.
 _PAGE, _NEAR = 4096, 16 << 10
 _ZEROS = bytes(1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A piece of content and where it lies."""
+    """A piece of content and its offset."""
 
     offset: int
     content: bytes | FileRange
 
     @property
     def end(self) -> int:
-        """Return where it ends."""
+        """Return the offset behind it."""
         return self.offset + content_size(self.content)
 
 
 class SparseImage(Protocol):
-    """Anything that has a size and knows what lies where."""
+    """Anything with a size and extents; the rest is zero."""
 
     @property
     def size(self) -> int:
         """Return the number of bytes."""
 
     def extents(self) -> Iterator[Extent]:
-        """Yield what is not zero, in the order of offsets and not overlapping; any time anew."""
+        """Yield the extents by offset, without overlaps; each call begins again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtentImage:
-    """A medium of a few things that are known by now."""
+    """An image of a few extents that are known beforehand."""
 
     size: int
     parts: tuple[Extent, ...]
 
     @classmethod
     def of(cls, things: Iterable[tuple[int, Content]], size: int | None = None) -> ExtentImage:
-        """Arrange contents at offsets, in any order; as large as they need if nothing is said."""
+        """Return an image with contents at offsets, in any order; its default size fits them."""
         found = [p for offset, content in things for p in extents_of(offset, content)]
         found.sort(key=lambda p: p.offset)
         end = found[-1].end if found else 0
         return cls(end if size is None else size, tuple(found))
 
     def extents(self) -> Iterator[Extent]:
-        """Yield what is not zero."""
+        """Yield the extents."""
         return iter(self.parts)
 
 
 def extents_of(offset: int, content: Content) -> Iterator[Extent]:
-    """Yield the pieces of a content as they lie from an offset on."""
+    """Yield the pieces of a content as extents from an offset on."""
     for piece in content_pieces(content):
         if size := content_size(piece):
             yield Extent(offset, piece)
@@ -86,27 +86,27 @@ def extents_of(offset: int, content: Content) -> Iterator[Extent]:
 
 
 def shifted_extents(image: SparseImage, offset: int) -> Iterator[Extent]:
-    """Yield what a medium has, as it lies in another one from an offset on."""
-    for thing in image.extents():
-        yield Extent(thing.offset + offset, thing.content)
+    """Yield the extents of an image at their place in another image."""
+    for extent in image.extents():
+        yield Extent(extent.offset + offset, extent.content)
 
 
 def write_image(image: SparseImage, file: IO[bytes]) -> None:
-    """Write to an empty regular file; it is sparse where nothing lies, and at its end after."""
+    """Write an image to an empty regular file, sparse; the file position is then its end."""
     file.flush()
     handle = file.fileno()
     preallocate_ranges(file, _reserved_ranges(image))
-    for thing in image.extents():
-        write_content_at(handle, thing.offset, thing.content)
+    for extent in image.extents():
+        write_content_at(handle, extent.offset, extent.content)
     file.truncate(image.size)
     file.seek(0, 2)
 
 
 def _reserved_ranges(image: SparseImage) -> list[tuple[int, int]]:
-    """Return where something lies; what is near to each other is one span."""
+    """Return the ranges to reserve; extents near each other share one."""
     spans: list[tuple[int, int]] = []
-    for thing in image.extents():
-        start, end = thing.offset // _PAGE * _PAGE, -(-thing.end // _PAGE) * _PAGE
+    for extent in image.extents():
+        start, end = extent.offset // _PAGE * _PAGE, -(-extent.end // _PAGE) * _PAGE
         if spans and start - spans[-1][1] <= _NEAR:
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
         else:
@@ -115,12 +115,12 @@ def _reserved_ranges(image: SparseImage) -> list[tuple[int, int]]:
 
 
 def image_pieces(image: SparseImage) -> Iterator[bytes | FileRange]:
-    """Yield the whole medium as a stream, zeros included."""
+    """Yield the whole image as a stream, zeros included."""
     done = 0
-    for thing in image.extents():
-        yield from _zeros(thing.offset - done)
-        yield thing.content
-        done = thing.end
+    for extent in image.extents():
+        yield from _zeros(extent.offset - done)
+        yield extent.content
+        done = extent.end
     yield from _zeros(image.size - done)
 
 
@@ -131,7 +131,7 @@ def _zeros(count: int) -> Iterator[bytes]:
 
 
 def chunks_in_range(image: SparseImage, start: int, end: int) -> Iterator[bytes]:
-    """Yield the bytes from one place to another, zeros included, some at a time."""
+    """Yield the bytes of a range in chunks, zeros included."""
     offset = 0
     for piece in image_pieces(image):
         length = content_size(piece)
@@ -144,16 +144,16 @@ def chunks_in_range(image: SparseImage, start: int, end: int) -> Iterator[bytes]
 
 
 def image_content(image: SparseImage) -> ContentChain:
-    """Return a medium as a content; zeros take room, so it is for media that are nearly full."""
+    """Return an image as content; its zeros take memory, so it should be nearly full."""
     return ContentChain(tuple(image_pieces(image)))
 
 
 def nonzero_blocks(image: SparseImage, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of every block that is not all zero; the last is filled up."""
+    """Yield number and bytes of each block that is not zero; the last one is padded."""
     number, block, used = -1, bytearray(size), False
-    for thing in image.extents():
-        offset = thing.offset
-        for chunk in iter_chunks(thing.content):
+    for extent in image.extents():
+        offset = extent.offset
+        for chunk in iter_chunks(extent.content):
             done = 0
             while done < len(chunk):
                 current, begin = divmod(offset, size)
@@ -171,31 +171,30 @@ def nonzero_blocks(image: SparseImage, size: int) -> Iterator[tuple[int, bytes]]
 
 def has_nonzero(data: bytes | bytearray) -> bool:
     """Tell whether any byte is not zero."""
-    # Comparing is 15 times as fast as counting.
+    # A comparison is 15 times as fast as a count.
     return data != bytes(len(data))
 
 
 def read_image(image: SparseImage, start: int, size: int) -> bytes:
-    """Return some bytes of a medium, as far as it reaches."""
+    """Return bytes of an image, fewer at its end."""
     size = max(0, min(size, image.size - start))
     found = bytearray(size)
-    for thing in image.extents():
-        if thing.offset >= start + size:
+    for extent in image.extents():
+        if extent.offset >= start + size:
             break
-        if thing.end > start:
-            skip = max(0, start - thing.offset)
-            at = max(0, thing.offset - start)
-            for chunk in iter_chunks(slice_content(thing.content, skip, size - at)):
+        if extent.end > start:
+            skip = max(0, start - extent.offset)
+            at = max(0, extent.offset - start)
+            for chunk in iter_chunks(slice_content(extent.content, skip, size - at)):
                 found[at : at + len(chunk)] = chunk
                 at += len(chunk)
     return bytes(found)
 
 
 def seed_of(contents: Iterable[tuple[str, Content]]) -> bytes:
-    """Return 32 bytes that stand for these names and contents, for numbers that should differ.
+    """Return 32 bytes that stand for names and contents: serial numbers and UUIDs come from them.
 
-    Contents count by their CRC-32, which for most of them is known: nobody is kept from anything by
-    these numbers.
+    Contents are represented by their CRC-32, which most of them know: the numbers protect noextent.
     """
     hasher = hashlib.sha256()
     for name, content in contents:

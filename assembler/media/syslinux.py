@@ -1,7 +1,7 @@
-"""syslinux on a FAT volume: what its installer does, as far as booting needs it.
+"""syslinux on a FAT volume: the part of its installer that booting needs.
 
-The installer carries a boot sector and `ldlinux.sys`. The sector has to know where the first sector
-of `ldlinux.sys` lies, and that one where the others do, under a checksum.
+The installer contains a boot sector and `ldlinux.sys`. The boot sector gets the number of the first
+sector of `ldlinux.sys`, and that sector gets the extents of the others, with a checksum.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ _READ_ONLY_HIDDEN_SYSTEM = 0x07
 _SECTOR_MARK = b"\xeb\x58\x90SYSLINUX"
 _LOADER_MARK = b"\r\nSYSLINUX "
 _PATCH_MAGIC = 0x3EB202FE
-# What follows ldlinux.sys in the installer: a module, in ELF for 32 bits.
+# A module (ELF, 32 bits) follows ldlinux.sys in the installer.
 _NEXT_FILE = b"\x7fELF\x01\x01\x01"
 _PATCH = struct.Struct("<IIHHIIHH")
 _POINTERS = struct.Struct("<10H")
 _EXTENT = struct.Struct("<QH")
-# Two sectors behind it for what a user tells it to boot next: empty.
+# The auxiliary data vector: two sectors for one-time boot commands, empty.
 _ADV = (struct.pack("<II", 0x5A2D2FA5, 0xA3041767) + bytes(500) + struct.pack("<I", 0xDD28BF64)) * 2
-# Where it is loaded to, and the boundary that no single read may cross.
+# The load address, and the boundary that no single read may cross.
 _ADDRESS, _BOUNDARY = 0x8000, 0x10000
 
 
 @dataclass(frozen=True, slots=True)
 class Syslinux:
-    """The parts of the boot loader that go onto a volume."""
+    """The parts of the boot loader that a volume gets."""
 
     sector: bytes
     loader: bytes
 
     @classmethod
     def of(cls, installer: bytes) -> Syslinux:
-        """Take the parts out of syslinux's installer."""
+        """Return the parts in the installer of syslinux."""
         begin = installer.find(_LOADER_MARK)
         end = installer.find(_NEXT_FILE, begin)
         sector = installer.rfind(_SECTOR_MARK, 0, begin)
@@ -46,17 +46,17 @@ class Syslinux:
         if min(begin, end, sector) < 0 or _find_patch_area(installer[begin:end]) < 0 or not size:
             raise OutputError.of(
                 codes.NO_BOOT_ASSET,
-                "the boot loader image has a syslinux without a boot sector in it",
+                "the syslinux of the boot loader image contains no boot sector",
                 "leave out --bootloaders, or name an image with Debian's syslinux 6",
             )
         return cls(installer[sector : sector + SECTOR], installer[begin : begin + size])
 
     def file(self) -> FatFile:
-        """Return the file to plan a volume with; `installed` gives it its final content."""
+        """Return the file to plan a volume with; `install` gives it its final content."""
         return FatFile(NAME, self.loader + _ADV, _READ_ONLY_HIDDEN_SYSTEM)
 
     def installed(self, volume: FatVolume) -> FatVolume:
-        """Return a volume that has the file, as one that boots."""
+        """Return a volume with the file as one that boots."""
         extent = volume.extent(NAME)
         loader = bytearray(self.loader + _ADV)
         at = _find_patch_area(loader)
@@ -71,7 +71,7 @@ class Syslinux:
         struct.pack_into("<HHII", loader, at + 8, sectors, 2, words, 0)
         found = _loader_extents(extent.first + 1, sectors - 1)
         if len(found) >= most:
-            raise ValueError("the loader has no room for so many extents")
+            raise ValueError("the loader has too little room for its extents")
         packed = b"".join(_EXTENT.pack(*e) for e in found)
         loader[extents : extents + most * _EXTENT.size] = packed.ljust(most * _EXTENT.size, b"\0")
         behind = extent.first + sectors
@@ -83,7 +83,7 @@ class Syslinux:
 
 
 def syslinux_config(cmdline: str, kernel: str = "/kernel", initrd: str = "/initrd.img") -> bytes:
-    """Return the configuration file (syslinux.cfg, isolinux.cfg) that boots without a question."""
+    """Return a configuration (syslinux.cfg, isolinux.cfg) that boots at once."""
     lines = ["DEFAULT linux", "LABEL linux", f"    KERNEL {kernel}", f"    INITRD {initrd}"]
     words = " ".join(cmdline.splitlines()).strip()
     lines += [f"    APPEND {words}"] if words else []
@@ -95,7 +95,7 @@ def _find_patch_area(loader: bytes | bytearray) -> int:
 
 
 def _loader_extents(first: int, count: int) -> list[tuple[int, int]]:
-    """Return what lies without a gap in pieces that can be read at once."""
+    """Return the extents of contiguous sectors, each of which one read can load."""
     found = []
     address = _ADDRESS + SECTOR
     while count:

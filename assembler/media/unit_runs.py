@@ -1,7 +1,7 @@
-"""Which units (clusters, blocks) of a disk hold something: what disk containers keep.
+"""Runs of units (clusters, blocks) of a disk that hold content: what disk containers store.
 
-Found by where things lie, without reading them. Units follow each other in a container in the order
-they have on the disk, so each run of units stays in one piece there.
+The extents tell them; no content is read. A container stores units in the order of the disk, so
+each run stays in one piece.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from assembler.media.sparse_image import Extent, SparseImage, has_nonzero
 
 @dataclass(frozen=True, slots=True)
 class UnitRun:
-    """Units that follow each other."""
+    """Units that follow each other on the disk."""
 
     first: int
     count: int
-    # How many units with something in them come before.
+    # The number of units with content before the run.
     index: int
 
     @property
     def end(self) -> int:
-        """Return the number of the first unit behind."""
+        """Return the number of the first unit behind the run."""
         return self.first + self.count
 
 
 def nonzero_extents(image: SparseImage) -> Iterator[Extent]:
-    """Yield what a medium has, without zeros that are written out."""
+    """Yield the extents of an image that are not all zero."""
     for thing in image.extents():
         if thing.content and (not isinstance(thing.content, bytes) or has_nonzero(thing.content)):
             yield thing
 
 
 def unit_runs(image: SparseImage, unit: int) -> tuple[UnitRun, ...]:
-    """Return all runs of units that something lies in."""
+    """Return all runs of units that hold content."""
     runs: list[UnitRun] = []
     first = end = index = 0
     for thing in nonzero_extents(image):
@@ -52,14 +52,14 @@ def unit_runs(image: SparseImage, unit: int) -> tuple[UnitRun, ...]:
 
 
 def unit_count(runs: tuple[UnitRun, ...]) -> int:
-    """Return how many units the runs have together."""
+    """Return the number of units in all runs."""
     return runs[-1].index + runs[-1].count if runs else 0
 
 
 def extents_with_runs(
     image: SparseImage, runs: tuple[UnitRun, ...], unit: int
 ) -> Iterator[tuple[Extent, UnitRun]]:
-    """Yield what a medium has, each with the run it lies in."""
+    """Yield each extent of an image with its run."""
     number = 0
     for thing in nonzero_extents(image):
         while thing.offset >= runs[number].end * unit:
@@ -68,6 +68,6 @@ def extents_with_runs(
 
 
 def compacted_extents(image: SparseImage, runs: tuple[UnitRun, ...], unit: int) -> Iterator[Extent]:
-    """Yield what a medium has at the place it gets where only its filled units are kept."""
+    """Yield the extents of an image at their place among the stored units."""
     for thing, run in extents_with_runs(image, runs, unit):
         yield Extent(thing.offset + (run.index - run.first) * unit, thing.content)

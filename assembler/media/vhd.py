@@ -1,8 +1,7 @@
 """VHD, the disk format of Hyper-V and Azure: fixed (the disk and a footer) and dynamic.
 
-A dynamic one keeps blocks of 2 MiB, those that hold something. The time in it is that of its epoch,
-2000-01-01. It says it was made by QEMU's kind of program, since others are taken for programs whose
-disks have the size their geometry says, which is not exact.
+A dynamic VHD stores blocks of 2 MiB that hold content. Its time is its epoch, 2000-01-01. Its creator
+field is that of QEMU: for others, readers take the size from the geometry, which is not exact.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from assembler.media.sparse_image import Extent, SparseImage, extents_of
 from assembler.media.unit_runs import UnitRun, extents_with_runs, unit_count, unit_runs
 
 _MIB = 1 << 20
-# Azure takes disks of whole MiB only.
+# Azure takes only disks of whole MiB.
 _ALIGNMENT = _MIB
 _BLOCK = 2 * _MIB
 _SECTOR = 512
-# The format's own limit, with room for its tables.
+# The limit of the format, with room for its tables.
 MAX_SIZE = 2040 << 30
 _FOOTER, _HEADER = 512, 1024
 _FIXED, _DYNAMIC = 2, 3
 _NO_OFFSET = (1 << 64) - 1
 _UNUSED_BLOCK = (1 << 32) - 1
-# One bit for each sector of a block: all of them are there.
+# One bit for each sector of a block: all are present.
 _BITMAP = b"\xff" * (_BLOCK // _SECTOR // 8)
 
 
@@ -38,12 +37,12 @@ class FixedVhd:
     """A disk as a fixed VHD."""
 
     disk: SparseImage
-    # 16 bytes or more that stand for the disk.
+    # 16 bytes or more, from which its UUID is derived.
     seed: bytes
 
     @classmethod
     def plan(cls, disk: SparseImage, seed: bytes) -> FixedVhd:
-        """Take a disk that is not too large."""
+        """Return the VHD of a disk, if it is not too large."""
         _check_size(disk.size)
         return cls(disk, seed)
 
@@ -69,7 +68,7 @@ class DynamicVhd:
 
     @classmethod
     def plan(cls, disk: SparseImage, seed: bytes) -> DynamicVhd:
-        """Look where things lie on a disk, and lay them out."""
+        """Lay the blocks of a disk out."""
         _check_size(disk.size)
         return cls(disk, seed, unit_runs(disk, _BLOCK))
 
@@ -84,7 +83,7 @@ class DynamicVhd:
         yield Extent(0, footer)
         yield Extent(_FOOTER, self._header())
         yield Extent(_FOOTER + _HEADER, self._table())
-        # How many blocks have got their bitmap.
+        # The number of blocks whose bitmap was yielded.
         begun = 0
         for thing, run in extents_with_runs(self.disk, self._runs, _BLOCK):
             done, size = 0, content_size(thing.content)
@@ -143,7 +142,7 @@ def _round_up(number: int, unit: int) -> int:
 
 def _footer(size: int, kind: int, header_at: int, seed: bytes) -> bytes:
     cylinders, heads, sectors = _geometry(size // _SECTOR)
-    # A UUID of version 8: made as its maker likes.
+    # A UUID of version 8: a custom one.
     identity = bytearray(seed[:16])
     identity[6] = identity[6] & 0x0F | 0x80
     identity[8] = identity[8] & 0x3F | 0x80
@@ -160,7 +159,7 @@ def _with_checksum(data: bytes, at: int) -> bytes:
 
 
 def _geometry(total: int) -> tuple[int, int, int]:
-    """Return cylinders, heads and sectors as the specification computes them."""
+    """Return cylinders, heads and sectors by the algorithm of the specification."""
     total = min(total, 65535 * 16 * 255)
     if total >= 65535 * 16 * 63:
         heads, sectors = 16, 255

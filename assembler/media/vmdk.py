@@ -1,7 +1,7 @@
-"""VMDK as a compressed stream: what ESXi, vSphere, VirtualBox and clouds import.
+"""VMDK as a compressed stream (streamOptimized), for import by ESXi, vSphere and VirtualBox.
 
-Grains of 64 KiB, those that hold something, each compressed; tables of where they lie come behind
-them. It is written in one pass, since how large a grain becomes is known only then.
+Each grain of 64 KiB that holds content is compressed; tables with their offsets follow them. It is
+written in one pass, since compression decides how large a grain is.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ddb.adapterType = "lsilogic"
 
 
 def write_vmdk(disk: SparseImage, seed: bytes, out: IO[bytes]) -> int:
-    """Write a disk to a file or stream; return how many bytes that were."""
+    """Write a disk to a file or stream; return the number of bytes."""
     sectors = -(-disk.size // _GRAIN) * (_GRAIN // _SECTOR)
     # The highest values are reserved.
     identity = int.from_bytes(seed[:4], "little") & 0x7FFFFFFF
@@ -59,13 +59,13 @@ def write_vmdk(disk: SparseImage, seed: bytes, out: IO[bytes]) -> int:
 
 
 class _VmdkWriter:
-    """What is written, and the tables that grow meanwhile."""
+    """The stream, and the tables that grow with it."""
 
     def __init__(self, out: IO[bytes], sectors: int) -> None:
         self._out = out
         self._sectors = sectors
         self._at = 0
-        # Where each table lies; none for those without grains.
+        # The sector of each table; 0 for those without grains.
         self._directory = [0] * -(-sectors // (_GRAIN // _SECTOR * _ENTRIES))
         self._number = -1
         self._table = [0] * _ENTRIES
@@ -76,7 +76,7 @@ class _VmdkWriter:
         self._at += len(data) // _SECTOR
 
     def grain(self, number: int, data: bytes) -> None:
-        """Write a grain, and the table of those before if this one belongs to the next."""
+        """Write a grain; the table before it is written when it is complete."""
         table, entry = divmod(number, _ENTRIES)
         if table != self._number:
             self._flush()
@@ -88,7 +88,7 @@ class _VmdkWriter:
         )
 
     def end(self) -> int:
-        """Write the directory of tables, and where it is."""
+        """Write the grain directory, and the footer that names it."""
         self._flush()
         directory = _pad_sector(struct.pack(f"<{len(self._directory)}I", *self._directory))
         self._mark(len(directory) // _SECTOR, _DIRECTORY)
@@ -100,7 +100,7 @@ class _VmdkWriter:
         return self._at * _SECTOR
 
     def header(self, directory_at: int) -> bytes:
-        """Return the header; at the beginning nobody knows yet where the directory lies."""
+        """Return the header; the first one says that the directory is at the end."""
         return _pad_sector(
             struct.pack(
                 "<4sIIQQQQIQQQB4sH",

@@ -45,7 +45,6 @@ _HOMES = {
     "RecipeLock": "recipe_locks",
     "Remote": "remote",
     "build_directories": "batch",
-    "parse_build_file": "build_file_reader",
     "build_packages": "batch",
     "check_locks": "recipe_locks",
     "check_package_options": "batch",
@@ -56,6 +55,7 @@ _HOMES = {
     "lock_packages": "recipe_locks",
     "package_name": "batch",
     "package_names": "batch",
+    "parse_build_file": "build_file_reader",
     "read_arguments": "build_arguments",
     "read_package": "build_file_reader",
 }
@@ -72,7 +72,6 @@ __all__ = [
     "RecipeLock",
     "Remote",
     "build_directories",
-    "parse_build_file",
     "build_packages",
     "check_locks",
     "check_package_options",
@@ -83,6 +82,7 @@ __all__ = [
     "lock_packages",
     "package_name",
     "package_names",
+    "parse_build_file",
     "read_arguments",
     "read_package",
 ]

@@ -51,7 +51,7 @@ def read_package(directory: Path, build_yml: str = DEFAULT_FILE) -> Package:
 def parse_build_file(document: BuildDocument) -> BuildFile:
     """Make the model of a build.yml whose schema has been checked."""
     reader = _Reader(document)
-    made = reader.build_file()
+    made = reader.parse_build_file()
     if reader.wrong:
         raise PackageError(reader.wrong)
     return made

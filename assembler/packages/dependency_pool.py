@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TypeVar
 
-from assembler.tools.execution import Cancellation, Cancelled
+from assembler.tools.cancellation import Cancellation, Cancelled
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -43,7 +43,7 @@ def run_in_order(
 
     def run(key: K) -> None:
         try:
-            with halt.at_work():
+            with halt.bind_thread():
                 results[key] = work(key, halt)
             done.put((key, None))
         except BaseException as error:

@@ -11,7 +11,14 @@ from assembler import tools
 from assembler.dockerfile.order import workspace
 from assembler.errors import wrap_os_errors
 from assembler.events import task
-from assembler.oci import Absent, Download, Format, export, host_platform, lookup
+from assembler.oci import (
+    ArchiveFormat,
+    ExportOptions,
+    MissingImage,
+    export_archive,
+    host_platform,
+    look_up_image,
+)
 from assembler.tools import execution
 
 if TYPE_CHECKING:
@@ -26,12 +33,14 @@ def load(store: Store, references: Sequence[Reference], reporter: Reporter) -> N
     docker, platform = tools.require_program("docker"), host_platform()
     environment = {k: v for k, v in os.environ.items() if k.startswith("DOCKER_") or k in _KEPT}
     for reference in references:
-        if isinstance(lookup(store, reference, platform), Absent):
+        if isinstance(look_up_image(store, reference, platform), MissingImage):
             continue
         with workspace(store) as directory, task(reporter, f"load {reference}") as progress:
             archive = directory / "image.tar"
             with wrap_os_errors(archive), archive.open("xb") as file:
-                export(store, Download(reference, Format.DOCKER, platform), file, reporter)
+                export_archive(
+                    store, ExportOptions(reference, ArchiveFormat.DOCKER, platform), file, reporter
+                )
             command: list[str | Path] = [docker, "load", "--quiet", "--input", archive]
             outcome = execution.run_program(command, environment)
             if outcome.status:

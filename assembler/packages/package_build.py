@@ -23,12 +23,12 @@ from assembler.oci import (
     Image,
     Platform,
     Reference,
-    changed,
-    held,
-    lookup,
+    changed_inputs,
+    hold_lock,
+    look_up_image,
     media_types,
-    publish,
-    recorded,
+    read_recorded_inputs,
+    tag_images,
 )
 from assembler.packages.build_arguments import arguments_of, commit_of
 from assembler.packages.options import PackageBuildOptions
@@ -181,7 +181,7 @@ def build_platforms(
             except DolmenError as error:
                 failures[platform] = error
         if made:
-            publish(store, _names(job.name), [*made.values()])
+            tag_images(store, _names(job.name), [*made.values()])
     return PackageResult(str(job.name), tuple(made), present, remote, failures)
 
 
@@ -210,7 +210,7 @@ def _elsewhere(
         return ()
     reference = job.name.reference()
     offered = remote.platforms(reference, reporter)
-    there = tuple(p for p in wanted if any(o.offers(p) for o in offered))
+    there = tuple(p for p in wanted if any(o.satisfies(p) for o in offered))
     if not there:
         return ()
     if job.options.fetches:
@@ -273,7 +273,7 @@ def _found(store: Store, job: PackageJob, platform: Platform) -> tuple[str, ...]
     """Return what would go into the image now that did not; nothing if it is not there at all."""
     if job.options.force or not is_lasting(job.name):
         return None
-    found = lookup(store, job.name.reference(), platform)
+    found = look_up_image(store, job.name.reference(), platform)
     if not isinstance(found, Image) or found.config.platform != platform:
         return None
     return _changed(store, job, found, platform)
@@ -284,19 +284,19 @@ def compare_inputs(
 ) -> tuple[dict[str, str], dict[str, str] | None, tuple[str, ...]]:
     """Return what would go into an image, what went into the one in the store, what differs."""
     now = current_inputs(store, job, platform)
-    found = lookup(store, job.name.reference(), platform)
+    found = look_up_image(store, job.name.reference(), platform)
     is_it = isinstance(found, Image) and found.config.platform == platform
-    before = recorded(found) if isinstance(found, Image) and is_it else None
-    return now, before, changed(before, now) if before is not None else ()
+    before = read_recorded_inputs(found) if isinstance(found, Image) and is_it else None
+    return now, before, changed_inputs(before, now) if before is not None else ()
 
 
 def _changed(store: Store, job: PackageJob, image: Image, platform: Platform) -> tuple[str, ...]:
     """Return what would go into the image that did not: the tag knows the tree alone."""
-    before = recorded(image)
+    before = read_recorded_inputs(image)
     if before is None:
         return ()  # it was made by something else, or before this was written down
     try:
-        return changed(before, current_inputs(store, job, platform))
+        return changed_inputs(before, current_inputs(store, job, platform))
     except PackageError:
         return ()  # it could not be built now, and is good as it is
 
@@ -317,7 +317,7 @@ def current_inputs(store: Store, job: PackageJob, platform: Platform) -> dict[st
 def _alone(store: Store, reference: Reference) -> AbstractContextManager[None]:
     store.layout.prepare()
     digest = hashlib.sha256(str(reference).encode()).hexdigest()[:32]
-    return held(store.layout.locks / f"package-{digest}")
+    return hold_lock(store.layout.locks / f"package-{digest}")
 
 
 def _names(name: PackageName) -> list[str]:

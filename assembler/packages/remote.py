@@ -11,25 +11,25 @@ from assembler.errors import DolmenError, PackageError
 from assembler.events import LogMessage
 from assembler.oci import (
     Index,
-    Patience,
     Platform,
     PullOptions,
     PushOptions,
     RegistryFailure,
-    as_document,
-    fetch_document,
+    RetryPolicy,
+    canonical_json,
+    fetch_manifest,
     media_types,
+    open_registries,
     pull,
     push,
-    put_document,
-    speaking,
+    push_manifest,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assembler.events import Reporter
-    from assembler.oci import Client, Descriptor, Document, Reference, RegistryOptions, Store
+    from assembler.oci import Client, Descriptor, FetchedManifest, Reference, RegistryOptions, Store
 
 # What a registry says of a name that it does not have; many say it to everybody they do not know.
 _NOT_THERE = (registry_codes.NOT_FOUND, registry_codes.ACCESS_DENIED)
@@ -47,12 +47,14 @@ class Remote:
         A registry that does not answer does not keep a package from being built, so it is not
         waited for as long as when something is wanted of it.
         """
-        options = replace(self.options, connect_timeout=3.0, patience=Patience(attempts=1))
+        options = replace(self.options, connect_timeout=3.0, retry_policy=RetryPolicy(attempts=1))
         try:
-            with speaking(options, reporter) as registries:
-                document = registries.through(
+            with open_registries(options, reporter) as registries:
+                document = registries.try_endpoints(
                     reference.registry,
-                    lambda client: fetch_document(client, reference.repository, reference.spoken),
+                    lambda client: fetch_manifest(
+                        client, reference.repository, reference.tag_or_digest
+                    ),
                 )
         except DolmenError as error:
             reporter.emit(LogMessage(f"{reference}: not built before, says {_short(error)}", 1))
@@ -60,7 +62,7 @@ class Remote:
         content = document.content
         if not isinstance(content, Index):
             return ()
-        return tuple(d.platform for d in content.manifests if d.platform and not d.attests)
+        return tuple(d.platform for d in content.manifests if d.platform and not d.attested_digest)
 
     def fetch(
         self,
@@ -83,7 +85,7 @@ class Remote:
         self, reference: Reference, architectures: Sequence[str], reporter: Reporter
     ) -> tuple[Platform, ...]:
         """Make the index of what a registry has as TAG-ARCH, and return the platforms in it."""
-        with speaking(self.options, reporter) as registries:
+        with open_registries(self.options, reporter) as registries:
             client = registries.origin(reference.registry)
             found: list[Descriptor] = []
             for architecture in architectures:
@@ -102,9 +104,9 @@ class Remote:
                 "mediaType": media_types.OCI_INDEX,
                 "manifests": [d.as_json() for d in found],
             }
-            data = as_document(index)
-            put_document(client, reference.repository, reference.tag, media_types.OCI_INDEX, data)
-        return tuple(d.platform for d in found if d.platform and not d.attests)
+            data = canonical_json(index)
+            push_manifest(client, reference.repository, reference.tag, media_types.OCI_INDEX, data)
+        return tuple(d.platform for d in found if d.platform and not d.attested_digest)
 
     def tag(self, source: Reference, target: Reference, reporter: Reporter) -> str:
         """Give what a registry has under one name another tag, and return its digest."""
@@ -115,24 +117,24 @@ class Remote:
                 "a tag stands for an image of its own repository; `dolmen cache pull` and "
                 "`dolmen cache push --remote-name` copy an image to another one",
             )
-        with speaking(self.options, reporter) as registries:
+        with open_registries(self.options, reporter) as registries:
             client = registries.origin(source.registry)
-            found = fetch_document(client, source.repository, source.spoken)
+            found = fetch_manifest(client, source.repository, source.tag_or_digest)
             kind = found.descriptor.media_type
-            put_document(client, target.repository, target.spoken, kind, found.data)
+            push_manifest(client, target.repository, target.tag_or_digest, kind, found.data)
         return found.descriptor.digest
 
 
-def _fetched(client: Client, reference: Reference) -> Document | None:
+def _fetched(client: Client, reference: Reference) -> FetchedManifest | None:
     try:
-        return fetch_document(client, reference.repository, reference.spoken)
+        return fetch_manifest(client, reference.repository, reference.tag_or_digest)
     except RegistryFailure as error:
         if error.code in _NOT_THERE:
             return None
         raise
 
 
-def _described(document: Document, platform: Platform) -> list[Descriptor]:
+def _described(document: FetchedManifest, platform: Platform) -> list[Descriptor]:
     """Return what stands under the tag of an architecture as an index lists it."""
     content = document.content
     if isinstance(content, Index):

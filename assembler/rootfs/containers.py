@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
-from assembler.config.model import Spec
+from assembler.config.model import ContainerSpec
 from assembler.errors import DolmenError, PlanError
-from assembler.oci import media
-from assembler.oci.reference import Reference
+from assembler.oci import Reference, media_types
 from assembler.rootfs.merging import Merged, merged
 from assembler.rootfs.needs import SECTIONS
 from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, Origin, Part, Rules
@@ -20,7 +19,7 @@ from assembler.rootfs.volumes import leading_directories
 
 if TYPE_CHECKING:
     from assembler.config.model import Config, Container, Runtime
-    from assembler.oci.image import Image
+    from assembler.oci import Image
     from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.ids import Ids
     from assembler.rootfs.options import PlanOptions, Resolved
@@ -42,14 +41,16 @@ def container_parts(
     trees: dict[Reference, str] = {}
     for section in SECTIONS:
         for number, container in enumerate(getattr(config, section)):
-            with findings.caught(container.at.of("image")):
+            with findings.caught(container.positions.place_of("image")):
                 name = _checked_name(container)
                 directory = name if section == "services" else f"{number:03}-{name}"
                 bundle = f"{ROOT}/{section}/{directory}"
                 image = resolved.images[Reference.parse(container.image)]
                 wanted = merged(container, image, _label(container, image, options))
                 origin = Origin(
-                    str(image.reference), f"{section}[{number}]", container.at.of("image")
+                    str(image.reference),
+                    f"{section}[{number}]",
+                    container.positions.place_of("image"),
                 )
                 spec = config_json(wanted, ids, volumes, findings)
                 yield from _bundle(wanted, rendered(spec), bundle, origin, trees)
@@ -57,7 +58,7 @@ def container_parts(
 
 def _checked_name(container: Container) -> str:
     name = container.name
-    place = container.at.of("name")
+    place = container.positions.place_of("name")
     if name in ("", ".", ".."):
         message = f"{name!r} cannot be the name of a container" if name else "the name is empty"
         raise PlanError.of(rootfs.BAD_NAME, message, place=place)
@@ -70,14 +71,14 @@ def _checked_name(container: Container) -> str:
     return name
 
 
-def _label(container: Container, image: Image, options: PlanOptions) -> Spec:
-    text = image.config.labels.get(media.CONFIG_LABEL, "")
+def _label(container: Container, image: Image, options: PlanOptions) -> ContainerSpec:
+    text = image.config.labels.get(media_types.CONFIG_LABEL, "")
     if not text.strip():
-        return Spec()
+        return ContainerSpec()
     try:
-        return options.read_label(text, str(image.reference)) or Spec()
+        return options.read_label(text, str(image.reference)) or ContainerSpec()
     except DolmenError as error:
-        empty = Merged(container, image, Spec(), {}, {})
+        empty = Merged(container, image, ContainerSpec(), {}, {})
         raise PlanError([empty.explained(d) for d in error.diagnostics]) from error
 
 

@@ -55,11 +55,11 @@ def _check(wanted: Merged, device: Device) -> None:
     path = device.path or ""
     if not path:
         message = "a device has no path"
-        raise wanted.error(rootfs.BAD_DEVICE, message, place=device.at.place)
+        raise wanted.error(rootfs.BAD_DEVICE, message, place=device.positions.place)
     for name, number in (("major", device.major), ("minor", device.minor)):
         if number is not None and not 0 <= number < 1 << 32:
             message = f"device {path}: {name} is {number}"
-            raise wanted.error(rootfs.BAD_DEVICE, message, place=device.at.of(name))
+            raise wanted.error(rootfs.BAD_DEVICE, message, place=device.positions.place_of(name))
 
 
 def _mode(wanted: Merged, device: Device) -> int:
@@ -68,5 +68,7 @@ def _mode(wanted: Merged, device: Device) -> int:
         what = f"{text!r} is not a mode" if text else "the mode is missing"
         hint = 'a mode is octal text, as mode: "0660"'
         message = f"device {device.path}: {what}"
-        raise wanted.error(rootfs.BAD_DEVICE, message, hint, place=device.at.of("mode"))
+        raise wanted.error(
+            rootfs.BAD_DEVICE, message, hint, place=device.positions.place_of("mode")
+        )
     return int(text, 8)

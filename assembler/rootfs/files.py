@@ -12,7 +12,7 @@ from assembler.errors import PlanError, wrap_os_errors
 from assembler.rootfs.plan import Content, Entry, Kind, LocalFile, Made, Origin, Part
 
 if TYPE_CHECKING:
-    from assembler.config.model import Config, File
+    from assembler.config.model import Config, RootfsFile
     from assembler.diagnostics import Place
     from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.ids import Ids
@@ -31,21 +31,21 @@ def file_parts(
     """Yield a part for each entry, with the directories leading to it."""
     written: set[str] = set()
     for number, file in enumerate(config.files):
-        with findings.caught(file.at.place):
+        with findings.caught(file.positions.place):
             entry = _entry(file, options, ids)
             if entry is None:
                 continue
             parents = tuple(_parents(entry, written))
-            origin = Origin(_SOURCE, f"files[{number}]", file.at.place)
+            origin = Origin(_SOURCE, f"files[{number}]", file.positions.place)
             yield Made(origin, (*parents, entry))
             written |= {p.path for p in parents}
             if entry.kind is Kind.DIRECTORY:
                 written.add(entry.path)
 
 
-def _entry(file: File, options: PlanOptions, ids: Ids) -> Entry | None:
+def _entry(file: RootfsFile, options: PlanOptions, ids: Ids) -> Entry | None:
     """Return what the entry asks for, or nothing if it is optional and has no source."""
-    path = clean_path(file.path or "", file.at.of("path"))
+    path = clean_path(file.path or "", file.positions.place_of("path"))
     _refuse_contradictions(file, path)
     mode = _mode(file, path)
     uid, gid = _id(file, "uid", ids), _id(file, "gid", ids)
@@ -71,7 +71,7 @@ def clean_path(given: str, place: Place | None = None) -> str:
     return "/".join(parts)
 
 
-def _refuse_contradictions(file: File, path: str) -> None:
+def _refuse_contradictions(file: RootfsFile, path: str) -> None:
     """Make sure that exactly one thing says what the entry is."""
     given = [
         key
@@ -88,14 +88,17 @@ def _refuse_contradictions(file: File, path: str) -> None:
     if not given:
         hint = "give it directory, symlink, contents, source or metadata (contents may be empty)"
         raise PlanError.of(
-            rootfs.BAD_FILE, f"nothing says what {path} is", hint, place=file.at.of("path")
+            rootfs.BAD_FILE,
+            f"nothing says what {path} is",
+            hint,
+            place=file.positions.place_of("path"),
         )
     if len(given) > 1:
         message = f"{path}: {' and '.join(given)} exclude each other"
         raise _wrong(file, given[-1], message, "keep one of them")
 
 
-def _mode(file: File, path: str) -> int:
+def _mode(file: RootfsFile, path: str) -> int:
     if not file.mode:
         return _DIRECTORY_MODE if file.directory else _FILE_MODE
     if not _MODE.fullmatch(file.mode) or int(file.mode, 8) > 0o7777:
@@ -103,19 +106,19 @@ def _mode(file: File, path: str) -> int:
             rootfs.BAD_MODE,
             f"{path}: {file.mode!r} is not a mode",
             'a mode is octal text, as mode: "0644"',
-            place=file.at.of("mode"),
+            place=file.positions.place_of("mode"),
         )
     return int(file.mode, 8)
 
 
-def _id(file: File, key: str, ids: Ids) -> int:
+def _id(file: RootfsFile, key: str, ids: Ids) -> int:
     try:
         return ids.number(getattr(file, key))
     except PlanError as error:
-        raise error.at(file.at.of(key)) from error
+        raise error.with_place(file.positions.place_of(key)) from error
 
 
-def _content(file: File, path: str, options: PlanOptions) -> Content | None:
+def _content(file: RootfsFile, path: str, options: PlanOptions) -> Content | None:
     if file.contents is not None:
         try:
             return file.contents.encode()
@@ -129,12 +132,12 @@ def _content(file: File, path: str, options: PlanOptions) -> Content | None:
     return _local_file(file, path, options)
 
 
-def _local_file(file: File, path: str, options: PlanOptions) -> LocalFile | None:
+def _local_file(file: RootfsFile, path: str, options: PlanOptions) -> LocalFile | None:
     """Return the file named by `source`, or nothing if it is not there and optional."""
     given = file.source or ""
     home = options.home
-    if file.found is not None:
-        local = file.found
+    if file.source_path is not None:
+        local = file.source_path
     elif given.startswith("~/") and home is not None:
         local = home / given[2:]
     else:
@@ -170,9 +173,9 @@ def _parents(entry: Entry, written: set[str]) -> Iterator[Entry]:
             yield Entry(path, Kind.DIRECTORY, mode, uid=entry.uid, gid=entry.gid, implied=True)
 
 
-def _wrong(file: File, key: str, message: str, *hints: str) -> PlanError:
-    return PlanError.of(rootfs.BAD_FILE, message, *hints, place=file.at.of(key))
+def _wrong(file: RootfsFile, key: str, message: str, *hints: str) -> PlanError:
+    return PlanError.of(rootfs.BAD_FILE, message, *hints, place=file.positions.place_of(key))
 
 
-def _unusable(file: File, message: str, *hints: str) -> PlanError:
-    return PlanError.of(rootfs.BAD_SOURCE, message, *hints, place=file.at.of("source"))
+def _unusable(file: RootfsFile, message: str, *hints: str) -> PlanError:
+    return PlanError.of(rootfs.BAD_SOURCE, message, *hints, place=file.positions.place_of("source"))

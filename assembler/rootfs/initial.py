@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from assembler.oci.reference import Reference
+from assembler.oci import Reference
 from assembler.rootfs.plan import ImageTree, JoinedDatabase, Origin, Part, Rules
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ def init_parts(config: Config, resolved: Resolved) -> Iterator[Part]:
     """Yield the trees one over the other, and the joined database of their packages."""
     images = [resolved.images[Reference.parse(text)] for text in config.init]
     for number, image in enumerate(images):
-        place = config.at.of("init", number)
+        place = config.positions.place_of("init", number)
         yield ImageTree(
             Origin(str(image.reference), f"init[{number}]", place), image, "", Rules.ROOT
         )
     if len(images) > 1:
-        origin = Origin("LINUXKIT.apkinit", "init", config.at.of("init"))
+        origin = Origin("LINUXKIT.apkinit", "init", config.positions.place_of("init"))
         yield JoinedDatabase(origin, tuple(images), APK_DATABASE)

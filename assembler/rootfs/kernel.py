@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
 from assembler.errors import PlanError
-from assembler.oci.reference import Reference
+from assembler.oci import Reference
 from assembler.rootfs.plan import Boot, Entry, Kind, Made, Member, MemberTree, Origin, Part
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def kernel_parts(config: Config, what: Boot, findings: DiagnosticCollector) -> I
     yield Made(boot_origin, tuple(entries))
     tar = DEFAULT_TAR if kernel.tar is None else kernel.tar
     if tar not in ("", "none"):
-        with findings.caught(kernel.at.of("tar")):
+        with findings.caught(kernel.positions.place_of("tar")):
             name = _root_name(tar)
-            place = kernel.at.of("tar") or kernel.at.of("image")
+            place = kernel.positions.place_of("tar") or kernel.positions.place_of("image")
             yield MemberTree(Origin(source, _LOCATION, place), what.kernel.image, name)
 
 
@@ -70,7 +70,7 @@ def _member(
     assert kernel.image  # noqa: S101 - looked at before
     image = resolved.images[Reference.parse(kernel.image)]
     name = getattr(kernel, key) or default
-    place = kernel.at.of(key if getattr(kernel, key) else "image")
+    place = kernel.positions.place_of(key if getattr(kernel, key) else "image")
     with findings.caught(place):
         name = _root_name(name)
     return Member(image, name, purpose=purpose, place=place)
@@ -81,7 +81,7 @@ def _root_name(name: str) -> str:
     plain = name.removeprefix("./").removeprefix("/")
     if "/" in plain or plain in ("", ".", ".."):
         raise PlanError.of(
-            rootfs.MEMBER_MISSING,
+            rootfs.KERNEL_FILE_MISSING,
             f"{name!r} is not the name of a file in the root of the kernel image",
             "the kernel, its tar and microcode are looked for in the image's root only",
         )

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
 from assembler.errors import PlanError
-from assembler.oci import media
-from assembler.oci.digest import hex_part
-from assembler.oci.manifest import Index, Manifest, parse_config, parse_document
+from assembler.oci import (
+    Index,
+    Manifest,
+    digest_hex,
+    media_types,
+    parse_image_config,
+    parse_manifest,
+)
 from assembler.rootfs.needs import platforms
 from assembler.rootfs.plan import Entry, Kind, StoreBlob
 
 if TYPE_CHECKING:
     from assembler.config.model import Volume
-    from assembler.oci.manifest import Descriptor
-    from assembler.oci.platform import Platform
-    from assembler.oci.reference import Reference
+    from assembler.oci import Descriptor, Platform, Reference
     from assembler.rootfs.options import Resolved
 
 _VERSION = b'{\n\t\t"imageLayoutVersion": "1.0.0"\n\t}'
@@ -45,7 +48,7 @@ def layout_entries(
         _directory(f"{prefix}blobs/sha256"),
         *(
             Entry(
-                f"{prefix}blobs/sha256/{hex_part(d.digest)}",
+                f"{prefix}blobs/sha256/{digest_hex(d.digest)}",
                 Kind.FILE,
                 0o644,
                 StoreBlob(d),
@@ -72,16 +75,16 @@ def _chosen(
         platform = leaf.platform
         if platform is not None:
             have.append(platform)
-        if not wanted or (platform and any(platform.offers(w) for w in wanted)):
+        if not wanted or (platform and any(platform.satisfies(w) for w in wanted)):
             found.append(_with_content(leaf, what, resolved))
     for number, platform in enumerate(wanted):
-        if not any(p.offers(platform) for p in have):
+        if not any(p.satisfies(platform) for p in have):
             offered = ", ".join(sorted({str(p) for p in have})) or "no platform"
             raise PlanError.of(
                 rootfs.BAD_VOLUME,
                 f"{what} is not there for {platform}",
                 f"its index has {offered}",
-                place=volume.at.of("platforms", number),
+                place=volume.positions.place_of("platforms", number),
             )
     # An inner index comes before the one that names it.
     return [*found, tuple(reversed(indexes.values()))]
@@ -93,7 +96,7 @@ def _leaves(
     if index.digest in seen or depth > _DEEPEST_INDEX:
         return
     seen[index.digest] = index
-    document = parse_document(resolved.read(index, what), what, index.media_type)
+    document = parse_manifest(resolved.read(index, what), what, index.media_type)
     for descriptor in document.manifests if isinstance(document, Index) else ():
         if descriptor.is_index:
             yield from _leaves(descriptor, what, resolved, seen, depth + 1)
@@ -102,7 +105,7 @@ def _leaves(
 
 
 def _with_content(manifest: Descriptor, what: str, resolved: Resolved) -> tuple[Descriptor, ...]:
-    document = parse_document(resolved.read(manifest, what), what, manifest.media_type)
+    document = parse_manifest(resolved.read(manifest, what), what, manifest.media_type)
     if not isinstance(document, Manifest):
         raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index calls itself a manifest")
     return (document.config, *document.layers, manifest)
@@ -118,30 +121,30 @@ def _refuse_other_platform(
     """Make sure that a single manifest is for one of the platforms, and for all that are wanted."""
     if not wanted:
         return
-    document = parse_document(resolved.read(manifest, what), what, manifest.media_type)
+    document = parse_manifest(resolved.read(manifest, what), what, manifest.media_type)
     if isinstance(document, Index):
         raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index calls itself a manifest")
-    config = parse_config(resolved.read(document.config, f"{what}, config"), what)
+    config = parse_image_config(resolved.read(document.config, f"{what}, config"), what)
     for number, platform in enumerate(wanted):
-        if not config.platform.offers(platform):
+        if not config.platform.satisfies(platform):
             raise PlanError.of(
                 rootfs.BAD_VOLUME,
                 f"{what} is not there for {platform}",
                 f"it is a single image for {config.platform}",
-                place=volume.at.of("platforms", number),
+                place=volume.positions.place_of("platforms", number),
             )
 
 
 def _index_json(top: Descriptor, reference: Reference) -> bytes:
     document = {
         "schemaVersion": 2,
-        "mediaType": media.OCI_INDEX,
+        "mediaType": media_types.OCI_INDEX,
         "manifests": [
             {
                 "mediaType": top.media_type,
                 "size": top.size,
                 "digest": top.digest,
-                "annotations": {media.REF_NAME: str(reference)},
+                "annotations": {media_types.REF_NAME: str(reference)},
             }
         ],
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from assembler.config.model import BindNS, Container, Runtime, Spec
+from assembler.config.model import BindNS, Container, ContainerSpec, Runtime
 from assembler.diagnostics import Diagnostic, Remark
 from assembler.errors import PlanError
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assembler.codes import Code
-    from assembler.config.position import Positions
+    from assembler.config.positions import Positions
     from assembler.diagnostics import Place
-    from assembler.oci.image import Image
+    from assembler.oci import Image
 
 _T = TypeVar("_T")
 
 # Texts of which an empty one in the YAML leaves the word to the label.
 _WORDS = ("net", "pid", "ipc", "uts", "userns", "hostname", "cwd")
 _ADDED_TO = {"capabilities": "capabilities_add", "binds": "binds_add"}
-YAML_NAMES = {f.name: f.metadata.get("yaml", f.name) for f in fields(Spec)}
+YAML_NAMES = {f.name: f.metadata.get("yaml", f.name) for f in fields(ContainerSpec)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Merged:
     container: Container
     image: Image
     # Every field with its final value.
-    spec: Spec
+    spec: ContainerSpec
     # Which of the two said it last: the container of the YAML, or the label.
-    said_by: Mapping[str, Spec]
+    said_by: Mapping[str, ContainerSpec]
     words: Mapping[str, tuple[Word, ...]]
 
     @property
@@ -58,8 +58,8 @@ class Merged:
 
     def place(self, name: str, *path: str | int) -> Place | None:
         """Return where a field's value was written."""
-        at = self.said_by.get(name, self.container).at
-        return at.of(YAML_NAMES.get(name, name), *path)
+        positions = self.said_by.get(name, self.container).positions
+        return positions.place_of(YAML_NAMES.get(name, name), *path)
 
     def error(self, code: Code, message: str, *hints: str, place: Place | None) -> PlanError:
         """Make an error; one in a label says whose image it is, and where that is used."""
@@ -67,7 +67,7 @@ class Merged:
 
     def explained(self, diagnostic: Diagnostic) -> Diagnostic:
         """Add to a diagnostic about the label which image has it, and who uses that image."""
-        used = self.container.at.of("image")
+        used = self.container.positions.place_of("image")
         here = diagnostic.place
         inside = used is None or here is None or here.source == used.source
         if inside or any(r.place == used for r in diagnostic.remarks):
@@ -77,13 +77,13 @@ class Merged:
         return replace(diagnostic, remarks=(*diagnostic.remarks, remark))
 
 
-def merged(container: Container, image: Image, label: Spec) -> Merged:
+def merged(container: Container, image: Image, label: ContainerSpec) -> Merged:
     """Put the YAML over the label; what the image's config says has its turn in the spec."""
     values: dict[str, Any] = {}
-    said_by: dict[str, Spec] = {}
-    for field in fields(Spec):
+    said_by: dict[str, ContainerSpec] = {}
+    for field in fields(ContainerSpec):
         name = field.name
-        if name == "at" or name in _ADDED_TO.values():
+        if name == "positions" or name in _ADDED_TO.values():
             continue
         mine, theirs = getattr(container, name), getattr(label, name)
         mine_counts = bool(mine) if name in _WORDS else mine is not None
@@ -94,7 +94,7 @@ def merged(container: Container, image: Image, label: Spec) -> Merged:
         said_by[name] = container if mine_counts else label
     values["runtime"] = _runtime(container.runtime, label.runtime)
     words = {name: tuple(_words(container, label, name)) for name in YAML_NAMES if _is_list(name)}
-    spec = Spec(at=container.at, **values)
+    spec = ContainerSpec(positions=container.positions, **values)
     return Merged(container, image, spec, said_by, words)
 
 
@@ -102,7 +102,7 @@ def _is_list(name: str) -> bool:
     return name in ("capabilities", "ambient", "binds", "tmpfs", "rlimits")
 
 
-def _words(container: Container, label: Spec, name: str) -> Iterator[Word]:
+def _words(container: Container, label: ContainerSpec, name: str) -> Iterator[Word]:
     """Yield a list's texts: the YAML's, or else the label's and what the YAML adds to them."""
     if getattr(container, name) is not None:
         yield from _each(container, name, from_label=False)
@@ -128,10 +128,10 @@ def _joined_capabilities(theirs: list[Word], added: list[Word]) -> list[Word]:
     return theirs + added
 
 
-def _each(spec: Spec, name: str, *, from_label: bool) -> Iterator[Word]:
-    at: Positions = spec.at
+def _each(spec: ContainerSpec, name: str, *, from_label: bool) -> Iterator[Word]:
+    positions: Positions = spec.positions
     for number, text in enumerate(getattr(spec, name) or ()):
-        yield Word(text, at.of(YAML_NAMES[name], number), from_label)
+        yield Word(text, positions.place_of(YAML_NAMES[name], number), from_label)
 
 
 def _runtime(mine: Runtime | None, theirs: Runtime | None) -> Runtime:
@@ -144,13 +144,16 @@ def _runtime(mine: Runtime | None, theirs: Runtime | None) -> Runtime:
         interfaces=_either(mine.interfaces, theirs.interfaces),
         bind_ns=_namespaces(mine.bind_ns or BindNS(), theirs.bind_ns or BindNS()),
         namespace=_either(mine.namespace, theirs.namespace),
-        at=mine.at,
+        positions=mine.positions,
     )
 
 
 def _namespaces(mine: BindNS, theirs: BindNS) -> BindNS:
-    names = [f.name for f in fields(BindNS) if f.name != "at"]
-    return BindNS(**{n: _either(getattr(mine, n), getattr(theirs, n)) for n in names}, at=mine.at)
+    names = [f.name for f in fields(BindNS) if f.name != "positions"]
+    return BindNS(
+        **{n: _either(getattr(mine, n), getattr(theirs, n)) for n in names},
+        positions=mine.positions,
+    )
 
 
 def _either(mine: _T | None, theirs: _T | None) -> _T | None:

@@ -137,16 +137,16 @@ def _mount(
         else:
             message = f"the mount at {destination or 'no destination'} has no type"
             hint = 'say its type: "bind", "tmpfs", or that of a filesystem, as "ext4"'
-            raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=given.at.place)
+            raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=given.positions.place)
     if not destination:
         if kind not in _DESTINATIONS:
             message = f"the mount of type {kind} has no destination"
-            raise wanted.error(rootfs.BAD_MOUNT, message, place=given.at.place)
+            raise wanted.error(rootfs.BAD_MOUNT, message, place=given.positions.place)
         destination = _DESTINATIONS[kind]
     options = given.options or ()
     if kind == "bind" and source:
         from_label = wanted.from_label("mounts")
-        place = given.at.of("source")
+        place = given.positions.place_of("source")
         source = _source(wanted, source, options, volumes, from_label, place, warnings)
     return SpecMount(
         destination,
@@ -187,7 +187,9 @@ def _source(
     try:
         return volumes.source(source, options)
     except PlanError as error:
-        raise PlanError([wanted.explained(d) for d in error.at(place).diagnostics]) from error
+        raise PlanError(
+            [wanted.explained(d) for d in error.with_place(place).diagnostics]
+        ) from error
 
 
 def _options(text: str) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from assembler.oci.platform import Platform
-from assembler.oci.reference import Reference
+from assembler.oci import Platform, Reference
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def platforms(volume: Volume) -> tuple[Platform, ...]:
     findings = DiagnosticCollector()
     found: list[Platform] = []
     for number, text in enumerate(volume.platforms or ()):
-        with findings.caught(volume.at.of("platforms", number)):
+        with findings.caught(volume.positions.place_of("platforms", number)):
             found.append(Platform.parse(text))
     findings.raise_errors()
     return tuple(found)
@@ -72,13 +71,13 @@ def is_layout(volume: Volume) -> bool:
 
 def _uses(config: Config) -> Iterator[tuple[str, Role, Place | None, Volume | None]]:
     if config.kernel is not None and config.kernel.image:
-        yield config.kernel.image, Role.KERNEL, config.kernel.at.of("image"), None
+        yield config.kernel.image, Role.KERNEL, config.kernel.positions.place_of("image"), None
     for number, image in enumerate(config.init):
-        yield image, Role.INIT, config.at.of("init", number), None
+        yield image, Role.INIT, config.positions.place_of("init", number), None
     for volume in config.volumes:
         if volume.image:
             role = Role.LAYOUT if is_layout(volume) else Role.VOLUME
-            yield volume.image, role, volume.at.of("image"), volume
+            yield volume.image, role, volume.positions.place_of("image"), volume
     for section in SECTIONS:
         for container in getattr(config, section):
-            yield container.image, Role.CONTAINER, container.at.of("image"), None
+            yield container.image, Role.CONTAINER, container.positions.place_of("image"), None

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assembler.config.model import Spec
-from assembler.oci.image import Image
-from assembler.oci.manifest import Descriptor
-from assembler.oci.reference import Reference
+from assembler.config.model import ContainerSpec
+from assembler.oci import Descriptor, Image, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ def _no_metadata(kind: str) -> bytes:
     raise NotImplementedError(f"no renderer of {kind} metadata was given")
 
 
-def _no_label(text: str, image: str) -> Spec | None:
+def _no_label(text: str, image: str) -> ContainerSpec | None:
     raise NotImplementedError(f"nobody to read the label {text[:20]!r} of {image} was given")
 
 
@@ -44,4 +42,4 @@ class PlanOptions:
     # Renders the whole configuration for `metadata: json` or `metadata: yaml`.
     metadata: Callable[[str], bytes] = _no_metadata
     # Reads an image's label; `config.parse_label` does.
-    read_label: Callable[[str, str], Spec | None] = _no_label
+    read_label: Callable[[str, str], ContainerSpec | None] = _no_label

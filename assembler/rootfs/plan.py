@@ -14,8 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from assembler.diagnostics import Diagnostic, Place
-from assembler.oci.image import Image
-from assembler.oci.manifest import Descriptor
+from assembler.oci import Descriptor, Image
 
 # 2017-04-18 16:30:00 UTC: what LinuxKit gives to every entry it makes, and so do we.
 STANDARD_TIME = 1492533000

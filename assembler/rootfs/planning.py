@@ -16,7 +16,7 @@ from assembler.rootfs.volumes import Volumes, volume_parts
 
 if TYPE_CHECKING:
     from assembler.config.model import Config
-    from assembler.oci.image import Image
+    from assembler.oci import Image
     from assembler.rootfs.options import PlanOptions, Resolved
 
 

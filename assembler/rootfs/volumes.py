@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
 from assembler.errors import PlanError
-from assembler.oci.reference import Reference
+from assembler.oci import Reference
 from assembler.rootfs.layout import layout_entries
 from assembler.rootfs.needs import is_layout
 from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, Origin, Part, Rules
@@ -71,7 +71,7 @@ def volume_parts(
 ) -> Iterator[Part]:
     """Yield the parts of all volumes, in their order."""
     for number, volume in enumerate(config.volumes):
-        with findings.caught(volume.at.of("name")):
+        with findings.caught(volume.positions.place_of("name")):
             yield from _parts(volume, f"volume[{number}]", resolved)
 
 
@@ -82,7 +82,9 @@ def _parts(volume: Volume, location: str, resolved: Resolved) -> Iterator[Part]:
             f"{volume.name!r} cannot be the name of a volume" if volume.name else "no name",
             "names of volumes are made of a-z, 0-9, _ and -",
         )
-    place = volume.at.of("image") if volume.image else volume.at.of("name")
+    place = (
+        volume.positions.place_of("image") if volume.image else volume.positions.place_of("name")
+    )
     reference = Reference.parse(volume.image) if volume.image else None
     origin = Origin(str(reference) if reference else "empty", location, place)
     base = f"{ROOT}/{volume.name}"

@@ -10,12 +10,10 @@ from typing import IO, TYPE_CHECKING, Any
 from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import ImageError
-from assembler.oci import media
-from assembler.oci.digest import of_bytes
+from assembler.oci import digest_of, media_types
 
 if TYPE_CHECKING:
-    from assembler.oci.image import Image
-    from assembler.oci.manifest import Descriptor, Manifest
+    from assembler.oci import Descriptor, Image, Manifest
 
 # The largest seen had some 20 MiB, for an image of a gigabyte.
 LARGEST_SBOM = 64 << 20
@@ -55,8 +53,8 @@ def documents(image: Image, library: Library) -> Iterator[Attached | Diagnostic]
     for manifest in library.attestations(image):
         for layer in manifest.layers:
             if (
-                layer.media_type == media.IN_TOTO
-                and layer.annotations.get(media.PREDICATE_TYPE) == media.SPDX_DOCUMENT
+                layer.media_type == media_types.IN_TOTO
+                and layer.annotations.get(media_types.PREDICATE_TYPE) == media_types.SPDX_DOCUMENT
             ):
                 yield _read(image, layer, library)
 
@@ -75,7 +73,7 @@ def _read(image: Image, layer: Descriptor, library: Library) -> Attached | Diagn
             data = file.read(layer.size + 1)
     except ImageError as error:
         return unusable(error.diagnostics[0].message)
-    if len(data) != layer.size or of_bytes(data) != layer.digest:
+    if len(data) != layer.size or digest_of(data) != layer.digest:
         return unusable("its content is not what its digest says")
     try:
         statement = json.loads(data)

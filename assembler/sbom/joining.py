@@ -17,7 +17,7 @@ from assembler.sbom.attached import LISTS, Library, documents
 from assembler.version import __version__
 
 if TYPE_CHECKING:
-    from assembler.oci.image import Image
+    from assembler.oci import Image
 
 DEFAULT_NAME = "sbom.spdx.json"
 # SPDX gives this prefix to those who have no place of their own for their documents.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from assembler.oci.image_writer import timestamp
+from assembler.oci import format_timestamp
 
 _NAMESPACE = "https://dolmen.invalid/spdx/"
 
@@ -52,7 +52,7 @@ def document(
         "name": name,
         # Made of the image, so that the same image has the same document.
         "documentNamespace": _NAMESPACE + digest.replace(":", "-"),
-        "creationInfo": {"created": timestamp(created), "creators": ["Tool: dolmen"]},
+        "creationInfo": {"created": format_timestamp(created), "creators": ["Tool: dolmen"]},
         "packages": list(packages),
         "relationships": [
             {

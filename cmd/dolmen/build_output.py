@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assembler.errors import DolmenError, host_error, is_of_disk
-from assembler.events import Event, Warned
+from assembler.errors import DolmenError, host_error, is_disk_error
+from assembler.events import Event, WarningEmitted
 from dolmen.console import say, show_diagnostics, size_text, wants_color
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class WarningLog:
 
     def emit(self, event: Event) -> None:
         """Take an event."""
-        if isinstance(event, Warned):
+        if isinstance(event, WarningEmitted):
             self.warnings.append(event.diagnostic)
         self.reporter.emit(event)
 
@@ -49,7 +49,9 @@ def print_result(settings: Settings, result: BuildResult, *, as_json: bool) -> N
 
 def print_failure(error: DolmenError | OSError, warnings: Sequence[Diagnostic]) -> None:
     """Print an error in the form of a result without outputs, if it is one to explain."""
-    if isinstance(error, BrokenPipeError) or (isinstance(error, OSError) and not is_of_disk(error)):
+    if isinstance(error, BrokenPipeError) or (
+        isinstance(error, OSError) and not is_disk_error(error)
+    ):
         return
     if isinstance(error, OSError):
         error = host_error(error, error.filename or "a file", "write")
@@ -66,9 +68,9 @@ def print_failure(error: DolmenError | OSError, warnings: Sequence[Diagnostic]) 
 
 def list_formats() -> None:
     """Print every format with its description."""
-    from assembler.formats import available  # noqa: PLC0415
+    from assembler.formats import available_formats  # noqa: PLC0415
 
-    listed = available()
+    listed = available_formats()
     widest = max(len(f.name) for f in listed)
     for f in listed:
         say(f"{f.name:{widest}}  {f.description}")

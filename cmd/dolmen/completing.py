@@ -12,15 +12,17 @@ from dolmen.settings import default_cache
 
 def formats(incomplete: str) -> list[str]:
     """Complete the last of several formats that have commas between them."""
-    from assembler.formats.registry import available  # noqa: PLC0415
+    from assembler.formats.registry import available_formats  # noqa: PLC0415
 
     before, comma, _ = incomplete.rpartition(",")
-    return [f"{before}{comma}{f.name}" for f in available() if f.name not in before.split(",")]
+    return [
+        f"{before}{comma}{f.name}" for f in available_formats() if f.name not in before.split(",")
+    ]
 
 
 def architectures() -> list[str]:
     """Return the architectures that systems are built for."""
-    from assembler.oci.platform import ARCHITECTURES  # noqa: PLC0415
+    from assembler.oci import ARCHITECTURES  # noqa: PLC0415
 
     return list(ARCHITECTURES)
 
@@ -38,7 +40,7 @@ def images(ctx: typer.Context, incomplete: str) -> list[str]:
     A store that cannot be read has none: nobody wants an error while typing.
     """
     from assembler.errors import DolmenError  # noqa: PLC0415
-    from assembler.oci.store import Store  # noqa: PLC0415
+    from assembler.oci import Store  # noqa: PLC0415
 
     given = (ctx.find_root().params or {}).get("cache")
     try:

@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
     from assembler.debian.options import DebianOptions
     from assembler.dockerfile.builders import BuilderOptions
-    from assembler.oci.platform import Platform
-    from assembler.packages.build_arguments import BuildArguments
-    from assembler.packages.options import PackageBuildOptions
+    from assembler.oci import Platform
+    from assembler.packages import BuildArguments, PackageBuildOptions
 
 
 def environment_options() -> PackageBuildOptions:
     """Return the options that `dolmen build` builds missing packages with."""
-    from assembler.packages.options import PackageBuildOptions  # noqa: PLC0415
+    from assembler.packages import PackageBuildOptions  # noqa: PLC0415
 
     return PackageBuildOptions(
         arguments=build_arguments(), debian=debian_options(), builder=builder_options()
@@ -29,10 +28,7 @@ def environment_options() -> PackageBuildOptions:
 
 def build_arguments(files: Sequence[Path] | None = None) -> BuildArguments:
     """Return the build arguments of files and of the environment."""
-    from assembler.packages.build_arguments import (  # noqa: PLC0415
-        BuildArguments,
-        read_arguments,
-    )
+    from assembler.packages import BuildArguments, read_arguments  # noqa: PLC0415
 
     pairs = tuple(pair for path in files or () for pair in read_arguments(path))
     return BuildArguments(pairs, dict(os.environ))
@@ -82,7 +78,7 @@ def builder_options(
 
 def platforms(texts: Sequence[str] | None) -> tuple[Platform, ...]:
     """Read platforms, separated by commas or given one by one."""
-    from assembler.oci.platform import Platform  # noqa: PLC0415
+    from assembler.oci import Platform  # noqa: PLC0415
 
     parts = [part.strip() for text in texts or () for part in text.split(",")]
     return tuple(Platform.parse(part) for part in parts if part)

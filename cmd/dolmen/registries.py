@@ -14,7 +14,7 @@ from assembler.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.oci.registry.options import RegistryOptions
+    from assembler.oci import RegistryOptions
     from dolmen.settings import Settings
 
 Insecure = Annotated[
@@ -41,7 +41,7 @@ def check(settings: Settings) -> None:
     """Refuse mirrors and certificates that are none, even if nothing is going to be fetched."""
     import ssl  # noqa: PLC0415
 
-    from assembler.oci.registry.options import parse_mirror  # noqa: PLC0415
+    from assembler.oci import parse_mirror  # noqa: PLC0415
 
     wrong: list[Diagnostic] = []
     for text in settings.mirrors:
@@ -67,9 +67,9 @@ def registry_options(
     settings: Settings, insecure: Sequence[str] | None, creds: Sequence[str] | None
 ) -> RegistryOptions:
     """Return how registries are spoken to, by options and environment."""
-    from assembler.oci.registry.options import read_options  # noqa: PLC0415
+    from assembler.oci import read_registry_options  # noqa: PLC0415
 
-    return read_options(
+    return read_registry_options(
         os.environ,
         mirrors=settings.mirrors,
         cert_files=settings.cert_files,

@@ -9,7 +9,7 @@ from dolmen.registries import registry_options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.oci.image_sources import ImageSources
+    from assembler.oci import ImageSources
     from dolmen.settings import Settings
 
 
@@ -23,7 +23,7 @@ def image_sources(
     registry_creds: Sequence[str] | None = None,
 ) -> ImageSources:
     """Return the sources of images for a command."""
-    from assembler.oci.image_sources import ImageSources  # noqa: PLC0415
+    from assembler.oci import ImageSources  # noqa: PLC0415
 
     return ImageSources(
         store=settings.cache,

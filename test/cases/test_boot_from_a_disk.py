@@ -11,11 +11,11 @@ import pytest
 
 from assembler.build import BuildOptions
 from assembler.build.preparation import prepare
-from assembler.config import Input
-from assembler.content import whole
+from assembler.config import ConfigInput
+from assembler.content import read_content
 from assembler.encode.assembly import Assembly
 from assembler.encode.early import early_initrd
-from assembler.events import Silent
+from assembler.events import NullReporter
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.store import Store
 from support.guest import Files, Guest
@@ -35,10 +35,10 @@ def on_a_disk(yaml: Path, folder: Path) -> tuple[Files, Path]:
     """Make of a system its kernel, the initrd that leads to a disk, and a disk with squashfs."""
     files = assemble(yaml, folder)
     store = HOME / ".cache" / "dolmen"
-    text = Input(str(yaml), yaml.read_bytes(), yaml.parent)
+    text = ConfigInput(str(yaml), yaml.read_bytes(), yaml.parent)
     sources = ImageSources(store=store, offline=True)
     options = BuildOptions(sources=sources, architecture="amd64")
-    prepared = prepare([text], options, (), Silent())
+    prepared = prepare([text], options, (), NullReporter())
     disk = folder / "root.squashfs"
     with Assembly(prepared.plan, Store(store)) as assembly:
         early = early_initrd(assembly, ["squashfs"])
@@ -49,10 +49,12 @@ def on_a_disk(yaml: Path, folder: Path) -> tuple[Files, Path]:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as made:
             assert made.stdin is not None
             for piece in assembly.tree():
-                made.stdin.write(whole(piece) if not isinstance(piece, memoryview) else piece)
+                made.stdin.write(
+                    read_content(piece) if not isinstance(piece, memoryview) else piece
+                )
         assert made.returncode == 0
     with Assembly(early.plan, Store(store)) as assembly:
-        initrd = whole(assembly.initrd())
+        initrd = read_content(assembly.initrd())
     assert len(initrd) < 3_000_000
     files.path("initrd.img").write_bytes(initrd)
     return files, disk

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.formats.iso_tree import MOST_ENTRIES
+from assembler.formats.iso_tree import MAX_ISO_ENTRIES
 from assembler.oci.store import Store
 from support.archives import E, directory, hardlink, image, symlink
 from support.cli import Dolmen
@@ -147,7 +147,7 @@ def test_later_entries_take_the_place_of_earlier_ones(dolmen: Dolmen, tmp_path: 
 @pytest.mark.slow
 def test_more_files_than_an_iso_volume_is_laid_out_for(dolmen: Dolmen, tmp_path: Path) -> None:
     kept = Store(tmp_path / "store")
-    for name, count in (("made/many:1", MOST_ENTRIES - 1000), ("made/more:1", 2000)):
+    for name, count in (("made/many:1", MAX_ISO_ENTRIES - 1000), ("made/more:1", 2000)):
         files = (E(f"{name}/d{n // 300}/file-{n}", b"%d" % n) for n in range(count))
         image(kept, name, tuple(files))
     (tmp_path / "fits.yml").write_text('init: ["made/many:1"]\n')

@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 
 from assembler.events import NullReporter
-from assembler.oci.archive_export import Download, Format, export
-from assembler.oci.archive_import import Upload, import_archive
+from assembler.oci.archive_export import ArchiveFormat, ExportOptions, export_archive
+from assembler.oci.archive_import import ArchiveInput, import_archive
 from assembler.oci.manifest import Manifest
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find, verify
+from assembler.oci.store import Store, find_image, verify_store
 from support.cli import Dolmen
 from support.pictures import AMD64
 
@@ -183,7 +183,7 @@ def test_killed_at_any_moment(builder: Builder, expected: dict[str, str]) -> Non
             run = builder.run()
             assert run.returncode == 0, run.stderr
             assert builder.outputs() == expected
-    assert verify(builder.store, NullReporter()).clean
+    assert verify_store(builder.store, NullReporter()).clean
     # Builds were killed while they made segments, and while they wrote outputs.
     assert states["cold: segments"] > 3, states
     assert states["warm: segments"] + states["warm: outputs"] > 3, states
@@ -232,7 +232,7 @@ def test_interrupted(
     run = builder.run()
     assert run.returncode == 0, run.stderr
     assert builder.outputs() == expected
-    assert verify(builder.store, NullReporter()).clean
+    assert verify_store(builder.store, NullReporter()).clean
 
 
 def test_many_at_once(builder: Builder, expected: dict[str, str], tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_many_at_once(builder: Builder, expected: dict[str, str], tmp_path: Path
     for b in builders:
         assert b.outputs() == expected
         assert not b.leftovers()
-    assert verify(builder.store, NullReporter()).clean
+    assert verify_store(builder.store, NullReporter()).clean
 
 
 @contextlib.contextmanager
@@ -301,7 +301,7 @@ def test_no_room_in_the_store(builder: Builder, expected: dict[str, str], tmp_pa
         assert str(root) in run.stderr
         assert not small.leftovers()
         assert not small.outputs()
-        assert verify(small.store, NullReporter()).clean
+        assert verify_store(small.store, NullReporter()).clean
         subprocess.run(["mount", "-o", "remount,size=400m", root], check=True)
         assert small.run().returncode == 0
         assert small.outputs() == expected
@@ -343,7 +343,7 @@ def test_a_store_with_segments_that_cannot_be_written_to(
 
 def layers_of(builder: Builder) -> Manifest:
     """Return the manifest of an image of the workload."""
-    return find(builder.store, Reference.parse(APP), AMD64).manifest
+    return find_image(builder.store, Reference.parse(APP), AMD64).manifest
 
 
 def flip(path: Path, at: float = 0.5) -> None:
@@ -360,8 +360,13 @@ def test_a_damaged_blob(
 ) -> None:
     archive = tmp_path / "archive.tar"
     with archive.open("w+b") as file:
-        export(builder.store, Download(Reference.parse(APP), Format.OCI), file, NullReporter())
-    image = find(builder.store, Reference.parse(APP), AMD64)
+        export_archive(
+            builder.store,
+            ExportOptions(Reference.parse(APP), ArchiveFormat.OCI),
+            file,
+            NullReporter(),
+        )
+    image = find_image(builder.store, Reference.parse(APP), AMD64)
     # The largest, so that the damage is in the data of a file.
     descriptor = max(image.manifest.layers, key=lambda layer: layer.size)
     if damage == "flipped config":
@@ -386,7 +391,7 @@ def test_a_damaged_blob(
     assert run.returncode == 1
     assert "python-app:v1" in run.stderr
     with archive.open("rb") as file:
-        import_archive(builder.store, Upload(file, "archive"), NullReporter())
+        import_archive(builder.store, ArchiveInput(file, "archive"), NullReporter())
     run = builder.run()
     assert run.returncode == 0, run.stderr
     assert builder.outputs() == expected

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from assembler.events import Silent
-from assembler.media.keys import KeyRequest, generate
-from assembler.oci.archive_export import Download, Format, export
-from assembler.oci.archive_import import Upload, import_archive
+from assembler.events import NullReporter
+from assembler.media.keys import KeySetOptions, generate_keys
+from assembler.oci.archive_export import ArchiveFormat, ExportOptions, export_archive
+from assembler.oci.archive_import import ArchiveInput, import_archive
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
 from assembler.rootfs import references as references_of
@@ -93,7 +93,7 @@ def pristine(conformance_layout: Path, tmp_path_factory: pytest.TempPathFactory)
     """Give a store in which nothing was built; it is copied, never used."""
     root = tmp_path_factory.mktemp("pristine") / "store"
     rich_store(conformance_layout, root)
-    generate(root.with_name("keys"), KeyRequest("Test", datetime(2026, 1, 1, tzinfo=UTC)))
+    generate_keys(root.with_name("keys"), KeySetOptions("Test", datetime(2026, 1, 1, tzinfo=UTC)))
     return root
 
 
@@ -226,9 +226,11 @@ def _through_archives(place: Circumstances) -> None:
     for reference in sorted(references, key=str, reverse=True):
         archive = place.store.with_name("archive.tar")
         with archive.open("w+b") as file:
-            export(source, Download(reference, Format.OCI), file, Silent())
+            export_archive(
+                source, ExportOptions(reference, ArchiveFormat.OCI), file, NullReporter()
+            )
             file.seek(0)
-            import_archive(target, Upload(file, str(reference)), Silent())
+            import_archive(target, ArchiveInput(file, str(reference)), NullReporter())
     shutil.rmtree(here)
 
 

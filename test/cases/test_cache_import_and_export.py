@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci.store import Store, find_image
 from support.cli import Dolmen
 from support.pictures import AMD64, ARM64, Painter
 
@@ -36,7 +36,7 @@ def test_to_a_file_and_back(dolmen: Dolmen, store: Store, tmp_path: Path) -> Non
     assert (done.returncode, done.stdout) == (0, "")
     other = tmp_path / "other"
     done = dolmen.run("cache", "import", archive, "--cache", other)
-    descriptor = find(Store(other), APP, ARM64).index
+    descriptor = find_image(Store(other), APP, ARM64).index
     assert descriptor is not None
     assert done.stdout == f"docker.io/example/app:1 {descriptor.digest}\n"
 
@@ -60,7 +60,7 @@ def test_through_a_pipe(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
         capture_output=True,
     )
     assert first.wait() == 0
-    assert find(Store(tmp_path / "other"), Reference.parse("other:2"), ARM64)
+    assert find_image(Store(tmp_path / "other"), Reference.parse("other:2"), ARM64)
 
 
 def test_the_files_alone(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_the_files_alone(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
 
 
 def test_an_export_that_fails_leaves_no_file(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
-    layer = find(store, APP, AMD64).manifest.layers[0]
+    layer = find_image(store, APP, AMD64).manifest.layers[0]
     store.path(layer.digest).write_bytes(bytes(layer.size))
     out = tmp_path / "out.tar"
     done = dolmen.run("cache", "export", "example/app:1", "-o", out, "--cache", store.root)

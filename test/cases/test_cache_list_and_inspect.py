@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
@@ -29,10 +29,13 @@ def cache(tmp_path: Path) -> Path:
     """Give a store with an image app:1 of two platforms, of which one is there, and base."""
     store = Store(tmp_path / "cache")
     painter = Painter(store)
-    amd = painter.image({"a": b"1"}, labels={media.CONFIG_LABEL: '{"binds": ["/x:/x"]}'})
+    amd = painter.image({"a": b"1"}, labels={media_types.CONFIG_LABEL: '{"binds": ["/x:/x"]}'})
     arm = painter.image({"a": b"2"}, ARM64)
     said = painter.image({"s": b"bom"}, Platform("unknown", "unknown"))
-    note = {media.ATTESTATION: media.ATTESTATION_MANIFEST, media.ATTESTED_DIGEST: amd.digest}
+    note = {
+        media_types.ATTESTATION: media_types.ATTESTATION_MANIFEST,
+        media_types.ATTESTED_DIGEST: amd.digest,
+    }
     store.put("docker.io/example/app:1", painter.index(amd, arm, replace(said, annotations=note)))
     store.put("docker.io/library/base:latest", painter.image({"b": bytes(10_000)}, ARM64))
     store.path(arm.digest).unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci.store import Store, find_image
 from support.cli import Dolmen
 from support.pictures import AMD64, Painter
 
@@ -35,7 +35,7 @@ def test_a_flipped_bit(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
     dolmen.run(
         "cache", "export", "localhost:1/x:1", "-o", archive, "--cache", store.root, check=True
     )
-    layer = find(store, Reference.parse("localhost:1/x:1"), AMD64).manifest.layers[0]
+    layer = find_image(store, Reference.parse("localhost:1/x:1"), AMD64).manifest.layers[0]
     data = bytearray(store.path(layer.digest).read_bytes())
     data[20] ^= 4
     store.path(layer.digest).write_bytes(data)

@@ -10,7 +10,7 @@ import pytest
 
 from assembler.events import NullReporter
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find, verify
+from assembler.oci.store import Store, find_image, verify_store
 from support.cli import Dolmen
 from support.pictures import AMD64, ARM64, Painter
 from support.registry_server import RegistryServer, registry_server
@@ -39,13 +39,13 @@ def store(dolmen: Dolmen, server: RegistryServer, tmp_path: Path) -> Store:
 def test_repair_fetches_what_is_wrong(dolmen: Dolmen, server: RegistryServer, store: Store) -> None:
     reference = Reference.parse(server.name("app:1"))
     for platform in (AMD64, ARM64):
-        layer = store.path(find(store, reference, platform).manifest.layers[0].digest)
+        layer = store.path(find_image(store, reference, platform).manifest.layers[0].digest)
         layer.write_bytes(bytes(layer.stat().st_size))
     names = store.layout.index.read_bytes()
-    done = dolmen.run("cache", "verify", "--repair", "--cache", store.root)
+    done = dolmen.run("cache", "verify_store", "--repair", "--cache", store.root)
     assert done.returncode == 0, done.stderr
     assert f"fetched {reference} again" in done.stdout
-    assert verify(store, NullReporter()).clean
+    assert verify_store(store, NullReporter()).clean
     assert json.loads(store.layout.index.read_bytes()) == json.loads(names)
 
 
@@ -54,10 +54,10 @@ def test_repair_fetches_an_index_that_is_wrong(
 ) -> None:
     path = store.path(store.names().entries[0].descriptor.digest)
     path.write_bytes(path.read_bytes()[:-1])
-    assert dolmen.run("cache", "verify", "--cache", store.root).returncode == 1
-    done = dolmen.run("cache", "verify", "--repair", "--cache", store.root)
+    assert dolmen.run("cache", "verify_store", "--cache", store.root).returncode == 1
+    done = dolmen.run("cache", "verify_store", "--repair", "--cache", store.root)
     assert done.returncode == 0, done.stderr
-    assert find(store, Reference.parse(server.name("app:1")), ARM64)
+    assert find_image(store, Reference.parse(server.name("app:1")), ARM64)
 
 
 def test_only_what_is_published_is_removed(

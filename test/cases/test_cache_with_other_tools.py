@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from assembler.events import Silent
-from assembler.oci import media
+from assembler.events import NullReporter
+from assembler.oci import media_types
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find, verify
+from assembler.oci.store import Store, find_image, verify_store
 from support.cli import Dolmen
 from support.pictures import AMD64, ARM64, Painter
 
@@ -73,10 +73,10 @@ def test_skopeo_writes_into_the_store(store: Store, tmp_path: Path) -> None:
     skopeo("copy", "--all", f"oci:{store.root}:{NAME}", f"oci:{other.root}:{NAME}")
     skopeo("copy", f"oci:{store.root}:{NAME}", f"oci:{other.root}:docker.io/library/one:1")
     for platform in (AMD64, ARM64, RISCV):
-        assert find(other, X, platform).config == find(store, X, platform).config
-    assert find(other, Reference.parse("one:1"), AMD64)
-    assert find(other, Reference.parse("own:1"), AMD64).digest == own.digest
-    assert verify(other, Silent()).clean
+        assert find_image(other, X, platform).config == find_image(store, X, platform).config
+    assert find_image(other, Reference.parse("one:1"), AMD64)
+    assert find_image(other, Reference.parse("own:1"), AMD64).digest == own.digest
+    assert verify_store(other, NullReporter()).clean
 
 
 def test_skopeo_reads_archives(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
@@ -93,23 +93,23 @@ def test_skopeo_reads_archives(dolmen: Dolmen, store: Store, tmp_path: Path) -> 
 def test_dolmen_imports_what_skopeo_archives(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
     skopeo("copy", "--all", f"oci:{store.root}:{NAME}", f"oci-archive:{tmp_path}/o.tar:{NAME}")
     archives = ["o.tar"]
-    if find(store, X, AMD64).manifest.layers[0].media_type != media.OCI_LAYER_ZSTD:
+    if find_image(store, X, AMD64).manifest.layers[0].media_type != media_types.OCI_LAYER_ZSTD:
         # There is no zstd for Docker, says skopeo.
         skopeo("copy", f"oci:{store.root}:{NAME}", f"docker-archive:{tmp_path}/d.tar:y:1")
         archives.append("d.tar")
     other = Store(tmp_path / "other")
     for archive in archives:
         dolmen.run("cache", "import", tmp_path / archive, "--cache", other.root, check=True)
-    assert find(other, X, RISCV).config.platform == RISCV
+    assert find_image(other, X, RISCV).config.platform == RISCV
     if "d.tar" in archives:
-        assert find(other, Reference.parse("y:1"), AMD64).config.cmd == ("/bin/true",)
-    report = verify(other, Silent())
+        assert find_image(other, Reference.parse("y:1"), AMD64).config.cmd == ("/bin/true",)
+    report = verify_store(other, NullReporter())
     assert (report.problems, report.orphans) == ([], 0)
 
 
 @pytest.mark.skipif(not shutil.which("umoci"), reason="umoci is not installed")
 def test_umoci_unpacks_the_store(store: Store, tmp_path: Path) -> None:
-    manifest = find(store, X, AMD64).manifest
+    manifest = find_image(store, X, AMD64).manifest
     if "docker" in manifest.media_type or "zstd" in manifest.layers[0].media_type:
         pytest.skip("umoci knows neither Docker's media types nor zstd")
     # umoci takes the part behind the last colon for the tag.

@@ -60,11 +60,11 @@ def ask(server: Path, folder: Path, kind: str, text: str) -> dict[str, Any]:
 
 def keys(kind: str, *path: str) -> set[str]:
     """Return the keys that a part of the schema has."""
-    piece = schemas.schema(kind)
+    piece = schemas.load_schema(kind)
     for step in path:
-        piece = schemas.resolved(kind, piece["properties"][step])
+        piece = schemas.resolve_reference(kind, piece["properties"][step])
         if piece.get("type") == "array":
-            piece = schemas.resolved(kind, piece["items"])
+            piece = schemas.resolve_reference(kind, piece["items"])
     return set(piece["properties"])
 
 
@@ -109,7 +109,7 @@ def test_keys_are_explained_and_mistakes_marked(server: Path, tmp_path: Path) ->
     """Hovering shows the description; unknown keys and wrong values are marked."""
     text = "kernel:\n  cm|dline: x\n  bogus: y\nvolumes:\n  - name: a\n    format: zip\n"
     found = ask(server, tmp_path, "image", text)
-    described = schemas.schema("image")["properties"]["kernel"]["properties"]["cmdline"]
+    described = schemas.load_schema("image")["properties"]["kernel"]["properties"]["cmdline"]
     assert described["description"] in found["hovers"][0].replace("\\", "")
     assert any("bogus" in message for message in found["diagnostics"])
     assert any('"filesystem", "oci"' in message for message in found["diagnostics"])

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from assembler.oci import media
-from assembler.oci.image_writer import add_attestation, publish
-from assembler.oci.store import attestations
+from assembler.oci import media_types
+from assembler.oci.image_writer import add_attestation, tag_images
+from assembler.oci.store import read_attestations
 from support.dockerfiles import AMD64, Kitchen
 
 BASE = "image: base\norg: example\narches: [amd64]\n"
@@ -55,9 +55,9 @@ def told(kitchen: Kitchen, name: str = "example/app:h") -> dict[str, Any] | None
     """Return the document of an image."""
     image = kitchen.image(name)
     documents = []
-    for manifest in attestations(kitchen.store, image):
+    for manifest in read_attestations(kitchen.store, image):
         (layer,) = manifest.layers
-        assert layer.annotations[media.PREDICATE_TYPE] == media.SPDX_DOCUMENT
+        assert layer.annotations[media_types.PREDICATE_TYPE] == media_types.SPDX_DOCUMENT
         statement = json.loads(kitchen.store.read(layer))
         subject = statement["subject"][0]
         assert "sha256:" + subject["digest"]["sha256"] == image.digest
@@ -133,13 +133,15 @@ def test_what_a_base_tells_goes_before_what_is_found(kitchen: Kitchen) -> None:
     assert statement is not None
     statement["packages"][0] |= {"licenseDeclared": "LGPL-2.1", "SPDXID": "SPDXRef-mine"}
     statement["packages"].append({"SPDXID": "SPDXRef-go", "name": "stdlib"})
-    added = add_attestation(kitchen.store, "base", image.descriptor, media.SPDX_DOCUMENT, statement)
+    added = add_attestation(
+        kitchen.store, "base", image.descriptor, media_types.SPDX_DOCUMENT, statement
+    )
     from dataclasses import replace
 
-    from assembler.oci.image_writer import Made
+    from assembler.oci.image_writer import WrittenImage
 
-    made = Made(replace(image.descriptor, platform=AMD64), (added,))
-    publish(kitchen.store, ["docker.io/example/base:h"], [made])
+    made = WrittenImage(replace(image.descriptor, platform=AMD64), (added,))
+    tag_images(kitchen.store, ["docker.io/example/base:h"], [made])
     kitchen.build(kitchen.package("FROM example/base:h\nCOPY x /\n", {"x": b""}))
     document = told(kitchen)
     assert document is not None

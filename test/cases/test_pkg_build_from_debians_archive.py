@@ -11,7 +11,7 @@ import pytest
 
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci.store import Store, find_image
 from support.cli import Dolmen
 from support.recipes import Packages, needs_apt
 
@@ -85,9 +85,9 @@ def test_the_same_images_with_apt_and_without(dolmen: Dolmen, work: Path) -> Non
         pkg = packages(dolmen, work, engine)
         names = build(pkg, "--platforms", str(amd64), "--hash", "h", *recipes)
         store = Store(pkg.store)
-        digests.append([find(store, Reference.parse(name), amd64).digest for name in names])
+        digests.append([find_image(store, Reference.parse(name), amd64).digest for name in names])
     assert digests[0] == digests[1]
-    image = find(Store(work / "python"), Reference.parse(names[0]), amd64)
+    image = find_image(Store(work / "python"), Reference.parse(names[0]), amd64)
     chosen = {line.split(" ")[0] for line in image.manifest.annotations["dolmen.debs"].split("; ")}
     # What is excluded stays away, though others are of the same source.
     assert chosen == {"libc6", "libgcc-s1", "libseccomp2", "runc"}

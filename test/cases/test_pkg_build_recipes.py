@@ -25,13 +25,13 @@ from assembler.debian.pool import Pool
 from assembler.debian.sources import Mirrors
 from assembler.debian.supply import Supply
 from assembler.dockerfile.builders import Builders
-from assembler.events import Silent
+from assembler.events import NullReporter
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, attestations, find
+from assembler.oci.store import Store, find_image, read_attestations
 from assembler.packages import package_build
-from assembler.packages.build_file import read_package
+from assembler.packages.build_file_reader import read_package
 from assembler.packages.tags import Naming, name_of
 from support.cli import Dolmen
 from support.debian import Deb, Link, make_archive
@@ -75,13 +75,13 @@ def test_an_image_for_every_architecture(pkg: Packages, package: Path) -> None:
     name = pkg.build(package)
     store = Store(pkg.store)
     for arch in ("amd64", "arm64"):
-        image = find(store, Reference.parse(name), Platform("linux", arch))
+        image = find_image(store, Reference.parse(name), Platform("linux", arch))
         assert image.config.cmd == ("/usr/bin/tool",)
         assert json.loads(image.config.labels["org.mobyproject.config"]) == {
             "binds": ["/etc/x:/etc/x"]
         }
         assert image.manifest.annotations["dolmen.debs"] == "libtool 2:1.0+b1; tool 1.0"
-        alone = find(store, Reference.parse(f"{name}-{arch}"), Platform("linux", arch))
+        alone = find_image(store, Reference.parse(f"{name}-{arch}"), Platform("linux", arch))
         assert alone.digest == image.digest
         layer = pkg.layer(name, arch)
         assert {"usr/bin/tool", "usr/lib/libtool.so", "bin"} <= set(layer.getnames())
@@ -90,8 +90,8 @@ def test_an_image_for_every_architecture(pkg: Packages, package: Path) -> None:
 def test_the_image_says_what_is_in_it(pkg: Packages, package: Path) -> None:
     name = pkg.build(package, "--platforms", "linux/arm64")
     store = Store(pkg.store)
-    image = find(store, Reference.parse(name), Platform("linux", "arm64"))
-    (manifest,) = attestations(store, image)
+    image = find_image(store, Reference.parse(name), Platform("linux", "arm64"))
+    (manifest,) = read_attestations(store, image)
     (layer,) = manifest.layers
     assert layer.annotations["in-toto.io/predicate-type"] == "https://spdx.dev/Document"
     statement = json.loads(store.read(layer))
@@ -359,10 +359,10 @@ def build_by_hand(archive: Path, package: Path, store: Path, name: str) -> str:
     found = read_package(package)
     job = package_build.PackageJob(found, name_of(found, Naming()), (Platform(),))
     means = package_build.BuildContext(
-        engine, ImageSources(store=store, offline=True), Builders(store, Silent())
+        engine, ImageSources(store=store, offline=True), Builders(store, NullReporter())
     )
-    built = package_build.build(Store(store), job, means, Silent()).name
-    return find(Store(store), Reference.parse(built), Platform()).digest
+    built = package_build.build(Store(store), job, means, NullReporter()).name
+    return find_image(Store(store), Reference.parse(built), Platform()).digest
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):

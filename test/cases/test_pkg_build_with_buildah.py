@@ -15,7 +15,7 @@ import pytest
 from assembler.errors import DolmenError, PackageError
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci.store import Store, find_image
 from support.cli import Dolmen
 from support.dockerfiles import Kitchen, kitchen_with_a_shell, programs_running, wait_until
 from support.nobody import why_not
@@ -268,5 +268,6 @@ def test_nobody_needs_to_be_root(kitchen: Kitchen, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     reference = Reference.parse("example/app:h")
     assert (
-        find(Store(home / "store"), reference, HERE).digest == kitchen.image(platform=HERE).digest
+        find_image(Store(home / "store"), reference, HERE).digest
+        == kitchen.image(platform=HERE).digest
     )

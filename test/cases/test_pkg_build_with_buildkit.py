@@ -17,9 +17,9 @@ from unittest.mock import ANY
 
 import pytest
 
-from assembler.oci.image_writer import Made, add_attestation, publish
+from assembler.oci.image_writer import WrittenImage, add_attestation, tag_images
 from assembler.oci.platform import Platform
-from assembler.oci.store import attestations
+from assembler.oci.store import read_attestations
 from support.cli import Dolmen
 from support.dockerfiles import AMD64, Kitchen
 
@@ -265,7 +265,7 @@ def test_what_a_scanner_has_found_stays(kitchen: Kitchen, dolmen: Dolmen, packag
     kind = "https://spdx.dev/Document"
     said = add_attestation(other.store, "x", image.descriptor, kind, spdx)
     descriptor = replace(image.descriptor, platform=AMD64)
-    publish(other.store, ["docker.io/example/app:h"], [Made(descriptor, (said,))])
+    tag_images(other.store, ["docker.io/example/app:h"], [WrittenImage(descriptor, (said,))])
     answer = kitchen.root / "bin" / "answer.tar"
     words = ("cache", "export", "--cache", other.store.root, "-o", answer, "example/app:h")
     done = dolmen.run(*words)
@@ -273,7 +273,7 @@ def test_what_a_scanner_has_found_stays(kitchen: Kitchen, dolmen: Dolmen, packag
     words = ("--platforms", "linux/amd64", "--sbom-scanner", "scan:1", package)
     assert build(kitchen, dolmen, *words) == (0, ANY)
     image = kitchen.image()
-    (found,) = attestations(kitchen.store, image)
+    (found,) = read_attestations(kitchen.store, image)
     statement = json.loads(kitchen.store.path(found.layers[0].digest).read_bytes())
     assert statement["predicate"] == spdx
     assert statement["subject"][0]["digest"]["sha256"] == image.digest.removeprefix("sha256:")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assembler.events import LogMessage
-from assembler.oci.recorded_inputs import changed, recorded
+from assembler.oci.recorded_inputs import changed_inputs, read_recorded_inputs
 from support.cli import Dolmen
 from support.debian import make_archive
 from support.dockerfiles import AMD64, Kitchen
@@ -72,9 +72,9 @@ def test_another_tree_under_the_same_tag_is_a_reason(kitchen: Kitchen) -> None:
 def test_what_builds_it_is_told(kitchen: Kitchen) -> None:
     package = kitchen.package("FROM scratch\nCOPY x /\n", {"x": b"1"})
     kitchen.build(package)
-    inputs = recorded(kitchen.image())
+    inputs = read_recorded_inputs(kitchen.image())
     assert inputs == {"builder": "in process", "tree": "h"}
-    assert changed(inputs, {**inputs, "network": "allowed"}) == ("network",)
+    assert changed_inputs(inputs, {**inputs, "network": "allowed"}) == ("network",)
     kitchen.build(package, network=True)
     assert "because of network" in said(kitchen)
 
@@ -121,7 +121,7 @@ def test_inputs_are_printed(kitchen: Kitchen, dolmen: Dolmen) -> None:
     (package / "build.yml").write_text("image: app\norg: example\nbuildArgs: [X=2]\n")
     done = dolmen.run(*words, "--json", package)
     found = {entry["platform"]: entry for entry in json.loads(done.stdout)}
-    assert found["linux/amd64"]["changed"] == ["argument X"]
+    assert found["linux/amd64"]["changed_inputs"] == ["argument X"]
     assert found["linux/amd64"]["built"]["argument X"] == "1"
     assert found["linux/arm64"]["built"] is None
 

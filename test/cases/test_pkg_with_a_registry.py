@@ -14,7 +14,7 @@ import pytest
 
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci.store import Store, find_image
 from support.cli import Dolmen
 from support.registry_server import LOGIN, RegistryServer, registry_server
 
@@ -84,8 +84,8 @@ def test_what_the_registry_has_is_not_built(pkg: Packages, tmp_path: Path) -> No
     assert pkg.done(there, "build", "--pull", package) == name
     for platform in (AMD64, ARM64):
         reference = Reference.parse(name)
-        assert find(Store(there), reference, platform).digest == (
-            find(Store(here), reference, platform).digest
+        assert find_image(Store(there), reference, platform).digest == (
+            find_image(Store(here), reference, platform).digest
         )
     with taking_less_than_a_second():
         done = pkg.run(there, "build", package)
@@ -109,7 +109,7 @@ def test_what_differs_from_what_would_be_built_now_is_no_reason_not_to_build(
         done = pkg.run(store, "build", *words, "--build-arg-file", tmp_path / str(number), package)
         assert done.returncode == 0, done.stderr
         name = Reference.parse(done.stdout.strip())
-        return done.stderr, find(Store(store), name, AMD64).digest
+        return done.stderr, find_image(Store(store), name, AMD64).digest
 
     _, first = built(there, 1)
     _, second = built(here, 2, "--push")
@@ -204,7 +204,9 @@ def test_an_index_of_what_two_machines_have_pushed(pkg: Packages, tmp_path: Path
     done = pkg.dolmen.run("cache", "pull", "--cache", other, release, env=pkg.env)
     assert done.returncode == 0, done.stderr
     for platform in (AMD64, ARM64):
-        assert find(Store(other), Reference.parse(release), platform).config.platform == platform
+        assert (
+            find_image(Store(other), Reference.parse(release), platform).config.platform == platform
+        )
     missing = pkg.write("two", "FROM scratch\nCOPY Dockerfile /\n")
     done = pkg.run(tmp_path, "index", missing)
     assert (done.returncode, "dolmen pkg push" in done.stderr) == (1, True)
@@ -221,7 +223,7 @@ def test_packages_come_after_those_they_need(pkg: Packages, tmp_path: Path) -> N
     )
     store = tmp_path / "store"
     name = pkg.done(store, "build", "--offline", top)
-    env = find(Store(store), Reference.parse(name), ARM64).config.env
+    env = find_image(Store(store), Reference.parse(name), ARM64).config.env
     tags = {n: pkg.done(store, "show-tag", pkg.work / n) for n in ("base", "tool")}
     assert {f"TOOL={tags['tool']}", f"BASE={tags['base']}"} <= set(env)
     names = {n for e in Store(store).names().entries for n in e.names}

@@ -13,7 +13,7 @@ import pytest
 
 from assembler.events import NullReporter
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find, verify
+from assembler.oci.store import Store, find_image, verify_store
 from support.cli import Dolmen
 from support.faulty_registry import noise
 from support.pictures import AMD64, ARM64, Painter
@@ -73,8 +73,8 @@ def test_an_image_comes_with_all_its_platforms(
     assert sum("pulled from" in line for line in lines) == 5
     assert any(re.search(rf"pull of 1 image: complete, from {server.host} \d+", x) for x in lines)
     for platform in (AMD64, ARM64):
-        find(store, Reference.parse(name), platform)
-    assert verify(store, NullReporter()).clean
+        find_image(store, Reference.parse(name), platform)
+    assert verify_store(store, NullReporter()).clean
     again = dolmen.run(*command)
     assert again.returncode == 0
     assert "up to date" in again.stderr
@@ -88,9 +88,9 @@ def test_one_platform_alone(dolmen: Dolmen, server: RegistryServer, tmp_path: Pa
         *options, "cache", "pull", "--platform", "linux/arm64", *logged_in(server), name
     )
     assert done.returncode == 0, done.stderr
-    find(store, Reference.parse(name), ARM64)
+    find_image(store, Reference.parse(name), ARM64)
     assert done.stderr.count("pulled from") == 3
-    assert verify(store, NullReporter()).clean
+    assert verify_store(store, NullReporter()).clean
 
 
 def test_a_platform_that_is_not_there(
@@ -197,4 +197,4 @@ def test_another_name_through_the_registry_as_a_mirror(
             *["cache", "pull", *logged_in(server), name],
         )
         assert done.returncode == 0, done.stderr
-        find(store, Reference.parse(name), AMD64)
+        find_image(store, Reference.parse(name), AMD64)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from assembler.events import Silent
-from assembler.oci.pull import PullOptions, pull
+from assembler.events import NullReporter
+from assembler.oci.image_pull import PullOptions, pull
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find, verify
+from assembler.oci.store import Store, find_image, verify_store
 from support.cli import Dolmen
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry, noise
 from support.pictures import AMD64, ARM64, Painter
@@ -80,13 +80,13 @@ def test_killed_at_fifty_moments(dolmen: Dolmen, registry: FaultyRegistry, tmp_p
         process.kill()
         process.wait()
         states[state_of(store)] += 1
-        assert verify(store, Silent()).clean
+        assert verify_store(store, NullReporter()).clean
         registry.forget()
         pull(store, references, PullOptions(QUICK))
         for reference in references:
-            find(store, reference, AMD64)
-            find(store, reference, ARM64)
-        assert verify(store, Silent()).clean
+            find_image(store, reference, AMD64)
+            find_image(store, reference, ARM64)
+        assert verify_store(store, NullReporter()).clean
         assert not list(store.layout.tmp.iterdir())
     # The moments were spread over all of a pull.
     assert states["parts"] > 5, states
@@ -110,13 +110,13 @@ def test_killed_again_and_again_in_one_store(
             process.wait()
         else:
             break
-        assert verify(store, Silent()).clean
+        assert verify_store(store, NullReporter()).clean
     # Each pull went on where the one before was killed, so that it came to an end at some time.
     assert process.returncode == 0
     assert any("range" in r.headers for r in registry.requests)
     for name in names:
-        find(store, Reference.parse(name), AMD64)
-    assert verify(store, Silent()).clean
+        find_image(store, Reference.parse(name), AMD64)
+    assert verify_store(store, NullReporter()).clean
 
 
 def test_eight_at_once_in_one_store(
@@ -138,9 +138,9 @@ def test_eight_at_once_in_one_store(
     assert sum(tags.values()) == 8 * 3
     assert sorted(e.name for e in store.names().entries) == names
     for name in names:
-        find(store, Reference.parse(name), AMD64)
-        find(store, Reference.parse(name), ARM64)
-    assert verify(store, Silent()).clean
+        find_image(store, Reference.parse(name), AMD64)
+        find_image(store, Reference.parse(name), ARM64)
+    assert verify_store(store, NullReporter()).clean
     assert not list(store.layout.tmp.iterdir())
 
 
@@ -164,10 +164,10 @@ def test_a_disk_that_is_full(dolmen: Dolmen, registry: FaultyRegistry, tmp_path:
     assert done.returncode == 1
     assert "error[DM0802]" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
-    assert verify(store, Silent()).clean
+    assert verify_store(store, NullReporter()).clean
     pull(store, [Reference.parse(name)], PullOptions(QUICK))
-    find(store, Reference.parse(name), AMD64)
-    assert verify(store, Silent()).clean
+    find_image(store, Reference.parse(name), AMD64)
+    assert verify_store(store, NullReporter()).clean
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_stopped_by_the_user(
     time.sleep(0.2)
     process.send_signal(number)
     assert process.wait(5) == status
-    assert verify(store, Silent()).clean
+    assert verify_store(store, NullReporter()).clean
     registry.forget()
     pull(store, [Reference.parse(f"{registry.host}/org/app0:1")], PullOptions(QUICK))
     # What had come was not fetched again.

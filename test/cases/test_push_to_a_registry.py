@@ -13,7 +13,7 @@ import pytest
 from assembler.events import NullReporter
 from assembler.oci.manifest import Descriptor
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find, verify
+from assembler.oci.store import Store, find_image, verify_store
 from support.cli import Dolmen
 from support.faulty_registry import noise
 from support.pictures import AMD64, ARM64, Painter
@@ -102,9 +102,9 @@ def test_what_skopeo_pushed_is_pulled_and_read_by_skopeo_again(
     store = Store(tmp_path / "store")
     done = dolmen.run("--cache", store.root, "cache", "pull", name)
     assert done.returncode == 0, done.stderr
-    image = find(store, Reference.parse(name), AMD64)
+    image = find_image(store, Reference.parse(name), AMD64)
     assert (image.index.digest if image.index else image.digest) == at(server, name)
-    assert verify(store, NullReporter()).clean
+    assert verify_store(store, NullReporter()).clean
     layout = f"oci:{store.root}" + (f":{name}" if kind.types == "oci" else "")
     skopeo("copy", *kind.everything, layout, f"dir:{tmp_path / 'out'}")
 

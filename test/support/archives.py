@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.image import Image
-from assembler.oci.layers import DIRECTORY, SYMLINK, Layer, TarReader
-from assembler.oci.manifest import Descriptor, Manifest, parse_config
+from assembler.oci.layers import DIRECTORY, SYMLINK, LayerBlob, TarReader
+from assembler.oci.manifest import Descriptor, Manifest, parse_image_config
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
 
@@ -67,13 +67,13 @@ def tar(entries: Iterable[E], form: int = tarfile.PAX_FORMAT) -> bytes:
     return out.getvalue()
 
 
-def layer(content: bytes | Iterable[E], *, plain: bool = False) -> Layer:
+def layer(content: bytes | Iterable[E], *, plain: bool = False) -> LayerBlob:
     """Return a layer of an archive or of entries."""
     data = content if isinstance(content, bytes) else tar(content)
     if not plain and not isinstance(content, bytes):
         data = gzip.compress(data, 1, mtime=0)
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
-    return Layer(digest, len(data), lambda: io.BytesIO(data))
+    return LayerBlob(digest, len(data), lambda: io.BytesIO(data))
 
 
 @dataclass(eq=False)
@@ -146,7 +146,7 @@ def image(
         data = content if isinstance(content, bytes) else tar(content)
         diffs.append("sha256:" + hashlib.sha256(data).hexdigest())
         packed = gzip.compress(data, 1, mtime=0)
-        descriptors.append(store.add_bytes(packed, media.OCI_LAYER_GZIP))
+        descriptors.append(store.add_bytes(packed, media_types.OCI_LAYER_GZIP))
     document = {
         "os": "linux",
         "architecture": architecture,
@@ -154,7 +154,7 @@ def image(
         "rootfs": {"type": "layers", "diff_ids": diffs},
     }
     data = json.dumps(document, sort_keys=True).encode()
-    described = store.add_bytes(data, media.OCI_CONFIG)
+    described = store.add_bytes(data, media_types.OCI_CONFIG)
     return resolved(store, name, described, descriptors, data)
 
 
@@ -162,14 +162,16 @@ def resolved(
     store: Store, name: str, config: Descriptor, layers: Sequence[Descriptor], config_data: bytes
 ) -> Image:
     """Return an image of blobs that are in the store, under a name."""
-    manifest = Manifest(media.OCI_MANIFEST, config, tuple(layers))
+    manifest = Manifest(media_types.OCI_MANIFEST, config, tuple(layers))
     document = {
         "schemaVersion": 2,
-        "mediaType": media.OCI_MANIFEST,
+        "mediaType": media_types.OCI_MANIFEST,
         "config": config.as_json(),
         "layers": [d.as_json() for d in layers],
     }
-    described = store.add_bytes(json.dumps(document, sort_keys=True).encode(), media.OCI_MANIFEST)
+    described = store.add_bytes(
+        json.dumps(document, sort_keys=True).encode(), media_types.OCI_MANIFEST
+    )
     reference = Reference.parse(name)
     store.put(reference, described)
-    return Image(reference, described, manifest, parse_config(config_data, name))
+    return Image(reference, described, manifest, parse_image_config(config_data, name))

@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from assembler.events import NullReporter
-from assembler.oci.archive_export import Download, Format, export
+from assembler.oci.archive_export import ArchiveFormat, ExportOptions, export_archive
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci.store import Store, find_image
 
 
 @dataclass
@@ -32,8 +32,10 @@ class Daemon:
     def has(self, source: Store, name: Reference, platform: Platform) -> None:
         """Give the daemon an image of another store, as `docker save` would write it."""
         out = io.BytesIO()
-        export(source, Download(name, Format.DOCKER, platform), out, NullReporter())
-        config = find(source, name, platform).manifest.config.digest
+        export_archive(
+            source, ExportOptions(name, ArchiveFormat.DOCKER, platform), out, NullReporter()
+        )
+        config = find_image(source, name, platform).manifest.config.digest
         self.saved[str(name)] = config, out.getvalue(), platform
 
 

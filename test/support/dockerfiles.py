@@ -16,15 +16,15 @@ from typing import Any, cast
 
 from assembler.debian.engine import Engine
 from assembler.dockerfile.builders import Builders
-from assembler.events import Recorder
+from assembler.events import EventRecorder
 from assembler.oci.image import Image
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci.store import Store, find_image
 from assembler.packages import package_build
 from assembler.packages.build_arguments import BuildArguments
-from assembler.packages.build_file import read_package
+from assembler.packages.build_file_reader import read_package
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.tags import Naming, name_of
 
@@ -39,7 +39,7 @@ class Kitchen:
     """A store, and a directory that packages are made in."""
 
     root: Path
-    reporter: Recorder = field(default_factory=Recorder)
+    reporter: EventRecorder = field(default_factory=EventRecorder)
 
     @property
     def store(self) -> Store:
@@ -97,7 +97,7 @@ class Kitchen:
 
     def image(self, name: str = "example/app:h", platform: Platform = AMD64) -> Image:
         """Return an image of the store."""
-        return find(self.store, Reference.parse(name), platform)
+        return find_image(self.store, Reference.parse(name), platform)
 
     def config(self, name: str = "example/app:h", platform: Platform = AMD64) -> dict[str, Any]:
         """Return the whole config of an image."""

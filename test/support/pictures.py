@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.manifest import Descriptor
 from assembler.oci.platform import Platform
 from assembler.oci.store import Store
@@ -20,10 +20,10 @@ AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")
 
 _DOCKER = {
-    media.OCI_MANIFEST: media.DOCKER_MANIFEST,
-    media.OCI_INDEX: media.DOCKER_INDEX,
-    media.OCI_CONFIG: media.DOCKER_CONFIG,
-    media.OCI_LAYER_GZIP: media.DOCKER_LAYER_GZIP,
+    media_types.OCI_MANIFEST: media_types.DOCKER_MANIFEST,
+    media_types.OCI_INDEX: media_types.DOCKER_INDEX,
+    media_types.OCI_CONFIG: media_types.DOCKER_CONFIG,
+    media_types.OCI_LAYER_GZIP: media_types.DOCKER_LAYER_GZIP,
 }
 
 
@@ -41,12 +41,12 @@ def tree(files: Mapping[str, bytes]) -> bytes:
 def packed(data: bytes, compression: str = "gzip") -> tuple[bytes, str]:
     """Return a layer's bytes and OCI's media type for it."""
     if compression == "gzip":
-        return gzip.compress(data, 6, mtime=0), media.OCI_LAYER_GZIP
+        return gzip.compress(data, 6, mtime=0), media_types.OCI_LAYER_GZIP
     if compression == "zstd":
         import zstandard
 
-        return zstandard.ZstdCompressor().compress(data), media.OCI_LAYER_ZSTD
-    return data, media.OCI_LAYER
+        return zstandard.ZstdCompressor().compress(data), media_types.OCI_LAYER_ZSTD
+    return data, media_types.OCI_LAYER
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ class Painter:
             config |= {"os": platform.os, "architecture": platform.architecture}
             if platform.variant:
                 config["variant"] = platform.variant
-        kind = self._kind(media.OCI_MANIFEST)
+        kind = self._kind(media_types.OCI_MANIFEST)
         document = {
             "schemaVersion": 2,
             "mediaType": kind,
-            "config": self._add(config, self._kind(media.OCI_CONFIG)).as_json(),
+            "config": self._add(config, self._kind(media_types.OCI_CONFIG)).as_json(),
             "layers": [layer.as_json() for layer in layers],
         }
         return self._add(document, kind, platform)
@@ -94,7 +94,7 @@ class Painter:
         annotations: Mapping[str, str] | None = None,
     ) -> Descriptor:
         """Add an index of images or further indexes."""
-        kind = self._kind(media.OCI_INDEX)
+        kind = self._kind(media_types.OCI_INDEX)
         document: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": kind,

@@ -12,7 +12,7 @@ import pytest
 
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci.store import Store, find_image
 from support.cli import Dolmen
 from support.debian import Deb
 
@@ -81,9 +81,9 @@ class Packages:
 
     def layer(self, name: str, arch: str = "amd64") -> tarfile.TarFile:
         store = Store(self.store)
-        image = find(store, Reference.parse(name), Platform("linux", arch))
+        image = find_image(store, Reference.parse(name), Platform("linux", arch))
         data = store.path(image.manifest.layers[0].digest).read_bytes()
         return tarfile.open(fileobj=io.BytesIO(data))
 
     def digest(self, name: str) -> str:
-        return find(Store(self.store), Reference.parse(name), Platform()).digest
+        return find_image(Store(self.store), Reference.parse(name), Platform()).digest

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assembler.config import load_inputs, parse_label, render_metadata
-from assembler.config.loading import Options
-from assembler.config.reading import Input
+from assembler.config import load_config_inputs, parse_label, render_metadata
+from assembler.config.inputs import ConfigInput
+from assembler.config.loader import LoadOptions
 from assembler.errors import ImageError
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
+from assembler.oci.store import Store, find_image
 from assembler.rootfs import PlanOptions, Resolved, Role, make_plan, references
 from assembler.rootfs.plan import Entry, Made, Plan
 
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 def loaded(*texts: str) -> Config:
     """Return the configuration that the texts of YAML files make."""
-    inputs = [Input(f"image{n or ''}.yml", text.encode(), Path()) for n, text in enumerate(texts)]
-    return load_inputs(inputs, Options(check_sources=False)).config
+    inputs = [
+        ConfigInput(f"image{n or ''}.yml", text.encode(), Path()) for n, text in enumerate(texts)
+    ]
+    return load_config_inputs(inputs, LoadOptions(check_sources=False)).config
 
 
 def resolved(config: Config, store: Store, architecture: str = "amd64") -> Resolved:
@@ -37,9 +39,9 @@ def resolved(config: Config, store: Store, architecture: str = "amd64") -> Resol
         else:
             platform = Platform("linux", architecture)
             try:
-                images[need.reference] = find(store, need.reference, platform)
+                images[need.reference] = find_image(store, need.reference, platform)
             except ImageError as error:
-                raise error.at(need.place) from error
+                raise error.with_place(need.place) from error
     return Resolved(images, store.read, layouts)
 
 

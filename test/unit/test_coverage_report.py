@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
     modules = {
-        "assembler/oci/store/blobs.py": (100, 90),
-        "assembler/oci/pull.py": (100, 50),
+        "assembler/oci/store/image_store.py": (100, 90),
+        "assembler/oci/image_pull.py": (100, 50),
         "assembler/files.py": (10, 10),
         "assembler/sbom/__init__.py": (0, 0),
         "cmd/dolmen/app.py": (40, 0),
@@ -44,7 +44,7 @@ def test_figures_for_folders_and_modules_are_printed(
         "    0.0 %     40 missing  cmd/dolmen/\n"
         "The 2 modules that are covered least:\n"
         "    0.0 %     40 missing  cmd/dolmen/app.py\n"
-        "   50.0 %     50 missing  assembler/oci/pull.py\n"
+        "   50.0 %     50 missing  assembler/oci/image_pull.py\n"
         "   60.0 %    100 missing  total\n"
     )
 

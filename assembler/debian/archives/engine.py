@@ -27,10 +27,9 @@ from assembler.debian.pool import check
 from assembler.debian.sources import Entry
 from assembler.debian.supply import Supply
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.events import several, task
+from assembler.events import pluralize, task
 from assembler.files import atomic_write
-from assembler.oci.registry.workers import map_unordered
-from assembler.oci.store.locks import held
+from assembler.oci import hold_lock, map_unordered
 
 _JOBS = 4
 _KNOWN = "known"
@@ -65,7 +64,7 @@ class PythonEngine:
             entries = self.supply.mirrors.entries(suite, ("main",))
             bases = tuple(dict.fromkeys(e.uri.rstrip("/") for e in entries))
             total = sum(c.size for c in missing)
-            title = f"fetch {several(len(missing), 'Debian package')}"
+            title = f"fetch {pluralize(len(missing), 'Debian package')}"
             with task(self.supply.reporter, title, total) as progress:
                 reader = Reader()
                 work = partial(self._bring, reader, bases)
@@ -107,7 +106,7 @@ class PythonEngine:
         root = self._root(request)
         with wrap_os_errors(root):
             root.mkdir(parents=True, exist_ok=True)
-        with held(root / "lock"):
+        with hold_lock(root / "lock"):
             known = _read_known(root / _KNOWN, fresh_for)
             if known is None:
                 what = f"ask what {request.suite} has for {request.architecture}"

@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from assembler.codes import packages
-from assembler.errors import PackageError, is_of_disk, wrap_os_errors
-from assembler.oci.registry.retry import Stopped
+from assembler.errors import PackageError, is_disk_error, wrap_os_errors
+from assembler.oci import RunStoppedError
 from assembler.version import __version__
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Reader:
         with self._chunks(uri) as chunks:
             for chunk in chunks:
                 if self.stop.is_set():
-                    raise Stopped
+                    raise RunStoppedError
                 left -= len(chunk)
                 if left < 0:
                     raise PackageError.of(
@@ -117,7 +117,7 @@ class Reader:
             with self._lock:
                 self._open.add(answer)
             if self.stop.is_set():
-                raise Stopped
+                raise RunStoppedError
             if answer.status_code in (404, 410):
                 raise Missing(uri)
             if answer.status_code in _PASSING:
@@ -126,10 +126,10 @@ class Reader:
                 raise _unreachable(uri, f"{answer.status_code} {answer.reason}")
             yield answer
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            if isinstance(error, OSError) and is_of_disk(error):
+            if isinstance(error, OSError) and is_disk_error(error):
                 raise  # of whoever writes what is read here
             if self.stop.is_set():
-                raise Stopped from error
+                raise RunStoppedError from error
             raise _Passing(_reason(error)) from error
         finally:
             if answer is not None:

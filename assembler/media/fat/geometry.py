@@ -1,4 +1,4 @@
-"""How a FAT volume of some size is divided: its type, clusters and tables."""
+"""The geometry of a FAT volume: its type, clusters and tables."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ ENTRY = 32
 TABLES = 2
 _MIB = 1 << 20
 _GIB = 1 << 30
-# The type of a volume is what its number of clusters says, whatever else is written in it.
+# The number of clusters alone decides the type of a volume.
 _MIN_CLUSTERS = {12: 1, 16: 4085, 32: 65525}
 _MAX_CLUSTERS = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
-# Fewer clusters are too few for 16 bits, whatever the tables take.
+# With fewer clusters, tables leave too few of them for 16 bits.
 _MIN_FAT16_UNITS = 5000
 _DEFAULT_ROOT_ENTRIES = 512
 _MAX_ROOT_ENTRIES = 65520
-# Counts of sectors have 32 bits; in bytes, whole MiB.
+# Sector counts have 32 bits; the size in bytes is whole MiB.
 _MAX_SECTORS = (1 << 32) - 1
 MAX_SIZE = _MAX_SECTORS * SECTOR // _MIB * _MIB
 _MIN_SECTORS = 128
@@ -29,7 +29,7 @@ _STEP = 64
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where the parts of a volume lie, in sectors."""
+    """The parts of a volume, in sectors."""
 
     bits: int
     sectors: int
@@ -38,18 +38,18 @@ class Geometry:
     reserved: int
     # Sectors of one table.
     table: int
-    # Entries of the root directory, where it has a place of its own.
+    # Entries of a root directory outside the clusters; 0 for FAT32.
     root_entries: int
     clusters: int
 
     @property
     def root(self) -> int:
-        """Return where a root directory of its own begins."""
+        """Return the first sector of a root directory outside the clusters."""
         return self.reserved + TABLES * self.table
 
     @property
     def data(self) -> int:
-        """Return where the first cluster (number 2) begins."""
+        """Return the first sector of the first cluster (number 2)."""
         return self.root + self.root_entries * ENTRY // SECTOR
 
     @property
@@ -59,7 +59,7 @@ class Geometry:
 
 
 def geometry_for_size(sectors: int, root_entries: int, alignment: int = 1) -> Geometry | None:
-    """Return the geometry of a volume, or nothing if it is too small for any.
+    """Return the geometry of a volume, or None if it is too small.
 
     All clusters begin at multiples of `alignment` sectors, a power of two.
     """
@@ -105,13 +105,13 @@ def _divide(
 def smallest_geometry(
     needed: Callable[[Geometry], int], root_entries: int, alignment: int = 1
 ) -> Geometry:
-    """Return the geometry of the smallest volume (within 32 KiB) that has the clusters needed."""
+    """Return the geometry of the smallest volume, to 32 KiB, with the clusters needed."""
     sectors = _MIN_SECTORS
     while sectors <= _MAX_SECTORS:
         found = geometry_for_size(sectors, root_entries, alignment)
         lacking = _STEP if found is None else (needed(found) - found.clusters) * found.cluster
         if found is not None and lacking <= 0:
             return found
-        # A part of what is added goes into the tables.
+        # The tables take a part of the addition.
         sectors += max(_STEP, -(-lacking // _STEP) * _STEP)
-    raise OutputError.of(codes.TOO_LARGE, "it is more than a FAT volume of 2 TiB holds")
+    raise OutputError.of(codes.TOO_LARGE, "the files do not fit into a FAT volume of 2 TiB")

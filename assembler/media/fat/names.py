@@ -1,4 +1,4 @@
-"""Names in FAT directories: which are allowed, their short forms, and entries for long ones."""
+"""Names in FAT directories: valid ones, their short forms, and entries of long ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_TAILS = 1_000_000
 
 
 def check_path(path: str) -> None:
-    """Refuse a path that has a name FAT cannot have."""
+    """Refuse a path with a name that FAT does not allow."""
     for name in path.split("/"):
         wrong = (
             not name
@@ -26,19 +26,19 @@ def check_path(path: str) -> None:
         if wrong:
             raise OutputError.of(
                 codes.BAD_NAME,
-                f"FAT cannot have a file of the name {path!r}",
-                'names have no characters of "*/:<>?\\|, no dot or blank at the end, and at most '
+                f"FAT does not allow a file of the name {path!r}",
+                'names have none of "*/:<>?\\|, no dot or blank at the end, and at most '
                 "255 characters",
             )
 
 
 def fold_case(name: str) -> str:
-    """Return what two names have in common that FAT takes for one."""
+    """Return a name in the form in which FAT compares names."""
     return name.upper()
 
 
 def short_name(name: str, taken: set[bytes]) -> tuple[bytes, bool]:
-    """Return the 11 bytes of a short name, and whether they say all of the name.
+    """Return the 11 bytes of a short name, and whether they are the whole name.
 
     The short name is added to those taken in the directory.
     """
@@ -53,7 +53,7 @@ def short_name(name: str, taken: set[bytes]) -> tuple[bytes, bool]:
             taken.add(found)
             return found, True
     if fits and (base, tail) == (stem, extension):
-        # Only upper case is missing.
+        # The name differs in case alone.
         found = _pack_name(base, tail)
         if found not in taken:
             taken.add(found)
@@ -64,7 +64,7 @@ def short_name(name: str, taken: set[bytes]) -> tuple[bytes, bool]:
         if found not in taken:
             taken.add(found)
             return found, False
-    raise OutputError.of(codes.TOO_LARGE, f"too many files are called like {name}")
+    raise OutputError.of(codes.TOO_LARGE, f"too many files have names like {name}")
 
 
 def _short_characters(text: str) -> str:
@@ -76,7 +76,7 @@ def _pack_name(base: str, extension: str) -> bytes:
 
 
 def long_name_entries(name: str, short_name: bytes) -> bytes:
-    """Return the entries that give a long name, as they stand before the short one."""
+    """Return the entries of a long name, which come before the entry of the short one."""
     checksum = 0
     for byte in short_name:
         checksum = ((checksum & 1) << 7) + (checksum >> 1) + byte & 0xFF

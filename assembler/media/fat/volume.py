@@ -1,4 +1,4 @@
-"""A FAT volume planned from files, and its bytes."""
+"""A FAT volume: its layout, planned from files, and its bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from assembler.media.fat.geometry import (
 from assembler.media.sparse_image import Extent, extents_of, seed_of
 
 _MAX_FILE = (1 << 32) - 1
-# As many as a root directory with a place of its own can have.
+# The limit of a root directory outside the clusters.
 _MAX_ENTRIES = 65520
 # 1980-01-01.
 _DATE = 0x21
@@ -34,18 +34,18 @@ _END_OF_CHAIN = {12: 0xFFF, 16: 0xFFFF, 32: 0x0FFFFFFF}
 _DIRECTORY, _LABEL = 0x10, 0x08
 _BLOCK = 1 << 16
 _MEDIA = 0xF8
-# Halt, and again if something wakes the processor.
+# Halt, and halt again after an interrupt.
 _HALT_CODE = b"\xf4\xeb\xfd"
 _FIRST_CLUSTER = 2
 
 
 @dataclass(frozen=True, slots=True)
 class FatFile:
-    """A file and its path, parts divided by slashes; directories come by themselves."""
+    """A file and its path with slashes; its directories are added."""
 
     path: str
     content: Content
-    # Archive; a boot loader's own file may be hidden and read-only as well.
+    # Archive; the file of a boot loader is hidden and read-only as well.
     attributes: int = 0x20
 
     @property
@@ -56,7 +56,7 @@ class FatFile:
 
 @dataclass(frozen=True, slots=True)
 class FatExtent:
-    """Where a file lies: its first sector, counted from the beginning of the volume."""
+    """The sectors of a file, counted from the beginning of the volume."""
 
     first: int
     sectors: int
@@ -64,12 +64,12 @@ class FatExtent:
 
 @dataclass(slots=True)
 class _FatNode:
-    """A directory or file with its place."""
+    """A directory or file, and its clusters."""
 
     name: str
     file: FatFile | None = None
     children: dict[str, _FatNode] = field(default_factory=dict)
-    # Of the children, in the order of their names: (entries of the long name, short name, child).
+    # The children by name: entries of the long name, short name, child.
     listed: list[tuple[bytes, bytes, _FatNode]] = field(default_factory=list)
     entries: int = 0
     first: int = 0
@@ -78,7 +78,7 @@ class _FatNode:
 
 @dataclass(frozen=True, slots=True)
 class FatVolume:
-    """A volume whose layout is decided."""
+    """A volume with its layout."""
 
     geometry: Geometry
     label: bytes
@@ -86,7 +86,7 @@ class FatVolume:
     hidden_sectors: int
     _root: _FatNode
     _nodes: tuple[_FatNode, ...]
-    # By their paths.
+    # Files by their paths.
     _files: Mapping[str, _FatNode]
     _boot_sector: bytes = b""
 
@@ -101,10 +101,10 @@ class FatVolume:
         seed: bytes = b"",
         alignment: int = 1,
     ) -> FatVolume:
-        """Decide where everything lies, in a volume of `size` bytes or as small as it can be.
+        """Lay out a volume of `size` bytes, or one as small as possible.
 
-        All files begin at multiples of `alignment` sectors. The serial number is made of `mark`,
-        or of the contents, which then are read once.
+        All files begin at multiples of `alignment` sectors. The serial number is derived from the
+        seed, or from the contents, which are then read once.
         """
         files = sorted(files, key=lambda f: f.path)
         root, found = _fat_tree(files)
@@ -128,13 +128,13 @@ class FatVolume:
         return self.geometry.sectors * SECTOR
 
     def extent(self, path: str) -> FatExtent:
-        """Return where a file lies; all of it is in one place."""
+        """Return the sectors of a file, which are contiguous."""
         node = self._files[path]
         size = node.file.size if node.file else 0
         return FatExtent(self._sector(node.first), -(-size // SECTOR))
 
     def with_contents(self, contents: Mapping[str, bytes]) -> FatVolume:
-        """Return the same volume with other contents of the same sizes in some files."""
+        """Return the volume with other contents of the same sizes in some files."""
         changed = {id(self._files[path]): content for path, content in contents.items()}
 
         def copied(node: _FatNode) -> _FatNode:
@@ -148,7 +148,7 @@ class FatVolume:
         return replace(self, _nodes=tuple(copied(n) for n in self._nodes))
 
     def with_boot_sector(self, sector: bytes) -> FatVolume:
-        """Return the same volume with a boot loader's sector; what describes the volume stays."""
+        """Return the volume with the sector of a boot loader; its own description stays."""
         return replace(self, _boot_sector=sector)
 
     def extents(self) -> Iterator[Extent]:
@@ -208,13 +208,13 @@ class FatVolume:
         sector += struct.pack("<BBBI11s8s", 0x80, 0, 0x29, self.serial, label, kind)
         code = self._boot_sector
         if code:
-            # A loader's code begins where the longest description ends.
+            # The code of a loader begins behind the longest description.
             return code[:11] + (sector + _HALT_CODE).ljust(510, b"\0")[11:90] + code[90:SECTOR]
         return (sector + _HALT_CODE).ljust(510, b"\0") + magics.BOOT_SECTOR
 
     @property
     def _used(self) -> int:
-        """Return the number of the first cluster that nothing lies in."""
+        """Return the number of the first free cluster."""
         return _FIRST_CLUSTER + sum(n.clusters for n in self._nodes)
 
     def _sector(self, cluster: int) -> int:
@@ -272,7 +272,7 @@ def _fat_tree(files: Sequence[FatFile]) -> tuple[_FatNode, dict[str, _FatNode]]:
                 break
         if node.file is not None or names.fold_case(name) in node.children:
             raise OutputError.of(
-                codes.BAD_NAME, f"{file.path} would be there twice on FAT, perhaps as a directory"
+                codes.BAD_NAME, f"FAT takes {file.path} for a file or directory that exists already"
             )
         found[file.path] = node.children[names.fold_case(name)] = _FatNode(name, file)
     return root, found
@@ -287,7 +287,7 @@ def _walk_fat(node: _FatNode) -> Iterator[_FatNode]:
 def _in_cluster_order(
     nodes: Sequence[_FatNode], root: _FatNode, geometry: Geometry
 ) -> Iterator[_FatNode]:
-    """Yield what has clusters: the directories, then the files."""
+    """Yield the nodes with clusters: directories, then files."""
     yield from (n for n in nodes if n.file is None and (n is not root or geometry.bits == 32))
     yield from (n for n in nodes if n.file is not None)
 
@@ -302,7 +302,7 @@ def _name_children(node: _FatNode, *, is_root: bool, label: bool) -> None:
     node.entries += int(label) if is_root else 2
     if node.entries > _MAX_ENTRIES:
         raise OutputError.of(
-            codes.TOO_LARGE, f"a directory has {len(node.listed)} files: more than FAT can hold"
+            codes.TOO_LARGE, f"a directory has {len(node.listed)} files: too many for FAT"
         )
 
 
@@ -328,13 +328,13 @@ def _choose_geometry(
         raise OutputError.of(
             codes.TOO_SMALL,
             f"the files do not fit into a FAT volume of {size} bytes",
-            f"it takes {smallest.sectors * SECTOR}",
+            f"they need {smallest.sectors * SECTOR} bytes",
         )
     return chosen
 
 
 def _table_blocks(bits: int, used: int, ends: Sequence[int]) -> Iterator[bytes]:
-    """Yield a table as far as clusters are in use: each leads to the next, up to an end."""
+    """Yield a table of the used clusters: each refers to the next, the last of a file ends it."""
     last = _END_OF_CHAIN[bits]
     for begin in range(0, used, _BLOCK):
         stop = min(used, begin + _BLOCK)
@@ -352,7 +352,7 @@ def _table_blocks(bits: int, used: int, ends: Sequence[int]) -> Iterator[bytes]:
 
 
 def _pack_fat12(entries: array[int]) -> bytes:
-    """Return entries of 12 bits, two in three bytes."""
+    """Return entries of 12 bits, packed two in three bytes."""
     values = [*entries, 0]
     return b"".join(
         (values[i] | values[i + 1] << 12).to_bytes(3, "little") for i in range(0, len(entries), 2)

@@ -1,8 +1,8 @@
-"""ISO 9660 volumes with Rock Ridge, that PCs and UEFI boot from as CD and as disk.
+"""ISO 9660 volumes with Rock Ridge, that PCs and UEFI boot as CDs and as disks.
 
-`IsoVolume.plan` decides where everything lies; the volume is a `SparseImage`. Contents are never copied
-before they are written, files of more than 4 GiB consist of several extents, and a file can lie
-within another one: what a BIOS and UEFI both load need not be there twice.
+`IsoVolume.plan` lays a volume out; the volume is a `SparseImage`. Contents are not copied before
+they are written, files of more than 4 GiB have several sections, and a file can be a slice of
+another one: what a BIOS and UEFI both load is stored once.
 """
 
 from assembler.media.iso.boot import SECTOR, IsoBoot

@@ -1,7 +1,7 @@
-"""How machines boot from an ISO volume: El Torito for CDs, an MBR in front of it for disks.
+"""Booting from an ISO volume: El Torito for CDs, and an MBR for disks.
 
-As a disk it has a partition for UEFI beside one for the rest, that do not overlap: firmware that is
-strict ignores tables with overlapping partitions.
+The MBR has one partition for UEFI and one for the rest. They do not overlap: strict firmware ignores
+tables with overlapping partitions.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ _BLOCK = 512
 _PER_SECTOR = SECTOR // _BLOCK
 _BIOS, _EFI = 0x00, 0xEF
 _BOOTABLE = 0x88
-# isolinux wants its first sectors loaded, and loads the rest by itself.
+# The firmware loads the first blocks of isolinux, which loads the rest by itself.
 _ISOLINUX_BLOCKS = 4
 _MAX_BLOCKS = 0xFFFF
 _INFO_AT, _INFO_SIZE = 8, 56
 _CODE, _CODE_END = 432, 440
-# A type that systems leave alone.
+# Operating systems ignore partitions of this type (hidden NTFS).
 _TYPE_DATA, _TYPE_EFI = 0x17, 0xEF
 _LBA_ONLY = b"\xfe\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
 class IsoBoot:
-    """What machines boot from a volume."""
+    """The files of a volume that machines boot."""
 
     # The path of isolinux.bin.
     bios: bytes = b""
-    # Code for the MBR (isohdpfx.bin), so that a BIOS boots the volume as a disk.
+    # Boot code (isohdpfx.bin) for the MBR, with which a BIOS boots the volume as a disk.
     mbr: bytes = b""
     # The path of a FAT volume for UEFI: the last file of the volume.
     efi: bytes = b""
@@ -40,7 +40,7 @@ class IsoBoot:
 
 @dataclass(frozen=True, slots=True)
 class BootImage:
-    """Where a boot image lies, in sectors, and its size in bytes."""
+    """The first sector of a boot image, and its size in bytes."""
 
     sector: int
     size: int
@@ -52,12 +52,12 @@ class BootImage:
 
 
 def boot_record(boot_catalog: int) -> bytes:
-    """Return the volume descriptor that leads to the catalog."""
+    """Return the volume descriptor that names the sector of the catalog."""
     return struct.pack("<B5sB32s32xI", 0, magics.ISO_9660, 1, magics.EL_TORITO, boot_catalog)
 
 
 def boot_catalog(bios: BootImage | None, efi: BootImage | None) -> bytes:
-    """Return the catalog of boot images."""
+    """Return the boot catalog."""
     first = _BIOS if bios else _EFI
     head = struct.pack("<BBH24sHBB", 1, first, 0, b"", 0, 0x55, 0xAA)
     total = -sum(struct.unpack("<16H", head)) & 0xFFFF
@@ -68,8 +68,8 @@ def boot_catalog(bios: BootImage | None, efi: BootImage | None) -> bytes:
         if bios:
             # The last header, with one entry.
             found += struct.pack("<BBH28x", 0x91, _EFI, 1)
-        # Images of 32 MiB and more have a size that does not fit. None means the rest of the
-        # volume to firmware, and the image is the last thing on it.
+        # The size of images of 32 MiB and more does not fit. For 0, firmware takes the rest of the
+        # volume, so the image is the last file on it.
         found += _catalog_entry(efi, efi.blocks if efi.blocks <= _MAX_BLOCKS else 0)
     return found.ljust(SECTOR, b"\0")
 
@@ -79,7 +79,7 @@ def _catalog_entry(image: BootImage, blocks: int) -> bytes:
 
 
 def with_boot_info_table(loader: bytes, sector: int, descriptors: int) -> bytes:
-    """Return isolinux.bin with the table that says where it lies."""
+    """Return isolinux.bin with its boot information table, which names its sectors."""
     padded = loader + bytes(-len(loader) % 4)
     words = struct.unpack_from(f"<{(len(padded) - 64) // 4}I", padded, 64)
     info = struct.pack("<IIII", descriptors, sector, len(loader), sum(words) & 0xFFFFFFFF)
@@ -89,9 +89,9 @@ def with_boot_info_table(loader: bytes, sector: int, descriptors: int) -> bytes:
 def master_boot_record(
     boot: IsoBoot, seed: bytes, bios: BootImage | None, efi: BootImage | None, end: int
 ) -> bytes:
-    """Return the first block of the volume as a disk of `end` sectors."""
+    """Return the MBR of a volume of `end` sectors."""
     code = boot.mbr[:_CODE].ljust(_CODE, b"\0")
-    # The code reads from here where isolinux.bin lies.
+    # The boot code reads the first block of isolinux.bin from here.
     code += struct.pack("<Q", bios.sector * _PER_SECTOR if bios else 0)
     begins = 16 * _PER_SECTOR
     ends = (efi.sector if efi else end) * _PER_SECTOR

@@ -1,4 +1,4 @@
-"""The volume descriptors: what the volume is called, and where its root and tables lie."""
+"""Volume descriptors: the label, the root directory and the path tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TERMINATOR = b"\xff" + magics.ISO_9660 + b"\x01"
 
 @dataclass(frozen=True, slots=True)
 class PathTables:
-    """The size of a table of paths, and the sectors where it lies in both orders of bytes."""
+    """The size of the path table, and its sectors in both byte orders."""
 
     size: int
     little: int

@@ -1,4 +1,4 @@
-"""What goes onto an ISO volume: files, directories, links and devices with all their attributes."""
+"""Entries of an ISO volume: files, directories, links and devices with their attributes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from assembler.content import Content
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """The content of a file that is a part of another file of the volume."""
+    """The content of a file as a part of another file of the volume."""
 
     path: bytes
-    # A multiple of the size of a sector.
+    # A multiple of the sector size.
     offset: int
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class IsoEntry:
-    """A file of any kind; directories that nobody names are made."""
+    """A file of any type; missing directories are added."""
 
-    # Without a slash at either end; the root directory is empty.
+    # Without a slash at either end; empty for the root directory.
     path: bytes
     # With the type, as `stat` has it.
     mode: int
@@ -34,7 +34,7 @@ class IsoEntry:
     uid: int = 0
     gid: int = 0
     mtime: int = 0
-    # How many names the file has; those with equal contents lie in the same place.
+    # The number of hard links; linked files with equal contents are stored once.
     links: int = 1
 
     @property
@@ -49,5 +49,5 @@ class IsoEntry:
 
 
 def regular_file(path: str, content: Content | FileSlice, mtime: int = 0) -> IsoEntry:
-    """Return a plain file that everybody may read."""
+    """Return a regular file that all users may read."""
     return IsoEntry(path.encode(), stat.S_IFREG | 0o444, content, mtime=mtime)

@@ -1,4 +1,4 @@
-"""Names as ISO 9660 has them: what boot loaders read, and whoever does not know Rock Ridge."""
+"""Identifiers of ISO 9660: the names for boot loaders and readers without Rock Ridge."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterable
 _DISALLOWED = re.compile(rb"[^A-Z0-9_]")
 _MAX_NAME = 30
 _MAX_EXTENSION = 12
-# Room for a number that makes a name different.
+# Room for a number that makes an identifier unique.
 _NUMBER_ROOM = 7
 
 
 def identifiers(names: Iterable[tuple[bytes, bool]]) -> dict[bytes, bytes]:
-    """Return the identifiers of what a directory holds; a name comes with whether it is one."""
+    """Return the identifiers of a directory's entries; each name comes with "is a directory"."""
     found: dict[bytes, bytes] = {}
     taken: set[bytes] = set()
     following: dict[bytes, int] = {}

@@ -1,4 +1,4 @@
-"""Directory records: where a file lies, how large it is, what it is called."""
+"""Directory records: sector, size and identifier of a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assembler.media.iso.rock_ridge import SECTOR, both_endian
 _MAX_RECORD = 254
 _FIXED_SIZE = 33
 _DIRECTORY, _MORE = 0x02, 0x80
-# As much of a file as one extent has: whole sectors, and less than 4 GiB.
+# The largest section of a file: whole sectors, and less than 4 GiB.
 MAX_SECTION = (1 << 32) - SECTOR
 # Years from 1900, in a byte.
 _EARLIEST, _LATEST = -2208988800, 5869583999
@@ -19,13 +19,13 @@ _EARLIEST, _LATEST = -2208988800, 5869583999
 
 @dataclass(frozen=True, slots=True)
 class RecordSize:
-    """How large a record is without system use entries, and how many bytes these may have."""
+    """The size of a record without system use entries, and the room for these."""
 
     fixed: int
 
     @property
     def room(self) -> int:
-        """Return how many bytes are left."""
+        """Return the bytes that system use entries may have."""
         return _MAX_RECORD - self.fixed
 
 
@@ -44,7 +44,7 @@ def directory_record(
     directory: bool = False,
     more: bool = False,
 ) -> bytes:
-    """Return a record; `more` if another one goes on with the same file."""
+    """Return a record; `more` if the next one continues the same file."""
     date = time.gmtime(min(max(mtime, _EARLIEST), _LATEST))
     length = size_of_record(identifier).fixed + len(system_use)
     length += length % 2
@@ -56,7 +56,7 @@ def directory_record(
 
 
 def file_sections(sector: int, size: int) -> Iterator[tuple[int, int, bool]]:
-    """Yield sector and size of each extent of a file, and whether another follows."""
+    """Yield sector and size of each section of a file, and whether another follows."""
     while size > MAX_SECTION:
         yield sector, MAX_SECTION, True
         sector += MAX_SECTION // SECTOR

@@ -1,7 +1,7 @@
-"""Rock Ridge: names, owners, modes, links and devices beside what ISO 9660 knows.
+"""Rock Ridge: names, owners, modes, links and devices in addition to ISO 9660.
 
-System use entries of a directory record that do not fit into it lie in a continuation area; one
-area never crosses a sector, so a long link target goes through several.
+System use entries that do not fit into a directory record are in a continuation area. An area never
+crosses a sector, so a long link target takes several.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _VERSION = b"\x01"
 _CONTINUED = 1
 _CURRENT, _PARENT, _ROOT = 2, 4, 8
 _CE_SIZE = 28
-# What the root directory begins with: entries follow without a gap.
+# The first entry of the root directory: entries follow without a gap.
 SHARING_PROTOCOL = b"SP\x07\x01\xbe\xef\x00"
 _IDENTIFIER = b"RRIP_1991A"
 _DESCRIPTION = (
@@ -37,18 +37,18 @@ EXTENSION_REFERENCE = (
 
 
 def both_endian(value: int) -> bytes:
-    """Return a number of four bytes in both orders, as ISO 9660 has them."""
+    """Return a number of four bytes in both byte orders."""
     return value.to_bytes(4, "little") + value.to_bytes(4, "big")
 
 
 def posix_entries(mode: int, links: int, owner: tuple[int, int], device: tuple[int, int]) -> bytes:
-    """Return what `stat` has of a file, as far as it is not in the directory record."""
+    """Return the entries PX and PN: the attributes of `stat` that a directory record lacks."""
     fields = both_endian(mode) + both_endian(links) + both_endian(owner[0]) + both_endian(owner[1])
     found = b"PX" + bytes([4 + len(fields)]) + _VERSION + fields
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         major, minor = device
-        # Linux takes a number in the second half alone for the old encoding, which others expect;
-        # what does not fit into that has both halves.
+        # Linux and others read the old encoding from the second half alone; larger numbers have
+        # both halves.
         high, low = (major, minor) if minor > 0xFF else (0, major << 8 | minor)
         found += b"PN\x14" + _VERSION + both_endian(high) + both_endian(low)
     return found
@@ -96,15 +96,15 @@ def _link_components(target: bytes) -> list[bytes]:
 
 
 class ContinuationAreas:
-    """The continuation areas of a directory: bytes that lie from some sector on."""
+    """The continuation areas of a directory, from a sector on."""
 
     def __init__(self, sector: int) -> None:
-        """Begin with nothing."""
+        """Begin without areas."""
         self._sector = sector
         self.data = bytearray()
 
     def fitted(self, entries: Sequence[bytes], room: int) -> bytes:
-        """Return as many entries as there is room for; the others go into an area."""
+        """Return the entries that fit into a record; the others go into an area."""
         whole = b"".join(entries)
         if len(whole) <= room:
             return whole
@@ -117,7 +117,7 @@ class ContinuationAreas:
         return b"".join(kept) + self.area(rest)
 
     def area(self, entries: Sequence[bytes]) -> bytes:
-        """Put entries into one or several areas; return the entry that leads there."""
+        """Put entries into one or several areas; return the CE entry that refers to the first."""
         groups: list[bytes] = [b""]
         for entry in entries:
             if len(groups[-1]) + len(entry) > SECTOR - _CE_SIZE:

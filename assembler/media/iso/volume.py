@@ -1,4 +1,4 @@
-"""An ISO volume planned from entries, and its bytes."""
+"""An ISO volume: its layout, planned from entries, and its bytes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from assembler.media.iso.rock_ridge import ContinuationAreas
 from assembler.media.sparse_image import Extent, extents_of
 
 _FIRST_DESCRIPTOR = 16
-# Parents have 16 bits in the table of paths.
+# The path table has 16 bits for parents.
 _MAX_DIRECTORIES = 65535
 _MAX_SECTORS = (1 << 32) - 1
-# How many extents Linux follows.
+# The most sections of a file that Linux reads.
 _MAX_EXTENTS = 100
 _MAX_NAME = 255
-# Drives read ahead of what they are asked for: there is always something behind.
+# Drives read ahead: so many sectors follow the last file.
 _READ_AHEAD_SECTORS = 150
 _ALIGNMENT = (1 << 20) // SECTOR
 
 
 class _IsoNode:
-    """What an entry says but for its path, which would take most of the memory, and its place."""
+    """An entry and its sectors, without its path, which would take most of the memory."""
 
     __slots__ = (
         *("children", "content", "device", "gid", "identifier", "links", "mode", "mtime"),
@@ -42,35 +42,35 @@ class _IsoNode:
         self.children: dict[bytes, _IsoNode] | None = {} if entry.is_directory else None
         self.identifier = b""
         self.sector = 0
-        # Of a directory: its place in the table of paths.
+        # The number of a directory in the path table.
         self.number = 0
         self.become(entry)
 
     def become(self, entry: IsoEntry) -> None:
-        """Be another entry of the same kind."""
+        """Take the attributes of another entry of the same type."""
         self.mode, self.uid, self.gid, self.mtime = entry.mode, entry.uid, entry.gid, entry.mtime
         self.content, self.target, self.device = entry.content, entry.target, entry.device
         self.links = entry.links
         self.size = entry.size
 
     def attributes(self) -> bytes:
-        """Return what Rock Ridge says of it."""
+        """Return the Rock Ridge entries of its attributes."""
         return rock_ridge.posix_entries(self.mode, self.links, (self.uid, self.gid), self.device)
 
 
 @dataclass(frozen=True, slots=True)
 class IsoVolume:
-    """A volume whose layout is decided."""
+    """A volume with its layout."""
 
     label: str
     seed: bytes
     boot: IsoBoot
     mtime: int
-    # With their parents, by levels, as the table of paths has them.
+    # With their parents, in the order of the path table.
     _directories: tuple[tuple[_IsoNode, _IsoNode], ...]
-    # In the order in which they lie.
+    # In the order of their sectors.
     _files: tuple[_IsoNode, ...]
-    # Those that are booted, or that others lie within, by their paths.
+    # Files that are booted, or that have slices, by their paths.
     _named: Mapping[bytes, _IsoNode]
     _bios: BootImage | None
     _efi: BootImage | None
@@ -86,7 +86,7 @@ class IsoVolume:
         boot: IsoBoot | None = None,
         mtime: int = 0,
     ) -> IsoVolume:
-        """Decide where everything lies."""
+        """Lay out a volume."""
         boot = boot or IsoBoot()
         root, named = _iso_tree(entries, boot, mtime)
         directories = _number_directories(root)
@@ -99,7 +99,7 @@ class IsoVolume:
             directory.size, behind = _directory_size(directory, parent)
             sector += (directory.size + behind) // SECTOR
         files = [n for n in _walk_iso(root) if n.children is None]
-        # Firmware takes a large image for UEFI to go on until the end of the volume.
+        # A large image for UEFI has to be the last file: firmware reads to the end of the volume.
         files.sort(key=lambda n: n is named.get(boot.efi))
         known: dict[object, int] = {}
         lying = []
@@ -157,7 +157,7 @@ class IsoVolume:
             yield from extents_of(node.sector * SECTOR, content)
 
     def _front(self) -> Iterator[Extent]:
-        """Yield the descriptors, and the tables of paths."""
+        """Yield the descriptors and the path tables."""
         at = _FIRST_DESCRIPTOR
         kinds = _descriptor_kinds(self.boot)
         catalog = _FIRST_DESCRIPTOR + len(kinds)
@@ -205,7 +205,7 @@ def _descriptor_kinds(boot: IsoBoot) -> Sequence[str]:
 def _iso_tree(
     entries: Iterable[IsoEntry], boot: IsoBoot, mtime: int
 ) -> tuple[_IsoNode, dict[bytes, _IsoNode]]:
-    """Return the root directory, and by their paths the files that something leads to."""
+    """Return the root directory, and the files that are booted or have slices by their paths."""
     plain = stat.S_IFDIR | 0o755
     root = _IsoNode(IsoEntry(b"", plain, mtime=mtime))
     wanted = {boot.bios, boot.efi} - {b""}
@@ -242,7 +242,7 @@ def _node_at(node: _IsoNode, path: bytes) -> _IsoNode:
 
 
 def _number_directories(root: _IsoNode) -> tuple[tuple[_IsoNode, _IsoNode], ...]:
-    """Return all directories with their parents, numbered; and give everything its identifier."""
+    """Return all directories with their parents, numbered; each node gets its identifier."""
     found = [(root, root)]
     for number, (directory, _) in enumerate(found, 1):
         directory.number = number
@@ -275,7 +275,7 @@ def _directory_records(
     for name, node in ((b"\0", directory), (b"\1", parent)):
         px = node.attributes()
         if name == b"\0" and directory is parent:
-            # Room for the reference is never left in a record.
+            # The reference never fits into a record.
             px = rock_ridge.SHARING_PROTOCOL + px + areas.area([rock_ridge.EXTENSION_REFERENCE])
         yield directory_record(name, node.sector, node.size, node.mtime, px, directory=True)
     children = (directory.children or {}).items()
@@ -313,6 +313,6 @@ def _directory_size(directory: _IsoNode, parent: _IsoNode) -> tuple[int, int]:
 def _too_large(what: str, most: str) -> OutputError:
     return OutputError.of(
         codes.TOO_LARGE,
-        f"{what}: an ISO volume takes at most {most}",
-        "choose a format with another filesystem, as kernel+squashfs",
+        f"{what}: an ISO volume holds at most {most}",
+        "choose a format with another filesystem, such as kernel+squashfs",
     )

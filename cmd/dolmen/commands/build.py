@@ -239,7 +239,7 @@ def build(
             sys.stdout.write(merged_yaml(files or (), options))
             return
         with progress(settings) as reporter:
-            result = run_build(files or (), options, reporter=WarningLog(reporter, warnings))
+            result = run_build(files or (), options, progress=WarningLog(reporter, warnings).emit)
     except (DolmenError, OSError) as error:
         # An archive may be expected on standard output.
         if as_json and output != "-":

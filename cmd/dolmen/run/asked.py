@@ -11,7 +11,7 @@ from assembler.errors import UsageError
 from assembler.machine import accelerator, enrolling, options, qemu, shares
 from assembler.machine.description import Network, Share
 from assembler.machine.detecting import Kind
-from assembler.oci.platform import host_platform, normal_architecture
+from assembler.oci import host_platform, normalize_architecture
 
 _LONGEST_DEVICE = 15
 
@@ -81,7 +81,7 @@ class Asked:
     @property
     def target(self) -> str:
         """Return the architecture asked for, or nothing."""
-        return normal_architecture(self.architecture) if self.architecture else ""
+        return normalize_architecture(self.architecture) if self.architecture else ""
 
     @property
     def called(self) -> str:

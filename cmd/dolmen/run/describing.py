@@ -36,7 +36,7 @@ from assembler.machine.description import (
 )
 from assembler.machine.detecting import Image, Kind, detect
 from assembler.machine.networks import NOTHING, Connected, Undo
-from assembler.oci.platform import host_platform
+from assembler.oci import host_platform
 from dolmen.run import reaching
 from dolmen.run.asked import Asked, memory_of, network, shared
 from dolmen.run.ports import check_free

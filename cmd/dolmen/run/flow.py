@@ -157,7 +157,7 @@ def _build(settings: Settings, asked: Asked, supply: Supply, folder: Path) -> Pa
         remember=False,
     )
     with progress(settings) as reporter:
-        build(asked.yaml_files, options, reporter=reporter)
+        build(asked.yaml_files, options, progress=reporter.emit)
     return folder / _PREFIX
 
 

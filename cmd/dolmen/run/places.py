@@ -26,10 +26,10 @@ def place_of(files: Sequence[str], about: tuple[str, ...]) -> Place | None:
 
 
 def _loaded(files: Sequence[str]) -> Config | None:
-    from assembler.config import Options, load  # noqa: PLC0415 - only when something went wrong
+    from assembler.config import LoadOptions, load_config  # noqa: PLC0415 - only when something went wrong
 
     try:
-        return load(files, Options(check_sources=False)).config
+        return load_config(files, LoadOptions(check_sources=False)).config
     except DolmenError:
         # They were built before, so somebody is at work on them.
         return None
@@ -39,7 +39,9 @@ def _find(config: Config, about: tuple[str, ...]) -> Place | None:
     section, *rest = about
     if section in ("onboot", "onshutdown", "services"):
         containers = getattr(config, section)
-        return next((c.at.within("name").place for c in containers if c.name == rest[0]), None)
+        return next(
+            (c.positions.lookup("name").place for c in containers if c.name == rest[0]), None
+        )
     if section == "kernel" and config.kernel is not None:
-        return config.kernel.at.of(*rest)
-    return config.at.of(*about)
+        return config.kernel.positions.place_of(*rest)
+    return config.positions.place_of(*about)

@@ -12,7 +12,7 @@ from typing import Any
 from assembler.codes import host, usage
 from assembler.errors import HostError, UsageError
 from assembler.machine.description import Port
-from assembler.tools import need
+from assembler.tools import require_program
 from dolmen.run.ports import free_port
 
 _KEY = "ssh-key"
@@ -50,7 +50,18 @@ def prepare(folder: Path) -> Ssh:
     """Make a key, and find a port."""
     path = folder / _KEY
     made = subprocess.run(
-        [need("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-C", "dolmen", "-f", path],
+        [
+            require_program("ssh-keygen"),
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            "dolmen",
+            "-f",
+            path,
+        ],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -10,27 +10,33 @@ from pathlib import Path
 
 import pytest
 
-from assembler.config.package_model import Debs, RecipeFile
+from assembler.config.package_model import DebsRecipe, RecipeFile
 from assembler.debian.layer import Recipe, ingredients, layer
 from assembler.errors import PackageError
 from support.debian import TIME, Content, Deb, File, Link
 
 
 def lay(
-    tmp_path: Path, packages: Sequence[Deb], debs: Debs | None = None, architecture: str = "amd64"
+    tmp_path: Path,
+    packages: Sequence[Deb],
+    debs: DebsRecipe | None = None,
+    architecture: str = "amd64",
 ) -> tarfile.TarFile:
     """Return the layer of a recipe, the packages given in a wrong order."""
     return tarfile.open(fileobj=io.BytesIO(raw(tmp_path, packages, debs, architecture)))
 
 
 def raw(
-    tmp_path: Path, packages: Sequence[Deb], debs: Debs | None = None, architecture: str = "amd64"
+    tmp_path: Path,
+    packages: Sequence[Deb],
+    debs: DebsRecipe | None = None,
+    architecture: str = "amd64",
 ) -> bytes:
     paths = []
     for number, deb in enumerate(reversed(packages)):
         paths.append(tmp_path / f"{number}.deb")
         paths[-1].write_bytes(deb.build())
-    wanted = debs or Debs("trixie", tuple(d.name for d in packages))
+    wanted = debs or DebsRecipe("trixie", tuple(d.name for d in packages))
     recipe = Recipe(wanted, architecture, ingredients(paths), tmp_path)
     return b"".join(layer(recipe))
 
@@ -114,7 +120,7 @@ def test_what_is_dropped_and_what_is_kept_all_the_same(tmp_path: Path) -> None:
         "usr/bin/tool": Link("usr/lib/a/one.a", hard=True),
     }
     drop = ("/usr/share/doc/**", "/usr/share/man", "/usr/share/*/de/*.mo", "/usr/lib/**/*.a")
-    got = lay(tmp_path, [Deb("tool", files=files)], Debs("trixie", ("tool",), drop=drop))
+    got = lay(tmp_path, [Deb("tool", files=files)], DebsRecipe("trixie", ("tool",), drop=drop))
     here = {m.name for m in got if not m.isdir() and not m.name.startswith("var/")}
     assert here - {"bin", "lib", "lib64", "sbin"} == {
         "usr/share/doc/tool/copyright",
@@ -134,7 +140,7 @@ def test_links_and_files_of_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "conf" / "plain").write_bytes(b"plain")
     (tmp_path / "conf" / "plain").chmod(0o600)
     (tmp_path / "conf" / "link").symlink_to("plain")
-    debs = Debs(
+    debs = DebsRecipe(
         "trixie",
         ("tool",),
         links={"usr/bin/awk": "tool", "usr/bin/tool": "other"},
@@ -163,14 +169,14 @@ def test_a_source_may_differ_by_architecture(tmp_path: Path) -> None:
     for architecture in ("amd64", "arm64"):
         (tmp_path / architecture).mkdir()
         (tmp_path / architecture / "tool").write_text(f"for {architecture}")
-    debs = Debs("trixie", (), files=(RecipeFile("tool", source="{arch}/tool"),))
+    debs = DebsRecipe("trixie", (), files=(RecipeFile("tool", source="{arch}/tool"),))
     assert content(lay(tmp_path, [], debs), "tool") == b"for amd64"
 
 
 def test_a_source_outside_of_the_package_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to("/etc")
     for source in ("out/passwd", "nothing"):
-        debs = Debs("trixie", ("tool",), files=(RecipeFile("x", source=source),))
+        debs = DebsRecipe("trixie", ("tool",), files=(RecipeFile("x", source=source),))
         with pytest.raises(PackageError, match="DM0720"):
             raw(tmp_path, [Deb("tool")], debs)
 
@@ -186,7 +192,9 @@ def test_certificates_become_a_bundle(tmp_path: Path) -> None:
 
 
 def test_users(tmp_path: Path) -> None:
-    got = lay(tmp_path, [Deb("tool")], Debs("trixie", ("tool",), users=("www-data", "web:101:7")))
+    got = lay(
+        tmp_path, [Deb("tool")], DebsRecipe("trixie", ("tool",), users=("www-data", "web:101:7"))
+    )
     passwd = content(got, "etc/passwd").decode().splitlines()
     assert [line.split(":")[0] for line in passwd] == ["root", "nobody", "www-data", "web"]
     assert passwd[2] == "www-data:*:33:33:www-data:/var/www:/usr/sbin/nologin"
@@ -199,10 +207,10 @@ def test_users(tmp_path: Path) -> None:
     base = Deb("base-passwd", files=master)
     got = lay(tmp_path, [base])
     assert content(got, "etc/passwd") == b"root:*:0:0:root:/root:/bin/bash\n"
-    got = lay(tmp_path, [base], Debs("trixie", ("base-passwd",), users=("web:5",)))
+    got = lay(tmp_path, [base], DebsRecipe("trixie", ("base-passwd",), users=("web:5",)))
     assert content(got, "etc/group").endswith(b"shadow:*:42:\nweb:*:5:\n")
     with pytest.raises(PackageError, match="number has to be given"):
-        raw(tmp_path, [Deb("tool")], Debs("trixie", ("tool",), users=("web",)))
+        raw(tmp_path, [Deb("tool")], DebsRecipe("trixie", ("tool",), users=("web",)))
 
 
 def test_the_bytes_are_always_the_same(tmp_path: Path) -> None:

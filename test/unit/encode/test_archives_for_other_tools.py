@@ -16,7 +16,7 @@ from assembler.encode.inventory import Inventory
 from assembler.encode.newc import NewcEncoder
 from assembler.encode.output import BytesOutput
 from assembler.encode.tar import END, TarEncoder, global_comment
-from assembler.oci.layers import LINK, TarReader
+from assembler.oci.layers import HARD_LINK, TarReader
 from assembler.rootfs.plan import Entry, Kind, Origin
 from support.archives import E, directory, hardlink, symlink, tar
 from support.cpio import archives_of
@@ -66,7 +66,7 @@ def as_tar(archive: bytes, prefix: str = "", origin: Origin | None = ORIGIN) -> 
     reader = TarReader([archive])
     while reader.next():
         name = reader.name.rstrip(b"/")
-        if reader.kind == LINK:
+        if reader.kind == HARD_LINK:
             encoder.link(name, reader.link, reader)
         else:
             encoder.add(name, reader)
@@ -80,7 +80,7 @@ def as_newc(archive: bytes, learned: dict[bytes, list[bytes]] | None = None) -> 
     reader = TarReader([archive])
     while reader.next():
         name = reader.name.rstrip(b"/")
-        if reader.kind == LINK:
+        if reader.kind == HARD_LINK:
             encoder.link(name, reader.link, reader)
         else:
             encoder.add(name, reader)

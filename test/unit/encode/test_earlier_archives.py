@@ -17,9 +17,9 @@ from assembler.encode.salvaged import hand_over
 from assembler.encode.tar import END, global_comment
 from assembler.errors import DolmenError, LayerError
 from assembler.oci.image import Image
-from assembler.oci.layers import Limits
+from assembler.oci.layers import LayerLimits
 from assembler.oci.reference import Reference
-from assembler.oci.salvaged import Excerpt, SalvagedImage, SalvagedTree
+from assembler.oci.salvaged_image import SalvagedContent, SalvagedImage, SalvagedTree
 from assembler.oci.store import Store
 from support.archives import Collected, E, directory, hardlink, image, symlink, tar
 from support.pictures import AMD64
@@ -68,10 +68,10 @@ def test_the_image_is_found(made: tuple[Image, dict[str, Any], bytes], tmp_path:
     expected, record, tree = made
     found = earlier(tmp_path / "x.tar", record, tree).image(Reference.parse(NAME), AMD64, [])
     assert (found.digest, found.config) == (expected.digest, expected.config)
-    assert found.remains is not None
-    (laid,) = found.remains.trees
+    assert found.salvaged is not None
+    (laid,) = found.salvaged.trees
     collected = Collected()
-    hand_over(found, laid, collected, Limits())
+    hand_over(found, laid, collected, LayerLimits())
     assert collected.files() == {"a": b"1"}
 
 
@@ -133,11 +133,11 @@ def test_entries_that_no_build_writes(
     tree = tar([symlink(PREFIX + "l", "../../anywhere"), *entries])
     path = tmp_path / "tree.tar"
     path.write_bytes(tree)
-    excerpt = Excerpt(path, 0, len(tree), hashlib.sha256(tree).hexdigest())
+    excerpt = SalvagedContent(path, 0, len(tree), hashlib.sha256(tree).hexdigest())
     laid = SalvagedTree("container", PREFIX, excerpt)
-    found = Image(*_parts(made[0]), remains=SalvagedImage((laid,)))
+    found = Image(*_parts(made[0]), salvaged=SalvagedImage((laid,)))
     with pytest.raises(LayerError, match=why):
-        hand_over(found, laid, Collected(), Limits(entries=5))
+        hand_over(found, laid, Collected(), LayerLimits(entries=5))
 
 
 def test_an_archive_that_changes_meanwhile(
@@ -146,12 +146,12 @@ def test_an_archive_that_changes_meanwhile(
     _, record, tree = made
     path = tmp_path / "x.tar"
     found = earlier(path, record, tree).image(Reference.parse(NAME), AMD64, [])
-    assert found.remains is not None
+    assert found.salvaged is not None
     data = path.read_bytes()
     at = data.rindex(b"1")
     path.write_bytes(data[:at] + b"2" + data[at + 1 :])
     with pytest.raises(LayerError, match="changed while it was read"):
-        hand_over(found, found.remains.trees[0], Collected(), Limits())
+        hand_over(found, found.salvaged.trees[0], Collected(), LayerLimits())
 
 
 def _parts(found: Image) -> tuple[Any, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from assembler.content import whole
+from assembler.content import read_content
 from assembler.encode.assembly import Assembly
 from assembler.encode.early import MODULES_WANTED, EarlyInitrd, early_initrd
-from assembler.events import Silent
+from assembler.events import NullReporter
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.reference import Reference
-from assembler.oci.resolve import resolve
+from assembler.oci.resolution import resolve_images
 from assembler.oci.store import Store
 from assembler.rootfs.plan import ImageTree, MemberTree, Origin, Plan, Rules
 from support.cpio import archives_of
@@ -48,8 +48,8 @@ def early(
     trees = [{"kernel": b"k", "kernel.tar": tree(kernel)}, init]
     for name, files in zip(names, trees, strict=True):
         store.put(name, paint.image(files))
-    images = resolve(
-        dict.fromkeys(names), AMD64, ImageSources(store=store.root, offline=True), Silent()
+    images = resolve_images(
+        dict.fromkeys(names), AMD64, ImageSources(store=store.root, offline=True), NullReporter()
     )
     boot, root = (images[name] for name in names)
     plan = Plan(
@@ -64,7 +64,7 @@ def early(
     if made is None:
         return None, {}
     with Assembly(made.plan, store) as assembly:
-        found = list(archives_of(whole(assembly.initrd())))
+        found = list(archives_of(read_content(assembly.initrd())))
     return made, {f.name: f.data for a in found for f in a if f.mode & 0o170000 == 0o100000}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from assembler.config.package_model import BuildFile, DockerImages, ExtraSource, RecipeFile
 from assembler.errors import DolmenError
-from assembler.packages.build_file import read_package
+from assembler.packages.build_file_reader import read_package
 from assembler.packages.tags import Naming, name_of
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

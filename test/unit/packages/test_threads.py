@@ -9,7 +9,7 @@ import time
 import pytest
 
 from assembler.packages.dependency_pool import Cancellation, run_in_order
-from assembler.tools import running
+from assembler.tools import cancellation, execution
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -47,15 +47,17 @@ def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
             raise KeyError(key)
         started.set()
         try:
-            running.run(SLEEP, {})
+            execution.run_program(SLEEP, {})
         except BaseException as error:
             said.append(type(error).__name__)
             # What clears up afterwards runs to its end.
-            with running.clearing_away():
-                said.append(running.run([sys.executable, "-c", "print(1)"], {}).output.decode())
-            with pytest.raises(running.Cancelled):
-                running.run(SLEEP, {})
-            with pytest.raises(running.Cancelled):
+            with cancellation.without_cancellation():
+                said.append(
+                    execution.run_program([sys.executable, "-c", "print(1)"], {}).output.decode()
+                )
+            with pytest.raises(cancellation.Cancelled):
+                execution.run_program(SLEEP, {})
+            with pytest.raises(cancellation.Cancelled):
                 halt.check()
             raise
 

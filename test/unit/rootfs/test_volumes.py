@@ -9,7 +9,7 @@ import pytest
 
 from assembler.codes import rootfs
 from assembler.errors import PlanError
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.store import Store
 from assembler.rootfs import Role, references
 from assembler.rootfs.plan import ImageTree, Plan, Rules, StoreBlob
@@ -42,23 +42,28 @@ def test_a_layout_of_some_platforms_keeps_the_name_of_its_index(store: Store) ->
     plan = planned(config, store)
     blobs = [e.content for e in made(plan).values() if isinstance(e.content, StoreBlob)]
     kinds = [b.descriptor.media_type for b in blobs]
-    layers = [media.OCI_LAYER_GZIP] * 2
-    assert kinds == [media.OCI_CONFIG, *layers, media.OCI_MANIFEST, media.OCI_INDEX]
+    layers = [media_types.OCI_LAYER_GZIP] * 2
+    assert kinds == [
+        media_types.OCI_CONFIG,
+        *layers,
+        media_types.OCI_MANIFEST,
+        media_types.OCI_INDEX,
+    ]
     index = index_of(plan)
-    assert index["mediaType"] == media.OCI_INDEX
-    assert index["annotations"] == {media.REF_NAME: "docker.io/example/multi:1"}
+    assert index["mediaType"] == media_types.OCI_INDEX
+    assert index["annotations"] == {media_types.REF_NAME: "docker.io/example/multi:1"}
     assert below(plan, "v")[-3:] == ["lower/index.json", "tmp", "merged"]
 
 
 def test_an_index_of_docker_is_called_what_it_is(store: Store) -> None:
     text = "volumes: [{name: v, image: example/multi-docker:1, format: oci}]"
     plan = planned(loaded(text), store)
-    assert index_of(plan)["mediaType"] == media.DOCKER_INDEX
+    assert index_of(plan)["mediaType"] == media_types.DOCKER_INDEX
 
 
 def test_a_single_manifest_makes_a_layout(store: Store) -> None:
     plan = planned(loaded("volumes: [{name: v, image: example/plain:1, format: oci}]"), store)
-    assert index_of(plan)["mediaType"] == media.DOCKER_MANIFEST
+    assert index_of(plan)["mediaType"] == media_types.DOCKER_MANIFEST
 
 
 @pytest.mark.parametrize("image", ["multi", "plain"])

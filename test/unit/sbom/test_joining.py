@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assembler.codes import rootfs
-from assembler.oci import media
+from assembler.oci import media_types
 from assembler.oci.image import Image
 from assembler.oci.manifest import Descriptor, Manifest
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store, attestations, find
+from assembler.oci.store import Store, find_image, read_attestations
 from assembler.sbom import Joined, Library, join
 from assembler.sbom.attached import LARGEST_SBOM
 from support.pictures import Painter
@@ -36,7 +36,7 @@ class Shelf:
     def image(self, name: str, *documents: object) -> Image:
         reference = Reference.parse(name)
         self.store.put(reference, self.painter.image({"a": name.encode()}))
-        image = find(self.store, reference, Platform())
+        image = find_image(self.store, reference, Platform())
         self.attached[image.digest] = [self.layer(d) for d in documents]
         return image
 
@@ -44,15 +44,15 @@ class Shelf:
         if isinstance(document, Descriptor):
             return document
         data = document if isinstance(document, bytes) else statement(document)
-        blob = self.store.add_bytes(data, media.IN_TOTO)
-        note = {media.PREDICATE_TYPE: media.SPDX_DOCUMENT}
-        return Descriptor(media.IN_TOTO, blob.digest, blob.size, None, note)
+        blob = self.store.add_bytes(data, media_types.IN_TOTO)
+        note = {media_types.PREDICATE_TYPE: media_types.SPDX_DOCUMENT}
+        return Descriptor(media_types.IN_TOTO, blob.digest, blob.size, None, note)
 
     def join(self, *laid_out: tuple[Image, str], created: int = TIME) -> Joined:
         def manifests(image: Image) -> tuple[Manifest, ...]:
             config = image.manifest.config
             layers = tuple(self.attached[image.digest])
-            return (Manifest(media.OCI_MANIFEST, config, layers),)
+            return (Manifest(media_types.OCI_MANIFEST, config, layers),)
 
         return join(laid_out, Library(manifests, self.store.open), created)
 
@@ -82,9 +82,11 @@ def read(joined: Joined) -> dict[str, Any]:
 
 def test_the_recorded_case(conformance_layout: Path) -> None:
     store = Store(conformance_layout)
-    library = Library(lambda image: attestations(store, image), store.open)
+    library = Library(lambda image: read_attestations(store, image), store.open)
     names = (("spdx-one", ""), ("spdx-two", "containers/services/s/lower/"), ("nocmd", "x/"))
-    laid_out = [(find(store, Reference.parse(f"example/{n}:1"), Platform()), p) for n, p in names]
+    laid_out = [
+        (find_image(store, Reference.parse(f"example/{n}:1"), Platform()), p) for n, p in names
+    ]
     mine = read(join(laid_out, library, TIME))
     (line,) = [
         line for line in (CASE / "expected.jsonl").read_text().splitlines() if "sbom.spdx" in line
@@ -212,9 +214,9 @@ def test_what_cannot_be_read_is_left_out_and_said(shelf: Shelf, document: bytes,
 
 
 def test_sizes_are_bounded_and_digests_checked(shelf: Shelf) -> None:
-    note = {media.PREDICATE_TYPE: media.SPDX_DOCUMENT}
-    huge = Descriptor(media.IN_TOTO, "sha256:" + "0" * 64, LARGEST_SBOM + 1, None, note)
-    gone = Descriptor(media.IN_TOTO, "sha256:" + "0" * 64, 10, None, note)
+    note = {media_types.PREDICATE_TYPE: media_types.SPDX_DOCUMENT}
+    huge = Descriptor(media_types.IN_TOTO, "sha256:" + "0" * 64, LARGEST_SBOM + 1, None, note)
+    gone = Descriptor(media_types.IN_TOTO, "sha256:" + "0" * 64, 10, None, note)
     changed = shelf.layer(spdx())
     shelf.store.path(changed.digest).chmod(0o644)
     shelf.store.path(changed.digest).write_bytes(b"x" * changed.size)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from assembler.events import several
+from assembler.events import pluralize
 from dolmen.console import progress, say, size_text
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure, registry_options
@@ -57,7 +57,7 @@ def clean(
     recipes were made of go when they were not used for a month (or as said).
     """
     from assembler.debian.cleaning import clean as clean_debs
-    from assembler.oci.store import GcLimits, Store, collect
+    from assembler.oci import GcLimits, Store, collect_garbage
     from dolmen.quantities import parse_age, parse_bytes
 
     settings = settings_of(ctx)
@@ -65,10 +65,10 @@ def clean(
     with progress(settings) as reporter:
         there = None
         if published_only:
-            from assembler.oci.published import published
+            from assembler.oci import find_published
 
             options = registry_options(settings, insecure, registry_creds)
-            there = published(store.names().entries, options, reporter)
+            there = find_published(store.names().entries, options, reporter)
         limits = GcLimits(
             older_than=parse_age(older_than, "--older-than") if older_than else None,
             keep_bytes=parse_bytes(keep_bytes, "--keep-bytes") if keep_bytes else None,
@@ -76,16 +76,16 @@ def clean(
             everything=everything,
             dry_run=dry_run,
         )
-        done = collect(store, limits)
+        done = collect_garbage(store, limits)
         debs = clean_debs(store, limits, time.time())
     for name in done.names:
         say(f"{'would remove' if dry_run else 'removed'} {name}")
     removed = [
-        several(done.blobs, "blob"),
-        several(done.segments, "segment"),
-        several(done.others + debs.others, "leftover"),
+        pluralize(done.blobs, "blob"),
+        pluralize(done.segments, "segment"),
+        pluralize(done.others + debs.others, "leftover"),
     ]
     if debs.packages:
-        removed.append(several(debs.packages, "Debian package"))
+        removed.append(pluralize(debs.packages, "Debian package"))
     parts = ", ".join(removed)
     say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes + debs.bytes)}: {parts}")

@@ -57,20 +57,17 @@ def export(
     from assembler.codes import usage
     from assembler.errors import UsageError
     from assembler.files import atomic_write
-    from assembler.oci.archive_export import Download, Format
-    from assembler.oci.archive_export import export as export_image
-    from assembler.oci.platform import Platform
-    from assembler.oci.reference import Reference
-    from assembler.oci.store import Store
+    from assembler.oci import ArchiveFormat, ExportOptions, Platform, Reference, Store
+    from assembler.oci import export_archive as export_image
 
-    if kind not in list(Format):
+    if kind not in list(ArchiveFormat):
         raise UsageError.of(
-            usage.BAD_OPTION, f"--format: there is no format {kind!r}", f"use {', '.join(Format)}"
+            usage.BAD_OPTION, f"--format: there is no format {kind!r}", f"use {', '.join(ArchiveFormat)}"
         )
     settings = settings_of(ctx)
-    wanted = Download(
+    wanted = ExportOptions(
         Reference.parse(name),
-        Format(kind),
+        ArchiveFormat(kind),
         Platform.parse(platform) if platform else None,
         Reference.parse(new_name) if new_name else None,
     )

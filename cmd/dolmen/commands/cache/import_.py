@@ -41,9 +41,7 @@ def import_(
     compressed by gzip or zstd. All of its images arrive, or none.
     """
     from assembler.errors import wrap_os_errors
-    from assembler.oci.archive_import import Upload, import_archive
-    from assembler.oci.reference import Reference
-    from assembler.oci.store import Store
+    from assembler.oci import ArchiveInput, Reference, Store, import_archive
 
     settings = settings_of(ctx)
     reference = Reference.parse(name) if name else None
@@ -57,7 +55,7 @@ def import_(
             opened, size = path.open("rb"), path.stat().st_size
         title = f"import {path.name}"
     with opened as source, progress(settings) as reporter:
-        upload = Upload(source, title, size or None, reference)
+        upload = ArchiveInput(source, title, size or None, reference)
         done = import_archive(Store(settings.cache), upload, reporter)
     for image in done:
         say(f"{image.reference} {image.descriptor.digest}")

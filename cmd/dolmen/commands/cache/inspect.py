@@ -14,7 +14,7 @@ from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
-    from assembler.oci.inspect import Findings
+    from assembler.oci import ImageReport
 
 app = command_app()
 
@@ -40,24 +40,26 @@ def inspect(
     dolmen cache inspect alpine:3.20
     dolmen cache inspect --platform linux/arm64 --json alpine:3.20 | jq .manifest
     """
-    from assembler.oci.inspect import attested
-    from assembler.oci.inspect import inspect as inspect_image
-    from assembler.oci.platform import Platform
-    from assembler.oci.reference import Reference
-    from assembler.oci.store import Store
+    from assembler.oci import Platform, Reference, Store, attestation_types
+    from assembler.oci import inspect_image as inspect_image
 
     store = Store(settings_of(ctx).cache)
     wanted = Platform.parse(platform) if platform else None
     found = inspect_image(store, Reference.parse(name), wanted)
     if as_json:
-        say(json.dumps(found.as_json() | {"attested": attested(store, found.image)}, indent=2))
+        say(
+            json.dumps(
+                found.as_json() | {"attestation_types": attestation_types(store, found.image)},
+                indent=2,
+            )
+        )
     else:
-        _show(found, attested(store, found.image))
+        _show(found, attestation_types(store, found.image))
 
 
-def _show(found: Findings, statements: tuple[str, ...]) -> None:
+def _show(found: ImageReport, statements: tuple[str, ...]) -> None:
     listed, config, image = found.listed, found.image.config, found.image
-    platforms = [str(p) for p in listed.platforms] + [f"({p})" for p in listed.elsewhere]
+    platforms = [str(p) for p in listed.platforms] + [f"({p})" for p in listed.not_fetched]
     facts = [
         ("name", listed.name),
         ("digest", f"{listed.descriptor.digest}  {listed.descriptor.media_type}"),
@@ -69,7 +71,7 @@ def _show(found: Findings, statements: tuple[str, ...]) -> None:
         ("env", "\n".join(config.env)),
         ("directory", config.working_dir),
         ("user", config.user),
-        ("attested", "\n".join(statements)),
+        ("attestation_types", "\n".join(statements)),
     ]
     for key, value in facts:
         _fact(key, value)

@@ -18,7 +18,7 @@ from dolmen.settings import settings_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assembler.oci.store import Listed
+    from assembler.oci import ListedImage
 
 app = command_app()
 _SHORT_DIGEST = len("sha256:") + 12
@@ -38,9 +38,9 @@ def ls(
     A platform in parentheses is one that the image has, but that was not fetched.
     SIZE counts what several images share at each of them.
     """
-    from assembler.oci.store import Store, listing
+    from assembler.oci import Store, list_images
 
-    rows = listing(Store(settings_of(ctx).cache))
+    rows = list_images(Store(settings_of(ctx).cache))
     if as_json:
         say(json.dumps([_json(row) for row in rows], indent=2))
         return
@@ -68,10 +68,10 @@ def _fitted(table: Sequence[Sequence[str]]) -> Iterator[str]:
         yield f"  {rest}"
 
 
-def _row(row: Listed) -> tuple[str, str, str, str, str]:
+def _row(row: ListedImage) -> tuple[str, str, str, str, str]:
     from dolmen.quantities import age
 
-    platforms = [str(p) for p in row.platforms] + [f"({p})" for p in row.elsewhere]
+    platforms = [str(p) for p in row.platforms] + [f"({p})" for p in row.not_fetched]
     return (
         printable(row.name) or "<no name>",
         printable(",".join(platforms)) or "-",
@@ -81,13 +81,13 @@ def _row(row: Listed) -> tuple[str, str, str, str, str]:
     )
 
 
-def _json(row: Listed) -> dict[str, object]:
+def _json(row: ListedImage) -> dict[str, object]:
     return {
         "name": row.name,
         "digest": row.descriptor.digest,
         "mediaType": row.descriptor.media_type,
         "platforms": [str(p) for p in row.platforms],
-        "notFetched": [str(p) for p in row.elsewhere],
+        "notFetched": [str(p) for p in row.not_fetched],
         "size": row.size,
         "used": datetime.fromtimestamp(int(row.used), UTC).isoformat(),
         "complete": row.complete,

@@ -43,11 +43,8 @@ def pull(
     """
     from assembler.codes import usage
     from assembler.errors import UsageError
-    from assembler.oci.platform import Platform
-    from assembler.oci.pull import PullOptions
-    from assembler.oci.pull import pull as pull_images
-    from assembler.oci.reference import Reference
-    from assembler.oci.store import Store
+    from assembler.oci import Platform, PullOptions, Reference, Store
+    from assembler.oci import pull as pull_images
 
     if platform and all_platforms:
         raise UsageError.of(

@@ -51,10 +51,8 @@ def push(
     """
     from assembler.codes import usage
     from assembler.errors import UsageError
-    from assembler.oci.push import PushOptions
-    from assembler.oci.push import push as push_images
-    from assembler.oci.reference import Reference
-    from assembler.oci.store import Store
+    from assembler.oci import PushOptions, Reference, Store
+    from assembler.oci import push as push_images
 
     if remote_name and len(names) != 1:
         raise UsageError.of(usage.BAD_OPTION, "--remote-name goes with a single image")

@@ -14,8 +14,7 @@ from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
     from assembler.diagnostics import Diagnostic
-    from assembler.oci.reference import Reference
-    from assembler.oci.store import Names
+    from assembler.oci import ImageNames, Reference
 
 app = command_app()
 
@@ -49,35 +48,34 @@ def rm(
     `dolmen cache clean` comes by.
     """
     from assembler.errors import ImageError
-    from assembler.oci.reference import Reference
-    from assembler.oci.store import Store, entries_of, remove
+    from assembler.oci import Reference, Store, find_entries, remove_images
 
     settings = settings_of(ctx)
     store = Store(settings.cache)
     now = store.names()
-    found = {name: entries_of(now, name) for name in names}
+    found = {name: find_entries(now, name) for name in names}
     unknown = [name for name, entries in found.items() if not entries]
     if unknown:
         raise ImageError([_unknown(Reference.parse(name), now) for name in unknown])
     entries = [e for several in found.values() for e in several]
     with progress(settings) as reporter:
         if published_only:
-            from assembler.oci.published import published
+            from assembler.oci import find_published
 
             options = registry_options(settings, insecure, registry_creds)
-            there = published(entries, options, reporter)
+            there = find_published(entries, options, reporter)
             entries = [e for e in entries if (e.name, e.descriptor.digest) in there]
-        done = remove(store, entries, dry_run=dry_run)
+        done = remove_images(store, entries, dry_run=dry_run)
     for name in done.names:
         say(f"{'would remove' if dry_run else 'removed'} {name}")
     say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes)} in {done.blobs} blobs")
 
 
-def _unknown(reference: Reference, names: Names) -> Diagnostic:
+def _unknown(reference: Reference, names: ImageNames) -> Diagnostic:
     from assembler.codes import images
     from assembler.diagnostics import Diagnostic
-    from assembler.oci.store import at_other_registries
+    from assembler.oci import other_registries_hint
 
-    hints = (at_other_registries(reference, names), "`dolmen cache ls` shows what is there")
+    hints = (other_registries_hint(reference, names), "`dolmen cache ls` shows what is there")
     message = f"{reference} is not in the store"
     return Diagnostic(images.NOT_IN_STORE, message, hints=tuple(filter(None, hints)))

@@ -13,7 +13,7 @@ from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
-    from assembler.oci.store import Report
+    from assembler.oci import VerifyReport
 
 app = command_app()
 
@@ -39,13 +39,13 @@ def verify(
     The exit code is 1 if something is wrong and was not repaired.
     """
     from assembler.errors import ImageError
-    from assembler.oci.store import Store
-    from assembler.oci.store import verify as verify_store
+    from assembler.oci import Store
+    from assembler.oci import verify_store as verify_store
 
     settings = settings_of(ctx)
     fetch = None
     if repair:
-        from assembler.oci.image_sources import ImageSources
+        from assembler.oci import ImageSources
 
         fetch = ImageSources(
             store=settings.cache,
@@ -58,7 +58,7 @@ def verify(
         raise ImageError(report.problems)
 
 
-def _show(report: Report, *, as_json: bool) -> None:
+def _show(report: VerifyReport, *, as_json: bool) -> None:
     if as_json:
         document = {
             "clean": report.clean,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.config.package_model import Package
-    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages import PackageBuildOptions
     from dolmen.commands.pkg.options import PrintOptions
     from dolmen.settings import Settings
 
@@ -25,7 +25,7 @@ def read_packages(
     settings: Settings, directories: Sequence[Path], options: PackageBuildOptions
 ) -> list[Package]:
     """Read the packages, and show what is doubtful about them."""
-    from assembler.packages.build_file import read_package
+    from assembler.packages import read_package
 
     packages = [read_package(d, options.build_file) for d in directories]
     if not settings.quiet:
@@ -41,8 +41,7 @@ def run_build(
     printing: PrintOptions,
 ) -> None:
     """Build, push, and print the names of the images."""
-    from assembler.packages.batch import build_packages, check_package_options
-    from assembler.packages.dry_run import describe_steps
+    from assembler.packages import build_packages, check_package_options, describe_steps
 
     check_package_options(options)
     packages = read_packages(settings, directories, options)

@@ -14,7 +14,7 @@ from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
-    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages import PackageBuildOptions
 
 app = command_app()
 
@@ -40,9 +40,7 @@ def index(
 
     Of the architectures in build.yml those are listed that the registry has.
     """
-    from assembler.packages.batch import package_name
-    from assembler.packages.build_file import read_package
-    from assembler.packages.remote import Remote
+    from assembler.packages import Remote, package_name, read_package
 
     settings = settings_of(ctx)
     remote = Remote(registry_options(settings, insecure, registry_creds))

@@ -23,8 +23,7 @@ from dolmen.package_options import build_arguments, builder_options, platforms
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
-    from assembler.packages.options import PackageBuildOptions
-    from assembler.packages.package_build import PackageJob
+    from assembler.packages import PackageBuildOptions, PackageJob
 
 app = command_app()
 
@@ -51,10 +50,8 @@ def inputs(
     The tag knows the tree alone. The digests of images that a Dockerfile begins
     with, build arguments and locks stand here, and on the image that was built.
     """
-    from assembler.oci.store import Store
-    from assembler.packages.batch import job_of
-    from assembler.packages.build_file import read_package
-    from assembler.packages.package_build import compare_inputs
+    from assembler.oci import Store
+    from assembler.packages import compare_inputs, job_of, read_package
 
     chosen = replace(
         options,
@@ -89,7 +86,7 @@ def inputs(
 
 
 def _state(job: PackageJob, before: object, different: tuple[str, ...]) -> str:
-    from assembler.packages.tags import is_lasting
+    from assembler.packages import is_lasting
 
     if before is None:
         return "(not built yet)"

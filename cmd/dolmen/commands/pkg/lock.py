@@ -46,8 +46,7 @@ def lock(
 
     A lock of what is newest already is left as it is.
     """
-    from assembler.packages.options import PackageBuildOptions
-    from assembler.packages.recipe_locks import check_locks, lock_packages
+    from assembler.packages import PackageBuildOptions, check_locks, lock_packages
 
     settings = settings_of(ctx)
     options = PackageBuildOptions(

@@ -21,7 +21,7 @@ from dolmen.settings import env_or_linuxkit, settings_of
 from dolmen.sources import image_sources
 
 if TYPE_CHECKING:
-    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages import PackageBuildOptions
 
 Directories = Annotated[
     list[Path],
@@ -151,7 +151,7 @@ def naming_options(
     ] = False,
 ) -> Callable[[PackageBuildOptions], PackageBuildOptions]:
     """Set how packages are named, and what their build.yml leaves open."""
-    from assembler.packages.tags import Naming
+    from assembler.packages import Naming
 
     naming = Naming(
         org=org if org is not None else env_or_linuxkit(os.environ, "PKG_ORG") or None,
@@ -376,7 +376,7 @@ def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]
 def _updated(
     updates: list[Callable[[PackageBuildOptions], PackageBuildOptions]],
 ) -> PackageBuildOptions:
-    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages import PackageBuildOptions
 
     options = PackageBuildOptions()
     for update in updates:

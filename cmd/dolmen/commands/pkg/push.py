@@ -21,7 +21,7 @@ from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
-    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages import PackageBuildOptions
 
 app = command_app()
 

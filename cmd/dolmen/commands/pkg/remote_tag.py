@@ -31,8 +31,8 @@ def remote_tag(
     """
     from dataclasses import replace
 
-    from assembler.oci.reference import Reference
-    from assembler.packages.remote import Remote
+    from assembler.oci import Reference
+    from assembler.packages import Remote
 
     settings = settings_of(ctx)
     remote = Remote(registry_options(settings, insecure, registry_creds))

@@ -15,7 +15,7 @@ from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
-    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages import PackageBuildOptions
 
 app = command_app()
 
@@ -43,7 +43,7 @@ def show_tag(
         dolmen pkg show-tag pkg/sshd
         dolmen pkg show-tag --canonical --org example pkg/*
     """
-    from assembler.packages.batch import package_name
+    from assembler.packages import package_name
 
     settings = settings_of(ctx)
     chosen = replace(options, release=release)
