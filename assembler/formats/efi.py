@@ -14,7 +14,7 @@ from assembler.content import Content, content_size, read_content, slice_content
 from assembler.errors import OutputError
 from assembler.formats.systems import EFI_NAMES, EfiSystem
 from assembler.media import gpt, pe, seed_of
-from assembler.media.fat import MAX_SIZE
+from assembler.media.fat import MAX_FAT_SIZE
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -102,7 +102,7 @@ def efi_disk(system: EfiSystem, size: int | None) -> gpt.GptDisk:
     hidden = gpt.ALIGNMENT // gpt.SECTOR
     smallest = system.volume(hidden_sectors=hidden)
     needed = -(-smallest.size // gpt.ALIGNMENT) * gpt.ALIGNMENT
-    room = needed if size is None else min(gpt.partition_capacity(size), MAX_SIZE)
+    room = needed if size is None else min(gpt.partition_capacity(size), MAX_FAT_SIZE)
     if room < needed:
         raise disk_too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
     volume = system.volume(size=room, hidden_sectors=hidden)

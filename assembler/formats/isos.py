@@ -29,9 +29,8 @@ from assembler.formats.run_cache import RunCache
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.systems import EFI_LABEL, INITRD, KERNEL, BiosSystem
 from assembler.helper_images.catalog import BOOTLOADERS
-from assembler.media.fat import SECTOR as FAT_SECTOR
-from assembler.media.fat import FatVolume
-from assembler.media.iso import SECTOR, FileSlice, IsoBoot, IsoEntry, IsoVolume, regular_file
+from assembler.media.fat import FAT_SECTOR, FatVolume
+from assembler.media.iso import ISO_SECTOR, FileSlice, IsoBoot, IsoEntry, IsoVolume, regular_file
 from assembler.media.sparse_image import image_content, seed_of
 from assembler.media.syslinux import syslinux_config
 from assembler.rootfs.plan import STANDARD_TIME, Plan
@@ -118,7 +117,7 @@ def _shared_initrd_contents(
     system = BiosSystem(efi.required_kernel(assembly), assembly.initrd(), assembly.cmdline, b"")
     files = [*hybrid.systemd_boot_files(assembly, options), *system.files()]
     seed = seed_of((f.path, f.content) for f in files)
-    volume = FatVolume.plan(files, label=EFI_LABEL, seed=seed, alignment=SECTOR // FAT_SECTOR)
+    volume = FatVolume.plan(files, label=EFI_LABEL, seed=seed, alignment=ISO_SECTOR // FAT_SECTOR)
     entries = (
         *(_isolinux_files(options, assembly) if with_bios else ()),
         *(_slice_of_fat(volume, f.path, f.size, _kernel_folder(assembly)) for f in system.files()),

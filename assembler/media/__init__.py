@@ -1,35 +1,154 @@
 """Media: filesystems, partition tables, programs for UEFI and disk containers, as pure writers.
 
+    SparseImage, Extent, ExtentImage    an image: its size and its extents; one of a few extents
+    write_image, image_pieces, …        what can be done with images
+    FatVolume, IsoVolume                filesystems, with FatFile and IsoEntry for their files
+    gpt, mbr                            partitioned disks
+    Qcow2, FixedVhd, DynamicVhd, write_vmdk, write_disk_tar    disk containers
+    Syslinux, syslinux_config           a boot loader for a BIOS
+    pe                                  programs for UEFI, and unified kernel images
+    Signer, sign_program, program_signatures    Authenticode signatures
+    generate_keys, read_signer, read_certificate, signature_list, …    keys for Secure Boot
+
 A writer takes contents and returns a `SparseImage`: its size and its extents. An image can be
 content of another one (a filesystem in a partition of a disk in a container), is written to a
 sparse file, or yielded as a stream; nothing large is in memory. Clock, locale and chance never
-affect the bytes.
+affect the bytes. The keys alone are random.
 """
 
-from assembler.media.sparse_image import (
-    Extent,
-    ExtentImage,
-    SparseImage,
-    extents_of,
-    image_content,
-    image_pieces,
-    nonzero_blocks,
-    read_image,
-    seed_of,
-    shifted_extents,
-    write_image,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
+
+if TYPE_CHECKING:
+    from assembler.media.authenticode import (
+        ProgramSignature,
+        Signer,
+        program_signatures,
+        sign_program,
+    )
+    from assembler.media.disk_tar import write_disk_tar
+    from assembler.media.enrolment import SECURE_BOOT_VARIABLES, signature_list
+    from assembler.media.fat import FAT_SECTOR, MAX_FAT_SIZE, FatExtent, FatFile, FatVolume
+    from assembler.media.iso import (
+        ISO_SECTOR,
+        FileSlice,
+        IsoBoot,
+        IsoEntry,
+        IsoVolume,
+        regular_file,
+    )
+    from assembler.media.keys import (
+        KeySetOptions,
+        certificate_fingerprint,
+        generate_keys,
+        read_certificate,
+        read_signer,
+    )
+    from assembler.media.qcow2 import Qcow2
+    from assembler.media.sparse_image import (
+        Extent,
+        ExtentImage,
+        SparseImage,
+        extents_of,
+        image_content,
+        image_pieces,
+        nonzero_blocks,
+        read_image,
+        seed_of,
+        shifted_extents,
+        write_image,
+    )
+    from assembler.media.syslinux import Syslinux, syslinux_config
+    from assembler.media.vhd import DynamicVhd, FixedVhd
+    from assembler.media.vmdk import write_vmdk
+
+_HOMES = {
+    "DynamicVhd": "vhd",
+    "Extent": "sparse_image",
+    "ExtentImage": "sparse_image",
+    "FAT_SECTOR": "fat",
+    "FatExtent": "fat",
+    "FatFile": "fat",
+    "FatVolume": "fat",
+    "FileSlice": "iso",
+    "FixedVhd": "vhd",
+    "ISO_SECTOR": "iso",
+    "IsoBoot": "iso",
+    "IsoEntry": "iso",
+    "IsoVolume": "iso",
+    "KeySetOptions": "keys",
+    "MAX_FAT_SIZE": "fat",
+    "ProgramSignature": "authenticode",
+    "Qcow2": "qcow2",
+    "SECURE_BOOT_VARIABLES": "enrolment",
+    "Signer": "authenticode",
+    "SparseImage": "sparse_image",
+    "Syslinux": "syslinux",
+    "certificate_fingerprint": "keys",
+    "extents_of": "sparse_image",
+    "generate_keys": "keys",
+    "image_content": "sparse_image",
+    "image_pieces": "sparse_image",
+    "nonzero_blocks": "sparse_image",
+    "program_signatures": "authenticode",
+    "read_certificate": "keys",
+    "read_image": "sparse_image",
+    "read_signer": "keys",
+    "regular_file": "iso",
+    "seed_of": "sparse_image",
+    "shifted_extents": "sparse_image",
+    "sign_program": "authenticode",
+    "signature_list": "enrolment",
+    "syslinux_config": "syslinux",
+    "write_disk_tar": "disk_tar",
+    "write_image": "sparse_image",
+    "write_vmdk": "vmdk",
+}
 
 __all__ = [
+    "FAT_SECTOR",
+    "ISO_SECTOR",
+    "MAX_FAT_SIZE",
+    "SECURE_BOOT_VARIABLES",
+    "DynamicVhd",
     "Extent",
     "ExtentImage",
+    "FatExtent",
+    "FatFile",
+    "FatVolume",
+    "FileSlice",
+    "FixedVhd",
+    "IsoBoot",
+    "IsoEntry",
+    "IsoVolume",
+    "KeySetOptions",
+    "ProgramSignature",
+    "Qcow2",
+    "Signer",
     "SparseImage",
+    "Syslinux",
+    "certificate_fingerprint",
     "extents_of",
+    "generate_keys",
     "image_content",
     "image_pieces",
     "nonzero_blocks",
+    "program_signatures",
+    "read_certificate",
     "read_image",
+    "read_signer",
+    "regular_file",
     "seed_of",
     "shifted_extents",
+    "sign_program",
+    "signature_list",
+    "syslinux_config",
+    "write_disk_tar",
     "write_image",
+    "write_vmdk",
 ]
+
+__getattr__ = front(__name__, _HOMES)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from assembler.codes import output as codes
 from assembler.errors import OutputError
-from assembler.media.fat import SECTOR, FatFile, FatVolume
+from assembler.media.fat import FAT_SECTOR, FatFile, FatVolume
 
 NAME = "ldlinux.sys"
 _READ_ONLY_HIDDEN_SYSTEM = 0x07
@@ -42,14 +42,14 @@ class Syslinux:
         begin = installer.find(_LOADER_MARK)
         end = installer.find(_NEXT_FILE, begin)
         sector = installer.rfind(_SECTOR_MARK, 0, begin)
-        size = (end - begin) // SECTOR * SECTOR
+        size = (end - begin) // FAT_SECTOR * FAT_SECTOR
         if min(begin, end, sector) < 0 or _find_patch_area(installer[begin:end]) < 0 or not size:
             raise OutputError.of(
                 codes.NO_BOOT_ASSET,
                 "the syslinux of the boot loader image contains no boot sector",
                 "leave out --bootloaders, or name an image with Debian's syslinux 6",
             )
-        return cls(installer[sector : sector + SECTOR], installer[begin : begin + size])
+        return cls(installer[sector : sector + FAT_SECTOR], installer[begin : begin + size])
 
     def file(self) -> FatFile:
         """Return the file to plan a volume with; `install` gives it its final content."""
@@ -67,7 +67,7 @@ class Syslinux:
         sector = bytearray(self.sector)
         struct.pack_into("<I", sector, low, extent.first & 0xFFFFFFFF)
         struct.pack_into("<I", sector, high, extent.first >> 32)
-        sectors, words = len(self.loader) // SECTOR, len(self.loader) // 4
+        sectors, words = len(self.loader) // FAT_SECTOR, len(self.loader) // 4
         struct.pack_into("<HHII", loader, at + 8, sectors, 2, words, 0)
         found = _loader_extents(extent.first + 1, sectors - 1)
         if len(found) >= most:
@@ -97,11 +97,11 @@ def _find_patch_area(loader: bytes | bytearray) -> int:
 def _loader_extents(first: int, count: int) -> list[tuple[int, int]]:
     """Return the extents of contiguous sectors, each of which one read can load."""
     found = []
-    address = _ADDRESS + SECTOR
+    address = _ADDRESS + FAT_SECTOR
     while count:
-        taken = min(count, (_BOUNDARY - address % _BOUNDARY) // SECTOR)
+        taken = min(count, (_BOUNDARY - address % _BOUNDARY) // FAT_SECTOR)
         found.append((first, taken))
         first += taken
         count -= taken
-        address += taken * SECTOR
+        address += taken * FAT_SECTOR
     return found

@@ -1,7 +1,8 @@
 """VHD, the disk format of Hyper-V and Azure: fixed (the disk and a footer) and dynamic.
 
-A dynamic VHD stores blocks of 2 MiB that hold content. Its time is its epoch, 2000-01-01. Its creator
-field is that of QEMU: for others, readers take the size from the geometry, which is not exact.
+A dynamic VHD stores blocks of 2 MiB that hold content. Its time is its epoch, 2000-01-01. Its
+creator field is that of QEMU: for others, readers take the size from the geometry, which is not
+exact.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Everything is contiguous, directories first, then files by their paths, so the p
 known before anything is written. All times are 1980-01-01, the first that FAT can store.
 """
 
-from assembler.media.fat.geometry import MAX_SIZE, SECTOR, Geometry
+from assembler.media.fat.geometry import FAT_SECTOR, MAX_FAT_SIZE, Geometry
 from assembler.media.fat.volume import FatExtent, FatFile, FatVolume
 
-__all__ = ["MAX_SIZE", "SECTOR", "FatExtent", "FatFile", "FatVolume", "Geometry"]
+__all__ = ["FAT_SECTOR", "MAX_FAT_SIZE", "FatExtent", "FatFile", "FatVolume", "Geometry"]

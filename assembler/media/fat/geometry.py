@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from assembler.codes import output as codes
 from assembler.errors import OutputError
 
-SECTOR = 512
+FAT_SECTOR = 512
 ENTRY = 32
 TABLES = 2
 _MIB = 1 << 20
@@ -22,7 +22,7 @@ _DEFAULT_ROOT_ENTRIES = 512
 _MAX_ROOT_ENTRIES = 65520
 # Sector counts have 32 bits; the size in bytes is whole MiB.
 _MAX_SECTORS = (1 << 32) - 1
-MAX_SIZE = _MAX_SECTORS * SECTOR // _MIB * _MIB
+MAX_FAT_SIZE = _MAX_SECTORS * FAT_SECTOR // _MIB * _MIB
 _MIN_SECTORS = 128
 _STEP = 64
 
@@ -50,12 +50,12 @@ class Geometry:
     @property
     def data(self) -> int:
         """Return the first sector of the first cluster (number 2)."""
-        return self.root + self.root_entries * ENTRY // SECTOR
+        return self.root + self.root_entries * ENTRY // FAT_SECTOR
 
     @property
     def cluster_size(self) -> int:
         """Return the bytes of a cluster."""
-        return self.cluster * SECTOR
+        return self.cluster * FAT_SECTOR
 
 
 def geometry_for_size(sectors: int, root_entries: int, alignment: int = 1) -> Geometry | None:
@@ -63,7 +63,7 @@ def geometry_for_size(sectors: int, root_entries: int, alignment: int = 1) -> Ge
 
     All clusters begin at multiples of `alignment` sectors, a power of two.
     """
-    size = sectors * SECTOR
+    size = sectors * FAT_SECTOR
     is_12 = size < 4 * _MIB or sectors // alignment < _MIN_FAT16_UNITS
     bits = 32 if size >= 260 * _MIB else 12 if is_12 else 16
     cluster = alignment
@@ -88,7 +88,7 @@ def _divide(
         if bits == 32
         else min(max(_DEFAULT_ROOT_ENTRIES, -(-root_entries // 16) * 16), _MAX_ROOT_ENTRIES)
     )
-    root = entries * ENTRY // SECTOR
+    root = entries * ENTRY // FAT_SECTOR
     table = 1
     while True:
         before = least_reserved + TABLES * table + root
@@ -96,7 +96,7 @@ def _divide(
         clusters = (sectors - before - -before % alignment) // cluster
         if clusters < 1:
             return None
-        needed = -(-((clusters + 2) * bits) // (8 * SECTOR))
+        needed = -(-((clusters + 2) * bits) // (8 * FAT_SECTOR))
         if needed <= table:
             return Geometry(bits, sectors, cluster, reserved, table, entries, clusters)
         table = needed

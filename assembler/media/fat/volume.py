@@ -16,8 +16,8 @@ from assembler.errors import OutputError
 from assembler.media.fat import names
 from assembler.media.fat.geometry import (
     ENTRY,
-    MAX_SIZE,
-    SECTOR,
+    FAT_SECTOR,
+    MAX_FAT_SIZE,
     TABLES,
     Geometry,
     geometry_for_size,
@@ -125,13 +125,13 @@ class FatVolume:
     @property
     def size(self) -> int:
         """Return the number of bytes."""
-        return self.geometry.sectors * SECTOR
+        return self.geometry.sectors * FAT_SECTOR
 
     def extent(self, path: str) -> FatExtent:
         """Return the sectors of a file, which are contiguous."""
         node = self._files[path]
         size = node.file.size if node.file else 0
-        return FatExtent(self._sector(node.first), -(-size // SECTOR))
+        return FatExtent(self._sector(node.first), -(-size // FAT_SECTOR))
 
     def with_contents(self, contents: Mapping[str, bytes]) -> FatVolume:
         """Return the volume with other contents of the same sizes in some files."""
@@ -157,27 +157,27 @@ class FatVolume:
         boot = self.boot_sector()
         yield Extent(0, boot)
         if g.bits == 32:
-            yield Extent(SECTOR, self._info())
-            yield Extent(2 * SECTOR, bytes(510) + magics.BOOT_SECTOR)
-            yield Extent(6 * SECTOR, boot)
-            yield Extent(7 * SECTOR, self._info())
-            yield Extent(8 * SECTOR, bytes(510) + magics.BOOT_SECTOR)
+            yield Extent(FAT_SECTOR, self._info())
+            yield Extent(2 * FAT_SECTOR, bytes(510) + magics.BOOT_SECTOR)
+            yield Extent(6 * FAT_SECTOR, boot)
+            yield Extent(7 * FAT_SECTOR, self._info())
+            yield Extent(8 * FAT_SECTOR, bytes(510) + magics.BOOT_SECTOR)
         ends = sorted(n.first + n.clusters - 1 for n in self._nodes if n.clusters)
         for number in range(TABLES):
-            at = (g.reserved + number * g.table) * SECTOR
+            at = (g.reserved + number * g.table) * FAT_SECTOR
             for block in _table_blocks(g.bits, self._used, ends):
                 yield Extent(at, block)
                 at += len(block)
         root = self._root
         if not root.first:
-            yield from extents_of(g.root * SECTOR, self._directory(root, None))
+            yield from extents_of(g.root * FAT_SECTOR, self._directory(root, None))
         parents = {id(c): n for n in self._nodes for c in n.children.values()}
         for node in sorted((n for n in self._nodes if n.clusters), key=lambda n: n.first):
             if node.file is None:
                 content: Content = self._directory(node, parents.get(id(node)))
             else:
                 content = node.file.content
-            yield from extents_of(self._sector(node.first) * SECTOR, content)
+            yield from extents_of(self._sector(node.first) * FAT_SECTOR, content)
 
     def boot_sector(self) -> bytes:
         """Return the first sector."""
@@ -188,7 +188,7 @@ class FatVolume:
             "<3s8sHBHBHHBHHHII",
             b"\xeb\x58\x90" if wide else b"\xeb\x3c\x90",
             b"MSWIN4.1",
-            SECTOR,
+            FAT_SECTOR,
             g.cluster,
             g.reserved,
             TABLES,
@@ -209,7 +209,7 @@ class FatVolume:
         code = self._boot_sector
         if code:
             # The code of a loader begins behind the longest description.
-            return code[:11] + (sector + _HALT_CODE).ljust(510, b"\0")[11:90] + code[90:SECTOR]
+            return code[:11] + (sector + _HALT_CODE).ljust(510, b"\0")[11:90] + code[90:FAT_SECTOR]
         return (sector + _HALT_CODE).ljust(510, b"\0") + magics.BOOT_SECTOR
 
     @property
@@ -321,14 +321,14 @@ def _choose_geometry(
     smallest = smallest_geometry(needed, root.entries, alignment)
     if size is None:
         return smallest
-    if size > MAX_SIZE:
+    if size > MAX_FAT_SIZE:
         raise OutputError.of(codes.TOO_LARGE, "a FAT volume is smaller than 2 TiB")
-    chosen = geometry_for_size(size // SECTOR, root.entries, alignment)
+    chosen = geometry_for_size(size // FAT_SECTOR, root.entries, alignment)
     if chosen is None or needed(chosen) > chosen.clusters:
         raise OutputError.of(
             codes.TOO_SMALL,
             f"the files do not fit into a FAT volume of {size} bytes",
-            f"they need {smallest.sectors * SECTOR} bytes",
+            f"they need {smallest.sectors * FAT_SECTOR} bytes",
         )
     return chosen
 

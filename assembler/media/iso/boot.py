@@ -1,7 +1,7 @@
 """Booting from an ISO volume: El Torito for CDs, and an MBR for disks.
 
-The MBR has one partition for UEFI and one for the rest. They do not overlap: strict firmware ignores
-tables with overlapping partitions.
+The MBR has one partition for UEFI and one for the rest. They do not overlap: strict firmware
+ignores tables with overlapping partitions.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import struct
 from dataclasses import dataclass
 
 from assembler import magics
+from assembler.media.iso.rock_ridge import ISO_SECTOR
 
-SECTOR = 2048
 _BLOCK = 512
-_PER_SECTOR = SECTOR // _BLOCK
+_PER_SECTOR = ISO_SECTOR // _BLOCK
 _BIOS, _EFI = 0x00, 0xEF
 _BOOTABLE = 0x88
 # The firmware loads the first blocks of isolinux, which loads the rest by itself.
@@ -71,7 +71,7 @@ def boot_catalog(bios: BootImage | None, efi: BootImage | None) -> bytes:
         # The size of images of 32 MiB and more does not fit. For 0, firmware takes the rest of the
         # volume, so the image is the last file on it.
         found += _catalog_entry(efi, efi.blocks if efi.blocks <= _MAX_BLOCKS else 0)
-    return found.ljust(SECTOR, b"\0")
+    return found.ljust(ISO_SECTOR, b"\0")
 
 
 def _catalog_entry(image: BootImage, blocks: int) -> bytes:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from assembler import magics
-from assembler.media.iso.rock_ridge import SECTOR, both_endian
+from assembler.media.iso.rock_ridge import ISO_SECTOR, both_endian
 
 _ONE = b"\1\0\0\1"
 TERMINATOR = b"\xff" + magics.ISO_9660 + b"\x01"
@@ -37,7 +37,7 @@ def primary_descriptor(
             bytes(32),
             _ONE,
             _ONE,
-            SECTOR.to_bytes(2, "little") + SECTOR.to_bytes(2, "big"),
+            ISO_SECTOR.to_bytes(2, "little") + ISO_SECTOR.to_bytes(2, "big"),
             both_endian(table.size),
             table.little.to_bytes(4, "little") + bytes(4),
             table.big.to_bytes(4, "big") + bytes(4),

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from assembler.media.iso.rock_ridge import SECTOR, both_endian
+from assembler.media.iso.rock_ridge import ISO_SECTOR, both_endian
 
 _MAX_RECORD = 254
 _FIXED_SIZE = 33
 _DIRECTORY, _MORE = 0x02, 0x80
 # The largest section of a file: whole sectors, and less than 4 GiB.
-MAX_SECTION = (1 << 32) - SECTOR
+MAX_SECTION = (1 << 32) - ISO_SECTOR
 # Years from 1900, in a byte.
 _EARLIEST, _LATEST = -2208988800, 5869583999
 
@@ -59,6 +59,6 @@ def file_sections(sector: int, size: int) -> Iterator[tuple[int, int, bool]]:
     """Yield sector and size of each section of a file, and whether another follows."""
     while size > MAX_SECTION:
         yield sector, MAX_SECTION, True
-        sector += MAX_SECTION // SECTOR
+        sector += MAX_SECTION // ISO_SECTOR
         size -= MAX_SECTION
     yield sector, size, False

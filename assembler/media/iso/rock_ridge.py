@@ -10,7 +10,7 @@ import stat
 import struct
 from collections.abc import Sequence
 
-SECTOR = 2048
+ISO_SECTOR = 2048
 _MAX_ENTRY = 255
 _VERSION = b"\x01"
 _CONTINUED = 1
@@ -120,14 +120,14 @@ class ContinuationAreas:
         """Put entries into one or several areas; return the CE entry that refers to the first."""
         groups: list[bytes] = [b""]
         for entry in entries:
-            if len(groups[-1]) + len(entry) > SECTOR - _CE_SIZE:
+            if len(groups[-1]) + len(entry) > ISO_SECTOR - _CE_SIZE:
                 groups.append(b"")
             groups[-1] += entry
         places = []
         for number, group in enumerate(groups):
             size = len(group) + (_CE_SIZE if number < len(groups) - 1 else 0)
-            if len(self.data) % SECTOR + size > SECTOR:
-                self.data += bytes(-len(self.data) % SECTOR)
+            if len(self.data) % ISO_SECTOR + size > ISO_SECTOR:
+                self.data += bytes(-len(self.data) % ISO_SECTOR)
             places.append((len(self.data), size))
             self.data += bytes(size)
         leading = [self._leading(*place) for place in places]
@@ -136,6 +136,6 @@ class ContinuationAreas:
         return leading[0]
 
     def _leading(self, at: int, size: int) -> bytes:
-        sector, offset = divmod(at, SECTOR)
+        sector, offset = divmod(at, ISO_SECTOR)
         place = both_endian(self._sector + sector) + both_endian(offset) + both_endian(size)
         return struct.pack("<2sBB", b"CE", _CE_SIZE, 1) + place

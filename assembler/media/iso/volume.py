@@ -11,7 +11,7 @@ from assembler.content import read_content
 from assembler.errors import OutputError
 from assembler.media.iso import boot as booting
 from assembler.media.iso import descriptors, rock_ridge
-from assembler.media.iso.boot import SECTOR, BootImage, IsoBoot
+from assembler.media.iso.boot import ISO_SECTOR, BootImage, IsoBoot
 from assembler.media.iso.entries import FileSlice, IsoEntry
 from assembler.media.iso.names import identifiers
 from assembler.media.iso.records import MAX_SECTION, directory_record, file_sections, size_of_record
@@ -27,7 +27,7 @@ _MAX_EXTENTS = 100
 _MAX_NAME = 255
 # Drives read ahead: so many sectors follow the last file.
 _READ_AHEAD_SECTORS = 150
-_ALIGNMENT = (1 << 20) // SECTOR
+_ALIGNMENT = (1 << 20) // ISO_SECTOR
 
 
 class _IsoNode:
@@ -93,11 +93,11 @@ class IsoVolume:
         if len(directories) > _MAX_DIRECTORIES:
             raise _too_large(f"{len(directories)} directories", f"{_MAX_DIRECTORIES}")
         sector = _FIRST_DESCRIPTOR + len(_descriptor_kinds(boot)) + bool(boot.bios or boot.efi)
-        sector += 2 * -(-_path_table_size(directories) // SECTOR)
+        sector += 2 * -(-_path_table_size(directories) // ISO_SECTOR)
         for directory, parent in directories:
             directory.sector = sector
             directory.size, behind = _directory_size(directory, parent)
-            sector += (directory.size + behind) // SECTOR
+            sector += (directory.size + behind) // ISO_SECTOR
         files = [n for n in _walk_iso(root) if n.children is None]
         # A large image for UEFI has to be the last file: firmware reads to the end of the volume.
         files.sort(key=lambda n: n is named.get(boot.efi))
@@ -112,11 +112,11 @@ class IsoVolume:
             if node.links > 1:
                 known[node.content] = sector
             node.sector = sector
-            sector += -(-node.size // SECTOR)
+            sector += -(-node.size // ISO_SECTOR)
             lying.append(node)
         for node in files:
             if isinstance(node.content, FileSlice):
-                node.sector = named[node.content.path].sector + node.content.offset // SECTOR
+                node.sector = named[node.content.path].sector + node.content.offset // ISO_SECTOR
         bios, efi = (
             BootImage(named[path].sector, named[path].size) if path else None
             for path in (boot.bios, boot.efi)
@@ -129,7 +129,7 @@ class IsoVolume:
     @property
     def size(self) -> int:
         """Return the number of bytes."""
-        return self._sectors * SECTOR
+        return self._sectors * ISO_SECTOR
 
     def extents(self) -> Iterator[Extent]:
         """Yield what is not zero."""
@@ -140,11 +140,13 @@ class IsoVolume:
             yield Extent(0, first)
         yield from self._front()
         for directory, parent in self._directories:
-            behind = directory.sector + directory.size // SECTOR
+            behind = directory.sector + directory.size // ISO_SECTOR
             areas = ContinuationAreas(behind)
-            yield Extent(directory.sector * SECTOR, _directory_content(directory, parent, areas))
+            yield Extent(
+                directory.sector * ISO_SECTOR, _directory_content(directory, parent, areas)
+            )
             if areas.data:
-                yield Extent(behind * SECTOR, bytes(areas.data))
+                yield Extent(behind * ISO_SECTOR, bytes(areas.data))
         loader = self._named.get(self.boot.bios)
         for node in self._files:
             content = node.content
@@ -154,7 +156,7 @@ class IsoVolume:
                 content = booting.with_boot_info_table(
                     read_content(content), node.sector, _FIRST_DESCRIPTOR
                 )
-            yield from extents_of(node.sector * SECTOR, content)
+            yield from extents_of(node.sector * ISO_SECTOR, content)
 
     def _front(self) -> Iterator[Extent]:
         """Yield the descriptors and the path tables."""
@@ -163,7 +165,7 @@ class IsoVolume:
         catalog = _FIRST_DESCRIPTOR + len(kinds)
         tables = catalog + bool(self._bios or self._efi)
         little = self._path_table("little")
-        length = -(-len(little) // SECTOR)
+        length = -(-len(little) // ISO_SECTOR)
         root = self._directories[0][0]
         for kind in kinds:
             if kind == "primary":
@@ -180,12 +182,12 @@ class IsoVolume:
                 data = booting.boot_record(catalog)
             else:
                 data = descriptors.TERMINATOR
-            yield Extent(at * SECTOR, data)
+            yield Extent(at * ISO_SECTOR, data)
             at += 1
         if self._bios or self._efi:
-            yield Extent(catalog * SECTOR, booting.boot_catalog(self._bios, self._efi))
-        yield Extent(tables * SECTOR, little)
-        yield Extent((tables + length) * SECTOR, self._path_table("big"))
+            yield Extent(catalog * ISO_SECTOR, booting.boot_catalog(self._bios, self._efi))
+        yield Extent(tables * ISO_SECTOR, little)
+        yield Extent((tables + length) * ISO_SECTOR, self._path_table("big"))
 
     def _path_table(self, order: str) -> bytes:
         found = bytearray()
@@ -297,17 +299,17 @@ def _directory_records(
 def _directory_content(directory: _IsoNode, parent: _IsoNode, areas: ContinuationAreas) -> bytes:
     found = bytearray()
     for one in _directory_records(directory, parent, areas):
-        if len(found) % SECTOR + len(one) > SECTOR:
-            found += bytes(-len(found) % SECTOR)
+        if len(found) % ISO_SECTOR + len(one) > ISO_SECTOR:
+            found += bytes(-len(found) % ISO_SECTOR)
         found += one
-    return bytes(found + bytes(-len(found) % SECTOR))
+    return bytes(found + bytes(-len(found) % ISO_SECTOR))
 
 
 def _directory_size(directory: _IsoNode, parent: _IsoNode) -> tuple[int, int]:
     """Return the size of a directory and that of its continuations."""
     areas = ContinuationAreas(0)
     size = len(_directory_content(directory, parent, areas))
-    return size, -(-len(areas.data) // SECTOR) * SECTOR
+    return size, -(-len(areas.data) // ISO_SECTOR) * ISO_SECTOR
 
 
 def _too_large(what: str, most: str) -> OutputError:

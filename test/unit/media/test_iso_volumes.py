@@ -18,7 +18,7 @@ import pytest
 from assembler.content import ContentChain, FileRange, write_content_at
 from assembler.errors import OutputError
 from assembler.media import sparse_image
-from assembler.media.iso import SECTOR, FileSlice, IsoBoot, IsoEntry, IsoVolume, regular_file
+from assembler.media.iso import ISO_SECTOR, FileSlice, IsoBoot, IsoEntry, IsoVolume, regular_file
 
 SEED = bytes(range(32))
 WHEN = 1_492_533_000
@@ -41,7 +41,7 @@ def sector_of(found: IsoVolume, content: object) -> int:
     for thing in found.extents():
         here = thing.content
         if here == content or (isinstance(here, bytes) and here[64:] and here[64:] == tail):
-            return thing.offset // SECTOR
+            return thing.offset // ISO_SECTOR
     raise AssertionError("it lies nowhere")
 
 
@@ -158,7 +158,7 @@ def test_files_of_more_than_4_gib(tmp_path: Path) -> None:
     begin = sector_of(found, large)
     listed = xorriso(path, "-find", "/large", "-exec", "report_lba", "--")
     extents = re.findall(r"File data lba: +(\d+) , +(\d+) , +(\d+)", listed)
-    first = (4 << 30) // SECTOR - 1
+    first = (4 << 30) // ISO_SECTOR - 1
     assert [tuple(map(int, e[:2])) for e in extents] == [(0, begin), (1, begin + first)]
     assert int(extents[0][2]) == first
     assert f" {size} " in xorriso(path, "-lsl", "/large")
@@ -186,10 +186,10 @@ def test_boot_images(efi_size: int, tmp_path: Path) -> None:
     assert sector_of(found, b"comes behind by its name") < sector_of(found, b"FAT")
     head = loader[:8]
     data = path.read_bytes()
-    at = sector_of(found, loader) * SECTOR
+    at = sector_of(found, loader) * ISO_SECTOR
     assert data[at : at + 8] == head
     descriptors, lies, size, total = struct.unpack_from("<IIII", data, at + 8)
-    assert (descriptors, lies * SECTOR, size) == (16, at, len(loader))
+    assert (descriptors, lies * ISO_SECTOR, size) == (16, at, len(loader))
     assert total == sum(struct.unpack(f"<{(len(loader) - 64) // 4}I", loader[64:])) & 0xFFFFFFFF
     assert data[at + 64 : at + len(loader)] == loader[64:]
 
@@ -205,15 +205,15 @@ def test_the_partitions_do_not_overlap(tmp_path: Path) -> None:
 
 @needs_xorriso
 def test_a_file_can_lie_within_another(tmp_path: Path) -> None:
-    content = random.Random(2).randbytes(9 * SECTOR)
+    content = random.Random(2).randbytes(9 * ISO_SECTOR)
     entries = [
         regular_file("boot/efi.img", content),
-        regular_file("kernel", FileSlice(b"boot/efi.img", 3 * SECTOR, 5000)),
+        regular_file("kernel", FileSlice(b"boot/efi.img", 3 * ISO_SECTOR, 5000)),
     ]
     found = volume(entries, IsoBoot(efi=b"boot/efi.img"))
     path = written(found, tmp_path / "within.iso")
     xorriso(path, "-extract", "/", tmp_path / "out", osirrox=True)
-    assert (tmp_path / "out/kernel").read_bytes() == content[3 * SECTOR : 3 * SECTOR + 5000]
+    assert (tmp_path / "out/kernel").read_bytes() == content[3 * ISO_SECTOR : 3 * ISO_SECTOR + 5000]
     assert found.size <= 1 << 20
 
 
@@ -238,8 +238,8 @@ def test_links_may_go_far() -> None:
     target = b"/" + b"/".join(b"%d" % n * 60 for n in range(30, 50))
     found = volume([IsoEntry(b"far", LINK | 0o777, target=target)])
     data = sparse_image.read_image(found, 0, 1 << 20)
-    (root,) = struct.unpack_from("<I", data, 16 * SECTOR + 156 + 2)
-    at = root * SECTOR
+    (root,) = struct.unpack_from("<I", data, 16 * ISO_SECTOR + 156 + 2)
+    at = root * ISO_SECTOR
     while data[at + 33 : at + 37] != b"FAR.":
         at += data[at]
     assert _link_target(data, at + 33 + data[at + 32] + 1 - data[at + 32] % 2) == target
@@ -257,8 +257,11 @@ def _link_target(data: bytes, at: int) -> bytes:
             sector, offset, length = (
                 struct.unpack_from("<I", data, at + n)[0] for n in (4, 12, 20)
             )
-            assert offset + length <= SECTOR
-            following, end_of_next = sector * SECTOR + offset, sector * SECTOR + offset + length
+            assert offset + length <= ISO_SECTOR
+            following, end_of_next = (
+                sector * ISO_SECTOR + offset,
+                sector * ISO_SECTOR + offset + length,
+            )
         elif kind == b"SL":
             part = at + 5
             while part < at + size:

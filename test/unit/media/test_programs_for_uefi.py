@@ -186,7 +186,7 @@ def test_what_enrols_keys_is_signed(name: str, by: str, keys: Path, tmp_path: Pa
 
 
 def test_keys_are_never_overwritten(keys: Path) -> None:
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="keys are never overwritten"):
         generate_keys(keys, KeySetOptions("Test", NOW))
 
 
