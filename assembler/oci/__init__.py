@@ -1,4 +1,20 @@
-"""oci."""
+"""The stage "oci": references become images, from the store or from registries.
+
+    resolve_images(references, platform, sources, reporter)   references -> Images, fetched or not
+    ImageSources, RegistryOptions         where images come from, and how to reach registries
+    Image, Manifest, Index, Descriptor, Platform, Reference   the model of images
+    Store                                 the OCI image layout on disk
+    find_image, look_up_image, list_images, inspect_image     images of the store
+    collect_garbage, remove_images, verify_store              maintenance of the store
+    pull, push                            transfers from and to registries
+    import_archive, export_archive        archives, as of `docker save`
+    flatten_layers, TarReader             the files in layers
+    add_layer, add_image, add_attestation, tag_images         writing images into the store
+    open_registries, fetch_manifest, push_manifest            single requests to registries
+
+Names are imported when they are first used. The sub-packages store, registry and layers are for use
+within the stage.
+"""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _CHUNK = 1 << 20
 
 
 class ArchiveFormat(StrEnum):
-    """The kinds of archives."""
+    """The formats of archives."""
 
     OCI = "oci"
     DOCKER = "docker"
@@ -49,12 +49,12 @@ class ArchiveFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What is to be exported, and how."""
+    """The image to export, and the format of the archive."""
 
     reference: Reference
     format: ArchiveFormat = ArchiveFormat.OCI
     platform: Platform | None = None
-    # The name the image has in the archive, if another one.
+    # The name of the image in the archive, if not the reference.
     name: Reference | None = None
 
 
@@ -115,7 +115,7 @@ def _export_layout(
 
 
 def _top(store: Store, wanted: ExportOptions, reporter: Reporter) -> Descriptor:
-    """Return what stands for the image: its index if it has one and no platform is asked for."""
+    """Return the image's index if no platform was requested, else its manifest."""
     if wanted.platform is None:
         found = find_entries(store.names(), str(wanted.reference))
         if found:
@@ -139,7 +139,7 @@ def _blob(store: Store, descriptor: Descriptor) -> TarMember:
 
 
 def _blob_chunks(store: Store, descriptor: Descriptor) -> Iterator[bytes]:
-    """Yield a blob; what goes out is verified on its way."""
+    """Yield a blob, verifying it on the way."""
     hasher = new_sha256()
     with store.open(descriptor) as file:
         while chunk := file.read(_CHUNK):
@@ -158,7 +158,7 @@ def _blob_chunks(store: Store, descriptor: Descriptor) -> Iterator[bytes]:
 
 
 def _docker_members(store: Store, image: Image, name: str) -> Iterator[TarMember]:
-    """Yield config, layers and the list of them; layers by the digest of their content."""
+    """Yield config, layers and manifest.json; layers are named by their diff IDs."""
     what = str(image.reference)
     config = store.read(image.manifest.config, what)
     yield TarMember(f"{digest_hex(image.manifest.config.digest)}.json", len(config), (config,))

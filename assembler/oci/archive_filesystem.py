@@ -1,4 +1,4 @@
-"""An image's files as a tar, as a container would see them: layers flattened, nothing left out."""
+"""The filesystem of an image as a tar: its layers flattened, as a container sees them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_filesystem(store: Store, image: Image, out: IO[bytes]) -> None:
     if out.seekable():
         _write(what, layers, out)
         return
-    # The tree may have to be begun again, when links and whiteouts turn out to be intricate.
+    # Flattening may restart the tree, which a pipe cannot do.
     with wrap_os_errors(tempfile.gettempdir()), tempfile.TemporaryFile() as spool:
         _write(what, layers, spool)
         spool.seek(0)
@@ -46,13 +46,13 @@ def _write(what: str, layers: list[LayerBlob], out: IO[bytes]) -> None:
 
 @dataclass(slots=True)
 class _TarSink:
-    """Writes what comes as a tar."""
+    """Writes the entries of a tree as a tar."""
 
     out: IO[bytes]
     start: int
 
     def restart(self) -> None:
-        """Forget everything: the tree comes again from its beginning."""
+        """Discard everything: the tree comes again from its beginning."""
         self.out.seek(self.start)
         self.out.truncate()
 

@@ -1,4 +1,4 @@
-"""Importing: the images of an archive get their names in the store, once all of them is there."""
+"""Importing archives: all images of an archive get their names in the store, or none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImportedImage:
-    """An image that was imported."""
+    """An imported image."""
 
     reference: Reference
     descriptor: Descriptor
@@ -37,12 +37,12 @@ class ImportedImage:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveInput:
-    """An archive to be imported: where it comes from, and what is known of it."""
+    """An archive to import."""
 
     file: IO[bytes]
     title: str
     size: int | None = None
-    # The name the image gets, in place of the archive's own.
+    # The name of the image, instead of the archive's own.
     name: Reference | None = None
 
 
@@ -74,10 +74,10 @@ def import_archive(
             store.edit(named)
             progress.outcome = "imported"
     finally:
-        # What nothing leads to, if anything went wrong or the archive had files of no use.
-        in_vain = arrived - needed
-        if in_vain:
-            _discard(store, in_vain)
+        # Blobs without a name, after an error or from unrelated files in the archive.
+        unused = arrived - needed
+        if unused:
+            _discard(store, unused)
     return tuple(found)
 
 
@@ -85,7 +85,7 @@ def _discard(store: Store, digests: set[str]) -> None:
     try:
         discard_blobs(store, digests)
     except DolmenError:
-        return  # `clean` will do it; what went wrong before is what has to be told
+        return  # garbage collection removes them later; the first error matters more
 
 
 def _images(
@@ -151,7 +151,7 @@ def _of_layout(contents: ArchiveContents) -> list[tuple[tuple[str, ...], Descrip
         before, _ = found.get(clean.digest, ((), clean))
         found[clean.digest] = ((*before, *_full_names(entry)), clean)
     if len(found) == 1:
-        # `docker save` puts the tag alone into the index, if it is old enough.
+        # An old `docker save` puts only the tag into the index.
         ((texts, only),) = found.values()
         return [(texts or tags, only)]
     return list(found.values())
@@ -184,7 +184,7 @@ def _repo_tags(contents: ArchiveContents) -> tuple[str, ...]:
 def _of_docker(
     store: Store, contents: ArchiveContents, arrived: set[str]
 ) -> list[tuple[tuple[str, ...], Descriptor]]:
-    """Return names and descriptor of each image, whose manifests have to be made."""
+    """Return names and descriptor of each image, with a manifest made from Docker's list."""
     return [
         (_texts(item, "RepoTags"), _manifest(store, contents, item, arrived))
         for item in _docker_items(contents)
@@ -239,9 +239,9 @@ def _diff_ids(config: bytes) -> list[Any]:
 
 
 def _check_content(store: Store, diff_ids: Sequence[Any], layers: Sequence[Descriptor]) -> None:
-    """Compare the layers with what the config says: nothing else vouches for them."""
+    """Compare the layers with the diff IDs of the config, the only digests in the archive."""
     if len(diff_ids) != len(layers):
-        raise bad_archive(f"its config speaks of {len(diff_ids)} layers, and it has {len(layers)}")
+        raise bad_archive(f"its config lists {len(diff_ids)} layers, the archive has {len(layers)}")
     for number, (wanted, layer) in enumerate(zip(diff_ids, layers, strict=True)):
         found = layer.digest
         if layer.media_type != media_types.OCI_LAYER:
@@ -253,4 +253,4 @@ def _check_content(store: Store, diff_ids: Sequence[Any], layers: Sequence[Descr
                 except MalformedTarError as error:
                     raise bad_archive(f"layer {number + 1}: {error}") from None
         if found != wanted:
-            raise bad_archive(f"layer {number + 1} is not the one that its config speaks of")
+            raise bad_archive(f"layer {number + 1} does not match the diff ID in its config")

@@ -1,8 +1,8 @@
-"""Archives of images: what comes out of a tar that anybody may have made, before it gets a name.
+"""Reading archives of images, which may be hostile.
 
 A tar is read once, from front to back, since it may come through a pipe. Its files become blobs of
-the store under their digests, small documents stay in memory, links are remembered as text: no
-path that stands in the archive is ever used on the disk.
+the store under their digests, small documents stay in memory, and links are kept as text. No path
+of the archive is ever used on the disk.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 @dataclass(slots=True)
 class ArchiveContents:
-    """What was in an archive, by cleaned path."""
+    """The contents of an archive, by normalized path."""
 
     documents: dict[str, bytes] = field(default_factory=dict)
     files: dict[str, Descriptor] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
 
     def resolved(self, path: str) -> str:
-        """Return the path of a file, through links inside the archive."""
+        """Return the path of a file, following links inside the archive."""
         path = normalize_path(path)
         for _ in range(_LONGEST_CHAIN):
             if path not in self.links:
@@ -64,7 +64,7 @@ class ArchiveContents:
         return store.read(self.blob(path), path)
 
     def blob(self, path: str) -> Descriptor:
-        """Return the blob that a file has become."""
+        """Return the blob of a file."""
         found = self.files.get(self.resolved(path))
         if found is None:
             raise bad_archive(f"{path!r} is not in it")
@@ -72,14 +72,14 @@ class ArchiveContents:
 
 
 class ArchiveStream:
-    """A file that is read once, counted; it can go back to the beginning of its first piece."""
+    """A stream that reports progress; it can return to its start during the first read."""
 
     def __init__(self, file: IO[bytes], progress: Task) -> None:
         """Read from `file`, which may be a pipe."""
         self._file, self._progress = file, progress
         self._head: bytes | None = None
         self._again = b""
-        # By what it starts with it is told what a file is that is no archive.
+        # The first bytes, which tell a compressed file from a plain one.
         self.start = b""
 
     def read(self, size: int = -1) -> bytes:
@@ -94,7 +94,7 @@ class ArchiveStream:
         return data
 
     def seek(self, position: int) -> int:
-        """Go back to the beginning, which only the first to read can do."""
+        """Return to the start, which works only after the first read."""
         if position or not self._head:
             raise OSError("the archive is read from front to back")
         self._again, self._head = self._head, b""
@@ -102,7 +102,7 @@ class ArchiveStream:
 
 
 def read_archive(store: Store, source: ArchiveStream, arrived: set[str]) -> ArchiveContents:
-    """Put what is in an archive into the store, and note in `arrived` which blobs came."""
+    """Add the files of an archive to the store, and their digests to `arrived`."""
     contents = ArchiveContents()
     room = _MOST_DOCUMENTS
     unpacked = began = False
@@ -140,7 +140,7 @@ def _is_document(path: str, size: int) -> bool:
 
 
 def _blob(store: Store, path: str, entry: TarReader) -> Descriptor:
-    """Add a file; one below blobs/ must be what it is called, and is not written if it is there."""
+    """Add a file; one below blobs/ must match its name, and is skipped if the store has it."""
     expected = ""
     if path.startswith(_BLOBS):
         expected = f"sha256:{path.removeprefix(_BLOBS)}"
@@ -155,12 +155,12 @@ def _blob(store: Store, path: str, entry: TarReader) -> Descriptor:
 
 
 def normalize_path(path: str) -> str:
-    """Return a path of an archive as the key it is: without `./`, `//` and `..`."""
+    """Return a path of an archive without `./`, `//` and `..`."""
     return posixpath.normpath("/" + path).lstrip("/")
 
 
 def detect_layer_type(store: Store, descriptor: Descriptor) -> str:
-    """Return the media type of a layer, which archives do not tell."""
+    """Return the media type of a layer, detected from its first bytes."""
     with store.open(descriptor) as file:
         head = file.read(4)
     if head[:2] == _GZIP:
@@ -169,7 +169,7 @@ def detect_layer_type(store: Store, descriptor: Descriptor) -> str:
 
 
 def digest_chunks(chunks: Iterable[bytes]) -> str:
-    """Return the digest of what chunks make up."""
+    """Return the digest of the chunks together."""
     from assembler.oci.store.incoming_blob import new_sha256  # noqa: PLC0415
 
     hasher = new_sha256()
@@ -179,7 +179,7 @@ def digest_chunks(chunks: Iterable[bytes]) -> str:
 
 
 def bad_archive(why: str) -> ImageError:
-    """Return the error that an archive is not one of images."""
+    """Return the error for an archive that cannot be imported."""
     return ImageError.of(
         images.BAD_ARCHIVE,
         f"the archive cannot be imported: {why}",

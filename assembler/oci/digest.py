@@ -1,4 +1,4 @@
-"""Digests: names of blobs made of their content."""
+"""Digests: `sha256:` and the hash of a blob."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def is_digest(text: str) -> bool:
-    """Tell whether the text is a digest of the kind the store uses."""
+    """Tell whether the text is a sha256 digest."""
     return _DIGEST.fullmatch(text) is not None
 
 
 def require_digest(text: object, what: str) -> str:
-    """Return `text` if it is a digest; it may come from anywhere, and becomes a file's name."""
+    """Return `text` if it is a digest and so a safe file name, or raise."""
     if not isinstance(text, str) or not is_digest(text):
         raise ImageError.of(
             images.BAD_DIGEST, f"{what} is not a sha256 digest: {str(text)[:100]!r}"

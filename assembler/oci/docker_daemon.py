@@ -1,4 +1,4 @@
-"""The local Docker daemon as a source of images: what it has comes into the store."""
+"""The local Docker daemon as a source of images."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def import_from_daemon(
     store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
 ) -> list[Reference]:
-    """Bring those images that the daemon has for the platform, and return which.
+    """Import the images that the daemon has for the platform, and return their references.
 
-    References with a digest are left to others: what the daemon gives out has other digests.
+    References with a digest are skipped: archives of the daemon have other digests.
     """
     import docker  # noqa: PLC0415 - slow to import, and seldom needed
     import requests  # noqa: PLC0415
@@ -68,7 +68,7 @@ def _brought(
     platform: Platform,
     reporter: Reporter,
 ) -> bool:
-    """Bring one image, unless it is for another platform, or the very same is in the store."""
+    """Import one image, unless it is for another platform or already in the store."""
     made_for = _platform_of(image.attrs)
     if made_for is not None and not made_for.satisfies(platform):
         reporter.emit(LogMessage(f"{reference} in the Docker daemon is for {made_for}: not used"))
@@ -76,7 +76,7 @@ def _brought(
     if _is_here(store, image, reference, platform):
         reporter.emit(LogMessage(f"{reference} in the Docker daemon is what the store has", 1))
         return True
-    # By what it is and not by its name, which daemons have in their own short form.
+    # By its ID, since daemons shorten names in their own way.
     stream = image.save()
     file = io.BufferedReader(_ChunkFile(iter(stream)), 1 << 20)
     upload = ArchiveInput(cast("IO[bytes]", file), f"docker {reference}", name=reference)
@@ -103,7 +103,7 @@ def _is_here(store: Store, image: DaemonImage, reference: Reference, platform: P
 
 
 def root_cause(error: Exception) -> str:
-    """Return the innermost reason, without the addresses of Python objects."""
+    """Return the message of the innermost cause, without addresses of Python objects."""
     reason: BaseException = error
     while (inner := reason.__cause__ or reason.__context__) is not None:
         reason = inner
@@ -112,7 +112,7 @@ def root_cause(error: Exception) -> str:
 
 
 class _ChunkFile(io.RawIOBase):
-    """What comes in chunks, as a file to read."""
+    """A readable file made of chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class _ChunkFile(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - whatever can be written to
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - any writable buffer
         while not self._rest:
             chunk = next(self._chunks, None)
             if chunk is None:

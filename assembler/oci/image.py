@@ -1,4 +1,4 @@
-"""An image of one platform, resolved to digests: what all later stages work with."""
+"""An image of one platform, resolved to digests."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A manifest and config that are in the store, verified, under the name they were asked by."""
+    """The verified manifest and config of an image, with the reference that named it."""
 
     reference: Reference
     descriptor: Descriptor
     manifest: Manifest
     config: ImageConfig
-    # The index the manifest was found in: where attestations and further platforms are.
+    # The index that lists the manifest, its attestations and other platforms.
     index: Descriptor | None = None
-    # Where the content comes from if the layers cannot be had.
+    # Where the content comes from if the layers are gone.
     salvaged: SalvagedImage | None = None
 
     @property
     def digest(self) -> str:
-        """Return the manifest's digest, which stands for all of the content."""
+        """Return the manifest's digest, which identifies all of the content."""
         return self.descriptor.digest
 
     @property
     def layer_bytes(self) -> int:
-        """Return the size of all layers as they are stored."""
+        """Return the size of all layers in the store."""
         return sum(layer.size for layer in self.manifest.layers)

@@ -1,4 +1,4 @@
-"""A few files of an image, taken into memory: programs, boot loaders, firmware."""
+"""A few files of an image, read into memory: programs, boot loaders, firmware."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from assembler.oci.store import Store
 
 _LARGEST, _MOST = 16 << 20, 64 << 20
-# What a path is known as, if the file is wanted.
+# Returns the name under which a path is collected, or None to skip it.
 FileSelector = Callable[[str], str | None]
 
 
 class ImageFiles:
-    """The files by what they are known as, and what symbolic links say."""
+    """The selected files by name, and the targets of symbolic links."""
 
     def __init__(self, what: str, known_as: FileSelector, code: Code) -> None:
-        """Take nothing yet; an image whose files are too large is an error with this code."""
+        """Start without files; an image whose files are too large is an error with this code."""
         self._what, self._known_as, self._code = what, known_as, code
         self.restart()
 
     def restart(self) -> None:
-        """Forget what was taken."""
+        """Discard all files."""
         self.files: dict[str, bytes] = {}
         self.links: dict[str, str] = {}
         self._paths: dict[bytes, str] = {}
         self._taken = 0
 
     def add(self, name: bytes, reader: TarReader) -> None:
-        """Take an entry if it is wanted."""
+        """Read an entry if it is selected."""
         known = self._known_as(name.decode("utf-8", "replace"))
         if known is None:
             return
@@ -51,7 +51,7 @@ class ImageFiles:
             self._paths[name] = known
 
     def link(self, name: bytes, target: bytes, _reader: TarReader) -> None:
-        """Take another name of a file."""
+        """Add another name of a file."""
         known = self._known_as(name.decode("utf-8", "replace"))
         if known is not None and target in self._paths:
             self.files[known] = self.files[self._paths[target]]
@@ -59,7 +59,7 @@ class ImageFiles:
 
 
 def read_image_files(image: Image, store: Store, known_as: FileSelector, code: Code) -> ImageFiles:
-    """Return the files of an image that are wanted."""
+    """Return the selected files of an image."""
     what = str(image.reference)
     layers = [
         LayerBlob(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers

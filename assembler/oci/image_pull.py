@@ -1,9 +1,9 @@
-"""Pulling: images from registries into the store, blobs in parallel, names when all is there.
+"""Pulling images from registries into the store.
 
-Manifests are asked for first, so that it is known what has to be fetched; a blob that several
-images share is fetched once, one that the store has is not. Blobs come largest first over all
-images; what another process is fetching at the moment is left to it. When the last blob of an image
-has come, its manifests, which waited in the store's tmp/, go into the store, then its name.
+Manifests are fetched first. A blob that several images share is fetched once; a blob that the store
+has is not fetched. Blobs are fetched in parallel, the largest first; a blob that another process is
+fetching is left to it. After the last blob of an image, its manifests move from the store's tmp/
+into the store, and the image gets its name.
 """
 
 from __future__ import annotations
@@ -50,20 +50,20 @@ _FOREIGN = ("foreign", "nondistributable")
 
 @dataclass(frozen=True, slots=True)
 class PullOptions:
-    """What of the images is wanted, and how registries are spoken to."""
+    """Which platforms to pull, and how to reach registries."""
 
     registries: RegistryOptions = field(default_factory=RegistryOptions)
-    # Empty means all there are.
+    # Empty means all.
     platforms: tuple[Platform, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PulledImage:
-    """An image that is in the store now."""
+    """A pulled image."""
 
     reference: Reference
     descriptor: Descriptor
-    # Of all its blobs, and of those that had to be fetched.
+    # The number of all its blobs, and of the fetched ones.
     blobs: int
     fetched: int
 
@@ -74,10 +74,9 @@ def pull(
     options: PullOptions,
     reporter: Reporter | None = None,
 ) -> tuple[PulledImage, ...]:
-    """Bring images into the store under their names, and return what came.
+    """Pull images into the store under their names.
 
-    One that cannot be had does not keep the others from coming; then, at the end, the error tells
-    of every such image.
+    One failure does not stop the others; at the end one error reports all failures.
     """
     with store.in_use(), open_registries(options.registries, reporter) as registries:
         return _PullRun(store, registries, options.platforms, reporter or NullReporter()).pull(
@@ -87,7 +86,7 @@ def pull(
 
 @dataclass(slots=True)
 class _PendingImage:
-    """An image on its way: what it is made of, and which blobs are still to come."""
+    """An image being pulled: its manifests, and the blobs it still lacks."""
 
     reference: Reference
     tree: ManifestTree
@@ -98,7 +97,7 @@ class _PendingImage:
 
 @dataclass(slots=True)
 class _PendingBlob:
-    """A blob to be fetched, and the images that want it."""
+    """A blob to fetch, and the images that need it."""
 
     descriptor: Descriptor
     images: list[_PendingImage]
@@ -111,7 +110,7 @@ class _PullRun:
     platforms: tuple[Platform, ...]
     reporter: Reporter
     problems: list[Diagnostic] = field(default_factory=list)
-    # How many bytes came from where.
+    # Bytes by endpoint.
     sources: Counter[str] = field(default_factory=Counter)
 
     def pull(self, references: Sequence[Reference]) -> tuple[PulledImage, ...]:
@@ -134,7 +133,7 @@ class _PullRun:
     # Manifests
 
     def _plan(self, references: list[Reference]) -> list[_PendingImage]:
-        """Return what each image is made of, in order."""
+        """Fetch the manifests of each image, and return the images in order."""
         order = {reference: number for number, reference in enumerate(references)}
         found: list[_PendingImage] = []
         for done in self._spread(references, self._planned):
@@ -156,7 +155,7 @@ class _PullRun:
         return _PendingImage(reference, tree, {b.digest: b for b in tree.blobs()})
 
     def _root(self, reference: Reference) -> FetchedManifest:
-        """Return what the name stands for, which only its registry knows."""
+        """Fetch the manifest or index of a reference."""
 
         def ask(client: Client) -> FetchedManifest:
             return fetch_manifest(client, reference.repository, reference.tag_or_digest)
@@ -172,7 +171,7 @@ class _PullRun:
         return document
 
     def _document(self, reference: Reference, descriptor: Descriptor) -> Index | Manifest:
-        """Return a document an index lists; if it is not in the store it waits before its door."""
+        """Return a manifest that an index lists; a new one stays in tmp/ for now."""
         what = f"{reference}, {descriptor.digest}"
         with self.store.incoming(descriptor, self.registries.retries.check) as incoming:
             if incoming.present:
@@ -196,7 +195,7 @@ class _PullRun:
         return document.data
 
     def _let_in(self, reference: Reference, descriptor: Descriptor) -> None:
-        """Give a document that waits its place in the store."""
+        """Move a manifest from tmp/ into the store."""
         with self.store.incoming(descriptor, self.registries.retries.check) as incoming:
             if not incoming.present:
                 _park(incoming, _parked(incoming) or self._fetched(reference, descriptor))
@@ -215,7 +214,7 @@ class _PullRun:
         """Return each blob that the store lacks once, largest first."""
         found: dict[tuple[str, int], _PendingBlob] = {}
         for image in wanted:
-            # First touched, then looked at: what is there now is not collected under our hands.
+            # Touch before the check, so that garbage collection keeps what is there.
             self.store.touch(image.blobs.values())
             for digest, blob in image.blobs.items():
                 if self.store.has(blob):
@@ -249,7 +248,7 @@ class _PullRun:
     def _brought(self, blob: _PendingBlob, patient: bool) -> None:  # noqa: FBT001 - called by spread
         descriptor = blob.descriptor
         if all(image.failed for image in blob.images):
-            return  # nobody wants it any more
+            return  # all images that need it have failed
 
         def waiting() -> None:
             self.registries.retries.check()
@@ -268,7 +267,7 @@ class _PullRun:
                 self.sources[source] += descriptor.size
 
     def _download(self, blob: _PendingBlob, incoming: IncomingBlob, current: Task) -> str:
-        """Bring a blob from one of the repositories that have it, and return from where."""
+        """Fetch a blob from one of the repositories that have it, and return the endpoint."""
 
         def arrived(length: int) -> None:
             current.advance(length - current.done)
@@ -287,10 +286,10 @@ class _PullRun:
             except RegistryError as error:
                 if number == len(places) - 1:
                     raise _explained(error, blob.descriptor) from None
-        raise AssertionError("a blob is wanted by an image")
+        raise AssertionError("every blob belongs to an image")
 
     def _lost(self, blob: _PendingBlob, error: DolmenError) -> None:
-        """Give up the images that want the blob; one reason for each is told."""
+        """Mark the images that need the blob as failed, with one reason for each."""
         if not all(image.failed for image in blob.images):
             self.problems += error.diagnostics
         for image in blob.images:
@@ -299,10 +298,10 @@ class _PullRun:
     # Names
 
     def _name(self, images: Sequence[_PendingImage]) -> None:
-        """Give images that are complete their names.
+        """Name the images that are complete.
 
-        Their manifests and indexes come into the store only now: there, a manifest means that its
-        image is whole.
+        Manifests and indexes enter the store only now: a manifest in the store means that its
+        image is complete.
         """
         if not images:
             return
@@ -336,14 +335,14 @@ class _PullRun:
 
 
 def _park(incoming: IncomingBlob, data: bytes) -> None:
-    """Let a document wait where blobs arrive: it is there if the run is killed, but not in yet."""
+    """Keep a manifest in tmp/, where a later run finds it."""
     if not incoming.present and _parked(incoming) != data:
         incoming.restart()
         incoming.write(data)
 
 
 def _parked(incoming: IncomingBlob) -> bytes:
-    """Return a document that waits already, or nothing if what is there is not the document."""
+    """Return a manifest from tmp/, or nothing if the file there does not match."""
     if incoming.offset != incoming.descriptor.size or incoming.offset > MAX_MANIFEST_SIZE:
         return b""
     with wrap_os_errors(incoming.path, "read"):
@@ -352,7 +351,7 @@ def _parked(incoming: IncomingBlob) -> bytes:
 
 
 def _explained(error: RegistryError, descriptor: Descriptor) -> RegistryError:
-    """Say why a layer may be missing that its maker did not want registries to have."""
+    """Add a hint that a foreign layer may be missing on purpose."""
     if not any(word in descriptor.media_type for word in _FOREIGN):
         return error
     first, *others = error.diagnostics

@@ -1,8 +1,7 @@
-"""Pushing: images of the store to registries, blobs first, the tag last.
+"""Pushing images of the store to registries, blobs first, tags last.
 
-Before anything is sent it is made sure that the store has all of the image, and that no tag is
-taken by another one. What the registry has is not sent; what another repository there has is
-mounted.
+Before the first upload, the image must be complete in the store, and no tag may belong to another
+image. Blobs that the registry has are not sent; those of another repository are mounted.
 """
 
 from __future__ import annotations
@@ -34,31 +33,31 @@ if TYPE_CHECKING:
     from assembler.oci.store import ImageNames, Store
     from assembler.oci.store.image_contents import StoredManifest
 
-# So many other images are looked at for where a blob may be at the registry already.
+# How many other images are searched for repositories to mount blobs from.
 _MOST_NEIGHBOURS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """Under which names images are pushed, and how registries are spoken to."""
+    """The names under which images are pushed, and how to reach registries."""
 
     registries: RegistryOptions = field(default_factory=RegistryOptions)
-    # Where to push to, if not to where the image's name says.
+    # The target, if not the image's own name.
     remote_name: Reference | None = None
     # Push the image of each platform as TAG-ARCH, too.
     arch_tags: bool = False
-    # Replace tags that stand for something else.
+    # Replace tags of other images.
     override: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PushedImage:
-    """An image that is at its registry now, under these tags."""
+    """A pushed image and its tags."""
 
     target: Reference
     descriptor: Descriptor
     tags: tuple[str, ...]
-    # How many blobs were pushed, mounted, or there.
+    # How many blobs were pushed, mounted or already there.
     blobs: Counter[str] = field(default_factory=Counter)
 
 
@@ -68,7 +67,7 @@ def push(
     options: PushOptions,
     reporter: Reporter | None = None,
 ) -> tuple[PushedImage, ...]:
-    """Send images to their registries; one that cannot be sent does not keep back the others."""
+    """Push images to their registries; one failure does not stop the others."""
     pushed: list[PushedImage] = []
     problems: list[Diagnostic] = []
     with store.in_use(), open_registries(options.registries, reporter) as registries:
@@ -109,7 +108,7 @@ class _PushRun:
         return PushedImage(target, top, tuple(tags), counts)
 
     def _top(self, reference: Reference) -> Descriptor:
-        """Return what the store has under the name, an index rather than a manifest."""
+        """Return the store's descriptor of the image, an index rather than a manifest."""
         found = [
             entry.descriptor
             for form in equivalent_names(reference)
@@ -128,7 +127,7 @@ class _PushRun:
     def _check_complete(
         self, reference: Reference, target: Reference, contents: ImageContents, client: Client
     ) -> None:
-        """Make sure that all of the image is here, or what is not here is there."""
+        """Raise if a part of the image is neither in the store nor at the registry."""
         gone = [*contents.missing]
         if contents.unreadable:
             gone += contents.blobs.values()
@@ -149,7 +148,7 @@ class _PushRun:
     def _tags(
         self, reference: Reference, target: Reference, top: Descriptor, contents: ImageContents
     ) -> dict[str, Descriptor]:
-        """Return what each tag will stand for; a digest if the image has no tag."""
+        """Return the descriptor of each tag; an image without a tag is pushed by digest."""
         tags = {target.tag or top.digest: top}
         if not self.options.arch_tags or not target.tag:
             return tags
@@ -171,7 +170,7 @@ class _PushRun:
         return platform.architecture or "unknown", platform.variant
 
     def _check_tags(self, target: Reference, tags: dict[str, Descriptor], client: Client) -> bool:
-        """Refuse to replace what others may use; tell whether everything is there already."""
+        """Raise if a tag belongs to another image; tell whether all tags are already there."""
         there = 0
         for tag, descriptor in tags.items():
             digest = head_manifest(client, target.repository, tag)
@@ -193,15 +192,15 @@ class _PushRun:
             for leaf in contents.leaves
             for d in (leaf.manifest.config, *leaf.manifest.layers)
         }
-        near = self._near(target, set(blobs))
+        mount_sources = self._mount_sources(target, set(blobs))
         counts: Counter[str] = Counter()
         problems: list[DolmenError] = []
 
         def send(blob: Descriptor, _patient: object) -> str:
             if problems:
-                return ""  # the image will not be there, so why send more of it
+                return ""  # the push has failed: send no more of it
             upload = BlobUpload(
-                self.store, client, target.repository, blob, near.get(blob.digest, "")
+                self.store, client, target.repository, blob, mount_sources.get(blob.digest, "")
             )
             short = blob.digest.partition(":")[2][:12]
             with task(self.reporter, f"{target} {short}", blob.size) as current:
@@ -220,8 +219,8 @@ class _PushRun:
             raise problems[0]
         return counts
 
-    def _near(self, target: Reference, digests: set[str]) -> dict[str, str]:
-        """Return which other repositories of the registry may have some of the blobs."""
+    def _mount_sources(self, target: Reference, digests: set[str]) -> dict[str, str]:
+        """Return repositories of the registry that may have some of the blobs, by digest."""
         found: dict[str, str] = {}
         walker = ContentsReader(self.store)
         for entry in self.names.entries[:_MOST_NEIGHBOURS]:
@@ -244,7 +243,7 @@ class _PushRun:
         tags: dict[str, Descriptor],
         client: Client,
     ) -> None:
-        """Send manifests, then what lists them, then the tags, the one of all platforms last."""
+        """Push manifests, then indexes, then tags, the tag of all platforms last."""
         inner = [leaf.descriptor for leaf in contents.leaves if leaf.descriptor != top]
         indexes = [d for d in contents.blobs.values() if d.is_index and d.digest != top.digest]
         for descriptor in (*inner, *reversed(indexes)):

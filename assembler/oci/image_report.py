@@ -1,4 +1,4 @@
-"""Everything known about an image of the store, gathered for people and for programs."""
+"""Reports about images of the store, for people and for programs."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """An image, the documents it is made of as they are, and what stands beside it."""
+    """An image, its documents unchanged, and its entry in the store's list."""
 
     image: Image
     listed: ListedImage
     manifest: dict[str, Any]
     config: dict[str, Any]
-    # The index the image was found in, as it is.
+    # The index that lists the image, unchanged.
     index: dict[str, Any] | None = None
 
     @property
     def label(self) -> str:
-        """Return the text of the label that says how a container of the image is run."""
+        """Return the text of the label that describes a container of the image."""
         return self.image.config.labels.get(media_types.CONFIG_LABEL, "")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the form for programs."""
+        """Return the report as JSON."""
         return {
             "name": self.listed.name,
             "digest": self.listed.descriptor.digest,
@@ -65,7 +65,7 @@ class ImageReport:
 def inspect_image(
     store: Store, reference: Reference, platform: Platform | None = None
 ) -> ImageReport:
-    """Return what the store knows of an image: for the platform, else this machine's, else any."""
+    """Report on an image for the platform, else for this machine's, else for any."""
     names = store.names()
     image = _image(store, reference, platform, names)
     entries = find_entries(names, str(reference))
@@ -97,7 +97,7 @@ def _image(
 
 
 def attestation_types(store: Store, image: Image) -> tuple[str, ...]:
-    """Return of what kinds the statements about the image are that the store has."""
+    """Return the predicate types of the image's attestations in the store."""
     return tuple(
         layer.annotations.get(media_types.PREDICATE_TYPE, layer.media_type)
         for manifest in read_attestations(store, image)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def default_store() -> Path:
-    """Return the store of a user who names none."""
+    """Return the default directory of the store."""
     return Path.home() / ".cache" / "dolmen"
 
 
 class ImageFetcher(Protocol):
-    """Brings images into a store, under the references they are asked by.
+    """Fetches images into a store, under the references of the request.
 
-    It raises a DolmenError that names every image it could not bring.
+    It raises a DolmenError that names every image it could not fetch.
     """
 
     def __call__(

@@ -1,6 +1,6 @@
-"""Images made here: layers, config, manifest and what attests them, put into the store.
+"""Writing images into the store: layers, config, manifest, attestations, index.
 
-Everything is a function of what is given: no clock, no name of the machine, no order of chance.
+The bytes depend on the arguments alone: no clock, no host name, no random order.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from assembler.oci.store import ImageNames, Store
 
 _LEVEL = 3
-# How much of a layer is made before it is told.
-_OFTEN = 1 << 20
+# How many bytes are written between two progress events.
+_PROGRESS_STEP = 1 << 20
 _DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNKNOWN = Platform("unknown", "unknown")
 _STATEMENT = "https://in-toto.io/Statement/v0.1"
@@ -32,7 +32,7 @@ _STATEMENT = "https://in-toto.io/Statement/v0.1"
 
 @dataclass(frozen=True, slots=True)
 class WrittenLayer:
-    """A layer in the store, and the digest of what is inside the compression."""
+    """A layer in the store, and its diff ID."""
 
     descriptor: Descriptor
     diff_id: str
@@ -40,7 +40,7 @@ class WrittenLayer:
 
 @dataclass(frozen=True, slots=True)
 class ImageSettings:
-    """What the config of an image says besides its layers."""
+    """The config of an image without its layers."""
 
     platform: Platform
     # Seconds since 1970.
@@ -58,19 +58,19 @@ class ImageSettings:
 
 @dataclass(frozen=True, slots=True)
 class WrittenImage:
-    """An image of one platform in the store, with the attestations that belong to it."""
+    """An image of one platform in the store, with its attestations."""
 
     descriptor: Descriptor
     attestations: tuple[Descriptor, ...] = ()
 
 
 def format_timestamp(seconds: int) -> str:
-    """Return a time as documents have it."""
+    """Return a time in the format of RFC 3339."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def canonical_json(data: object) -> bytes:
-    """Return data as JSON that is always the same for the same data."""
+    """Return data as JSON with sorted keys and no blanks."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -84,11 +84,11 @@ def add_layer(store: Store, tar: Iterable[bytes | memoryview]) -> WrittenLayer:
 def report_progress(
     tar: Iterable[bytes | memoryview], progress: Task
 ) -> Iterator[bytes | memoryview]:
-    """Yield a tar, and say how far it is: which is also where an interrupted run ends it."""
+    """Yield a tar, and report progress, which also lets an interrupted run stop here."""
     since = 0
     for chunk in tar:
         since += len(chunk)
-        if since >= _OFTEN:
+        if since >= _PROGRESS_STEP:
             progress.advance(since)
             since = 0
         yield chunk
@@ -123,7 +123,7 @@ def add_image_with_config(
     platform: Platform,
     annotations: Mapping[str, str],
 ) -> Descriptor:
-    """Add an image whose whole config is given, and return the manifest's descriptor."""
+    """Add an image with a complete config, and return the manifest's descriptor."""
     added = store.add_bytes(canonical_json(config), media_types.OCI_CONFIG)
     manifest = _manifest(added, [layer.descriptor for layer in layers], annotations)
     return replace(
@@ -134,7 +134,7 @@ def add_image_with_config(
 def add_attestation(
     store: Store, name: str, subject: Descriptor, predicate_type: str, predicate: object
 ) -> Descriptor:
-    """Add what is said about an image, in the form BuildKit gives it."""
+    """Add an attestation of an image, in BuildKit's form."""
     statement = {
         "_type": _STATEMENT,
         "predicateType": predicate_type,
@@ -163,9 +163,9 @@ def add_attestation(
 
 
 def tag_images(store: Store, names: Sequence[str], made: Sequence[WrittenImage]) -> Descriptor:
-    """Give an index with the images its names; images of other platforms in it stay.
+    """Tag an index of the images; images of other platforms in the old index stay.
 
-    With the names `TAG` go `TAG-ARCH` for each image. Return the index's descriptor.
+    Each image is also tagged `TAG-ARCH`. Return the index's descriptor.
     """
     added: list[Descriptor] = []
 
@@ -193,7 +193,7 @@ def tag_images(store: Store, names: Sequence[str], made: Sequence[WrittenImage])
 def _of_other_platforms(
     store: Store, now: ImageNames, name: str, made: Sequence[WrittenImage]
 ) -> list[Descriptor]:
-    """Return what an index of that name has of other platforms, as far as it is there."""
+    """Return the images of other platforms in the index of that name that the store has."""
     ours = {one.descriptor.platform for one in made}
     for entry in now.named(name):
         if not entry.descriptor.is_index:
@@ -214,7 +214,7 @@ def _of_other_platforms(
 
 
 def _in_order(kept: Iterable[Descriptor], made: Iterable[WrittenImage]) -> list[Descriptor]:
-    """Return images by platform, then what attests them."""
+    """Return images by platform, then their attestations."""
     everything = [*kept]
     for one in made:
         everything += [one.descriptor, *one.attestations]

@@ -15,14 +15,14 @@ from assembler.oci.platform import Platform
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# What registries accept at most; nobody's image has a larger manifest or config.
+# The limit of registries; no real manifest or config is larger.
 MAX_MANIFEST_SIZE = 8 << 20
 _LARGEST_BLOB = 1 << 46
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What another document says of a blob: its kind, digest and size."""
+    """Media type, digest and size of a blob."""
 
     media_type: str
     digest: str
@@ -32,23 +32,23 @@ class Descriptor:
 
     @property
     def is_index(self) -> bool:
-        """Tell whether it stands for an index of several images."""
+        """Tell whether it describes an index."""
         return self.media_type in media_types.INDEXES
 
     @property
     def is_manifest(self) -> bool:
-        """Tell whether it stands for a single image."""
+        """Tell whether it describes the manifest of a single image."""
         return self.media_type in media_types.MANIFESTS
 
     @property
     def attested_digest(self) -> str:
-        """Return the digest of the manifest this one says something about, or nothing."""
+        """Return the digest of the manifest that this one attests, or nothing."""
         if self.annotations.get(media_types.ATTESTATION) != media_types.ATTESTATION_MANIFEST:
             return ""
         return self.annotations.get(media_types.ATTESTED_DIGEST, "")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the form that stands in documents."""
+        """Return the JSON object of the descriptor."""
         out: dict[str, Any] = {
             "mediaType": self.media_type,
             "digest": self.digest,
@@ -83,7 +83,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """What an image's config says that a container is made of."""
+    """The part of an image's config that describes its containers."""
 
     platform: Platform
     entrypoint: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class ImageConfig:
 
 
 def parse_manifest(data: bytes, what: str, media_type: str = "") -> Index | Manifest:
-    """Read a manifest or an index; `what` names it in errors."""
+    """Parse a manifest or an index; `what` names it in errors."""
     doc = _object(data, what)
     kind = doc.get("mediaType") or media_type
     if not isinstance(kind, str):
@@ -121,7 +121,7 @@ def parse_manifest(data: bytes, what: str, media_type: str = "") -> Index | Mani
 
 
 def parse_image_config(data: bytes, what: str) -> ImageConfig:
-    """Read an image's config."""
+    """Parse an image's config."""
     doc = _object(data, what)
     inner = doc.get("config") or {}
     if not isinstance(inner, dict):
@@ -139,7 +139,7 @@ def parse_image_config(data: bytes, what: str) -> ImageConfig:
 
 
 def parse_descriptor(doc: object, what: str) -> Descriptor:
-    """Read a descriptor; its digest is safe to be used as the name of a file."""
+    """Parse a descriptor; its digest is then a safe file name."""
     if not isinstance(doc, dict):
         raise _broken(what, "there is no descriptor")
     size = doc.get("size")
@@ -158,7 +158,7 @@ def parse_descriptor(doc: object, what: str) -> Descriptor:
 
 
 def platform_json(platform: Platform) -> dict[str, str]:
-    """Return the platform as it stands in documents."""
+    """Return the JSON object of a platform."""
     out = {"architecture": platform.architecture, "os": platform.os}
     if platform.variant:
         out["variant"] = platform.variant

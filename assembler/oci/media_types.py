@@ -1,4 +1,4 @@
-"""Media types: what OCI and Docker call the kinds of blobs."""
+"""Media types and annotations of OCI and Docker."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ IN_TOTO = "application/vnd.in-toto+json"
 
 INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
-# In the order a registry should prefer them.
+# In order of preference.
 ACCEPTED = (OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST)
 
 REF_NAME = "org.opencontainers.image.ref.name"
-# What containerd, and LinuxKit's import, know an image by.
+# The image name of containerd, which LinuxKit's import uses, too.
 CONTAINERD_NAME = "io.containerd.image.name"
 ATTESTATION = "vnd.docker.reference.type"
 ATTESTED_DIGEST = "vnd.docker.reference.digest"

@@ -1,4 +1,4 @@
-"""Platforms: the operating system, architecture and variant an image is made for."""
+"""Platforms: the operating system, architecture and variant of an image."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from assembler.codes import images
 from assembler.errors import ImageError
 
 _VARIANT = re.compile(r"v?(\d{1,4})(?:\.\d+)*", re.ASCII)
-# The variant that an image of this architecture is made for if it names none.
+# The variant of images of this architecture that name none.
 _BASELINES = {"amd64": 1, "arm": 7, "arm64": 8}
 _PART = re.compile(r"[a-z0-9_.-]+")
-# What the kernel, Debian and others call an architecture, and what OCI calls it.
+# Names that the kernel, Debian and others use, and the names of OCI.
 _ALIASES = {
     "x86_64": "amd64",
     "x86-64": "amd64",
@@ -26,7 +26,7 @@ _ALIASES = {
 }
 
 
-# Those that Linux and OCI images have between them.
+# The architectures that both Linux and OCI know.
 ARCHITECTURES = (
     *("amd64", "arm64", "riscv64", "arm", "386", "ppc64le", "s390x", "loong64"),
     *("mips64le", "mips64", "mipsle", "mips", "ppc64"),
@@ -60,14 +60,14 @@ class Platform:
         return cls(*parts)
 
     def satisfies(self, wanted: Platform) -> bool:
-        """Tell whether an image for this platform runs where `wanted` is asked for."""
+        """Tell whether an image for this platform runs on a machine of `wanted`."""
         return self.rank(wanted) is not None
 
     def rank(self, wanted: Platform) -> int | None:
-        """Return how well an image for this platform fits `wanted`, 0 best; nothing if not at all.
+        """Return how well an image for this platform fits `wanted`: 0 is best, None does not fit.
 
-        A machine of a variant runs images of the lower ones, best of the nearest. Where no variant
-        is wanted any will do, best the one that everybody means.
+        A machine of a variant runs images of lower variants; the nearest fits best. Without a
+        wanted variant every variant fits, and the baseline fits best.
         """
         if (self.os, self.architecture) != (wanted.os, wanted.architecture):
             return None

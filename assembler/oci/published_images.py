@@ -1,4 +1,4 @@
-"""Which images of a store a registry has, too: only those can be removed without losing them."""
+"""Published images: those that a registry has, too, so that the store can lose them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _WORKERS = 4
 def find_published(
     entries: Iterable[IndexEntry], options: RegistryOptions, reporter: Reporter
 ) -> frozenset[tuple[str, str]]:
-    """Return name and digest of the entries whose registry says the same digest for the name.
+    """Return name and digest of the entries that their registry has under the same digest.
 
-    A mirror's word does not count: what is there may be gone from the origin.
+    Mirrors do not count: the registry itself may no longer have the image.
     """
     from assembler.oci.registry.registries import open_registries  # noqa: PLC0415 - brings requests
 

@@ -1,4 +1,4 @@
-"""What goes into an image, written down on it, and compared with what would go in now."""
+"""The inputs of a package build, recorded on its image and compared with the current ones."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ if TYPE_CHECKING:
 
     from assembler.oci.image import Image
 
-# On the manifest of every image that is made of a package: JSON, a text for each input.
+# On the manifest of every image built from a package: a JSON object of texts.
 INPUTS_ANNOTATION = "dolmen.inputs"
 BUILDER_INPUT = "builder"
 _IMAGE = "image "
-# What differs from commit to commit while the package is the same.
-_OF_NO_ACCOUNT = frozenset(
-    {"argument REVISION", "argument GOPKGVERSION", "argument SOURCE_DATE_EPOCH"}
-)
+# These differ from commit to commit while the package is the same.
+_IGNORED = frozenset({"argument REVISION", "argument GOPKGVERSION", "argument SOURCE_DATE_EPOCH"})
 
 
 def inputs_annotation(inputs: Mapping[str, str]) -> str:
-    """Return inputs in the form that is put on images."""
+    """Return inputs as the text of the annotation."""
     return json.dumps(dict(inputs), sort_keys=True, ensure_ascii=False)
 
 
 def read_recorded_inputs(image: Image) -> dict[str, str] | None:
-    """Return the inputs that stand on an image; nothing if it does not tell."""
+    """Return the inputs recorded on an image, or None."""
     try:
         found = json.loads(image.manifest.annotations.get(INPUTS_ANNOTATION, ""))
     except ValueError:
@@ -37,13 +35,13 @@ def read_recorded_inputs(image: Image) -> dict[str, str] | None:
 
 
 def changed_inputs(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the names of inputs that are not what they were.
+    """Return the names of the inputs that differ.
 
-    An image that a Dockerfile begins with counts only where both sides know it: what is not in the
-    store is not fetched to be compared. So does the builder, which is whatever a machine has
-    unless somebody asks for one; its version never counts.
+    A base image counts only if both sides know it: an image that the store lacks is not fetched
+    for the comparison. The builder counts only if both sides know it, since each machine has its
+    own; its version never counts.
     """
-    names = sorted((before.keys() | now.keys()) - _OF_NO_ACCOUNT)
+    names = sorted((before.keys() | now.keys()) - _IGNORED)
     return tuple(name for name in names if _differs(name, before.get(name), now.get(name)))
 
 

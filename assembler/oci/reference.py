@@ -1,4 +1,4 @@
-"""References: the names of images, made whole as Docker and LinuxKit make them."""
+"""References: the names of images, completed by the rules of Docker and LinuxKit."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Reference:
     repository: str
     tag: str = ""
     digest: str = ""
-    # A name as a/b/c:1 is in docker.io, but is known to LinuxKit's caches without it.
+    # A name such as a/b/c:1 means docker.io; caches of LinuxKit list it without the registry.
     bare: bool = False
 
     def __str__(self) -> str:
-        """Return the full name, the one the store knows the image by."""
+        """Return the full name, which the store lists the image under."""
         return self.name + (f":{self.tag}" if self.tag else "") + self._at_digest
 
     @property
@@ -44,22 +44,22 @@ class Reference:
 
     @property
     def pinned(self) -> bool:
-        """Tell whether the reference names one content for ever."""
+        """Tell whether the reference has a digest, so that it always means the same image."""
         return bool(self.digest)
 
     @property
     def tag_or_digest(self) -> str:
-        """Return what a registry is asked for: the digest if there is one, else the tag."""
+        """Return the digest if there is one, else the tag: the name in requests to registries."""
         return self.digest or self.tag or "latest"
 
     @property
     def untagged(self) -> Reference:
-        """Return the same name as LinuxKit puts it in its cache where no tag was given."""
+        """Return the name without a tag, as caches of LinuxKit list it."""
         return replace(self, tag="")
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Read a reference as people write it; without tag and digest it means `latest`."""
+        """Parse a reference as users write it; without tag and digest it means `latest`."""
         rest, at, digest = text.partition("@")
         if at and not is_digest(digest):
             raise _bad(text, f"{digest!r} is not a sha256 digest")
@@ -83,7 +83,7 @@ class Reference:
 
 
 def _split(head: str) -> tuple[str, str, bool]:
-    """Split registry and repository by the rules everybody knows from Docker."""
+    """Split registry and repository by the rules of Docker."""
     first, slash, rest = head.partition("/")
     if not slash:
         return DEFAULT_REGISTRY, f"library/{head}", False

@@ -1,4 +1,4 @@
-"""From names to images: from the store if they are there, else fetched, all before any is used."""
+"""Resolution: references become images, from the store or fetched from other sources."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def resolve_images(
     sources: ImageSources,
     reporter: Reporter,
 ) -> dict[Reference, Image]:
-    """Return every image, complete in the store; each reference has its place in the YAML, if any.
+    """Return every image, complete in the store; references have their place in the YAML, if any.
 
-    What is missing is fetched in one go, or told in one go if nothing may be fetched.
+    Missing images are fetched together, or reported together if nothing may be fetched.
     """
     store = sources.open_store()
     fetch = sources.fetcher()
@@ -79,7 +79,7 @@ def _about_one_of(
     references: Mapping[Reference, Place | None],
     absent: Sequence[MissingImage],
 ) -> Diagnostic:
-    """Give what is said of an image its place, and what the store has of it instead."""
+    """Add to a diagnostic the place of its image, and why the store's copy is not used."""
     named = [r for r in references if str(r) in diagnostic.message]
     of_registry = [r for r in references if r.registry in diagnostic.message]
     for reference in (named or of_registry)[:1]:
@@ -102,7 +102,7 @@ def _fetched(
     store: Store,
     reporter: Reporter,
 ) -> dict[Reference, Image]:
-    """Look up what should be there by now, and tell of everything that is not."""
+    """Look up the fetched images, and report all that are still missing."""
     found: dict[Reference, Image] = {}
     wrong: list[Diagnostic] = []
     names = store.names()

@@ -1,4 +1,4 @@
-"""What the archive of an earlier build has of an image whose layers cannot be had."""
+"""Salvaged images: the content of images whose layers are gone, from the tar of a build."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SalvagedContent:
-    """A stretch of a file, by place and content."""
+    """A range of a tar file, with the digest of its content."""
 
     path: Path
     start: int
@@ -21,7 +21,7 @@ class SalvagedContent:
 
 @dataclass(frozen=True, slots=True)
 class SalvagedTree:
-    """The image's tree as some rules have made it, with a prefix to every name."""
+    """The image's tree after some rules, with a prefix before every name."""
 
     rules: str
     prefix: str
@@ -30,7 +30,7 @@ class SalvagedTree:
 
 @dataclass(frozen=True, slots=True)
 class SalvagedFile:
-    """A file of the image's root: the kernel, microcode, or the archive of modules."""
+    """A file in the root of the image: the kernel, microcode, or the archive of modules."""
 
     name: str
     mode: int
@@ -39,7 +39,7 @@ class SalvagedFile:
 
 @dataclass(frozen=True, slots=True)
 class SalvagedImage:
-    """All that there is of the image."""
+    """All content that an earlier build has of the image."""
 
     trees: tuple[SalvagedTree, ...] = ()
     files: tuple[SalvagedFile, ...] = ()
@@ -48,7 +48,7 @@ class SalvagedImage:
 
     @property
     def identity(self) -> str:
-        """Return what stands for all of the content."""
+        """Return a text that identifies all of the content."""
         return ",".join(
             (
                 *(f"{t.rules}:{t.prefix}:{t.content.digest}" for t in self.trees),
@@ -57,7 +57,7 @@ class SalvagedImage:
         )
 
     def tree(self, rules: str) -> SalvagedTree | None:
-        """Return the tree that these rules have made, if there is one."""
+        """Return the tree after these rules, if there is one."""
         return next((t for t in self.trees if t.rules == rules), None)
 
     def file(self, name: str) -> SalvagedFile | None:

@@ -1,4 +1,4 @@
-"""Tar as archives of images need it: pax headers from nothing but what is given, sizes padded."""
+"""Writing tar archives: reproducible ustar headers with pax records where needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LARGEST = 0o77777777777
 
 @dataclass(frozen=True, slots=True)
 class TarHeader:
-    """What an entry is; a name or number too large for ustar goes into a pax record."""
+    """The header of an entry; a name or number too large for ustar goes into a pax record."""
 
     name: bytes
     kind: bytes = _FILE
@@ -34,7 +34,7 @@ class TarHeader:
     records: Mapping[bytes, bytes] = field(default_factory=dict)
 
     def blocks(self) -> bytes:
-        """Return the blocks that stand before the content."""
+        """Return the blocks before the content."""
         records = dict(self.records)
         if len(self.name) > 100:
             records[b"path"] = self.name
@@ -57,7 +57,7 @@ class TarHeader:
         return extended + self.ustar()
 
     def ustar(self) -> bytes:
-        """Return the plain header, numbers that do not fit as nothing."""
+        """Return the ustar header; numbers that do not fit are zero."""
         numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (
             self.mode,
             self.uid if self.uid <= _LARGEST_ID else 0,
@@ -65,7 +65,7 @@ class TarHeader:
             self.size if self.size <= _LARGEST else 0,
             self.mtime if 0 <= self.mtime <= _LARGEST else 0,
         )
-        # Device numbers beyond seven digits do not exist on Linux but for hostile archives.
+        # On Linux only hostile archives have device numbers beyond seven digits.
         device = b"%07o\0%07o\0" % (self.major & _LARGEST_ID, self.minor & _LARGEST_ID)
         head = self.name[:100].ljust(100, b"\0") + numbers
         tail = self.kind + self.link[:100].ljust(100, b"\0") + b"ustar\x0000" + bytes(64) + device
@@ -75,7 +75,7 @@ class TarHeader:
 
 @dataclass(frozen=True, slots=True)
 class TarMember:
-    """A file of an archive that is being written, read when its turn comes."""
+    """A file to write into an archive; its content is read lazily."""
 
     path: str
     size: int
@@ -83,7 +83,7 @@ class TarMember:
 
 
 def write_tar(members: Iterable[TarMember], out: IO[bytes]) -> Iterator[int]:
-    """Write a tar of plain files, and yield the size of each that has been written."""
+    """Write a tar of regular files, and yield the size of each after it is written."""
     for member in members:
         out.write(TarHeader(member.path.encode(), size=member.size).blocks())
         for chunk in member.chunks:

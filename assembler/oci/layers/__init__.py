@@ -1,7 +1,7 @@
-"""Layers: what an image's blobs hold, as one tree.
+"""Layers: reading tar archives, and flattening the layers of an image into one tree.
 
-`flatten` hands the tree of an image's layers over to a sink; `TarReader` reads a tar archive that
-lies in the tree. Both take the content as hostile.
+`flatten_layers` passes the tree of an image's layers to a sink; `TarReader` reads a tar archive.
+Both treat the content as hostile.
 """
 
 from assembler.oci.layers.decompression import CHUNK_SIZE, LayerLimits

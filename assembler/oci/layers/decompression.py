@@ -1,7 +1,7 @@
-"""Decompression of layers: gzip by isal, zstd, plain; told apart by content, strict and bounded.
+"""Decompression of layers: gzip, zstd or plain, detected by content, strict and bounded.
 
-Chunks are of at most CHUNK bytes. A stream that is cut, has a wrong checksum or something behind
-its end is `Malformed`; so is one that grows beyond what `Limits` allow.
+A chunk has at most CHUNK_SIZE bytes. A stream that is cut off, has a wrong checksum or trailing
+data raises `MalformedTarError`; so does one that exceeds the `LayerLimits`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ CHUNK_SIZE = 256 << 10
 _INPUT = 128 << 10
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-# What the zstd tools accept without being told to; an honest stream needs no more.
+# The default limit of the zstd tools; an honest stream needs no more.
 _LARGEST_WINDOW = 128 << 20
-_STRANGERS = {
+_UNSUPPORTED = {
     b"\xfd7zXZ\x00": "xz",
     b"BZh": "bzip2",
     b"\x04\x22\x4d\x18": "lz4",
@@ -31,10 +31,10 @@ _STRANGERS = {
 
 @dataclass(frozen=True, slots=True)
 class LayerLimits:
-    """How much may come out of a layer: `floor` bytes, or `ratio` times what is stored if more.
+    """The largest content of a layer: `floor` bytes, or `ratio` times its stored size if more.
 
-    Real layers grow three times, seldom twenty times. What grows more, or has more entries, is made
-    to fill a disk or the memory, or is a disk image full of zeros.
+    Real layers grow three times, seldom twenty times. Layers that grow more, or have more entries,
+    are made to fill a disk or the memory, or hold a disk image full of zeros.
     """
 
     ratio: int = 250
@@ -42,7 +42,7 @@ class LayerLimits:
     entries: int = 4_000_000
 
     def of(self, stored: int) -> int:
-        """Return the most bytes that a layer of `stored` bytes may become."""
+        """Return the largest content of a layer of `stored` bytes."""
         return max(self.floor, self.ratio * stored)
 
 
@@ -65,7 +65,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
     if head[:4] == _ZSTD or _is_skippable(head):
         file.seek(0)
         return _unzstd(file)
-    for magic, name in _STRANGERS.items():
+    for magic, name in _UNSUPPORTED.items():
         if head.startswith(magic):
             raise MalformedTarError(
                 f"it is compressed with {name}; images have gzip, zstd or plain layers"
@@ -87,7 +87,7 @@ def _gunzip(file: IO[bytes], data: bytes) -> Iterator[bytes]:
     try:
         while data:
             if data[:2] != _GZIP[: len(data)]:
-                raise MalformedTarError("there is something behind the end of its gzip stream")
+                raise MalformedTarError("there is data after the end of its gzip stream")
             stream = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
             decompress = stream.decompress
             while True:
@@ -114,10 +114,10 @@ def _is_skippable(head: bytes) -> bool:
 
 
 def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
-    """Walk the frames and give them to the library block by block.
+    """Decompress frame by frame, passing single blocks to the library.
 
-    The library's readers take a cut stream for a complete one, and give gigabytes for a few bytes
-    at once. A block becomes 128 KiB at most, so that block by block the memory is bounded.
+    The library's readers accept a cut stream as complete, and return gigabytes for a few bytes at
+    once. A block has at most 128 KiB of content, so memory is bounded.
     """
     import zstandard  # noqa: PLC0415 - takes a while
 
@@ -128,7 +128,7 @@ def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
                 size -= len(_exactly(file, min(size, _INPUT)))
             continue
         if magic != _ZSTD:
-            raise MalformedTarError("there is something behind the end of its zstd stream")
+            raise MalformedTarError("there is data after the end of its zstd stream")
         try:
             decompressor = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
             yield from _frame(file, decompressor.decompressobj().decompress)

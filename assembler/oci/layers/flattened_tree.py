@@ -1,4 +1,4 @@
-"""What a pass through layers finds out: how paths were decided, and what was learned too late."""
+"""The state of flattening: which layer decided each path, and corrections for the next pass."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from assembler.oci.layers.tar_fields import MalformedTarError, normalize_tar_path
 
-# What is known of a path: the layer that decided it, counted from 1 (0 stands for exceptions), and
-# how. GONE: a whiteout; TAKEN: an exception; COVERED: upper layers have made it a directory.
+# The state of a path is LAYER_STEP times the layer that decided it, counted from 1 (0 stands for
+# excluded paths), plus one of these. COVERED_DIR: upper layers have made it a directory.
 DIR = 0
 OTHER = 1
 SYMLINKED = 2
@@ -20,17 +20,17 @@ MAX_PASSES = 24
 
 @dataclass(slots=True)
 class FlattenedTree:
-    """What a pass has found: for each directory its names, and how they were decided."""
+    """The tree of a pass: the names in each directory, and their states."""
 
     names: dict[bytes, dict[bytes, int]] = field(default_factory=dict)
 
     def kind(self, path: bytes) -> int | None:
-        """Return what is known of a path, or nothing."""
+        """Return the state of a path, or None."""
         directory, base = split_path(path)
         return self.names.get(directory, {}).get(base)
 
     def has(self, path: bytes) -> bool:
-        """Tell whether the path was handed on."""
+        """Tell whether the path was added to the sink."""
         known = self.kind(path)
         return known is not None and known % LAYER_STEP in (DIR, OTHER, SYMLINKED)
 
@@ -44,17 +44,17 @@ class FlattenedTree:
 
 @dataclass(slots=True)
 class Corrections:
-    """What a pass learned too late."""
+    """Facts that a pass learned too late, for the next pass."""
 
-    # (layer, path): how many occurrences are followed by another one.
+    # (layer, path): how many occurrences precede another one.
     repeated: dict[tuple[int, bytes], int] = field(default_factory=dict)
     # (layer, path) of hidden content: the links that need it.
     rescued: dict[tuple[int, bytes], list[bytes]] = field(default_factory=dict)
-    # A symbolic link, met in this layer, that upper layers have put something below.
+    # Symbolic links, with their layer and target, below which upper layers have entries.
     moved: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
 
     def counts(self) -> tuple[int, int, int]:
-        """Return how much is known, of what the other things depend on first."""
+        """Return how many facts of each kind are known."""
         return (
             sum(self.repeated.values()),
             len(self.moved),
@@ -62,7 +62,7 @@ class Corrections:
         )
 
     def forget_doubtful(self, before: tuple[int, int, int]) -> None:
-        """Drop what was learned by a pass that did not know something else yet."""
+        """Discard facts that depend on others which the pass did not know yet."""
         repeated, moved, _ = self.counts()
         if repeated != before[0]:
             self.moved.clear()
@@ -70,7 +70,7 @@ class Corrections:
             self.rescued.clear()
 
     def redirected(self, directory: bytes, current: int) -> bytes:
-        """Return where a directory of a layer is, if lower layers have it as a link."""
+        """Return the directory, following links of lower layers."""
         for _ in range(MAX_PASSES):
             at = directory
             while at:
@@ -91,12 +91,12 @@ def split_path(path: bytes) -> tuple[bytes, bytes]:
 
 
 def normalize_entry_name(name: bytes) -> bytes:
-    """Return a path of an entry in its plain form."""
+    """Return the normalized path of an entry."""
     if b"\0" in name:
         raise MalformedTarError("its name holds a NUL")
     return normalize_tar_path(name)
 
 
 def display_path(name: bytes) -> str:
-    """Return a path for people."""
+    """Return a path as text for messages."""
     return name.decode("utf-8", "backslashreplace")

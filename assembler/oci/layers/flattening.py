@@ -1,21 +1,20 @@
-"""The layers of an image made into one tree, in a single pass from the top layer down.
+"""Flattening the layers of an image into one tree, in a single pass from the top layer down.
 
-The topmost entry of a path counts, so an entry is handed on when it is met first, and what it, a
-whiteout or an opaque directory hides in lower layers is skipped when it comes.
+The topmost entry of a path counts, so the first entry of a path goes to the sink. Entries of lower
+layers that it, a whiteout or an opaque directory hides are skipped.
 
     whiteout `.wh.NAME`   hides NAME in lower layers, never in its own
-    opaque directory      hides what lower layers have in the directory
-    no directory          hides what lower layers have below its path
-    a path twice          in one layer: the last counts, as if the layer were unpacked
+    opaque directory      hides the content of the directory in lower layers
+    file or link          hides everything below its path in lower layers
+    a path twice          in one layer: the last counts, as in unpacking
 
-Hard links stay hard links. One whose target lies in a lower layer waits until that is handed on.
-One whose target is hidden by an upper layer gets the content its layer saw, and others to the
+Hard links stay hard links. A link whose target is in a lower layer waits for the target. A link
+whose target is hidden by an upper layer gets the content of its own layer, and other links to the
 same target become links to it.
 
-Three things are known too late for a single pass: that a path comes again in its layer, that
-hidden content is needed by a link after it, and that a directory of an upper layer is a symbolic
-link below (`lib/x` over `lib -> usr/lib` means `usr/lib/x`). They are noted, and the pass is made
-again.
+A single pass learns three facts too late: that a path comes again in its layer, that a link needs
+hidden content before it, and that a directory of an upper layer is a symbolic link in a lower one
+(`lib/x` over `lib -> usr/lib` means `usr/lib/x`). They are recorded, and the pass is repeated.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LayerBlob:
-    """A layer as it is stored."""
+    """The blob of a layer, and how to open it."""
 
     digest: str
     size: int
@@ -64,10 +63,10 @@ class LayerBlob:
 
 @dataclass(frozen=True, slots=True)
 class ExcludedPaths:
-    """Paths of which an image's own entries are not handed on; what lies below them is."""
+    """Paths whose own entries are left out; entries below them are not."""
 
     excluded: frozenset[bytes] = frozenset()
-    # Dropped, and refused with these words if they are something else than a regular file.
+    # Excluded, and refused with these hints if they are not regular files.
     only_files: dict[bytes, str] = field(default_factory=dict)
 
 
@@ -78,7 +77,7 @@ def flatten_layers(
     exceptions: ExcludedPaths | None = None,
     limits: LayerLimits | None = None,
 ) -> FlattenedTree:
-    """Hand the tree of the layers, lowest first, over to the sink; `image` names it in errors."""
+    """Send the tree of the layers, lowest first, to the sink; `image` names it in errors."""
     corrections = Corrections()
     for _ in range(MAX_PASSES):
         before = corrections.counts()
@@ -87,13 +86,13 @@ def flatten_layers(
         )
         tree = flattening.run(layers)
         if corrections.counts() == before:
-            flattening.expect_nothing_more()
+            flattening.check_waiting_links()
             return tree
         corrections.forget_doubtful(before)
         sink.restart()
     raise LayerError.of(
         codes.BROKEN_LAYER,
-        f"{image}: its links between layers lead to no end",
+        f"{image}: its links between layers do not resolve",
         "build the image again",
     )
 
@@ -143,8 +142,8 @@ class _FlattenPass:
                     raise self._error(layer, str(error)) from None
         return self.tree
 
-    def expect_nothing_more(self) -> None:
-        """Refuse hard links whose targets have not come."""
+    def check_waiting_links(self) -> None:
+        """Raise if a hard link has no target."""
         for target, links in self.links.waiting.items():
             raise LayerError.of(
                 codes.BROKEN_LAYER,
@@ -163,7 +162,7 @@ class _FlattenPass:
         )
 
     def _walk(self, reader: TarReader) -> None:
-        """Go through a layer. This is the hot loop: everything unusual is left to `_unusual`."""
+        """Process a layer. This is the hot loop: rare cases are left to `_unusual`."""
         names, waiting, hiding = self.tree.names, self.links.waiting, self.hiding
         occupied = hiding.occupied
         moved = self.corrections.moved
@@ -251,7 +250,7 @@ class _FlattenPass:
     def _decide(
         self, name: bytes, siblings: dict[bytes, int], base: bytes, reader: TarReader
     ) -> bool:
-        """Settle what a path is by this entry, unless it is settled; tell if it is hidden."""
+        """Set the state of a path by this entry, unless it has one; tell if it is hidden."""
         kind, layer = reader.kind, self.layer
         own = DIR if kind == DIRECTORY else SYMLINKED if kind == SYMLINK else OTHER
         known = siblings.get(base)
@@ -273,7 +272,7 @@ class _FlattenPass:
         if how == EXCLUDED:
             return True
         if how == WHITED_OUT:
-            # The layer hides what is below, and has the path itself.
+            # The layer hides the path in lower layers, and creates it.
             self.hiding.close(name)
         elif how is not None and not (own == how == DIR):
             self._repeat(name)
@@ -290,12 +289,12 @@ class _FlattenPass:
         return False
 
     def _repeat(self, name: bytes) -> None:
-        """Note that an earlier occurrence of a path in this layer does not count."""
+        """Record that an earlier occurrence of a path in this layer does not count."""
         key = (self.layer, name)
         self.corrections.repeated[key] = self.corrections.repeated.get(key, 0) + 1
 
     def _move(self, name: bytes, link: bytes) -> None:
-        """Note that upper layers have put something below what is a symbolic link here."""
+        """Record that upper layers have entries below a symbolic link of this layer."""
         directory = b"" if link[:1] == b"/" else split_path(name)[0]
         parts = directory.split(b"/") if directory else []
         for part in link.split(b"/"):

@@ -1,4 +1,4 @@
-"""Hard links across layers: they wait for their targets, or get the content that only they saw."""
+"""Hard links across layers: they wait for their targets, or get the content of hidden ones."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ class HardLinks:
         corrections: Corrections,
         repeat: Callable[[bytes], None],
     ) -> None:
-        """Begin with none; `repeat` notes that a path of this layer comes too early."""
+        """Start without links; `repeat` records that a path comes again in its layer."""
         self._tree = tree
         self._sink = sink
         self._corrections = corrections
         self._repeat = repeat
-        # Targets not met yet, and the links waiting for them with their layers: what comes after
-        # a link in its own layer is not what it leads to.
+        # Targets not seen yet, and the links waiting for them with their layers: an entry after a
+        # link in the same layer is not its target.
         self.waiting: dict[bytes, list[tuple[int, bytes]]] = {}
-        # Links that were not handed on yet: they wait, or their content has passed by already.
+        # Links not added yet: they wait, or their content came before them.
         self._unlinked: set[bytes] = set()
-        # Links to links that wait.
+        # Links to waiting links.
         self._followers: dict[bytes, list[bytes]] = {}
         self._done: set[bytes] = set()
         # Of the current layer:
         self._layer = 0
         self._hidden_names: set[bytes] = set()
-        # Those of them that links got their content from.
+        # Hidden names that gave links their content.
         self._hidden_links: set[bytes] = set()
 
     def begin_layer(self, layer: int) -> None:
-        """Go on to the next layer."""
+        """Move to the next layer."""
         self._layer = layer
         self._hidden_names = set()
         self._hidden_links = set()
 
     def add_visible(self, name: bytes, reader: TarReader) -> None:
-        """Take a link whose own path is visible."""
+        """Add a link whose own path is visible."""
         arrived = self._ready(name)
         done = name in self._done
         if done and name not in self._unlinked:
@@ -72,7 +72,7 @@ class HardLinks:
             self._hard_link(name, self._target(reader), reader)
 
     def _target(self, reader: TarReader) -> bytes:
-        """Return the path that a hard link leads to."""
+        """Return the path of a hard link's target."""
         target = normalize_entry_name(reader.link)
         if not target or target == reader.name:
             raise MalformedTarError("it is a hard link to itself")
@@ -82,7 +82,7 @@ class HardLinks:
         return directory + b"/" + base if directory else base
 
     def _hard_link(self, name: bytes, target: bytes, reader: TarReader) -> None:
-        """Hand on a link whose own path is visible."""
+        """Add a link to the sink, or let it wait for its target."""
         directory, base = split_path(target)
         state = self._tree.names.get(directory, {}).get(base)
         here = state is not None and state // LAYER_STEP == self._layer
@@ -109,7 +109,7 @@ class HardLinks:
         self.waiting.setdefault(target, []).append((self._layer, link))
 
     def _ready(self, target: bytes) -> list[bytes]:
-        """Return the links of upper layers that wait for a target, no longer waiting."""
+        """Return the links of upper layers that wait for a target, and stop waiting."""
         links = self.waiting.pop(target, [])
         later = [(layer, link) for layer, link in links if layer >= self._layer]
         if later:
@@ -117,7 +117,7 @@ class HardLinks:
         return [link for layer, link in links if layer < self._layer]
 
     def target_added(self, name: bytes, reader: TarReader) -> None:
-        """Hand on the links that waited for a name, and those that waited for them."""
+        """Add the links that waited for a name, and those that waited for them."""
         if self.waiting:
             self._link_all(self._ready(name), name, reader)
 
@@ -128,7 +128,7 @@ class HardLinks:
             self._link_all(self._followers.pop(link, ()), link, reader)
 
     def add_hidden(self, name: bytes, reader: TarReader) -> None:
-        """Look at a hidden entry: links may need its content."""
+        """Process a hidden entry: links may need its content."""
         kind = reader.kind
         if kind == DIRECTORY:
             return

@@ -17,7 +17,7 @@ ContentSink = Callable[[bytes | memoryview], object]
 
 
 def check_sparse_map(pieces: SparseMap, size: int, stored: int) -> SparseMap:
-    """Return the map of a sparse file if its pieces are in order and within the file."""
+    """Return the map of a sparse file if its ranges are in order and within the file."""
     at = total = 0
     for offset, length in pieces:
         if offset < at or length < 0:
@@ -30,7 +30,7 @@ def check_sparse_map(pieces: SparseMap, size: int, stored: int) -> SparseMap:
 
 
 def parse_pax_sparse_map(text: bytes) -> SparseMap:
-    """Read the map of pax sparse format 0.1: offset,length,offset,length …"""
+    """Parse the map of pax sparse format 0.1: offset,length,offset,length …"""
     words = text.split(b",") if text else []
     if len(words) % 2 or len(words) > 2 * _MAX_RANGES:
         raise MalformedTarError("its map of holes is broken")
@@ -39,7 +39,7 @@ def parse_pax_sparse_map(text: bytes) -> SparseMap:
 
 
 def parse_gnu_sparse_map(block: bytes, start: int, count: int) -> SparseMap:
-    """Read the pairs of offset and length in an old GNU sparse header."""
+    """Parse the pairs of offset and length in an old GNU sparse header."""
     found = []
     for i in range(count):
         at = start + 24 * i

@@ -11,7 +11,7 @@ MAX_NAME_LENGTH = 4095
 
 
 class MalformedTarError(Exception):
-    """The bytes of a layer do not make sense; the message says why."""
+    """A layer or archive is malformed; callers add its name and raise a diagnostic."""
 
 
 def has_valid_checksum(header: bytes) -> bool:
@@ -30,7 +30,7 @@ def has_valid_checksum(header: bytes) -> bool:
 
 
 def parse_number(field: bytes, what: str) -> int:
-    """Read a number as octal digits between blanks and NULs, or in GNU's base 256."""
+    """Parse octal digits between blanks and NULs, or GNU's base 256."""
     first = field[0]
     if first & 0x80:
         value = int.from_bytes(field, "big", signed=True) if first == 0xFF else _positive(field)
@@ -40,7 +40,7 @@ def parse_number(field: bytes, what: str) -> int:
     digits = field.strip(b" \0")
     if not digits:
         return 0
-    # int() alone would take "0_7" and "-7".
+    # int() alone accepts "0_7" and "-7".
     if not digits.isdigit():
         raise MalformedTarError(f"its {what} is {field!r}, which is not a number")
     try:
@@ -54,7 +54,7 @@ def _positive(field: bytes) -> int:
 
 
 def parse_size(field: bytes) -> int:
-    """Read the size of an entry."""
+    """Parse the size of an entry."""
     size = parse_number(field, "size")
     if size < 0:
         raise MalformedTarError(f"its size is {size}")
@@ -62,14 +62,14 @@ def parse_size(field: bytes) -> int:
 
 
 def parse_decimal(text: bytes, what: str) -> int:
-    """Read a decimal number of a pax record."""
+    """Parse a decimal number of a pax record."""
     if not text.isdigit() or len(text) > 19:
         raise MalformedTarError(f"its {what} is {text[:40]!r}, which is not a number")
     return int(text)
 
 
 def parse_pax_time(text: bytes) -> tuple[int, bytes]:
-    """Read a pax time: whole seconds (rounded down), and the text if it has a fraction."""
+    """Parse a pax time: whole seconds, rounded down, and the text if it has a fraction."""
     whole, point, fraction = text.partition(b".")
     sign = -1 if whole[:1] == b"-" else 1
     digits = whole[1:] if sign < 0 else whole
@@ -88,9 +88,9 @@ def parse_pax_time(text: bytes) -> tuple[int, bytes]:
 
 
 def parse_pax_records(block: bytes) -> dict[bytes, bytes]:
-    """Read the records of a pax header: "LENGTH KEY=VALUE\\n", the last of a key counts."""
+    """Parse the records of a pax header: "LENGTH KEY=VALUE\\n"; the last of a key counts."""
     found: dict[bytes, bytes] = {}
-    # Sparse format 0.0 repeats two keys, once for each piece; 0.1 says the same with commas.
+    # Sparse format 0.0 repeats two keys for each range; 0.1 separates the values by commas.
     repeated: list[bytes] = []
     at, end = 0, len(block)
     while at < end:

@@ -30,23 +30,23 @@ _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _LARGEST_HEADER = 1 << 20
 _NO_RECORDS: dict[bytes, bytes] = {}
-# What is understood here, and not handed on; a comment is about the archive it stands in.
-_TAKEN = (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime", b"comment")
+# Applied by the reader, and so not in `records`; a comment is about the archive.
+_APPLIED = (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime", b"comment")
 # Slices shorter than this are copied, so that they do not keep a whole chunk alive.
 _WORTH_A_VIEW = 64 << 10
 _MOST_REMEMBERED = 4096
 
 
 class TarReader:
-    """The entry of an archive that has been come to; `next` goes on to the one after it.
+    """The current entry of an archive; `next` moves to the next one.
 
-    name, link      as they stand in the archive, not cleaned
-    kind            one of FILE, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO
+    name, link      as in the archive, not normalized
+    kind            one of the types in `tar_entry_types`
     mtime           whole seconds; `mtime_text` is the exact time if it has a fraction
     owner           88 bytes of a ustar header: magic, names of user and group, device numbers
-    records         pax records that are not understood here, as extended attributes
-    pax             all pax records of the entry, or nothing
-    common          the records of the last global header, as they stand there; where it ends
+    records         pax records that the reader does not apply, such as extended attributes
+    pax             all pax records of the entry, or None
+    common          the records of the last global header, unparsed; `common_end` is where it ends
     """
 
     __slots__ = (
@@ -82,14 +82,14 @@ class TarReader:
     )
 
     def __init__(self, chunks: Iterable[bytes], room: int = 1 << 40) -> None:
-        """Read the archive that the chunks make up; `room` is for the holes of sparse files."""
+        """Read the archive in the chunks; `room` limits the size of sparse files."""
         self._room = room
         self._chunks = iter(chunks)
         self._buffer = b""
-        # How many bytes came in chunks before this one.
+        # The size of all earlier chunks.
         self._before = 0
         self._position = self._end = 0
-        # How many bytes of the entry's content, padding included, have not been read yet.
+        # Unread bytes of the entry's content, with padding.
         self._left = 0
         self._pieces: SparseMap | None = None
         self._ids: dict[bytes, tuple[int, int, int]] = {}
@@ -106,11 +106,11 @@ class TarReader:
 
     @property
     def offset(self) -> int:
-        """Return where in the archive the entry after this one begins, its extended headers too."""
+        """Return the offset of the next entry, with its extended headers."""
         return self._before + self._position + self._left
 
     def next(self) -> bool:
-        """Go on to the next entry, skipping what was not read of this one; False at the end."""
+        """Move to the next entry, skipping unread content; False at the end."""
         if self._left:
             self._skip(self._left)
         self._pieces = None
@@ -121,7 +121,7 @@ class TarReader:
                 h = self._buffer[position : position + _BLOCK]
                 self._position = position + _BLOCK
             elif position == self._end and not self._refill():
-                h = _ZEROS  # many writers leave the two blocks of zeros at the end out
+                h = _ZEROS  # many writers leave out the final blocks of zeros
             else:
                 h = self._take(_BLOCK)
             if h == _ZEROS:
@@ -160,7 +160,7 @@ class TarReader:
         return True
 
     def _entry(self, h: bytes, kind: int, name: bytes | None, link: bytes | None) -> None:
-        """Take over what stands in the header itself."""
+        """Parse the header itself."""
         if name is None:
             end = h.find(b"\0", 0, 100)
             self.name = h[:100] if end < 0 else h[:end]
@@ -224,13 +224,13 @@ class TarReader:
             if not (0 <= major < 1 << 32 and 0 <= minor < 1 << 32):
                 raise MalformedTarError(f"its device number is {major}:{minor}")
         self.owner, self.major, self.minor = names, major, minor
-        # A device's numbers are read only where they mean something.
+        # Only devices have device numbers.
         if h[156] not in b"34" and len(self._owners) < _MOST_REMEMBERED:
             self._owners[field] = posix, names, 0, 0
         return posix
 
     def _apply(self, pax: dict[bytes, bytes]) -> None:
-        """Let pax records win over the header."""
+        """Apply pax records, which override the header."""
         get = pax.get
         if (value := get(b"size")) is not None and self.kind == FILE:
             self.size = tar_fields.parse_decimal(value, "size")
@@ -247,7 +247,7 @@ class TarReader:
         self.records = {
             k: v
             for k, v in pax.items()
-            if k not in _TAKEN and v and not k.startswith((b"GNU.sparse.", b"LINUXKIT."))
+            if k not in _APPLIED and v and not k.startswith((b"GNU.sparse.", b"LINUXKIT."))
         }
 
     def _pax_sparse(self, pax: dict[bytes, bytes]) -> None:
@@ -275,7 +275,7 @@ class TarReader:
     # Content
 
     def write_to(self, put: ContentSink) -> None:
-        """Hand over the whole content, holes as zeros."""
+        """Write the whole content to `put`, holes as zeros."""
         if self._pieces is not None:
             self._expand(put)
             return
@@ -301,7 +301,7 @@ class TarReader:
         return b"".join(parts)
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the whole content; nothing else may be done with the reader meanwhile."""
+        """Yield the whole content; the reader must not be used otherwise meanwhile."""
         if self._pieces is not None:
             raise MalformedTarError("it has holes where an archive is expected")
         size = self.size
@@ -339,7 +339,7 @@ class TarReader:
     # The stream
 
     def _refill(self) -> bool:
-        """Go on to the next chunk; False at the end of the stream."""
+        """Move to the next chunk; False at the end of the stream."""
         for chunk in self._chunks:
             if chunk:
                 self._before += self._end
@@ -352,7 +352,7 @@ class TarReader:
             raise MalformedTarError("the archive is cut off")
 
     def _take(self, size: int) -> bytes:
-        """Return the next bytes, which may lie in several chunks."""
+        """Return the next bytes, possibly from several chunks."""
         parts: list[bytes] = []
         while size:
             if self._position == self._end:
@@ -373,7 +373,7 @@ class TarReader:
             size -= part
 
     def _extension(self, h: bytes) -> bytes:
-        """Return the content of a header that says more about the entry after it."""
+        """Return the content of an extended header."""
         size = tar_fields.parse_size(h[124:136])
         if size > _LARGEST_HEADER:
             raise MalformedTarError(f"it has an extended header of {size} bytes")
@@ -381,12 +381,12 @@ class TarReader:
         return data[:size]
 
     def _finish(self) -> None:
-        """Make sure that nothing but zeros follows, and that the stream itself ends well."""
+        """Raise unless only zeros follow and the stream itself is intact."""
         rest = self._buffer[self._position : self._end]
         self._position = self._end
         while True:
             if rest.strip(b"\0"):
-                raise MalformedTarError("there is something behind the end of the archive")
+                raise MalformedTarError("there is data after the end of the archive")
             following = next(self._chunks, None)
             if following is None:
                 return
@@ -394,7 +394,7 @@ class TarReader:
 
 
 def read_entries(chunks: Iterable[bytes]) -> Iterator[TarReader]:
-    """Yield the same reader once for every entry of an archive."""
+    """Yield the same reader once for each entry of an archive."""
     reader: Any = TarReader(chunks)
     while reader.next():
         yield reader

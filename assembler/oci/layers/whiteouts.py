@@ -1,4 +1,4 @@
-"""What upper layers hide: by whiteouts, by opaque directories, by what is no directory there."""
+"""Paths that upper layers hide: whiteouts, opaque directories, files instead of directories."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from assembler.oci.layers.tar_fields import MalformedTarError
 
 
 class HiddenPaths:
-    """Which directories are hidden in the current layer, from the top layer down."""
+    """The hidden directories of the current layer, from the top layer down."""
 
     def __init__(self, tree: FlattenedTree) -> None:
-        """Begin above the top layer, with nothing hidden."""
+        """Start above the top layer, with nothing hidden."""
         self._tree = tree
-        # Directories that something was met in, perhaps without an entry of their own: True if it
-        # was more than whiteouts.
+        # Directories with entries (True) or only whiteouts (False) in them, perhaps without an
+        # entry of their own.
         self.occupied: dict[bytes, bool] = {}
         # Directories whose content in layers below this one is hidden, other than by OTHER.
         self._closed: dict[bytes, int] = {}
@@ -30,12 +30,12 @@ class HiddenPaths:
         self._known: dict[bytes, bool] = {}
 
     def begin_layer(self, layer: int) -> None:
-        """Go on to the next layer."""
+        """Move to the next layer."""
         self._layer = layer
         self._known = {}
 
     def occupy(self, directory: bytes, *, by_entry: bool) -> None:
-        """Note that something is in a directory, or in the nearest one that is not hidden."""
+        """Record that a directory has content; a hidden one passes it to its parent."""
         occupied = self.occupied
         while directory and self.is_hidden(directory):
             directory = split_path(directory)[0]
@@ -46,11 +46,11 @@ class HiddenPaths:
             directory = split_path(directory)[0]
 
     def close(self, name: bytes) -> None:
-        """Hide what layers below this one have below a path."""
+        """Hide everything below a path in lower layers."""
         self._closed.setdefault(name, self._layer)
 
     def is_hidden(self, directory: bytes) -> bool:
-        """Tell whether upper layers hide what this one has in a directory."""
+        """Tell whether upper layers hide the content of a directory of this layer."""
         known = self._known.get(directory)
         if known is None:
             known = self._closed.get(directory, self._layer) < self._layer
@@ -61,14 +61,14 @@ class HiddenPaths:
         return known
 
     def _is_covered(self, parent: bytes, base: bytes) -> bool:
-        """Tell whether a directory's own path is something else in an upper layer."""
+        """Tell whether an upper layer has another entry instead of the directory."""
         state = self._tree.names.get(parent, {}).get(base, DIR)
         if state % LAYER_STEP in (DIR, EXCLUDED):
             return state % LAYER_STEP == EXCLUDED and 0 < state // LAYER_STEP < self._layer
         return state // LAYER_STEP < self._layer
 
     def expect_directories(self, directory: bytes) -> None:
-        """Refuse what lies below a file of the same layer."""
+        """Raise if the path lies below a file of the same layer."""
         while directory:
             state = self._tree.kind(directory)
             if state == self._layer * LAYER_STEP + OTHER:
@@ -78,7 +78,7 @@ class HiddenPaths:
             directory = split_path(directory)[0]
 
     def whiteout(self, directory: bytes, base: bytes) -> None:
-        """Hide what a whiteout names."""
+        """Hide the path that a whiteout names."""
         if self.is_hidden(directory):
             return
         if base == b".wh..wh..opq":
@@ -97,7 +97,7 @@ class HiddenPaths:
         if known is None:
             siblings[hidden] = self._layer * LAYER_STEP + WHITED_OUT
             if self.occupied.get(path):
-                # Upper layers have it again, without what was there before.
+                # Upper layers create it again, without the old content.
                 self.close(path)
         elif known % LAYER_STEP != WHITED_OUT:
             self.close(path)

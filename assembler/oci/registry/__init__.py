@@ -1,11 +1,11 @@
-"""Registries: how they are reached, believed, and asked again.
+"""Registries: connections, authorization, retries, transfers.
 
-    options, credentials    what users say about registries, and who they are to them
+    options, credentials    the user's options and credentials
     endpoints               the addresses of a registry: mirrors first, then itself
-    wire                    single HTTP requests: connections, trust, timeouts, proxies
-    auth                    answers to challenges; tokens, kept by what they are good for
-    client                  oras for one endpoint, over the wire: redirects, retries, errors
-    registries              the clients of a run; falling back from mirrors
+    transport               single HTTP requests: connections, trust, timeouts, proxies
+    auth                    answers to challenges; tokens by their scope
+    client                  oras for one endpoint, over the transport: redirects, retries, errors
+    registries              the clients of a run; fallback from mirrors
     documents, blobs        fetching: bounded, verified, taken up after a cut
     uploads                 sending: what is there is not sent, what is near is mounted
     tree                    what an image is made of, and which part of it is wanted

@@ -1,7 +1,7 @@
-"""Authorization at one endpoint: answers to its challenges, tokens kept by what they are good for.
+"""Authorization at one endpoint: answers to its challenges, tokens by their scope.
 
-Credentials go to the host they are for, and to the token service that this host names: over https,
-or in plain http if the host itself is spoken to in plain http on this very machine.
+Credentials go to their own host, and to the token service that this host names: over https, or over
+plain http if the host itself uses plain http on this machine.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class AuthChallenge:
-    """One way a server would like to be told who we are."""
+    """One authentication scheme that a server accepts, with its parameters."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def parse_challenges(header: str) -> Iterator[AuthChallenge]:
-    """Read a WWW-Authenticate header, which may hold several challenges."""
+    """Parse a WWW-Authenticate header, which may hold several challenges."""
     at = 0
     while match := _SCHEME.match(header, at):
         at, parameters = match.end(), {}
@@ -64,30 +64,30 @@ def parse_challenges(header: str) -> Iterator[AuthChallenge]:
 
 @dataclass(slots=True)
 class Authenticator:
-    """What one endpoint has been told, or has told us, of who we are."""
+    """The credentials and tokens for one endpoint."""
 
     endpoint: Endpoint
     options: RegistryOptions
     transport: Transport
     search: Callable[[str], CredentialSearch]
-    # Runs a request again while it fails in a way that passes.
+    # Repeats a request after transient failures.
     with_retries: Callable[[Callable[[], requests.Response]], requests.Response]
     _known: dict[Key, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _searched: CredentialSearch | None = None
 
     def header(self, subject: RequestSubject, action: str) -> str | None:
-        """Return what has been accepted for such a request before, or nothing."""
+        """Return the header that was accepted for such a request before, or None."""
         return self._known.get((subject.repository, action)) or self._known.get(("", ""))
 
     def answer_challenge(
         self, challenge: str, subject: RequestSubject, action: str, refused: str | None
     ) -> str | None:
-        """Return another header than the `refused` one, or nothing if there is no other."""
+        """Return another header than the `refused` one, or None."""
         with self._lock:
             now = self.header(subject, action)
             if now is not None and now != refused:
-                return now  # another thread has asked meanwhile
+                return now  # from another thread
             key, made = self._make(challenge, subject, action)
             if made is None or made == refused:
                 return None
@@ -95,7 +95,7 @@ class Authenticator:
             return made
 
     def access_denied(self, refusal: RegistryFailure) -> RegistryFailure:
-        """Return the refusal with what was tried, and what can be done."""
+        """Return the refusal with the credentials tried, and hints."""
         name = self.endpoint.host if self.endpoint.is_mirror else self.endpoint.registry
         search = self._searched or CredentialSearch(None)
         where = "; ".join(search.tried) or "there is no config.json of Docker"
@@ -119,7 +119,7 @@ class Authenticator:
         return self._searched.found
 
     def _make(self, challenge: str, subject: RequestSubject, action: str) -> tuple[Key, str | None]:
-        """Return a header, and what it is good for; a registry's own token is good for all."""
+        """Return a header and its scope; a registry token is valid for all scopes."""
         credentials = self._credentials()
         ways = {c.scheme: c.parameters for c in parse_challenges(challenge)}
         if credentials and credentials.registry_token:
@@ -153,7 +153,7 @@ class Authenticator:
     def _token_for_identity(
         self, realm: str, parameters: Mapping[str, str], scope: list[str], who: Credentials
     ) -> str:
-        """Exchange a token that stands for a user, which oras does not know of."""
+        """Exchange an identity token, which oras does not support."""
         form = {
             "grant_type": "refresh_token",
             "service": parameters.get("service", ""),
@@ -189,14 +189,14 @@ class Authenticator:
 
 
 class _TokenResponse:
-    """As much of an answer as oras looks at."""
+    """The part of a response that oras uses."""
 
     def __init__(self, body: bytes) -> None:
         self.status_code = 200
         self._body = body
 
     def json(self) -> dict[str, object]:
-        """Return the JSON object in the body; whatever else it is holds no token."""
+        """Return the JSON object in the body; any other body holds no token."""
         try:
             document = json.loads(self._body)
         except (ValueError, RecursionError):
@@ -209,7 +209,7 @@ class _TokenResponse:
 
 
 class _TokenSession:
-    """The session oras asks token services with: the wire, errors told instead of dropped."""
+    """The session of oras for token services: uses the transport, and raises errors."""
 
     def __init__(self, authority: Authenticator) -> None:
         self._authority = authority
@@ -221,11 +221,11 @@ class _TokenSession:
         params: Mapping[str, object],
         **_trust: object,
     ) -> _TokenResponse:
-        """Ask for a token as oras does; trust is the wire's matter."""
+        """Request a token for oras; the transport checks certificates."""
         return self._ask("GET", url, headers, params=params)
 
     def post(self, url: str, form: Mapping[str, str]) -> _TokenResponse:
-        """Ask for a token with a form."""
+        """Request a token with a form."""
         return self._ask("POST", url, {"Accept": "application/json"}, data=form)
 
     def _ask(

@@ -1,4 +1,4 @@
-"""Blobs from a registry into the store: streamed, taken up where a cut left off, verified."""
+"""Downloading blobs from a registry into the store: streamed, resumable, verified."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from assembler.oci.store import IncomingBlob
 
 _CHUNK = 512 << 10
-# An attempt that brought as much as this has not failed, it was only cut.
+# An attempt that received this much does not count as failed.
 _PROGRESS = 64 << 10
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
@@ -26,7 +26,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 def download_blob(
     client: Client, repository: str, incoming: IncomingBlob, arrived: Callable[[int], None]
 ) -> None:
-    """Bring a blob into the store; `arrived` is told of its length so far, now and then."""
+    """Download a blob into the store; `arrived` receives its length so far."""
     digest = incoming.descriptor.digest
     url = client.url(client.container(repository).get_blob_url(digest))
     tried, afresh = 0, False
@@ -45,7 +45,7 @@ def download_blob(
             if error.diagnostics[0].code is not images.CORRUPT_BLOB:
                 raise
             if pieced:
-                # It may be the part that was there before that is wrong: all of it once more.
+                # The part of an earlier attempt may be wrong: download all of it again.
                 afresh = True
                 arrived(0)
                 continue
@@ -57,17 +57,17 @@ def download_blob(
 def _attempt(
     client: Client, url: str, incoming: IncomingBlob, arrived: Callable[[int], None]
 ) -> None:
-    """Ask for what is missing and write what comes, up to the end of the blob."""
+    """Request the missing part, and write it."""
     size = incoming.descriptor.size
     if incoming.offset == size:
-        return  # it was cut between its last byte and its end, or it is empty
+        return  # empty, or cut after its last byte
     what = client.what(url)
     headers = {"Range": f"bytes={incoming.offset}-"} if incoming.offset else {}
     try:
         response = client.do_request(url, headers=headers, stream=True)
     except RegistryFailure as error:
         if error.status != 416:
-            # Whatever may pass has been tried again already.
+            # Transient failures have been retried already.
             error.transient = False
             raise
         incoming.restart()
@@ -88,11 +88,11 @@ def _attempt(
 def _check_range(
     client: Client, what: str, response: requests.Response, incoming: IncomingBlob
 ) -> None:
-    """Make sure that what comes is what was asked for, before any of it is read."""
+    """Raise if the response is not the requested range, before any of it is read."""
     size, host = incoming.descriptor.size, client.endpoint.host
     if response.status_code != 206:
         if incoming.offset:
-            incoming.restart()  # the server does not do ranges: it begins at the beginning
+            incoming.restart()  # the server ignores ranges and sends everything
     else:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
         if match is None or int(match[1]) != incoming.offset:
@@ -117,7 +117,7 @@ def _receive(
     while True:
         client.retries.check()
         with client.transport.network_errors(what, host):
-            # What has come, however little: a process that is killed has not lost it.
+            # Take any amount: a killed process keeps what it received.
             chunk = response.raw.read1(_CHUNK, decode_content=False)
         if not chunk:
             return

@@ -1,4 +1,4 @@
-"""Blobs and manifests sent to a registry: not if they are there, mounted if they are near."""
+"""Uploading blobs and manifests to a registry, or mounting blobs from another repository."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assembler.oci.registry.client import Client
     from assembler.oci.store import Store
 
-# oras reads a blob as a whole before it sends it; that is fine for these.
+# oras reads a blob of this size into memory before it sends it.
 _SMALL = 1 << 20
 _PIECE = 8 << 20
 _TOO_LARGE = 413
@@ -29,7 +29,7 @@ _TOO_LARGE = 413
 
 @dataclass(frozen=True, slots=True)
 class BlobUpload:
-    """A blob of the store on its way into a repository."""
+    """A blob of the store to upload into a repository."""
 
     store: Store
     client: Client
@@ -39,11 +39,11 @@ class BlobUpload:
     mount_from: str = ""
 
     def send(self, sent: Callable[[int], None]) -> str:
-        """Bring the blob there and return how: "there", "mounted" or "pushed"."""
+        """Upload the blob, and return how: "there", "mounted" or "pushed"."""
         container = self.client.container(self.repository)
         if self.client.blob_exists(self._layer, container):
             return "there"
-        # Once only: if anything about mounting is wrong, the blob is sent like any other.
+        # Mounting is tried once; after any failure the blob is uploaded.
         location = self._mounted(container) if self.mount_from else ""
         if location is None:
             return "mounted"
@@ -61,7 +61,7 @@ class BlobUpload:
         return {"digest": self.descriptor.digest, "size": self.descriptor.size}
 
     def _mounted(self, container: oras.container.Container) -> str | None:
-        """Return nothing if the registry has taken the blob over, else where to send it."""
+        """Return None if the registry has mounted the blob, else where to send it."""
         origin = self.client.endpoint.repository(self.mount_from)
         query = {"mount": self.descriptor.digest, "from": origin}
         url = oras.utils.append_url_params(self.client.url(container.upload_blob_url()), query)
@@ -98,11 +98,11 @@ class BlobUpload:
         sent(self.descriptor.size)
 
     def _sent_in_pieces(self, container: oras.container.Container) -> None:
-        """Send the blob as several requests, for proxies that bound what one may have."""
+        """Send the blob in several requests, for proxies that limit their size."""
         path = str(self.store.path(self.descriptor.digest))
         try:
             self.client.chunked_upload(path, container, self._layer, chunk_size=_PIECE)
-        except ValueError as error:  # what oras makes of an answer it does not expect
+        except ValueError as error:  # oras raises it for an unexpected response
             raise registry_failure(
                 registries.PUSH_REFUSED,
                 f"{container.registry}/{container.api_prefix}: {self.client.endpoint.host} takes "
@@ -111,7 +111,7 @@ class BlobUpload:
 
 
 def push_manifest(client: Client, repository: str, name: str, kind: str, data: bytes) -> None:
-    """Send a manifest or index, in the very bytes its digest is made of."""
+    """Push a manifest or index with its exact bytes."""
     url = client.url(client.container(repository, name).manifest_url())
     response = client.do_request(url, "PUT", data=data, headers={"Content-Type": kind})
     claimed = response.headers.get("Docker-Content-Digest", "")
@@ -123,7 +123,7 @@ def push_manifest(client: Client, repository: str, name: str, kind: str, data: b
 
 
 class _ProgressFile(io.RawIOBase):
-    """A file being sent, as requests reads it; tells how much has been read."""
+    """A request body that reports how much has been read."""
 
     def __init__(self, file: IO[bytes], size: int, sent: Callable[[int], None]) -> None:
         super().__init__()

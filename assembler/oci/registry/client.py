@@ -1,9 +1,10 @@
-"""The client of one endpoint: oras, with requests that are safe, bounded and tried again.
+"""The client of one endpoint: oras, with requests that are safe, bounded and retried.
 
-oras (`oras.provider.Registry`) knows the paths of the registry API, its pagination, its uploads;
-all of that goes through its one method `do_request`. Here this method is our own: credentials never
-follow to another host, redirects and answers are bounded, only what may pass is tried again, and
-every failure is an error with the registry's own words. docs/dependencies.md has the measurements.
+oras (`oras.provider.Registry`) knows the paths of the registry API, its pagination and its uploads;
+all of that goes through its one method `do_request`, which this client replaces. Credentials never
+follow redirects to another host, redirects and responses are bounded, only transient failures are
+retried, and every failure carries the registry's own message. docs/dependencies.md has the
+measurements.
 """
 
 from __future__ import annotations
@@ -48,18 +49,18 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         retries: Retries,
         search: Callable[[str], CredentialSearch],
     ) -> None:
-        """Prepare the client; nothing is asked yet."""
+        """Prepare the client without a request."""
         super().__init__(hostname=endpoint.host, insecure=endpoint.scheme == "http")
         self.endpoint = endpoint
         self.transport = transport
         self.retries = retries
-        # A mirror that does not answer is no reason to wait: there is somebody else to ask.
+        # Retry a mirror less: other endpoints follow.
         self.attempts = 2 if endpoint.is_mirror else options.retry_policy.attempts
         self._options = options
         self._authority = Authenticator(endpoint, options, transport, search, retries.with_retries)
 
     def container(self, repository: str, name: str = "") -> oras.container.Container:
-        """Return what oras calls a repository, perhaps with a tag or digest in it.
+        """Return a repository of oras, perhaps with a tag or digest.
 
         Its own parser takes `my.org/app` for a host and `localhost/app` for a repository.
         """
@@ -78,11 +79,11 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         return f"{self.prefix}://{path}"
 
     def what(self, url: str) -> str:
-        """Return what a URL of this endpoint is about, in people's words."""
+        """Describe the subject of a URL of this endpoint."""
         return RequestSubject.of_path(urlsplit(url).path).describe(self.endpoint)
 
     def location(self, response: requests.Response, url: str) -> str:
-        """Return where an upload goes on."""
+        """Return the URL where an upload continues."""
         target = response.headers.get("Location", "")
         what = self.what(url)
         if not target:
@@ -91,14 +92,14 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
             )
         made = parse_address(target, url)
         if made is not None and made.netloc == self.endpoint.host:
-            # A registry behind a proxy often does not know that it is spoken to in https.
+            # A registry behind a proxy often does not know that clients use https.
             return made._replace(scheme=self.endpoint.scheme).geturl()
         return self._redirected("GET", url, target, what)
 
     def _get_location(
         self, response: requests.Response, container: oras.container.Container
     ) -> str:
-        """Return where an upload of oras's own goes on; oras would go anywhere."""
+        """Return the URL where an upload of oras continues; oras itself accepts any URL."""
         return self.location(response, self.url(container.upload_blob_url()))
 
     def do_request(
@@ -110,12 +111,12 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         json: object = None,
         stream: bool = False,  # noqa: FBT001, FBT002 - the signature is that of oras
     ) -> requests.Response:
-        """Do a request for oras or for us; an answer that comes back is a success.
+        """Send a request for oras or for this library; a returned response is a success.
 
         That is: 2xx, or 404 to a HEAD. Without `stream`, the body has been read, bounded.
         """
         assert json is None  # noqa: S101 - documents are sent as the bytes their digest is of
-        # What has changed something may not be sent again blindly; whoever sends it decides.
+        # Requests that change something are not repeated here; their callers decide.
         repeatable = method in ("GET", "HEAD") or "/manifests/" in url
         what = self.what(url)
 
@@ -137,11 +138,11 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         headers: Mapping[str, str],
         data: bytes | RequestBody | None,
     ) -> requests.Response:
-        """Send a request, and answer if the registry asks who we are."""
+        """Send a request, and answer authentication challenges."""
         subject = RequestSubject.of_path(urlsplit(url).path)
         action = READING if method in ("GET", "HEAD") else WRITING
         used = self._authority.header(subject, action)
-        # The second time is for what was accepted before and has run out.
+        # The third attempt replaces an expired token.
         for _ in range(3):
             response = self._followed(method, url, what, {**headers}, data, used)
             if response.status_code != 401:
@@ -173,7 +174,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
             target = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or not target:
                 return response
-            # A short answer that is read to its end leaves the connection for the next request.
+            # Reading a short response to its end frees the connection for the next request.
             self.transport.read(response, what, MAX_ERROR_SIZE)
             url = self._redirected(method, url, target, what)
         raise registry_failure(
@@ -186,7 +187,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         return (parts.scheme, parts.netloc) == (self.endpoint.scheme, self.endpoint.host)
 
     def _redirected(self, method: str, url: str, target: str, what: str) -> str:
-        """Return where a redirect leads if we go there."""
+        """Return the target of a redirect, or raise if it must not be followed."""
         made = parse_address(target, url)
         if made is None or made.scheme not in ("http", "https"):
             there = f"{what}: {self.endpoint.host} redirects to {redacted_url(target)!r}"

@@ -1,4 +1,4 @@
-"""Credentials: who we are to a registry, from options, Docker's config.json and its helpers."""
+"""Credentials for registries, from options, Docker's config.json and its helpers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LARGEST_CONFIG = 8 << 20
 _HELPER_SECONDS = 30.0
 _HELPER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-# Under these names Docker keeps what belongs to docker.io.
+# Docker stores the credentials of docker.io under these names.
 _DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 _IDENTITY_USER = "<token>"
 
@@ -32,14 +32,14 @@ class Credentials:
     source: str
     user: str = ""
     password: str = field(default="", repr=False)
-    # Given to the token service instead of a password.
+    # For the token service, instead of a password.
     identity_token: str = field(default="", repr=False)
-    # Given to the registry as it is.
+    # For the registry, unchanged.
     registry_token: str = field(default="", repr=False)
 
     @property
     def basic(self) -> str:
-        """Return what stands behind `Basic` in a header, or nothing."""
+        """Return the value after `Basic` in a header, or nothing."""
         if not self.user and not self.password:
             return ""
         return base64.b64encode(f"{self.user}:{self.password}".encode()).decode("ascii")
@@ -47,7 +47,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class RegistryCredentials:
-    """Credentials that were given for one registry by name."""
+    """Credentials for one registry, from an option or the environment."""
 
     registry: str
     credentials: Credentials
@@ -55,14 +55,14 @@ class RegistryCredentials:
 
 @dataclass(frozen=True, slots=True)
 class CredentialSearch:
-    """What looking for credentials has brought, and where was looked."""
+    """The result of a search for credentials, and the sources tried."""
 
     found: Credentials | None
     tried: tuple[str, ...] = ()
 
 
 def parse_credentials(text: str, source: str) -> RegistryCredentials:
-    """Read `REGISTRY=USER:PASSWORD` or `REGISTRY=TOKEN`; the text never gets into an error."""
+    """Parse `REGISTRY=USER:PASSWORD` or `REGISTRY=TOKEN`; errors never show the text."""
     registry, equals, secret = text.partition("=")
     if not equals or not registry or not secret or "/" in registry:
         raise UsageError.of(
@@ -100,7 +100,7 @@ def find_credentials(
 def _in_config(
     path: Path, config: Mapping[str, Any], names: Sequence[str]
 ) -> Iterator[tuple[str, Credentials | None]]:
-    """Yield every source the config names for the registry, with what it has."""
+    """Yield every source that the config names for the registry, with its credentials."""
     helpers = _map(config, "credHelpers", path)
     keys = [*names, f"https://{names[0]}"]
     if names is _DOCKER_HUB:
@@ -166,7 +166,7 @@ def _answer(
     source: str, done: subprocess.CompletedProcess[bytes]
 ) -> tuple[str, Credentials | None]:
     if done.returncode:
-        # Helpers say on standard output that they know nothing; it is no place for secrets.
+        # Helpers report missing credentials on standard output.
         known = b"not found" in done.stdout + done.stderr
         return f"{source}: {'has none' if known else f'failed ({done.returncode})'}", None
     try:

@@ -1,4 +1,4 @@
-"""Endpoints: the addresses a registry is asked at, its mirrors first, and what its paths mean."""
+"""Endpoints: the addresses of a registry, mirrors first, and the meaning of request paths."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _PATH = re.compile(r"/v2/(?P<repository>.+)/(?P<kind>manifests|blobs|tags)/(?P<n
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address at which images of a registry can be asked for."""
+    """One address that serves images of a registry."""
 
     registry: str
     host: str
-    # Empty until it is known: loopback and insecure hosts may speak either.
+    # Empty until known: loopback and insecure hosts may use either.
     scheme: str = "https"
     prefix: str = ""
     is_mirror: bool = False
 
     def __str__(self) -> str:
-        """Return what people call it."""
+        """Return the name for messages."""
         if not self.is_mirror:
             return self.registry
         return f"mirror {self.scheme}://{self.host}" + (f"/{self.prefix}" if self.prefix else "")
 
     def repository(self, name: str) -> str:
-        """Return the repository under which the endpoint has what the registry calls `name`."""
+        """Return the endpoint's repository for the registry's repository `name`."""
         return f"{self.prefix}/{name}" if self.prefix else name
 
     def image_name(self, repository: str) -> str:
@@ -67,7 +67,7 @@ def is_insecure(host: str, options: RegistryOptions) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether the host is this very machine, seen by its name or address."""
+    """Tell whether the host is this machine, by its name or address."""
     name = without_port(host)
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -83,7 +83,7 @@ def without_port(host: str) -> str:
 
 
 def parse_address(text: str, base: str = "") -> SplitResult | None:
-    """Return an address that a server names, without user and fragment, if it can be read."""
+    """Parse a URL of a server, without user and fragment; None if it is invalid."""
     try:
         parts = urlsplit(urljoin(base, text))
         parts.port  # noqa: B018 - raises if it is no number
@@ -96,7 +96,7 @@ def parse_address(text: str, base: str = "") -> SplitResult | None:
 
 @dataclass(frozen=True, slots=True)
 class RequestSubject:
-    """What a request is about, read from its path."""
+    """The subject of a request, from its path."""
 
     repository: str = ""
     kind: str = ""
@@ -104,12 +104,12 @@ class RequestSubject:
 
     @classmethod
     def of_path(cls, path: str) -> RequestSubject:
-        """Read the path of a URL."""
+        """Parse the path of a URL."""
         match = _PATH.fullmatch(path)
         return cls(**match.groupdict()) if match else cls()
 
     def describe(self, endpoint: Endpoint) -> str:
-        """Return it in people's words."""
+        """Describe the subject for messages."""
         if not self.kind:
             return endpoint.host
         image = endpoint.image_name(self.repository)

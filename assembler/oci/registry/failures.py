@@ -1,4 +1,4 @@
-"""Failures: what went wrong with a registry, in people's words, and whether it may pass."""
+"""Failures of registries: diagnostics, and whether a retry may help."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_EXCERPT = 300
 
 
 class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not all ...Error
-    """A registry's error that may pass, or may not occur elsewhere."""
+    """A registry's error, which a retry or another endpoint may avoid."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
         status: int = 0,
         retry_after: float | None = None,
     ) -> None:
-        """Hold the diagnostics, and what decides on trying again."""
+        """Hold the diagnostics, and the facts that decide about a retry."""
         super().__init__(diagnostics)
         self.transient = transient
         # There was a connection, but it broke.
@@ -57,12 +57,12 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
 
     @property
     def code(self) -> Code:
-        """Return what kind of failure it is."""
+        """Return the code of the failure."""
         return self.diagnostics[0].code
 
     @property
     def is_down(self) -> bool:
-        """Tell whether nobody answers there at all, so that asking for more is in vain."""
+        """Tell whether the host does not answer at all."""
         return self.code in (
             registries.UNREACHABLE,
             registries.UNKNOWN_HOST,
@@ -83,7 +83,7 @@ def registry_failure(
 def failure_from_exception(
     error: BaseException, what: str, host: str, stall: float
 ) -> RegistryFailure:
-    """Say what an exception of the network means; `what` was asked for from `host`."""
+    """Turn a network exception into a failure; `what` was requested from `host`."""
     causes = tuple(_causes(error))
     names = {type(c).__name__ for c in causes}
     refused = next((c for c in causes if isinstance(c, ssl.SSLError)), None)
@@ -99,7 +99,7 @@ def failure_from_exception(
         return registry_failure(
             registries.TLS_REFUSED,
             f"{what}: no TLS connection to {host}: {reason}",
-            f"if it speaks plain http only: --insecure {host}",
+            f"if it supports only plain http: --insecure {host}",
         )
     if names & {"NameResolutionError"} or any(isinstance(c, socket.gaierror) for c in causes):
         return registry_failure(
@@ -139,7 +139,7 @@ def failure_from_exception(
 def failure_from_response(
     status: int, headers: Mapping[str, str], body: bytes, what: str, host: str
 ) -> RegistryFailure:
-    """Say what an answer that is no success means."""
+    """Turn an unsuccessful response into a failure."""
     said = _said(body)
     tail = f": {said}" if said else ""
     after = _retry_after(headers)
@@ -148,7 +148,7 @@ def failure_from_response(
             registries.ACCESS_DENIED, f"{what}: {host} does not allow it ({status}){tail}"
         )
     elif status == 404:
-        made = registry_failure(registries.NOT_FOUND, f"{what}: {host} does not have it{tail}")
+        made = registry_failure(registries.NOT_FOUND, f"{what}: not found on {host}{tail}")
     elif status == 429:
         wait = f"; it asks to come back in {after:.0f} s" if after else ""
         made = registry_failure(
@@ -181,7 +181,7 @@ def failure_from_response(
 
 
 def not_a_registry(what: str, host: str, body: bytes) -> RegistryFailure:
-    """Say that something else than a registry is there; `body` is the beginning of its answer."""
+    """Return the failure that a host is not a registry; `body` starts its response."""
     text = " ".join(body[:200].decode("utf-8", "replace").split())
     return registry_failure(
         registries.NOT_A_REGISTRY,
@@ -191,7 +191,7 @@ def not_a_registry(what: str, host: str, body: bytes) -> RegistryFailure:
 
 
 def wrong_content(what: str, host: str, why: str) -> RegistryFailure:
-    """Say that a registry sent something else than was asked for."""
+    """Return the failure that a registry sent other content than requested."""
     return registry_failure(
         registries.WRONG_CONTENT,
         f"{what}: {host} sent something else: {why}",
@@ -206,12 +206,12 @@ def _certificate_hints(why: str, host: str) -> tuple[str, ...]:
         return ("is the clock of this machine right? If so, the registry needs a new one",)
     return (
         "give the certificate of its authority with --cert-file CA.pem",
-        f"or speak to it whatever its certificate is: --insecure {host}",
+        f"or ignore its certificate: --insecure {host}",
     )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the exception and everything it is made of, each once."""
+    """Yield the exception and all its causes, each once."""
     seen: set[int] = set()
     todo = [error]
     while todo:
@@ -235,7 +235,7 @@ def _reason(causes: Sequence[BaseException]) -> str:
 
 
 def _said(body: bytes) -> str:
-    """Return a registry's own words about an error, bounded and harmless to a terminal."""
+    """Return a registry's own message, bounded and safe for terminals."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

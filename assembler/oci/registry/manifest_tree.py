@@ -1,4 +1,4 @@
-"""Trees: what an image is made of, from its tag down to the blobs, and what of it is wanted."""
+"""Manifest trees: the manifests and blobs of an image for the wanted platforms."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from assembler.oci.platform import Platform
 
 _DEEPEST_INDEX = 8
-# Nobody's image has more; an index that says so would keep us busy for hours.
+# No real image has more; larger indexes would take hours.
 _MOST_DOCUMENTS = 1000
 _MOST_BYTES = 32 << 20
 
 
 @dataclass(slots=True)
 class ManifestTree:
-    """The part of an image that is wanted."""
+    """The manifests of an image for the wanted platforms."""
 
     root: Descriptor
-    # Every manifest and index below the root that is wanted, children before parents.
+    # All wanted manifests and indexes below the root, children before parents.
     documents: list[Descriptor] = field(default_factory=list)
     manifests: list[tuple[Descriptor, Manifest]] = field(default_factory=list)
 
@@ -113,7 +113,7 @@ def _leaves(
 def _chosen(
     name: str, leaves: list[_ManifestEntry], platforms: Sequence[Platform]
 ) -> list[_ManifestEntry]:
-    """Return the best leaf for each platform, with what is attested of it."""
+    """Return the best manifest for each platform, with its attestations."""
     chosen: list[_ManifestEntry] = []
     for wanted in platforms:
         ranked = [
@@ -124,7 +124,7 @@ def _chosen(
         if not ranked:
             raise _no_platform(name, leaves, wanted)
         chosen.append(leaves[min(ranked)[1]])
-    # What does not say what it is for is told apart by its config only: there is no way round it.
+    # Manifests without a platform are included: only their configs name it.
     chosen += [leaf for leaf in leaves if not leaf.attested_digest and _is_silent(leaf.descriptor)]
     digests = {leaf.descriptor.digest for leaf in chosen}
     return chosen + [leaf for leaf in leaves if leaf.attested_digest in digests]

@@ -1,4 +1,4 @@
-"""Manifests and indexes from a registry: bounded, their digests computed from what came."""
+"""Manifests and indexes of a registry: bounded, with digests computed from their bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_TAGS = 200
 
 @dataclass(frozen=True, slots=True)
 class FetchedManifest:
-    """A manifest or index with the bytes its digest is made of."""
+    """A manifest or index with its exact bytes."""
 
     descriptor: Descriptor
     data: bytes
@@ -35,7 +35,7 @@ class FetchedManifest:
 
 
 def fetch_manifest(client: Client, repository: str, name: str) -> FetchedManifest:
-    """Return what a registry has under a tag or digest."""
+    """Fetch the manifest or index of a tag or digest."""
     url = client.url(client.container(repository, name).manifest_url())
     what, host = client.what(url), client.endpoint.host
     response = client.do_request(url, headers=_ACCEPT)
@@ -54,7 +54,7 @@ def fetch_manifest(client: Client, repository: str, name: str) -> FetchedManifes
 
 
 def head_manifest(client: Client, repository: str, name: str) -> str | None:
-    """Return the digest a tag stands for, or nothing if there is no such tag."""
+    """Return the digest of a tag, or None if there is no such tag."""
     url = client.url(client.container(repository, name).manifest_url())
     response = client.do_request(url, "HEAD", headers=_ACCEPT)
     if response.status_code == 404:
@@ -62,15 +62,15 @@ def head_manifest(client: Client, repository: str, name: str) -> str | None:
     claimed = response.headers.get("Docker-Content-Digest", "")
     if digests.is_digest(claimed):
         return str(claimed)
-    # Some registries do not say it in a HEAD.
+    # Some registries omit it in the response to HEAD.
     return fetch_manifest(client, repository, name).descriptor.digest
 
 
 def similar_tags(client: Client, repository: str, tag: str) -> tuple[str, ...]:
-    """Return tags that look like the one that is not there, if the registry lists its tags."""
+    """Return tags similar to a missing one, if the registry lists its tags."""
     try:
         tags = [str(t) for t in client.get_tags(client.container(repository), N=_MOST_TAGS)]
     except (RegistryError, ValueError, TypeError, AttributeError):
-        return ()  # it is only for a hint, and what oras makes of a strange list is not our error
+        return ()  # only for a hint; oras raises any of these for a malformed list
     close = difflib.get_close_matches(tag, tags, n=5, cutoff=0.4)
     return tuple(close or sorted(tags)[-5:])

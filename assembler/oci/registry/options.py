@@ -1,4 +1,4 @@
-"""How registries are spoken to: mirrors, trust, credentials, patience, as frozen options."""
+"""Options for registries: mirrors, trust, credentials, retries."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long something is tried again that may pass."""
+    """How often and how long transient failures are retried."""
 
     attempts: int = 5
     first: float = 0.25
     longest: float = 8.0
-    # What a registry may ask us to wait (Retry-After) before we give up instead.
+    # The longest Retry-After that is waited for.
     max_retry_after: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """A place to ask before the registry itself; `registry` is empty for a mirror of all."""
+    """A mirror of a registry; `registry` is empty for a mirror of all registries."""
 
     registry: str
     scheme: str
@@ -39,14 +39,14 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True)
 class RegistryOptions:
-    """Everything a user can say about how registries are spoken to."""
+    """All options for the access to registries."""
 
     mirrors: tuple[Mirror, ...] = ()
-    # Hosts that may be spoken to in plain http, or with a certificate nobody knows.
+    # Hosts that may use plain http or an untrusted certificate.
     insecure: frozenset[str] = frozenset()
     cert_files: tuple[Path, ...] = ()
     credentials: tuple[RegistryCredentials, ...] = ()
-    # Files like Docker's config.json, the first that knows a registry wins.
+    # Files like Docker's config.json; the first one with the registry wins.
     config_files: tuple[Path, ...] = ()
     connect_timeout: float = 10.0
     stall_timeout: float = 30.0
@@ -54,7 +54,7 @@ class RegistryOptions:
     jobs: int = 4
 
     def mirrors_of(self, registry: str) -> tuple[Mirror, ...]:
-        """Return the mirrors to ask for a registry: its own ones, else those of all."""
+        """Return the mirrors of a registry: its own ones, else those of all registries."""
         own = tuple(m for m in self.mirrors if m.registry == registry)
         return own or tuple(m for m in self.mirrors if not m.registry)
 
@@ -67,10 +67,10 @@ def read_registry_options(
     cert_files: Iterable[Path] = (),
     creds: Iterable[str] = (),
 ) -> RegistryOptions:
-    """Make options of what stands on the command line and in the environment.
+    """Make options from the command line and the environment.
 
-    What the command line says of credentials goes before DOLMEN_REGISTRY_CREDS, and that before
-    Docker's config.json.
+    Credentials of the command line precede DOLMEN_REGISTRY_CREDS, which precedes Docker's
+    config.json.
     """
     credentials = [parse_credentials(text, "--registry-creds") for text in creds]
     variable = "DOLMEN_REGISTRY_CREDS"
@@ -86,9 +86,9 @@ def read_registry_options(
 
 
 def parse_mirror(text: str) -> Mirror:
-    """Read `[REGISTRY=]URL`."""
+    """Parse `[REGISTRY=]URL`."""
     registry, equals, url = text.rpartition("=")
-    # An equals sign may stand in a URL, too; a registry's name has no slash.
+    # A URL may contain an equals sign, too; a registry's name has no slash.
     if not equals or "/" in registry:
         registry, url = "", text
     try:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _PING, _PING_ATTEMPTS = "/v2/", 3
-# A mirror that fails so for one image may still have others.
+# Failures of one image; the mirror may still serve others.
 _OF_ONE_IMAGE = (
     codes.NOT_FOUND,
     codes.ACCESS_DENIED,
@@ -46,10 +46,10 @@ _OF_ONE_IMAGE = (
 
 
 class Registries:
-    """The clients of a run, made when they are needed; its methods may be called from threads."""
+    """The clients of a run, created on demand; methods are safe to call from threads."""
 
     def __init__(self, options: RegistryOptions, reporter: Reporter | None = None) -> None:
-        """Prepare everything; nothing is connected yet."""
+        """Prepare without a connection."""
         self.options = options
         self.reporter: Reporter = reporter or NullReporter()
         self.retries = Retries(options.retry_policy, self.reporter)
@@ -61,7 +61,7 @@ class Registries:
         self._lock = threading.RLock()
 
     def try_endpoints(self, registry: str, work: Callable[[Client], T]) -> T:
-        """Do `work` with the first endpoint of a registry that it succeeds with."""
+        """Do `work` with the endpoints of a registry in order, until one succeeds."""
         *mirrors, origin = registry_endpoints(registry, self.options)
         failed: list[str] = []
         for mirror in mirrors:
@@ -77,12 +77,12 @@ class Registries:
             return work(client)
         except RegistryFailure as error:
             if error.is_down:
-                # It was waited for once; whatever else is asked of it need not wait as long.
+                # Do not wait for a host twice.
                 client.attempts = 1
             raise error.with_hints(*failed) from None
 
     def origin(self, registry: str) -> Client:
-        """Return the client of the registry itself, for what mirrors are not asked."""
+        """Return the client of the registry itself, without mirrors."""
         return self.client(origin_endpoint(registry, self.options))
 
     def client(self, endpoint: Endpoint) -> Client:
@@ -98,7 +98,7 @@ class Registries:
             return made
 
     def abort(self) -> None:
-        """Stop what is under way: nobody waits for an answer any more."""
+        """Stop all transfers and waits."""
         self.retries.stop.set()
         self._wire.abort()
 
@@ -107,14 +107,14 @@ class Registries:
         self._wire.close()
 
     def _probed(self, endpoint: Endpoint) -> Endpoint:
-        """Find out whether a host that may speak plain http does."""
+        """Find out whether a host that may use plain http does so."""
         url = f"http://{endpoint.host}{_PING}"
 
         def ask() -> Endpoint:
             response = self._wire.send("GET", url, str(endpoint))
             body = self._wire.read(response, str(endpoint), 1 << 10)
             leads = parse_address(response.headers.get("Location", ""))
-            # A TLS server that is spoken to in plain http says so, or sends us to itself.
+            # A TLS server answers plain http with an error or a redirect to https.
             if (response.status_code == 400 and b"HTTPS" in body) or (
                 leads and leads.scheme == "https"
             ):
@@ -124,7 +124,7 @@ class Registries:
         try:
             return self.retries.with_retries(ask, _PING_ATTEMPTS)
         except RegistryFailure as error:
-            # Without a port in its name, https is at another one.
+            # Without a port in the name, https has another port.
             has_port = endpoint.host != without_port(endpoint.host)
             if error.connection_broken or (error.code is codes.UNREACHABLE and not has_port):
                 return replace(endpoint, scheme="https")
@@ -140,7 +140,7 @@ class Registries:
             return self._searches[host]
 
     def _fell_back(self, mirror: Endpoint, error: DolmenError) -> None:
-        """Warn once of each way in which a mirror fails, and ask one that is down no more."""
+        """Warn once of each kind of failure of a mirror, and skip mirrors that are down."""
         code = error.diagnostics[0].code
         with self._lock:
             if code not in _OF_ONE_IMAGE:
@@ -157,7 +157,7 @@ class Registries:
 def open_registries(
     options: RegistryOptions, reporter: Reporter | None = None
 ) -> Iterator[Registries]:
-    """Give the registries of a run, and close their connections at its end."""
+    """Open the registries of a run, and close their connections at its end."""
     run = Registries(options, reporter)
     try:
         yield run

@@ -1,4 +1,4 @@
-"""Trying again: what may pass is waited for, with growing pauses, and not for ever."""
+"""Retries after transient failures, with growing pauses and a limit."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _STALLS = 3
 
 
 class RunStoppedError(Exception):
-    """The run is over because of something that happened in another thread; never leaves a run."""
+    """The run was stopped by another thread; never leaves a run."""
 
 
 @dataclass(slots=True)
 class Retries:
-    """The pauses of one run, which end at once when the run is stopped."""
+    """The retries of one run, whose pauses end when the run is stopped."""
 
     retry_policy: RetryPolicy
     reporter: Reporter = field(default_factory=NullReporter)
@@ -38,7 +38,7 @@ class Retries:
             raise RunStoppedError
 
     def with_retries(self, work: Callable[[], T], attempts: int = 0) -> T:
-        """Return what `work` returns, tried again while it fails in a way that may pass."""
+        """Return the result of `work`, retried after transient failures."""
         attempts = attempts or self.retry_policy.attempts
         tried = 0
         while True:
@@ -50,11 +50,11 @@ class Retries:
                 self.after(error, tried, attempts)
 
     def after(self, error: RegistryFailure, tried: int, attempts: int = 0) -> None:
-        """Pause after the failure of attempt number `tried`, or raise it if that is pointless."""
+        """Pause after the failure of attempt number `tried`, or raise it."""
         asked = error.retry_after or 0.0
         attempts = attempts or self.retry_policy.attempts
         if error.code is registries.STALLED:
-            # Each took as long as we are ready to wait.
+            # Each of them took the whole timeout.
             attempts = min(attempts, _STALLS)
         if not error.transient or tried >= attempts or asked > self.retry_policy.max_retry_after:
             raise error
@@ -66,5 +66,5 @@ class Retries:
 
     def _pause(self, tried: int) -> float:
         longest = min(self.retry_policy.longest, self.retry_policy.first * float(2 ** (tried - 1)))
-        # Many that were cut off at once must not come back at once.
+        # Spread the retries of clients that failed at the same time.
         return longest * (0.5 + random.random() / 2)  # noqa: S311 - no secret

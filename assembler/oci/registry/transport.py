@@ -1,7 +1,6 @@
-"""The wire: single HTTP requests over kept connections, with timeouts, trust and proxies.
+"""Transport: single HTTP requests over persistent connections, with timeouts, trust and proxies.
 
-No retries, no redirects, no credentials are added here: whoever asks decides on these. What the
-network does wrong leaves as a `RegistryFailure`.
+Retries, redirects and credentials are up to the callers. Network errors become `RegistryFailure`.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ if TYPE_CHECKING:
     from assembler.oci.registry.options import RegistryOptions
 
 _NETWORK = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-# Enough of an error's text for a message; more is not read.
+# Longer error responses are not read completely.
 MAX_ERROR_SIZE = 16 << 10
 USER_AGENT = f"dolmen/{__version__}"
 HEADERS = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
 
 
 class RequestBody(Protocol):
-    """What a large request is read from; it can be rewound."""
+    """The body of a large request; it can be rewound."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Return what comes next."""
@@ -46,10 +45,10 @@ class RequestBody(Protocol):
 
 
 class Transport:
-    """The connections of a run to all its hosts, shared by its threads."""
+    """The connections of a run to all hosts, shared by its threads."""
 
     def __init__(self, options: RegistryOptions) -> None:
-        """Prepare for them; nothing is connected yet."""
+        """Prepare without a connection."""
         self._options = options
         self._long: set[requests.Response] = set()
         self._lock = threading.Lock()
@@ -65,7 +64,7 @@ class Transport:
         params: Mapping[str, Any] | None = None,
         data: bytes | RequestBody | Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Send one request and return the answer, whose body is still to be read and closed."""
+        """Send one request and return the response, whose body must be read and closed."""
         host = urlsplit(url).netloc
         with self.network_errors(what, host):
             # Not through a session of requests: that reads answers which redirect, of any length,
@@ -82,14 +81,14 @@ class Transport:
 
     @contextmanager
     def network_errors(self, what: str, host: str) -> Iterator[None]:
-        """Turn what goes wrong on the network inside the block into a failure."""
+        """Turn network errors inside the block into failures."""
         try:
             yield
         except _NETWORK as error:
             raise failure_from_exception(error, what, host, self._options.stall_timeout) from None
 
     def read(self, response: requests.Response, what: str, limit: int) -> bytes:
-        """Read and close a small answer, of which no more than `limit` + 1 bytes are taken."""
+        """Read and close a small response, at most `limit` + 1 bytes of it."""
         with response, self.network_errors(what, urlsplit(response.url).netloc):
             parts, left = [], limit + 1
             while left and (part := response.raw.read(left, decode_content=True)):
@@ -99,7 +98,7 @@ class Transport:
 
     @contextmanager
     def abortable(self, response: requests.Response) -> Iterator[None]:
-        """Let `abort` cut off a long answer that is read inside the block."""
+        """Let `abort` cut off a long response that is read inside the block."""
         with self._lock:
             self._long.add(response)
         try:
@@ -109,7 +108,7 @@ class Transport:
                 self._long.discard(response)
 
     def abort(self) -> None:
-        """Cut off the long answers, so that those who read them wake up."""
+        """Cut off the long responses, so that their readers wake up."""
         with self._lock:
             for response in self._long:
                 with suppress(Exception):  # it may be over at this very moment, in any state

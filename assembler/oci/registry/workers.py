@@ -1,4 +1,4 @@
-"""Threads that share the work of a run, and let go of it at once when the run is stopped."""
+"""Worker threads of a run, which end soon after the run is stopped."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FAREWELL_SECONDS = 2.0
 
 
 class WorkDeferred(Exception):  # noqa: N818 - a message from a piece of work to the threads, not an error
-    """Somebody else is doing this piece of work: let it be the last one, and wait for it then."""
+    """Another process is doing this work: do it last, and wait for it then."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkResult(Generic[T, R]):
-    """A piece of work that is over, with its result or what went wrong."""
+    """A finished piece of work, with its result or error."""
 
     item: T
     result: R | None = None
@@ -67,11 +67,11 @@ def map_unordered(
                 done.put(WorkResult(item, error=error))
             except RunStoppedError:
                 return
-            except BaseException as error:  # a bug; it belongs to whoever asked for the work
+            except BaseException as error:  # a bug; raise it in the caller
                 done.put(error)
                 return
 
-    # Daemons: an interrupted process does not wait for a server that says nothing.
+    # Daemons: an interrupted process does not wait for a silent server.
     threads = [threading.Thread(target=worker, daemon=True) for _ in range(min(jobs, left))]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""Collecting garbage: what no name leads to, and the names and segments that are not wanted."""
+"""Garbage collection: removes unnamed blobs, and the images and segments that limits exclude."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class GcResult:
-    """What was removed, or would have been."""
+    """The removed things, or in a dry run the candidates."""
 
     names: list[str] = field(default_factory=list)
     blobs: int = 0
     segments: int = 0
-    # Unfinished downloads, blobs that were put aside, files that are nothing.
+    # Unfinished downloads, quarantined blobs, unknown files.
     others: int = 0
     bytes: int = 0
 
 
 def collect_garbage(store: Store, limits: GcLimits | None = None) -> GcResult:
-    """Remove what the limits do not keep; safe beside anything else, and if killed at any time."""
+    """Remove what the limits do not keep; safe beside other runs, and if killed at any time."""
     limits = limits or GcLimits()
     done = GcResult()
     if not store.root.is_dir():
@@ -58,7 +58,7 @@ def collect_garbage(store: Store, limits: GcLimits | None = None) -> GcResult:
 def remove_images(
     store: Store, entries: Collection[IndexEntry], *, dry_run: bool = False
 ) -> GcResult:
-    """Remove entries of index.json, and at once the blobs that only they lead to."""
+    """Remove entries of index.json, and the blobs that only they need."""
     done = GcResult()
     with nullcontext() if dry_run else store.index_locked():
         state = GcState.of(store, GcLimits(dry_run=dry_run))
@@ -70,7 +70,7 @@ def remove_images(
 
 
 def discard_blobs(store: Store, digests: Collection[str]) -> None:
-    """Remove blobs that were brought in vain, as far as nothing needs them."""
+    """Remove blobs of a failed import, unless an image needs them."""
     with store.index_locked():
         state = GcState.of(store, GcLimits(grace=0))
         mine = [b for b in state.blobs if b.digest in digests]
@@ -78,7 +78,7 @@ def discard_blobs(store: Store, digests: Collection[str]) -> None:
 
 
 def _drop(state: GcState, images: Iterable[GcCandidate], done: GcResult) -> None:
-    """Take the names away before anything they lead to."""
+    """Remove names before their blobs."""
     entries = [image.entry for image in images]
     done.names = [e.name or e.descriptor.digest for e in entries]
     if entries and not state.limits.dry_run:
@@ -88,7 +88,7 @@ def _drop(state: GcState, images: Iterable[GcCandidate], done: GcResult) -> None
 def _sweep_blobs(
     state: GcState, dropped: Iterable[GcCandidate], blobs: Iterable[BlobFile], done: GcResult
 ) -> None:
-    """Remove blobs that nothing that stays leads to; those of dropped images need not be old."""
+    """Remove blobs that no remaining image needs; those of removed images need not be old."""
     theirs = {d for image in dropped for d in image.contents.blobs}
     gone = {id(image) for image in dropped}
     needed = {d for image in state.images if id(image) not in gone for d in image.contents.blobs}
@@ -101,7 +101,7 @@ def _sweep_blobs(
 
 
 def _remove_blob(state: GcState, blob: BlobFile, limit: float, done: GcResult) -> bool:
-    """Remove a blob with the lock on its coming held, unless it was used by now."""
+    """Remove a blob under its lock, unless it was used meanwhile."""
     if not blob.digest or state.limits.dry_run:
         return _unlink(state, StoreFile(blob.path, blob.size, blob.used), done)
     part = state.store.layout.part(blob.digest)
@@ -121,7 +121,7 @@ def _remove_blob(state: GcState, blob: BlobFile, limit: float, done: GcResult) -
 
 
 def _sweep_rest(state: GcState, done: GcResult) -> None:
-    """Remove what never became a blob, and blobs that were put aside."""
+    """Remove incomplete and quarantined blobs."""
     layout = state.store.layout
     for item in files_in(layout.tmp):
         if item.used >= state.young:
@@ -138,7 +138,7 @@ def _sweep_rest(state: GcState, done: GcResult) -> None:
 
 def _unlink(state: GcState, item: StoreFile, done: GcResult) -> bool:
     if not state.limits.dry_run:
-        with wrap_os_errors(item.path, "remove_images"):
+        with wrap_os_errors(item.path, "remove"):
             try:
                 item.path.unlink()
             except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Choosing what goes when a store is to become smaller: by age, by bytes, least recently used."""
+"""The policy of garbage collection: by age, by size, least recently used first."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
 HOUR = 3600.0
 WEEK = 7 * 24 * HOUR
-# Times of files are those of the kernel's clock tick, which may lag a little.
+# File times come from the kernel's clock tick, which may lag a little.
 _SLACK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class GcLimits:
-    """What may stay: without any of them, everything that has a name and what is young."""
+    """What to keep; by default everything that has a name or is young."""
 
-    # What no name leads to stays that long: a pull that was cut goes on with what it had.
+    # Unnamed blobs stay that long, so that an interrupted pull can continue.
     grace: float = HOUR
-    # Images and segments not used for so many seconds go.
+    # Remove images and segments not used for so many seconds.
     older_than: float | None = None
-    # The least recently used images and segments go until no more bytes than these are left.
+    # Remove the least recently used images and segments until this size is reached.
     keep_bytes: int | None = None
-    # Only these names with these digests may go: a registry has them, too.
+    # Remove only these names with these digests: a registry has them, too.
     published: frozenset[tuple[str, str]] | None = None
-    # Every name goes that may.
+    # Remove every name that may be removed.
     everything: bool = False
     dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFile:
-    """A file that is kept because it was used: a segment, or something unfinished."""
+    """A file of the store that is not a blob: a segment, or an incomplete blob."""
 
     path: Path
     size: int
@@ -56,7 +56,7 @@ class StoreFile:
 
 @dataclass(frozen=True, slots=True)
 class GcCandidate:
-    """An entry of index.json with what it leads to and when any of it was last used."""
+    """An image that garbage collection may remove, with the time of its last use."""
 
     entry: IndexEntry
     contents: ImageContents
@@ -65,12 +65,12 @@ class GcCandidate:
 
 @dataclass(frozen=True, slots=True)
 class GcState:
-    """A store as it is when collecting begins."""
+    """The state of a store when garbage collection starts."""
 
     store: Store
     limits: GcLimits
     now: float
-    # When the oldest run under way began: what was used since stays.
+    # When the oldest active run started: everything used since stays.
     oldest_run_start: float
     names: ImageNames
     images: tuple[GcCandidate, ...]
@@ -79,7 +79,7 @@ class GcState:
 
     @classmethod
     def of(cls, store: Store, limits: GcLimits) -> GcState:
-        """Look at everything in the store."""
+        """Read the state of a store."""
         names = store.names()
         blobs = tuple(list_blob_files(store))
         used = {b.digest: b.used for b in blobs}
@@ -103,12 +103,12 @@ class GcState:
 
     @property
     def young(self) -> float:
-        """Return the time since when things are left alone that nothing leads to."""
+        """Return the time since when unnamed blobs are kept."""
         return min(self.oldest_run_start, self.now - self.limits.grace)
 
 
 def choose_garbage(state: GcState) -> tuple[list[GcCandidate], list[StoreFile]]:
-    """Return the images and the segments that go, least recently used first."""
+    """Return the images and segments to remove, least recently used first."""
     limits = state.limits
     sizes = {b.digest: b.size for b in state.blobs}
     needed = Counter(d for image in state.images for d in image.contents.blobs)
@@ -150,13 +150,13 @@ def _too_old(thing: GcCandidate | StoreFile, state: GcState) -> bool:
 
 
 def _age(thing: GcCandidate | StoreFile) -> tuple[float, str]:
-    # Of the same age, a segment goes before an image: it can be made again from what is there.
+    # Of the same age, a segment is removed first: it can be encoded again.
     name = "" if isinstance(thing, StoreFile) else thing.entry.name or thing.entry.descriptor.digest
     return thing.used, name
 
 
 def oldest_run_start(store: Store, *, dry_run: bool = False) -> float:
-    """Return when the oldest run under way began, and remove what dead ones have left."""
+    """Return when the oldest active run started, and remove the files of dead runs."""
     oldest = math.inf
     for item in files_in(store.layout.locks):
         if not item.path.name.startswith("use-"):
@@ -172,7 +172,7 @@ def oldest_run_start(store: Store, *, dry_run: bool = False) -> float:
 
 
 def files_in(directory: Path) -> Iterator[StoreFile]:
-    """Yield the regular files below a directory; one that is not there has none."""
+    """Yield the regular files below a directory; a missing one has none."""
     try:
         listing = os.scandir(directory)
     except (FileNotFoundError, NotADirectoryError):

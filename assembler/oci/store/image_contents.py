@@ -1,4 +1,4 @@
-"""What the names of a store lead to: every blob of an image, and which of them are missing."""
+"""The contents of images in a store: all blobs, and which of them are missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A single image that is there: its descriptor, what it says, and what is missing of it."""
+    """A manifest in the store, and its missing blobs."""
 
     descriptor: Descriptor
     manifest: Manifest
@@ -30,41 +30,41 @@ class StoredManifest:
 
 @dataclass(slots=True)
 class ImageContents:
-    """Everything a descriptor of index.json leads to, as far as it can be read."""
+    """Everything below a descriptor of index.json, as far as it can be read."""
 
-    # By digest: what is there and what should be, but not manifests nobody has fetched.
+    # By digest: the blobs of all manifests in the store, present or missing.
     blobs: dict[str, Descriptor] = field(default_factory=dict)
     leaves: list[StoredManifest] = field(default_factory=list)
-    # Images an index lists that are not in the store.
+    # Images that an index lists and the store lacks.
     not_fetched: list[Descriptor] = field(default_factory=list)
-    # The top itself cannot be read.
+    # The top descriptor itself cannot be read.
     unreadable: bool = False
 
     @property
     def missing(self) -> tuple[Descriptor, ...]:
-        """Return what is missing of the images that are there."""
+        """Return the missing blobs of all manifests in the store."""
         return tuple(d for leaf in self.leaves for d in leaf.missing)
 
     @property
     def images(self) -> tuple[StoredManifest, ...]:
-        """Return the images that something can be made of: not what only attests."""
+        """Return the images, without attestations."""
         return tuple(leaf for leaf in self.leaves if not leaf.descriptor.attested_digest)
 
     @property
     def usable(self) -> bool:
-        """Tell whether an image is there, and everything of every image that is there."""
+        """Tell whether there is an image, and none misses a blob."""
         return bool(self.leaves) and not self.missing
 
 
 @dataclass(slots=True)
 class ContentsReader:
-    """Walks from descriptors to what they lead to, reading each document once."""
+    """Reads the contents of images, each manifest once."""
 
     store: Store
     _documents: dict[str, Index | Manifest | None] = field(default_factory=dict)
 
     def contents(self, top: Descriptor) -> ImageContents:
-        """Return what the descriptor leads to; broken documents count as missing."""
+        """Return everything below the descriptor; broken manifests count as missing."""
         found = ImageContents()
         document = self._document(top)
         if document is None:
@@ -110,7 +110,7 @@ class ContentsReader:
 
 @dataclass(frozen=True, slots=True)
 class BlobFile:
-    """A file among the blobs; `digest` is empty if its name is none."""
+    """A file in the directory of blobs; `digest` is empty if its name is not one."""
 
     path: Path
     digest: str
@@ -119,7 +119,7 @@ class BlobFile:
 
 
 def list_blob_files(store: Store) -> Iterator[BlobFile]:
-    """Yield the files that are among the blobs, in no order; no store has none."""
+    """Yield the files in the directory of blobs, unordered; none if it is missing."""
     try:
         listing = os.scandir(store.layout.blobs)
     except (FileNotFoundError, NotADirectoryError):

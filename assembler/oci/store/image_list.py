@@ -1,4 +1,4 @@
-"""What is in a store, for people: names, platforms, sizes, when it was last used."""
+"""The list of images in a store: names, platforms, sizes, times of last use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """One name of the store and what it leads to."""
+    """One name of the store, and its image or index."""
 
     name: str
     descriptor: Descriptor
@@ -34,7 +34,7 @@ class ListedImage:
 
 
 def list_images(store: Store, names: ImageNames | None = None) -> tuple[ListedImage, ...]:
-    """Return what is in the store, by name."""
+    """Return the images of the store, by name."""
     walker = ContentsReader(store)
     found = {b.digest: b for b in list_blob_files(store)}
     rows = []
@@ -59,7 +59,7 @@ def list_images(store: Store, names: ImageNames | None = None) -> tuple[ListedIm
 
 
 def platform_of(store: Store, leaf: StoredManifest) -> Platform | None:
-    """Return the platform of an image, as its index or its config says it."""
+    """Return the platform of an image, from its index or its config."""
     if leaf.descriptor.platform is not None:
         return leaf.descriptor.platform
     try:
@@ -70,7 +70,7 @@ def platform_of(store: Store, leaf: StoredManifest) -> Platform | None:
 
 
 def find_entries(names: ImageNames, text: str) -> tuple[IndexEntry, ...]:
-    """Return the entries that somebody means who writes `text`: a name, or how others wrote it."""
+    """Return the entries of the name `text`, or of an equivalent name."""
     exact = names.named(text)
     if exact:
         return exact

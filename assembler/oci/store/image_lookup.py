@@ -1,4 +1,4 @@
-"""Finding an image in the store: by which names, for which platform, and what is missing if not."""
+"""Looking up images in the store by reference and platform."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class MissingReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class MissingImage:
-    """An image that cannot be used from the store, and what to tell if it cannot be had."""
+    """An image that cannot be used from the store, with the reason and its diagnostic."""
 
     reference: Reference
     reason: MissingReason
@@ -45,7 +45,7 @@ class MissingImage:
 
 @dataclass(frozen=True, slots=True)
 class ManifestCandidate:
-    """A manifest that may be the wanted one, and the index that lists it."""
+    """A manifest that may fit, and the index that lists it."""
 
     descriptor: Descriptor
     index: Descriptor | None = None
@@ -74,7 +74,7 @@ def look_up_image(
 ) -> Image | MissingImage:
     """Return the image if it is complete in the store, else why not.
 
-    A manifest that is not what the specification says raises. `names` saves reading them again.
+    A malformed manifest raises. `names` saves reading index.json again.
     """
     if names is None:
         names = store.names()
@@ -97,7 +97,7 @@ def look_up_image(
 
 
 def read_attestations(store: Store, image: Image) -> tuple[Manifest, ...]:
-    """Return what is in the store of the manifests that say something about the image."""
+    """Return the manifests of the image's attestations in the store."""
     if image.index is None:
         return ()
     index = _document(store, image.index, str(image.reference))
@@ -110,7 +110,7 @@ def read_attestations(store: Store, image: Image) -> tuple[Manifest, ...]:
 
 
 def equivalent_names(reference: Reference) -> tuple[str, ...]:
-    """Return the names under which a cache may have the image, best first."""
+    """Return the names that may stand for the image in a store, best first."""
     forms = [str(reference)]
     if reference.tag == "latest" and not reference.digest:
         forms.append(str(reference.untagged))
@@ -120,7 +120,7 @@ def equivalent_names(reference: Reference) -> tuple[str, ...]:
 
 
 def _tops(store: Store, reference: Reference, names: ImageNames) -> Iterator[ManifestCandidate]:
-    """Yield what the names of the store say the reference is: manifests before indexes."""
+    """Yield the manifests and indexes that the reference names, manifests first."""
     for form in equivalent_names(reference):
         entries = names.named(form)
         for entry in sorted(entries, key=lambda e: e.descriptor.is_index):
@@ -131,7 +131,7 @@ def _tops(store: Store, reference: Reference, names: ImageNames) -> Iterator[Man
 
 
 def _pinned(store: Store, reference: Reference, names: ImageNames) -> Iterator[ManifestCandidate]:
-    """Yield what has the digest under another name of the same repository, or in its indexes."""
+    """Yield manifests with the digest from other names and indexes of the repository."""
     for entry in names.entries:
         if not _same_repository(entry.names, reference):
             continue
@@ -157,7 +157,7 @@ def _same_repository(names: Iterable[str], reference: Reference) -> bool:
 def _leaves(
     store: Store, index: Descriptor, what: str, seen: set[str], depth: int = 0
 ) -> Iterator[ManifestCandidate]:
-    """Yield the images an index leads to, also through further indexes, attestations left out."""
+    """Yield the images of an index and its nested indexes, without attestations."""
     if depth > _DEEPEST_INDEX or index.digest in seen:
         return
     seen.add(index.digest)
@@ -182,7 +182,7 @@ def _choose(
     wanted: Platform,
     offered: set[Platform],
 ) -> ManifestCandidate | None:
-    """Return what fits the platform best, and note in `offered` what there is."""
+    """Return the manifest that fits the platform best; `offered` collects all platforms."""
     what = str(reference)
     best: tuple[int, ManifestCandidate] | None = None
     leaves = (top,) if top.descriptor.is_manifest else _leaves(store, top.descriptor, what, set())
@@ -215,13 +215,13 @@ def _image(
     wanted: Platform,
     reporter: Reporter,
 ) -> Image:
-    """Read a manifest and its config, and make sure that the layers are there."""
+    """Read a manifest and its config; a missing layer raises."""
     what = f"{reference} for {wanted}"
     manifest = _document(store, found.descriptor, what)
     if isinstance(manifest, Index):
         raise ImageError.of(images.BAD_MANIFEST, f"{what}: an index calls itself a manifest")
     config = parse_image_config(store.read(manifest.config, f"{what}, config"), f"{what}, config")
-    # First touched, then looked at: what is there now is not collected while we are in use.
+    # Touch before the check, so that garbage collection keeps what is there.
     store.touch((found.descriptor, manifest.config, *manifest.layers))
     for number, layer in enumerate(manifest.layers):
         if not store.has(layer):
@@ -239,7 +239,7 @@ def _document(store: Store, descriptor: Descriptor, what: str) -> Index | Manife
 
 
 def other_registries_hint(reference: Reference, names: ImageNames) -> str:
-    """Return the hint that the store has the repository, of another registry; or nothing."""
+    """Return a hint to the same repository of other registries in the store, or nothing."""
     found = []
     for entry in names.entries:
         try:

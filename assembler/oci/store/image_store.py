@@ -1,4 +1,4 @@
-"""The store itself: the blobs and names of one directory, by the protocol of the package."""
+"""The store: the blobs and names of one directory, by the protocol of the package."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_INDEX = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The images below one directory; making a Store touches nothing on disk."""
+    """The images below one directory; a new Store touches nothing on disk."""
 
     root: Path
 
@@ -41,11 +41,11 @@ class Store:
     # Reading
 
     def path(self, digest: str) -> Path:
-        """Return where the blob is, or would be."""
+        """Return the path of a blob."""
         return self.layout.blob(digest)
 
     def has(self, descriptor: Descriptor) -> bool:
-        """Tell whether the blob is there, with the size that the descriptor says."""
+        """Tell whether the blob is there, with the size of the descriptor."""
         try:
             found = self.path(descriptor.digest).stat(follow_symlinks=False)
         except OSError:
@@ -69,7 +69,7 @@ class Store:
         return data
 
     def open(self, descriptor: Descriptor, what: str = "") -> IO[bytes]:
-        """Open a blob of any size: verified when it came, now its size is looked at."""
+        """Open a blob of any size; only its size is checked here."""
         what = what or descriptor.digest
         path = self.path(descriptor.digest)
         try:
@@ -86,7 +86,7 @@ class Store:
         return file
 
     def names(self) -> ImageNames:
-        """Return the names as they are now; no store means no names."""
+        """Return the current names; a missing store has none."""
         path = self.layout.index
         try:
             with path.open("rb") as file:
@@ -103,7 +103,7 @@ class Store:
     def incoming(
         self, descriptor: Descriptor, waiting: Callable[[], None] | None = None
     ) -> Iterator[IncomingBlob]:
-        """Give the blob for writing, alone; `present` if it is there, perhaps after a wait.
+        """Lock a blob for writing; it may be `present` already, perhaps after a wait.
 
         While another thread or process fetches the same blob, `waiting` is called now and then,
         and may raise to give up. A thread must not ask for a second blob inside the block.
@@ -113,7 +113,7 @@ class Store:
             part = self.layout.part(descriptor.digest)
             handle = locks.open_locked(part, waiting)
         except HostError:
-            # A store that may not be written to is good enough if the blob is there.
+            # A read-only store is enough if the blob is there.
             if not self.has(descriptor):
                 raise
             yield IncomingBlob(descriptor, self.path(descriptor.digest))
@@ -148,7 +148,7 @@ class Store:
     def add_stream(
         self, chunks: Iterable[bytes], media_type: str = "", *, expected: str = ""
     ) -> Descriptor:
-        """Add a blob whose size and, unless `expected`, digest are known only at its end."""
+        """Add a blob of unknown size; its digest must be `expected`, if given."""
         self.layout.prepare()
         hasher, size = new_sha256(), 0
         with locks.create_locked(self.layout.tmp, "", ".new") as (handle, path):
@@ -166,18 +166,18 @@ class Store:
         return descriptor
 
     def _settle(self, descriptor: Descriptor, handle: int, path: Path) -> None:
-        """Give a file whose content is now known its place, unless the blob is there."""
+        """Move a complete file to its place, unless the blob is there."""
         with self.incoming(descriptor) as blob, wrap_os_errors(path):
             if blob.present:
                 return
             os.fchmod(handle, 0o644)
             os.fsync(handle)
             path.rename(self.path(descriptor.digest))
-            # What somebody else has begun of it is of no more use.
+            # Discard the part that another writer has begun.
             blob.restart()
 
     def quarantine(self, digest: str) -> None:
-        """Put a blob aside whose content is wrong, so that it is fetched again."""
+        """Move a blob with wrong content to quarantine, so that it is fetched again."""
         layout = self.layout
         with wrap_os_errors(layout.blob(digest)):
             layout.quarantine.mkdir(exist_ok=True)
@@ -185,14 +185,14 @@ class Store:
                 layout.blob(digest).rename(layout.quarantine / digests.digest_hex(digest))
 
     def touch(self, descriptors: Iterable[Descriptor]) -> None:
-        """Leave a trace that blobs were used, where that is allowed."""
+        """Record the use of blobs, where that is allowed."""
         for descriptor in descriptors:
             self._used(self.path(descriptor.digest))
 
     # Writing names
 
     def edit(self, change: Callable[[ImageNames], ImageNames]) -> ImageNames:
-        """Replace the names by what `change` makes of them, and return the new ones."""
+        """Replace the names by the result of `change`, and return the new ones."""
         with self.index_locked():
             before = self.names()
             after = change(before)
@@ -201,14 +201,14 @@ class Store:
         return after
 
     def replace_names(self, names: ImageNames) -> None:
-        """Write the names; only for those who hold `index_locked` since they read them."""
+        """Write the names; callers hold `index_locked` since they read them."""
         with wrap_os_errors(self.root):
             sync_directory(self.layout.blobs)
         with atomic_write(self.layout.index) as file:
             file.write(names.as_json())
 
     def put(self, name: Reference | str, descriptor: Descriptor) -> None:
-        """Give a blob that is there a name; what had the name before has it no more."""
+        """Name a blob in the store; the name's old blob loses it."""
         if not self.has(descriptor):
             raise _missing(descriptor, str(name))
         if self.names().only(str(name), descriptor):
@@ -216,22 +216,22 @@ class Store:
         self.edit(lambda names: names.put(str(name), descriptor))
 
     def remove(self, names: Iterable[Reference | str]) -> None:
-        """Take names away; blobs stay until garbage is collected."""
+        """Remove names; blobs stay until garbage collection."""
         gone = [str(n) for n in names]
         self.edit(lambda now: now.without(gone))
 
     @contextmanager
     def index_locked(self) -> Iterator[None]:
-        """Hold the names as they are during the block, which must be short."""
+        """Lock the names during the block, which must be short."""
         self.layout.prepare()
         with locks.hold_lock(self.layout.locks / "index"):
             yield
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Keep what is used from now on from being collected, until the end of the block."""
+        """Protect everything used inside the block from garbage collection."""
         with ExitStack() as stack:
-            # Nobody collects garbage in a store that cannot be written to.
+            # A read-only store has no garbage collection.
             with suppress(HostError):
                 self.layout.prepare()
                 stack.enter_context(locks.create_locked(self.layout.locks, "use-", ""))

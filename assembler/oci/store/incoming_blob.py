@@ -1,4 +1,4 @@
-"""A blob on its way into the store: what has arrived, hashed and counted, then made whole."""
+"""Incoming blobs: received, hashed and counted in tmp/, then moved to their place."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _CHUNK = 1 << 20
 
 
 def new_sha256() -> _Hash:
-    """Return what makes digests."""
+    """Return a new SHA-256 hash object."""
     return hashlib.sha256(usedforsecurity=False)
 
 
 def write_at(handle: int, data: memoryview, offset: int) -> None:
-    """Write all of the data: the kernel may take it in pieces."""
+    """Write all of the data, with as many system calls as needed."""
     while data:
         written = os.pwrite(handle, data, offset)
         data, offset = data[written:], offset + written
@@ -33,7 +33,7 @@ def write_at(handle: int, data: memoryview, offset: int) -> None:
 
 @dataclass(slots=True)
 class IncomingBlob:
-    """The blob of a descriptor, open for what is still missing of it.
+    """The blob of a descriptor, open for writing its missing part.
 
     `present` blobs need nothing. Else fetch from `offset` on (not 0 if an earlier attempt was cut),
     `write` what comes and `commit`. A block left without a commit keeps what has arrived for
@@ -54,7 +54,7 @@ class IncomingBlob:
         return self.handle < 0
 
     def resume(self) -> None:
-        """Hash what an earlier attempt has left, so as to go on from there."""
+        """Hash the part of an earlier attempt, to continue from there."""
         with wrap_os_errors(self.path, "read"):
             size = os.fstat(self.handle).st_size
             if size > self.descriptor.size:
@@ -67,13 +67,13 @@ class IncomingBlob:
         self.resumed = self.offset > 0
 
     def restart(self) -> None:
-        """Throw away what has arrived: whoever sends it begins at the beginning again."""
+        """Discard the received part: the sender starts again."""
         with wrap_os_errors(self.path):
             os.ftruncate(self.handle, 0)
         self.offset, self.resumed, self._hash = 0, False, new_sha256()
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Add what has come next; more than the descriptor's size is refused."""
+        """Append a chunk; more than the descriptor's size is refused."""
         view = memoryview(chunk).cast("B")
         if self.offset + len(view) > self.descriptor.size:
             self.restart()
@@ -88,7 +88,7 @@ class IncomingBlob:
         self.offset += len(view)
 
     def commit(self) -> None:
-        """Check what has arrived and give it its place in the store."""
+        """Check the received content and move it to its place in the store."""
         if self.present:
             return
         digest = "sha256:" + self._hash.hexdigest()
@@ -105,7 +105,7 @@ class IncomingBlob:
         self.close()
 
     def close(self) -> None:
-        """Let go of the blob; an attempt that has brought nothing leaves nothing."""
+        """Unlock the blob; an attempt without content leaves no file."""
         if self.handle < 0:
             return
         if not self.offset:

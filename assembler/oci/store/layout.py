@@ -1,4 +1,4 @@
-"""Where things are in a store, and how an empty one begins."""
+"""The paths of a store, and the preparation of an empty one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OURS = frozenset({LAYOUT_FILE, INDEX_FILE, "blobs", "tmp", "locks", "segments",
 
 @dataclass(frozen=True, slots=True)
 class StoreLayout:
-    """The paths of a store; having one touches nothing on disk."""
+    """The paths of a store; a new one touches nothing on disk."""
 
     root: Path
 
@@ -37,7 +37,7 @@ class StoreLayout:
 
     @property
     def tmp(self) -> Path:
-        """The directory of what has not arrived whole."""
+        """The directory of incomplete blobs."""
         return self.root / "tmp"
 
     @property
@@ -47,24 +47,24 @@ class StoreLayout:
 
     @property
     def segments(self) -> Path:
-        """The directory of what encoders derive."""
+        """The directory of segments."""
         return self.root / "segments"
 
     @property
     def quarantine(self) -> Path:
-        """The directory of blobs that are wrong."""
+        """The directory of blobs with wrong content."""
         return self.root / "quarantine"
 
     def blob(self, digest: str) -> Path:
-        """Return where the blob is, or would be; a digest made up by somebody is refused."""
+        """Return the path of a blob; an invalid digest is refused."""
         return self.blobs / digest_hex(require_digest(digest, "the name of a blob"))
 
     def part(self, digest: str) -> Path:
-        """Return where a blob arrives."""
+        """Return the path of a blob's incomplete file."""
         return self.tmp / (digest_hex(require_digest(digest, "the name of a blob")) + ".part")
 
     def prepare(self) -> None:
-        """Make what is needed to write; does nothing if it is there."""
+        """Create the directories for writing, unless they exist."""
         if (self.root / LAYOUT_FILE).exists() and self.tmp.is_dir() and self.locks.is_dir():
             return
         with wrap_os_errors(self.root):
@@ -77,7 +77,7 @@ class StoreLayout:
                 directory.mkdir(parents=True, exist_ok=True)
 
     def _refuse_other_things(self) -> None:
-        """Refuse a directory that somebody uses for something else."""
+        """Refuse a directory with other files."""
         for path in self.root.iterdir():
             # A dot begins the temporary name of an oci-layout that is just being written.
             if path.name not in _OURS and not path.name.startswith("."):

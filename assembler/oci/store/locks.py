@@ -20,7 +20,7 @@ _LONGEST_NAP = 0.25
 
 
 def try_lock(handle: int) -> bool:
-    """Lock an open file if nobody has it locked."""
+    """Lock an open file, unless it is locked already."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -31,7 +31,7 @@ def try_lock(handle: int) -> bool:
 def wait_for_lock(handle: int, waiting: Callable[[], None] | None = None) -> None:
     """Lock an open file; `waiting` is called before every nap and may raise to give up.
 
-    Naps and no blocking call, so that an interrupted run ends also where a thread waits.
+    Sleeps instead of a blocking call let an interrupted run end although a thread waits.
     """
     nap = _SHORTEST_NAP
     while not try_lock(handle):
@@ -53,7 +53,7 @@ def still_named(handle: int, path: Path) -> bool:
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, which stays there for ever, during the block."""
+    """Hold the lock file `path`, which is never removed, during the block."""
     with wrap_os_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -79,7 +79,7 @@ def open_locked(path: Path, waiting: Callable[[], None] | None = None) -> int:
 
 
 def try_open_locked(path: Path, *, create: bool = False) -> int | None:
-    """Open and lock a file if it is there (or may be made) and nobody has it locked."""
+    """Open and lock a file, or return None if it is missing or locked."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
     try:
         handle = os.open(path, flags, 0o600)
@@ -93,7 +93,7 @@ def try_open_locked(path: Path, *, create: bool = False) -> int | None:
 
 @contextmanager
 def create_locked(directory: Path, prefix: str, suffix: str) -> Iterator[tuple[int, Path]]:
-    """Make a file of a new name and hold it locked; it is removed unless the block moved it."""
+    """Create a file with a random name and lock it; it is removed unless the block moves it."""
     path, handle = _new(directory, prefix, suffix)
     try:
         yield handle, path
@@ -108,7 +108,7 @@ def _new(directory: Path, prefix: str, suffix: str) -> tuple[Path, int]:
         path = directory / f"{prefix}{secrets.token_hex(8)}{suffix}"
         with wrap_os_errors(path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        # A collector may have looked before the file was locked, and taken it for a dead one's.
+        # Garbage collection may have removed the file before it was locked.
         if try_lock(handle) and still_named(handle, path):
             return path, handle
         os.close(handle)

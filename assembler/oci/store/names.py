@@ -1,4 +1,4 @@
-"""The names of a store: an immutable view of index.json, and what can be made of it."""
+"""The names of a store: an immutable view of index.json."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One descriptor of index.json, with everything that others have written into it."""
+    """One descriptor of index.json, with all fields that other tools have written."""
 
     descriptor: Descriptor
     raw: Mapping[str, Any] = field(repr=False)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return what the image is known by: usually one name, none for a nameless entry."""
+        """Return the names of the image: usually one, none for a nameless entry."""
         annotations = self.descriptor.annotations
         found = (
             annotations.get(k, "") for k in (media_types.CONTAINERD_NAME, media_types.REF_NAME)
@@ -69,20 +69,20 @@ class ImageNames:
 
     @property
     def entries(self) -> tuple[IndexEntry, ...]:
-        """Return every entry that can be used."""
+        """Return the valid entries."""
         return tuple(i for i in self.items if isinstance(i, IndexEntry))
 
     @property
     def broken(self) -> tuple[BrokenEntry, ...]:
-        """Return what stands in the list and cannot be used."""
+        """Return the invalid entries."""
         return tuple(i for i in self.items if isinstance(i, BrokenEntry))
 
     def named(self, name: str) -> tuple[IndexEntry, ...]:
-        """Return the entries of this very name, in order; others may have written several."""
+        """Return the entries with exactly this name; other tools may have written several."""
         return tuple(e for e in self.entries if name in e.names)
 
     def only(self, name: str, descriptor: Descriptor) -> bool:
-        """Tell whether the name stands for this blob and nothing else."""
+        """Tell whether this blob is the only one with the name."""
         return [e.descriptor.digest for e in self.named(name)] == [descriptor.digest]
 
     def put(self, name: str, descriptor: Descriptor) -> ImageNames:
@@ -106,7 +106,7 @@ class ImageNames:
         return replace(self, items=tuple(i for i in items if i is new or i not in old))
 
     def without(self, names: Collection[str]) -> ImageNames:
-        """Return these names without some; those that are not there are not missed."""
+        """Return the names without some, which need not exist."""
         return replace(
             self,
             items=tuple(
@@ -115,12 +115,12 @@ class ImageNames:
         )
 
     def drop(self, entries: Collection[IndexEntry]) -> ImageNames:
-        """Return these names without some of their entries."""
+        """Return the names without some entries."""
         gone = {id(e) for e in entries}
         return replace(self, items=tuple(i for i in self.items if id(i) not in gone))
 
     def repaired(self) -> ImageNames:
-        """Return these names without what cannot be used."""
+        """Return the names without invalid entries."""
         return replace(self, items=self.entries)
 
     def as_json(self) -> bytes:
@@ -132,7 +132,7 @@ class ImageNames:
 
 @dataclass(frozen=True, slots=True)
 class BrokenEntry:
-    """Something in index.json that is no descriptor."""
+    """An item of index.json that is not a descriptor."""
 
     raw: Any
     reason: str

@@ -1,4 +1,4 @@
-"""Checking a store byte by byte, and repairing it: wrong blobs aside, missing ones fetched."""
+"""Verifying every byte of a store; a repair quarantines wrong blobs and fetches missing ones."""
 
 from __future__ import annotations
 
@@ -37,34 +37,34 @@ _WORKERS = 2
 
 @dataclass(slots=True)
 class VerifyReport:
-    """What a check has found."""
+    """The result of a verification."""
 
     images: int = 0
     blobs: int = 0
     bytes: int = 0
-    # What no name leads to: no mistake, `clean` removes it in time.
+    # Unnamed blobs: no error, garbage collection removes them in time.
     orphans: int = 0
     orphan_bytes: int = 0
-    # What is wrong, and what has been done about it by a repair.
+    # Problems, and the repairs of this run.
     problems: list[Diagnostic] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
-        """Tell whether nothing is wrong, or not any more."""
+        """Tell whether there are no problems left."""
         return not self.problems
 
     def wrong(self, code: Code, message: str, *hints: str) -> None:
-        """Note something that is wrong."""
+        """Add a problem."""
         self.problems.append(Diagnostic(code, message, hints=hints))
 
 
 def verify_store(
     store: Store, reporter: Reporter, *, repair: bool = False, fetch: Fetch | None = None
 ) -> VerifyReport:
-    """Hash every blob, put wrong ones aside, see whether every name leads to something whole.
+    """Hash every blob, quarantine wrong ones, and check that every named image is complete.
 
-    A repair removes what cannot be read from index.json, and lets `fetch` bring what is missing.
+    A repair removes invalid entries of index.json, and calls `fetch` for missing blobs.
     """
     report = VerifyReport()
     if not store.root.exists():
@@ -83,7 +83,7 @@ def verify_store(
 
 @dataclass(frozen=True, slots=True)
 class IncompleteImage:
-    """A name that does not lead to something whole."""
+    """A named image that misses blobs."""
 
     entry: IndexEntry
     contents: ImageContents
@@ -106,13 +106,13 @@ class IncompleteImage:
         )
 
     def platforms(self, store: Store) -> set[Platform]:
-        """Return for which platforms something is missing."""
+        """Return the platforms with missing blobs."""
         broken = (leaf for leaf in self.contents.images if leaf.missing)
         return {platform_of(store, leaf) or host_platform() for leaf in broken} or {host_platform()}
 
 
 def _readable_names(store: Store, report: VerifyReport, *, repair: bool) -> ImageNames:
-    """Return the names; an index.json that is none is put aside by a repair."""
+    """Return the names; a repair moves an unreadable index.json to quarantine."""
     try:
         names = store.names()
     except ImageError as error:
@@ -150,7 +150,7 @@ def _hash_all(store: Store, report: VerifyReport, reporter: Reporter) -> None:
     report.blobs = len(blobs)
     report.bytes = sum(b.size for b in blobs)
     with (
-        task(reporter, "verify_store", report.bytes) as progress,
+        task(reporter, "verify", report.bytes) as progress,
         ThreadPoolExecutor(_WORKERS) as pool,
     ):
         for blob, found in zip(blobs, pool.map(_hash, blobs), strict=True):
@@ -168,7 +168,7 @@ def _hash_all(store: Store, report: VerifyReport, reporter: Reporter) -> None:
 
 
 def _hash(blob: BlobFile) -> str | OSError:
-    """Return the blob's real digest; nothing if it has gone meanwhile or is no blob anyway."""
+    """Return the blob's real hash; empty if it is gone or not a blob."""
     if not blob.digest:
         return ""
     hasher, buffer = new_sha256(), bytearray(_CHUNK)
@@ -197,7 +197,7 @@ def _put_aside(store: Store, blob: BlobFile, report: VerifyReport) -> None:
 
 
 def _incomplete(store: Store, names: ImageNames, report: VerifyReport) -> list[IncompleteImage]:
-    """Return the names that do not lead to something whole, and count what none leads to."""
+    """Return the incomplete images, and count unnamed blobs."""
     walker = ContentsReader(store)
     needed: set[str] = set()
     found = []
@@ -220,7 +220,7 @@ def _fetch_again(
     reporter: Reporter,
     report: VerifyReport,
 ) -> set[str]:
-    """Fetch by digest, since a tag may mean something else by now; return the names made whole."""
+    """Fetch images by digest, since tags may have moved; return the names now complete."""
     mended: set[str] = set()
     for image in incomplete:
         top = image.entry.descriptor

@@ -93,7 +93,7 @@ def test_what_cannot_pass_is_not_tried_again(
 
 def test_a_tag_that_is_not_there(registry: FaultyRegistry, store: Store, app: str) -> None:
     error = refused(store, app.replace("1.0", "1.1"))
-    says(error, codes.NOT_FOUND, "org/app:1.1", "does not have it", r"tags there are.*1\.0")
+    says(error, codes.NOT_FOUND, "org/app:1.1", "not found", r"tags there are.*1\.0")
     assert len(registry.asked("manifests")) == 1
     is_well_again(registry, store, app)
 

@@ -290,11 +290,14 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         ),
         "odd-blob": (layout_of({"manifests": []}, **{"blobs/sha256/x": b"x"}), "not the name"),
         "missing-layer": (docker_archive({"l": layer}, ["x:1"]).replace(b"l\0", b"m\0", 1), ""),
-        "other-layer": (docker_archive({"l": layer}, ["x:1"], [digest_of(b"")]), "layer 1 is not"),
-        "fewer-layers": (docker_archive({"l": layer}, ["x:1"], []), "speaks of 0 layers"),
+        "other-layer": (
+            docker_archive({"l": layer}, ["x:1"], [digest_of(b"")]),
+            "layer 1 does not match",
+        ),
+        "fewer-layers": (docker_archive({"l": layer}, ["x:1"], []), "lists 0 layers"),
         "other-packed": (
             docker_archive({"l": gzip.compress(layer)}, ["x:1"], [digest_of(b"")]),
-            "layer 1 is not",
+            "layer 1 does not match",
         ),
         "circle": (linked(tarfile.SYMTYPE, "l"), "circle"),
         "link-outside": (linked(tarfile.SYMTYPE, "../../../etc/passwd"), "is not in it"),
