@@ -15,7 +15,7 @@ import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from isal.isal_zlib import crc32
@@ -81,7 +81,7 @@ class _DirectoryHeader:
     mtime: int = STANDARD_TIME
     mtime_text: bytes = b""
     owner: bytes = bytes(64)
-    records: dict[bytes, bytes] | None = None
+    records: dict[bytes, bytes] = field(default_factory=dict)
     kind: int = DIRECTORY
     size: int = 0
     link: bytes = b""
@@ -98,7 +98,7 @@ class _DirectoryHeader:
             reader.mtime,
             reader.mtime_text,
             reader.owner,
-            dict(reader.records) if reader.records else None,
+            dict(reader.records),
         )
 
 

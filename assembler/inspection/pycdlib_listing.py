@@ -14,7 +14,7 @@ import os
 import resource
 import sys
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
     from pycdlib import PyCdlib
@@ -109,7 +109,7 @@ def _list(namespace: str, window: _Window, most: int) -> dict[str, object]:
     import pycdlib  # noqa: PLC0415
 
     volume = pycdlib.PyCdlib()
-    volume.open_fp(cast("IO[bytes]", window))
+    volume.open_fp(cast("BinaryIO", window))
     files: list[tuple[str, int]] = []
     length = 0
     for file in _files(volume, namespace, most):

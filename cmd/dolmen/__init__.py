@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from assembler.formats import Output
     from assembler.oci import ImageSources, Mirror, Platform, RegistryOptions, Store
     from assembler.version import __version__
-    from dolmen import machine, packages
+    from dolmen import packages
 
 _HOMES = {
     "assembler.build": (
@@ -91,7 +91,7 @@ _HOMES = {
     "assembler.oci": ("ImageSources", "Mirror", "Platform", "RegistryOptions", "Store"),
     "assembler.version": ("__version__",),
 }
-_MODULES = ("machine", "packages")
+_MODULES = ("packages",)
 
 __all__ = [
     "BuildOptions",
@@ -129,7 +129,6 @@ __all__ = [
     "WarningEmitted",
     "__version__",
     "build",
-    "machine",
     "merged_yaml",
     "packages",
     "plan",

@@ -30,7 +30,7 @@ def show(event: dolmen.Event) -> None:
     match event:
         case dolmen.TaskStarted(title=title):
             sys.stderr.write(f"{title}\n")
-        case dolmen.Warned(diagnostic=diagnostic):
+        case dolmen.WarningEmitted(diagnostic=diagnostic):
             sys.stderr.write(f"{diagnostic.message}\n")
 
 

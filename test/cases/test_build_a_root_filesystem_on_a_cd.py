@@ -166,5 +166,5 @@ def test_more_files_than_an_iso_volume_is_laid_out_for(dolmen: Dolmen, tmp_path:
     assert int(done.stdout.split()[-1]) < 64 << 10
     done = dolmen.run(*build, "--dir", tmp_path, tmp_path / "not.yml")
     assert done.returncode == 1
-    assert f"error[DM0602]: the system has more than {MOST_ENTRIES} files" in done.stderr
+    assert f"error[DM0602]: the system has more than {MAX_ISO_ENTRIES} files" in done.stderr
     assert not (tmp_path / "not.iso").exists()

@@ -42,7 +42,7 @@ def test_repair_fetches_what_is_wrong(dolmen: Dolmen, server: RegistryServer, st
         layer = store.path(find_image(store, reference, platform).manifest.layers[0].digest)
         layer.write_bytes(bytes(layer.stat().st_size))
     names = store.layout.index.read_bytes()
-    done = dolmen.run("cache", "verify_store", "--repair", "--cache", store.root)
+    done = dolmen.run("cache", "verify", "--repair", "--cache", store.root)
     assert done.returncode == 0, done.stderr
     assert f"fetched {reference} again" in done.stdout
     assert verify_store(store, NullReporter()).clean
@@ -54,8 +54,8 @@ def test_repair_fetches_an_index_that_is_wrong(
 ) -> None:
     path = store.path(store.names().entries[0].descriptor.digest)
     path.write_bytes(path.read_bytes()[:-1])
-    assert dolmen.run("cache", "verify_store", "--cache", store.root).returncode == 1
-    done = dolmen.run("cache", "verify_store", "--repair", "--cache", store.root)
+    assert dolmen.run("cache", "verify", "--cache", store.root).returncode == 1
+    done = dolmen.run("cache", "verify", "--repair", "--cache", store.root)
     assert done.returncode == 0, done.stderr
     assert find_image(store, Reference.parse(server.name("app:1")), ARM64)
 

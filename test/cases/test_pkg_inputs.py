@@ -121,7 +121,7 @@ def test_inputs_are_printed(kitchen: Kitchen, dolmen: Dolmen) -> None:
     (package / "build.yml").write_text("image: app\norg: example\nbuildArgs: [X=2]\n")
     done = dolmen.run(*words, "--json", package)
     found = {entry["platform"]: entry for entry in json.loads(done.stdout)}
-    assert found["linux/amd64"]["changed_inputs"] == ["argument X"]
+    assert found["linux/amd64"]["changed"] == ["argument X"]
     assert found["linux/amd64"]["built"]["argument X"] == "1"
     assert found["linux/arm64"]["built"] is None
 

@@ -27,8 +27,6 @@ YAML = (
 _BLOCK = re.compile(
     r"^## (?P<title>[^\n]+)\n|^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-# These need a machine to boot: see the slow test.
-_BOOTS = ("Run a machine",)
 
 
 def examples() -> list[tuple[str, str]]:
@@ -74,7 +72,6 @@ def run_python(code: str, home: Path) -> subprocess.CompletedProcess[str]:
     [
         pytest.param(title, code, id=f"{number} {title}")
         for number, (title, code) in enumerate(examples())
-        if title not in _BOOTS
     ],
 )
 def test_an_example_of_the_page_runs(title: str, code: str, home: Path) -> None:

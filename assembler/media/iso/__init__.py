@@ -5,8 +5,9 @@ they are written, files of more than 4 GiB have several sections, and a file can
 another one: what a BIOS and UEFI both load is stored once.
 """
 
-from assembler.media.iso.boot import ISO_SECTOR, IsoBoot
+from assembler.media.iso.boot import IsoBoot
 from assembler.media.iso.entries import FileSlice, IsoEntry, regular_file
+from assembler.media.iso.rock_ridge import ISO_SECTOR
 from assembler.media.iso.volume import IsoVolume
 
 __all__ = ["ISO_SECTOR", "FileSlice", "IsoBoot", "IsoEntry", "IsoVolume", "regular_file"]

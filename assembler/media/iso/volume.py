@@ -11,11 +11,11 @@ from assembler.content import read_content
 from assembler.errors import OutputError
 from assembler.media.iso import boot as booting
 from assembler.media.iso import descriptors, rock_ridge
-from assembler.media.iso.boot import ISO_SECTOR, BootImage, IsoBoot
+from assembler.media.iso.boot import BootImage, IsoBoot
 from assembler.media.iso.entries import FileSlice, IsoEntry
 from assembler.media.iso.names import identifiers
 from assembler.media.iso.records import MAX_SECTION, directory_record, file_sections, size_of_record
-from assembler.media.iso.rock_ridge import ContinuationAreas
+from assembler.media.iso.rock_ridge import ISO_SECTOR, ContinuationAreas
 from assembler.media.sparse_image import Extent, extents_of
 
 _FIRST_DESCRIPTOR = 16

@@ -62,7 +62,9 @@ def export(
 
     if kind not in list(ArchiveFormat):
         raise UsageError.of(
-            usage.BAD_OPTION, f"--format: there is no format {kind!r}", f"use {', '.join(ArchiveFormat)}"
+            usage.BAD_OPTION,
+            f"--format: there is no format {kind!r}",
+            f"use {', '.join(ArchiveFormat)}",
         )
     settings = settings_of(ctx)
     wanted = ExportOptions(

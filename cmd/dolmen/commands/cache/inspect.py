@@ -40,8 +40,7 @@ def inspect(
     dolmen cache inspect alpine:3.20
     dolmen cache inspect --platform linux/arm64 --json alpine:3.20 | jq .manifest
     """
-    from assembler.oci import Platform, Reference, Store, attestation_types
-    from assembler.oci import inspect_image as inspect_image
+    from assembler.oci import Platform, Reference, Store, attestation_types, inspect_image
 
     store = Store(settings_of(ctx).cache)
     wanted = Platform.parse(platform) if platform else None
@@ -49,7 +48,7 @@ def inspect(
     if as_json:
         say(
             json.dumps(
-                found.as_json() | {"attestation_types": attestation_types(store, found.image)},
+                found.as_json() | {"attested": attestation_types(store, found.image)},
                 indent=2,
             )
         )
@@ -71,7 +70,7 @@ def _show(found: ImageReport, statements: tuple[str, ...]) -> None:
         ("env", "\n".join(config.env)),
         ("directory", config.working_dir),
         ("user", config.user),
-        ("attestation_types", "\n".join(statements)),
+        ("attested", "\n".join(statements)),
     ]
     for key, value in facts:
         _fact(key, value)

@@ -39,8 +39,7 @@ def verify(
     The exit code is 1 if something is wrong and was not repaired.
     """
     from assembler.errors import ImageError
-    from assembler.oci import Store
-    from assembler.oci import verify_store as verify_store
+    from assembler.oci import Store, verify_store
 
     settings = settings_of(ctx)
     fetch = None
