@@ -153,9 +153,9 @@ def _images(
     except DolmenError as error:
         if earlier is None:
             raise
-        from assembler.build.salvage import instead  # noqa: PLC0415 - only for --input-tar
+        from assembler.build.salvage import salvage_images  # noqa: PLC0415 - only for --input-tar
 
-        return instead(error, wanted, platform, sources.open_store(), earlier, reporter)
+        return salvage_images(error, wanted, platform, sources.open_store(), earlier, reporter)
 
 
 class _Warnings:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _AS = {Rules.ROOT: "init", Rules.VOLUME: "a volume", Rules.CONTAINER: "a container"}
 
 
-def instead(
+def salvage_images(
     error: DolmenError,
     wanted: Mapping[Reference, Place | None],
     platform: Platform,
@@ -53,14 +53,14 @@ def instead(
         except Unusable as reason:
             why[reference] = str(reason)
     if why:
-        raise type(error)(list(_told(error, why, found, earlier))) from error
+        raise type(error)(list(_explained(error, why, found, earlier))) from error
     for reference, image in found.items():
         if image.salvaged is not None:
             reporter.emit(LogMessage(f"{reference} cannot be had: it is taken from {earlier.path}"))
     return found
 
 
-def _told(
+def _explained(
     error: DolmenError,
     why: Mapping[Reference, str],
     found: Mapping[Reference, Image],

@@ -33,10 +33,10 @@ GROUPS_LIST = "usr/share/base-passwd/group.master"
 
 
 def accounts(users: Iterable[str], masters: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Return etc/passwd and etc/group, or nothing if nobody needs them.
+    """Return etc/passwd and etc/group, or nothing if no file needs them.
 
     `masters` are base-passwd's lists as far as that package is there; without it the lists have
-    root, nobody and those asked for.
+    root, nobody and those asked for.  # words: ok
     """
     wanted = list(users)
     if not wanted and USERS_LIST not in masters:

@@ -78,7 +78,7 @@ def _asked(directory: Path) -> float:
 
 @contextmanager
 def _unused(directory: Path) -> Iterator[bool]:
-    """Tell whether nobody is at work in a directory, who then has to wait."""
+    """Tell whether a directory is unused; a build that needs it waits."""
     with wrap_os_errors(directory):
         handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:

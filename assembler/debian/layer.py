@@ -341,7 +341,7 @@ class _Root:
 
 
 def _is_copyright(entry: TarEntry) -> bool:
-    """Tell whether it is a copyright file, or a link in place of a package's documentation."""
+    """Tell whether it is a copyright file, or a link instead of a package's documentation."""
     if _COPYRIGHT(entry.path):
         return True
     in_documentation = entry.path.startswith(_DOCUMENTATION) and entry.path.count("/") == 3

@@ -54,7 +54,7 @@ def read_lock(directory: Path) -> Lock | None:
         raise PackageError.of(
             packages.BAD_LOCK,
             f"{path} is not a lock as Dolmen writes it: {error}",
-            f"make it anew: dolmen pkg lock {directory}",
+            f"renew it: dolmen pkg lock {directory}",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Locks made anew: what of the old one stays, and what is otherwise now."""
+"""Renewed locks: what stays of the old one, and what differs."""
 
 from __future__ import annotations
 

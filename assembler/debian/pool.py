@@ -87,7 +87,7 @@ def check(chosen: Chosen, sha256: str, size: int) -> None:
         raise PackageError.of(
             packages.DIGEST_MISMATCH,
             f"{chosen.name} {chosen.version} as it was fetched is not what the archive's "
-            f"index says: {size} bytes with the sha256 {sha256} in place of "
+            f"index says: {size} bytes with the sha256 {sha256} instead of "
             f"{chosen.size} bytes with {chosen.sha256}",
             "the mirror may just be changing: try again, or choose another mirror",
         )

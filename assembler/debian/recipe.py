@@ -145,7 +145,7 @@ def _choose(order: Order, engine: Engine) -> tuple[Chosen, ...]:
             packages.BAD_LOCK,
             f"{order.directory / LOCK_FILE} is not of this recipe"
             + ("" if request.architecture in lock.chosen else f" on {request.architecture}"),
-            f"make it anew: dolmen pkg lock {order.directory}",
+            f"renew it: dolmen pkg lock {order.directory}",
         )
     return lock.chosen[request.architecture]
 

@@ -140,7 +140,7 @@ class Buildah:
             running.unlink(missing_ok=True)
 
     def _clear(self, lock: IO[bytes], work: Path) -> None:
-        """Clear away what builds have left that did not end well, if nobody else builds."""
+        """Clear away what builds have left that did not end well, if no other build runs."""
         left = [*self.storage.glob("running-*")]
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -181,7 +181,7 @@ class Buildah:
         return name
 
     def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
-        """Return the command that would build, with short names in place of temporary ones."""
+        """Return the command that would build, with short names instead of temporary ones."""
         words = self._words(plan, 0, _Place(Path("Dockerfile"), Path("CONTEXT"), "TAG"), terms)
         return (shlex.join(["buildah", *words]),)
 

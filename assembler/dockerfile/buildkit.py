@@ -86,7 +86,7 @@ class BuildKit:
         return self._taken(store, place.out, plan, ingredients)
 
     def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
-        """Return the command that would build, with short names in place of temporary ones."""
+        """Return the command that would build, with short names instead of temporary ones."""
         place = _Place(Path("Dockerfile"), Path("CONTEXT"), Path("OUT"))
         bases = {
             f"dolmen-base-{n}": f"oci-layout://{name}" for n, (name, _) in enumerate(plan.images())
@@ -209,7 +209,7 @@ class _Place:
 
 
 def _scanning(scanner: str | None) -> str:
-    """Return what says who looks into the image: nobody, BuildKit's own scanner, or another."""
+    """Return what says who looks into the image: none, BuildKit's own scanner, or another."""
     if scanner is None:
         return "--sbom=false"
     return "--attest=type=sbom" + (f",generator={scanner}" if scanner else "")

@@ -49,7 +49,7 @@ class BuildKitOptions:
     # What a builder is made of if it is not there.
     image: str = ""
     config: Path | None = None
-    # Make the builder anew, with what it has kept.
+    # Create the builder again, with what it has kept.
     restart: bool = False
     _ready: _Ready = field(default_factory=_Ready, repr=False, compare=False)
 

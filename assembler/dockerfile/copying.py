@@ -37,7 +37,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What copies have in place of what their sources have."""
+    """What copies have instead of what their sources have."""
 
     owner: Owner | None = None
     mode: int | None = None

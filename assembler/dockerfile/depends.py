@@ -44,7 +44,7 @@ def add_images(
         raise PackageError.of(
             packages.BAD_DEPENDS,
             f"{wanted.target} is to hold {len(found)} images, and a file is made of one",
-            "give a target-dir in place of target: every image becomes a file in it",
+            "give a target-dir instead of target: every image becomes a file in it",
             place=package.build.positions.place_of("depends", "docker-images", "target"),
         )
     for number, reference in enumerate(found):

@@ -33,7 +33,7 @@ def rewritten(
         is_image = stage.base.lower() != SCRATCH and not plan.stage(stage.base, stage.number)
         base = names.get((stage.base, stage.platform), stage.base)
         if stage.number not in needed:
-            # Nobody needs it, and its base is not there.
+            # It is not needed, and its base is not there.
             base, is_image = SCRATCH, False
             for instruction in stage.instructions:
                 _replace(lines, instruction, "")

@@ -38,7 +38,7 @@ def kept(storage: Path, logs: Path) -> tuple[Kept, ...]:
 
 
 def prune(storage: Path, logs: Path, reporter: Reporter) -> int:
-    """Clear the storage, and return how many bytes that has made free; nobody may be building."""
+    """Clear the storage, and return how many bytes that has made free; no build may be running."""
     before = sum(k.size for k in kept(storage, logs))
     with _alone(storage) if storage.is_dir() else nullcontext():
         shutil.rmtree(logs, ignore_errors=True)

@@ -15,7 +15,7 @@ class Terms:
     # Agents and keys for RUN --mount=type=ssh: ID, or ID=SOCKET|KEY.
     ssh: tuple[str, ...] = ()
     # Who looks into the result and lists what is in it: an image, the builder's own scanner if
-    # it is empty, nobody if it is nothing.
+    # it is empty, none if it is None.
     scanner: str | None = None
     # Who is to carry them out, if somebody wants one by name: an image of another is not wanted.
     builder: str = ""

@@ -114,7 +114,7 @@ class Earlier:
         )
 
     def is_attested(self, name: str) -> bool:
-        """Tell whether the image had SPDX documents; nobody knows means yes."""
+        """Tell whether the image had SPDX documents; unknown means yes."""
         said = self.record.images.get(name) if self.record is not None else None
         return not isinstance(said, dict) or said.get("attested") is not False
 

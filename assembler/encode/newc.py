@@ -4,7 +4,7 @@ The kernel links a regular file to one before it if both have the same inode num
 one link each; the content stands with the first. A tar archive does not say beforehand which
 files will be linked to, so what is written is kept back for a while and headers in it are changed
 when a link comes. A link to something further back makes `again` true: then the part is to be
-written anew by an encoder that is given what the first one `learned`.
+written again by an encoder that is given what the first one `learned`.
 
 Left out, since newc has no room for them: extended attributes, fractions of seconds, times beyond
 32 bits (they become the nearest one). Files of 4 GiB and more are refused.

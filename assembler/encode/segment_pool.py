@@ -47,7 +47,7 @@ class SegmentPool:
         self._scratch = None
 
     def find(self, name: str) -> Segment | None:
-        """Return a segment if it is there; it stays open, so that nobody can take it away."""
+        """Return a segment if it is there; it stays open, so that it cannot be taken away."""
         segment = self._open.get(name)
         if segment is None:
             segment = self._cache.open(name)

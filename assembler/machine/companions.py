@@ -66,7 +66,7 @@ class Companions:
         deadline = time.monotonic() + _ENDING
         for companion, program in self._started:
             if not companion.socket:
-                # Nobody hangs up on it.
+                # No one hangs up on it.
                 program.terminate()
             with suppress(subprocess.TimeoutExpired):
                 program.wait(max(0.0, deadline - time.monotonic()))

@@ -37,7 +37,7 @@ _ENDINGS = (".crt", ".pem", ".cer", ".der")
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
+class _VariableRange:
     """Where in a firmware's flash the variables are."""
 
     start: int
@@ -101,13 +101,13 @@ def _names(flash: bytes) -> Iterator[tuple[str, int]]:
         at = -(-end // 4) * 4
 
 
-def _stretch(flash: bytes) -> _Stretch:
+def _stretch(flash: bytes) -> _VariableRange:
     if flash[40:44] == b"_FVH":
         (length,) = struct.unpack_from("<H", flash, 48)
         if len(flash) >= length + _STORE.size:
             kind, size, _, _ = _STORE.unpack_from(flash, length)
             if kind == _AUTHENTICATED_STORE.bytes_le and _STORE.size < size <= len(flash) - length:
-                return _Stretch(length + _STORE.size, length + size)
+                return _VariableRange(length + _STORE.size, length + size)
     raise MachineError.of(
         codes.BAD_KEYS, "the firmware's variables are not of a sort that keys can be put into"
     )

@@ -36,7 +36,7 @@ _TAP, _NO_INFORMATION, _HEADERS = 0x0002, 0x1000, 0x4000
 _MARK = "made by dolmen"
 _NAMES = "dolmen%d"
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-# Of these one is taken that nobody on this machine uses.
+# Of these one is taken that no one on this machine uses.
 _PRIVATE = tuple(ipaddress.IPv4Network(f"10.{111 + n}.0.0/24") for n in range(100))
 _LEASE = "1h"
 _ACCEPT, _IPV4 = 1, 2

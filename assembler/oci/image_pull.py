@@ -136,7 +136,7 @@ class _PullRun:
         """Fetch the manifests of each image, and return the images in order."""
         order = {reference: number for number, reference in enumerate(references)}
         found: list[_PendingImage] = []
-        for done in self._spread(references, self._planned):
+        for done in self._map_unordered(references, self._planned):
             if done.error is not None:
                 self.problems += done.error.diagnostics
             elif done.result is not None:
@@ -233,7 +233,7 @@ class _PullRun:
         total = sum(b.descriptor.size for b in blobs)
         title = f"pull of {pluralize(images, 'image')}"
         with task(self.reporter, title, total) as summary:
-            for done in self._spread(blobs, self._brought):
+            for done in self._map_unordered(blobs, self._brought):
                 if done.error is not None:
                     self._lost(done.item, done.error)
                     continue
@@ -327,7 +327,7 @@ class _PullRun:
             self.reporter.emit(LogMessage(said))
         self.reporter.emit(LogMessage(f"pulling took {seconds:.1f} s", level=1))
 
-    def _spread(
+    def _map_unordered(
         self, items: Iterable[T], work: Callable[[T, bool], R]
     ) -> Iterator[WorkResult[T, R]]:
         run = self.registries

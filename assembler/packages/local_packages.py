@@ -18,7 +18,7 @@ class LocalPackages:
     """
 
     def __init__(self, org: str | None = None) -> None:
-        """Take the organisation to use in place of build.yml's, if there is one."""
+        """Take the organisation to use instead of build.yml's, if there is one."""
         self._naming = Naming(org=org, tag=DEFAULT_TAG)
         self._known: dict[Path, str] = {}
 

@@ -28,7 +28,7 @@ _NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def log_file(directory: Path, name: str) -> Path:
-    """Return where the log of an image goes: one file for each name, written anew."""
+    """Return where the log of an image goes: one file for each name, overwritten."""
     return directory / f"{_NOT_OF_NAMES.sub('_', name)}.log"
 
 

@@ -168,7 +168,7 @@ def build_platforms(
             return PackageResult(str(job.name), present=present, remote=remote)
         for platform, changes in missing.items():
             if changes:
-                what = f"{job.name} for {platform} is built anew, because of {', '.join(changes)}"
+                what = f"{job.name} for {platform} is built again, because of {', '.join(changes)}"
                 reporter.emit(LogMessage(what))
         making = _Making(store, job, context, reporter)
         made: dict[Platform, WrittenImage] = {}

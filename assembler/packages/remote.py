@@ -146,4 +146,4 @@ def _short(error: DolmenError) -> str:
     code = error.code if isinstance(error, RegistryFailure) else error.diagnostics[0].code
     if code in _NOT_THERE:
         return "its registry"
-    return f"nobody ({error.diagnostics[0].message})"
+    return f"no one ({error.diagnostics[0].message})"

@@ -39,7 +39,7 @@ class Naming:
     # Given instead of looked up.
     hash: str | None = None
     commit: str = HEAD
-    # A parent directory whose tree is hashed in place of the package's own.
+    # A parent directory whose tree is hashed instead of the package's own.
     hash_path: Path | None = None
     force_dirty: bool = False
 

@@ -18,7 +18,7 @@ _KNOWN = frozenset(CAPABILITIES)
 def capabilities(wanted: Merged) -> Json:
     """Return the sets.
 
-    Ambient capabilities are not in the effective set: the kernel makes that set anew when the
+    Ambient capabilities are not in the effective set: the kernel computes that set again when the
     command is executed, and ambient ones are in it then.
     """
     findings = DiagnosticCollector()

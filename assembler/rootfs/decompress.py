@@ -20,7 +20,7 @@ from assembler.errors import PlanError
 if TYPE_CHECKING:
     from assembler.diagnostics import Place
 
-# Nobody's kernel is larger; a hostile one must not fill the disk.
+# No real kernel is larger; a hostile one must not fill the disk.
 LARGEST_KERNEL = 1 << 30
 _CHUNK = 1 << 18
 _HEADER = 0x260

@@ -30,7 +30,7 @@ class _Doubt:
     several: str = ""
     names: list[str] = field(default_factory=list)
 
-    def told(self) -> Diagnostic:
+    def collected(self) -> Diagnostic:
         """Return what is said."""
         if len(self.names) < 2:
             return self.warning
@@ -64,7 +64,7 @@ class DiagnosticCollector:
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
         """Return the warnings in the order in which they were found, what is the same once."""
-        return tuple(doubt.told() for doubt in self._doubts)
+        return tuple(doubt.collected() for doubt in self._doubts)
 
     @contextmanager
     def caught(self, place: Place | None = None) -> Iterator[None]:

@@ -27,7 +27,7 @@ def _no_metadata(kind: str) -> bytes:
 
 
 def _no_label(text: str, image: str) -> ContainerSpec | None:
-    raise NotImplementedError(f"nobody to read the label {text[:20]!r} of {image} was given")
+    raise NotImplementedError(f"no reader was given for the label {text[:20]!r} of {image} ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def codes() -> list[str]:
 def images(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the names in the store, in full, and without Docker Hub's registry if that is meant.
 
-    A store that cannot be read has none: nobody wants an error while typing.
+    A store that cannot be read has none: an error while typing helps no one.
     """
     from assembler.errors import DolmenError  # noqa: PLC0415
     from assembler.oci import Store  # noqa: PLC0415

@@ -56,9 +56,9 @@ def _run(arguments: list[str]) -> None:
     except (typer.Abort, EOFError):
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
-        from dolmen.misuse import told  # noqa: PLC0415
+        from dolmen.misuse import usage_error  # noqa: PLC0415
 
-        raise told(error) from error
+        raise usage_error(error) from error
 
 
 def _open_streams() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SUGGESTION = re.compile(r"\.? (?:\(Possible options?: (.*)\)|Did you mean (.*?)\??)$")
 
 
-def told(error: typer.TyperException) -> UsageError:
+def usage_error(error: typer.TyperException) -> UsageError:
     """Return the error in our words; a command without arguments shows its help instead."""
     if type(error).__name__ == "NoArgsIsHelpError":
         show_help(error)

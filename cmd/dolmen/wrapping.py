@@ -1,4 +1,4 @@
-"""Lines for people on a terminal: broken between words, and names without what nobody reads."""
+"""Lines for people on a terminal: broken between words, and long names cut in the middle."""
 
 from __future__ import annotations
 

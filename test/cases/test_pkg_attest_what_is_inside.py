@@ -51,7 +51,7 @@ def kitchen(tmp_path: Path) -> Kitchen:
     return Kitchen(tmp_path)
 
 
-def told(kitchen: Kitchen, name: str = "example/app:h") -> dict[str, Any] | None:
+def attested_documents(kitchen: Kitchen, name: str = "example/app:h") -> dict[str, Any] | None:
     """Return the document of an image."""
     image = kitchen.image(name)
     documents = []
@@ -67,7 +67,7 @@ def told(kitchen: Kitchen, name: str = "example/app:h") -> dict[str, Any] | None
 
 
 def purls(kitchen: Kitchen, name: str = "example/app:h") -> list[str]:
-    document = told(kitchen, name)
+    document = attested_documents(kitchen, name)
     assert document is not None
     ids = [p["SPDXID"] for p in document["packages"]]
     assert len(set(ids)) == len(ids)
@@ -83,7 +83,7 @@ def test_the_database_of_dpkg(kitchen: Kitchen) -> None:
     package = kitchen.package("FROM scratch\nCOPY root /\n", files)
     kitchen.build(package)
     assert purls(kitchen) == ["pkg:deb/debian/libc6@2.41-12?arch=amd64&distro=trixie"]
-    document = told(kitchen)
+    document = attested_documents(kitchen)
     assert document is not None
     (libc,) = document["packages"]
     assert libc["homepage"] == "https://example.com/libc"
@@ -129,7 +129,7 @@ def test_what_a_base_tells_goes_before_what_is_found(kitchen: Kitchen) -> None:
     base = kitchen.package("FROM scratch\nCOPY root /\n", files, BASE, "base")
     kitchen.build(base)
     image = kitchen.image("example/base:h")
-    statement = told(kitchen, "example/base:h")
+    statement = attested_documents(kitchen, "example/base:h")
     assert statement is not None
     statement["packages"][0] |= {"licenseDeclared": "LGPL-2.1", "SPDXID": "SPDXRef-mine"}
     statement["packages"].append({"SPDXID": "SPDXRef-go", "name": "stdlib"})
@@ -143,7 +143,7 @@ def test_what_a_base_tells_goes_before_what_is_found(kitchen: Kitchen) -> None:
     made = WrittenImage(replace(image.descriptor, platform=AMD64), (added,))
     tag_images(kitchen.store, ["docker.io/example/base:h"], [made])
     kitchen.build(kitchen.package("FROM example/base:h\nCOPY x /\n", {"x": b""}))
-    document = told(kitchen)
+    document = attested_documents(kitchen)
     assert document is not None
     assert [p["SPDXID"] for p in document["packages"]] == ["SPDXRef-mine", "SPDXRef-go"]
     assert document["packages"][0]["licenseDeclared"] == "LGPL-2.1"
@@ -151,7 +151,7 @@ def test_what_a_base_tells_goes_before_what_is_found(kitchen: Kitchen) -> None:
 
 def test_nothing_is_told_where_nothing_is_known(kitchen: Kitchen) -> None:
     kitchen.build(kitchen.package("FROM scratch\nCOPY x /\n", {"x": b"1"}))
-    assert told(kitchen) is None
+    assert attested_documents(kitchen) is None
 
 
 @pytest.mark.parametrize("status", [b"\xff\xfe", b"", b"Package: x\n", b"a\n\n\n\nb", b":" * 99])
@@ -159,4 +159,4 @@ def test_databases_that_are_broken(kitchen: Kitchen, status: bytes) -> None:
     files = {"status": status, "installed": status}
     text = "FROM scratch\nCOPY status /var/lib/dpkg/status\nCOPY installed /lib/apk/db/installed\n"
     kitchen.build(kitchen.package(text, files))
-    assert told(kitchen) is None
+    assert attested_documents(kitchen) is None

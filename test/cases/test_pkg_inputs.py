@@ -37,7 +37,7 @@ def test_a_new_base_is_a_reason_to_build_anew(kitchen: Kitchen) -> None:
     (base / "x").write_bytes(b"2")
     kitchen.build(base, hash="1", force=True)
     kitchen.build(package)
-    assert "is built anew, because of image docker.io/example/base:1" in said(kitchen)
+    assert "is built again, because of image docker.io/example/base:1" in said(kitchen)
     second = kitchen.image().digest
     assert second != first
     kitchen.build(package, arguments=("A=1", "UNKNOWN=1"))
@@ -65,7 +65,7 @@ def test_another_tree_under_the_same_tag_is_a_reason(kitchen: Kitchen) -> None:
     assert "nothing to build" in said(kitchen)
     (package / "x").write_bytes(b"2")
     kitchen.build(package, hash="2")
-    assert "example/app:v1 for linux/amd64 is built anew, because of tree" in said(kitchen)
+    assert "example/app:v1 for linux/amd64 is built again, because of tree" in said(kitchen)
     assert kitchen.tree("example/app:v1")["x"][1] == b"2"
 
 
@@ -96,7 +96,7 @@ def test_a_lock_and_a_suite_are_reasons(dolmen: Dolmen, tmp_path: Path) -> None:
     build()
     assert "nothing to build" in build()
     assert pkg.run("lock", package).returncode == 0
-    assert "built anew, because of lock" in build()
+    assert "built again, because of lock" in build()
     assert "nothing to build" in build()
     lock = package / "debs.lock"
     lock.write_text(lock.read_text() + "\n")
@@ -144,5 +144,5 @@ def test_a_directory_outside_of_git_may_be_anything(kitchen: Kitchen, dolmen: Do
     (package / "x").write_bytes(b"2")
     told = dolmen.run("pkg", "inputs", *words).stdout
     assert "tree: not in git" in told
-    assert "built anew each time" in told
+    assert "built every time" in told
     assert "(as built)" not in told

@@ -118,16 +118,16 @@ def test_what_differs_from_what_would_be_built_now_is_no_reason_not_to_build(
     said, digest = built(there, 1, "--force")
     assert digest == first
     said, digest = built(there, 2)
-    assert "is built anew, because of argument A" in said
+    assert "is built again, because of argument A" in said
     assert "not built" not in said
     assert digest == second
     # ... unless it is asked for, and is what would be built.
     built(there, 1, "--force")
     said, digest = built(there, 2, "--pull")
-    assert "built anew" not in said
+    assert "built again" not in said
     assert digest == second
     said, digest = built(there, 1, "--pull")
-    assert "is built anew, because of argument A" in said
+    assert "is built again, because of argument A" in said
     assert digest == first
 
 

@@ -102,7 +102,7 @@ class PythonEngine:
         return self.supply.mirrors.entries(request.suite, request.components)
 
     def _known(self, request: Request, fresh_for: float) -> tuple[Part, ...]:
-        """Return the indexes of the archives, asked for anew if they are not fresh."""
+        """Return the indexes of the archives, fetched again if they are not fresh."""
         root = self._root(request)
         with wrap_os_errors(root):
             root.mkdir(parents=True, exist_ok=True)

@@ -166,7 +166,7 @@ class Hashed:
         self._file.write(data)
 
     def again(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self._file.seek(0)
         self._file.truncate()
         self._hash = hashlib.sha256()

@@ -15,7 +15,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 # A clock may be a little wrong.
 _FUTURE = 600
 _LARGEST_INDEX = 1 << 30
-# As apt counts them: packages of such archives are taken only if nobody else has any.
+# As apt counts them: packages of such archives are taken only if no one else has any.
 _USUAL, _BACKPORTS, _EXPERIMENTAL = 500, 100, 1
 
 

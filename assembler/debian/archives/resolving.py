@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from assembler.debian.archives.index import Alternatives, Index, Relation, Stanza
     from assembler.debian.engine import Request
 
-# So often is begun anew without a package that stood in the way.
+# How often the choice starts over without a package that stood in the way.
 _MOST_ATTEMPTS = 50
 
 

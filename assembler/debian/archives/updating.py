@@ -126,7 +126,7 @@ def _read_release(reader: Reader, what: str) -> bytes:
 
 
 def _unclothed(data: bytes) -> bytes:
-    """Return the text inside a signature that nobody checks."""
+    """Return the text inside a signature, without checking it."""
     head, _, rest = data.partition(b"\n\n")
     if not head.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----"):
         return data
@@ -170,7 +170,7 @@ def _check(uri: str, listed: Listed, sha256: str, size: int) -> None:
         raise PackageError.of(
             packages.NO_MIRROR,
             f"{uri} is not what the archive's Release says: {size} bytes with the sha256 {sha256} "
-            f"in place of {listed.size} bytes with {listed.sha256}",
+            f"instead of {listed.size} bytes with {listed.sha256}",
             _AGAIN,
         )
 

@@ -136,7 +136,7 @@ def build(
         bool, typer.Option("--offline", help="Open no socket: images must be in the store.")
     ] = False,
     pull: Annotated[
-        bool, typer.Option("--pull", help="Ask registries anew even for what is in the store.")
+        bool, typer.Option("--pull", help="Re-check registries for cached images.")
     ] = False,
     docker: Annotated[
         bool, typer.Option("--docker", help="Take images from the local Docker daemon first.")
@@ -189,7 +189,7 @@ def build(
 
     Outputs appear whole or not at all, and are the same bytes wherever and whenever they are
     built. If nothing has changed since the last time, they are left as they are; not
-    so with packages named by @pkg:, which may have changed: then they are written anew.
+    so with packages named by @pkg:, which may have changed: then they are written again.
     """
     from assembler.build import BuildOptions, SbomOptions, merged_yaml
     from assembler.build import build as run_build

@@ -57,7 +57,7 @@ def create(
         with wrap_os_errors(file, "read"):
             content = file.read_bytes()
     if cloud:
-        # Another content is another instance, which cloud-init then sets up anew.
+        # Another content is another instance, which cloud-init then sets up again.
         instance = hashlib.sha256(content).hexdigest()[:16]
         described = f"instance-id: i-{instance}\n".encode()
         write_cd(path, {"user-data": content, "meta-data": described}, "cidata")

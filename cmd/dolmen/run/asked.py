@@ -21,7 +21,7 @@ class Trust:
     """What guards the machine's start: a firmware that checks signatures, and a TPM."""
 
     secure_boot: bool = False
-    # A directory with certificates to be trusted in place of Microsoft's.
+    # A directory with certificates to be trusted instead of Microsoft's.
     keys: Path | None = None
     tpm: bool = False
 
@@ -32,7 +32,7 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunOptions:
     """The options of `dolmen run qemu` that say what the machine is."""
 
     paths: tuple[str, ...]
@@ -89,7 +89,7 @@ class Asked:
         return self.name or Path(self.paths[-1]).stem or "machine"
 
 
-def check(asked: Asked) -> None:
+def check(asked: RunOptions) -> None:
     """Find what is wrong with the options before anything is built."""
     _ = asked.yaml_files
     memory_of(asked)
@@ -113,7 +113,7 @@ def check(asked: Asked) -> None:
         enrolling.certificates(asked.trust.keys)
 
 
-def network(asked: Asked) -> Network:
+def network(asked: RunOptions) -> Network:
     """Return the network asked for."""
     mode, *words = (asked.networking or "user").split(",")
     mode = "user" if mode == "default" else mode
@@ -143,11 +143,11 @@ def network(asked: Asked) -> Network:
     return Network(mode, device, ports=ports, segments=asked.segments, nat=nat)
 
 
-def shared(asked: Asked) -> tuple[Share, ...]:
+def shared(asked: RunOptions) -> tuple[Share, ...]:
     """Return the directories that the guest is to see."""
     return shares.parse_all(asked.virtiofs)
 
 
-def memory_of(asked: Asked) -> int:
+def memory_of(asked: RunOptions) -> int:
     """Return the amount of memory in MB."""
     return max(1, options.parse_size(asked.memory, "--mem") >> 20)

@@ -38,7 +38,7 @@ from assembler.machine.detecting import Image, Kind, detect
 from assembler.machine.networks import NOTHING, Connected, Undo
 from assembler.oci import host_platform
 from dolmen.run import reaching
-from dolmen.run.asked import Asked, memory_of, network, shared
+from dolmen.run.asked import RunOptions, memory_of, network, shared
 from dolmen.run.ports import check_free
 
 _MOST_SATA = 6
@@ -89,7 +89,7 @@ class Prepared:
         )
 
 
-def describe(asked: Asked, path: Path, folder: Path) -> Prepared:
+def describe(asked: RunOptions, path: Path, folder: Path) -> Prepared:
     """Return the machine for the image at `path`.
 
     Whatever has to be made for it (disks, metadata, variables of the firmware) is made in `folder`,
@@ -142,7 +142,7 @@ def _notes(machine: Machine) -> Iterator[str]:
         yield f"{share.folder} is shared: mount -t virtiofs {share.tag} /mnt"
 
 
-def _places(asked: Asked, folder: Path) -> Places:
+def _places(asked: RunOptions, folder: Path) -> Places:
     if asked.state is None:
         return Places(folder, None, asked.ephemeral)
     state = asked.state.expanduser().absolute()
@@ -184,7 +184,7 @@ def _boot(image: Image) -> Boot:
     return replace(paths, cmdline=f"{kernel.cmdline} root=/dev/sda ro".strip())
 
 
-def _disks(asked: Asked, image: Image, places: Places, architecture: str) -> tuple[Disk, ...]:
+def _disks(asked: RunOptions, image: Image, places: Places, architecture: str) -> tuple[Disk, ...]:
     forget = asked.snapshot or asked.ephemeral
     found: list[Disk] = []
     if image.kind is Kind.DISK:
@@ -215,7 +215,7 @@ def _disk_of_program(path: Path, folder: Path, architecture: str) -> Disk:
     return Disk(Path(EFI_FOLDER), "vvfat", read_only=True)
 
 
-def _cds(asked: Asked, image: Image, keep: Path, ssh: reaching.Ssh | None) -> tuple[Path, ...]:
+def _cds(asked: RunOptions, image: Image, keep: Path, ssh: reaching.Ssh | None) -> tuple[Path, ...]:
     found = [image.path.absolute()] if image.kind is Kind.ISO else []
     content = asked.data.encode()
     if asked.data_file is not None:
@@ -230,7 +230,7 @@ def _cds(asked: Asked, image: Image, keep: Path, ssh: reaching.Ssh | None) -> tu
     return tuple(found)
 
 
-def _firmware(asked: Asked, image: Image, architecture: str) -> Firmware | None:
+def _firmware(asked: RunOptions, image: Image, architecture: str) -> Firmware | None:
     # Only the BIOS of amd64 comes with QEMU.
     by_firmware = image.kernel is None and (image.only_uefi or architecture != "amd64")
     secure = asked.trust.checks
@@ -246,7 +246,7 @@ def _firmware(asked: Asked, image: Image, architecture: str) -> Firmware | None:
     return firmware.need(architecture, asked.fw, secure=secure)
 
 
-def _variables(asked: Asked, chosen: Firmware | None, places: Places) -> None:
+def _variables(asked: RunOptions, chosen: Firmware | None, places: Places) -> None:
     """Put a copy of the firmware's variables where the machine can change them."""
     if chosen is None or chosen.variables is None:
         return
@@ -261,7 +261,7 @@ def _variables(asked: Asked, chosen: Firmware | None, places: Places) -> None:
             (places.folder / VARIABLES).symlink_to(path)
 
 
-def _template(asked: Asked, chosen: Firmware, variables: Path) -> bytes:
+def _template(asked: RunOptions, chosen: Firmware, variables: Path) -> bytes:
     with wrap_os_errors(variables, "read"):
         flash = variables.read_bytes()
     if asked.trust.keys is not None:

@@ -19,11 +19,11 @@ from assembler.machine.records import Machines, Record, state_directory
 from assembler.machine.running import Running, start
 from assembler.machine.waiting import PortProbe, Wanted, wanted
 from dolmen.console import say
-from dolmen.run.asked import Asked, check, network
+from dolmen.run.asked import RunOptions, check, network
 from dolmen.run.describing import Prepared, describe
 from dolmen.run.interrupts import Interrupts, watched
-from dolmen.run.session import End, Manners, Session
-from dolmen.run.telling import Teller
+from dolmen.run.session import End, Session, SessionOptions
+from dolmen.run.telling import RunReporter
 from dolmen.run.terminal import clean, raw
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Stay:
     patience: float = 10.0
 
 
-def run(settings: Settings, asked: Asked, supply: Supply, stay: Stay) -> int:
+def run(settings: Settings, asked: RunOptions, supply: Supply, stay: Stay) -> int:
     """Run the machine, and return the exit code."""
     check(asked)
     goal = wanted(stay.wait_for, stay.wait_ports, network(asked))
@@ -67,7 +67,7 @@ def run(settings: Settings, asked: Asked, supply: Supply, stay: Stay) -> int:
         if asked.yaml_files:
             path = _build(settings, asked, supply, place.folder)
         with _connected(describe(asked, path, place.folder), place) as prepared:
-            teller = Teller(settings, prepared.machine, asked)
+            teller = RunReporter(settings, prepared.machine, asked)
             code = _run(machines, prepared, Qemu(asked.qemu), goal, stay, teller, place)
         if place.keep:
             say(place.folder.name)
@@ -80,7 +80,7 @@ def _run(
     backend: Backend,
     goal: Wanted,
     stay: Stay,
-    teller: Teller,
+    teller: RunReporter,
     place: _Place,
 ) -> int:
     command = backend.command(prepared.machine)
@@ -123,7 +123,7 @@ def _connected(prepared: Prepared, place: _Place) -> Iterator[Prepared]:
 
 
 @contextmanager
-def _folder(machines: Machines, asked: Asked) -> Iterator[_Place]:
+def _folder(machines: Machines, asked: RunOptions) -> Iterator[_Place]:
     place = _Place(machines.new(asked.called, exactly=bool(asked.name)))
     try:
         yield place
@@ -132,7 +132,7 @@ def _folder(machines: Machines, asked: Asked) -> Iterator[_Place]:
             machines.remove(place.folder)
 
 
-def _build(settings: Settings, asked: Asked, supply: Supply, folder: Path) -> Path:
+def _build(settings: Settings, asked: RunOptions, supply: Supply, folder: Path) -> Path:
     from assembler.build import BuildOptions, build  # noqa: PLC0415 - not for a finished image
     from dolmen.console import progress  # noqa: PLC0415
     from dolmen.package_options import environment_options  # noqa: PLC0415
@@ -167,7 +167,7 @@ def _attend(
     running: Running,
     goal: Wanted,
     stay: Stay,
-    teller: Teller,
+    teller: RunReporter,
     interrupts: Interrupts,
 ) -> int:
     machine = prepared.machine
@@ -176,7 +176,7 @@ def _attend(
         running.go()
         return 0
     probe = PortProbe(machine.network, goal.ports) if goal.ports else None
-    manners = Manners(
+    manners = SessionOptions(
         goal,
         stay.timeout,
         show=not stay.detached,
@@ -206,7 +206,7 @@ def _attend(
     return teller.tell(outcome, running)
 
 
-def _record(prepared: Prepared, running: Running, teller: Teller, *, detached: bool) -> Record:
+def _record(prepared: Prepared, running: Running, teller: RunReporter, *, detached: bool) -> Record:
     machine = prepared.machine
     return Record(
         name=machine.name,

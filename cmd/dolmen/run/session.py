@@ -49,7 +49,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class SessionOptions:
     """How to be with the machine."""
 
     wanted: Wanted
@@ -64,13 +64,13 @@ class Manners:
 
 
 class Session:
-    """The time from starting a machine until nobody is with it any more."""
+    """The time that a user is attached to a machine."""
 
     def __init__(
         self,
         running: Running,
         console: socket.socket,
-        manners: Manners,
+        manners: SessionOptions,
         interrupts: Interrupts,
         probe: PortProbe | None,
     ) -> None:

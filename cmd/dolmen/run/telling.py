@@ -28,7 +28,7 @@ from dolmen.run.session import End, Outcome
 from dolmen.wrapping import columns_of, wrapped
 
 if TYPE_CHECKING:
-    from dolmen.run.asked import Asked
+    from dolmen.run.asked import RunOptions
     from dolmen.run.describing import Prepared
     from dolmen.settings import Settings
 
@@ -36,10 +36,10 @@ TIMED_OUT = 3
 ENDED_EARLY = 4
 
 
-class Teller:
+class RunReporter:
     """Says things about one machine, whatever state the terminal is in."""
 
-    def __init__(self, settings: Settings, machine: Machine, asked: Asked) -> None:
+    def __init__(self, settings: Settings, machine: Machine, asked: RunOptions) -> None:
         """Hold what it needs to know."""
         self._settings = settings
         self._machine = machine

@@ -24,7 +24,7 @@ def may_read() -> bool:
             return True
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except OSError:
-        # A terminal that is not ours to control stops nobody.
+        # A terminal that is not ours to control stops no one.
         return True
     except ValueError:
         return False

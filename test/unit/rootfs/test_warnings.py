@@ -8,30 +8,30 @@ from assembler.oci.store import Store
 from support.systems import loaded, planned
 
 
-def told(store: Store, *services: str) -> tuple[Diagnostic, ...]:
+def warnings_of(store: Store, *services: str) -> tuple[Diagnostic, ...]:
     return planned(loaded(f"services: [{', '.join(services)}]"), store).warnings
 
 
 def test_one_container_is_told_of_by_its_name(store: Store) -> None:
-    (warning,) = told(store, "{name: a, image: 'example/nocmd:1'}")
+    (warning,) = warnings_of(store, "{name: a, image: 'example/nocmd:1'}")
     assert warning.message == "'a' has no command, it cannot start"
 
 
 def test_the_same_of_several_containers(store: Store) -> None:
     names = [f"n{number}" for number in range(9)]
     for count, listed in ((2, "'n0' and 'n1'"), (6, "'n0', 'n1', 'n2', 'n3', 'n4' and 'n5'")):
-        (warning,) = told(
+        (warning,) = warnings_of(
             store, *(f"{{name: {n}, image: 'example/nocmd:1'}}" for n in names[:count])
         )
         assert warning.message == f"{listed} have no command, they cannot start"
         assert warning.place is not None
-    (warning,) = told(store, *(f"{{name: {n}, image: 'example/nocmd:1'}}" for n in names))
+    (warning,) = warnings_of(store, *(f"{{name: {n}, image: 'example/nocmd:1'}}" for n in names))
     assert "'n4' and 4 more have no command" in warning.message
 
 
 def test_other_images_are_told_of_by_themselves(store: Store) -> None:
     asks = "{{name: {0}, image: 'example/plain:1'}}"
-    warnings = told(
+    warnings = warnings_of(
         store, asks.format("a"), "{name: x, image: 'example/nocmd:1'}", asks.format("b")
     )
     assert [w.code for w in warnings] == [rootfs.USER_IGNORED, rootfs.NO_COMMAND]
@@ -41,7 +41,7 @@ def test_other_images_are_told_of_by_themselves(store: Store) -> None:
 
 def test_what_is_in_a_label_is_told_once_for_all_who_use_it(store: Store) -> None:
     names = ("a", "b", "c")
-    (warning,) = told(
+    (warning,) = warnings_of(
         store, *(f"{{name: {n}, image: 'example/lab-vol:1', command: [x]}}" for n in names)
     )
     assert warning.message.startswith("'a', 'b' and 'c' bind 'scratch', which is no volume")

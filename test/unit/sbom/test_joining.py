@@ -25,7 +25,7 @@ TIME = 1492533000
 CASE = Path(__file__).parent.parent.parent / "conformance" / "open" / "246-sbom"
 
 
-class Shelf:
+class Images:
     """Images with documents attached, in a store of their own."""
 
     def __init__(self, root: Path) -> None:
@@ -58,8 +58,8 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path)
+def shelf(tmp_path: Path) -> Images:
+    return Images(tmp_path)
 
 
 def statement(document: object) -> bytes:
@@ -102,14 +102,14 @@ def test_the_recorded_case(conformance_layout: Path) -> None:
     }
 
 
-def test_an_sbom_of_nothing(shelf: Shelf) -> None:
+def test_an_sbom_of_nothing(shelf: Images) -> None:
     document = read(shelf.join((shelf.image("x/a:1"), "")))
     assert document["spdxVersion"] == "SPDX-2.3"
     assert document["creationInfo"]["created"] == "2017-04-18T16:30:00Z"
     assert "packages" not in document
 
 
-def test_the_same_images_make_the_same_bytes_and_others_another_name(shelf: Shelf) -> None:
+def test_the_same_images_make_the_same_bytes_and_others_another_name(shelf: Images) -> None:
     one = shelf.image("x/a:1", spdx(packages=[package("p")]))
     two = shelf.image("x/b:1", spdx(packages=[package("q")]))
     first, again = shelf.join((one, "")), shelf.join((one, ""))
@@ -122,7 +122,9 @@ def test_the_same_images_make_the_same_bytes_and_others_another_name(shelf: Shel
     assert all(n.startswith("https://spdx.org/spdxdocs/sbom-") for n in names)
 
 
-def test_names_that_collide_are_made_different_with_all_that_refers_to_them(shelf: Shelf) -> None:
+def test_names_that_collide_are_made_different_with_all_that_refers_to_them(
+    shelf: Images,
+) -> None:
     def document(text: str) -> dict[str, Any]:
         return spdx(
             packages=[package("p", licenseDeclared="LicenseRef-1 AND MIT", hasFiles=["SPDXRef-f"])],
@@ -152,7 +154,7 @@ def test_names_that_collide_are_made_different_with_all_that_refers_to_them(shel
     assert described == ["SPDXRef-p", "SPDXRef-p-2"]
 
 
-def test_a_licence_in_the_same_words_is_the_same(shelf: Shelf) -> None:
+def test_a_licence_in_the_same_words_is_the_same(shelf: Images) -> None:
     licence = {"licenseId": "LicenseRef-1", "extractedText": "A"}
     one = shelf.image("x/a:1", spdx(hasExtractedLicensingInfos=[licence]))
     two = shelf.image("x/b:1", spdx(hasExtractedLicensingInfos=[licence], name="other"))
@@ -160,19 +162,19 @@ def test_a_licence_in_the_same_words_is_the_same(shelf: Shelf) -> None:
     assert whole["hasExtractedLicensingInfos"] == [licence]
 
 
-def test_an_image_laid_out_twice_at_one_place_counts_once(shelf: Shelf) -> None:
+def test_an_image_laid_out_twice_at_one_place_counts_once(shelf: Images) -> None:
     one = shelf.image("x/a:1", spdx(packages=[package("p")]))
     whole = read(shelf.join((one, ""), (one, ""), (one, "below/")))
     assert [p["SPDXID"] for p in whole["packages"]] == ["SPDXRef-p", "SPDXRef-p-2"]
 
 
-def test_the_old_way_to_describe(shelf: Shelf) -> None:
+def test_the_old_way_to_describe(shelf: Images) -> None:
     one = shelf.image("x/a:1", spdx(packages=[package("p")], documentDescribes=["SPDXRef-p", 5]))
     (relation,) = read(shelf.join((one, "")))["relationships"]
     assert relation["relatedSpdxElement"] == "SPDXRef-p"
 
 
-def test_names_of_files_stay_below_their_prefix(shelf: Shelf) -> None:
+def test_names_of_files_stay_below_their_prefix(shelf: Images) -> None:
     files = [
         {"SPDXID": f"SPDXRef-{n}", "fileName": name}
         for n, name in enumerate(("../../etc", "/a/./b"))
@@ -202,7 +204,7 @@ def test_names_of_files_stay_below_their_prefix(shelf: Shelf) -> None:
         ),
     ],
 )
-def test_what_cannot_be_read_is_left_out_and_said(shelf: Shelf, document: bytes, why: str) -> None:
+def test_what_cannot_be_read_is_left_out_and_said(shelf: Images, document: bytes, why: str) -> None:
     good = shelf.image("x/a:1", spdx(packages=[package("p")]))
     joined = shelf.join((shelf.image("x/b:1", document), ""), (good, ""))
     (warning,) = joined.warnings
@@ -213,7 +215,7 @@ def test_what_cannot_be_read_is_left_out_and_said(shelf: Shelf, document: bytes,
     assert [p["name"] for p in whole["packages"]] == ["p"]
 
 
-def test_sizes_are_bounded_and_digests_checked(shelf: Shelf) -> None:
+def test_sizes_are_bounded_and_digests_checked(shelf: Images) -> None:
     note = {media_types.PREDICATE_TYPE: media_types.SPDX_DOCUMENT}
     huge = Descriptor(media_types.IN_TOTO, "sha256:" + "0" * 64, LARGEST_SBOM + 1, None, note)
     gone = Descriptor(media_types.IN_TOTO, "sha256:" + "0" * 64, 10, None, note)
@@ -254,6 +256,6 @@ _JSON = st.recursive(
 def test_no_document_breaks_the_joining(
     members: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    shelf = Shelf(tmp_path_factory.mktemp("shelf"))
+    shelf = Images(tmp_path_factory.mktemp("shelf"))
     image = shelf.image("x/a:1", {"spdxVersion": "SPDX-2.2", **members})
     assert read(shelf.join((image, "p/")))["spdxVersion"] == "SPDX-2.3"

@@ -53,7 +53,7 @@ def clean(
     dolmen cache clean --all                # and everything else
 
     It can run beside builds and pulls, and be interrupted: what they use stays, and so
-    does everything nobody names that is younger than an hour. Debian packages that
+    does everything unnamed that is younger than an hour. Debian packages that
     recipes were made of go when they were not used for a month (or as said).
     """
     from assembler.debian.cleaning import clean as clean_debs

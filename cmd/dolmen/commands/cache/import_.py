@@ -27,7 +27,7 @@ def import_(
     ],
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The name the image gets, in place of its own."),
+        typer.Option(metavar="NAME", help="The name the image gets, instead of its own."),
     ] = None,
 ) -> None:
     """Bring images from a file or standard input.

@@ -25,7 +25,11 @@ app = group(
         Lazy("index", "dolmen.commands.pkg.index", "Make the index of pushed architectures."),
         Lazy("manifest", "dolmen.commands.pkg.index", "The same as `index`."),
         Lazy("builder", "dolmen.commands.pkg.builder", "What builders keep: du, prune."),
-        Lazy("remote-tag", "dolmen.commands.pkg.remote_tag", "Tag what a registry has anew."),
+        Lazy(
+            "remote-tag",
+            "dolmen.commands.pkg.remote_tag",
+            "Give an image at a registry another tag.",
+        ),
         Lazy("lock", "dolmen.commands.pkg.lock", "Write down which Debian packages are used."),
     ),
 )

@@ -46,6 +46,6 @@ def build(
         dolmen pkg build --push --org reg.example.com/team pkg/*
 
     What the store or the registry has is not built. Packages come after those
-    they begin with, which are built as well if nobody has them.
+    they begin with, which are built as well if they are missing.
     """
     run_build(settings_of(ctx), directories, replace(options, push=push), printing)

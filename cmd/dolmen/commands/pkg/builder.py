@@ -43,7 +43,7 @@ def du(ctx: typer.Context, builder_name: Name = "") -> None:
 
 @app.command()
 def prune(ctx: typer.Context, builder_name: Name = "") -> None:
-    """Clear all of it away; the next build imports its bases anew."""
+    """Clear all of it away; the next build imports its base images again."""
     from assembler.dockerfile.storage import prune as clear
 
     settings = settings_of(ctx)

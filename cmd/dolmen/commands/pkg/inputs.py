@@ -91,5 +91,5 @@ def _state(job: PackageJob, before: object, different: tuple[str, ...]) -> str:
     if before is None:
         return "(not built yet)"
     if not is_lasting(job.name):
-        return "(built anew each time: its name says nothing of the content)"
+        return "(built every time: its name does not identify the content)"
     return f"(changed since it was built: {', '.join(different)})" if different else "(as built)"

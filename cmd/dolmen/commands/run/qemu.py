@@ -188,7 +188,9 @@ def qemu(
     offline: Annotated[
         bool, typer.Option("--offline", help="Build without opening a socket.")
     ] = False,
-    pull: Annotated[bool, typer.Option("--pull", help="Build with images asked for anew.")] = False,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Re-check registries for cached images.")
+    ] = False,
     docker: Annotated[
         bool, typer.Option("--docker", help="Build with images of the local Docker daemon first.")
     ] = False,
@@ -212,14 +214,14 @@ def qemu(
     4 the machine ended, or its firmware or kernel gave up, before it came.
     """
     from assembler.machine.detecting import Kind
-    from dolmen.run.asked import Asked, Trust
+    from dolmen.run.asked import RunOptions, Trust
     from dolmen.run.flow import Stay, Supply, run
 
     if iso and kernel:
         raise typer.BadParameter("--iso and --kernel contradict each other")
     code = run(
         settings_of(ctx),
-        Asked(
+        RunOptions(
             paths=tuple(paths or ()),
             name=name,
             cpus=cpus,
