@@ -203,7 +203,7 @@ def test_the_image_of_format_oci_was_moved(project: Project) -> None:
         ["--sbom-output", "etc/sbom.json"],
         ["--decompress-kernel"],
         ["--name", "other"],
-        ["--dir", "."],
+        ["--dir", "out"],
         ["--format", "kernel+initrd,oci"],
     ],
     ids=" ".join,

@@ -198,7 +198,7 @@ def test_offline_says_what_to_do(tmp_path: Path) -> None:
         env={"PATH": without_programs(tmp_path / "bin")},
     )
     assert done.returncode == 1
-    assert "there are no programs that make filesystems" in done.stderr
+    assert "no programs that make filesystems for" in done.stderr
     assert "--imagetools IMAGE" in done.stderr
 
 

@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ask(server: Path, folder: Path, kind: str, text: str) -> dict[str, Any]:
     """Open the text in the server, and ask about the places marked with `|`."""
-    lines = [f"# yaml-language-server: $schema={schemas.path(kind)}"]
+    lines = [f"# yaml-language-server: $schema={schemas.schema_path(kind)}"]
     places = []
     for line in text.splitlines():
         column = line.find("|")
