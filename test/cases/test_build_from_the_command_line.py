@@ -134,7 +134,9 @@ def test_formats_repeated_and_with_commas(desk: Desk) -> None:
 
 def test_formats_that_stand_alone(desk: Desk) -> None:
     for name in ("tar", "docker"):
-        assert f"{name} must be the only format" in desk.refused("--format", f"kernel+initrd,{name}")
+        assert f"{name} must be the only format" in desk.refused(
+            "--format", f"kernel+initrd,{name}"
+        )
     desk.build("--format", "docker")
     assert desk.tree("image.docker")["Dockerfile"].strip().startswith(b"FROM scratch\n")
 
