@@ -80,7 +80,10 @@ class StoreLayout:
         """Refuse a directory with other files."""
         for path in self.root.iterdir():
             # A dot begins the temporary name of an oci-layout that is just being written.
-            if path.name not in _OURS and not path.name.startswith("."):
+            if path.name in _OURS or path.name.startswith("."):
+                continue
+            # Another process may have made this a store since the look for oci-layout.
+            if not (self.root / LAYOUT_FILE).exists():
                 raise ImageError.of(
                     images.NOT_A_STORE,
                     f"{self.root} is not an image store: it holds {path.name!r} and no oci-layout",
