@@ -1,1 +1,142 @@
-"""Machines that images run in: what they are made of, starting them, and why they do not boot."""
+"""Run images in virtual machines.
+
+    run(image, options, progress=..., console=...)    run an image to its end, or until it is ready
+                                                      -> RunResult
+    start(image, options, progress=...)               start an image -> RunningMachine, a context
+                                                      manager: wait_for_text, wait_for_port, wait,
+                                                      console_text, stop, kill
+    list_machines(state), find_machine(name, state)   the machines that run or have ended
+    stop_machine(machine, timeout)                    stop one -> StopOutcome
+    read_log(machine, follow=...)                     the text of its console
+    attach(machine, console)                          work at its console -> AttachResult
+    ssh_command(machine, command)                     the command that logs in
+    create_metadata_cd(path, content)                 write a CD with metadata for a guest
+    check_host(store)                                 what this host has and lacks -> HostFinding
+    detect_image(path)                                the kind of an image -> BootImage
+
+    RunOptions       everything that a caller can say about a run
+    ImageToBuild     YAML files that a run builds first
+    ConsoleIO        the protocol of terminals that attend a machine
+
+A machine that cannot start is a DolmenError; one that does not become ready is a RunResult with
+diagnostics.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
+
+if TYPE_CHECKING:
+    from assembler.machine.accelerator import ProbeResult, choose_accelerator, probe_hvf, probe_kvm
+    from assembler.machine.attachment import AttachResult, attach
+    from assembler.machine.attended_run import run
+    from assembler.machine.console_io import ConsoleIO, NullConsole
+    from assembler.machine.console_log import read_log
+    from assembler.machine.description import Bus, Disk, Machine, Network, Port, Share
+    from assembler.machine.detection import BootImage, ImageKind, detect_image
+    from assembler.machine.firmware import find_firmware
+    from assembler.machine.host_check import HostFinding, check_host
+    from assembler.machine.management import (
+        StopOutcome,
+        find_machine,
+        list_machines,
+        ssh_command,
+        stop_machine,
+    )
+    from assembler.machine.metadata_cd import create_metadata_cd
+    from assembler.machine.option_parsing import DiskOption
+    from assembler.machine.options import ImageToBuild, RunOptions
+    from assembler.machine.records import RecordedMachine, RunRecord, default_state, state_directory
+    from assembler.machine.result import RunOutcome, RunResult
+    from assembler.machine.running_machine import RunningMachine, start
+    from assembler.machine.shares import find_virtiofsd
+
+_HOMES = {
+    "AttachResult": "attachment",
+    "BootImage": "detection",
+    "Bus": "description",
+    "ConsoleIO": "console_io",
+    "Disk": "description",
+    "DiskOption": "option_parsing",
+    "HostFinding": "host_check",
+    "ImageKind": "detection",
+    "ImageToBuild": "options",
+    "Machine": "description",
+    "Network": "description",
+    "NullConsole": "console_io",
+    "Port": "description",
+    "ProbeResult": "accelerator",
+    "RecordedMachine": "records",
+    "RunOptions": "options",
+    "RunOutcome": "result",
+    "RunRecord": "records",
+    "RunResult": "result",
+    "RunningMachine": "running_machine",
+    "Share": "description",
+    "StopOutcome": "management",
+    "attach": "attachment",
+    "check_host": "host_check",
+    "choose_accelerator": "accelerator",
+    "create_metadata_cd": "metadata_cd",
+    "default_state": "records",
+    "detect_image": "detection",
+    "find_firmware": "firmware",
+    "find_machine": "management",
+    "find_virtiofsd": "shares",
+    "list_machines": "management",
+    "probe_hvf": "accelerator",
+    "probe_kvm": "accelerator",
+    "read_log": "console_log",
+    "run": "attended_run",
+    "ssh_command": "management",
+    "start": "running_machine",
+    "state_directory": "records",
+    "stop_machine": "management",
+}
+
+__all__ = [
+    "AttachResult",
+    "BootImage",
+    "Bus",
+    "ConsoleIO",
+    "Disk",
+    "DiskOption",
+    "HostFinding",
+    "ImageKind",
+    "ImageToBuild",
+    "Machine",
+    "Network",
+    "NullConsole",
+    "Port",
+    "ProbeResult",
+    "RecordedMachine",
+    "RunOptions",
+    "RunOutcome",
+    "RunRecord",
+    "RunResult",
+    "RunningMachine",
+    "Share",
+    "StopOutcome",
+    "attach",
+    "check_host",
+    "choose_accelerator",
+    "create_metadata_cd",
+    "default_state",
+    "detect_image",
+    "find_firmware",
+    "find_machine",
+    "find_virtiofsd",
+    "list_machines",
+    "probe_hvf",
+    "probe_kvm",
+    "read_log",
+    "run",
+    "ssh_command",
+    "start",
+    "state_directory",
+    "stop_machine",
+]
+
+__getattr__ = front(__name__, _HOMES)

@@ -21,19 +21,19 @@ _PATIENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ProbeResult:
     """Whether something works, and what was seen."""
 
     works: bool
     seen: str
 
 
-def try_kvm() -> Trial:
+def probe_kvm() -> ProbeResult:
     """Start a virtual machine, as the device may be there and refuse to run one."""
     try:
         device = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        return Trial(works=False, seen=error.strerror or "no")
+        return ProbeResult(works=False, seen=error.strerror or "no")
     with contextlib.ExitStack() as opened:
         opened.callback(os.close, device)
         try:
@@ -45,14 +45,16 @@ def try_kvm() -> Trial:
                 # With no memory at all the first instruction ends the run at once, in good order.
                 fcntl.ioctl(cpu, _KVM_RUN, 0)
         except OSError as error:
-            return Trial(works=False, seen=f"/dev/kvm is there but does not work: {error.strerror}")
-    return Trial(works=True, seen="works")
+            return ProbeResult(
+                works=False, seen=f"/dev/kvm is there but does not work: {error.strerror}"
+            )
+    return ProbeResult(works=True, seen="works")
 
 
-def try_hvf() -> Trial:
+def probe_hvf() -> ProbeResult:
     """Ask macOS whether it lets programs run machines."""
     if platform.system() != "Darwin":
-        return Trial(works=False, seen="only on macOS")
+        return ProbeResult(works=False, seen="only on macOS")
     asked = subprocess.run(
         ["/usr/sbin/sysctl", "-n", "kern.hv_support"],
         capture_output=True,
@@ -61,21 +63,21 @@ def try_hvf() -> Trial:
         check=False,
     )
     works = asked.stdout.strip() == "1"
-    return Trial(works, "works" if works else "this Mac does not support it")
+    return ProbeResult(works, "works" if works else "this Mac does not support it")
 
 
-_TRIALS = {"kvm": try_kvm, "hvf": try_hvf}
+_TRIALS = {"kvm": probe_kvm, "hvf": probe_hvf}
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class AcceleratorChoice:
     """The accelerator to be used, and why it is not a faster one."""
 
     kind: str
     slow_because: str = ""
 
 
-def choose(architecture: str, wanted: str = "") -> Chosen:
+def choose_accelerator(architecture: str, wanted: str = "") -> AcceleratorChoice:
     """Return the fastest accelerator that works, or the one wanted.
 
     As in LinuxKit, `wanted` may be several with colons between them: the first that works is taken.
@@ -91,10 +93,12 @@ def choose(architecture: str, wanted: str = "") -> Chosen:
             )
         if kind == "tcg":
             reason = failures[0] if failures else "tcg was asked for"
-            return Chosen(kind, reason if own else f"{architecture} is not this machine's own")
+            return AcceleratorChoice(
+                kind, reason if own else f"{architecture} is not this machine's own"
+            )
         trial = _TRIALS[kind]()
         if trial.works and own:
-            return Chosen(kind)
+            return AcceleratorChoice(kind)
         failures.append(f"{kind}: {trial.seen}" if own else f"{kind} runs this machine's own kind")
     raise MachineError.of(
         codes.NO_ACCELERATOR,

@@ -15,9 +15,9 @@ from pathlib import Path
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.backend import Command
-from assembler.machine.control import place_of
+from assembler.machine.control import socket_path
+from assembler.machine.launching import launch
 from assembler.machine.processes import Process
-from assembler.machine.together import launch
 
 # Stands for the number of the listening socket among the arguments.
 HANDLE = "{handle}"
@@ -75,7 +75,7 @@ class Companions:
                 program.wait()
 
 
-def start_all(wanted: Sequence[Companion], folder: Path, *, with_us: bool) -> Companions:
+def start_companions(wanted: Sequence[Companion], folder: Path, *, with_us: bool) -> Companions:
     """Start them; each is ready for the machine when this returns."""
     started: list[tuple[Companion, subprocess.Popen[bytes]]] = []
     try:
@@ -91,7 +91,7 @@ def start_all(wanted: Sequence[Companion], folder: Path, *, with_us: bool) -> Co
     return Companions(started, folder)
 
 
-def end_left(processes: Sequence[Process]) -> None:
+def end_companions(processes: Sequence[Process]) -> None:
     """End those of another process's machine that did not end with it."""
     deadline = time.monotonic() + _ENDING
     for process in processes:
@@ -115,7 +115,7 @@ def _listening(companion: Companion, folder: Path) -> Iterator[tuple[int, ...]]:
         yield ()
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        with place_of(folder, companion.socket) as place:
+        with socket_path(folder, companion.socket) as place:
             listening.bind(place)
         listening.listen(1)
         yield (listening.fileno(),)

@@ -21,7 +21,7 @@ class ControlError(Exception):
 
 
 @contextmanager
-def place_of(folder: Path, name: str) -> Iterator[str]:
+def socket_path(folder: Path, name: str) -> Iterator[str]:
     """Give a short path of a socket in a folder: names of sockets are at most 107 bytes long."""
     if sys.platform != "linux":
         yield str(folder / name)
@@ -33,12 +33,12 @@ def place_of(folder: Path, name: str) -> Iterator[str]:
         os.close(handle)
 
 
-def connect(folder: Path, name: str) -> socket.socket:
+def connect_socket(folder: Path, name: str) -> socket.socket:
     """Connect to a socket in a folder, however long the folder's path is."""
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connected.settimeout(_PATIENCE)
-        with place_of(folder, name) as place:
+        with socket_path(folder, name) as place:
             connected.connect(place)
     except BaseException:
         connected.close()
@@ -52,7 +52,7 @@ class Control:
     def __init__(self, folder: Path, name: str) -> None:
         """Connect, and agree on the protocol."""
         try:
-            self._socket = connect(folder, name)
+            self._socket = connect_socket(folder, name)
         except OSError as error:
             raise ControlError(str(error)) from error
         self._rest = b""

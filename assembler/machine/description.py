@@ -1,4 +1,4 @@
-"""What a virtual machine is made of, as frozen data that every backend understands."""
+"""The description of a virtual machine: frozen data that every backend understands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class KernelBoot:
-    """A kernel that is started directly, perhaps with an initrd."""
+    """Boot a kernel directly, perhaps with an initrd."""
 
     kernel: Path
     initrd: Path | None = None
@@ -18,16 +18,16 @@ class KernelBoot:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareBoot:
-    """A boot loader on a disk or CD that the firmware finds."""
+    """Boot by the firmware, from a boot loader on a disk or CD."""
 
     from_cd: bool = False
 
 
-Boot = KernelBoot | FirmwareBoot
+BootMethod = KernelBoot | FirmwareBoot
 
 
 class Bus(StrEnum):
-    """What a disk is connected to."""
+    """The bus that a disk is connected to."""
 
     SCSI = "scsi"
     VIRTIO = "virtio"
@@ -43,35 +43,40 @@ class Disk:
     format: str = "raw"
     bus: Bus = Bus.SCSI
     read_only: bool = False
-    # What is written is forgotten at the end.
+    # Writes are discarded at the end.
     snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port of this machine that leads to one of the guest."""
+    """A port of this host that is forwarded to a port of the guest."""
 
     host: int
     guest: int
     protocol: str = "tcp"
     address: str = "127.0.0.1"
 
+    @property
+    def reachable_address(self) -> str:
+        """Return an address of this host that the port answers at."""
+        return "127.0.0.1" if self.address == "0.0.0.0" else self.address  # noqa: S104
+
     def __str__(self) -> str:
-        """Return it as `--publish` takes it."""
+        """Return the port as `--publish` takes it."""
         front = "" if self.address == "127.0.0.1" else f"{self.address}:"
         return f"{front}{self.host}:{self.guest}/{self.protocol}"
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How it is connected: by QEMU's own network, a device or not at all, and to others."""
+    """The network of a machine: QEMU's own, a device of this host or none, and private segments."""
 
-    # user, none, tap or bridge; the last two by a device of this machine.
+    # user, none, tap or bridge; the last two through a device of this host.
     mode: str = "user"
     device: str = ""
-    # The device's open file, for one that ends with the machine.
+    # The open file of a device that ends with the machine.
     handle: int | None = None
-    # Let the guest reach out with this machine's addresses, on a device of this machine.
+    # Translate the guest's addresses to those of this host.
     nat: bool = False
     ports: tuple[Port, ...] = ()
     # The names of private segments, each with a card of its own.
@@ -79,25 +84,25 @@ class Network:
 
     @property
     def handles(self) -> tuple[int, ...]:
-        """Return the open files that the machine's program is to have."""
+        """Return the open files that the machine's program inherits."""
         return () if self.handle is None else (self.handle,)
 
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """UEFI: its code and, if it is kept apart, the template of its variables."""
+    """UEFI firmware: the code and, if it is separate, the template of the variables."""
 
     code: Path
     variables: Path | None = None
     code_format: str = "raw"
     variables_format: str = "raw"
-    # It refuses what is not signed; only it may write to the variables.
+    # It refuses unsigned programs, and only the firmware may write to the variables.
     secure_boot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A directory of this machine, which the guest mounts by its tag."""
+    """A directory of this host, which the guest mounts by its tag."""
 
     tag: str
     folder: Path
@@ -108,7 +113,7 @@ class Machine:
     """A virtual machine, complete."""
 
     architecture: str
-    boot: Boot
+    boot: BootMethod
     cpus: int = 1
     # In MB.
     memory: int = 1024
@@ -120,7 +125,7 @@ class Machine:
     gui: bool = False
     usb: bool = False
     shares: tuple[Share, ...] = ()
-    # The directory with the state of its TPM, if it has one.
+    # The directory with the state of the TPM, or None without a TPM.
     tpm: Path | None = None
     # Further devices, as the backend writes them.
     devices: tuple[str, ...] = ()

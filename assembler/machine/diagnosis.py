@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from assembler.codes import Code
 from assembler.codes import machine as codes
+from assembler.consoles import SERIAL_CONSOLES
 from assembler.diagnostics import Diagnostic, Place, Severity
 from assembler.machine.description import KernelBoot, Machine
 from assembler.machine.signatures import SIGNATURES
@@ -26,25 +27,24 @@ _CONTAINER = re.compile(
 )
 _MOST_CONTAINERS = 3
 _SECTIONS = {"service": "services"}
-_CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0", "riscv64": "ttyS0"}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ConsoleFinding:
     """A cause that was found, and what to do about it."""
 
     code: Code
     cause: str
     remedy: str
     # The part of image.yml where it is mended; a container is known by its name.
-    about: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
     def diagnostic(self, place: Place | None = None) -> Diagnostic:
         """Return it as it is shown, at its place in image.yml if that is known."""
         return Diagnostic(self.code, self.cause, place, (self.remedy,), (), Severity.ERROR)
 
 
-def gave_up(text: str) -> bool:
+def has_given_up(text: str) -> bool:
     """Tell whether the kernel or the firmware cannot go on."""
     return (_PANIC.search(text) or _NOTHING_TO_BOOT.search(text)) is not None
 
@@ -54,10 +54,10 @@ def is_emulator_fault(text: str) -> bool:
     return SIGNATURES[0].pattern.search(text) is not None
 
 
-def diagnose(text: str, machine: Machine) -> list[Finding]:
+def diagnose_console(text: str, machine: Machine) -> list[ConsoleFinding]:
     """Return what is known to be wrong, the cause first."""
-    certain: list[Finding] = []
-    vague: list[Finding] = []
+    certain: list[ConsoleFinding] = []
+    vague: list[ConsoleFinding] = []
     boot = machine.boot
     has_initrd = isinstance(boot, KernelBoot) and boot.initrd is not None
     for signature in SIGNATURES:
@@ -67,7 +67,7 @@ def diagnose(text: str, machine: Machine) -> list[Finding]:
         groups = match.groupdict()
         what = next((v for v in groups.values() if v), match[0]).strip()
         cause = signature.cause.replace("{what}", what)
-        finding = Finding(signature.code, cause, signature.remedy, signature.about)
+        finding = ConsoleFinding(signature.code, cause, signature.remedy, signature.keys)
         (vague if signature.vague else certain).append(finding)
         if certain:
             break
@@ -78,7 +78,7 @@ def diagnose(text: str, machine: Machine) -> list[Finding]:
     return found
 
 
-def _containers(text: str) -> list[Finding]:
+def _containers(text: str) -> list[ConsoleFinding]:
     """Return what init says of containers that failed, once for each of them."""
     failures: dict[tuple[str, str], list[re.Match[str]]] = {}
     for match in _CONTAINER.finditer(text):
@@ -90,7 +90,7 @@ def _containers(text: str) -> list[Finding]:
         words = f'; it said last: "{said[-1]}"' if said and said[-1] else ""
         often = f", {len(matches)} times so far" if len(matches) > 1 else ""
         found.append(
-            Finding(
+            ConsoleFinding(
                 codes.SERVICE_FAILED,
                 f"the {kind} {name} {last['what']}{often}{words}",
                 "see its entry in image.yml, and what it says itself on the console or in /var/log",
@@ -100,21 +100,21 @@ def _containers(text: str) -> list[Finding]:
     return found
 
 
-def _silent(machine: Machine) -> Finding:
-    console = _CONSOLES.get(machine.architecture, "ttyS0")
+def _silent(machine: Machine) -> ConsoleFinding:
+    console = SERIAL_CONSOLES.get(machine.architecture, "ttyS0")
     boot = machine.boot
     if isinstance(boot, KernelBoot):
         words = boot.cmdline.split()
         consoles = [w for w in words if w.startswith("console=")]
         if f"console={console}" not in (w.partition(",")[0] for w in consoles):
             named = f"only {', '.join(consoles)}" if consoles else "no console"
-            return Finding(
+            return ConsoleFinding(
                 codes.NO_CONSOLE,
                 f"nothing came over the serial console: the command line names {named}",
                 f"add console={console} to `kernel.cmdline` in image.yml",
                 ("kernel", "cmdline"),
             )
-    return Finding(
+    return ConsoleFinding(
         codes.NO_CONSOLE,
         "nothing came over the serial console",
         f"the command line of its kernel needs console={console}; --gui shows the screen",

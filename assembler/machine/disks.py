@@ -7,12 +7,13 @@ import subprocess
 from pathlib import Path
 from typing import IO
 
+from assembler import magics
 from assembler.codes import host
 from assembler.codes import machine as codes
 from assembler.errors import HostError, MachineError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.machine.description import Disk
-from assembler.machine.options import DiskOption
+from assembler.machine.option_parsing import DiskOption
 from assembler.tools import require_program
 
 _CLUSTER_BITS = 16
@@ -21,7 +22,7 @@ _CLUSTER = 1 << _CLUSTER_BITS
 _REACH = _CLUSTER * (_CLUSTER // 8)
 
 
-def prepare(option: DiskOption, fallback: Path, *, snapshot: bool = False) -> Disk:
+def prepare_disk(option: DiskOption, fallback: Path, *, snapshot: bool = False) -> Disk:
     """Return the disk asked for, made if it is not there; `fallback` is its place if it has none.
 
     A new disk is qcow2 if nothing else is said, as in LinuxKit: it takes only the room it fills.
@@ -41,7 +42,7 @@ def prepare(option: DiskOption, fallback: Path, *, snapshot: bool = False) -> Di
             codes.BAD_DISK, f"there is no disk {path}", "give a size to have it made: size=4G"
         )
     kind = option.format or "qcow2"
-    create(path, kind, option.size)
+    create_disk(path, kind, option.size)
     return Disk(path, kind, option.bus, option.read_only, snapshot)
 
 
@@ -52,13 +53,13 @@ def content_format(path: Path) -> str:
         size = file.seek(0, 2)
         file.seek(max(0, size - 512))
         tail = file.read(8)
-    for magic, name in ((b"QFI\xfb", "qcow2"), (b"KDMV", "vmdk"), (b"vhdxfile", "vhdx")):
+    for magic, name in ((magics.QCOW2, "qcow2"), (magics.VMDK, "vmdk"), (magics.VHDX, "vhdx")):
         if head.startswith(magic):
             return name
-    return "vpc" if b"conectix" in (head[:8], tail) else "raw"
+    return "vpc" if magics.VHD in (head[:8], tail) else "raw"
 
 
-def create(path: Path, kind: str, size: int) -> None:
+def create_disk(path: Path, kind: str, size: int) -> None:
     """Make an empty disk that takes no room yet."""
     with wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,7 @@ def _write_qcow2(file: IO[bytes], size: int) -> None:
     table_clusters = -(-entries * 8 // _CLUSTER)
     header = struct.pack(
         ">4sIQIIQIIQQIIQQQQII",
-        b"QFI\xfb",
+        magics.QCOW2,
         3,
         0,  # no backing file
         0,

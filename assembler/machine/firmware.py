@@ -15,7 +15,7 @@ from assembler.tools import install_command
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class FirmwareFiles:
     """For an architecture: Debian's package, QEMU's name of it, and pairs of code and variables."""
 
     package: str
@@ -25,8 +25,8 @@ class Places:
     secure: tuple[tuple[str, str], ...] = ()
 
 
-PLACES = {
-    "amd64": Places(
+FIRMWARE_FILES = {
+    "amd64": FirmwareFiles(
         "ovmf",
         "x86_64",
         (
@@ -61,7 +61,7 @@ PLACES = {
             ),
         ),
     ),
-    "arm64": Places(
+    "arm64": FirmwareFiles(
         "qemu-efi-aarch64",
         "aarch64",
         (
@@ -75,7 +75,7 @@ PLACES = {
         ),
         (("/usr/share/AAVMF/AAVMF_CODE.ms.fd", "/usr/share/AAVMF/AAVMF_VARS.ms.fd"),),
     ),
-    "riscv64": Places(
+    "riscv64": FirmwareFiles(
         "qemu-efi-riscv64",
         "riscv64",
         (
@@ -97,9 +97,11 @@ _SPECIAL = {"secure-boot", "enrolled-keys", "requires-smm", "amd-sev", "amd-sev-
 _CODE = re.compile(r"CODE|code")
 
 
-def find(architecture: str, root: Path = Path("/"), *, secure: bool = False) -> Firmware | None:
+def find_firmware(
+    architecture: str, root: Path = Path("/"), *, secure: bool = False
+) -> Firmware | None:
     """Return the firmware for an architecture, if this machine has one."""
-    places = PLACES.get(architecture)
+    places = FIRMWARE_FILES.get(architecture)
     if places is None:
         return None
     for code, variables in places.secure if secure else places.pairs:
@@ -113,13 +115,15 @@ def find(architecture: str, root: Path = Path("/"), *, secure: bool = False) -> 
     )
 
 
-def need(architecture: str, chosen: Path | None = None, *, secure: bool = False) -> Firmware:
+def require_firmware(
+    architecture: str, chosen: Path | None = None, *, secure: bool = False
+) -> Firmware:
     """Return the firmware chosen or found, or raise an error that says how to get one."""
     if chosen is not None:
         return replace(_beside(chosen), secure_boot=secure)
-    found = find(architecture, secure=secure)
+    found = find_firmware(architecture, secure=secure)
     if found is None:
-        places = PLACES.get(architecture)
+        places = FIRMWARE_FILES.get(architecture)
         hint = install_command(places.package) if places else "choose another architecture"
         what = " with Secure Boot" if secure else ""
         if secure and places is not None and not places.secure:

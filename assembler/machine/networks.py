@@ -43,7 +43,7 @@ _ACCEPT, _IPV4 = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
-class Undo:
+class NetworkCleanup:
     """What has to be undone when the machine has ended."""
 
     bridge: str = ""
@@ -53,36 +53,36 @@ class Undo:
     forwarding: bool = False
 
 
-NOTHING = Undo()
+NO_CLEANUP = NetworkCleanup()
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
+class ConnectedNetwork:
     """A network that is ready for the machine, and what is to be started and undone for it."""
 
     network: Network
-    undo: Undo = NOTHING
-    beside: tuple[Companion, ...] = ()
+    cleanup: NetworkCleanup = NO_CLEANUP
+    companions: tuple[Companion, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def connected(network: Network) -> Connected:
+def connect_network(network: Network) -> ConnectedNetwork:
     """Make the devices that the network needs and that are not there, if we may.
 
     The caller closes the handles in the end, and undoes the rest.
     """
     if network.mode not in ("tap", "bridge"):
-        return Connected(network)
+        return ConnectedNetwork(network)
     there = network.device in (name for _, name in socket.if_nameindex())
     if network.mode == "tap" and there and not network.nat:
         # Somebody has made it, and said who may use it.
-        return Connected(network)
+        return ConnectedNetwork(network)
     try:
         handle, name = _open_tap(network.device if network.mode == "tap" else _NAMES)
     except OSError as error:
         if network.mode == "bridge" and there and not network.nat:
             # QEMU's own helper may be allowed to what we are not.
-            return Connected(network)
+            return ConnectedNetwork(network)
         raise _not_allowed(network, error) from error
     try:
         return _complete(replace(network, handle=handle), name)
@@ -91,10 +91,10 @@ def connected(network: Network) -> Connected:
         raise
 
 
-def _complete(network: Network, tap: str) -> Connected:
+def _complete(network: Network, tap: str) -> ConnectedNetwork:
     from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415 - only for these networks
 
-    undo = NOTHING
+    undo = NO_CLEANUP
     try:
         with IPRoute() as routes:
             device = tap
@@ -103,11 +103,11 @@ def _complete(network: Network, tap: str) -> Connected:
                 if not routes.link_lookup(ifname=device):
                     routes.link("add", ifname=device, kind="bridge")
                     routes.link("set", index=_index(routes, device), ifalias=_MARK, state="up")
-                undo = Undo(bridge=device)
+                undo = NetworkCleanup(bridge=device)
                 routes.link("set", index=_index(routes, tap), master=_index(routes, device))
             routes.link("set", index=_index(routes, tap), state="up")
             if not network.nat or _has_address(routes, device):
-                return Connected(network, undo)
+                return ConnectedNetwork(network, undo)
             subnet = _free_subnet(routes)
             own = next(subnet.hosts())
             routes.addr(
@@ -115,18 +115,18 @@ def _complete(network: Network, tap: str) -> Connected:
             )
         undo = _translate(device, subnet, undo)
     except NetlinkError as error:
-        release(undo)
+        release_network(undo)
         raise _not_allowed(network, OSError(error.code, os.strerror(error.code))) from error
     except BaseException:
-        release(undo)
+        release_network(undo)
         raise
     note = f"the guest reaches out through {device}, which is {own}"
-    return Connected(network, undo, (_server(device, subnet),), (note,))
+    return ConnectedNetwork(network, undo, (_server(device, subnet),), (note,))
 
 
-def release(undo: Undo) -> None:
+def release_network(undo: NetworkCleanup) -> None:
     """Undo what was made for a machine that has ended; what others still need stays."""
-    if undo == NOTHING:
+    if undo == NO_CLEANUP:
         return
     from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415 - only for these networks
     from pyroute2.nftables.main import NFTables  # noqa: PLC0415
@@ -191,7 +191,7 @@ def _free_subnet(routes: IPRoute) -> ipaddress.IPv4Network:
     return found
 
 
-def _translate(device: str, subnet: ipaddress.IPv4Network, undo: Undo) -> Undo:
+def _translate(device: str, subnet: ipaddress.IPv4Network, undo: NetworkCleanup) -> NetworkCleanup:
     """Let packets of the subnet leave with this machine's address."""
     from pyroute2.nftables.expressions import ipv4addr, masq  # noqa: PLC0415
     from pyroute2.nftables.main import NFTables  # noqa: PLC0415

@@ -1,106 +1,108 @@
-"""Reading what users write: disks, ports and sizes."""
+"""The options of a run: one frozen type that says what the machine is and how long to attend it."""
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from assembler.codes import machine as codes
-from assembler.errors import UsageError
-from assembler.machine.description import Bus, Port
+from assembler.machine.description import Port
+from assembler.machine.detection import ImageKind
+from assembler.machine.option_parsing import DiskOption
+from assembler.machine.records import default_state
 
-_SIZE = re.compile(r"(\d{1,9})\s*([MGT]?)i?B?", re.IGNORECASE)
-_SHIFT = {"": 20, "M": 20, "G": 30, "T": 40}
-_PUBLISH = re.compile(
-    r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>\d{1,5}):(?P<guest>\d{1,5})"
-    r"(?:/(?P<protocol>[a-zA-Z]+))?"
-)
-FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Everything that a caller can say about a run."""
+
+    # The machine's name; by default, one made from the image's name.
+    name: str = ""
+    # The directory of run records and of the machines' own files.
+    state: Path = field(default_factory=default_state)
+
+    # How the image is read: its kind instead of looking, and squashfs instead of an initrd.
+    kind: ImageKind | None = None
+    squashfs: bool = False
+
+    # By default, the architecture of the kernel, or this host's.
+    architecture: str = ""
+    cpus: int = 1
+    # In MB, or as text: 2G.
+    memory: int | str = 1024
+    # Disks as text: [file=]PATH[,size=1G][,format=qcow2][,bus=scsi][,readonly=on].
+    disks: tuple[str | DiskOption, ...] = ()
+    # Discard at the end what the machine writes to disks.
+    snapshot: bool = False
+    # Keep nothing that the machine writes, wherever it is.
+    ephemeral: bool = False
+    # The directory of disks without a file of their own, UEFI's variables and the TPM's state;
+    # without one they are removed with the machine.
+    machine_state: Path | None = None
+    # Shared directories as text: [NAME=]DIR.
+    shares: tuple[str, ...] = ()
+    virtiofsd: Path | None = None
+    # Metadata for the guest: a text, or a file with it.
+    metadata: str = ""
+    metadata_file: Path | None = None
+
+    # user, none, tap[,DEVICE] or bridge,DEVICE; the last two perhaps with `,nat`.
+    networking: str = "user"
+    # Published ports as text: [ADDRESS:]HOST:GUEST[/udp].
+    publish: tuple[str | Port, ...] = ()
+    # Private segments, each with a card of its own.
+    segments: tuple[str, ...] = ()
+    # Forward a port to the guest's ssh, and give the guest a new key as metadata.
+    ssh: bool = False
+
+    uefi: bool = False
+    firmware: Path | None = None
+    # Boot only what the keys in the firmware have signed: Microsoft's, or the certificates PK, KEK
+    # and db of a directory.
+    secure_boot: bool = False
+    secure_boot_keys: Path | None = None
+    tpm: bool = False
+
+    # kvm, hvf or tcg, or several with colons; by default, the fastest that works.
+    accelerator: str = ""
+    # The program of QEMU; by default, the one for the architecture.
+    qemu: Path | None = None
+    gui: bool = False
+    usb: bool = False
+    # Further devices, as QEMU's -device takes them.
+    devices: tuple[str, ...] = ()
+
+    # Leave the machine running.
+    detached: bool = False
+    # Wait for a line of the console that matches a regular expression, and for published ports, by
+    # their numbers on this host.
+    wait_for: str = ""
+    wait_ports: tuple[int, ...] = ()
+    # Seconds to wait for them; None waits for ever.
+    timeout: float | None = 300.0
+    # End the machine as soon as it is ready.
+    once: bool = False
+    # Seconds that the guest has to shut down.
+    stop_timeout: float = 10.0
+
+    @property
+    def checks_signatures(self) -> bool:
+        """Tell whether the firmware refuses unsigned programs."""
+        return self.secure_boot or self.secure_boot_keys is not None
 
 
 @dataclass(frozen=True, slots=True)
-class DiskOption:
-    """A disk as `--disk` asks for it."""
+class ImageToBuild:
+    """YAML files that are built into an image in the machine's directory, and removed with it."""
 
-    path: Path | None = None
-    # In bytes; 0 if nothing is said.
-    size: int = 0
-    format: str = ""
-    bus: Bus = Bus.SCSI
-    read_only: bool = False
+    files: tuple[str, ...]
+    # Builds the image in a directory, and returns its path or prefix.
+    build: Callable[[Path], Path]
 
 
-def parse_size(text: str, option: str) -> int:
-    """Return a size in bytes; a number alone means MB, as in LinuxKit."""
-    found = _SIZE.fullmatch(text.strip())
-    if not found or not int(found[1]):
-        raise UsageError.of(
-            codes.BAD_DISK, f"{option}: not a size: {text!r}", "write it as 512M or 2G"
-        )
-    return int(found[1]) << _SHIFT[found[2].upper()]
+ImageArgument = str | Path | ImageToBuild
 
 
-def parse_disk(text: str) -> DiskOption:
-    """Read `[file=]path[,size=1G][,format=qcow2][,bus=virtio][,readonly=on]`."""
-    path: Path | None = None
-    size, kind, bus, read_only = 0, "", Bus.SCSI, False
-    for number, part in enumerate(text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals and number == 0:
-            key, value = "file", part
-        match key:
-            case "file" if value:
-                path = Path(value).expanduser().absolute()
-            case "size":
-                size = parse_size(value, "--disk")
-            case "format" if value in FORMATS:
-                kind = value
-            case "bus" if value in list(Bus):
-                bus = Bus(value)
-            case "readonly" if value in ("on", "off"):
-                read_only = value == "on"
-            case _:
-                raise _bad_disk(text, part)
-    if path is None and not size:
-        raise _bad_disk(text, "neither a file nor a size is given")
-    return DiskOption(path, size, kind, bus, read_only)
-
-
-def _bad_disk(text: str, what: str) -> UsageError:
-    return UsageError.of(
-        codes.BAD_DISK,
-        f"--disk {text}: {what}" if " " in what else f"--disk {text}: {what!r} is not understood",
-        "write it as file=data.img,size=4G,format=qcow2",
-        f"formats: {', '.join(FORMATS)}; bus: {', '.join(Bus)}; readonly: on or off",
-    )
-
-
-def parse_port(text: str) -> Port:
-    """Read `[ADDRESS:]HOST:GUEST[/PROTOCOL]`."""
-    found = _PUBLISH.fullmatch(text.strip())
-    if not found:
-        raise _bad_port(text, "it is not HOST:GUEST")
-    protocol = (found["protocol"] or "tcp").lower()
-    if protocol not in ("tcp", "udp"):
-        raise _bad_port(text, f"{protocol} is neither tcp nor udp")
-    host, guest = int(found["host"]), int(found["guest"])
-    if not (0 < host < 65536 and 0 < guest < 65536):
-        raise _bad_port(text, "ports are numbers from 1 to 65535")
-    address = (found["address"] or "127.0.0.1").strip("[]")
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        raise _bad_port(text, f"{address} is not an address") from None
-    if known.version != 4:
-        raise _bad_port(text, "QEMU's network forwards from IPv4 addresses only")
-    return Port(host, guest, protocol, address)
-
-
-def _bad_port(text: str, what: str) -> UsageError:
-    return UsageError.of(
-        codes.BAD_PORT,
-        f"--publish {text}: {what}",
-        "write it as 8080:80, 5353:53/udp or 0.0.0.0:8080:80/tcp",
-    )
+def image_label(image: ImageArgument) -> str:
+    """Return the path that messages and records show for an image."""
+    return image.files[-1] if isinstance(image, ImageToBuild) else str(image)

@@ -63,7 +63,7 @@ class Qemu:
         return Command(program, tuple(_arguments(machine, target)))
 
 
-def architectures() -> tuple[str, ...]:
+def supported_architectures() -> tuple[str, ...]:
     """Return the architectures that can be run."""
     return tuple(_TARGETS)
 

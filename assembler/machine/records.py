@@ -1,8 +1,8 @@
-"""Machines that are running or were: a directory for each, and who is still alive.
+"""The run records of machines, in a directory for each machine.
 
-A machine's directory is `machines/NAME` below the state directory. It holds the record, the sockets
-and the console's log. A record that belongs to no living process is stale: a process is known by
-its number and the time it started, as numbers are used again.
+A machine's directory is `machines/NAME` below the state directory. It holds the run record, the
+sockets and the console's log. A record is stale if its processes have ended. A process is known by
+its number and its start time, as numbers are used again.
 """
 
 from __future__ import annotations
@@ -19,25 +19,32 @@ from typing import Any, Self
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, UsageError, wrap_os_errors
 from assembler.files import atomic_write
-from assembler.machine.companions import end_left
-from assembler.machine.networks import NOTHING, Undo, release
+from assembler.machine.companions import end_companions
+from assembler.machine.networks import NO_CLEANUP, NetworkCleanup, release_network
 from assembler.machine.processes import Process
 
 _RECORD = "record.json"
 _CLAIM = "prepared-by.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _MOST = 1000
+# The keys in JSON that differ from the names of fields.
+_JSON_KEYS = {"companions": "beside", "cleanup": "undo"}
+
+
+def default_state() -> Path:
+    """Return the default directory of machines."""
+    return Path.home() / ".local" / "state" / "dolmen"
 
 
 def state_directory(env: Mapping[str, str]) -> Path:
-    """Return where machines are kept."""
-    base = env.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser() / "dolmen"
+    """Return the directory of machines that an environment names."""
+    base = env.get("XDG_STATE_HOME")
+    return Path(base).expanduser() / "dolmen" if base else default_state()
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What is kept of a machine."""
+class RunRecord:
+    """The file that describes a machine that runs or has ended."""
 
     name: str
     image: str
@@ -51,71 +58,80 @@ class Record:
     ports: tuple[str, ...]
     # Seconds since 1970.
     started: int
-    # The programs beside the machine's own.
-    beside: tuple[Process, ...] = ()
-    # The port of this machine that leads to the guest's ssh, if there is one.
+    # The processes of companions.
+    companions: tuple[Process, ...] = ()
+    # The port of this host that is forwarded to the guest's ssh, or 0.
     ssh: int = 0
-    # What was made of this machine's network for it.
-    undo: Undo = NOTHING
+    # What to remove from this host's network after the machine.
+    cleanup: NetworkCleanup = NO_CLEANUP
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read what `to_json` has given."""
+        """Return the record that `to_json` has written."""
         owner = data.pop("owner")
         return cls(
             process=Process(**data.pop("process")),
             owner=Process(**owner) if owner else None,
             ports=tuple(data.pop("ports")),
-            undo=Undo(**data.pop("undo", {})),
-            beside=tuple(Process(**p) for p in data.pop("beside", ())),
+            cleanup=NetworkCleanup(**data.pop("undo", {})),
+            companions=tuple(Process(**p) for p in data.pop("beside", ())),
             **data,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return asdict(self)
+        """Return the record as JSON."""
+        return {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
 
 def _claimant_lives(claim: Path) -> bool:
     try:
         return Process(**json.loads(claim.read_bytes())).alive
     except (OSError, ValueError, TypeError):
-        # It is just being written, or removed by somebody else.
+        # Another process is writing or removing it.
         return True
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A machine's directory, and its record."""
+class RecordedMachine:
+    """A machine's directory and its run record."""
 
     folder: Path
-    record: Record
+    record: RunRecord
 
     @property
     def alive(self) -> bool:
         """Tell whether the machine is running."""
         return self.record.process.alive
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the machine for scripts."""
+        return {**self.record.to_json(), "running": self.alive, "folder": str(self.folder)}
+
 
 @dataclass(frozen=True, slots=True)
-class Machines:
-    """All machines of a user."""
+class MachineDirectory:
+    """The directory of all machines of a user."""
 
     root: Path
 
+    @classmethod
+    def of(cls, machine: RecordedMachine) -> Self:
+        """Return the directory that a machine is in."""
+        return cls(machine.folder.parents[1])
+
     @property
     def folder(self) -> Path:
-        """Return where their directories are."""
+        """Return the parent of the machines' directories."""
         return self.root / "machines"
 
     def new(self, name: str, *, exactly: bool) -> Path:
-        """Make a directory for a machine; another name is found if this one is taken."""
+        """Make a directory for a machine; unless `exactly`, a taken name gets a number."""
         if not _NAME.fullmatch(name):
             if exactly:
                 raise UsageError.of(
                     codes.MACHINE_NOT_FOUND,
-                    f"{name!r} cannot be a machine's name",
-                    "letters, digits, '.', '_' and '-' can be in it, 63 of them at most",
+                    f"{name!r} is not a valid name of a machine",
+                    "at most 63 letters, digits, '.', '_' and '-'",
                 )
             name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:50] or "machine"
         self.forget_stale()
@@ -138,31 +154,31 @@ class Machines:
             "or choose another name: --name",
         )
 
-    def keep(self, folder: Path, record: Record) -> None:
-        """Write a machine's record."""
+    def keep(self, folder: Path, record: RunRecord) -> None:
+        """Write a machine's run record."""
         with atomic_write(folder / _RECORD, mode=0o600, durable=False) as file:
             file.write(json.dumps(record.to_json()).encode())
 
     def remove(self, folder: Path) -> None:
-        """Forget a machine, and all that is in its directory."""
+        """Remove a machine's directory."""
         shutil.rmtree(folder, ignore_errors=True)
 
-    def settle(self, entry: Entry) -> None:
-        """End what was beside a machine that has ended, and undo what was made for it."""
+    def settle(self, entry: RecordedMachine) -> None:
+        """End the companions of a machine that has ended, and release its network."""
         record = entry.record
-        if record.beside or record.undo != NOTHING:
-            end_left(record.beside)
-            release(record.undo)
-            self.keep(entry.folder, replace(record, beside=(), undo=NOTHING))
+        if record.companions or record.cleanup != NO_CLEANUP:
+            end_companions(record.companions)
+            release_network(record.cleanup)
+            self.keep(entry.folder, replace(record, companions=(), cleanup=NO_CLEANUP))
 
-    def all(self) -> Iterator[Entry]:
-        """Yield every machine that has a record."""
+    def all(self) -> Iterator[RecordedMachine]:
+        """Yield every machine that has a run record."""
         for path in sorted(self.folder.glob(f"*/{_RECORD}")):
             entry = self._read(path)
             if entry is not None:
                 yield entry
 
-    def find(self, name: str = "") -> Entry:
+    def find(self, name: str = "") -> RecordedMachine:
         """Return the machine of a name, or the only one."""
         known = list(self.all())
         if name:
@@ -182,7 +198,7 @@ class Machines:
         )
 
     def forget_stale(self) -> None:
-        """Remove what a run that had to clean up after itself could not, because it was killed."""
+        """Remove the files of killed runs, which could not clean up."""
         for entry in self.all():
             owner = entry.record.owner
             if entry.alive or (owner is not None and owner.alive):
@@ -195,13 +211,13 @@ class Machines:
                 self.remove(claim.parent)
 
     def _claim(self, folder: Path) -> None:
-        """Say who prepares a machine there, as long as there is no record."""
+        """Record which process prepares a machine there, until there is a run record."""
         claim = Process.of(os.getpid())
         (folder / _CLAIM).write_text(json.dumps(asdict(claim)))
 
-    def _read(self, path: Path) -> Entry | None:
+    def _read(self, path: Path) -> RecordedMachine | None:
         try:
-            return Entry(path.parent, Record.from_json(json.loads(path.read_bytes())))
+            return RecordedMachine(path.parent, RunRecord.from_json(json.loads(path.read_bytes())))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            # Half of a directory that is being removed, or of another version.
+            # The directory is being removed, or another version has written the record.
             return None

@@ -26,7 +26,7 @@ _LONGEST_TAG = 36
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-def parse(text: str, number: int) -> Share:
+def parse_share(text: str, number: int) -> Share:
     """Read `NAME=DIR`, or `DIR`, which is called virtiofs0 and so on, as in LinuxKit."""
     tag, equals, path = text.partition("=")
     if not equals or "/" in tag:
@@ -40,9 +40,9 @@ def parse(text: str, number: int) -> Share:
     return Share(tag, Path(path).expanduser().absolute())
 
 
-def parse_all(texts: Sequence[str]) -> tuple[Share, ...]:
+def parse_shares(texts: Sequence[str]) -> tuple[Share, ...]:
     """Read all of them; each has a name of its own, and its directory is there."""
-    found = tuple(parse(text, number) for number, text in enumerate(texts))
+    found = tuple(parse_share(text, number) for number, text in enumerate(texts))
     for number, share in enumerate(found):
         if share.tag in (other.tag for other in found[:number]):
             raise UsageError.of(codes.BAD_SHARE, f"--virtiofs: {share.tag} is there twice")
@@ -51,7 +51,7 @@ def parse_all(texts: Sequence[str]) -> tuple[Share, ...]:
     return found
 
 
-def find(chosen: Path | None = None) -> Path | None:
+def find_virtiofsd(chosen: Path | None = None) -> Path | None:
     """Return the program that shares directories, if this machine has it."""
     if chosen is not None:
         return chosen if chosen.is_file() else None
@@ -60,11 +60,11 @@ def find(chosen: Path | None = None) -> Path | None:
     return next((p for p in places if p.is_file()), None)
 
 
-def companions(shares: Sequence[Share], chosen: Path | None = None) -> Iterator[Companion]:
+def share_companions(shares: Sequence[Share], chosen: Path | None = None) -> Iterator[Companion]:
     """Return the programs for the directories."""
     if not shares:
         return
-    program = find(chosen)
+    program = find_virtiofsd(chosen)
     if program is None:
         raise MachineError.of(
             codes.BAD_SHARE,

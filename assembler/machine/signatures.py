@@ -10,7 +10,7 @@ from assembler.codes import machine as codes
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class ConsoleSignature:
     """What a console says in a case, and what to tell about it.
 
     `cause` and `remedy` may have the names of groups of the pattern in braces.
@@ -25,7 +25,7 @@ class Signature:
     # Means this only if the machine was given an initrd.
     with_initrd: bool = False
     # The part of image.yml where it is mended, as the keys that lead there.
-    about: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 _CMDLINE, _KERNEL, _INIT = ("kernel", "cmdline"), ("kernel", "image"), ("init",)
@@ -33,8 +33,8 @@ _CMDLINE, _KERNEL, _INIT = ("kernel", "cmdline"), ("kernel", "image"), ("init",)
 
 def _signature(
     code: Code, pattern: str, cause: str, remedy: str, about: tuple[str, ...] = ()
-) -> Signature:
-    return Signature(code, re.compile(pattern), cause, remedy, about=about)
+) -> ConsoleSignature:
+    return ConsoleSignature(code, re.compile(pattern), cause, remedy, keys=about)
 
 
 # The first that is found is the cause; what follows from it is further down.

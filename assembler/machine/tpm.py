@@ -10,7 +10,7 @@ from assembler.machine.companions import Companion
 from assembler.tools import require_program
 
 
-def companion(state: Path) -> Companion:
+def tpm_companion(state: Path) -> Companion:
     """Return the program for a TPM 2.0 with its state in a directory, which is made."""
     program = require_program("swtpm")
     with wrap_os_errors(state):

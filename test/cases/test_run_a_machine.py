@@ -143,7 +143,7 @@ def test_a_state_directory_is_kept(dolmen: Dolmen, tiny_system: System) -> None:
 def test_a_kernel_is_started_by_uefi_if_there_is_firmware(
     dolmen: Dolmen, tiny_system: System
 ) -> None:
-    if firmware.find("amd64") is None:
+    if firmware.find_firmware("amd64") is None:
         pytest.skip("there is no UEFI firmware on this machine")
     state = dolmen.home / "kept"
     words = ("run", "qemu", tiny_system.prefix, "--mem", "512", "--uefi", "--state", state)

@@ -83,8 +83,8 @@ def test_a_machine_without_ssh_is_told(dolmen: Dolmen, tiny_system: System) -> N
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--data", "no JSON"), "metadata of --data is not such that a key can be added"),
-        (("--data", '{"ssh": 1}'), "metadata of --data is not such that a key can be added"),
+        (("--data", "no JSON"), "no key can be added to the metadata of --data"),
+        (("--data", '{"ssh": 1}'), "no key can be added to the metadata of --data"),
         (("--networking", "none"), "--ssh is for --networking user"),
     ],
 )

@@ -25,7 +25,9 @@ pytestmark = [
 UP = "the system is up"
 SMALL = ("--mem", "256", "--stop-timeout", "1s")
 needs_swtpm = pytest.mark.skipif(not shutil.which("swtpm"), reason="swtpm is not installed")
-needs_virtiofsd = pytest.mark.skipif(shares.find() is None, reason="virtiofsd is not installed")
+needs_virtiofsd = pytest.mark.skipif(
+    shares.find_virtiofsd() is None, reason="virtiofsd is not installed"
+)
 
 
 def companions(dolmen: Dolmen) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.machine import enrolling, firmware
+from assembler.machine import firmware, secure_boot_keys
 from assembler.machine.backend import VARIABLES
 from support.booting import LIMIT, System, left_behind, machines_of, run_soundly
 from support.cli import Dolmen
@@ -24,7 +24,8 @@ pytestmark = [
         not all(map(shutil.which, PROGRAMS)), reason=f"one of {', '.join(PROGRAMS)} is missing"
     ),
     pytest.mark.skipif(
-        firmware.find("amd64", secure=True) is None, reason="no firmware knows Secure Boot here"
+        firmware.find_firmware("amd64", secure=True) is None,
+        reason="no firmware knows Secure Boot here",
     ),
 ]
 # What the kernel's own stub says, before any kernel.
@@ -69,7 +70,7 @@ def test_what_is_signed_by_ones_own_key_starts(
     done = dolmen.run("run", disk, *WORDS, "--secure-boot-keys", keys, "--state", state)
     assert done.returncode == 0, done.stderr
     assert STARTED in done.stdout
-    assert enrolling.has_keys((state / VARIABLES).read_bytes())
+    assert secure_boot_keys.has_keys((state / VARIABLES).read_bytes())
     assert left_behind(dolmen.home) == []
 
 

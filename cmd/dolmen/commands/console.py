@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from dolmen.lazy import command_app
 
 app = command_app()
+_HINT = "dolmen: Ctrl-] and q leaves the console, the machine goes on\r\n"
 
 
 @app.command()
@@ -26,8 +28,11 @@ def console(
 
     All keys go to the guest, Ctrl-C too. Ctrl-] and q leaves; the machine goes on.
     """
-    from assembler.machine.records import Machines, state_directory
-    from dolmen.run.attached import attach
+    from assembler.machine import attach, find_machine, state_directory
+    from dolmen.run.terminal_console import TerminalConsole
 
-    code = attach(Machines(state_directory(os.environ)).find(name))
-    raise typer.Exit(code)
+    terminal = TerminalConsole(ends_machine=False, attach_hint=_HINT)
+    result = attach(find_machine(name, state_directory(os.environ)), terminal)
+    if result.left and terminal.was_raw:
+        sys.stderr.write("\ndolmen: left; the machine goes on\n")
+    raise typer.Exit(128 + result.signal if result.signal else 0)

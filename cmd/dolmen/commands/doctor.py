@@ -1,4 +1,4 @@
-"""`dolmen doctor`: what this machine has and lacks."""
+"""`dolmen doctor`: the programs and features of this host."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import shutil
 import sys
 import textwrap
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dolmen.console import say, wants_color
-from dolmen.health import Finding, findings
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
+
+if TYPE_CHECKING:
+    from assembler.machine import HostFinding
 
 app = command_app()
 
@@ -25,7 +27,7 @@ def doctor(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
-    """Show what this machine has and lacks, and how to install it.
+    """Show which programs and features this host has and lacks, and how to install them.
 
     \b
     dolmen doctor
@@ -34,8 +36,10 @@ def doctor(
     Nothing in the list is needed for tar, kernel+initrd and OCI outputs: each line
     says what its program is for. The exit code is 0 unless the store cannot be written.
     """
+    from assembler.machine import check_host
+
     settings = settings_of(ctx)
-    found = list(findings(settings.cache))
+    found = check_host(settings.cache)
     if as_json:
         say(json.dumps([asdict(f) for f in found], indent=2))
     else:
@@ -44,7 +48,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _show(found: list[Finding], *, color: bool) -> None:
+def _show(found: list[HostFinding], *, color: bool) -> None:
     widest = max(len(f.name) for f in found)
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     room = max(20, columns - widest - len("  ok   "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -28,7 +29,8 @@ def logs(
     dolmen logs
     dolmen logs -f web
     """
-    from assembler.machine.records import Machines, state_directory
-    from dolmen.run.attached import show_log
+    from assembler.machine import find_machine, read_log, state_directory
+    from dolmen.run.terminal import write_all
 
-    show_log(Machines(state_directory(os.environ)).find(name), follow=follow)
+    for text in read_log(find_machine(name, state_directory(os.environ)), follow=follow):
+        write_all(sys.stdout.fileno(), text.encode())

@@ -1,8 +1,7 @@
-"""`dolmen metadata`: CDs with what a guest is to know of itself."""
+"""`dolmen metadata`: CDs with metadata for guests."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +47,7 @@ def create(
     """
     from assembler.codes import usage
     from assembler.errors import UsageError, wrap_os_errors
-    from assembler.machine.metadata import write_cd
+    from assembler.machine import create_metadata_cd
 
     if (text is None) == (file is None):
         raise UsageError.of(usage.BAD_OPTION, "the metadata is either a text or --file FILE")
@@ -56,10 +55,4 @@ def create(
     if file is not None:
         with wrap_os_errors(file, "read"):
             content = file.read_bytes()
-    if cloud:
-        # Another content is another instance, which cloud-init then sets up again.
-        instance = hashlib.sha256(content).hexdigest()[:16]
-        described = f"instance-id: i-{instance}\n".encode()
-        write_cd(path, {"user-data": content, "meta-data": described}, "cidata")
-    else:
-        write_cd(path, {"config": content})
+    create_metadata_cd(path, content, nocloud=cloud)

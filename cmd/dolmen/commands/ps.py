@@ -13,7 +13,7 @@ from dolmen.console import say
 from dolmen.lazy import command_app
 
 if TYPE_CHECKING:
-    from assembler.machine.records import Entry
+    from assembler.machine import RecordedMachine
 
 app = command_app()
 
@@ -33,29 +33,24 @@ def ps(
 
     What a machine that ended has said can be read until `dolmen stop NAME` forgets it.
     """
-    from assembler.machine.records import Machines, state_directory
+    from assembler.machine import list_machines, state_directory
 
-    machines = Machines(state_directory(os.environ))
-    machines.forget_stale()
-    entries = list(machines.all())
+    machines = list_machines(state_directory(os.environ))
     if as_json:
-        said = [
-            {**e.record.to_json(), "running": e.alive, "folder": str(e.folder)} for e in entries
-        ]
-        say(json.dumps(said, indent=2))
+        say(json.dumps([machine.as_json() for machine in machines], indent=2))
     elif names:
-        for entry in entries:
-            if entry.alive:
-                say(entry.record.name)
-    elif entries:
-        _table(entries)
+        for machine in machines:
+            if machine.alive:
+                say(machine.record.name)
+    elif machines:
+        _show_table(machines)
 
 
-def _table(entries: list[Entry]) -> None:
+def _show_table(machines: list[RecordedMachine]) -> None:
     rows = [("NAME", "STATE", "AGE", "MEMORY", "PORTS", "IMAGE")]
-    for entry in entries:
-        record = entry.record
-        state = "ended" if not entry.alive else "attached" if record.owner else "running"
+    for machine in machines:
+        record = machine.record
+        state = "ended" if not machine.alive else "attached" if record.owner else "running"
         rows.append(
             (
                 record.name,

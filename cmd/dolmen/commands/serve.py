@@ -37,13 +37,14 @@ def serve(
     For every NAME-kernel there is a script NAME.ipxe, which iPXE boots: chain
     http://HOST:8080/NAME.ipxe. With one image only it is boot.ipxe, too.
     """
-    from dolmen.run.serving import Place, make_server
+    from assembler.serve import ServeOptions, Server, parse_listen_address
+    from dolmen.lines import LineLog
 
     settings = settings_of(ctx)
-    with make_server(directory, Place.parse(port), quiet=settings.quiet) as server:
-        host, number = server.server_address[:2]
+    host, number = parse_listen_address(port)
+    options = ServeOptions(directory=directory, host=host, port=number)
+    with Server(options, progress=LineLog(settings.verbosity).emit) as server:
         if not settings.quiet:
-            where = f"http://{host if isinstance(host, str) else host.decode()}:{number}/"
-            sys.stderr.write(f"dolmen: {directory.resolve()} is {where}\n")
+            sys.stderr.write(f"dolmen: {directory.resolve()} is {server.address}\n")
             sys.stderr.flush()
         server.serve_forever()

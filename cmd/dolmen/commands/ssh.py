@@ -32,16 +32,8 @@ def ssh(
 
     The exit code is that of the command.
     """
-    from assembler.codes import machine as codes
-    from assembler.errors import MachineError
-    from assembler.machine.records import Machines, state_directory
-    from assembler.tools import require_program
-    from dolmen.run import reaching
+    from assembler.machine import find_machine, ssh_command, state_directory
 
-    program = require_program("ssh")
-    entry = Machines(state_directory(os.environ)).find("" if name == "-" else name)
-    if not entry.record.ssh or not entry.alive:
-        what = "has ended" if not entry.alive else "was not started with --ssh"
-        raise MachineError.of(codes.SSH_UNAVAILABLE, f"{entry.record.name} {what}")
-    words = reaching.command(entry.folder, entry.record.ssh, command or [])
-    os.execv(program, words)  # noqa: S606 - the terminal is its own from here on
+    machine = find_machine("" if name == "-" else name, state_directory(os.environ))
+    words = ssh_command(machine, command or ())
+    os.execv(words[0], ["ssh", *words[1:]])  # noqa: S606 - ssh takes over the terminal

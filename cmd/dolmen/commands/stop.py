@@ -38,21 +38,25 @@ def stop(
 
     Of machines that have ended by themselves, what is kept is forgotten.
     """
-    from assembler.machine.records import Machines, state_directory
-    from assembler.machine.running import stop as end
+    from assembler.machine import (
+        StopOutcome,
+        find_machine,
+        list_machines,
+        state_directory,
+        stop_machine,
+    )
 
-    patience = seconds(timeout)
-    machines = Machines(state_directory(os.environ))
-    machines.forget_stale()
-    entries = list(machines.all()) if all_of_them else [machines.find(n) for n in names or [""]]
-    for entry in entries:
-        how = "had ended before"
-        if entry.alive:
-            well = end(entry.folder, entry.record.process, patience)
-            how = "has ended" if well else "was ended"
-        owner = entry.record.owner
-        if owner is None or not owner.alive:
-            machines.settle(entry)
-            machines.remove(entry.folder)
+    texts = {
+        StopOutcome.ENDED_BEFORE: "had ended before",
+        StopOutcome.SHUT_DOWN: "has ended",
+        StopOutcome.KILLED: "was ended",
+    }
+    wait = seconds(timeout)
+    state = state_directory(os.environ)
+    machines = list_machines(state)
+    if not all_of_them:
+        machines = [find_machine(name, state) for name in names or [""]]
+    for machine in machines:
+        outcome = stop_machine(machine, wait)
         if not settings_of(ctx).quiet:
-            sys.stderr.write(f"dolmen: {entry.record.name} {how}\n")
+            sys.stderr.write(f"dolmen: {machine.record.name} {texts[outcome]}\n")

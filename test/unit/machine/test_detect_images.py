@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import MachineError
-from assembler.machine.detecting import Kind, detect
-from assembler.machine.disks import create
-from assembler.machine.metadata import write_cd
+from assembler.machine.detection import ImageKind, detect_image
+from assembler.machine.disks import create_disk
+from assembler.machine.metadata_cd import write_metadata_cd
 
 BZIMAGE = bytes(0x1FE) + b"\x55\xaa" + b"\xeb\x6a" + b"HdrS" + bytes(600)
 ARM64 = bytes(56) + b"ARM\x64" + bytes(600)
@@ -18,7 +18,7 @@ ARM64 = bytes(56) + b"ARM\x64" + bytes(600)
 
 def iso(path: Path, platforms: tuple[int, ...] = (0,)) -> Path:
     """Write an ISO with a boot catalog for the platforms."""
-    write_cd(path, {"a": b"x"})
+    write_metadata_cd(path, {"a": b"x"})
     data = bytearray(path.read_bytes())
     record = b"\0CD001\x01EL TORITO SPECIFICATION".ljust(0x47, b"\0") + struct.pack("<I", 30)
     # The volume's descriptor, the boot record, and the end of descriptors.
@@ -36,9 +36,9 @@ def test_a_prefix_stands_for_kernel_initrd_and_command_line(tmp_path: Path) -> N
     (tmp_path / "a-kernel").write_bytes(BZIMAGE)
     (tmp_path / "a-initrd.img").write_bytes(b"x")
     (tmp_path / "a-cmdline").write_text("console=ttyS0\n")
-    image = detect(tmp_path / "a")
+    image = detect_image(tmp_path / "a")
     assert image.kernel is not None
-    assert (image.kind, image.architecture) == (Kind.KERNEL, "amd64")
+    assert (image.kind, image.architecture) == (ImageKind.KERNEL, "amd64")
     assert image.kernel.cmdline == "console=ttyS0"
     assert image.kernel.initrd == tmp_path / "a-initrd.img"
 
@@ -46,11 +46,11 @@ def test_a_prefix_stands_for_kernel_initrd_and_command_line(tmp_path: Path) -> N
 def test_a_squashfs_is_taken_if_there_is_no_initrd_or_if_it_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "a-kernel").write_bytes(ARM64)
     (tmp_path / "a-squashfs.img").write_bytes(b"hsqs")
-    assert detect(tmp_path / "a").squashfs == tmp_path / "a-squashfs.img"
+    assert detect_image(tmp_path / "a").squashfs == tmp_path / "a-squashfs.img"
     (tmp_path / "a-initrd.img").write_bytes(b"x")
-    assert detect(tmp_path / "a").squashfs is None
-    assert detect(tmp_path / "a", squashfs=True).squashfs
-    assert detect(tmp_path / "a").architecture == "arm64"
+    assert detect_image(tmp_path / "a").squashfs is None
+    assert detect_image(tmp_path / "a", squashfs=True).squashfs
+    assert detect_image(tmp_path / "a").architecture == "arm64"
 
 
 @pytest.mark.parametrize(
@@ -59,25 +59,25 @@ def test_a_squashfs_is_taken_if_there_is_no_initrd_or_if_it_is_wanted(tmp_path: 
 def test_an_iso_tells_what_it_boots_by(
     tmp_path: Path, platforms: tuple[int, ...], *, only_uefi: bool
 ) -> None:
-    image = detect(iso(tmp_path / "called.img", platforms))
-    assert (image.kind, image.only_uefi) == (Kind.ISO, only_uefi)
+    image = detect_image(iso(tmp_path / "called.img", platforms))
+    assert (image.kind, image.only_uefi) == (ImageKind.ISO, only_uefi)
 
 
 def test_an_iso_that_nothing_boots_is_refused(tmp_path: Path) -> None:
-    write_cd(tmp_path / "data.iso", {"config": b"x"})
+    write_metadata_cd(tmp_path / "data.iso", {"config": b"x"})
     with pytest.raises(MachineError, match="without a boot loader"):
-        detect(tmp_path / "data.iso")
+        detect_image(tmp_path / "data.iso")
 
 
 def test_disks_are_known_by_their_content(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
-    create(path, "qcow2", 1 << 30)
-    assert (detect(path).kind, detect(path).format) == (Kind.DISK, "qcow2")
+    create_disk(path, "qcow2", 1 << 30)
+    assert (detect_image(path).kind, detect_image(path).format) == (ImageKind.DISK, "qcow2")
     path.write_bytes(b"code".ljust(510, b"\0") + b"\x55\xaa" + bytes(512))
-    assert (detect(path).format, detect(path).only_uefi) == ("raw", False)
+    assert (detect_image(path).format, detect_image(path).only_uefi) == ("raw", False)
     protective = bytes(450) + b"\xee" + bytes(59) + b"\x55\xaa" + bytes(512)
     path.write_bytes(protective)
-    assert detect(path).only_uefi
+    assert detect_image(path).only_uefi
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_what_is_no_image_is_told(tmp_path: Path, content: bytes, told: str) -> 
     path = tmp_path / "thing"
     path.write_bytes(content)
     with pytest.raises(MachineError, match=told):
-        detect(path)
+        detect_image(path)
 
 
 def test_a_missing_image_names_those_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "web-kernel").write_bytes(BZIMAGE)
     with pytest.raises(MachineError, match=r"images in .*: web"):
-        detect(tmp_path / "wbe")
+        detect_image(tmp_path / "wbe")
     with pytest.raises(MachineError, match=r"no web-initrd\.img"):
-        detect(tmp_path / "web")
+        detect_image(tmp_path / "web")
     with pytest.raises(MachineError, match="directory"):
-        detect(tmp_path)
+        detect_image(tmp_path)

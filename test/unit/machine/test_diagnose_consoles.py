@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from assembler.machine.description import FirmwareBoot, KernelBoot, Machine
-from assembler.machine.diagnosis import SIGNATURES, diagnose, gave_up, last_lines
-from assembler.machine.waiting import plain
+from assembler.machine.diagnosis import SIGNATURES, diagnose_console, has_given_up, last_lines
+from assembler.machine.waiting import plain_text
 
 DIRECT = Machine("amd64", KernelBoot(Path("/k"), Path("/i"), "console=ttyS0"))
 DOCUMENT = Path(__file__).parents[3] / "docs" / "run.md"
@@ -38,36 +38,36 @@ BANNER = "SeaBIOS (version 1.16)\nBooting from ROM...\n"
     ],
 )
 def test_signatures(said: str, code: str) -> None:
-    found = diagnose(f"{BANNER}[    0.1] Linux version 6.1\n{said}\n", DIRECT)
+    found = diagnose_console(f"{BANNER}[    0.1] Linux version 6.1\n{said}\n", DIRECT)
     assert str(found[0].code) == code
     assert found[0].remedy
     assert "{" not in found[0].cause
 
 
 def test_a_system_that_says_nothing_wrong_has_no_diagnosis() -> None:
-    assert diagnose("[    0.1] Linux version 6.1\nlogin: ", DIRECT) == []
+    assert diagnose_console("[    0.1] Linux version 6.1\nlogin: ", DIRECT) == []
 
 
 def test_silence_is_a_missing_console() -> None:
-    assert str(diagnose(BANNER, DIRECT)[0].code) == "DM1027"
-    (found,) = diagnose("", Machine("arm64", FirmwareBoot()))
+    assert str(diagnose_console(BANNER, DIRECT)[0].code) == "DM1027"
+    (found,) = diagnose_console("", Machine("arm64", FirmwareBoot()))
     assert "ttyAMA0" in found.remedy
 
 
 def test_modules_do_not_hide_the_cause() -> None:
     said = "x: version magic '1' should be '2'\nKernel panic - not syncing: Attempted to kill init!"
-    codes = [str(f.code) for f in diagnose(f"{said} exitcode=0x1", DIRECT)]
+    codes = [str(f.code) for f in diagnose_console(f"{said} exitcode=0x1", DIRECT)]
     assert codes == ["DM1025", "DM1026"]
 
 
 def test_the_last_lines_end_with_the_panic() -> None:
     text = "a\n\nb\nKernel panic - not syncing: no\nCall Trace:\n x\nSeaBIOS (version 1)\n"
-    assert gave_up(text)
+    assert has_given_up(text)
     assert last_lines(text, 2) == ["b", "Kernel panic - not syncing: no"]
 
 
 def test_what_only_terminals_obey_is_left_out() -> None:
-    assert plain(b"\x1bc\x1b[?7l\x1b[2Ja\x1b[1;31mb\r\nc") == "ab\nc"
+    assert plain_text(b"\x1bc\x1b[?7l\x1b[2Ja\x1b[1;31mb\r\nc") == "ab\nc"
 
 
 def test_every_code_of_a_signature_is_in_the_document() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from assembler.encode.compression import CODECS, Compression
 from assembler.errors import MachineError
-from assembler.machine import memory
+from assembler.machine import initrd_memory
 from support.booting import archive
 
 pytestmark = pytest.mark.slow
@@ -35,7 +35,7 @@ def test_each_codec_is_measured(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "initrd"
     content = plain_archive(BIG)
     path.write_bytes(packed(codec, content))
-    assert memory.unpacked_size(path, NO_LIMIT) == len(content)
+    assert initrd_memory.unpacked_initrd_size(path, NO_LIMIT) == len(content)
 
 
 def test_a_chain_of_all_of_them_is_measured(tmp_path: Path) -> None:
@@ -44,14 +44,14 @@ def test_a_chain_of_all_of_them_is_measured(tmp_path: Path) -> None:
     padding = itertools.cycle((b"", bytes(4), bytes(3 << 20)))
     order = ["none", *CODECS, *reversed(CODECS)]
     path.write_bytes(b"".join(packed(c, content) + next(padding) for c in order))
-    measured = memory.unpacked_size(path, NO_LIMIT)
+    measured = initrd_memory.unpacked_initrd_size(path, NO_LIMIT)
     assert measured == len(order) * len(content)
 
 
 def test_the_measure_ends_where_it_is_large_enough(tmp_path: Path) -> None:
     path = tmp_path / "initrd"
     path.write_bytes(packed("zstd", bytes(1 << 28)) + packed("xz", bytes(1 << 24)))
-    assert 20 << 20 < memory.unpacked_size(path, 20 << 20) < 30 << 20
+    assert 20 << 20 < initrd_memory.unpacked_initrd_size(path, 20 << 20) < 30 << 20
 
 
 @pytest.mark.parametrize("codec", [c for c in CODECS if c != "none"])
@@ -59,18 +59,18 @@ def test_what_is_damaged_counts_as_far_as_it_goes(tmp_path: Path, codec: str) ->
     path = tmp_path / "initrd"
     whole = packed(codec, random.Random(1).randbytes(1 << 18) * 4)
     path.write_bytes(whole[: len(whole) // 2])
-    assert memory.unpacked_size(path, NO_LIMIT) <= 1 << 20
+    assert initrd_memory.unpacked_initrd_size(path, NO_LIMIT) <= 1 << 20
     path.write_bytes(whole[:1000] + b"\xff" * 5000 + whole[6000:])
-    assert memory.unpacked_size(path, NO_LIMIT) <= 2 << 20
+    assert initrd_memory.unpacked_initrd_size(path, NO_LIMIT) <= 2 << 20
     path.write_bytes(b"070701" + b"zz" * 100)
-    assert memory.unpacked_size(path, NO_LIMIT) == 206
+    assert initrd_memory.unpacked_initrd_size(path, NO_LIMIT) == 206
 
 
 def test_memory_that_is_too_small_is_told_with_what_would_do(tmp_path: Path) -> None:
     path = tmp_path / "initrd"
     for codec in ("zstd", "lz4", "none"):
         path.write_bytes(packed(codec, plain_archive(100 << 20) + os.urandom(6 << 20)))
-        memory.check(path, 512)
+        initrd_memory.check_initrd_memory(path, 512)
         with pytest.raises(MachineError, match="128 MB of memory are too little") as caught:
-            memory.check(path, 128)
+            initrd_memory.check_initrd_memory(path, 128)
         assert "--mem 512" in str(caught.value)

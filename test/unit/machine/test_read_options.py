@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import MachineError, UsageError
-from assembler.machine import firmware, memory
+from assembler.machine import firmware, initrd_memory
 from assembler.machine.description import Bus, Port
-from assembler.machine.disks import content_format, create, prepare
-from assembler.machine.metadata import write_cd
-from assembler.machine.options import DiskOption, parse_disk, parse_port, parse_size
+from assembler.machine.disks import content_format, create_disk, prepare_disk
+from assembler.machine.metadata_cd import write_metadata_cd
+from assembler.machine.option_parsing import DiskOption, parse_disk, parse_port, parse_size
 
 
 def test_disks_as_linuxkit_writes_them() -> None:
@@ -58,7 +58,7 @@ def test_sizes() -> None:
 @pytest.mark.parametrize("size", [1 << 20, (1 << 29) + 512, 3 << 40])
 def test_a_disk_is_made_and_takes_no_room(tmp_path: Path, kind: str, size: int) -> None:
     path = tmp_path / "new" / "disk.img"
-    disk = prepare(DiskOption(path, size, kind), tmp_path / "unused")
+    disk = prepare_disk(DiskOption(path, size, kind), tmp_path / "unused")
     assert (disk.path, disk.format) == (path, kind)
     assert path.stat().st_blocks * 512 < 2 << 20
     if kind == "qcow2":
@@ -72,14 +72,14 @@ def test_a_disk_is_made_and_takes_no_room(tmp_path: Path, kind: str, size: int) 
 
 def test_a_disk_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "d"
-    create(path, "qcow2", 1 << 20)
+    create_disk(path, "qcow2", 1 << 20)
     before = path.read_bytes()
-    assert prepare(DiskOption(path, 9 << 30), path).format == "qcow2"
+    assert prepare_disk(DiskOption(path, 9 << 30), path).format == "qcow2"
     assert path.read_bytes() == before
     with pytest.raises(MachineError, match="qcow2, and not vmdk"):
-        prepare(DiskOption(path, format="vmdk"), path)
+        prepare_disk(DiskOption(path, format="vmdk"), path)
     with pytest.raises(MachineError, match="there is no disk"):
-        prepare(DiskOption(tmp_path / "other"), path)
+        prepare_disk(DiskOption(tmp_path / "other"), path)
 
 
 def test_formats_of_disks_are_seen(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_formats_of_disks_are_seen(tmp_path: Path) -> None:
 def test_metadata_is_a_cd_that_others_read(tmp_path: Path) -> None:
     path = tmp_path / "m.iso"
     content = os.urandom(5000)
-    write_cd(path, {"config": content, "user-data": b"#!"}, "cidata")
+    write_metadata_cd(path, {"config": content, "user-data": b"#!"}, "cidata")
     data = path.read_bytes()
     assert data[32808:32840].rstrip() == b"cidata"
     if shutil.which("bsdtar"):
@@ -105,7 +105,7 @@ def test_metadata_is_a_cd_that_others_read(tmp_path: Path) -> None:
         assert {"CONFIG", "USER-DATA"} <= set(listed.stdout.split())
         read = subprocess.run(["bsdtar", "xOf", path, "CONFIG"], check=True, capture_output=True)
         assert read.stdout == content
-    write_cd(tmp_path / "again.iso", {"user-data": b"#!", "config": content}, "cidata")
+    write_metadata_cd(tmp_path / "again.iso", {"user-data": b"#!", "config": content}, "cidata")
     assert (tmp_path / "again.iso").read_bytes() == data
 
 
@@ -113,19 +113,19 @@ def test_memory_is_checked_against_the_unpacked_initrd(tmp_path: Path) -> None:
     path = tmp_path / "initrd"
     # Two members with padding between them, as an initrd of several parts has.
     path.write_bytes(gzip.compress(bytes(100 << 20), 1) + bytes(1000) + gzip.compress(b"x" * 10))
-    assert memory.unpacked_size(path, 1 << 40) == (100 << 20) + 10
+    assert initrd_memory.unpacked_initrd_size(path, 1 << 40) == (100 << 20) + 10
     # What compresses better than anything real is not looked into where there is room enough.
-    memory.check(path, 512)
+    initrd_memory.check_initrd_memory(path, 512)
     with path.open("ab") as file:
         file.write(os.urandom(16 << 20))
-    memory.check(path, 512)
+    initrd_memory.check_initrd_memory(path, 512)
     with pytest.raises(MachineError, match="128 MB of memory are too little") as caught:
-        memory.check(path, 128)
+        initrd_memory.check_initrd_memory(path, 128)
     assert "--mem 512" in str(caught.value)
 
 
 def test_firmware_is_found_where_distributions_put_it(tmp_path: Path) -> None:
-    assert firmware.find("amd64", tmp_path) is None
+    assert firmware.find_firmware("amd64", tmp_path) is None
     listed = tmp_path / "usr/share/qemu/firmware/60-x.json"
     listed.parent.mkdir(parents=True)
     code, variables = tmp_path / "opt/CODE.qcow2", tmp_path / "opt/VARS.qcow2"
@@ -146,14 +146,14 @@ def test_firmware_is_found_where_distributions_put_it(tmp_path: Path) -> None:
     listed.with_name("50-broken.json").write_text("[]")
     special = {**said, "features": ["secure-boot"]}
     listed.with_name("10-special.json").write_text(json.dumps(special))
-    found = firmware.find("amd64", tmp_path)
+    found = firmware.find_firmware("amd64", tmp_path)
     assert found is not None
     assert (found.code, found.variables, found.code_format) == (code, variables, "qcow2")
     debian = tmp_path / "usr/share/OVMF/OVMF_CODE_4M.fd"
     debian.parent.mkdir(parents=True)
     debian.touch()
     debian.with_name("OVMF_VARS_4M.fd").touch()
-    found = firmware.find("amd64", tmp_path)
+    found = firmware.find_firmware("amd64", tmp_path)
     assert found is not None
     assert found.code == debian
 
@@ -161,8 +161,8 @@ def test_firmware_is_found_where_distributions_put_it(tmp_path: Path) -> None:
 def test_firmware_that_is_named_brings_its_variables(tmp_path: Path) -> None:
     code = tmp_path / "OVMF_CODE_4M.fd"
     code.touch()
-    assert firmware.need("amd64", code).variables is None
+    assert firmware.require_firmware("amd64", code).variables is None
     (tmp_path / "OVMF_VARS_4M.fd").touch()
-    assert firmware.need("amd64", code).variables == tmp_path / "OVMF_VARS_4M.fd"
+    assert firmware.require_firmware("amd64", code).variables == tmp_path / "OVMF_VARS_4M.fd"
     with pytest.raises(MachineError, match="there is no file"):
-        firmware.need("amd64", tmp_path / "other.fd")
+        firmware.require_firmware("amd64", tmp_path / "other.fd")

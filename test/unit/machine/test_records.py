@@ -12,11 +12,11 @@ import pytest
 
 from assembler.errors import MachineError, UsageError
 from assembler.machine.processes import Process
-from assembler.machine.records import Machines, Record, state_directory
+from assembler.machine.records import MachineDirectory, RunRecord, state_directory
 
 
-def record(name: str, process: Process, owner: Process | None = None) -> Record:
-    return Record(name, "/x.yml", process, owner, "amd64", "tcg", 256, 1, ("80:80/tcp",), 0)
+def record(name: str, process: Process, owner: Process | None = None) -> RunRecord:
+    return RunRecord(name, "/x.yml", process, owner, "amd64", "tcg", 256, 1, ("80:80/tcp",), 0)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_the_state_directory_is_the_users() -> None:
 
 
 def test_records_come_back_as_they_were(tmp_path: Path, dead: Process) -> None:
-    machines = Machines(tmp_path)
+    machines = MachineDirectory(tmp_path)
     here = Process.of(os.getpid())
     kept = [record("a", here, here), record("b", dead)]
     for one in kept:
@@ -58,7 +58,7 @@ def test_a_number_used_again_is_another_process() -> None:
 
 
 def test_names_are_found_or_refused(tmp_path: Path) -> None:
-    machines = Machines(tmp_path)
+    machines = MachineDirectory(tmp_path)
     names = [machines.new(n, exactly=False).name for n in ("a", "a", "my image!", "..", "-x")]
     assert names == ["a", "a-2", "my-image", "machine", "x"]
     with pytest.raises(UsageError):
@@ -68,7 +68,7 @@ def test_names_are_found_or_refused(tmp_path: Path) -> None:
 
 
 def test_what_was_killed_is_forgotten_and_nothing_else(tmp_path: Path, dead: Process) -> None:
-    machines = Machines(tmp_path)
+    machines = MachineDirectory(tmp_path)
     here = Process.of(os.getpid())
     machines.keep(machines.new("ours", exactly=True), record("ours", here, here))
     machines.keep(machines.new("detached", exactly=True), record("detached", dead))

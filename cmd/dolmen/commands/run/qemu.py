@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dolmen.console import say
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure
 from dolmen.run.times import seconds
 from dolmen.settings import env_or_linuxkit, settings_of
 
+if TYPE_CHECKING:
+    from assembler.build import BuildOptions
+
 app = command_app()
+_DISK_SIZE = 1 << 30
+_KEYS_HINT = "Ctrl-C ends it; for the guest: Ctrl-] and c is Ctrl-C, Ctrl-] twice Ctrl-]"
 
 
 @app.command()
@@ -189,7 +195,7 @@ def qemu(
         bool, typer.Option("--offline", help="Build without opening a socket.")
     ] = False,
     pull: Annotated[
-        bool, typer.Option("--pull", help="Re-check registries for cached images.")
+        bool, typer.Option("--pull", help="Re-check registries for cached images before building.")
     ] = False,
     docker: Annotated[
         bool, typer.Option("--docker", help="Build with images of the local Docker daemon first.")
@@ -213,51 +219,80 @@ def qemu(
     Exit codes besides the usual: 3 what was waited for did not come in time,
     4 the machine ended, or its firmware or kernel gave up, before it came.
     """
-    from assembler.machine.detecting import Kind
-    from dolmen.run.asked import RunOptions, Trust
-    from dolmen.run.flow import Stay, Supply, run
+    from assembler.machine import ImageKind, RunOptions, run, state_directory
+    from dolmen.run.images import image_argument
+    from dolmen.run.report import RunReporter, run_message
+    from dolmen.run.terminal_console import SignalConsole, TerminalConsole
 
     if iso and kernel:
         raise typer.BadParameter("--iso and --kernel contradict each other")
-    code = run(
-        settings_of(ctx),
-        RunOptions(
-            paths=tuple(paths or ()),
-            name=name,
-            cpus=cpus,
-            memory=mem,
-            disks=tuple(disk or ()),
-            gui=gui,
-            uefi=uefi,
-            kind=Kind.ISO if iso else Kind.KERNEL if kernel else None,
-            squashfs=squashfs,
-            state=state,
-            data=data,
-            data_file=data_file,
-            fw=fw,
-            accel=accel or env_or_linuxkit(os.environ, "QEMU_ACCEL"),
-            architecture=arch,
-            qemu=program,
-            networking=networking,
-            publish=tuple(publish or ()),
-            segments=tuple(network or ()),
-            usb=usb,
-            devices=tuple(device or ()),
-            snapshot=snapshot,
-            ephemeral=ephemeral,
-            trust=Trust(secure_boot, secure_boot_keys, tpm),
-            virtiofs=tuple(virtiofs or ()),
-            virtiofsd=virtiofsd,
-            ssh=ssh,
-        ),
-        Supply(offline, pull, docker, tuple(insecure or ()), tuple(registry_creds or ())),
-        Stay(
-            detached,
-            wait_for,
-            tuple(wait_port or ()),
-            seconds(timeout),
-            once,
-            seconds(stop_timeout),
-        ),
+    settings = settings_of(ctx)
+    options = RunOptions(
+        name=name,
+        state=state_directory(os.environ),
+        kind=ImageKind.ISO if iso else ImageKind.KERNEL if kernel else None,
+        squashfs=squashfs,
+        architecture=arch,
+        cpus=cpus,
+        memory=mem,
+        disks=tuple(disk or ()),
+        snapshot=snapshot,
+        ephemeral=ephemeral,
+        machine_state=state,
+        shares=tuple(virtiofs or ()),
+        virtiofsd=virtiofsd,
+        metadata=data,
+        metadata_file=data_file,
+        networking=networking,
+        publish=tuple(publish or ()),
+        segments=tuple(network or ()),
+        ssh=ssh,
+        uefi=uefi,
+        firmware=fw,
+        secure_boot=secure_boot,
+        secure_boot_keys=secure_boot_keys,
+        tpm=tpm,
+        accelerator=accel or env_or_linuxkit(os.environ, "QEMU_ACCEL"),
+        qemu=program,
+        gui=gui,
+        usb=usb,
+        devices=tuple(device or ()),
+        detached=detached,
+        wait_for=wait_for,
+        wait_ports=tuple(wait_port or ()),
+        timeout=seconds(timeout),
+        once=once,
+        stop_timeout=seconds(stop_timeout),
     )
+
+    def build_options() -> BuildOptions:
+        from assembler.build import BuildOptions
+        from dolmen.package_options import environment_options
+        from dolmen.sources import image_sources
+
+        return BuildOptions(
+            formats=("kernel+squashfs",) if squashfs else (),
+            architecture=arch,
+            disk_size=_DISK_SIZE,
+            sources=image_sources(
+                settings,
+                offline=offline,
+                pull=pull,
+                docker=docker,
+                insecure=insecure,
+                registry_creds=registry_creds,
+            ),
+            packages=environment_options,
+            sbom=None,
+            remember=False,
+        )
+
+    hint = "" if settings.quiet else run_message(_KEYS_HINT)
+    console = SignalConsole() if detached else TerminalConsole(start_hint=hint)
+    reporter = RunReporter(settings, console)
+    image = image_argument(settings, paths or (), build_options)
+    result = run(image, options, progress=reporter.emit, console=console)
+    code = reporter.show_result(result)
+    if result.running:
+        say(result.name)
     raise typer.Exit(code)

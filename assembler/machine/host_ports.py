@@ -1,4 +1,4 @@
-"""Ports of this machine that are to lead to a guest: whether they are free, and finding some."""
+"""Ports of this host that can be published: check one, find a free one."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from assembler.machine.description import Port
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """Return a port that nothing listens to."""
+    """Return a free port."""
     with socket.socket() as tried:
         tried.bind((address, 0))
         port: int = tried.getsockname()[1]
         return port
 
 
-def check_free(port: Port) -> None:
-    """Raise an error that says why a port cannot be published."""
+def check_port_free(port: Port) -> None:
+    """Raise an error if a port cannot be published."""
     kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(socket.AF_INET, kind) as tried:
         if port.protocol == "tcp":
@@ -37,7 +37,7 @@ def _not_free(port: Port, error: OSError) -> MachineError:
     if error.errno == errno.EADDRINUSE:
         what = "something else listens to it"
     elif error.errno == errno.EADDRNOTAVAIL:
-        what, hints = f"{port.address} is not an address of this machine", ()
+        what, hints = f"{port.address} is not an address of this host", ()
     return MachineError.of(
         codes.BAD_PORT, f"port {port.host}/{port.protocol} cannot be published: {what}", *hints
     )

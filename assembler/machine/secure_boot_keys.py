@@ -37,14 +37,14 @@ _ENDINGS = (".crt", ".pem", ".cer", ".der")
 
 
 @dataclass(frozen=True, slots=True)
-class _VariableRange:
+class _VariableStore:
     """Where in a firmware's flash the variables are."""
 
     start: int
     end: int
 
 
-def certificates(folder: Path) -> dict[str, bytes]:
+def read_key_lists(folder: Path) -> dict[str, bytes]:
     """Return what firmware keeps of the certificates PK, KEK and db of a directory."""
     return {
         v.name: signature_list(_certificate(folder, v.name), _OWNER) for v in SECURE_BOOT_VARIABLES
@@ -63,7 +63,7 @@ def _certificate(folder: Path, name: str) -> Certificate:
     return read_certificate(path)
 
 
-def enrolled(template: bytes, keys: Mapping[str, bytes]) -> bytes:
+def enroll_keys(template: bytes, keys: Mapping[str, bytes]) -> bytes:
     """Return the flash with the keys that `certificates` gave, and Secure Boot on."""
     stretch = _stretch(template)
     variables = [
@@ -101,13 +101,13 @@ def _names(flash: bytes) -> Iterator[tuple[str, int]]:
         at = -(-end // 4) * 4
 
 
-def _stretch(flash: bytes) -> _VariableRange:
+def _stretch(flash: bytes) -> _VariableStore:
     if flash[40:44] == b"_FVH":
         (length,) = struct.unpack_from("<H", flash, 48)
         if len(flash) >= length + _STORE.size:
             kind, size, _, _ = _STORE.unpack_from(flash, length)
             if kind == _AUTHENTICATED_STORE.bytes_le and _STORE.size < size <= len(flash) - length:
-                return _VariableRange(length + _STORE.size, length + size)
+                return _VariableStore(length + _STORE.size, length + size)
     raise MachineError.of(
         codes.BAD_KEYS, "the firmware's variables are not of a sort that keys can be put into"
     )

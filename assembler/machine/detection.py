@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from assembler import magics
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
+from assembler.formats import SUFFIXES
 from assembler.machine.description import KernelBoot
 
-_KERNEL, _INITRD, _CMDLINE, _SQUASHFS = "-kernel", "-initrd.img", "-cmdline", "-squashfs.img"
-_WAY = "-squashfs-initrd.img"
+_KERNEL, _INITRD, _CMDLINE = (SUFFIXES["kernel+initrd"][r] for r in ("kernel", "initrd", "cmdline"))
+_SQUASHFS, _SQUASHFS_INITRD = (SUFFIXES["kernel+squashfs"][role] for role in ("root", "initrd"))
 _SECTOR = 2048
 _BOOT_RECORD = 17 * _SECTOR
 _EL_TORITO = b"EL TORITO SPECIFICATION"
@@ -22,7 +24,7 @@ _PE_MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64"}
 _EFI_PLATFORM = 0xEF
 
 
-class Kind(StrEnum):
+class ImageKind(StrEnum):
     """The kinds of images."""
 
     KERNEL = "kernel"
@@ -33,10 +35,10 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class BootImage:
     """An image, and what was seen of it."""
 
-    kind: Kind
+    kind: ImageKind
     path: Path
     # The format of a disk: raw, qcow2.
     format: str = "raw"
@@ -49,23 +51,23 @@ class Image:
     only_uefi: bool = False
 
 
-def detect(path: Path, *, kind: Kind | None = None, squashfs: bool = False) -> Image:
+def detect_image(path: Path, *, kind: ImageKind | None = None, squashfs: bool = False) -> BootImage:
     """Return what is at the path, or what the prefix stands for.
 
     `kind` says what it is instead of looking; `squashfs` prefers kernel and squashfs to an initrd.
     """
     if path.is_dir():
         raise _nothing(path, "it is a directory")
-    if kind is not Kind.KERNEL and not squashfs and path.exists():
+    if kind is not ImageKind.KERNEL and not squashfs and path.exists():
         return _file(path, kind)
-    if kind in (None, Kind.KERNEL):
+    if kind in (None, ImageKind.KERNEL):
         kernel = path.with_name(path.name + _KERNEL)
         if kernel.is_file():
             return _by_prefix(path, kernel, squashfs=squashfs)
     raise _nothing(path, *_similar(path))
 
 
-def _file(path: Path, kind: Kind | None) -> Image:
+def _file(path: Path, kind: ImageKind | None) -> BootImage:
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(_SECTOR)
         file.seek(16 * _SECTOR)
@@ -77,35 +79,35 @@ def _file(path: Path, kind: Kind | None) -> Image:
         platforms = _platforms(file.read(_SECTOR)) if catalog else set()
     architecture = kernel_architecture(head)
     # An ISO may begin with a partition table for USB sticks: it is an ISO nevertheless.
-    if kind is Kind.ISO or (kind is None and volumes[1:6] == b"CD001"):
+    if kind is ImageKind.ISO or (kind is None and volumes[1:6] == magics.ISO_9660):
         if kind is None and not catalog:
             raise _nothing(path, "it is an ISO without a boot loader")
-        return Image(Kind.ISO, path, only_uefi=platforms == {_EFI_PLATFORM})
+        return BootImage(ImageKind.ISO, path, only_uefi=platforms == {_EFI_PLATFORM})
     if kind is None and architecture and not _is_disk(head):
         if _is_program(head):
-            return Image(Kind.EFI, path, architecture=architecture, only_uefi=True)
-        return Image(Kind.KERNEL, path, kernel=KernelBoot(path), architecture=architecture)
-    if head.startswith(b"QFI\xfb"):
-        return Image(Kind.DISK, path, "qcow2")
-    if head.startswith((b"KDMV", b"# Disk DescriptorFile")):
-        return Image(Kind.DISK, path, "vmdk")
-    if head.startswith(b"vhdxfile"):
-        return Image(Kind.DISK, path, "vhdx")
-    if head.startswith(b"conectix") or _ends_as_vhd(path, size):
-        return Image(Kind.DISK, path, "vpc")
-    if kind is Kind.DISK or _is_disk(head):
+            return BootImage(ImageKind.EFI, path, architecture=architecture, only_uefi=True)
+        return BootImage(ImageKind.KERNEL, path, kernel=KernelBoot(path), architecture=architecture)
+    if head.startswith(magics.QCOW2):
+        return BootImage(ImageKind.DISK, path, "qcow2")
+    if head.startswith((magics.VMDK, magics.VMDK_DESCRIPTOR)):
+        return BootImage(ImageKind.DISK, path, "vmdk")
+    if head.startswith(magics.VHDX):
+        return BootImage(ImageKind.DISK, path, "vhdx")
+    if head.startswith(magics.VHD) or _ends_as_vhd(path, size):
+        return BootImage(ImageKind.DISK, path, "vpc")
+    if kind is ImageKind.DISK or _is_disk(head):
         # A protective partition without boot code is what disks for UEFI begin with.
         only_uefi = head[450:451] == b"\xee" and not any(head[:440])
-        return Image(Kind.DISK, path, only_uefi=only_uefi)
+        return BootImage(ImageKind.DISK, path, only_uefi=only_uefi)
     raise _nothing(path, _what_else(head))
 
 
 def _is_disk(head: bytes) -> bool:
     """Tell whether there is a boot sector that is no kernel's."""
-    return head[510:512] == b"\x55\xaa" and head[0x202:0x206] != b"HdrS"
+    return magics.is_boot_sector(head) and not magics.is_bzimage(head)
 
 
-def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> Image:
+def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
     initrd = path.with_name(path.name + _INITRD)
     root = path.with_name(path.name + _SQUASHFS)
     use_root = root.is_file() and (squashfs or not initrd.is_file())
@@ -122,10 +124,10 @@ def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> Image:
         architecture = kernel_architecture(file.read(_SECTOR))
     if use_root:
         # What leads to the root filesystem, where the kernel does not find it alone.
-        initrd = path.with_name(path.name + _WAY)
+        initrd = path.with_name(path.name + _SQUASHFS_INITRD)
     boot = KernelBoot(kernel, initrd if initrd.is_file() else None, text)
-    return Image(
-        Kind.KERNEL,
+    return BootImage(
+        ImageKind.KERNEL,
         path,
         kernel=boot,
         squashfs=root if use_root else None,
@@ -135,23 +137,23 @@ def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> Image:
 
 def kernel_architecture(head: bytes) -> str:
     """Return the architecture of a kernel by its first bytes, or nothing."""
-    if head[0x202:0x206] == b"HdrS":
+    if magics.is_bzimage(head):
         return "amd64"
-    if head[56:60] == b"ARM\x64":
+    if magics.is_arm64_image(head):
         return "arm64"
-    if head[56:60] == b"RSC\x05":
+    if magics.is_riscv_image(head):
         return "riscv64"
-    if head[:2] == b"MZ" and len(head) >= 64:
+    if head.startswith(magics.DOS) and len(head) >= 64:
         at = int.from_bytes(head[60:64], "little")
-        if head[at : at + 4] == b"PE\0\0":
+        if magics.has_magic(head, magics.PE, at):
             return _PE_MACHINES.get(int.from_bytes(head[at + 4 : at + 6], "little"), "")
     return ""
 
 
 def _is_program(head: bytes) -> bool:
     """Tell whether it is a program for UEFI that is no kernel which loaders know, too."""
-    magics = (head[0x202:0x206] == b"HdrS", head[56:60] in (b"ARM\x64", b"RSC\x05"))
-    return head[:2] == b"MZ" and not any(magics) and head[4:8] != b"zimg"
+    kernels = (magics.is_bzimage, magics.is_arm64_image, magics.is_riscv_image, magics.is_zboot)
+    return head.startswith(magics.DOS) and not any(matches(head) for matches in kernels)
 
 
 def _boot_catalog(volumes: bytes) -> int:
@@ -176,19 +178,19 @@ def _ends_as_vhd(path: Path, size: int) -> bool:
         return False
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         file.seek(size - 512)
-        return file.read(8) == b"conectix"
+        return file.read(8) == magics.VHD
 
 
 def _what_else(head: bytes) -> str:
     known = (
-        (b"\x1f\x8b", "it is a gzip file; an initrd is found by the prefix it shares with kernel"),
-        (b"070701", "it is an initrd: give the prefix that it shares with the kernel"),
-        (b"\x28\xb5\x2f\xfd", "it is a zstd file: unpack it first"),
-        (b"\xfd7zXZ", "it is an xz file: unpack it first"),
-        (b"hsqs", "it is a squashfs: give the prefix that it shares with the kernel"),
+        (magics.GZIP, "it is a gzip file; an initrd is found by the prefix it shares with kernel"),
+        (magics.NEWC, "it is an initrd: give the prefix that it shares with the kernel"),
+        (magics.ZSTD, "it is a zstd file: unpack it first"),
+        (magics.XZ, "it is an xz file: unpack it first"),
+        (magics.SQUASHFS, "it is a squashfs: give the prefix that it shares with the kernel"),
     )
     found = next((what for magic, what in known if head.startswith(magic)), "")
-    if not found and head[257:262] == b"ustar":
+    if not found and magics.is_tar(head):
         found = "it is a tar: build another format, or run the YAML itself"
     return found or "it has neither a boot sector nor the signature of an ISO or a disk format"
 

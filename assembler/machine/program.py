@@ -1,4 +1,4 @@
-"""Starting a machine's program, and ending it in order."""
+"""The program that runs a machine: start it, and stop it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.backend import CONTROL_SOCKET, Command
-from assembler.machine.companions import Companion, Companions, start_all
+from assembler.machine.companions import Companion, Companions, start_companions
 from assembler.machine.control import Control, ControlError
+from assembler.machine.launching import launch
 from assembler.machine.processes import Process
-from assembler.machine.together import launch
 
 _STARTING = 20.0
 _LOG = "program.log"
-# How long a process may take to disappear that was told to end at once.
+# Seconds that a killed process may take to end.
 _ENDING = 5.0
 _MOMENT = 0.02
 
 
-class Running:
-    """A machine's program that this process has started."""
+class MachineProgram:
+    """The program of a machine, started by this process."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Running:
 
     @property
     def ended(self) -> bool:
-        """Tell whether the program is over."""
+        """Tell whether the program has ended."""
         return self.program.poll() is not None
 
     def go(self) -> None:
@@ -52,12 +52,12 @@ class Running:
         with suppress(ControlError):
             self.control.execute("cont")
 
-    def said(self) -> str:
-        """Return what the program itself had to say."""
-        return _log_of(self.folder)
+    def log(self) -> str:
+        """Return what the program itself has printed."""
+        return _read_log(self.folder)
 
     def press_power_button(self) -> None:
-        """Ask the guest to end."""
+        """Ask the guest to shut down."""
         with suppress(ControlError):
             self.control.power_button()
 
@@ -74,44 +74,43 @@ class Running:
         self.companions.end()
 
 
-def start(
+def start_program(
     command: Command,
     folder: Path,
     *,
     with_us: bool,
-    beside: Sequence[Companion] = (),
+    companions: Sequence[Companion] = (),
     handles: Sequence[int] = (),
-) -> Running:
-    """Start the program of a machine, and those beside it.
+) -> MachineProgram:
+    """Start the program of a machine, after its companions.
 
-    `with_us` if they must not outlive this process; `handles` are open files that the
-    command names.
+    With `with_us` they end with this process. `handles` are open files that the command names.
     """
-    companions = start_all(beside, folder, with_us=with_us)
+    started = start_companions(companions, folder, with_us=with_us)
     try:
         with wrap_os_errors(folder), (folder / _LOG).open("wb") as log:
             program = launch(command.words, folder, log, with_us=with_us, handles=handles)
         try:
-            control = _control(program, folder, command)
+            control = _connect_control(program, folder, command)
         except BaseException:
             program.kill()
             program.wait()
-            companions.check()
+            started.check()
             raise
     except BaseException:
-        companions.end()
+        started.end()
         raise
-    return Running(program, folder, control, companions)
+    return MachineProgram(program, folder, control, started)
 
 
-def _control(program: subprocess.Popen[bytes], folder: Path, command: Command) -> Control:
+def _connect_control(program: subprocess.Popen[bytes], folder: Path, command: Command) -> Control:
     deadline = time.monotonic() + _STARTING
     while True:
         if program.poll() is not None:
             raise MachineError.of(
                 codes.CANNOT_START,
                 f"{command.program.name} ended with code {program.returncode}",
-                *_explained(_log_of(folder)),
+                *_explanation(_read_log(folder)),
             )
         try:
             return Control(folder, CONTROL_SOCKET)
@@ -123,44 +122,44 @@ def _control(program: subprocess.Popen[bytes], folder: Path, command: Command) -
         time.sleep(_MOMENT)
 
 
-def _log_of(folder: Path) -> str:
+def _read_log(folder: Path) -> str:
     try:
         return (folder / _LOG).read_text("utf-8", "replace").strip()
     except OSError:
         return ""
 
 
-def _explained(log: str) -> list[str]:
+def _explanation(log: str) -> list[str]:
     lines = [line.partition(": ")[2] or line for line in log.splitlines()[-5:]]
     return lines or ["it said nothing"]
 
 
-def stop(folder: Path, process: Process, patience: float) -> bool:
-    """End a machine that another process has started; tell whether it ended by itself.
+def stop_program(folder: Path, process: Process, timeout: float) -> bool:
+    """Stop a machine that another process has started; tell whether the guest shut down.
 
-    The guest is asked first, and has `patience` seconds.
+    The guest is asked first, and has `timeout` seconds.
     """
     try:
         with Control(folder, CONTROL_SOCKET) as control:
-            if patience > 0:
+            if timeout > 0:
                 control.power_button()
-                if _gone(process, patience):
+                if _wait_for_end(process, timeout):
                     return True
             control.quit()
     except ControlError:
         pass
     for number in (None, signal.SIGTERM, signal.SIGKILL):
-        # Only if it is still the one we mean.
+        # Another process may have the number by now.
         if number is not None and process.alive:
             with suppress(ProcessLookupError):
                 os.kill(process.number, number)
-        if _gone(process, _ENDING):
+        if _wait_for_end(process, _ENDING):
             break
     return False
 
 
-def _gone(process: Process, patience: float) -> bool:
-    deadline = time.monotonic() + patience
+def _wait_for_end(process: Process, timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
     while process.alive:
         if time.monotonic() > deadline:
             return False

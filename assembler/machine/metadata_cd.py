@@ -6,6 +6,7 @@ same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,8 +25,19 @@ _LONG_DATE = b"1980010100000000\0"
 _NO_DATE = b"0" * 16 + b"\0"
 
 
-def write_cd(path: Path, files: Mapping[str, bytes], label: str = "CONFIG") -> None:
-    """Write an ISO with the files in its root directory."""
+def create_metadata_cd(path: Path, content: bytes, *, nocloud: bool = False) -> None:
+    """Write a CD with metadata: the file `config`, or with `nocloud` files for cloud-init."""
+    if nocloud:
+        # Other content is another instance, which cloud-init sets up again.
+        instance = hashlib.sha256(content).hexdigest()[:16]
+        files = {"user-data": content, "meta-data": f"instance-id: i-{instance}\n".encode()}
+        write_metadata_cd(path, files, "cidata")
+    else:
+        write_metadata_cd(path, {"config": content})
+
+
+def write_metadata_cd(path: Path, files: Mapping[str, bytes], label: str = "CONFIG") -> None:
+    """Write an ISO with the files in its root directory; the same files give the same bytes."""
     total = sum(map(len, files.values()))
     if total > _LARGEST:
         raise MachineError.of(codes.BAD_METADATA, f"{total} bytes of metadata are too many")

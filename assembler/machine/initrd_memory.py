@@ -7,9 +7,10 @@ import zlib
 from pathlib import Path
 from typing import IO
 
+from assembler import magics
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
-from assembler.rootfs.decompress import INFLATERS, kind_of
+from assembler.rootfs.kernel_decompression import DECOMPRESSORS, detect_compression
 
 _MB = 1 << 20
 # What a kernel takes for itself before anything else, at the least.
@@ -19,13 +20,13 @@ _BEST_RATIO = 8
 _CHUNK = 1 << 20
 _MAGIC = 8
 _CPIO_HEADER = 110
-_CPIO_MAGICS = (b"070701", b"070702")
+_CPIO_MAGICS = (magics.NEWC, magics.NEWC_CRC)
 _LZ4_BLOCK = 8 << 20
 # A block that cannot be compressed is a little larger than it was.
 _LZ4_LARGEST = _LZ4_BLOCK + (_LZ4_BLOCK >> 7)
 
 
-def check(initrd: Path, memory: int) -> None:
+def check_initrd_memory(initrd: Path, memory: int) -> None:
     """Raise an error if the initrd cannot be unpacked in a machine with `memory` MB.
 
     The unpacked system may fill half of the memory; the packed one is there at the same time.
@@ -36,7 +37,7 @@ def check(initrd: Path, memory: int) -> None:
     if packed * _BEST_RATIO * 2 + _KERNEL < available:
         return
     # What cannot be measured is at least not smaller than it is packed.
-    unpacked = max(unpacked_size(initrd, limit=4 * available), packed)
+    unpacked = max(unpacked_initrd_size(initrd, limit=4 * available), packed)
     needed = max(2 * unpacked, unpacked + packed) + _KERNEL
     if needed > available:
         fitting = -(-needed // (256 * _MB)) * 256
@@ -48,7 +49,7 @@ def check(initrd: Path, memory: int) -> None:
         )
 
 
-def unpacked_size(path: Path, limit: int) -> int:
+def unpacked_initrd_size(path: Path, limit: int) -> int:
     """Return the size of an initrd when it is unpacked, or a lower bound.
 
     Counting ends at `limit`, and at a part that is damaged or compressed in an unknown way, of
@@ -68,13 +69,13 @@ def _count(file: IO[bytes], size: int, limit: int) -> int:
         file.seek(start)
         if not head:
             break
-        kind = kind_of(head)
+        kind = detect_compression(head)
         before = total
         if head.startswith(_CPIO_MAGICS):
             total += _plain(file)
         elif kind == "lz4":
             total += _lz4(file, limit - total)
-        elif kind in INFLATERS:
+        elif kind in DECOMPRESSORS:
             total += _inflated(file, kind, limit - total)
         if total == before:
             # Nothing that could be measured.
@@ -116,7 +117,7 @@ def _plain(file: IO[bytes]) -> int:
 
 def _inflated(file: IO[bytes], kind: str, limit: int) -> int:
     """Pass over one compressed stream; return its size when it is unpacked."""
-    inflater = INFLATERS[kind]()
+    inflater = DECOMPRESSORS[kind]()
     total = 0
     try:
         while not inflater.eof and total <= limit:

@@ -1,0 +1,57 @@
+"""The console's log of a machine, as plain text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from assembler.errors import wrap_os_errors
+from assembler.machine.backend import CONSOLE_LOG
+from assembler.machine.waiting import plain_text
+
+if TYPE_CHECKING:
+    from assembler.machine.records import RecordedMachine
+
+_TAIL = 4096
+_PAUSE = 0.1
+_CHUNK = 65536
+
+
+def console_text(folder: Path) -> str:
+    """Return all that a console has said, or nothing if there is no log yet."""
+    try:
+        return plain_text((folder / CONSOLE_LOG).read_bytes())
+    except OSError:
+        return ""
+
+
+def console_tail(folder: Path) -> str:
+    """Return the last lines that a console has said."""
+    try:
+        with (folder / CONSOLE_LOG).open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            data = file.read()
+    except OSError:
+        return ""
+    text = plain_text(data)
+    return text.partition("\n")[2] if size > _TAIL else text
+
+
+def read_log(machine: RecordedMachine, *, follow: bool = False) -> Iterator[str]:
+    """Yield what a machine has said on its console; with `follow`, until the machine ends."""
+    path = machine.folder / CONSOLE_LOG
+    with wrap_os_errors(machine.folder, "read"), path.open("rb") as file:
+        rest = b""
+        while True:
+            ended = not machine.alive
+            while data := file.read(_CHUNK):
+                # Whole lines: escape sequences may be cut in two otherwise.
+                lines, newline, rest = (rest + data).rpartition(b"\n")
+                yield plain_text(lines + newline)
+            if ended or not follow:
+                break
+            time.sleep(_PAUSE)
+        yield plain_text(rest)

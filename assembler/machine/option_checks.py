@@ -1,0 +1,98 @@
+"""Checks of the options of a run, before anything is built or started."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.codes import machine as codes
+from assembler.codes import usage
+from assembler.errors import UsageError
+from assembler.machine.accelerator import choose_accelerator
+from assembler.machine.description import Network, Port
+from assembler.machine.option_parsing import DiskOption, parse_disk, parse_port, parse_size
+from assembler.machine.qemu import supported_architectures
+from assembler.machine.secure_boot_keys import read_key_lists
+from assembler.machine.shares import parse_shares
+from assembler.oci import host_platform, normalize_architecture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.machine.options import RunOptions
+
+_LONGEST_DEVICE = 15
+
+
+def check_run_options(options: RunOptions) -> None:
+    """Raise an error for the first option that is invalid."""
+    memory_megabytes(options)
+    network = requested_network(options)
+    parse_shares(options.shares)
+    list(requested_disks(options))
+    architecture = target_architecture(options)
+    choose_accelerator(architecture or host_platform().architecture, options.accelerator)
+    problem = ""
+    if options.cpus < 1:
+        problem = "--cpus: a machine has at least one"
+    elif options.metadata and options.metadata_file:
+        problem = "--data and --data-file contradict each other"
+    elif options.ssh and network.mode != "user":
+        problem = "--ssh is for --networking user: otherwise the guest has an address of its own"
+    elif architecture and architecture not in supported_architectures():
+        problem = f"--arch: {options.architecture} cannot be run"
+    if problem:
+        raise UsageError.of(usage.BAD_OPTION, problem)
+    if options.secure_boot_keys is not None:
+        read_key_lists(options.secure_boot_keys)
+
+
+def target_architecture(options: RunOptions) -> str:
+    """Return the architecture that the options name, or nothing."""
+    return normalize_architecture(options.architecture) if options.architecture else ""
+
+
+def requested_network(options: RunOptions) -> Network:
+    """Return the network that the options describe."""
+    mode, *words = (options.networking or "user").split(",")
+    mode = "user" if mode == "default" else mode
+    if mode not in ("user", "none", "tap", "bridge"):
+        raise UsageError.of(
+            usage.BAD_OPTION,
+            f"--networking {mode} is not supported",
+            "choose user, none, tap,DEVICE or bridge,DEVICE",
+        )
+    nat = words[-1:] == ["nat"]
+    device = ",".join(words[:-1] if nat else words)
+    if (mode == "bridge") > bool(device) or (device and mode in ("user", "none")) or "," in device:
+        raise UsageError.of(
+            usage.BAD_OPTION,
+            f"--networking {options.networking}: write it as bridge,br0 or user",
+            "tap, tap,tap0, bridge,br0; each of them may have `,nat` at the end",
+        )
+    if len(device) > _LONGEST_DEVICE or "/" in device:
+        raise UsageError.of(usage.BAD_OPTION, f"{device} cannot be the name of a network device")
+    ports = tuple(p if isinstance(p, Port) else parse_port(p) for p in options.publish)
+    if ports and mode != "user":
+        raise UsageError.of(
+            codes.BAD_PORT,
+            f"--publish has no part in --networking {mode}",
+            "leave --networking out" if mode == "none" else "the guest has an address of its own",
+        )
+    return Network(mode, device, ports=ports, segments=options.segments, nat=nat)
+
+
+def requested_disks(options: RunOptions) -> Iterator[DiskOption]:
+    """Yield the disks that the options describe."""
+    for disk in options.disks:
+        yield disk if isinstance(disk, DiskOption) else parse_disk(disk)
+
+
+def memory_megabytes(options: RunOptions) -> int:
+    """Return the amount of memory in MB."""
+    if isinstance(options.memory, int):
+        if options.memory < 1:
+            raise UsageError.of(
+                codes.BAD_DISK, f"--mem: not a size: {options.memory}", "write it as 512M or 2G"
+            )
+        return options.memory
+    return max(1, parse_size(options.memory, "--mem") >> 20)

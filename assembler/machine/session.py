@@ -1,0 +1,202 @@
+"""Attend a running machine: its console, what is waited for, and an orderly end."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.events import LogMessage
+from assembler.machine.diagnosis import has_given_up
+from assembler.machine.result import RunOutcome
+from assembler.machine.waiting import ConsoleBuffer, PortProbe, WaitCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assembler.events import Reporter
+    from assembler.machine.console_io import ConsoleIO
+    from assembler.machine.program import MachineProgram
+
+_TICK = 0.25
+# After a panic the last lines still have to come.
+_LAST_WORDS = 1.0
+_MOST_PENDING = 1 << 16
+_SHORT_PAUSE = 0.02
+_CHUNK = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What a session waits for, and when it ends."""
+
+    condition: WaitCondition
+    # Seconds to wait; None waits for ever.
+    timeout: float | None
+    # Whether the session goes on when the machine is ready.
+    stay: bool
+    # Seconds that the guest has to shut down.
+    stop_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """How a session ended, and the end of the console."""
+
+    outcome: RunOutcome
+    seconds: float
+    console: str
+    signal: int = 0
+
+
+class Session:
+    """The time from starting a machine to its end, or until it may run alone."""
+
+    def __init__(
+        self,
+        program: MachineProgram,
+        console_socket: socket.socket,
+        console: ConsoleIO,
+        options: SessionOptions,
+        probe: PortProbe | None,
+        reporter: Reporter,
+    ) -> None:
+        """Prepare the session; nothing runs yet."""
+        self._program = program
+        self._socket = console_socket
+        self._console = console
+        self._options = options
+        self._probe = probe
+        self._reporter = reporter
+        self._buffer = ConsoleBuffer()
+        # Input that the guest has not taken yet.
+        self._pending = bytearray()
+        self._selector = selectors.DefaultSelector()
+        self._start = time.monotonic()
+        self._waiting = bool(options.condition)
+        self._matched = options.condition.pattern is None
+        self._gave_up_at: float | None = None
+        self._deadline: float | None = None
+        self._asked_to_stop = False
+
+    def attend(self, on_giving_up: Callable[[str], None]) -> SessionEnd:
+        """Let the machine run, and attend it; it may still run afterwards.
+
+        `on_giving_up` is called with the console's text if the kernel gives up and nothing is
+        waited for.
+        """
+        with self._selector:
+            self._selector.register(self._socket, selectors.EVENT_READ)
+            for handle in self._console.handles:
+                # A closed or unusual standard input cannot be watched.
+                with suppress(ValueError, OSError):
+                    self._selector.register(handle, selectors.EVENT_READ)
+            self._program.go()
+            while True:
+                self._handle_events()
+                outcome = self._outcome(on_giving_up)
+                if outcome is not None:
+                    self._read_rest()
+                    return self._end(outcome)
+
+    def _handle_events(self) -> None:
+        for key, events in self._selector.select(_TICK):
+            if key.fileobj is self._socket:
+                if events & selectors.EVENT_WRITE:
+                    self._send_pending()
+                if events & selectors.EVENT_READ:
+                    self._read_console()
+            else:
+                self._read_input(key.fd)
+
+    def _read_console(self) -> bool:
+        try:
+            data = self._socket.recv(_CHUNK)
+        except OSError:
+            data = b""
+        if not data:
+            with suppress(KeyError):
+                self._selector.unregister(self._socket)
+            return False
+        self._buffer.feed(data)
+        self._console.write(data)
+        return True
+
+    def _read_input(self, handle: int) -> None:
+        if len(self._pending) > _MOST_PENDING:
+            # More input stays unread until the guest has taken some.
+            time.sleep(_SHORT_PAUSE)
+            return
+        data = self._console.read(handle)
+        if data is None:
+            self._selector.unregister(handle)
+            return
+        self._pending += data
+        self._send_pending()
+
+    def _send_pending(self) -> None:
+        """Send as much of the input as the guest takes; a guest may read nothing."""
+        with suppress(OSError):
+            sent = self._socket.send(self._pending, socket.MSG_DONTWAIT) if self._pending else 0
+            del self._pending[:sent]
+        with suppress(KeyError, ValueError):
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._pending else 0)
+            self._selector.modify(self._socket, events)
+
+    def _outcome(self, on_giving_up: Callable[[str], None]) -> RunOutcome | None:
+        now = time.monotonic()
+        if self._program.ended:
+            if self._asked_to_stop:
+                return RunOutcome.STOPPED
+            return RunOutcome.ENDED_EARLY if self._waiting else RunOutcome.ENDED
+        if self._console.stop_requests and self._stop(now):
+            return RunOutcome.STOPPED
+        text = self._buffer.text()
+        if self._gave_up_at is None and has_given_up(text):
+            self._gave_up_at = now
+        elif self._gave_up_at is not None and now - self._gave_up_at > _LAST_WORDS:
+            if self._waiting:
+                return RunOutcome.GAVE_UP
+            if self._gave_up_at > 0:
+                on_giving_up(text)
+                # Once is enough.
+                self._gave_up_at = float("inf")
+        if self._waiting and not self._asked_to_stop:
+            return self._wait(text, now)
+        return None
+
+    def _wait(self, text: str, now: float) -> RunOutcome | None:
+        pattern = self._options.condition.pattern
+        self._matched = self._matched or (pattern is not None and bool(pattern.search(text)))
+        if self._matched and (self._probe is None or self._probe.answered(self._program.control)):
+            self._waiting = False
+            self._reporter.emit(LogMessage(f"ready after {now - self._start:.1f} s"))
+            return None if self._options.stay else RunOutcome.READY
+        timeout = self._options.timeout
+        late = timeout is not None and now - self._start > timeout
+        return RunOutcome.TIMED_OUT if late else None
+
+    def _stop(self, now: float) -> bool:
+        """Ask the guest to shut down at the first request; tell whether to end it at once."""
+        if not self._asked_to_stop:
+            self._asked_to_stop = True
+            self._deadline = now + self._options.stop_timeout
+            if self._options.stop_timeout > 0:
+                self._reporter.emit(LogMessage("ending the machine; once more ends it at once"))
+                self._program.press_power_button()
+        late = self._deadline is not None and now >= self._deadline
+        return len(self._console.stop_requests) > 1 or late
+
+    def _read_rest(self) -> None:
+        """Read what is left in the console's socket."""
+        self._socket.settimeout(0.1)
+        while self._read_console():
+            pass
+
+    def _end(self, outcome: RunOutcome) -> SessionEnd:
+        requests = self._console.stop_requests
+        seconds = time.monotonic() - self._start
+        return SessionEnd(outcome, seconds, self._buffer.text(), requests[0] if requests else 0)

@@ -1,0 +1,73 @@
+"""The messages of a run on standard error, whatever state the terminal is in, and its exit code.
+
+Exit codes of `dolmen run`: 0 the machine ended by itself, or what was waited for came; 1 it could
+not be started; 2 the command line makes no sense; 3 the time was over; 4 it ended or gave up
+before what was waited for came; 130 interrupted, 143 terminated.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler.events import Event, LogMessage, WarningEmitted
+from assembler.machine import RunOutcome
+from dolmen.console import show_diagnostics, wants_color
+from dolmen.wrapping import columns_of, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.diagnostics import Diagnostic
+    from assembler.machine import RunResult
+    from dolmen.run.terminal_console import SignalConsole
+    from dolmen.settings import Settings
+
+_EXIT_CODES = {RunOutcome.TIMED_OUT: 3, RunOutcome.GAVE_UP: 4, RunOutcome.ENDED_EARLY: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class RunReporter:
+    """A reporter that writes messages as lines, and diagnostics at once."""
+
+    settings: Settings
+    console: SignalConsole
+
+    def emit(self, event: Event) -> None:
+        """Write an event."""
+        match event:
+            case LogMessage() if event.level <= self.settings.verbosity:
+                self._write(run_message(event.message))
+            case WarningEmitted():
+                self._show_diagnostics([event.diagnostic])
+
+    def show_result(self, result: RunResult) -> int:
+        """Write what went wrong, if anything did, and return the exit code."""
+        if result.outcome is RunOutcome.STOPPED:
+            return 128 + result.signal
+        if result.diagnostics:
+            lines = result.console_tail
+            if lines and not (sys.stdout.isatty() and sys.stderr.isatty()):
+                tail = "".join(f"  {line}\n" for line in lines)
+                self._write(f"the console's last lines:\n{tail}")
+            self._show_diagnostics(result.diagnostics)
+        return _EXIT_CODES.get(result.outcome, 0)
+
+    def _show_diagnostics(self, diagnostics: Sequence[Diagnostic]) -> None:
+        text = io.StringIO()
+        color = wants_color(sys.stderr, self.settings.color)
+        show_diagnostics(diagnostics, color=color, stream=text, columns=columns_of(sys.stderr))
+        self._write(text.getvalue())
+
+    def _write(self, text: str) -> None:
+        if self.console.is_raw:
+            text = "\r" + text.replace("\n", "\r\n")
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def run_message(text: str) -> str:
+    """Return a message as a line, wrapped to the width of the terminal."""
+    return f"{wrapped(f'dolmen: {text}', columns_of(sys.stderr))}\n"
