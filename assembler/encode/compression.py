@@ -1,7 +1,7 @@
-"""Compression of outputs: the codecs the Linux kernel unpacks an initrd with.
+"""Compression of outputs: the codecs that the Linux kernel can unpack an initrd with.
 
-Each is streamed with little memory, gives the same bytes for the same input and library, and is
-framed as the kernel's own unpackers need it: lz4 in the legacy format, xz with CRC32 and a small
+Each codec streams with little memory, gives the same bytes for the same input and library, and uses
+the frame that the kernel's unpackers need: lz4 in the legacy format, xz with CRC32 and a small
 dictionary.
 """
 
@@ -9,44 +9,37 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from assembler.codes import output as codes
-from assembler.encode.output import Bytes
 from assembler.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assembler.encode.byte_sinks import Bytes, Compressor
 
 _LZ4_MAGIC = 0x184C2102
 _LZ4_BLOCK = 8 << 20
 _XZ_DICTIONARY = 1 << 20
-# What zlib calls Z_FULL_FLUSH: nothing that follows refers to what was before.
+# Z_FULL_FLUSH of zlib: later data does not refer to earlier data.
 _FULL_FLUSH = 3
-
-
-class Compressor(Protocol):
-    """A stream being compressed."""
-
-    def compress(self, data: Bytes, /) -> bytes:
-        """Take data, give what has come out so far."""
-
-    def flush(self) -> bytes:
-        """End the stream, give the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A way of compressing."""
+    """A compression format and its properties."""
 
     name: str
     levels: range
     default: int
-    # The module whose version decides about the bytes; none if it is Python's own.
+    # The module whose version determines the bytes; empty for the standard library.
     library: str
-    # What a kernel must be configured with to unpack it.
+    # The kernel option that is needed to unpack it.
     kernel_option: str
-    # Whether pieces compressed apart can be joined into one stream.
+    # Whether separately compressed pieces can be joined into one stream.
     joins: bool = False
 
 
@@ -60,13 +53,13 @@ CODECS = {
         Codec("none", range(1), 0, "", "", joins=True),
     )
 }
-# Levels of isal; above, zlib is slower and smaller.
+# Levels of isal; for higher levels zlib is slower and compresses better.
 _ISAL_LEVELS = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """A codec and how hard it tries."""
+    """A codec and its level."""
 
     codec: str = "gzip"
     level: int = 1
@@ -80,7 +73,7 @@ class Compression:
             raise UsageError.of(
                 codes.BAD_COMPRESSION,
                 f"not a compression: {text!r}",
-                f"it is one of {', '.join(CODECS)}, perhaps with a level as in zstd:19",
+                f"use one of {', '.join(CODECS)}, optionally with a level, as in zstd:19",
             )
         level = int(found[2]) if found[2] else codec.default
         if level not in codec.levels:
@@ -99,7 +92,7 @@ class Compression:
 
     @property
     def identity(self) -> str:
-        """Return what stands for the bytes that come out: codec, level and library version."""
+        """Return what determines the output bytes: codec, level and library version."""
         codec = CODECS[self.codec]
         if self.codec == "gzip" and self.level not in _ISAL_LEVELS:
             import zlib  # noqa: PLC0415 - seldom used
@@ -109,25 +102,25 @@ class Compression:
             return f"{self}/lzma"
         if not codec.library:
             return str(self)
-        # Their own word for it: importlib.metadata takes longer to import than they do.
+        # importlib.metadata takes longer to import than these libraries.
         return f"{self}/{import_module(codec.library).__version__}"
 
     @property
     def joins(self) -> bool:
-        """Tell whether pieces compressed apart can be joined into one stream."""
+        """Tell whether separately compressed pieces can be joined into one stream."""
         return CODECS[self.codec].joins
 
     def start(self) -> Compressor:
-        """Begin a stream."""
+        """Start a stream."""
         return _STARTERS[self.codec](self.level)
 
     def start_piece(self) -> Compressor:
-        """Begin a piece of a stream that is joined, or a stream where that cannot be."""
+        """Start a piece of a joined stream, or a whole stream if the codec cannot join."""
         return _DeflatePiece(self.level) if self.codec == "gzip" else self.start()
 
 
 class _DeflatePiece:
-    """Deflate without a frame, ending at a byte and open for more."""
+    """Deflate without a frame; it ends at a byte boundary and can be continued."""
 
     def __init__(self, level: int) -> None:
         self._stream: Any

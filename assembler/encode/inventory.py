@@ -1,7 +1,7 @@
-"""What a segment holds, as far as what comes after it has to know.
+"""The entries of a segment that matter to the parts after it.
 
-Directories and symbolic links are listed: entries that the assembler makes on its own are left out
-where something is there already, and missing leading directories are made where nothing is.
+It lists directories and symbolic links: implied directories are left out where one of them exists,
+and missing parent directories are created where none does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from assembler.oci import DIRECTORY, SYMLINK, TarReader
-from assembler.rootfs.plan import Kind
+from assembler.rootfs.plan import EntryKind
 
 _CAPABILITY = b"SCHILY.xattr.security.capability"
 _XATTR = b"SCHILY.xattr."
@@ -20,19 +20,19 @@ _MOST_NAMED = 5
 
 @dataclass(slots=True)
 class Inventory:
-    """The entries of a segment that matter to others; paths are complete, with the prefix."""
+    """The entries of a segment that matter to other parts; paths include the prefix."""
 
     directories: list[bytes] = field(default_factory=list)
     symlinks: list[bytes] = field(default_factory=list)
-    # Directories that something was written into before they were written themselves, if ever.
-    late: list[bytes] = field(default_factory=list)
+    # Directories with entries that come before the directory itself, or without it.
+    late_directories: list[bytes] = field(default_factory=list)
     # Files with capabilities, the first few by name; entries with extended attributes.
     capable: list[bytes] = field(default_factory=list)
     capable_count: int = 0
     xattr_count: int = 0
 
     def note(self, name: bytes, reader: TarReader) -> None:
-        """Remember an entry if it is of interest."""
+        """Note an entry of an image."""
         if reader.kind == DIRECTORY:
             self.directories.append(name)
         elif reader.kind == SYMLINK:
@@ -44,24 +44,24 @@ class Inventory:
                     self.capable.append(name)
             self.xattr_count += any(k.startswith(_XATTR) for k in reader.records)
 
-    def note_made(self, name: bytes, kind: Kind) -> None:
-        """Remember an entry that the assembler makes."""
-        if kind is Kind.DIRECTORY:
+    def note_made(self, name: bytes, kind: EntryKind) -> None:
+        """Note a generated entry."""
+        if kind is EntryKind.DIRECTORY:
             self.directories.append(name)
-        elif kind is Kind.SYMLINK:
+        elif kind is EntryKind.SYMLINK:
             self.symlinks.append(name)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         self.directories.clear()
         self.symlinks.clear()
-        self.late.clear()
+        self.late_directories.clear()
         self.capable.clear()
         self.capable_count = self.xattr_count = 0
 
     def pack(self) -> bytes:
-        """Return the form that is kept."""
-        lists = (self.directories, self.symlinks, self.late, self.capable)
+        """Return the compressed form that the segment stores."""
+        lists = (self.directories, self.symlinks, self.late_directories, self.capable)
         head = json.dumps(
             {
                 "lists": [len(x) for x in lists],
@@ -74,7 +74,7 @@ class Inventory:
 
     @classmethod
     def unpack(cls, data: bytes) -> Inventory:
-        """Read what `pack` gave; ValueError if it is anything else."""
+        """Read the output of `pack`; raise ValueError for anything else."""
         try:
             head, _, rest = zlib.decompress(data).partition(b"\0")
         except zlib.error as error:

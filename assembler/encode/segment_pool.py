@@ -1,4 +1,4 @@
-"""The segments of one assembly: found in the cache or made, and open until it is done with."""
+"""The segments of one assembly: found in the cache or made, and open until the assembly closes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
-from assembler.encode.damage import examined
-from assembler.encode.jobs import Job, Sources
-from assembler.encode.segments import Segment, SegmentCache
-from assembler.encode.workers import run_all
+from assembler.encode.layer_damage import diagnose_layer_error
+from assembler.encode.segment_cache import Segment, SegmentCache
+from assembler.encode.segment_job import JobContext, SegmentJob
+from assembler.encode.worker_processes import run_in_workers
 from assembler.errors import LayerError, OutputError
 from assembler.events import LogMessage, Reporter, task
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 
 class SegmentPool:
-    """Where an assembly has its segments from."""
+    """Find and make the segments of an assembly."""
 
     def __init__(self, store: Store, limits: LayerLimits, workers: int, reporter: Reporter) -> None:
-        """Look for nothing yet; `workers` is how many processes make segments at once."""
+        """Set up the pool; `workers` processes make segments at once."""
         self._store = store
         self._workers = workers
         self._reporter = reporter
         self._cache = SegmentCache(store.layout.segments)
-        # For a store that may not be written to: what is made lasts as long as the assembly.
+        # For a read-only store: these segments last as long as the assembly.
         self._scratch: SegmentCache | None = None
-        self._sources = Sources(store, limits)
+        self._sources = JobContext(store, limits)
         self._open: dict[str, Segment] = {}
         self._stack = ExitStack()
-        # Segments that something was said of.
-        self._told: set[str] = set()
+        # Names of segments that were reported.
+        self._reported: set[str] = set()
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Close all segments."""
         for segment in self._open.values():
             segment.close()
         self._open.clear()
@@ -47,7 +47,7 @@ class SegmentPool:
         self._scratch = None
 
     def find(self, name: str) -> Segment | None:
-        """Return a segment if it is there; it stays open, so that it cannot be taken away."""
+        """Return a segment or None; an open segment cannot be taken away."""
         segment = self._open.get(name)
         if segment is None:
             segment = self._cache.open(name)
@@ -57,29 +57,31 @@ class SegmentPool:
                 self._open[name] = segment
         return segment
 
-    def take(self, name: str) -> Segment:
-        """Return a segment that was found or made before."""
+    def get(self, name: str) -> Segment:
+        """Return a segment that exists; raise an error if it was removed."""
         segment = self.find(name)
         if segment is None:
             raise OutputError.of(
                 codes.WORKER_DIED,
-                f"what was just made in {self._cache.directory} is gone",
-                "something else removes files there; build again",
+                f"a segment that was just made in {self._cache.directory} is gone",
+                "another program removes files there; build again",
             )
         return segment
 
-    def fill(self, wanted: Sequence[Job]) -> None:
-        """Make what is wanted and not there, and say of each part, once, whether it was made."""
-        lacking = [job for job in wanted if any(self.find(name) is None for name in job.names)]
-        self._say(wanted, lacking)
-        if lacking:
-            self.make(lacking)
+    def ensure(self, jobs: Sequence[SegmentJob]) -> None:
+        """Make the missing segments, and report each part once as made or kept."""
+        missing = [
+            job for job in jobs if any(self.find(name) is None for name in job.segment_names)
+        ]
+        self._report(jobs, missing)
+        if missing:
+            self.build(missing)
 
-    def make(self, jobs: list[Job]) -> None:
-        """Make segments, those of the largest images first."""
-        self._find_room()
+    def build(self, jobs: list[SegmentJob]) -> None:
+        """Make segments, largest images first."""
+        self._ensure_writable()
         self._cache.sweep()
-        jobs.sort(key=lambda job: (-job.image.layer_bytes, job.names))
+        jobs.sort(key=lambda job: (-job.image.layer_bytes, job.segment_names))
         total = sum(job.image.layer_bytes for job in jobs)
         with task(self._reporter, "laying out images", total) as progress:
 
@@ -87,27 +89,29 @@ class SegmentPool:
                 try:
                     jobs[number].run(self._sources)
                 except LayerError as error:
-                    raise examined(error, jobs[number].image, self._store) from error
+                    raise diagnose_layer_error(error, jobs[number].image, self._store) from error
 
             def done(number: int) -> None:
                 progress.advance(jobs[number].image.layer_bytes)
 
-            run_all(len(jobs), work, self._workers, done)
+            run_in_workers(len(jobs), work, self._workers, done)
 
-    def _say(self, wanted: Sequence[Job], lacking: Sequence[Job]) -> None:
-        fresh = [job for job in wanted if job.names[0] not in self._told]
-        self._told.update(job.names[0] for job in fresh)
-        made = sum(job in lacking for job in fresh)
+    def _report(self, jobs: Sequence[SegmentJob], missing: Sequence[SegmentJob]) -> None:
+        fresh = [job for job in jobs if job.segment_names[0] not in self._reported]
+        self._reported.update(job.segment_names[0] for job in fresh)
+        made = sum(job in missing for job in fresh)
         if fresh:
             kept = len(fresh) - made
             message = f"{kept} of {len(fresh)} parts are kept from earlier, {made} to be made"
             self._reporter.emit(LogMessage(message, 1))
         for job in fresh:
-            how = "made" if job in lacking else "kept"
-            self._reporter.emit(LogMessage(f"{how}: {job.title}, segment {job.names[0][:12]}", 2))
+            how = "made" if job in missing else "kept"
+            self._reporter.emit(
+                LogMessage(f"{how}: {job.title}, segment {job.segment_names[0][:12]}", 2)
+            )
 
-    def _find_room(self) -> None:
-        """Make sure that segments can be written somewhere."""
+    def _ensure_writable(self) -> None:
+        """Use a temporary cache if the store's cache is read-only."""
         if self._scratch is not None or self._cache.writable:
             return
         said = LogMessage(f"{self._cache.directory} cannot be written to: nothing is kept")

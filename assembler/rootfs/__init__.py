@@ -1,22 +1,124 @@
-"""The plan of a system: which parts, from which images, go where, in which order.
+"""The stage "plan": from a config and its images to the plan of a root filesystem.
 
-references(config)                  every image needed, before anything is fetched
-make_plan(config, resolved, options)  the plan; everything wrong at once
-laid_out(plan)                      images and prefixes, for SBOM and reports
-with_file(plan, path, content)      the plan with one more file at the end
+find_required_images(config)         every use of an image -> RequiredImage, ImageRole
+make_plan(config, images, options)   ResolvedImages, PlanOptions -> Plan; raises all errors together
+installed_images(plan)               the images of the system with their prefixes
+append_file(plan, path, content)     the plan with one more file at its end
+
+Plan, BootSpec, Part, Origin                         a plan and its parts
+ImageTree, TreeRules, ArchiveTree, MergedPackageDatabase    parts of images
+GeneratedPart, GeneratedEntry, EntryKind             parts that depend on the YAML
+EntryContent, ImageMember, LocalFile, StoreBlob      contents of generated entries
+STANDARD_TIME                                        the time of generated entries
+
+missing_member_error(member), irregular_member_error(member, what)   errors of kernel files
+decompress_kernel(source, what)                      a plain kernel as a stream
+detect_compression(start), DECOMPRESSORS, Decompressor, ByteSource   its compressions
 """
 
-from assembler.rootfs.needs import Need, Role, references
-from assembler.rootfs.options import PlanOptions, Resolved
-from assembler.rootfs.planning import laid_out, make_plan, with_file
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
+
+if TYPE_CHECKING:
+    from assembler.rootfs.kernel_decompression import (
+        DECOMPRESSORS,
+        ByteSource,
+        Decompressor,
+        decompress_kernel,
+        detect_compression,
+    )
+    from assembler.rootfs.member_errors import irregular_member_error, missing_member_error
+    from assembler.rootfs.plan import (
+        STANDARD_TIME,
+        ArchiveTree,
+        BootSpec,
+        EntryContent,
+        EntryKind,
+        GeneratedEntry,
+        GeneratedPart,
+        ImageMember,
+        ImageTree,
+        LocalFile,
+        MergedPackageDatabase,
+        Origin,
+        Part,
+        Plan,
+        StoreBlob,
+        TreeRules,
+    )
+    from assembler.rootfs.plan_options import PlanOptions, ResolvedImages
+    from assembler.rootfs.planner import append_file, installed_images, make_plan
+    from assembler.rootfs.required_images import ImageRole, RequiredImage, find_required_images
+
+_HOMES = {
+    "ArchiveTree": "plan",
+    "BootSpec": "plan",
+    "ByteSource": "kernel_decompression",
+    "DECOMPRESSORS": "kernel_decompression",
+    "Decompressor": "kernel_decompression",
+    "EntryContent": "plan",
+    "EntryKind": "plan",
+    "GeneratedEntry": "plan",
+    "GeneratedPart": "plan",
+    "ImageMember": "plan",
+    "ImageRole": "required_images",
+    "ImageTree": "plan",
+    "LocalFile": "plan",
+    "MergedPackageDatabase": "plan",
+    "Origin": "plan",
+    "Part": "plan",
+    "Plan": "plan",
+    "PlanOptions": "plan_options",
+    "RequiredImage": "required_images",
+    "ResolvedImages": "plan_options",
+    "STANDARD_TIME": "plan",
+    "StoreBlob": "plan",
+    "TreeRules": "plan",
+    "append_file": "planner",
+    "decompress_kernel": "kernel_decompression",
+    "detect_compression": "kernel_decompression",
+    "find_required_images": "required_images",
+    "installed_images": "planner",
+    "irregular_member_error": "member_errors",
+    "make_plan": "planner",
+    "missing_member_error": "member_errors",
+}
 
 __all__ = [
-    "Need",
+    "DECOMPRESSORS",
+    "STANDARD_TIME",
+    "ArchiveTree",
+    "BootSpec",
+    "ByteSource",
+    "Decompressor",
+    "EntryContent",
+    "EntryKind",
+    "GeneratedEntry",
+    "GeneratedPart",
+    "ImageMember",
+    "ImageRole",
+    "ImageTree",
+    "LocalFile",
+    "MergedPackageDatabase",
+    "Origin",
+    "Part",
+    "Plan",
     "PlanOptions",
-    "Resolved",
-    "Role",
-    "laid_out",
+    "RequiredImage",
+    "ResolvedImages",
+    "StoreBlob",
+    "TreeRules",
+    "append_file",
+    "decompress_kernel",
+    "detect_compression",
+    "find_required_images",
+    "installed_images",
+    "irregular_member_error",
     "make_plan",
-    "references",
-    "with_file",
+    "missing_member_error",
 ]
+
+__getattr__ = front(__name__, _HOMES)

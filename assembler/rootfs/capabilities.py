@@ -1,4 +1,4 @@
-"""Capabilities: from the names in the YAML to the five sets of the runtime specification."""
+"""Capabilities: from names in the YAML to the five sets of the runtime specification."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from assembler.config.checks.limits import CAPABILITIES
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
-    from assembler.rootfs.merging import Merged
-    from assembler.rootfs.rendering import Json
+    from assembler.rootfs.container_settings import ContainerSettings
+    from assembler.rootfs.json_rendering import JsonObject
 
 _KNOWN = frozenset(CAPABILITIES)
 
 
-def capabilities(wanted: Merged) -> Json:
-    """Return the sets.
+def capabilities(settings: ContainerSettings) -> JsonObject:
+    """Return the five sets.
 
-    Ambient capabilities are not in the effective set: the kernel computes that set again when the
-    command is executed, and ambient ones are in it then.
+    Ambient capabilities are not in the effective set: the kernel computes that set again when it
+    executes the command, and then adds them.
     """
     findings = DiagnosticCollector()
-    own, ambient = _names(wanted, "capabilities", findings), _names(wanted, "ambient", findings)
+    own, ambient = _names(settings, "capabilities", findings), _names(settings, "ambient", findings)
     findings.raise_errors()
     both = sorted({*own, *ambient})
     return {
@@ -34,16 +34,16 @@ def capabilities(wanted: Merged) -> Json:
     }
 
 
-def _names(wanted: Merged, field: str, findings: DiagnosticCollector) -> list[str]:
-    """Return a list of names in its own order, each once."""
-    words = wanted.words[field]
+def _names(settings: ContainerSettings, field: str, findings: DiagnosticCollector) -> list[str]:
+    """Return the names of a list in its order, each once."""
+    words = settings.items[field]
     if len(words) == 1 and words[0].text.lower() in ("all", "none"):
         return list(CAPABILITIES) if words[0].text.lower() == "all" else []
     for word in words:
         if word.text not in _KNOWN:
-            with findings.caught():
-                message = f"there is no capability {word.text!r}"
-                raise wanted.error(
+            with findings.collect():
+                message = f"{word.text!r} is not a capability"
+                raise settings.error(
                     rootfs.BAD_CAPABILITY, message, *_hints(word.text), place=word.place
                 )
     return list(dict.fromkeys(w.text for w in words))
@@ -52,10 +52,10 @@ def _names(wanted: Merged, field: str, findings: DiagnosticCollector) -> list[st
 def _hints(text: str) -> list[str]:
     proper = text.upper().removeprefix("CAP_")
     if proper in ("ALL", "NONE"):
-        return [f"{proper.lower()!r} stands alone: leave the other names out"]
+        return [f"{proper.lower()!r} stands alone: remove the other names"]
     if f"CAP_{proper}" in _KNOWN:
         return [f"write it as CAP_{proper}"]
-    import difflib  # noqa: PLC0415 - only for somebody who has mistyped
+    import difflib  # noqa: PLC0415 - only for typing errors
 
     close = difflib.get_close_matches(f"CAP_{proper}", CAPABILITIES, 1)
     return [f"did you mean {close[0]}?"] if close else []

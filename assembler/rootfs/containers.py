@@ -1,28 +1,37 @@
-"""Containers: a bundle for each, with the image's tree laid out where it is first used."""
+"""Containers: a bundle each; the first container of an image holds the image's tree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
 from assembler.config.model import ContainerSpec
 from assembler.errors import DolmenError, PlanError
 from assembler.oci import Reference, media_types
-from assembler.rootfs.merging import Merged, merged
-from assembler.rootfs.needs import SECTIONS
-from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, Origin, Part, Rules
-from assembler.rootfs.rendering import rendered
-from assembler.rootfs.runtime import SCRATCH, root_mounts, runtime_json
-from assembler.rootfs.spec import config_json
-from assembler.rootfs.volumes import leading_directories
+from assembler.rootfs.config_json import config_document
+from assembler.rootfs.container_settings import ContainerSettings, merge_settings
+from assembler.rootfs.json_rendering import render_json
+from assembler.rootfs.plan import (
+    EntryKind,
+    GeneratedEntry,
+    GeneratedPart,
+    ImageTree,
+    Origin,
+    Part,
+    TreeRules,
+    leading_directories,
+)
+from assembler.rootfs.required_images import SECTIONS
+from assembler.rootfs.runtime_json import SCRATCH, root_mounts, runtime_document
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.config.model import Config, Container, Runtime
     from assembler.oci import Image
     from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.ids import Ids
-    from assembler.rootfs.options import PlanOptions, Resolved
+    from assembler.rootfs.plan_options import PlanOptions, ResolvedImages
     from assembler.rootfs.volumes import Volumes
 
 ROOT = "containers"
@@ -30,30 +39,30 @@ ROOT = "containers"
 
 def container_parts(
     config: Config,
-    resolved: Resolved,
+    resolved: ResolvedImages,
     options: PlanOptions,
     ids: Ids,
     volumes: Volumes,
     findings: DiagnosticCollector,
 ) -> Iterator[Part]:
-    """Yield the parts of onboot, onshutdown and services, in this order."""
-    # Where the tree of an image is, by its full name.
+    """Yield the parts of onboot, onshutdown and services in this order."""
+    # The path of each image's tree, by reference.
     trees: dict[Reference, str] = {}
     for section in SECTIONS:
         for number, container in enumerate(getattr(config, section)):
-            with findings.caught(container.positions.place_of("image")):
+            with findings.collect(container.positions.place_of("image")):
                 name = _checked_name(container)
                 directory = name if section == "services" else f"{number:03}-{name}"
                 bundle = f"{ROOT}/{section}/{directory}"
                 image = resolved.images[Reference.parse(container.image)]
-                wanted = merged(container, image, _label(container, image, options))
+                settings = merge_settings(container, image, _label(container, image, options))
                 origin = Origin(
                     str(image.reference),
                     f"{section}[{number}]",
                     container.positions.place_of("image"),
                 )
-                spec = config_json(wanted, ids, volumes, findings)
-                yield from _bundle(wanted, rendered(spec), bundle, origin, trees)
+                spec = config_document(settings, ids, volumes, findings)
+                yield from _bundle(settings, render_json(spec), bundle, origin, trees)
 
 
 def _checked_name(container: Container) -> str:
@@ -64,7 +73,7 @@ def _checked_name(container: Container) -> str:
         raise PlanError.of(rootfs.BAD_NAME, message, place=place)
     if "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
         what = "a slash" if "/" in name else "a control character"
-        message = f"the name {name!r} of a container has {what} in it"
+        message = f"the name {name!r} of a container contains {what}"
         raise PlanError.of(
             rootfs.BAD_NAME, message, "it becomes the name of a directory", place=place
         )
@@ -78,39 +87,43 @@ def _label(container: Container, image: Image, options: PlanOptions) -> Containe
     try:
         return options.read_label(text, str(image.reference)) or ContainerSpec()
     except DolmenError as error:
-        empty = Merged(container, image, ContainerSpec(), {}, {})
-        raise PlanError([empty.explained(d) for d in error.diagnostics]) from error
+        empty = ContainerSettings(container, image, ContainerSpec(), {}, {})
+        raise PlanError([empty.with_image_remark(d) for d in error.diagnostics]) from error
 
 
 def _bundle(
-    wanted: Merged, spec: bytes, bundle: str, origin: Origin, trees: dict[Reference, str]
+    settings: ContainerSettings,
+    spec: bytes,
+    bundle: str,
+    origin: Origin,
+    trees: dict[Reference, str],
 ) -> Iterator[Part]:
-    """Yield a bundle: its directories, perhaps the image's tree, and its two documents."""
-    readonly = bool(wanted.spec.readonly)
-    reference = wanted.image.reference
+    """Yield a bundle: its directories, its two documents, and the image's tree if it is first."""
+    readonly = bool(settings.spec.readonly)
+    reference = settings.image.reference
     tree = trees.get(reference)
     if tree is None:
         tree = trees[reference] = f"{bundle}/{'rootfs' if readonly else 'lower'}"
-        yield Made(origin, leading_directories(tree))
-        yield ImageTree(origin, wanted.image, f"{tree}/", Rules.CONTAINER)
+        yield GeneratedPart(origin, leading_directories(tree))
+        yield ImageTree(origin, settings.image, f"{tree}/", TreeRules.CONTAINER)
     else:
-        yield Made(origin, leading_directories(bundle))
-    runtime: Runtime | None = wanted.spec.runtime
-    assert runtime is not None  # noqa: S101 - merging makes one
+        yield GeneratedPart(origin, leading_directories(bundle))
+    runtime: Runtime | None = settings.spec.runtime
+    assert runtime is not None  # noqa: S101 - merge_settings sets it
     mounts = root_mounts(bundle, tree, readonly=readonly)
     own = f"{bundle}/rootfs"
     directories = [] if readonly and tree == own else [own]
     if not readonly:
         directories.insert(0, f"{bundle}/{SCRATCH}")
-    yield Made(
+    yield GeneratedPart(
         origin,
         (
             _file(f"{bundle}/config.json", spec),
-            *(Entry(path, Kind.DIRECTORY, 0o755) for path in directories),
-            _file(f"{bundle}/runtime.json", rendered(runtime_json(runtime, mounts))),
+            *(GeneratedEntry(path, EntryKind.DIRECTORY, 0o755) for path in directories),
+            _file(f"{bundle}/runtime.json", render_json(runtime_document(runtime, mounts))),
         ),
     )
 
 
-def _file(path: str, content: bytes) -> Entry:
-    return Entry(path, Kind.FILE, 0o644, content)
+def _file(path: str, content: bytes) -> GeneratedEntry:
+    return GeneratedEntry(path, EntryKind.FILE, 0o644, content)

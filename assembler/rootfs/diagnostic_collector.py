@@ -1,4 +1,4 @@
-"""Collecting everything that is wrong or doubtful, so that one run tells all of it."""
+"""Collecting all errors and warnings of the stage, so that one run reports all of them."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from assembler.diagnostics import Place
 
 
-# The message of a warning that concerns several has their names here.
+# The placeholder for names in the message of a grouped warning.
 NAMES = "{names}"
 _MOST_NAMES = 5
 
 
 @dataclass(slots=True)
-class _Doubt:
-    """A warning, and all whom it concerns."""
+class _NamedWarning:
+    """A warning, and the names of the containers that it concerns."""
 
     warning: Diagnostic
-    # Its message if it concerns several.
+    # The message for several names.
     several: str = ""
     names: list[str] = field(default_factory=list)
 
-    def collected(self) -> Diagnostic:
-        """Return what is said."""
+    def diagnostic(self) -> Diagnostic:
+        """Return the diagnostic for all names."""
         if len(self.names) < 2:
             return self.warning
         return replace(self.warning, message=self.several.replace(NAMES, _listed(self.names)))
 
     def is_same(self, warning: Diagnostic, several: str) -> bool:
-        """Tell whether a warning says the same of somebody else in the same file or label."""
+        """Tell whether a warning is the same for another name in the same file or label."""
         mine, other = self.warning.place, warning.place
         return (self.several, self.warning.hints, mine and mine.source) == (
             several,
@@ -54,21 +54,21 @@ def _listed(names: list[str]) -> str:
 
 
 class DiagnosticCollector:
-    """What has been found wrong (errors) or doubtful (warnings) so far."""
+    """The errors and warnings found so far."""
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start empty."""
         self._errors: list[Diagnostic] = []
-        self._doubts: list[_Doubt] = []
+        self._named_warnings: list[_NamedWarning] = []
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """Return the warnings in the order in which they were found, what is the same once."""
-        return tuple(doubt.collected() for doubt in self._doubts)
+        """Return the warnings in the order of discovery, equal ones once."""
+        return tuple(named_warning.diagnostic() for named_warning in self._named_warnings)
 
     @contextmanager
-    def caught(self, place: Place | None = None) -> Iterator[None]:
-        """Keep an error of the block and go on after it."""
+    def collect(self, place: Place | None = None) -> Iterator[None]:
+        """Collect an error of the block, and continue after it."""
         try:
             yield
         except DolmenError as error:
@@ -77,23 +77,23 @@ class DiagnosticCollector:
                     self._errors.append(diagnostic)
 
     def warn(self, code: Code, message: str, *hints: str, place: Place | None = None) -> None:
-        """Note something doubtful."""
-        self.note(Diagnostic(code, message, place, hints, severity=Severity.WARNING))
+        """Note something named_warningful."""
+        self.add_warning(Diagnostic(code, message, place, hints, severity=Severity.WARNING))
 
-    def note(self, warning: Diagnostic) -> None:
-        """Keep a warning, once."""
-        if all(doubt.warning != warning for doubt in self._doubts):
-            self._doubts.append(_Doubt(warning))
+    def add_warning(self, warning: Diagnostic) -> None:
+        """Add a warning once."""
+        if all(named_warning.warning != warning for named_warning in self._named_warnings):
+            self._named_warnings.append(_NamedWarning(warning))
 
-    def note_for(self, name: str, warning: Diagnostic, several: str) -> None:
-        """Keep a warning that may concern several: its message is `several` then."""
-        for doubt in self._doubts:
-            if doubt.is_same(warning, several):
-                doubt.names.append(name)
+    def add_grouped_warning(self, name: str, warning: Diagnostic, several: str) -> None:
+        """Add a warning for a name; for several names its message is `several`."""
+        for named_warning in self._named_warnings:
+            if named_warning.is_same(warning, several):
+                named_warning.names.append(name)
                 return
-        self._doubts.append(_Doubt(warning, several, [name]))
+        self._named_warnings.append(_NamedWarning(warning, several, [name]))
 
     def raise_errors(self) -> None:
-        """End the stage if anything was wrong."""
+        """Raise all collected errors."""
         if self._errors:
             raise PlanError(self._errors)

@@ -4,80 +4,92 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
 from assembler.errors import PlanError, wrap_os_errors
-from assembler.rootfs.plan import Content, Entry, Kind, LocalFile, Made, Origin, Part
+from assembler.rootfs.plan import (
+    EntryContent,
+    EntryKind,
+    GeneratedEntry,
+    GeneratedPart,
+    LocalFile,
+    Origin,
+    Part,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.config.model import Config, RootfsFile
     from assembler.diagnostics import Place
     from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.ids import Ids
-    from assembler.rootfs.options import PlanOptions
+    from assembler.rootfs.plan_options import PlanOptions
 
 _SOURCE = "linuxkit.files"
 _MODE = re.compile(r"[0-7]+")
 _FILE_MODE, _DIRECTORY_MODE = 0o600, 0o700
 _METADATA = ("json", "yaml")
-# Directories that everybody must be able to write to.
 
 
 def file_parts(
     config: Config, options: PlanOptions, ids: Ids, findings: DiagnosticCollector
 ) -> Iterator[Part]:
-    """Yield a part for each entry, with the directories leading to it."""
+    """Yield a part for each entry, with its parent directories."""
     written: set[str] = set()
     for number, file in enumerate(config.files):
-        with findings.caught(file.positions.place):
+        with findings.collect(file.positions.place):
             entry = _entry(file, options, ids)
             if entry is None:
                 continue
             parents = tuple(_parents(entry, written))
             origin = Origin(_SOURCE, f"files[{number}]", file.positions.place)
-            yield Made(origin, (*parents, entry))
+            yield GeneratedPart(origin, (*parents, entry))
             written |= {p.path for p in parents}
-            if entry.kind is Kind.DIRECTORY:
+            if entry.kind is EntryKind.DIRECTORY:
                 written.add(entry.path)
 
 
-def _entry(file: RootfsFile, options: PlanOptions, ids: Ids) -> Entry | None:
-    """Return what the entry asks for, or nothing if it is optional and has no source."""
+def _entry(file: RootfsFile, options: PlanOptions, ids: Ids) -> GeneratedEntry | None:
+    """Return the entry, or None if it is optional and its source is missing."""
     path = clean_path(file.path or "", file.positions.place_of("path"))
     _refuse_contradictions(file, path)
     mode = _mode(file, path)
     uid, gid = _id(file, "uid", ids), _id(file, "gid", ids)
     if file.directory:
-        return Entry(path, Kind.DIRECTORY, mode, uid=uid, gid=gid)
+        return GeneratedEntry(path, EntryKind.DIRECTORY, mode, uid=uid, gid=gid)
     if file.symlink:
-        return Entry(path, Kind.SYMLINK, mode, target=file.symlink, uid=uid, gid=gid)
+        return GeneratedEntry(path, EntryKind.SYMLINK, mode, target=file.symlink, uid=uid, gid=gid)
     content = _content(file, path, options)
-    return None if content is None else Entry(path, Kind.FILE, mode, content, uid=uid, gid=gid)
+    return (
+        None
+        if content is None
+        else GeneratedEntry(path, EntryKind.FILE, mode, content, uid=uid, gid=gid)
+    )
 
 
 def clean_path(given: str, place: Place | None = None) -> str:
-    """Return the path in the system without anything that means nothing in it."""
+    """Return the normalized path in the system."""
     parts = [part for part in given.split("/") if part not in ("", ".")]
     if not parts:
-        what = f"{given!r} is no path of a file" if given else "there is no path"
-        hint = 'say where it goes: path: "etc/motd"'
+        what = f"{given!r} is not the path of a file" if given else "the path is missing"
+        hint = 'give a path, as path: "etc/motd"'
         raise PlanError.of(rootfs.BAD_FILE, what, hint, place=place)
     if ".." in parts:
-        raise PlanError.of(rootfs.BAD_FILE, f"{given!r} leads upwards: leave .. out", place=place)
+        raise PlanError.of(rootfs.BAD_FILE, f"{given!r} leads upwards: remove ..", place=place)
     if "\0" in given:
-        raise PlanError.of(rootfs.BAD_FILE, f"{given!r} has a NUL in it", place=place)
+        raise PlanError.of(rootfs.BAD_FILE, f"{given!r} contains a NUL", place=place)
     return "/".join(parts)
 
 
 def _refuse_contradictions(file: RootfsFile, path: str) -> None:
-    """Make sure that exactly one thing says what the entry is."""
+    """Refuse an entry with no kind or with several kinds."""
     given = [
         key
         for key, there in (
             ("directory", bool(file.directory)),
-            # Beside a directory it has no effect, of which loading warns.
+            # With a directory it has no effect; loading warns about that.
             ("symlink", bool(file.symlink) and not file.directory),
             ("contents", file.contents is not None),
             ("source", bool(file.source)),
@@ -118,7 +130,7 @@ def _id(file: RootfsFile, key: str, ids: Ids) -> int:
         raise error.with_place(file.positions.place_of(key)) from error
 
 
-def _content(file: RootfsFile, path: str, options: PlanOptions) -> Content | None:
+def _content(file: RootfsFile, path: str, options: PlanOptions) -> EntryContent | None:
     if file.contents is not None:
         try:
             return file.contents.encode()
@@ -126,14 +138,14 @@ def _content(file: RootfsFile, path: str, options: PlanOptions) -> Content | Non
             raise _wrong(file, "contents", f"{path}: the contents are not Unicode") from error
     if file.metadata:
         if file.metadata not in _METADATA:
-            message = f"{path}: there is no metadata {file.metadata!r}"
-            raise _wrong(file, "metadata", message, f"there are {' and '.join(_METADATA)}")
+            message = f"{path}: unknown metadata format {file.metadata!r}"
+            raise _wrong(file, "metadata", message, f"formats are {' and '.join(_METADATA)}")
         return options.metadata(file.metadata)
     return _local_file(file, path, options)
 
 
 def _local_file(file: RootfsFile, path: str, options: PlanOptions) -> LocalFile | None:
-    """Return the file named by `source`, or nothing if it is not there and optional."""
+    """Return the file of `source`, or None if it is optional and missing."""
     given = file.source or ""
     home = options.home
     if file.source_path is not None:
@@ -149,7 +161,7 @@ def _local_file(file: RootfsFile, path: str, options: PlanOptions) -> LocalFile 
             return None
         raise _unusable(file, f"{path}: there is no file {given}") from None
     except OSError as error:
-        raise _unusable(file, f"{path}: cannot look at {given}: {error.strerror}") from error
+        raise _unusable(file, f"{path}: cannot read {given}: {error.strerror}") from error
     except ValueError as error:
         raise _unusable(file, f"{path}: {given!r} is not the name of a file") from error
     if not stat.S_ISREG(found.st_mode):
@@ -160,8 +172,8 @@ def _local_file(file: RootfsFile, path: str, options: PlanOptions) -> LocalFile 
     return LocalFile(local, found.st_size)
 
 
-def _parents(entry: Entry, written: set[str]) -> Iterator[Entry]:
-    """Yield the leading directories that nothing may have made yet."""
+def _parents(entry: GeneratedEntry, written: set[str]) -> Iterator[GeneratedEntry]:
+    """Yield the parent directories that no earlier entry of the section has written."""
     mode = entry.mode
     for shift in (0, 3, 6):
         if mode >> shift & 0o7:
@@ -170,7 +182,9 @@ def _parents(entry: Entry, written: set[str]) -> Iterator[Entry]:
     for number in range(1, len(parts)):
         path = "/".join(parts[:number])
         if path not in written:
-            yield Entry(path, Kind.DIRECTORY, mode, uid=entry.uid, gid=entry.gid, implied=True)
+            yield GeneratedEntry(
+                path, EntryKind.DIRECTORY, mode, uid=entry.uid, gid=entry.gid, implied=True
+            )
 
 
 def _wrong(file: RootfsFile, key: str, message: str, *hints: str) -> PlanError:

@@ -1,8 +1,7 @@
-"""The mounts of a container: the usual ones, tmpfs, binds and mounts, one per destination."""
+"""The mounts of a container: default ones, tmpfs, binds and mounts, one per destination."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,15 +9,17 @@ from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import PlanError
 from assembler.rootfs.diagnostic_collector import NAMES, DiagnosticCollector
-from assembler.rootfs.rendering import Json, without_nothing
+from assembler.rootfs.json_rendering import JsonObject, drop_empty
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.config.model import IdMapping, Mount
     from assembler.diagnostics import Place
-    from assembler.rootfs.merging import Merged, Word
+    from assembler.rootfs.container_settings import ContainerSettings, ListItem
     from assembler.rootfs.volumes import Volumes
 
-# What the source of a mount without a type may say, and the destination of one without that.
+# Sources that imply the type of a mount, and default destinations of types.
 _TYPE_IS_SOURCE = ("mqueue", "devpts", "proc", "sysfs", "cgroup")
 _DESTINATIONS = {
     "proc": "/proc",
@@ -32,7 +33,7 @@ _BOUND = ("rw", "rbind", "rshared")
 
 @dataclass(frozen=True, slots=True)
 class SpecMount:
-    """A mount as the runtime specification and runtime.json have it."""
+    """A mount in config.json and runtime.json."""
 
     destination: str
     type: str = ""
@@ -41,9 +42,9 @@ class SpecMount:
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
 
-    def as_json(self) -> Json:
-        """Return the form that is written; the destination is always there."""
-        rest = without_nothing(
+    def as_json(self) -> JsonObject:
+        """Return the JSON form; the destination is always present."""
+        rest = drop_empty(
             {
                 "type": self.type,
                 "source": self.source,
@@ -55,8 +56,8 @@ class SpecMount:
         return {"destination": self.destination, **rest}
 
 
-def id_mappings(given: tuple[IdMapping, ...] | None) -> list[Json]:
-    """Return mappings with all their members."""
+def id_mappings(given: tuple[IdMapping, ...] | None) -> list[JsonObject]:
+    """Return the JSON form of mappings, with all members."""
     return [
         {
             "containerID": m.container_id or 0,
@@ -67,27 +68,29 @@ def id_mappings(given: tuple[IdMapping, ...] | None) -> list[Json]:
     ]
 
 
-def mounts(wanted: Merged, volumes: Volumes, warnings: DiagnosticCollector) -> list[Json]:
-    """Return the mounts sorted by destination; of one destination the last counts."""
+def mounts(
+    settings: ContainerSettings, volumes: Volumes, warnings: DiagnosticCollector
+) -> list[JsonObject]:
+    """Return the mounts sorted by destination; the last mount of a destination counts."""
     findings = DiagnosticCollector()
-    found = {m.destination: m for m in _usual(readonly=bool(wanted.spec.readonly))}
-    for word in wanted.words["tmpfs"]:
-        with findings.caught():
-            mount = _tmpfs(wanted, word)
+    found = {m.destination: m for m in _default_mounts(readonly=bool(settings.spec.readonly))}
+    for word in settings.items["tmpfs"]:
+        with findings.collect():
+            mount = _tmpfs(settings, word)
             found[mount.destination] = mount
-    for word in wanted.words["binds"]:
-        with findings.caught():
-            mount = _bind(wanted, word, volumes, warnings)
+    for word in settings.items["binds"]:
+        with findings.collect():
+            mount = _bind(settings, word, volumes, warnings)
             found[mount.destination] = mount
-    for given in wanted.spec.mounts or ():
-        with findings.caught():
-            mount = _mount(wanted, given, volumes, warnings)
+    for given in settings.spec.mounts or ():
+        with findings.collect():
+            mount = _mount(settings, given, volumes, warnings)
             found[mount.destination] = mount
     findings.raise_errors()
     return [found[destination].as_json() for destination in sorted(found)]
 
 
-def _usual(*, readonly: bool) -> Iterator[SpecMount]:
+def _default_mounts(*, readonly: bool) -> Iterator[SpecMount]:
     ro = ("ro",) if readonly else ()
     yield SpecMount(
         "/dev", "tmpfs", "tmpfs", ("nosuid", "strictatime", "mode=755", "size=65536k", *ro)
@@ -105,30 +108,32 @@ def _usual(*, readonly: bool) -> Iterator[SpecMount]:
     )
 
 
-def _tmpfs(wanted: Merged, word: Word) -> SpecMount:
+def _tmpfs(settings: ContainerSettings, word: ListItem) -> SpecMount:
     destination, colon, options = word.text.partition(":")
     if ":" in options:
         message = f"tmpfs {word.text!r} has too many parts"
         hint = "write DESTINATION[:OPTION,...], as /tmp:size=64m,mode=1777"
-        raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=word.place)
+        raise settings.error(rootfs.BAD_MOUNT, message, hint, place=word.place)
     return SpecMount(destination, "tmpfs", "tmpfs", _options(options) if colon else ())
 
 
-def _bind(wanted: Merged, word: Word, volumes: Volumes, warnings: DiagnosticCollector) -> SpecMount:
+def _bind(
+    settings: ContainerSettings, word: ListItem, volumes: Volumes, warnings: DiagnosticCollector
+) -> SpecMount:
     parts = word.text.split(":")
     if not 2 <= len(parts) <= 3:
         message = f"bind {word.text!r} has {'one part' if len(parts) < 2 else 'too many parts'}"
         hint = "write SOURCE:DESTINATION[:OPTION,...], as /etc/hosts:/etc/hosts:ro"
-        raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=word.place)
+        raise settings.error(rootfs.BAD_MOUNT, message, hint, place=word.place)
     options = (*_options(parts[2]), "rbind") if len(parts) == 3 else _BOUND
-    source = _source(wanted, parts[0], options, volumes, word.from_label, word.place, warnings)
+    source = _source(settings, parts[0], options, volumes, word.from_label, word.place, warnings)
     return SpecMount(parts[1], "bind", source, options)
 
 
 def _mount(
-    wanted: Merged, given: Mount, volumes: Volumes, warnings: DiagnosticCollector
+    settings: ContainerSettings, mount: Mount, volumes: Volumes, warnings: DiagnosticCollector
 ) -> SpecMount:
-    kind, source, destination = given.type or "", given.source or "", given.destination or ""
+    kind, source, destination = mount.type or "", mount.source or "", mount.destination or ""
     if not kind:
         if source in _TYPE_IS_SOURCE:
             kind = source
@@ -136,30 +141,30 @@ def _mount(
             kind = "tmpfs"
         else:
             message = f"the mount at {destination or 'no destination'} has no type"
-            hint = 'say its type: "bind", "tmpfs", or that of a filesystem, as "ext4"'
-            raise wanted.error(rootfs.BAD_MOUNT, message, hint, place=given.positions.place)
+            hint = 'give a type: "bind", "tmpfs", or a filesystem, as "ext4"'
+            raise settings.error(rootfs.BAD_MOUNT, message, hint, place=mount.positions.place)
     if not destination:
         if kind not in _DESTINATIONS:
             message = f"the mount of type {kind} has no destination"
-            raise wanted.error(rootfs.BAD_MOUNT, message, place=given.positions.place)
+            raise settings.error(rootfs.BAD_MOUNT, message, place=mount.positions.place)
         destination = _DESTINATIONS[kind]
-    options = given.options or ()
+    options = mount.options or ()
     if kind == "bind" and source:
-        from_label = wanted.from_label("mounts")
-        place = given.positions.place_of("source")
-        source = _source(wanted, source, options, volumes, from_label, place, warnings)
+        from_label = settings.from_label("mounts")
+        place = mount.positions.place_of("source")
+        source = _source(settings, source, options, volumes, from_label, place, warnings)
     return SpecMount(
         destination,
         kind,
         source or kind,
         options,
-        given.uid_mappings or (),
-        given.gid_mappings or (),
+        mount.uid_mappings or (),
+        mount.gid_mappings or (),
     )
 
 
 def _source(
-    wanted: Merged,
+    settings: ContainerSettings,
     source: str,
     options: tuple[str, ...],
     volumes: Volumes,
@@ -167,28 +172,28 @@ def _source(
     place: Place | None,
     warnings: DiagnosticCollector,
 ) -> str:
-    """Return the path that is bound: a source without a slash in front is a volume."""
+    """Return the path of a source; a source without a leading slash is a volume."""
     if source.startswith("/"):
         return source
     if from_label and source not in volumes:
-        # A label cannot know the volumes of all systems; LinuxKit hands on what it says.
-        missing = f"{source!r}, which is no volume of this system"
-        diagnostic = wanted.explained(
+        # A label cannot know the volumes of all systems; like LinuxKit, keep its text.
+        missing = f"{source!r}, which is not a volume of this system"
+        diagnostic = settings.with_image_remark(
             Diagnostic(
                 rootfs.UNKNOWN_VOLUME,
-                f"{wanted.name!r} binds {missing}",
+                f"{settings.name!r} binds {missing}",
                 place,
                 (f"define it: `volumes: [{{name: {source}}}]`",),
                 severity=Severity.WARNING,
             )
         )
-        warnings.note_for(wanted.name, diagnostic, f"{NAMES} bind {missing}")
+        warnings.add_grouped_warning(settings.name, diagnostic, f"{NAMES} bind {missing}")
         return source
     try:
         return volumes.source(source, options)
     except PlanError as error:
         raise PlanError(
-            [wanted.explained(d) for d in error.with_place(place).diagnostics]
+            [settings.with_image_remark(d) for d in error.with_place(place).diagnostics]
         ) from error
 
 

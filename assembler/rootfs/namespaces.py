@@ -1,22 +1,22 @@
-"""The namespaces of a container: new ones, those of the host, or some that were bound to a path."""
+"""The namespaces of a container: new ones, those of the host, or ones bound to a path."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from assembler.rootfs.merging import Merged
-    from assembler.rootfs.rendering import Json
+    from assembler.rootfs.container_settings import ContainerSettings
+    from assembler.rootfs.json_rendering import JsonObject
 
-# The specification's name of each, and our field for it; in the order in which they are written.
+# The specification's name and the field of each, in the order of the document.
 _FIELDS = (("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid"), ("user", "userns"))
 
 
-def namespaces(wanted: Merged) -> list[Json]:
-    """Return the namespaces that are not the host's; a mount namespace is always among them."""
-    found: list[Json] = []
+def namespaces(settings: ContainerSettings) -> list[JsonObject]:
+    """Return the namespaces that are not the host's; a mount namespace is always one."""
+    found: list[JsonObject] = []
     for kind, field in _FIELDS:
-        text = getattr(wanted.spec, field) or ("new" if field == "pid" else "host")
+        text = getattr(settings.spec, field) or ("new" if field == "pid" else "host")
         if text in ("host", "root"):
             continue
         if text == "new" or (text == "none" and field == "net"):

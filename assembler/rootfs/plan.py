@@ -1,37 +1,40 @@
-"""The plan: an ordered list of parts, each with where it comes from and where it goes.
+"""The plan: an ordered list of parts, each with its origin and its prefix.
 
-Everything that is written follows from a plan: a tar is all parts' entries in order, an initrd
-the parts' segments joined, other filesystems the merged tree; SBOM and reports walk the same parts.
+All outputs follow from a plan: a tar has the entries of all parts in order, an initrd the joined
+segments of the parts, other filesystems the merged tree. SBOM and reports use the same parts.
 
-Parts made of an image are large and depend on nothing but the image, the prefix and the rules, so
-encoders keep them encoded (segments). Made parts depend on the YAML; they are small and fresh.
+Parts of images are large and depend only on the image, the prefix and the rules, so they are kept
+encoded as segments. Generated parts depend on the YAML; they are small and encoded in every build.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assembler.diagnostics import Diagnostic, Place
-from assembler.oci import Descriptor, Image
+if TYPE_CHECKING:
+    from pathlib import Path
 
-# 2017-04-18 16:30:00 UTC: what LinuxKit gives to every entry it makes, and so do we.
+    from assembler.diagnostics import Diagnostic, Place
+    from assembler.oci import Descriptor, Image
+
+# 2017-04-18 16:30:00 UTC: the time of all generated entries, as in LinuxKit.
 STANDARD_TIME = 1492533000
 
 
-class Kind(Enum):
-    """What an entry is."""
+class EntryKind(Enum):
+    """The kind of a generated entry."""
 
     FILE = "file"
     DIRECTORY = "directory"
     SYMLINK = "symlink"
 
 
-class Rules(Enum):
-    """How an image's tree is changed on its way into the system; see docs/layout.md.
+class TreeRules(Enum):
+    """The changes to an image's tree on its way into the system; see docs/layout.md.
 
-    All of them drop what container tools leave behind (.dockerenv, dev/console …), replace
+    All rules drop leftovers of container tools (.dockerenv, dev/console …), replace
     etc/hosts, and add dev, proc, sys … where the image has none. They differ in etc/resolv.conf:
     a container gets an empty file, the root filesystem and volumes a link to the one made at boot.
     """
@@ -43,7 +46,7 @@ class Rules(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """Content that is a file of this machine: read when it is written out."""
+    """Content that is a file of this machine; it is read when the output is written."""
 
     path: Path
     size: int
@@ -51,7 +54,7 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class StoreBlob:
-    """Content that is a blob of the store, as it is there."""
+    """Content that is a blob of the store."""
 
     descriptor: Descriptor
 
@@ -62,44 +65,44 @@ class StoreBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """Content that is a file in the root of an image, as the kernel in a kernel image.
+class ImageMember:
+    """Content that is a file in the root of an image, such as the kernel in a kernel image.
 
-    Only whoever reads the layers sees whether it is there and is a regular file:
-    `members.missing` and `members.not_a_file` make the errors for that.
+    Only readers of the layers know whether it exists and is a regular file; the module
+    `member_errors` has the errors for that.
     """
 
     image: Image
     name: str
     decompress: bool = False
-    # What it is wanted for ("kernel", "microcode"), and where it was asked for.
+    # Its purpose ("kernel", "microcode"), and the place in the YAML.
     purpose: str = field(default="", compare=False)
     place: Place | None = field(default=None, compare=False, repr=False)
 
 
-Content = bytes | LocalFile | StoreBlob | Member
+EntryContent = bytes | LocalFile | StoreBlob | ImageMember
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One file, directory or link that the assembler makes itself."""
+class GeneratedEntry:
+    """A file, directory or symbolic link that the assembler generates."""
 
     path: str
-    kind: Kind
-    # With a Member as content its mode in the image counts instead.
+    kind: EntryKind
+    # For content of an image the mode in the image counts instead.
     mode: int
-    content: Content = b""
+    content: EntryContent = b""
     target: str = ""
     uid: int = 0
     gid: int = 0
     mtime: int = STANDARD_TIME
-    # A leading directory: written only if nothing before it has that path.
+    # A parent directory: written only if no earlier entry has its path.
     implied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a part comes from, for pax records, reports and messages."""
+    """The origin of a part, for pax records, reports and messages."""
 
     source: str
     location: str
@@ -108,17 +111,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ImageTree:
-    """The whole content of an image below a prefix ("" or ending in a slash)."""
+    """The whole tree of an image below a prefix ("" or ending in a slash)."""
 
     origin: Origin
     image: Image
     prefix: str
-    rules: Rules
+    rules: TreeRules
 
 
 @dataclass(frozen=True, slots=True)
-class MemberTree:
-    """The entries of a tar that is a file in the root of an image (kernel.tar), unchanged."""
+class ArchiveTree:
+    """The unchanged entries of a tar in the root of an image (kernel.tar)."""
 
     origin: Origin
     image: Image
@@ -126,39 +129,46 @@ class MemberTree:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """Entries that the assembler makes."""
+class GeneratedPart:
+    """Generated entries."""
 
     origin: Origin
-    entries: tuple[Entry, ...]
+    entries: tuple[GeneratedEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class JoinedDatabase:
-    """The package databases of several root images put one after the other, if two have one."""
+class MergedPackageDatabase:
+    """The concatenated package databases of init images, if at least two have one."""
 
     origin: Origin
     images: tuple[Image, ...]
     path: str
 
 
-Part = ImageTree | MemberTree | Made | JoinedDatabase
+Part = ImageTree | ArchiveTree | GeneratedPart | MergedPackageDatabase
 
 
 @dataclass(frozen=True, slots=True)
-class Boot:
-    """What a boot loader is given: it also stands below boot/ in the tree."""
+class BootSpec:
+    """Kernel, command line and microcode for boot loaders; they are also below boot/."""
 
-    kernel: Member
+    kernel: ImageMember
     cmdline: str
-    ucode: Member | None = None
+    ucode: ImageMember | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole system, in the order in which it is written; later entries win over earlier ones."""
+    """A whole system in output order; later entries win over earlier ones."""
 
     architecture: str
     parts: tuple[Part, ...]
-    boot: Boot | None = None
+    boot: BootSpec | None = None
     warnings: tuple[Diagnostic, ...] = ()
+
+
+def leading_directories(path: str) -> tuple[GeneratedEntry, ...]:
+    """Return `path` and its parents as directories that are written only if missing."""
+    parts = path.split("/")
+    paths = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+    return tuple(GeneratedEntry(p, EntryKind.DIRECTORY, 0o755, implied=True) for p in paths)

@@ -1,4 +1,4 @@
-"""What a container may use: `resources` in the spelling of the OCI runtime specification."""
+"""Resource limits of a container: `resources` in the spelling of the runtime specification."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from assembler.config.runtime_resources import format_page_size
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
-    from assembler.rootfs.merging import Merged
-    from assembler.rootfs.rendering import Json
+    from assembler.rootfs.container_settings import ContainerSettings
+    from assembler.rootfs.json_rendering import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
-class _Whole:
-    """A number, from `least` to `most`; written as zero if `always` and not given."""
+class _IntegerField:
+    """An integer from `least` to `most`; `always` writes 0 for a missing one."""
 
     least: int
     most: int
@@ -25,22 +25,24 @@ class _Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class _Many:
+class _ListField:
     """A list of maps."""
 
     of: Mapping[str, Any]
 
 
-_ANY = _Whole(-(1 << 63), (1 << 63) - 1)
-_U64, _U32, _U16 = (_Whole(0, (1 << bits) - 1) for bits in (64, 32, 16))
-_NUMBER = _Whole(0, (1 << 32) - 1, always=True)
+_ANY = _IntegerField(-(1 << 63), (1 << 63) - 1)
+_U64, _U32, _U16 = (_IntegerField(0, (1 << bits) - 1) for bits in (64, 32, 16))
+_NUMBER = _IntegerField(0, (1 << 32) - 1, always=True)
 _TEXT, _FLAG, _ALLOW, _PAGES = "text", "flag", "allow", "pages"
-_RATE = _Many({"major": _NUMBER, "minor": _NUMBER, "rate": _Whole(0, (1 << 64) - 1, always=True)})
-_WEIGHT = _Many({"major": _NUMBER, "minor": _NUMBER, "weight": _U16, "leafWeight": _U16})
+_RATE = _ListField(
+    {"major": _NUMBER, "minor": _NUMBER, "rate": _IntegerField(0, (1 << 64) - 1, always=True)}
+)
+_WEIGHT = _ListField({"major": _NUMBER, "minor": _NUMBER, "weight": _U16, "leafWeight": _U16})
 
-# Names and their order are those of the specification; in the YAML any case of letters will do.
+# Names and order of the specification; the YAML may use any case.
 SHAPE: Mapping[str, Any] = {
-    "devices": _Many(
+    "devices": _ListField(
         {"allow": _ALLOW, "type": _TEXT, "major": _ANY, "minor": _ANY, "access": _TEXT}
     ),
     "memory": {
@@ -61,7 +63,7 @@ SHAPE: Mapping[str, Any] = {
         "cpus": _TEXT,
         "mems": _TEXT,
     },
-    "pids": {"limit": _Whole(-(1 << 63), (1 << 63) - 1, always=True)},
+    "pids": {"limit": _IntegerField(-(1 << 63), (1 << 63) - 1, always=True)},
     "blockIO": {
         "weight": _U16,
         "leafWeight": _U16,
@@ -71,24 +73,26 @@ SHAPE: Mapping[str, Any] = {
         "throttleReadIOPSDevice": _RATE,
         "throttleWriteIOPSDevice": _RATE,
     },
-    "hugepageLimits": _Many({"pageSize": _PAGES, "limit": _Whole(0, (1 << 64) - 1, always=True)}),
+    "hugepageLimits": _ListField(
+        {"pageSize": _PAGES, "limit": _IntegerField(0, (1 << 64) - 1, always=True)}
+    ),
     "network": {
         "classID": _U32,
-        "priorities": _Many({"name": _TEXT, "priority": _NUMBER}),
+        "priorities": _ListField({"name": _TEXT, "priority": _NUMBER}),
     },
 }
 
 
-def resources(wanted: Merged, rules: Sequence[Json]) -> Json:
-    """Return the resources, and the cgroup's rules for devices after the ones given."""
+def resources(settings: ContainerSettings, rules: Sequence[JsonObject]) -> JsonObject:
+    """Return the resources, with the cgroup rules of devices after the given ones."""
     findings = DiagnosticCollector()
-    given = dict(wanted.spec.resources or {})
+    given = dict(settings.spec.resources or {})
 
     def fail(path: tuple[str | int, ...], message: str) -> None:
-        with findings.caught():
+        with findings.collect():
             name = ".".join(str(p) for p in path)
-            place = wanted.place("resources", *path)
-            raise wanted.error(rootfs.BAD_RESOURCE, f"resources.{name}: {message}", place=place)
+            place = settings.place("resources", *path)
+            raise settings.error(rootfs.BAD_RESOURCE, f"resources.{name}: {message}", place=place)
 
     document = _map(given, SHAPE, (), fail)
     findings.raise_errors()
@@ -102,19 +106,19 @@ def _map(
     shape: Mapping[str, Any],
     path: tuple[str | int, ...],
     fail: Callable[[tuple[str | int, ...], str], None],
-) -> Json:
+) -> JsonObject:
     spelt = {key.lower(): key for key in given}
-    document: Json = {}
+    document: JsonObject = {}
     for name, kind in shape.items():
         key = spelt.get(name.lower())
         value = None if key is None else given[key]
         here = (*path, key if key is not None else name)
         if value is None:
-            if isinstance(kind, _Whole) and kind.always:
+            if isinstance(kind, _IntegerField) and kind.always:
                 document[name] = 0
             elif kind is _ALLOW:
                 document[name] = False
-        elif isinstance(kind, _Many):
+        elif isinstance(kind, _ListField):
             entries = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
             document[name] = [
                 _map(entry, kind.of, (*here, number), fail) for number, entry in enumerate(entries)
@@ -132,7 +136,7 @@ def _one(
     path: tuple[str | int, ...],
     fail: Callable[[tuple[str | int, ...], str], None],
 ) -> object:
-    if isinstance(kind, _Whole):
+    if isinstance(kind, _IntegerField):
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or not kind.least <= value <= kind.most:  # type: ignore[operator]
             fail(path, f"{value!r} is not a number from {kind.least} to {kind.most}")

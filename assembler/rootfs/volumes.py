@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
 from assembler.errors import PlanError
 from assembler.oci import Reference
-from assembler.rootfs.layout import layout_entries
-from assembler.rootfs.needs import is_layout
-from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, Origin, Part, Rules
+from assembler.rootfs.oci_layout import layout_entries
+from assembler.rootfs.plan import (
+    EntryKind,
+    GeneratedEntry,
+    GeneratedPart,
+    ImageTree,
+    Origin,
+    Part,
+    TreeRules,
+    leading_directories,
+)
+from assembler.rootfs.required_images import is_image_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from assembler.config.model import Config, Volume
     from assembler.rootfs.diagnostic_collector import DiagnosticCollector
-    from assembler.rootfs.options import Resolved
+    from assembler.rootfs.plan_options import ResolvedImages
 
 ROOT = "containers/volumes"
 _NAME = re.compile(r"[a-z0-9_-]+")
@@ -25,21 +35,21 @@ _NAME = re.compile(r"[a-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Volumes:
-    """The volumes there are, by name."""
+    """The volumes of a system by name."""
 
     by_name: Mapping[str, Volume]
 
     @classmethod
     def of(cls, config: Config) -> Volumes:
-        """Return the volumes of a configuration."""
+        """Return the volumes of a config."""
         return cls({v.name: v for v in config.volumes})
 
     def __contains__(self, name: str) -> bool:
-        """Tell whether there is a volume of that name."""
+        """Tell whether a volume has this name."""
         return name in self.by_name
 
     def source(self, name: str, options: Sequence[str]) -> str:
-        """Return the path that stands for a volume where it is bound with `options`."""
+        """Return the path of a volume that is bound with `options`."""
         volume = self.by_name.get(name)
         if volume is None:
             hints = [f"the root filesystem's path would be /{name}"]
@@ -47,35 +57,35 @@ class Volumes:
                 hints.insert(0, f"volumes are {', '.join(self.by_name)}")
             message = f"there is no volume {name!r}"
             raise PlanError.of(rootfs.UNKNOWN_VOLUME, message, *hints)
-        if volume.readonly and not read_only(options):
+        if volume.readonly and not is_read_only(options):
             raise PlanError.of(
                 rootfs.READONLY_VOLUME,
-                f"volume {name!r} is read-only, and is bound for writing",
+                f"volume {name!r} is read-only, but is bound for writing",
                 f"bind it read-only: {name}:/DESTINATION:ro",
             )
-        return merged_path(name)
+        return volume_mount_path(name)
 
 
-def read_only(options: Sequence[str]) -> bool:
-    """Tell what a mount with these options is; the first of ro and rw decides."""
+def is_read_only(options: Sequence[str]) -> bool:
+    """Tell whether mount options mean read-only; the first of ro and rw decides."""
     return next((option == "ro" for option in options if option in ("ro", "rw")), False)
 
 
-def merged_path(name: str) -> str:
-    """Return where a volume is mounted in the running system."""
+def volume_mount_path(name: str) -> str:
+    """Return the mount point of a volume in the running system."""
     return f"/{ROOT}/{name}/merged"
 
 
 def volume_parts(
-    config: Config, resolved: Resolved, findings: DiagnosticCollector
+    config: Config, resolved: ResolvedImages, findings: DiagnosticCollector
 ) -> Iterator[Part]:
-    """Yield the parts of all volumes, in their order."""
+    """Yield the parts of all volumes in their order."""
     for number, volume in enumerate(config.volumes):
-        with findings.caught(volume.positions.place_of("name")):
+        with findings.collect(volume.positions.place_of("name")):
             yield from _parts(volume, f"volume[{number}]", resolved)
 
 
-def _parts(volume: Volume, location: str, resolved: Resolved) -> Iterator[Part]:
+def _parts(volume: Volume, location: str, resolved: ResolvedImages) -> Iterator[Part]:
     if not _NAME.fullmatch(volume.name):
         raise PlanError.of(
             rootfs.BAD_NAME,
@@ -88,20 +98,16 @@ def _parts(volume: Volume, location: str, resolved: Resolved) -> Iterator[Part]:
     reference = Reference.parse(volume.image) if volume.image else None
     origin = Origin(str(reference) if reference else "empty", location, place)
     base = f"{ROOT}/{volume.name}"
-    yield Made(origin, leading_directories(f"{base}/lower"))
-    if reference is not None and is_layout(volume):
-        yield Made(origin, layout_entries(volume, reference, f"{base}/lower/", resolved))
+    yield GeneratedPart(origin, leading_directories(f"{base}/lower"))
+    if reference is not None and is_image_layout(volume):
+        yield GeneratedPart(origin, layout_entries(volume, reference, f"{base}/lower/", resolved))
     elif reference is not None:
         image = resolved.images[reference]
-        yield ImageTree(origin, image, f"{base}/lower/", Rules.VOLUME)
-    yield Made(
+        yield ImageTree(origin, image, f"{base}/lower/", TreeRules.VOLUME)
+    yield GeneratedPart(
         Origin("linuxkit.volumes", location, place),
-        tuple(Entry(f"{base}/{name}", Kind.DIRECTORY, 0o755) for name in ("tmp", "merged")),
+        tuple(
+            GeneratedEntry(f"{base}/{name}", EntryKind.DIRECTORY, 0o755)
+            for name in ("tmp", "merged")
+        ),
     )
-
-
-def leading_directories(path: str) -> tuple[Entry, ...]:
-    """Return the directories on the way to `path` and itself, for where nothing made them yet."""
-    parts = path.split("/")
-    paths = ["/".join(parts[: n + 1]) for n in range(len(parts))]
-    return tuple(Entry(p, Kind.DIRECTORY, 0o755, implied=True) for p in paths)

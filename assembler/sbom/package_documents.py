@@ -1,28 +1,30 @@
-"""SPDX documents of images: packages described, and put together into what is attested."""
+"""SPDX documents of images: the packages in them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from assembler.oci import format_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NAMESPACE = "https://dolmen.invalid/spdx/"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a package of a distribution."""
+class PackageFacts:
+    """The facts about a package of a distribution."""
 
-    # As package URLs have it: deb or apk.
+    # The type in package URLs: deb or apk.
     kind: str
     distribution: str
     name: str
     version: str
     architecture: str
-    # The release of the distribution, if it is known.
+    # The release of the distribution, if known.
     release: str = ""
     supplier: str = ""
     homepage: str = ""
@@ -41,16 +43,16 @@ class Known:
         )
 
 
-def document(
+def image_document(
     name: str, digest: str, created: int, packages: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return the document for an image; `digest` is that of its manifest."""
+    """Return the document of an image; `digest` is that of its manifest."""
     return {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": name,
-        # Made of the image, so that the same image has the same document.
+        # Derived from the image, so that the same image has the same document.
         "documentNamespace": _NAMESPACE + digest.replace(":", "-"),
         "creationInfo": {"created": format_timestamp(created), "creators": ["Tool: dolmen"]},
         "packages": list(packages),
@@ -65,12 +67,12 @@ def document(
     }
 
 
-def described(known: Known) -> dict[str, Any]:
-    """Return a package as documents have it."""
-    found: dict[str, Any] = {
-        "SPDXID": f"SPDXRef-Package-{known.kind}-{identifier(known.name)}",
-        "name": known.name,
-        "versionInfo": known.version,
+def describe_package(facts: PackageFacts) -> dict[str, Any]:
+    """Return a package in SPDX form."""
+    package: dict[str, Any] = {
+        "SPDXID": f"SPDXRef-Package-{facts.kind}-{spdx_identifier(facts.name)}",
+        "name": facts.name,
+        "versionInfo": facts.version,
         "downloadLocation": "NOASSERTION",
         "filesAnalyzed": False,
         "licenseConcluded": "NOASSERTION",
@@ -80,23 +82,23 @@ def described(known: Known) -> dict[str, Any]:
             {
                 "referenceCategory": "PACKAGE-MANAGER",
                 "referenceType": "purl",
-                "referenceLocator": known.purl,
+                "referenceLocator": facts.purl,
             }
         ],
     }
-    if known.source:
-        found["sourceInfo"] = known.source
-    if known.supplier:
-        found["supplier"] = f"Organization: {known.supplier}"
-    if known.homepage.startswith(("http://", "https://")):
-        found["homepage"] = known.homepage
-    if known.summary:
-        found["summary"] = known.summary
-    if known.license:
-        found["licenseComments"] = f"the package says of its license: {known.license}"
-    return found
+    if facts.source:
+        package["sourceInfo"] = facts.source
+    if facts.supplier:
+        package["supplier"] = f"Organization: {facts.supplier}"
+    if facts.homepage.startswith(("http://", "https://")):
+        package["homepage"] = facts.homepage
+    if facts.summary:
+        package["summary"] = facts.summary
+    if facts.license:
+        package["licenseComments"] = f"the package says of its license: {facts.license}"
+    return package
 
 
-def identifier(name: str) -> str:
-    """Return a name as an SPDX identifier may have it: letters, digits, dots and dashes."""
+def spdx_identifier(name: str) -> str:
+    """Return a name as an SPDX identifier: letters, digits, dots and dashes."""
     return "".join(c if c.isalnum() or c in ".-" else f"-{ord(c):x}-" for c in name)

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assembler.encode.byte_sinks import BytesOutput
 from assembler.encode.inventory import Inventory
-from assembler.encode.newc import NewcEncoder
-from assembler.encode.output import BytesOutput
-from assembler.encode.tar import END, TarEncoder, global_comment
+from assembler.encode.newc_encoder import NewcEncoder
+from assembler.encode.tar_encoder import TAR_END, TarEncoder, global_comment
 from assembler.oci.layers import HARD_LINK, TarReader
-from assembler.rootfs.plan import Entry, Kind, Origin
+from assembler.rootfs.plan import EntryKind, GeneratedEntry, Origin
 from support.archives import E, directory, hardlink, symlink, tar
 from support.cpio import archives_of
 
@@ -70,7 +70,7 @@ def as_tar(archive: bytes, prefix: str = "", origin: Origin | None = ORIGIN) -> 
             encoder.link(name, reader.link, reader)
         else:
             encoder.add(name, reader)
-    return b"".join(out.pieces) + END
+    return b"".join(out.pieces) + TAR_END
 
 
 def as_newc(archive: bytes, learned: dict[bytes, list[bytes]] | None = None) -> bytes:
@@ -84,9 +84,9 @@ def as_newc(archive: bytes, learned: dict[bytes, list[bytes]] | None = None) -> 
             encoder.link(name, reader.link, reader)
         else:
             encoder.add(name, reader)
-    if encoder.again:
+    if encoder.needs_retry:
         assert learned is None
-        return as_newc(archive, encoder.learned)
+        return as_newc(archive, encoder.hard_links)
     encoder.finish(trailer=True)
     return b"".join(out.pieces)
 
@@ -188,19 +188,19 @@ def test_links_to_what_is_far_back_need_a_second_attempt() -> None:
 
 def test_what_is_made_is_encoded_like_what_is_read() -> None:
     made = [
-        (Entry("etc", Kind.DIRECTORY, 0o755), b""),
-        (Entry("etc/größe", Kind.FILE, 0o640, uid=3, gid=4), b"hello"),
-        (Entry("etc/link", Kind.SYMLINK, 0o777, target="/run/" + "x" * 200), b""),
-        (Entry("e" * 300, Kind.FILE, 0o644), b""),
+        (GeneratedEntry("etc", EntryKind.DIRECTORY, 0o755), b""),
+        (GeneratedEntry("etc/größe", EntryKind.FILE, 0o640, uid=3, gid=4), b"hello"),
+        (GeneratedEntry("etc/link", EntryKind.SYMLINK, 0o777, target="/run/" + "x" * 200), b""),
+        (GeneratedEntry("e" * 300, EntryKind.FILE, 0o644), b""),
     ]
     out, pieces = BytesOutput(), Pieces()
     newc = NewcEncoder(pieces, "", Inventory(), "x")
     for encoder in (TarEncoder(out, ORIGIN, "", Inventory()), newc):
         for entry, content in made:
-            encoder.made(entry, len(content))  # type: ignore[attr-defined]
+            encoder.add_generated(entry, len(content))  # type: ignore[attr-defined]
             encoder.put(content)  # type: ignore[attr-defined]
             encoder.pad(len(content))  # type: ignore[attr-defined]
     newc.finish(trailer=True)
-    data = b"".join(out.pieces) + END
+    data = b"".join(out.pieces) + TAR_END
     assert as_tar(data) == data
     assert as_newc(data) == b"".join(pieces.pieces)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assembler.encode.byte_sinks import CompressedOutput, ContentSummary, FileOutput
 from assembler.encode.compression import CODECS, Compression
-from assembler.encode.output import CompressedOutput, FileOutput, Plain
 
 _CHANCE = random.Random(7)
 DATA = b"".join(
@@ -19,7 +19,9 @@ DATA = b"".join(
 )
 
 
-def compressed(path: Path, compression: Compression, cuts: list[int]) -> tuple[bytes, Plain]:
+def compressed(
+    path: Path, compression: Compression, cuts: list[int]
+) -> tuple[bytes, ContentSummary]:
     """Compress the data in pieces that end where it is cut."""
     with path.open("wb") as file:
         output = CompressedOutput(file.fileno(), compression.start_piece())
@@ -29,14 +31,14 @@ def compressed(path: Path, compression: Compression, cuts: list[int]) -> tuple[b
             output.put(pieces[start])
             output.put_all([*pieces[start + 1 : start + 3]])
         output.finish()
-    return path.read_bytes(), output.plain
+    return path.read_bytes(), output.summary
 
 
 @pytest.mark.parametrize("codec", list(CODECS))
 def test_it_does_not_matter_where_the_input_is_cut(codec: str, tmp_path: Path) -> None:
     compression = Compression.parse(codec)
     whole, plain = compressed(tmp_path / "whole", compression, [])
-    assert plain == Plain.of(DATA)
+    assert plain == ContentSummary.of(DATA)
     chance = random.Random(codec)
     for _ in range(3):
         cuts = [chance.randrange(len(DATA)) for _ in range(chance.choice((1, 7, 60)))]
@@ -56,4 +58,4 @@ def test_files_get_all_pieces_in_order(
         output.finish()
     whole = b"".join(pieces)
     assert path.read_bytes() == whole
-    assert (output.written, output.checksum) == (len(whole), Plain.of(whole).crc32)
+    assert (output.written, output.checksum) == (len(whole), ContentSummary.of(whole).crc32)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from assembler.content import read_content
 from assembler.encode.assembly import Assembly
-from assembler.encode.early import MODULES_WANTED, EarlyInitrd, early_initrd
+from assembler.encode.early_initrd import MODULE_LIST, EarlyInitrd, plan_early_initrd
 from assembler.events import NullReporter
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.reference import Reference
 from assembler.oci.resolution import resolve_images
 from assembler.oci.store import Store
-from assembler.rootfs.plan import ImageTree, MemberTree, Origin, Plan, Rules
+from assembler.rootfs.plan import ArchiveTree, ImageTree, Origin, Plan, TreeRules
 from support.cpio import archives_of
 from support.pictures import AMD64, Painter, tree
 
@@ -34,7 +34,7 @@ KERNEL = {
     f"{V}/modules.builtin": b"kernel/ext4.ko\n",
     f"{V}/modules.symbols": b"alias symbol:x sound\n",
 }
-INIT = {"init": b"program", MODULES_WANTED: b"# of disks\nvirtio-*\nsd_mod # and CDs\nnvme\n\n"}
+INIT = {"init": b"program", MODULE_LIST: b"# of disks\nvirtio-*\nsd_mod # and CDs\nnvme\n\n"}
 
 
 def early(
@@ -55,12 +55,12 @@ def early(
     plan = Plan(
         "amd64",
         (
-            MemberTree(Origin("kernel", "kernel"), boot, "kernel.tar"),
-            ImageTree(Origin("init", "init[0]"), root, "", Rules.ROOT),
+            ArchiveTree(Origin("kernel", "kernel"), boot, "kernel.tar"),
+            ImageTree(Origin("init", "init[0]"), root, "", TreeRules.ROOT),
         ),
     )
     with Assembly(plan, store) as assembly:
-        made = early_initrd(assembly, kinds)
+        made = plan_early_initrd(assembly, kinds)
     if made is None:
         return None, {}
     with Assembly(made.plan, store) as assembly:
@@ -71,8 +71,8 @@ def early(
 def test_it_has_the_modules_of_disks_and_of_the_filesystem(tmp_path: Path) -> None:
     made, files = early(tmp_path, INIT, KERNEL, "squashfs")
     assert made is not None
-    assert made.lacking == ()
-    assert made.modules == 5
+    assert made.missing_filesystems == ()
+    assert made.module_count == 5
     assert files["init"] == b"program"
     assert files["etc/initrd-release"] == b""
     modules = {p.rpartition("/")[2] for p in files if ".ko" in p}
@@ -97,12 +97,12 @@ def test_its_indexes_speak_of_nothing_else(tmp_path: Path) -> None:
 def test_what_a_kernel_cannot_mount_is_told(tmp_path: Path) -> None:
     made, _ = early(tmp_path / "a", INIT, KERNEL, "erofs", "ext4", "iso9660")
     assert made is not None
-    assert made.lacking == ("erofs",)
+    assert made.missing_filesystems == ("erofs",)
     # Without indexes nobody knows what is built in.
     bare, _ = early(tmp_path / "b", INIT, {"lib/firmware/x": b"x"}, "erofs")
     assert bare is not None
-    assert bare.lacking == ()
-    assert bare.modules == 0
+    assert bare.missing_filesystems == ()
+    assert bare.module_count == 0
 
 
 def test_another_init_does_not_know_how(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assembler.encode.byte_sinks import ContentSummary
 from assembler.encode.compression import Compression
-from assembler.encode.joined import JoinedArchive
-from assembler.encode.newc import TRAILER
-from assembler.encode.output import Plain
+from assembler.encode.joined_archive import JoinedArchive
+from assembler.encode.newc_encoder import TRAILER
 from assembler.errors import UsageError
 
 
@@ -26,7 +26,7 @@ def test_gzip_pieces_are_one_member(pieces: list[bytes], level: int) -> None:
     for piece in pieces:
         stream = archive.compression.start_piece()
         out.write(stream.compress(piece) + stream.flush())
-        archive.account(Plain.of(piece))
+        archive.add_piece(ContentSummary.of(piece))
     archive.end()
     inflated = zlib.decompressobj(31)
     assert inflated.decompress(out.getvalue()) == b"".join(pieces) + TRAILER

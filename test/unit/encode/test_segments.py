@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assembler.encode.inventory import Inventory
-from assembler.encode.segments import SegmentCache, key
+from assembler.encode.segment_cache import SegmentCache, segment_key
 
 DATA = bytes(range(256)) * 20
-NAME = key(kind="test")
+NAME = segment_key(kind="test")
 
 
 def written(cache: SegmentCache) -> Path:
     """Write a segment, and return its file."""
-    with cache.writing(NAME) as draft:
+    with cache.create(NAME) as draft:
         os.write(draft.file.fileno(), DATA)
         draft.inventory.directories += [b"a", b"a/b"]
         draft.captured["lib/db"] = b"database"
@@ -41,12 +41,12 @@ def test_what_was_written_is_read(cache: SegmentCache) -> None:
     assert (segment.captured("lib/db"), segment.captured("other")) == (b"database", None)
     assert segment.details["mode"] == 0o644
     segment.close()
-    assert cache.open(key(kind="other")) is None
+    assert cache.open(segment_key(kind="other")) is None
 
 
 def test_a_writer_that_fails_leaves_nothing(cache: SegmentCache) -> None:
     def fail() -> None:
-        with cache.writing(NAME) as draft:
+        with cache.create(NAME) as draft:
             os.write(draft.file.fileno(), DATA)
             raise RuntimeError
 
@@ -57,7 +57,7 @@ def test_a_writer_that_fails_leaves_nothing(cache: SegmentCache) -> None:
 
 
 def test_a_draft_begins_anew(cache: SegmentCache) -> None:
-    with cache.writing(NAME) as draft:
+    with cache.create(NAME) as draft:
         os.write(draft.file.fileno(), b"wrong" * 3000)
         draft.inventory.directories.append(b"wrong")
         draft.restart()

@@ -26,8 +26,8 @@ from assembler.oci.image import Image
 from assembler.oci.manifest import Descriptor, ImageConfig, Manifest
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
-from assembler.rootfs import PlanOptions, Resolved, make_plan
-from assembler.rootfs.plan import Entry, Made
+from assembler.rootfs import PlanOptions, ResolvedImages, make_plan
+from assembler.rootfs.plan import GeneratedEntry, GeneratedPart
 
 BLOB = Descriptor("x", "sha256:" + "0" * 64, 0)
 NAME = Reference.parse("x/y:1")
@@ -138,15 +138,15 @@ CONFIGS = st.builds(
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_planning_gives_a_plan_or_says_what_is_wrong(config: Config) -> None:
     image = Image(NAME, BLOB, Manifest("x", BLOB, ()), ImageConfig(Platform()))
-    resolved = Resolved({NAME: image}, lambda _, what: what.encode())
+    resolved = ResolvedImages({NAME: image}, lambda _, what: what.encode())
     with suppress(PlanError):
         plan = make_plan(config, resolved, PlanOptions("amd64"))
         for part in plan.parts:
-            for entry in part.entries if isinstance(part, Made) else ():
+            for entry in part.entries if isinstance(part, GeneratedPart) else ():
                 check(entry)
 
 
-def check(entry: Entry) -> None:
+def check(entry: GeneratedEntry) -> None:
     parts = entry.path.split("/")
     assert not {"", ".", ".."} & set(parts)
     assert 0 <= entry.mode <= 0o7777

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from assembler.codes import rootfs
 from assembler.errors import PlanError
-from assembler.rootfs.decompress import decompressed
+from assembler.rootfs.kernel_decompression import decompress_kernel
 
 _NOISE = random.Random(1)
 KERNEL = b"".join(_NOISE.randbytes(1000) + bytes(50_000) for _ in range(200))
@@ -67,7 +67,7 @@ def zboot(payload: bytes) -> bytes:
 
 
 def plain(data: bytes, **options: int) -> bytes:
-    return b"".join(decompressed(io.BytesIO(data), "x/kernel:1", **options))
+    return b"".join(decompress_kernel(io.BytesIO(data), "x/kernel:1", **options))
 
 
 @pytest.mark.parametrize("packer", PACKERS)
@@ -111,7 +111,7 @@ def test_what_is_not_compressed_is_refused(image: bytes, message: str) -> None:
 def test_a_bomb_is_stopped_early(packer: str) -> None:
     packed = PACKERS[packer](bytes(20 << 20))
     sizes: list[int] = []
-    pieces = decompressed(io.BytesIO(packed), "x/kernel:1", limit=1 << 20)
+    pieces = decompress_kernel(io.BytesIO(packed), "x/kernel:1", limit=1 << 20)
     with pytest.raises(PlanError, match="larger than 1 MiB"):
         sizes.extend(len(piece) for piece in pieces)
     assert sum(sizes) <= 1 << 20

@@ -10,11 +10,11 @@ from assembler.codes import rootfs
 from assembler.config.model import Config, RootfsFile
 from assembler.errors import DolmenError, PlanError
 from assembler.oci.store import Store
-from assembler.rootfs import PlanOptions, Resolved, make_plan
-from assembler.rootfs.plan import Entry, Kind, LocalFile, Made, Plan
+from assembler.rootfs import PlanOptions, ResolvedImages, make_plan
+from assembler.rootfs.plan import EntryKind, GeneratedEntry, GeneratedPart, LocalFile, Plan
 from support.systems import loaded, made, planned
 
-NOTHING = Resolved({}, lambda _, what: what.encode())
+NOTHING = ResolvedImages({}, lambda _, what: what.encode())
 
 
 def plan_of(*files: RootfsFile, directory: Path = Path(), home: Path | None = None) -> Plan:
@@ -26,7 +26,7 @@ def plan_of(*files: RootfsFile, directory: Path = Path(), home: Path | None = No
 def test_parents_that_images_have_are_left_alone(store: Store) -> None:
     config = loaded("init: ['example/init:v1']\nfiles: [{path: tmp/a, contents: x}]")
     plan = planned(config, store)
-    assert made(plan)["tmp"] == Entry("tmp", Kind.DIRECTORY, 0o700, implied=True)
+    assert made(plan)["tmp"] == GeneratedEntry("tmp", EntryKind.DIRECTORY, 0o700, implied=True)
     assert plan.warnings == ()
 
 
@@ -46,7 +46,9 @@ def test_a_directory_that_was_listed_keeps_its_mode() -> None:
 )
 def test_parents_can_be_entered_by_whoever_may_use_the_file(mode: str | None, parent: int) -> None:
     plan = plan_of(RootfsFile("a/b", contents="x", mode=mode, uid=3, gid=4))
-    assert made(plan)["a"] == Entry("a", Kind.DIRECTORY, parent, uid=3, gid=4, implied=True)
+    assert made(plan)["a"] == GeneratedEntry(
+        "a", EntryKind.DIRECTORY, parent, uid=3, gid=4, implied=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,9 @@ def test_sources_that_are_no_files_are_refused(tmp_path: Path, source: str) -> N
 
 def test_every_entry_is_a_part_that_says_where_it_comes_from() -> None:
     plan = plan_of(RootfsFile("a/b", contents="x"), RootfsFile("c", symlink="d"))
-    origins = [(p.origin.source, p.origin.location) for p in plan.parts if isinstance(p, Made)]
+    origins = [
+        (p.origin.source, p.origin.location) for p in plan.parts if isinstance(p, GeneratedPart)
+    ]
     assert origins == [("linuxkit.files", "files[0]"), ("linuxkit.files", "files[1]")]
 
 

@@ -7,9 +7,9 @@ import pytest
 from assembler.codes import rootfs
 from assembler.errors import PlanError
 from assembler.oci.store import Store
-from assembler.rootfs import laid_out, references, with_file
-from assembler.rootfs.members import missing, not_a_file
-from assembler.rootfs.plan import JoinedDatabase, Made, Member, MemberTree
+from assembler.rootfs import append_file, find_required_images, installed_images
+from assembler.rootfs.member_errors import irregular_member_error, missing_member_error
+from assembler.rootfs.plan import ArchiveTree, GeneratedPart, ImageMember, MergedPackageDatabase
 from support.systems import loaded, made, planned
 
 WHOLE = """
@@ -38,7 +38,7 @@ def test_sections_have_an_order_of_their_own(store: Store) -> None:
         "services[0]",
         "files[0]",
     ]
-    assert [n.reference.repository for n in references(config)] == [
+    assert [n.reference.repository for n in find_required_images(config)] == [
         "example/kernel",
         "example/init",
         "example/runc",
@@ -47,7 +47,7 @@ def test_sections_have_an_order_of_their_own(store: Store) -> None:
         "example/onlycmd",
         "example/onlycmd",
     ]
-    assert [(i.reference.repository, prefix) for i, prefix in laid_out(plan)] == [
+    assert [(i.reference.repository, prefix) for i, prefix in installed_images(plan)] == [
         ("example/kernel", ""),
         ("example/init", ""),
         ("example/runc", ""),
@@ -69,7 +69,7 @@ def test_the_kernel_of_the_boot_loader_is_the_one_in_the_tree(store: Store) -> N
 @pytest.mark.parametrize(("tar", "names"), [("", []), ("none", []), ("mods.tar", ["mods.tar"])])
 def test_modules_can_be_left_out(store: Store, tar: str, names: list[str]) -> None:
     plan = planned(loaded(f"kernel: {{image: example/kernel:6.1, tar: '{tar}'}}"), store)
-    assert [p.member for p in plan.parts if isinstance(p, MemberTree)] == names
+    assert [p.member for p in plan.parts if isinstance(p, ArchiveTree)] == names
 
 
 @pytest.mark.parametrize("key", ["binary", "tar", "ucode"])
@@ -84,26 +84,26 @@ def test_members_are_in_the_root(store: Store, key: str) -> None:
 
 def test_a_single_init_image_needs_no_joined_database(store: Store) -> None:
     plan = planned(loaded("init: [example/init:v1]"), store)
-    assert not [p for p in plan.parts if isinstance(p, JoinedDatabase)]
+    assert not [p for p in plan.parts if isinstance(p, MergedPackageDatabase)]
 
 
 def test_a_missing_member_is_told_with_what_there_is(store: Store) -> None:
     plan = planned(loaded("kernel:\n  image: example/kernel:6.1\n  ucode: x\n"), store)
     assert plan.boot is not None
-    assert isinstance(plan.boot.ucode, Member)
-    error = missing(plan.boot.ucode, ["kernel", "kernel.tar"])
+    assert isinstance(plan.boot.ucode, ImageMember)
+    error = missing_member_error(plan.boot.ucode, ["kernel", "kernel.tar"])
     assert error.diagnostics[0].code == rootfs.KERNEL_FILE_MISSING
     assert str(error.diagnostics[0].place) == "image.yml:3:10"
     assert "kernel, kernel.tar" in str(error)
-    (tree,) = [p for p in plan.parts if isinstance(p, MemberTree)]
-    assert "modules" in str(missing(tree))
-    assert "a directory" in str(not_a_file(plan.boot.kernel, "a directory"))
+    (tree,) = [p for p in plan.parts if isinstance(p, ArchiveTree)]
+    assert "modules" in str(missing_member_error(tree))
+    assert "a directory" in str(irregular_member_error(plan.boot.kernel, "a directory"))
 
 
 def test_a_file_at_the_end(store: Store) -> None:
-    plan = with_file(planned(loaded("{}"), store), "/sbom.json", b"{}")
+    plan = append_file(planned(loaded("{}"), store), "/sbom.json", b"{}")
     (part,) = plan.parts
-    assert isinstance(part, Made)
+    assert isinstance(part, GeneratedPart)
     assert (part.origin.source, part.origin.location) == ("", "")
     assert [e.path for e in part.entries] == ["sbom.json"]
 
@@ -111,4 +111,4 @@ def test_a_file_at_the_end(store: Store) -> None:
 @pytest.mark.parametrize("path", ["", "/", "../x", "a/../../b", "a\0"])
 def test_a_file_at_the_end_stays_in_the_system(store: Store, path: str) -> None:
     with pytest.raises(PlanError):
-        with_file(planned(loaded("{}"), store), path, b"")
+        append_file(planned(loaded("{}"), store), path, b"")

@@ -17,11 +17,11 @@ import pytest
 from assembler.config import load_config
 from assembler.errors import DolmenError
 from assembler.oci.store import Store
-from assembler.rootfs.plan import Entry, ImageTree, Kind, Member
+from assembler.rootfs.plan import EntryKind, GeneratedEntry, ImageMember, ImageTree
 from support.systems import made, planned
 
 CASES = Path(__file__).parent.parent.parent / "conformance" / "open"
-KINDS = {Kind.FILE: "file", Kind.DIRECTORY: "dir", Kind.SYMLINK: "symlink"}
+KINDS = {EntryKind.FILE: "file", EntryKind.DIRECTORY: "dir", EntryKind.SYMLINK: "symlink"}
 SETS = ("bounding", "effective", "inheritable", "permitted", "ambient", "namespaces")
 
 # Cases that are planned differently; docs/linuxkit.md gives the reason of each.
@@ -137,7 +137,7 @@ LABELS = {
 
 def plan_of(
     case: str, layout: Path, monkeypatch: pytest.MonkeyPatch
-) -> tuple[dict[str, Entry], tuple[str, ...]]:
+) -> tuple[dict[str, GeneratedEntry], tuple[str, ...]]:
     directory = CASES / case
     command = json.loads((directory / "cmd.json").read_text())
     monkeypatch.chdir(directory)
@@ -167,7 +167,7 @@ def recorded(case: str) -> dict[str, dict[str, Any]]:
 
 
 def differing(
-    want: dict[str, dict[str, Any]], plan: dict[str, Entry], trees: tuple[str, ...]
+    want: dict[str, dict[str, Any]], plan: dict[str, GeneratedEntry], trees: tuple[str, ...]
 ) -> Any:
     for path, entry in plan.items():
         if path not in want:
@@ -181,33 +181,33 @@ def differing(
             yield f"{path}: missing"
 
 
-def differing_entry(want: dict[str, Any], entry: Entry) -> Any:
+def differing_entry(want: dict[str, Any], entry: GeneratedEntry) -> Any:
     path = entry.path
     if want["type"] != KINDS[entry.kind]:
         yield f"{path}: {entry.kind}, want {want['type']}"
         return
-    if isinstance(entry.content, Member):
+    if isinstance(entry.content, ImageMember):
         return
-    if entry.kind is not Kind.SYMLINK and int(want["mode"], 8) != entry.mode:
+    if entry.kind is not EntryKind.SYMLINK and int(want["mode"], 8) != entry.mode:
         yield f"{path}: mode {entry.mode:o}, want {want['mode']}"
     if (want["uid"], want["gid"]) != (entry.uid, entry.gid):
         yield f"{path}: owner {entry.uid}:{entry.gid}, want {want['uid']}:{want['gid']}"
     if float(want["mtime"]) != entry.mtime:
         yield f"{path}: mtime {entry.mtime}, want {want['mtime']}"
-    if entry.kind is Kind.SYMLINK and want["linkname"] != entry.target:
+    if entry.kind is EntryKind.SYMLINK and want["linkname"] != entry.target:
         yield f"{path}: link to {entry.target}, want {want['linkname']}"
-    if entry.kind is Kind.FILE:
+    if entry.kind is EntryKind.FILE:
         yield from differing_content(want, entry)
 
 
-def differing_content(want: dict[str, Any], entry: Entry) -> Any:
+def differing_content(want: dict[str, Any], entry: GeneratedEntry) -> Any:
     content = entry.content
     if isinstance(content, bytes):
         data = content
     elif hasattr(content, "path"):
         data = content.path.read_bytes()
     else:
-        assert not isinstance(content, Member)
+        assert not isinstance(content, ImageMember)
         if content.descriptor.digest != "sha256:" + want["sha256"]:
             yield f"{entry.path}: another blob"
         return

@@ -11,8 +11,8 @@ from assembler.codes import rootfs
 from assembler.errors import PlanError
 from assembler.oci import media_types
 from assembler.oci.store import Store
-from assembler.rootfs import Role, references
-from assembler.rootfs.plan import ImageTree, Plan, Rules, StoreBlob
+from assembler.rootfs import ImageRole, find_required_images
+from assembler.rootfs.plan import ImageTree, Plan, StoreBlob, TreeRules
 from support.pictures import ARM64, Painter
 from support.systems import loaded, made, planned
 
@@ -30,14 +30,14 @@ def test_a_blank_volume(store: Store) -> None:
 def test_the_tree_of_an_image(store: Store) -> None:
     plan = planned(loaded("volumes: [{name: v, image: example/voldata:1}]"), store)
     (tree,) = [p for p in plan.parts if isinstance(p, ImageTree)]
-    assert (tree.prefix, tree.rules) == ("containers/volumes/v/lower/", Rules.VOLUME)
+    assert (tree.prefix, tree.rules) == ("containers/volumes/v/lower/", TreeRules.VOLUME)
 
 
 def test_a_layout_of_some_platforms_keeps_the_name_of_its_index(store: Store) -> None:
     text = "volumes: [{name: v, image: example/multi:1, format: oci, platforms: [linux/arm64]}]"
     config = loaded(text)
-    (need,) = references(config)
-    assert need.role is Role.LAYOUT
+    (need,) = find_required_images(config)
+    assert need.role is ImageRole.LAYOUT
     assert [str(p) for p in need.platforms] == ["linux/arm64"]
     plan = planned(config, store)
     blobs = [e.content for e in made(plan).values() if isinstance(e.content, StoreBlob)]

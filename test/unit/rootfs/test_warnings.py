@@ -44,5 +44,5 @@ def test_what_is_in_a_label_is_told_once_for_all_who_use_it(store: Store) -> Non
     (warning,) = warnings_of(
         store, *(f"{{name: {n}, image: 'example/lab-vol:1', command: [x]}}" for n in names)
     )
-    assert warning.message.startswith("'a', 'b' and 'c' bind 'scratch', which is no volume")
+    assert warning.message.startswith("'a', 'b' and 'c' bind 'scratch', which is not a volume")
     assert len(warning.remarks) == 1

@@ -17,8 +17,8 @@ from assembler.oci.manifest import Descriptor, Manifest
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, read_attestations
-from assembler.sbom import Joined, Library, join
-from assembler.sbom.attached import LARGEST_SBOM
+from assembler.sbom import AttestationSource, SystemSbom, join_sboms
+from assembler.sbom.attachments import LARGEST_SBOM
 from support.pictures import Painter
 
 TIME = 1492533000
@@ -48,13 +48,13 @@ class Images:
         note = {media_types.PREDICATE_TYPE: media_types.SPDX_DOCUMENT}
         return Descriptor(media_types.IN_TOTO, blob.digest, blob.size, None, note)
 
-    def join(self, *laid_out: tuple[Image, str], created: int = TIME) -> Joined:
+    def join(self, *laid_out: tuple[Image, str], created: int = TIME) -> SystemSbom:
         def manifests(image: Image) -> tuple[Manifest, ...]:
             config = image.manifest.config
             layers = tuple(self.attached[image.digest])
             return (Manifest(media_types.OCI_MANIFEST, config, layers),)
 
-        return join(laid_out, Library(manifests, self.store.open), created)
+        return join_sboms(laid_out, AttestationSource(manifests, self.store.open), created)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def package(name: str, **members: Any) -> dict[str, Any]:
     return {"name": name, "SPDXID": f"SPDXRef-{name}", **members}
 
 
-def read(joined: Joined) -> dict[str, Any]:
+def read(joined: SystemSbom) -> dict[str, Any]:
     document = json.loads(joined.content)
     assert isinstance(document, dict)
     return document
@@ -82,12 +82,12 @@ def read(joined: Joined) -> dict[str, Any]:
 
 def test_the_recorded_case(conformance_layout: Path) -> None:
     store = Store(conformance_layout)
-    library = Library(lambda image: read_attestations(store, image), store.open)
+    library = AttestationSource(lambda image: read_attestations(store, image), store.open)
     names = (("spdx-one", ""), ("spdx-two", "containers/services/s/lower/"), ("nocmd", "x/"))
     laid_out = [
         (find_image(store, Reference.parse(f"example/{n}:1"), Platform()), p) for n, p in names
     ]
-    mine = read(join(laid_out, library, TIME))
+    mine = read(join_sboms(laid_out, library, TIME))
     (line,) = [
         line for line in (CASE / "expected.jsonl").read_text().splitlines() if "sbom.spdx" in line
     ]
@@ -122,9 +122,7 @@ def test_the_same_images_make_the_same_bytes_and_others_another_name(shelf: Imag
     assert all(n.startswith("https://spdx.org/spdxdocs/sbom-") for n in names)
 
 
-def test_names_that_collide_are_made_different_with_all_that_refers_to_them(
-    shelf: Images,
-) -> None:
+def test_names_that_collide_are_made_different_with_all_that_refers_to_them(shelf: Images) -> None:
     def document(text: str) -> dict[str, Any]:
         return spdx(
             packages=[package("p", licenseDeclared="LicenseRef-1 AND MIT", hasFiles=["SPDXRef-f"])],
@@ -226,7 +224,7 @@ def test_sizes_are_bounded_and_digests_checked(shelf: Images) -> None:
     messages = [w.message.partition(": ")[2] for w in shelf.join((image, "")).warnings]
     assert len(messages) == 3
     assert messages[0] == "it is larger than 64 MiB"
-    assert messages[2] == "its content is not what its digest says"
+    assert messages[2] == "its content does not match its digest"
 
 
 _KEYS = st.sampled_from(

@@ -1,9 +1,8 @@
-"""A volume of format oci: an image, for one or several platforms, as an OCI image layout."""
+"""A volume of format oci: an image for one or more platforms, as an OCI image layout."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
@@ -16,25 +15,27 @@ from assembler.oci import (
     parse_image_config,
     parse_manifest,
 )
-from assembler.rootfs.needs import platforms
-from assembler.rootfs.plan import Entry, Kind, StoreBlob
+from assembler.rootfs.plan import EntryKind, GeneratedEntry, StoreBlob
+from assembler.rootfs.required_images import volume_platforms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.config.model import Volume
     from assembler.oci import Descriptor, Platform, Reference
-    from assembler.rootfs.options import Resolved
+    from assembler.rootfs.plan_options import ResolvedImages
 
 _VERSION = b'{\n\t\t"imageLayoutVersion": "1.0.0"\n\t}'
 _DEEPEST_INDEX = 8
 
 
 def layout_entries(
-    volume: Volume, reference: Reference, prefix: str, resolved: Resolved
-) -> tuple[Entry, ...]:
+    volume: Volume, reference: Reference, prefix: str, resolved: ResolvedImages
+) -> tuple[GeneratedEntry, ...]:
     """Return the entries of the layout.
 
-    Its index keeps its digest, and so the image its name, even where not all platforms are taken:
-    the specification of layouts allows an index to name what is not in the layout.
+    The index is unchanged, so the image keeps its digest, even with a selection of platforms: an
+    OCI image layout may have an index that names absent manifests.
     """
     top = resolved.layouts[reference]
     what = str(reference)
@@ -47,9 +48,9 @@ def layout_entries(
         _directory(f"{prefix}blobs"),
         _directory(f"{prefix}blobs/sha256"),
         *(
-            Entry(
+            GeneratedEntry(
                 f"{prefix}blobs/sha256/{digest_hex(d.digest)}",
-                Kind.FILE,
+                EntryKind.FILE,
                 0o644,
                 StoreBlob(d),
                 mtime=0,
@@ -61,10 +62,10 @@ def layout_entries(
 
 
 def _chosen(
-    volume: Volume, top: Descriptor, what: str, resolved: Resolved
+    volume: Volume, top: Descriptor, what: str, resolved: ResolvedImages
 ) -> list[tuple[Descriptor, ...]]:
-    """Return what is taken, in an order in which everything comes before what names it."""
-    wanted = platforms(volume)
+    """Return the selected descriptors; each comes before the document that names it."""
+    wanted = volume_platforms(volume)
     if not top.is_index:
         _refuse_other_platform(volume, top, wanted, what, resolved)
         return [_with_content(top, what, resolved)]
@@ -82,7 +83,7 @@ def _chosen(
             offered = ", ".join(sorted({str(p) for p in have})) or "no platform"
             raise PlanError.of(
                 rootfs.BAD_VOLUME,
-                f"{what} is not there for {platform}",
+                f"{what} is not available for {platform}",
                 f"its index has {offered}",
                 place=volume.positions.place_of("platforms", number),
             )
@@ -91,7 +92,11 @@ def _chosen(
 
 
 def _leaves(
-    index: Descriptor, what: str, resolved: Resolved, seen: dict[str, Descriptor], depth: int = 0
+    index: Descriptor,
+    what: str,
+    resolved: ResolvedImages,
+    seen: dict[str, Descriptor],
+    depth: int = 0,
 ) -> Iterator[Descriptor]:
     if index.digest in seen or depth > _DEEPEST_INDEX:
         return
@@ -104,10 +109,12 @@ def _leaves(
             yield descriptor
 
 
-def _with_content(manifest: Descriptor, what: str, resolved: Resolved) -> tuple[Descriptor, ...]:
+def _with_content(
+    manifest: Descriptor, what: str, resolved: ResolvedImages
+) -> tuple[Descriptor, ...]:
     document = parse_manifest(resolved.read(manifest, what), what, manifest.media_type)
     if not isinstance(document, Manifest):
-        raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index calls itself a manifest")
+        raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index has the media type of a manifest")
     return (document.config, *document.layers, manifest)
 
 
@@ -116,20 +123,20 @@ def _refuse_other_platform(
     manifest: Descriptor,
     wanted: tuple[Platform, ...],
     what: str,
-    resolved: Resolved,
+    resolved: ResolvedImages,
 ) -> None:
-    """Make sure that a single manifest is for one of the platforms, and for all that are wanted."""
+    """Refuse a single manifest that is not for all requested platforms."""
     if not wanted:
         return
     document = parse_manifest(resolved.read(manifest, what), what, manifest.media_type)
     if isinstance(document, Index):
-        raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index calls itself a manifest")
+        raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index has the media type of a manifest")
     config = parse_image_config(resolved.read(document.config, f"{what}, config"), what)
     for number, platform in enumerate(wanted):
         if not config.platform.satisfies(platform):
             raise PlanError.of(
                 rootfs.BAD_VOLUME,
-                f"{what} is not there for {platform}",
+                f"{what} is not available for {platform}",
                 f"it is a single image for {config.platform}",
                 place=volume.positions.place_of("platforms", number),
             )
@@ -151,9 +158,9 @@ def _index_json(top: Descriptor, reference: Reference) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _file(path: str, content: bytes) -> Entry:
-    return Entry(path, Kind.FILE, 0o644, content, mtime=0)
+def _file(path: str, content: bytes) -> GeneratedEntry:
+    return GeneratedEntry(path, EntryKind.FILE, 0o644, content, mtime=0)
 
 
-def _directory(path: str) -> Entry:
-    return Entry(path, Kind.DIRECTORY, 0o755, mtime=0)
+def _directory(path: str) -> GeneratedEntry:
+    return GeneratedEntry(path, EntryKind.DIRECTORY, 0o755, mtime=0)

@@ -1,4 +1,4 @@
-"""From a configuration and its images to the plan: all sections in their order."""
+"""Planning: from a config and its images to the plan, with all sections in order."""
 
 from __future__ import annotations
 
@@ -9,19 +9,27 @@ from assembler.rootfs.containers import container_parts
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 from assembler.rootfs.files import clean_path, file_parts
 from assembler.rootfs.ids import Ids
-from assembler.rootfs.initial import init_parts
+from assembler.rootfs.init_trees import init_parts
 from assembler.rootfs.kernel import boot, kernel_parts
-from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, Origin, Part, Plan
+from assembler.rootfs.plan import (
+    EntryKind,
+    GeneratedEntry,
+    GeneratedPart,
+    ImageTree,
+    Origin,
+    Part,
+    Plan,
+)
 from assembler.rootfs.volumes import Volumes, volume_parts
 
 if TYPE_CHECKING:
     from assembler.config.model import Config
     from assembler.oci import Image
-    from assembler.rootfs.options import PlanOptions, Resolved
+    from assembler.rootfs.plan_options import PlanOptions, ResolvedImages
 
 
-def make_plan(config: Config, resolved: Resolved, options: PlanOptions) -> Plan:
-    """Return the plan, or raise a PlanError with everything that is wrong."""
+def make_plan(config: Config, resolved: ResolvedImages, options: PlanOptions) -> Plan:
+    """Return the plan, or raise a PlanError with all errors."""
     findings = DiagnosticCollector()
     ids, volumes = Ids.of(config), Volumes.of(config)
     parts: list[Part] = []
@@ -36,14 +44,14 @@ def make_plan(config: Config, resolved: Resolved, options: PlanOptions) -> Plan:
     return Plan(options.architecture, tuple(parts), start, findings.warnings)
 
 
-def laid_out(plan: Plan) -> tuple[tuple[Image, str], ...]:
-    """Return every image that is in the system with its prefix, in order: what an SBOM is of."""
+def installed_images(plan: Plan) -> tuple[tuple[Image, str], ...]:
+    """Return every image of the system with its prefix, in order, for an SBOM."""
     kernel = ((plan.boot.kernel.image, ""),) if plan.boot is not None else ()
     trees = ((p.image, p.prefix) for p in plan.parts if isinstance(p, ImageTree))
     return (*kernel, *trees)
 
 
-def with_file(plan: Plan, path: str, content: bytes) -> Plan:
-    """Return the plan with a file at its end that nothing in the YAML asked for, as an SBOM."""
-    entry = Entry(clean_path(path), Kind.FILE, 0o644, content)
-    return replace(plan, parts=(*plan.parts, Made(Origin("", ""), (entry,))))
+def append_file(plan: Plan, path: str, content: bytes) -> Plan:
+    """Return the plan with one more file at its end, such as an SBOM."""
+    entry = GeneratedEntry(clean_path(path), EntryKind.FILE, 0o644, content)
+    return replace(plan, parts=(*plan.parts, GeneratedPart(Origin("", ""), (entry,))))

@@ -1,9 +1,9 @@
-"""A tar of an earlier build as a source of images that cannot be had any more.
+"""The tar of an earlier build as a source of salvaged images.
 
-The record at its head (`assembler.encode.record`) says of which images its trees were made. What is
-taken is checked: documents by their digests, trees by size and checksum, every entry by the
-location and source that it carries. The archive is hostile input all the same; whoever reads a
-tree looks at each of its names.
+The build record at its head (`assembler.encode.build_record`) names the images of its trees.
+Everything taken is checked: documents by their digests, trees by size and checksum, entries by the
+location and source in their comments. The archive is still hostile input; readers of a tree check
+each name in it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from __future__ import annotations
 import hashlib
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isal import isal_zlib
 
 from assembler.codes import output as codes
-from assembler.encode import record
-from assembler.encode.record import Record
+from assembler.encode import build_record
 from assembler.errors import DolmenError, UsageError, wrap_os_errors
 from assembler.oci import (
     Descriptor,
@@ -41,37 +38,43 @@ from assembler.oci import (
     parse_manifest,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from assembler.encode.build_record import BuildRecord
+
 _CHUNK = 1 << 20
 _BLOCK = 512
 _LARGEST_SBOM = 256 << 20
-# What stands below boot/ in front of the modules, which may have files there, too.
+# Entries of boot/ before the modules, which may also have files there.
 _BOOT = (b"boot", b"boot/cmdline", b"boot/kernel", b"boot/ucode.cpio")
 
 
-class Unusable(Exception):  # noqa: N818 - told to the user with the component's place
-    """Why an image cannot be taken from the archive."""
+class SalvageError(Exception):
+    """The reason why an image cannot be salvaged from the archive."""
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """The archive, and what its record says."""
+class SalvageArchive:
+    """The archive and its build record."""
 
     path: Path
-    record: Record | None
-    # Documents of the record by their digests.
+    record: BuildRecord | None
+    # The documents of the record by digest.
     documents: Mapping[str, bytes] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, path: Path) -> Earlier:
-        """Look at the head of the archive."""
+    def open(cls, path: Path) -> SalvageArchive:
+        """Read the record at the head of the archive."""
         try:
             with wrap_os_errors(path, "read"), path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < _BLOCK:
-                    raise MalformedTarError("it is too short for one")
+                    raise MalformedTarError("it is too short")
                 reader = TarReader(iter(lambda: file.read(_CHUNK), b""))
                 reader.next()
-                found = record.read(reader.common)
+                found = build_record.parse_record(reader.common)
         except MalformedTarError as error:
             raise UsageError.of(
                 codes.BAD_INPUT_TAR,
@@ -82,60 +85,62 @@ class Earlier:
         return cls(path, found, {digest_of(text): text for text in texts})
 
     def image(self, reference: Reference, platform: Platform, known: Sequence[str]) -> Image:
-        """Return an image as far as it is here, or say why it cannot be taken.
+        """Return the salvaged image, or raise a SalvageError with the reason.
 
-        `known` are the digests that the store has the name for, without the content.
+        `known` are the digests that the store has for the name, without their content.
         """
         name = str(reference)
         if self.record is None:
-            raise Unusable("has no record of the images that it was made of")
-        said = self.record.images.get(name)
-        if not isinstance(said, dict):
-            raise Unusable(f"has nothing of {name}{self._others(reference)}")
+            raise SalvageError("has no record of the images that it was made of")
+        entry = self.record.images.get(name)
+        if not isinstance(entry, dict):
+            raise SalvageError(f"has nothing of {name}{self._similar_names(reference)}")
         if self.record.architecture != platform.architecture:
-            raise Unusable(f"is for {self.record.architecture}, not for {platform.architecture}")
-        manifest, index = str(said.get("manifest")), said.get("index")
+            raise SalvageError(
+                f"is for {self.record.architecture}, not for {platform.architecture}"
+            )
+        manifest, index = str(entry.get("manifest")), entry.get("index")
         for digest in (*known, reference.digest):
             if digest and digest not in (manifest, index):
-                raise Unusable(f"has {name} as {manifest}, and {digest} is wanted")
+                raise SalvageError(f"has {name} as {manifest}, and {digest} is wanted")
         try:
-            found = self._read(reference, manifest, index)
+            found = self._read_image(reference, manifest, index)
         except DolmenError as error:
             why = error.diagnostics[0].message
-            raise Unusable(f"has a record of {name} that is broken: {why}") from error
+            raise SalvageError(f"has a record of {name} that is broken: {why}") from error
         if reference.digest not in ("", manifest) and not _lists(found, self.documents):
-            raise Unusable(f"has {name} as {manifest}, which its index does not list")
+            raise SalvageError(f"has {name} as {manifest}, which its index does not list")
         return found
 
-    def is_plain(self, images: Iterable[Image]) -> bool:
-        """Tell whether the kernel that comes from here is unpacked already."""
+    def has_decompressed_kernel(self, images: Iterable[Image]) -> bool:
+        """Tell whether one of the images has a kernel that is already decompressed."""
         return any(
             image.salvaged.kernel_decompressed for image in images if image.salvaged is not None
         )
 
     def is_attested(self, name: str) -> bool:
         """Tell whether the image had SPDX documents; unknown means yes."""
-        said = self.record.images.get(name) if self.record is not None else None
-        return not isinstance(said, dict) or said.get("attested") is not False
+        entry = self.record.images.get(name) if self.record is not None else None
+        return not isinstance(entry, dict) or entry.get("attested") is not False
 
     def sbom(self, wanted: Mapping[str, Any]) -> bytes | None:
-        """Return the archive's SPDX document, if it was joined of the same in the same way."""
-        said = self.record.sbom if self.record is not None else None
-        if not isinstance(said, dict) or any(said.get(k) != v for k, v in wanted.items()):
+        """Return the archive's SPDX document if it was made from the same inputs."""
+        entry = self.record.sbom if self.record is not None else None
+        if not isinstance(entry, dict) or any(entry.get(k) != v for k, v in wanted.items()):
             return None
-        found = self._find.sbom
-        return found if found is not None and zlib.crc32(found) == said.get("crc32") else None
+        found = self._finder.sbom
+        return found if found is not None and zlib.crc32(found) == entry.get("crc32") else None
 
-    def _others(self, reference: Reference) -> str:
+    def _similar_names(self, reference: Reference) -> str:
         assert self.record is not None  # noqa: S101 - looked at before
         near = sorted(n for n in self.record.images if n.startswith(f"{reference.name}"))
         return f", but of {', '.join(near)}" if near else ""
 
-    def _read(self, reference: Reference, digest: str, index: object) -> Image:
+    def _read_image(self, reference: Reference, digest: str, index: object) -> Image:
         name = str(reference)
         manifest = parse_manifest(self._document(digest, name), name)
         if not isinstance(manifest, Manifest):
-            raise Unusable(f"has an index where the manifest of {name} should be")
+            raise SalvageError(f"has an index where the manifest of {name} should be")
         config = parse_image_config(self._document(manifest.config.digest, name), name)
         size = len(self.documents[digest])
         top = None
@@ -148,49 +153,49 @@ class Earlier:
             manifest,
             config,
             top,
-            self._remains(name),
+            self._salvaged_image(name),
         )
 
     def _document(self, digest: str, name: str) -> bytes:
         found = self.documents.get(digest)
         if found is None:
-            raise Unusable(f"has a record of {name} that lacks {digest}")
+            raise SalvageError(f"has a record of {name} that lacks {digest}")
         return found
 
-    def _remains(self, name: str) -> SalvagedImage:
+    def _salvaged_image(self, name: str) -> SalvagedImage:
         trees, files, plain = [], [], False
-        for what in (p for p in self._find.pieces if p.image == name):
-            if isinstance(what.excerpt, str):
-                raise Unusable(f"is damaged: {what.excerpt}")
+        for what in (p for p in self._finder.pieces if p.image == name):
+            if isinstance(what.content, str):
+                raise SalvageError(f"is damaged: {what.content}")
             if what.rules:
-                trees.append(SalvagedTree(what.rules, what.prefix, what.excerpt))
+                trees.append(SalvagedTree(what.rules, what.prefix, what.content))
             else:
-                files.append(SalvagedFile(what.name, what.mode, what.excerpt))
+                files.append(SalvagedFile(what.name, what.mode, what.content))
                 plain = plain or what.decompressed
         return SalvagedImage(tuple(trees), tuple(files), plain)
 
     @cached_property
-    def _find(self) -> _Finder:
-        """Find everything that the record tells of; damage is kept as its description."""
+    def _finder(self) -> _PieceFinder:
+        """Find all pieces that the record lists; a damaged piece becomes a description."""
         assert self.record is not None  # noqa: S101 - looked at before
         try:
-            pieces = [_Piece.of_tree(doc) for doc in self.record.parts]
-            pieces += [_Piece.of_file(doc) for doc in self.record.files]
+            pieces = [_ArchivePiece.of_tree(doc) for doc in self.record.parts]
+            pieces += [_ArchivePiece.of_file(doc) for doc in self.record.files]
             sbom = str(self.record.sbom["path"]) if self.record.sbom else ""
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise Unusable(f"has a broken record: {error!r}") from None
-        finder = _Finder(self.path, pieces, sbom)
+            raise SalvageError(f"has a broken record: {error!r}") from None
+        finder = _PieceFinder(self.path, pieces, sbom)
         finder.find()
         return finder
 
 
 def _bytes(text: str) -> bytes:
-    """Return a text of the record as it would stand in the archive; anything may be in it."""
+    """Return a text of the record as bytes of the archive; the text is untrusted."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def _lists(image: Image, documents: Mapping[str, bytes]) -> bool:
-    """Tell whether the index that the name stands for lists the manifest."""
+    """Tell whether the index of the reference lists the manifest."""
     if image.index is None or image.index.digest != image.reference.digest:
         return False
     index = parse_manifest(documents[image.index.digest], str(image.reference))
@@ -198,8 +203,8 @@ def _lists(image: Image, documents: Mapping[str, bytes]) -> bool:
 
 
 @dataclass(slots=True)
-class _Piece:
-    """A stretch of the archive that the record tells of."""
+class _ArchivePiece:
+    """A byte range of the archive that the record lists."""
 
     image: str
     comment: bytes
@@ -211,12 +216,12 @@ class _Piece:
     mode: int = 0
     is_tree: bool = True
     decompressed: bool = False
-    # What was found, or what is wrong with it.
-    excerpt: SalvagedContent | str = "a part is missing"
+    # The content, or a description of its damage.
+    content: SalvagedContent | str = "a part is missing"
 
     @classmethod
-    def of_tree(cls, doc: Mapping[str, Any]) -> _Piece:
-        """Read what the record says of the tree of an image."""
+    def of_tree(cls, doc: Mapping[str, Any]) -> _ArchivePiece:
+        """Read the record's entry for the tree of an image."""
         image, location = str(doc["image"]), str(doc["location"])
         return cls(
             image,
@@ -228,8 +233,8 @@ class _Piece:
         )
 
     @classmethod
-    def of_file(cls, doc: Mapping[str, Any]) -> _Piece:
-        """Read what the record says of a file of the kernel's image."""
+    def of_file(cls, doc: Mapping[str, Any]) -> _ArchivePiece:
+        """Read the record's entry for a file of the kernel image."""
         return cls(
             str(doc["image"]),
             _bytes(f"kernel {doc['image']}"),
@@ -244,10 +249,10 @@ class _Piece:
         )
 
 
-class _Finder:
-    """Goes through the archive once, and finds where the pieces are by what entries carry."""
+class _PieceFinder:
+    """Find the pieces in one pass through the archive, by the comments of its entries."""
 
-    def __init__(self, path: Path, pieces: Sequence[_Piece], sbom: str) -> None:
+    def __init__(self, path: Path, pieces: Sequence[_ArchivePiece], sbom: str) -> None:
         self.pieces = pieces
         # The content of the SPDX document, if there is one.
         self.sbom: bytes | None = None
@@ -264,26 +269,26 @@ class _Finder:
         self._starts: dict[int, int] = {}
 
     def find(self) -> None:
-        """Set the pieces' excerpts."""
+        """Set the content of all pieces."""
         with wrap_os_errors(self._path, "read"), self._path.open("rb") as file:
             reader = TarReader(iter(lambda: file.read(_CHUNK), b""))
             at = 0
             try:
                 while reader.next():
-                    self._look(reader, max(at, reader.common_end))
+                    self._inspect_entry(reader, max(at, reader.common_end))
                     at = reader.offset
             except MalformedTarError as error:
-                raise Unusable(f"is damaged: {error}") from None
+                raise SalvageError(f"is damaged: {error}") from None
             for piece in self._trees.values():
                 if not piece.size:
-                    piece.excerpt = _excerpt(self._path, file.fileno(), piece, 0)
+                    piece.content = _excerpt(self._path, file.fileno(), piece, 0)
                 elif (start := self._starts.get(id(piece))) is not None:
-                    piece.excerpt = _excerpt(self._path, file.fileno(), piece, start)
+                    piece.content = _excerpt(self._path, file.fileno(), piece, start)
             for piece in self._contents.values():
                 if (start := self._starts.get(id(piece))) is not None:
-                    piece.excerpt = _excerpt(self._path, file.fileno(), piece, start)
+                    piece.content = _excerpt(self._path, file.fileno(), piece, start)
 
-    def _look(self, reader: TarReader, at: int) -> None:
+    def _inspect_entry(self, reader: TarReader, at: int) -> None:
         comment = (reader.pax or {}).get(b"comment")
         if comment is None:
             return
@@ -298,13 +303,13 @@ class _Finder:
                 self._starts[id(content)] = reader.offset - (-(-reader.size // _BLOCK) * _BLOCK)
             return
         for prefix in self._prefixes.get(comment, ()):
-            # The directory that the prefix names is made before the tree, and ends in a slash, too.
+            # The directory of the prefix comes before the tree, and also ends in a slash.
             if name.startswith(prefix) and len(name) > len(prefix):
                 self._starts.setdefault(id(self._trees[comment, prefix]), at)
 
 
-def _excerpt(path: Path, handle: int, piece: _Piece, start: int) -> SalvagedContent | str:
-    """Return the excerpt if it has the checksum that the record tells."""
+def _excerpt(path: Path, handle: int, piece: _ArchivePiece, start: int) -> SalvagedContent | str:
+    """Return the content if its checksum is that of the record."""
     hasher, checksum = hashlib.sha256(), 0
     at, end = start, start + piece.size
     while at < end:
@@ -316,5 +321,5 @@ def _excerpt(path: Path, handle: int, piece: _Piece, start: int) -> SalvagedCont
         at += len(data)
     if at != end or checksum != piece.crc32:
         what = piece.name or piece.comment.decode("utf-8", "replace")
-        return f"what it has of {what} is not what its record says"
+        return f"its content of {what} does not match its record"
     return SalvagedContent(path, start, piece.size, hasher.hexdigest())

@@ -1,48 +1,55 @@
-"""Where encoded bytes go: batched writes to a file, straight or through a compressor."""
+"""Sinks of encoded bytes: batched writes to a file, plain or through a compressor."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from isal.isal_zlib import crc32
-
-if TYPE_CHECKING:
-    from assembler.encode.compression import Compressor
 
 Bytes = bytes | memoryview
 
 _BATCH = 512 << 10
-# Linux takes 1024 pieces at once.
+# Linux accepts 1024 pieces in one call.
 _MOST_PIECES = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
-    """What a compressed piece holds: checksum and size of its content."""
+class ContentSummary:
+    """Checksum and size of the content of a compressed piece."""
 
     crc32: int = 0
     size: int = 0
 
     @classmethod
-    def of(cls, data: Bytes) -> Plain:
-        """Look at data that is at hand."""
+    def of(cls, data: Bytes) -> ContentSummary:
+        """Summarize data in memory."""
         return cls(crc32(data), len(data))
 
 
-class Output(Protocol):
-    """A stream of bytes that is written in many small pieces."""
+class Compressor(Protocol):
+    """A compression stream."""
+
+    def compress(self, data: Bytes, /) -> bytes:
+        """Compress data, and return the output so far."""
+
+    def flush(self) -> bytes:
+        """End the stream, and return the rest."""
+
+
+class ByteSink(Protocol):
+    """A stream of bytes, written in many small pieces."""
 
     def put(self, data: Bytes) -> None:
         """Write; the data must not change afterwards."""
 
     def finish(self) -> None:
-        """Bring everything to where it goes."""
+        """Write everything that is pending."""
 
 
 class FileOutput:
-    """Writes pieces to a file descriptor, many at a time and without joining them."""
+    """Write pieces to a file descriptor, many in one call and without joining them."""
 
     __slots__ = ("_handle", "_pending", "_pieces", "checksum", "written")
 
@@ -63,7 +70,7 @@ class FileOutput:
             self.finish()
 
     def finish(self) -> None:
-        """Bring everything to the file."""
+        """Write everything that is pending to the file."""
         if not self._pieces:
             return
         done = os.writev(self._handle, self._pieces)
@@ -80,10 +87,10 @@ class FileOutput:
 
 
 class CompressedOutput:
-    """Compresses pieces on their way to a file descriptor.
+    """Compress pieces on their way to a file descriptor.
 
-    What comes out depends on where the compressor's input is cut, which therefore is always cut at
-    the same places, whatever pieces it comes in.
+    The compressor's output depends on the sizes of its input, so the input always has the same
+    batch sizes, whatever the pieces are.
     """
 
     __slots__ = ("_compressor", "_file", "_pending", "_pieces", "_plain_crc32", "taken")
@@ -98,18 +105,18 @@ class CompressedOutput:
         self.taken = 0
 
     @property
-    def plain(self) -> Plain:
-        """Return what was put in and compressed so far."""
-        return Plain(self._plain_crc32, self.taken)
+    def summary(self) -> ContentSummary:
+        """Return the summary of the input compressed so far."""
+        return ContentSummary(self._plain_crc32, self.taken)
 
     @property
     def written(self) -> int:
-        """Return how many bytes have come out so far."""
+        """Return the number of bytes written so far."""
         return self._file.written
 
     @property
     def checksum(self) -> int:
-        """Return the CRC-32 of what has come out so far."""
+        """Return the CRC-32 of the bytes written so far."""
         return self._file.checksum
 
     def put(self, data: Bytes) -> None:
@@ -148,7 +155,7 @@ class CompressedOutput:
             self._file.put(out)
 
     def finish(self, multiple: int = 1) -> None:
-        """Compress what is left, end the stream, fill up with zeros, and bring it to the file."""
+        """Compress the rest, end the stream, pad with zeros, and write it to the file."""
         self._compress(b"".join(self._pieces))
         self._pieces, self._pending = [], 0
         self._file.put(self._compressor.flush())
@@ -159,12 +166,12 @@ class CompressedOutput:
 
 
 class BytesOutput:
-    """Keeps a few bytes in memory."""
+    """Keep a few bytes in memory."""
 
     __slots__ = ("pieces",)
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Start empty."""
         self.pieces: list[Bytes] = []
 
     def put(self, data: Bytes) -> None:

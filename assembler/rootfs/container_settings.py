@@ -1,8 +1,7 @@
-"""One container's wishes made one: the image's config, its label, then the YAML."""
+"""The settings of one container, merged from the image's label and the YAML."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +10,7 @@ from assembler.diagnostics import Diagnostic, Remark
 from assembler.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from assembler.codes import Code
     from assembler.config.positions import Positions
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# Texts of which an empty one in the YAML leaves the word to the label.
-_WORDS = ("net", "pid", "ipc", "uts", "userns", "hostname", "cwd")
+# Texts for which an empty text in the YAML means the label's.
+_TEXTS = ("net", "pid", "ipc", "uts", "userns", "hostname", "cwd")
 _ADDED_TO = {"capabilities": "capabilities_add", "binds": "binds_add"}
 YAML_NAMES = {f.name: f.metadata.get("yaml", f.name) for f in fields(ContainerSpec)}
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A text of a list, where it was written, and whether that was in a label."""
+class ListItem:
+    """A text of a list, its place, and whether it comes from a label."""
 
     text: str
     place: Place | None
@@ -36,16 +35,16 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
-    """What is asked of a container, all told; later stages see nothing but this."""
+class ContainerSettings:
+    """The merged settings of a container; all later steps use only these."""
 
     container: Container
     image: Image
-    # Every field with its final value.
+    # All fields with their final values.
     spec: ContainerSpec
-    # Which of the two said it last: the container of the YAML, or the label.
-    said_by: Mapping[str, ContainerSpec]
-    words: Mapping[str, tuple[Word, ...]]
+    # The source of each field: the container of the YAML, or the label.
+    sources: Mapping[str, ContainerSpec]
+    items: Mapping[str, tuple[ListItem, ...]]
 
     @property
     def name(self) -> str:
@@ -53,20 +52,20 @@ class Merged:
         return self.container.name
 
     def from_label(self, name: str) -> bool:
-        """Tell whether the label has the last word on a field."""
-        return name in self.said_by and self.said_by[name] is not self.container
+        """Tell whether a field's value comes from the label."""
+        return name in self.sources and self.sources[name] is not self.container
 
     def place(self, name: str, *path: str | int) -> Place | None:
-        """Return where a field's value was written."""
-        positions = self.said_by.get(name, self.container).positions
+        """Return the place of a field's value."""
+        positions = self.sources.get(name, self.container).positions
         return positions.place_of(YAML_NAMES.get(name, name), *path)
 
     def error(self, code: Code, message: str, *hints: str, place: Place | None) -> PlanError:
-        """Make an error; one in a label says whose image it is, and where that is used."""
-        return PlanError([self.explained(Diagnostic(code, message, place, hints))])
+        """Make an error; an error in a label names the image and its use."""
+        return PlanError([self.with_image_remark(Diagnostic(code, message, place, hints))])
 
-    def explained(self, diagnostic: Diagnostic) -> Diagnostic:
-        """Add to a diagnostic about the label which image has it, and who uses that image."""
+    def with_image_remark(self, diagnostic: Diagnostic) -> Diagnostic:
+        """Add a remark about the image to a diagnostic in a label."""
         used = self.container.positions.place_of("image")
         here = diagnostic.place
         inside = used is None or here is None or here.source == used.source
@@ -77,33 +76,35 @@ class Merged:
         return replace(diagnostic, remarks=(*diagnostic.remarks, remark))
 
 
-def merged(container: Container, image: Image, label: ContainerSpec) -> Merged:
-    """Put the YAML over the label; what the image's config says has its turn in the spec."""
+def merge_settings(container: Container, image: Image, label: ContainerSpec) -> ContainerSettings:
+    """Merge the YAML over the label; config_json adds the image's config."""
     values: dict[str, Any] = {}
-    said_by: dict[str, ContainerSpec] = {}
+    sources: dict[str, ContainerSpec] = {}
     for field in fields(ContainerSpec):
         name = field.name
         if name == "positions" or name in _ADDED_TO.values():
             continue
         mine, theirs = getattr(container, name), getattr(label, name)
-        mine_counts = bool(mine) if name in _WORDS else mine is not None
+        mine_counts = bool(mine) if name in _TEXTS else mine is not None
         if not mine_counts and theirs is None:
             values[name] = mine
             continue
         values[name] = mine if mine_counts else theirs
-        said_by[name] = container if mine_counts else label
+        sources[name] = container if mine_counts else label
     values["runtime"] = _runtime(container.runtime, label.runtime)
-    words = {name: tuple(_words(container, label, name)) for name in YAML_NAMES if _is_list(name)}
+    items = {
+        name: tuple(_list_items(container, label, name)) for name in YAML_NAMES if _is_list(name)
+    }
     spec = ContainerSpec(positions=container.positions, **values)
-    return Merged(container, image, spec, said_by, words)
+    return ContainerSettings(container, image, spec, sources, items)
 
 
 def _is_list(name: str) -> bool:
     return name in ("capabilities", "ambient", "binds", "tmpfs", "rlimits")
 
 
-def _words(container: Container, label: ContainerSpec, name: str) -> Iterator[Word]:
-    """Yield a list's texts: the YAML's, or else the label's and what the YAML adds to them."""
+def _list_items(container: Container, label: ContainerSpec, name: str) -> Iterator[ListItem]:
+    """Yield the YAML's list, or else the label's list and the YAML's additions."""
     if getattr(container, name) is not None:
         yield from _each(container, name, from_label=False)
         return
@@ -118,8 +119,8 @@ def _words(container: Container, label: ContainerSpec, name: str) -> Iterator[Wo
         seen.add(word.text)
 
 
-def _joined_capabilities(theirs: list[Word], added: list[Word]) -> list[Word]:
-    """Add to a list that may be a single `all` or `none`, each of which stands alone."""
+def _joined_capabilities(theirs: list[ListItem], added: list[ListItem]) -> list[ListItem]:
+    """Add to a list; `all` and `none` stand alone."""
     for alone in (theirs, added):
         if [w.text.lower() for w in alone] == ["all"]:
             return alone
@@ -128,14 +129,14 @@ def _joined_capabilities(theirs: list[Word], added: list[Word]) -> list[Word]:
     return theirs + added
 
 
-def _each(spec: ContainerSpec, name: str, *, from_label: bool) -> Iterator[Word]:
+def _each(spec: ContainerSpec, name: str, *, from_label: bool) -> Iterator[ListItem]:
     positions: Positions = spec.positions
     for number, text in enumerate(getattr(spec, name) or ()):
-        yield Word(text, positions.place_of(YAML_NAMES[name], number), from_label)
+        yield ListItem(text, positions.place_of(YAML_NAMES[name], number), from_label)
 
 
 def _runtime(mine: Runtime | None, theirs: Runtime | None) -> Runtime:
-    """Merge what is told to the init system, member by member."""
+    """Merge the settings for the init system, member by member."""
     mine, theirs = mine or Runtime(), theirs or Runtime()
     return Runtime(
         cgroups=_either(mine.cgroups, theirs.cgroups),

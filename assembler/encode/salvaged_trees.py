@@ -1,10 +1,9 @@
-"""Images whose layers cannot be had, read from the stretches that an earlier build has left."""
+"""Reading the trees and files of salvaged images from the tar of an earlier build."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
 from assembler.codes import layers as codes
@@ -19,29 +18,31 @@ from assembler.oci import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.oci import Image, LayerLimits, SalvagedContent, SalvagedImage, SalvagedTree
 
 _CHUNK = 256 << 10
 _BLOCK = 512
 
 
-def key(image: Image) -> dict[str, str]:
-    """Return what the names of the image's segments have besides: what it is made of counts."""
+def salvage_key(image: Image) -> dict[str, str]:
+    """Return the extra parts of segment names of a salvaged image: its content."""
     return {} if image.salvaged is None else {"remains": image.salvaged.identity}
 
 
-class Taker(Protocol):
-    """Whoever takes the entries of a tree."""
+class EntrySink(Protocol):
+    """A sink for the entries of a tree."""
 
     def add(self, name: bytes, reader: TarReader) -> None:
-        """Take the entry the reader stands at, under this name."""
+        """Take the reader's current entry under this name."""
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
-        """Take a hard link to a name that was handed over before."""
+        """Take a hard link to an earlier entry."""
 
 
-def chunks(excerpt: SalvagedContent) -> Iterator[bytes]:
-    """Yield the content, and make sure that it is what was found."""
+def verified_chunks(excerpt: SalvagedContent) -> Iterator[bytes]:
+    """Yield the content, and verify its digest."""
     hasher, left = hashlib.sha256(), excerpt.size
     with wrap_os_errors(excerpt.path, "read"), excerpt.path.open("rb") as file:
         file.seek(excerpt.start)
@@ -56,12 +57,12 @@ def chunks(excerpt: SalvagedContent) -> Iterator[bytes]:
         raise MalformedTarError(f"{excerpt.path} changed while it was read")
 
 
-def hand_over(image: Image, tree: SalvagedTree, taker: Taker, limits: LayerLimits) -> None:
-    """Give a tree to an encoder, entry by entry and in the same order."""
+def replay_tree(image: Image, tree: SalvagedTree, taker: EntrySink, limits: LayerLimits) -> None:
+    """Pass the entries of a tree to a sink in their order."""
     prefix = tree.prefix.encode("utf-8", "surrogatepass")
     entry, names = b"", set[bytes]()
     try:
-        reader = TarReader(chunks(tree.content))
+        reader = TarReader(verified_chunks(tree.content))
         while reader.next():
             entry = reader.name
             if reader.count > limits.entries:
@@ -70,7 +71,7 @@ def hand_over(image: Image, tree: SalvagedTree, taker: Taker, limits: LayerLimit
             if reader.kind == HARD_LINK:
                 target = _below(prefix, reader.link)
                 if target not in names:
-                    raise MalformedTarError("it is a hard link to what is not before it")
+                    raise MalformedTarError("it is a hard link to an entry that is not before it")
                 taker.link(name, target, reader)
             else:
                 taker.add(name, reader)
@@ -84,15 +85,15 @@ def hand_over(image: Image, tree: SalvagedTree, taker: Taker, limits: LayerLimit
 
 
 def _below(prefix: bytes, path: bytes) -> bytes:
-    """Return a name below the prefix, as flattening would have given it."""
+    """Return the name below the prefix; refuse names that a build does not write."""
     name = path[len(prefix) :].removesuffix(b"/")
     if not path.startswith(prefix) or not name or normalize_tar_path(name) != name or b"\0" in name:
-        raise MalformedTarError("its name is not one that a build would write there")
+        raise MalformedTarError("its name is not one that a build writes there")
     return name
 
 
-def as_layer(remains: SalvagedImage) -> LayerBlob:
-    """Return the files of the image's root as a layer."""
+def root_files_layer(remains: SalvagedImage) -> LayerBlob:
+    """Return the salvaged files of the image's root as a layer."""
     size = sum(f.content.size + 2 * _BLOCK for f in remains.files)
     return LayerBlob(remains.identity, size, lambda: io.BufferedReader(_Stream(_archive(remains))))
 
@@ -104,13 +105,13 @@ def _archive(remains: SalvagedImage) -> Iterator[bytes]:
         head = tarfile.TarInfo(file.name)
         head.size, head.mode = file.content.size, file.mode
         yield head.tobuf(tarfile.PAX_FORMAT)
-        yield from chunks(file.content)
+        yield from verified_chunks(file.content)
         yield bytes(-file.content.size % _BLOCK)
     yield bytes(2 * _BLOCK)
 
 
 class _Stream(io.RawIOBase):
-    """Pieces as a file that is read once."""
+    """A file object over pieces; it can be read once."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

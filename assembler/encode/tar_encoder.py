@@ -1,44 +1,46 @@
-"""Writing tar archives in the pax format, from entries of other archives and from made ones."""
+"""Writing tar archives in the pax format, from entries of other archives and generated ones."""
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from zlib import adler32
 
 from assembler.encode.inventory import Inventory
-from assembler.encode.output import Bytes, Output
 from assembler.oci import DIRECTORY, FILE, HARD_LINK, SYMLINK, TarReader
-from assembler.rootfs.plan import Entry, Kind, Origin
+from assembler.rootfs.plan import EntryKind, GeneratedEntry, Origin
 
-# Counted up whenever the same input gives other bytes.
+if TYPE_CHECKING:
+    from assembler.encode.byte_sinks import Bytes, ByteSink
+
+# Increase it when the same input gives other bytes.
 VERSION = 3
-END = bytes(1024)
+TAR_END = bytes(1024)
 
 _PADDING = tuple(bytes(n) for n in range(512))
 _LARGEST_ID = 0o7777777
 _LARGEST_NUMBER = 0o77777777777
 _NO_OWNER = bytes(64)
 _MAGIC = b"ustar\x0000"
-_KINDS = {Kind.FILE: FILE, Kind.DIRECTORY: DIRECTORY, Kind.SYMLINK: SYMLINK}
+_KINDS = {EntryKind.FILE: FILE, EntryKind.DIRECTORY: DIRECTORY, EntryKind.SYMLINK: SYMLINK}
 _MOST_REMEMBERED = 4096
 
 
 class TarEncoder:
-    """Writes the entries of one part: each carries where it comes from as a comment."""
+    """Write the entries of one part; the comment of each entry is its origin."""
 
     def __init__(
-        self, output: Output, origin: Origin | None, prefix: str, inventory: Inventory
+        self, output: ByteSink, origin: Origin | None, prefix: str, inventory: Inventory
     ) -> None:
-        """Write below `prefix`, which is empty or ends in a slash; no origin means no records."""
+        """Write below `prefix`, which is empty or ends in a slash; without origin, no records."""
         self._put = self.put = output.put
         self._prefix = prefix.encode("utf-8", "surrogateescape")
         self._records: dict[bytes, bytes] = {}
         if origin is not None:
-            # The record that POSIX has for it: GNU tar complains of each it does not know.
+            # The POSIX record for it: GNU tar warns about unknown records.
             self._records[b"comment"] = f"{origin.location} {origin.source}".strip().encode()
         self._common = _body(self._records)
         self._block = _pax_block(self._records) if origin is not None else b""
-        # The headers of extended headers, by the size of what is in them.
+        # The headers of extended headers, by the size of their content.
         self._fronts: dict[int, bytes] = {}
         self._note = inventory.note
         self._inventory = inventory
@@ -47,7 +49,7 @@ class TarEncoder:
         self._time, self._time_text = -1, b""
 
     def add(self, name: bytes, reader: TarReader) -> None:
-        """Write the entry the reader stands at, with its content."""
+        """Write the reader's current entry with its content."""
         name = self._prefix + name
         kind, size = reader.kind, reader.size
         if kind != FILE or reader.records:
@@ -60,11 +62,11 @@ class TarEncoder:
                 put(_PADDING[-size & 511])
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
-        """Write a hard link to what was written before."""
+        """Write a hard link to an earlier entry."""
         self._put(self._header_of(HARD_LINK, self._prefix + name, self._prefix + target, reader, 0))
 
-    def made(self, entry: Entry, size: int) -> None:
-        """Write the header of an entry that the assembler makes; content of `size` follows."""
+    def add_generated(self, entry: GeneratedEntry, size: int) -> None:
+        """Write the header of a generated entry; content of `size` bytes follows."""
         name = self._prefix + entry.path.encode("utf-8", "surrogateescape")
         self._inventory.note_made(name, entry.kind)
         self._put(
@@ -80,11 +82,11 @@ class TarEncoder:
         )
 
     def pad(self, size: int) -> None:
-        """Fill up the last block of content of `size`."""
+        """Pad the last block of content of `size` bytes."""
         self._put(_PADDING[-size & 511])
 
     def _head(self, name: bytes, reader: TarReader) -> bytes:
-        """Compose the headers of the usual entry quickly, and leave others to `_header_of`."""
+        """Compose the headers of a common entry quickly; `_header_of` does the others."""
         kind, size, mtime = reader.kind, reader.size, reader.mtime
         if (
             kind == SYMLINK
@@ -124,7 +126,7 @@ class TarEncoder:
         return b"%b%b%06o\0 %b" % (block, front, total + (adler32(front) & 0xFFFF) - 1, tail)
 
     def _block_with_path(self, path: bytes) -> bytes:
-        """Return the extended header for a path that is too long for the header itself."""
+        """Return the extended header for a path that is too long for the header."""
         # Other records sort before "path".
         body = self._common + _record(b"path", path)
         size = len(body)
@@ -135,7 +137,7 @@ class TarEncoder:
         return b"%b%b%b" % (front, body, _PADDING[-size & 511])
 
     def _tail(self, kind: int, owner: bytes) -> tuple[bytes, int]:
-        """Return what stands behind the checksum, and the part of the checksum that is known."""
+        """Return the header after the checksum, and its part of the checksum."""
         device = b"0000000\0" * 2 if kind in b"34" else bytes(16)
         names = owner if owner.isascii() and len(owner) == 64 else _NO_OWNER
         tail = bytes([kind]) + bytes(100) + _MAGIC + names + device + bytes(167)
@@ -209,11 +211,11 @@ class TarEncoder:
         return (self._block if same else _pax_block(records)) + header
 
 
-class PlainTar:
-    """Writes a small archive of files that the assembler makes, without records."""
+class PlainTarWriter:
+    """Write a small archive of generated files, without records."""
 
     def __init__(self, out: IO[bytes]) -> None:
-        """Write to a file or stream; contents go there, too, between `head` and `pad`."""
+        """Write to a file or stream; callers write contents to it between `head` and `pad`."""
         self._out = out
         self._encoder = TarEncoder(self, None, "", Inventory())
 
@@ -222,25 +224,25 @@ class PlainTar:
         self._out.write(data)
 
     def finish(self) -> None:
-        """Do nothing: all is written."""
+        """Do nothing: everything is written."""
 
     def head(self, name: str, size: int, mode: int = 0o644) -> None:
-        """Write the header of a file whose content follows."""
-        self._encoder.made(Entry(name, Kind.FILE, mode), size)
+        """Write the header of a file; its content follows."""
+        self._encoder.add_generated(GeneratedEntry(name, EntryKind.FILE, mode), size)
 
     def pad(self, size: int) -> None:
-        """Fill up content of `size`."""
+        """Pad content of `size` bytes."""
         self._encoder.pad(size)
 
 
 def global_comment(text: bytes) -> bytes:
-    """Return a header with a comment on the whole archive."""
+    """Return a global header with a comment."""
     body = _record(b"comment", text)
     return _pax_header(len(body), b"g") + body + _PADDING[-len(body) & 511]
 
 
 def _fitting(key: bytes, text: bytes, records: dict[bytes, bytes]) -> bytes:
-    """Return what of a name goes into the header; a record has all of it if that is not enough."""
+    """Return the name for the header; add a record if the header cannot hold it."""
     if len(text) <= 100 and text.isascii():
         return text
     records[key] = text
@@ -255,7 +257,7 @@ def _fitting_number(key: bytes, value: int, most: int, records: dict[bytes, byte
 
 
 def _pax_block(records: dict[bytes, bytes]) -> bytes:
-    """Return the extended header that goes in front of an entry."""
+    """Return the extended header before an entry."""
     body = _body(records)
     return _pax_header(len(body)) + body + _PADDING[-len(body) & 511]
 
@@ -265,7 +267,7 @@ def _body(records: dict[bytes, bytes]) -> bytes:
 
 
 def _pax_header(size: int, kind: bytes = b"x") -> bytes:
-    """Return the header of an extended header whose content has this size."""
+    """Return the header of an extended header with content of this size."""
     name = (b"PaxHeaders.0/entry" if kind == b"x" else b"pax_global_header").ljust(100, b"\0")
     front = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (name, 0o644, 0, 0, size, 0)
     tail = kind + bytes(100) + _MAGIC + bytes(247)
@@ -275,6 +277,6 @@ def _pax_header(size: int, kind: bytes = b"x") -> bytes:
 def _record(key: bytes, value: bytes) -> bytes:
     size = len(key) + len(value) + 3
     digits = len(str(size))
-    # The length counts its own digits, which may make one more of them.
+    # The length includes its own digits, which can add one digit.
     size += len(str(size + digits))
     return b"%d %b=%b\n" % (size, key, value)

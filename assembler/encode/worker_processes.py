@@ -1,8 +1,8 @@
-"""Doing jobs in several processes: the largest first, with nothing left behind when stopped.
+"""Running jobs in several processes; an interrupt leaves nothing behind.
 
-Workers are forked, so they have everything at hand without loading it again, and get the numbers of
-jobs through a pipe; what comes back is a line of JSON, or a pickled error. They take no notice of
-Ctrl-C, which the terminal sends to all: the parent ends them, and they clean up after themselves.
+Workers are forked, so they need not load anything again. They get the numbers of jobs through a
+pipe, and answer with an empty message or a pickled error. They ignore Ctrl-C, which the terminal
+sends to all processes: the parent terminates them, and they clean up.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import pickle
 import select
 import signal
 import struct
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from assembler.codes import output as codes
 from assembler.errors import DolmenError, HostError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 _LENGTH = struct.Struct("<I")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Of mallopt(3): up to which size memory comes from the heap, and how much of it stays when free.
+# mallopt(3): the largest block that comes from the heap, and how much free heap is kept.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = (-3, 16 << 20), (-1, 64 << 20)
 
 
@@ -37,15 +39,15 @@ class _Worker:
     job: int | None = None
 
 
-def run_all(
+def run_in_workers(
     count: int,
     work: Callable[[int], None],
     workers: int,
     done: Callable[[int], None],
 ) -> None:
-    """Do the work for 0 … count-1 in this order, `workers` at a time; say what is done.
+    """Do the work for 0 … count-1 in this order, `workers` at a time; report each to `done`.
 
-    The first error ends the others and is raised.
+    The first error stops the other workers and is raised.
     """
     if workers <= 1 or count <= 1:
         for number in range(count):
@@ -85,14 +87,14 @@ def _order(worker: _Worker, number: int | None) -> None:
 
 
 def _answer(worker: _Worker) -> BaseException | None:
-    """Read what a worker says about its job: nothing, or an error."""
+    """Read a worker's answer: None, or the error of its job."""
     head = _read(worker.answers, _LENGTH.size)
     body = _read(worker.answers, _LENGTH.unpack(head)[0]) if head is not None else None
     if body is None:
         return HostError.of(
             codes.WORKER_DIED,
             "a worker process ended unexpectedly, perhaps because memory ran out",
-            "`--jobs 1` works without further processes",
+            "use `--jobs 1` to work without worker processes",
         )
     if not body:
         return None
@@ -116,7 +118,7 @@ def _read(handle: int, size: int) -> bytes | None:
 def _start(work: Callable[[int], None], others: Sequence[_Worker]) -> _Worker:
     orders_in, orders_out = os.pipe()
     answers_in, answers_out = os.pipe()
-    # Signals wait until it is settled who they mean: the child would take Ctrl-C for its own, too.
+    # Block signals until the child has its own handlers: Ctrl-C would reach it, too.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         pid = os.fork()
@@ -147,11 +149,11 @@ def _end(team: Sequence[_Worker]) -> None:
 
 
 class _Stopped(BaseException):
-    """The parent wants this worker to end."""
+    """The parent stops this worker."""
 
 
 def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
-    """Be a worker: never return into the code of the parent."""
+    """Run as a worker; never return into the code of the parent."""
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -175,9 +177,9 @@ def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
 
 
 def _keep_memory() -> None:
-    """Use the same memory again for buffer after buffer, instead of asking the kernel each time.
+    """Reuse memory for buffers instead of requesting it from the kernel each time.
 
-    Work makes millions of small objects and no cycles: looking for these would be in vain.
+    Jobs make millions of small objects and no cycles, so garbage collection finds nothing.
     """
     gc.disable()
     import ctypes  # noqa: PLC0415 - only in workers

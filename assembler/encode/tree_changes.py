@@ -1,17 +1,17 @@
-"""What Dolmen changes in an image's tree on its way into the system: the rules in figures.
+"""The changes that the rules make to an image's tree on its way into the system.
 
-dropped     what container tools leave behind, and what is made at boot
-replaced    etc/hosts and etc/resolv.conf: standard ones, whatever the image has
-added       dev, etc and what is in them, where the image has none
-settled     proc and sys are mount points: always directories with mode 0755
+dropped     leftovers of container tools, and files that are made at boot
+replaced    etc/hosts and etc/resolv.conf: always standard ones
+added       dev, etc and their content, where the image has none
+fixed       proc and sys are mount points: always directories with mode 0755
 """
 
 from __future__ import annotations
 
 from assembler.oci import ExcludedPaths, FlattenedTree
-from assembler.rootfs.plan import Entry, Kind, Rules
+from assembler.rootfs.plan import EntryKind, GeneratedEntry, TreeRules
 
-# Counted up whenever the same image gives another tree.
+# Increase it when the same image gives another tree.
 VERSION = 1
 
 _HOSTS = b"""\
@@ -41,30 +41,30 @@ _HINT = (
 )
 
 
-def _directory(path: str) -> Entry:
-    return Entry(path, Kind.DIRECTORY, 0o755)
+def _directory(path: str) -> GeneratedEntry:
+    return GeneratedEntry(path, EntryKind.DIRECTORY, 0o755)
 
 
-def exceptions(rules: Rules) -> ExcludedPaths:
-    """Return what of an image is not laid out as it is."""
+def excluded_paths(rules: TreeRules) -> ExcludedPaths:
+    """Return the paths of an image that are dropped or replaced."""
     hosts, resolver = b"etc/hosts", b"etc/resolv.conf"
     only_files = {hosts: _HINT.format(path="/etc/hosts")}
     dropped = set(_DROPPED)
-    if rules is Rules.CONTAINER:
+    if rules is TreeRules.CONTAINER:
         only_files[resolver] = _HINT.format(path="/etc/resolv.conf")
     else:
         dropped.add(resolver)
     return ExcludedPaths(frozenset(dropped), only_files)
 
 
-def additions(rules: Rules, tree: FlattenedTree) -> list[tuple[Entry, bytes]]:
-    """Return what is laid out after the image's own tree, with contents."""
-    if rules is Rules.CONTAINER:
-        resolver = (Entry("etc/resolv.conf", Kind.FILE, 0o644), _NO_RESOLVER)
+def added_entries(rules: TreeRules, tree: FlattenedTree) -> list[tuple[GeneratedEntry, bytes]]:
+    """Return the entries after the image's tree, with contents."""
+    if rules is TreeRules.CONTAINER:
+        resolver = (GeneratedEntry("etc/resolv.conf", EntryKind.FILE, 0o644), _NO_RESOLVER)
     else:
-        link = Entry("etc/resolv.conf", Kind.SYMLINK, 0o777, target=_RESOLVER_AT_BOOT)
+        link = GeneratedEntry("etc/resolv.conf", EntryKind.SYMLINK, 0o777, target=_RESOLVER_AT_BOOT)
         resolver = (link, b"")
-    added: list[tuple[Entry, bytes]] = []
+    added: list[tuple[GeneratedEntry, bytes]] = []
     for directory, contents in (
         (
             "dev",
@@ -73,8 +73,8 @@ def additions(rules: Rules, tree: FlattenedTree) -> list[tuple[Entry, bytes]]:
         (
             "etc",
             (
-                (Entry("etc/hosts", Kind.FILE, 0o644), _HOSTS),
-                (Entry("etc/mtab", Kind.SYMLINK, 0o777, target="/proc/mounts"), b""),
+                (GeneratedEntry("etc/hosts", EntryKind.FILE, 0o644), _HOSTS),
+                (GeneratedEntry("etc/mtab", EntryKind.SYMLINK, 0o777, target="/proc/mounts"), b""),
                 resolver,
             ),
         ),
@@ -83,7 +83,7 @@ def additions(rules: Rules, tree: FlattenedTree) -> list[tuple[Entry, bytes]]:
         if not tree.has(path):
             added.append((_directory(directory), b""))
         elif not tree.is_directory(path):
-            continue  # a link: what it leads to is the image's own business
+            continue  # a link: its target belongs to the image
         added += [c for c in contents if c[0].path != "etc/mtab" or not tree.has(b"etc/mtab")]
     added += [(_directory("proc"), b""), (_directory("sys"), b"")]
     return added

@@ -1,21 +1,19 @@
-"""Taking single files out of an image: the kernel, microcode, and the modules, a tar of their own.
+"""Extracting single files from an image: the kernel, microcode, and the tar of the modules.
 
-All that is wanted of an image comes in one pass through its layers. A name that is a link in the
-image is followed to the file.
+One pass through the layers extracts all requested files of an image. Links are followed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler.codes import layers as codes
-from assembler.encode import salvaged, segments
-from assembler.encode.jobs import TAR, Form, Placed, Sources, Writer
-from assembler.encode.newc import Learned
-from assembler.encode.output import FileOutput
-from assembler.encode.segments import SegmentWriter
+from assembler.encode import salvaged_trees, segment_cache
+from assembler.encode.byte_sinks import FileOutput
+from assembler.encode.segment_job import TAR_ENCODING, ArchiveEncoding, JobContext
+from assembler.encode.tree_writer import TreePlacement, TreeWriter
 from assembler.errors import DolmenError, LayerError
 from assembler.oci import (
     DIRECTORY,
@@ -28,11 +26,17 @@ from assembler.oci import (
     flatten_layers,
     normalize_tar_path,
 )
-from assembler.rootfs import members
-from assembler.rootfs.decompress import decompressed
-from assembler.rootfs.plan import Member, MemberTree
+from assembler.rootfs import member_errors
+from assembler.rootfs.kernel_decompression import decompress_kernel
+from assembler.rootfs.plan import ArchiveTree, ImageMember
 
-# Counted up whenever the same image gives other bytes.
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from assembler.encode.newc_encoder import HardLinks
+    from assembler.encode.segment_cache import SegmentWriter
+
+# Increase it when the same image gives other bytes.
 _VERSION = 1
 _MOST_LINKS = 16
 _MOST_NAMES = 200
@@ -41,67 +45,67 @@ _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd", b"\xfd7": "xz", b"BZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file of an image, as it is or as a tree; the segment it becomes has this name."""
+class MemberRequest:
+    """A file to extract from an image, as a file or as a tree, and the name of its segment."""
 
-    member: Member | MemberTree
-    form: Form | None = None
-    # Whether it may be missing; the segment is empty then, and says so.
+    member: ImageMember | ArchiveTree
+    encoding: ArchiveEncoding | None = None
+    # A missing optional file becomes an empty segment that says so.
     optional: bool = False
 
     @property
     def path(self) -> str:
         """Return the name of the file in the image's root."""
-        return self.member.member if isinstance(self.member, MemberTree) else self.member.name
+        return self.member.member if isinstance(self.member, ArchiveTree) else self.member.name
 
     @property
     def name(self) -> str:
         """Return the name of the segment."""
-        if isinstance(self.member, Member):
-            return segments.key(
+        if isinstance(self.member, ImageMember):
+            return segment_cache.segment_key(
                 kind=f"{'optional' if self.optional else 'member'}/{_VERSION}",
                 manifest=self.member.image.digest,
                 path=self.path,
                 decompress=self.member.decompress,
-                **salvaged.key(self.member.image),
+                **salvaged_trees.salvage_key(self.member.image),
             )
-        form = self.form or TAR
+        encoding = self.encoding or TAR_ENCODING
         origin = self.member.origin
-        return segments.key(
+        return segment_cache.segment_key(
             kind=f"membertree/{_VERSION}",
-            form=form.identity,
+            form=encoding.identity,
             manifest=self.member.image.digest,
             path=self.path,
-            origin=[origin.source, origin.location] if form == TAR else None,
-            **salvaged.key(self.member.image),
+            origin=[origin.source, origin.location] if encoding == TAR_ENCODING else None,
+            **salvaged_trees.salvage_key(self.member.image),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class MembersJob:
-    """Several files of one image."""
+class MemberJob:
+    """Extract several files of one image."""
 
     image: Image
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[MemberRequest, ...]
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """The segments that it makes."""
+    def segment_names(self) -> tuple[str, ...]:
+        """The names of its segments."""
         return tuple(w.name for w in self.wanted)
 
     @property
     def title(self) -> str:
-        """What it is about, for people."""
+        """A description for users."""
         return f"{', '.join(w.path for w in self.wanted)} of {self.image.reference}"
 
-    def run(self, sources: Sources) -> None:
+    def run(self, sources: JobContext) -> None:
         """Make the segments."""
         cache = sources.cache
         with ExitStack() as stack:
-            takers = [_Taker(w, stack.enter_context(cache.writing(w.name))) for w in self.wanted]
-            paths = {t.wanted.path.encode(): t.wanted.path.encode() for t in takers}
+            writers = [_Taker(w, stack.enter_context(cache.create(w.name))) for w in self.wanted]
+            paths = {t.wanted.path.encode(): t.wanted.path.encode() for t in writers}
             for _ in range(_MOST_LINKS):
-                sink = _Picker(paths, takers)
+                sink = _Picker(paths, writers)
                 flatten_layers(
                     str(self.image.reference),
                     sources.layers(self.image),
@@ -109,53 +113,58 @@ class MembersJob:
                     limits=sources.limits,
                 )
                 more = sink.links_to_follow()
-                if not more and not any(t.again for t in takers):
+                if not more and not any(t.needs_retry for t in writers):
                     break
                 paths.update(more)
                 sink.restart()
-            for taker in takers:
-                if not taker.found and not taker.wanted.optional:
-                    raise sink.missing(taker)
-                taker.draft.details["there"] = taker.found
+            for writer in writers:
+                if not writer.found and not writer.wanted.optional:
+                    raise sink.missing(writer)
+                writer.segment.details["there"] = writer.found
 
 
 class _Taker:
-    """Turns one file into its segment."""
+    """Write one file into its segment."""
 
-    def __init__(self, wanted: Wanted, draft: SegmentWriter) -> None:
+    def __init__(self, wanted: MemberRequest, segment: SegmentWriter) -> None:
         self.wanted = wanted
-        self.draft = draft
+        self.segment = segment
         self.found = False
-        self.again = False
-        self._learned: Learned | None = None
+        self.needs_retry = False
+        self._learned: HardLinks | None = None
 
     def restart(self) -> None:
-        self.draft.restart()
-        self.found = self.again = False
+        self.segment.restart()
+        self.found = self.needs_retry = False
 
     def take(self, reader: TarReader) -> None:
         self.found = True
         member = self.wanted.member
-        if isinstance(member, MemberTree):
+        if isinstance(member, ArchiveTree):
             self._unpack(member, reader)
             return
-        output = FileOutput(self.draft.file.fileno())
+        output = FileOutput(self.segment.file.fileno())
         if member.decompress:
             source = _Readable(reader.chunks())
-            for piece in decompressed(source, str(member.image.reference), place=member.place):
+            for piece in decompress_kernel(source, str(member.image.reference), place=member.place):
                 output.put(piece)
         else:
             reader.write_to(output.put)
         output.finish()
-        self.draft.details.update(crc32=output.checksum, mode=reader.mode)
+        self.segment.details.update(crc32=output.checksum, mode=reader.mode)
 
-    def _unpack(self, part: MemberTree, reader: TarReader) -> None:
-        """Encode the entries of an archive in the image, its names as they are."""
+    def _unpack(self, part: ArchiveTree, reader: TarReader) -> None:
+        """Encode the entries of an archive in the image with unchanged names."""
         what = f"{part.image.reference}, {part.member}"
-        placed = Placed(
-            part.origin, "", what, segments.key(member=part.member, of=part.image.digest)
+        placement = TreePlacement(
+            part.origin,
+            "",
+            what,
+            segment_cache.segment_key(member=part.member, of=part.image.digest),
         )
-        writer = Writer(self.draft, self.wanted.form or TAR, placed, self._learned)
+        writer = TreeWriter(
+            self.segment, self.wanted.encoding or TAR_ENCODING, placement, self._learned
+        )
         entry = b""
         try:
             inner = TarReader(_checked(reader.chunks(), part.member))
@@ -172,25 +181,25 @@ class _Taker:
         except MalformedTarError as error:
             at = f", entry {entry.decode('utf-8', 'backslashreplace')}" if entry else ""
             raise LayerError.of(codes.NOT_AN_ARCHIVE, f"{what}{at}: {error}") from None
-        learned = writer.finish(what)
-        if learned is not None:
-            self._learned, self.again = learned, True
+        hard_links = writer.finish(what)
+        if hard_links is not None:
+            self._learned, self.needs_retry = hard_links, True
 
 
 def _name_of(name: bytes) -> bytes:
-    """Return the name as it is, but without slashes around it, if it stays below the root."""
+    """Return the name without outer slashes; refuse names that leave the root."""
     if not normalize_tar_path(name):
         return b""
     return name.strip(b"/")
 
 
 def _checked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Pass the chunks on if they look like a tar archive."""
+    """Pass the chunks on; refuse a compressed archive."""
     for first in chunks:
         compression = _COMPRESSIONS.get(first[:2])
         if compression and first[_TAR_MAGIC] != b"ustar":
             raise MalformedTarError(
-                f"{name} is compressed with {compression}; it has to be a plain tar"
+                f"{name} is compressed with {compression}; it must be a plain tar"
             )
         yield first
         break
@@ -198,7 +207,7 @@ def _checked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
 
 
 class _Readable:
-    """Chunks as a stream that is read from."""
+    """A readable stream of chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -212,19 +221,19 @@ class _Readable:
 
 
 class _Picker:
-    """Takes the wanted files out of the tree, and notes what else the root has."""
+    """Extract the requested files from the tree, and note the other files of the root."""
 
-    def __init__(self, paths: dict[bytes, bytes], takers: list[_Taker]) -> None:
-        """`paths` leads from the name of a wanted file to where it really is."""
+    def __init__(self, paths: dict[bytes, bytes], writers: list[_Taker]) -> None:
+        """Set up; `paths` maps the name of a requested file to its real path."""
         self._paths = paths
-        self._takers = takers
+        self._takers = writers
         self._targets: dict[bytes, bytes] = {}
         self._others: dict[bytes, int] = {}
         self._root_files: list[str] = []
 
     def restart(self) -> None:
-        for taker in self._takers:
-            taker.restart()
+        for writer in self._takers:
+            writer.restart()
         self._targets.clear()
         self._others.clear()
         self._root_files.clear()
@@ -232,11 +241,11 @@ class _Picker:
     def add(self, name: bytes, reader: TarReader) -> None:
         if b"/" not in name and reader.kind == FILE and len(self._root_files) < _MOST_NAMES:
             self._root_files.append(name.decode("utf-8", "backslashreplace"))
-        for taker in self._takers:
-            if self._paths[taker.wanted.path.encode()] != name:
+        for writer in self._takers:
+            if self._paths[writer.wanted.path.encode()] != name:
                 continue
             if reader.kind == FILE:
-                self._take(taker, name, reader)
+                self._take(writer, name, reader)
             elif reader.kind == SYMLINK:
                 target = reader.link
                 if target[:1] != b"/":
@@ -245,50 +254,50 @@ class _Picker:
             else:
                 self._others[name] = reader.kind
 
-    def _take(self, taker: _Taker, name: bytes, reader: TarReader) -> None:
+    def _take(self, writer: _Taker, name: bytes, reader: TarReader) -> None:
         same = [
             t
             for t in self._takers
-            if self._paths[t.wanted.path.encode()] == name and t is not taker
+            if self._paths[t.wanted.path.encode()] == name and t is not writer
         ]
         if any(t.found for t in same):
-            if taker.wanted.optional:
+            if writer.wanted.optional:
                 return
-            raise _twice(taker, same[0])
-        taker.take(reader)
+            raise _twice(writer, same[0])
+        writer.take(reader)
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:  # noqa: ARG002
         if name in self._paths.values():
             self._targets[name] = target
 
     def links_to_follow(self) -> dict[bytes, bytes]:
-        """Return the wanted names that turned out to be links, and where they lead."""
+        """Return the requested names that are links, with their targets."""
         return {
             path: self._targets[real] for path, real in self._paths.items() if real in self._targets
         }
 
-    def missing(self, taker: _Taker) -> DolmenError:
-        """Say why a file was not found."""
-        path = self._paths[taker.wanted.path.encode()]
+    def missing(self, writer: _Taker) -> DolmenError:
+        """Return the error for a file that was not found."""
+        path = self._paths[writer.wanted.path.encode()]
         if path in self._others:
             what = "a directory" if self._others[path] == DIRECTORY else "a device"
-            return members.not_a_file(taker.wanted.member, what)
-        if path != taker.wanted.path.encode():
-            return members.not_a_file(taker.wanted.member, "a link that leads nowhere")
-        return members.missing(taker.wanted.member, self._root_files)
+            return member_errors.irregular_member_error(writer.wanted.member, what)
+        if path != writer.wanted.path.encode():
+            return member_errors.irregular_member_error(writer.wanted.member, "a dangling link")
+        return member_errors.missing_member_error(writer.wanted.member, self._root_files)
 
 
 def _twice(one: _Taker, other: _Taker) -> DolmenError:
     return LayerError.of(
         codes.NOT_AN_ARCHIVE,
         f"{one.wanted.member.image.reference}: {one.wanted.path!r} and {other.wanted.path!r} are "
-        "the same file, which cannot be both",
+        "the same file",
     )
 
 
-def jobs_for(wanted: Iterable[Wanted]) -> list[MembersJob]:
-    """Return jobs for wanted files: one for each image, more if a file is wanted in two ways."""
-    groups: list[dict[str, Wanted]] = []
+def member_jobs(wanted: Iterable[MemberRequest]) -> list[MemberJob]:
+    """Return jobs for the requests: one per image, more if a file is requested in two ways."""
+    groups: list[dict[str, MemberRequest]] = []
     for one in {w.name: w for w in wanted}.values():
         digest = one.member.image.digest
         for group in groups:
@@ -299,4 +308,4 @@ def jobs_for(wanted: Iterable[Wanted]) -> list[MembersJob]:
                 break
         else:
             groups.append({one.path: one})
-    return [MembersJob(next(iter(g.values())).member.image, tuple(g.values())) for g in groups]
+    return [MemberJob(next(iter(g.values())).member.image, tuple(g.values())) for g in groups]

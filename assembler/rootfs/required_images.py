@@ -1,4 +1,4 @@
-"""Which images a configuration needs, before anything is fetched or laid out."""
+"""The images that a config requires; known before any image is fetched."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 SECTIONS = ("onboot", "onshutdown", "services")
 
 
-class Role(StrEnum):
-    """What an image is needed for."""
+class ImageRole(StrEnum):
+    """The use of an image."""
 
     KERNEL = "kernel"
     INIT = "init"
@@ -30,54 +30,54 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """An image that is needed, for what, and where that is said."""
+class RequiredImage:
+    """One use of an image, and its place."""
 
     reference: Reference
-    role: Role
+    role: ImageRole
     place: Place | None = None
-    # Of a layout only: for which platforms its images are needed; none means for all.
+    # For a layout only: the requested platforms; none means all.
     platforms: tuple[Platform, ...] = ()
 
 
-def references(config: Config) -> tuple[Need, ...]:
-    """Return every use of an image in the order of the plan; raise for names that are none."""
+def find_required_images(config: Config) -> tuple[RequiredImage, ...]:
+    """Return every use of an image in the order of the plan; raise for invalid references."""
     findings = DiagnosticCollector()
-    needs: list[Need] = []
+    needs: list[RequiredImage] = []
     for text, role, place, volume in _uses(config):
-        with findings.caught(place):
+        with findings.collect(place):
             reference = Reference.parse(text)
-            wanted = platforms(volume) if volume and role is Role.LAYOUT else ()
-            needs.append(Need(reference, role, place, wanted))
+            wanted = volume_platforms(volume) if volume and role is ImageRole.LAYOUT else ()
+            needs.append(RequiredImage(reference, role, place, wanted))
     findings.raise_errors()
     return tuple(needs)
 
 
-def platforms(volume: Volume) -> tuple[Platform, ...]:
-    """Return the platforms a volume asks for; none means all there are."""
+def volume_platforms(volume: Volume) -> tuple[Platform, ...]:
+    """Return the platforms that a volume requests; none means all."""
     findings = DiagnosticCollector()
     found: list[Platform] = []
     for number, text in enumerate(volume.platforms or ()):
-        with findings.caught(volume.positions.place_of("platforms", number)):
+        with findings.collect(volume.positions.place_of("platforms", number)):
             found.append(Platform.parse(text))
     findings.raise_errors()
     return tuple(found)
 
 
-def is_layout(volume: Volume) -> bool:
+def is_image_layout(volume: Volume) -> bool:
     """Tell whether the volume holds an image as an OCI layout."""
     return bool(volume.image) and volume.format == "oci"
 
 
-def _uses(config: Config) -> Iterator[tuple[str, Role, Place | None, Volume | None]]:
+def _uses(config: Config) -> Iterator[tuple[str, ImageRole, Place | None, Volume | None]]:
     if config.kernel is not None and config.kernel.image:
-        yield config.kernel.image, Role.KERNEL, config.kernel.positions.place_of("image"), None
+        yield config.kernel.image, ImageRole.KERNEL, config.kernel.positions.place_of("image"), None
     for number, image in enumerate(config.init):
-        yield image, Role.INIT, config.positions.place_of("init", number), None
+        yield image, ImageRole.INIT, config.positions.place_of("init", number), None
     for volume in config.volumes:
         if volume.image:
-            role = Role.LAYOUT if is_layout(volume) else Role.VOLUME
+            role = ImageRole.LAYOUT if is_image_layout(volume) else ImageRole.VOLUME
             yield volume.image, role, volume.positions.place_of("image"), volume
     for section in SECTIONS:
         for container in getattr(config, section):
-            yield container.image, Role.CONTAINER, container.positions.place_of("image"), None
+            yield container.image, ImageRole.CONTAINER, container.positions.place_of("image"), None

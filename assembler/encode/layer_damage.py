@@ -1,4 +1,4 @@
-"""Telling an image that was broken when it was made from one that a disk has damaged since."""
+"""Telling a layer that was broken from the start from one that the disk has damaged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from assembler.errors import DolmenError, HostError, ImageError, LayerError
 from assembler.oci import Descriptor, Image, Store, digest_hex
 
 
-def examined(error: LayerError, image: Image, store: Store) -> DolmenError:
-    """Return what a layer that cannot be read should be told as; damaged blobs are put aside.
+def diagnose_layer_error(error: LayerError, image: Image, store: Store) -> DolmenError:
+    """Return the error to raise for an unreadable layer; quarantine damaged blobs.
 
     Blobs are verified when they come into the store, and not each time they are used.
     """

@@ -1,8 +1,8 @@
-"""Decompressing a kernel for boot loaders and machines that want it plain, as a stream.
+"""Decompressing a kernel, as a stream, for boot loaders and machines that need it plain.
 
-A compressed kernel comes in three shapes: a compressed file (Image.gz), a bzImage, whose header
-says where in it the payload is (boot protocol 2.08 and newer), and an EFI zboot image, which says
-so too. The payload says by its first bytes how it is compressed.
+A compressed kernel is a compressed file (Image.gz), a bzImage, or an EFI zboot image. The headers
+of the latter two (bzImage: boot protocol 2.08 and newer) give the position of the payload. The
+first bytes of the payload identify its compression.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import bz2
 import lzma
 import struct
 import zlib
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
+from assembler import magics
 from assembler.codes import rootfs
 from assembler.errors import PlanError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from assembler.diagnostics import Place
 
 # No real kernel is larger; a hostile one must not fill the disk.
@@ -30,57 +32,57 @@ _ZSTD_WINDOW = 1 << 27
 _XZ_MEMORY = 192 << 20
 
 _MAGICS = (
-    (b"\x1f\x8b", "gzip"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"\x02\x21\x4c\x18", "lz4"),
-    (b"BZh", "bzip2"),
-    (b"\x5d\x00\x00", "lzma"),
-    (b"\x89LZO", "lzo"),
-    (b"\x04\x22\x4d\x18", "lz4 frame"),
+    (magics.GZIP, "gzip"),
+    (magics.ZSTD, "zstd"),
+    (magics.XZ, "xz"),
+    (magics.LZ4_LEGACY, "lz4"),
+    (magics.BZIP2, "bzip2"),
+    (magics.LZMA, "lzma"),
+    (magics.LZO, "lzo"),
+    (magics.LZ4_FRAME, "lz4 frame"),
 )
 
 
-class Readable(Protocol):
+class ByteSource(Protocol):
     """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes, and none only at the end."""
+        """Return at most `size` bytes; empty only at the end."""
 
 
-class Inflater(Protocol):
-    """What lzma and bzip2 have in common: no piece they give is larger than asked for."""
+class Decompressor(Protocol):
+    """The interface of lzma and bzip2: the size of output pieces is bounded."""
 
     @property
     def eof(self) -> bool:
-        """Tell whether the compressed stream is over."""
+        """Tell whether the compressed stream has ended."""
 
     @property
     def needs_input(self) -> bool:
-        """Tell whether more has to come in before more comes out."""
+        """Tell whether more input is needed for more output."""
 
     @property
     def unused_data(self) -> bytes:
-        """Return what came after the stream's end."""
+        """Return the data after the end of the stream."""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Return at most `max_length` bytes of what all data so far gives."""
+        """Return at most `max_length` bytes of output."""
 
 
-def kind_of(start: bytes) -> str:
-    """Return how something is compressed that begins so, or nothing."""
+def detect_compression(start: bytes) -> str:
+    """Return the compression of data with these first bytes, or the empty text."""
     return next((name for magic, name in _MAGICS if start.startswith(magic)), "")
 
 
-def decompressed(
-    source: Readable, what: str, *, limit: int = LARGEST_KERNEL, place: Place | None = None
+def decompress_kernel(
+    source: ByteSource, what: str, *, limit: int = LARGEST_KERNEL, place: Place | None = None
 ) -> Iterator[bytes]:
     """Yield the plain kernel; `what` names it in errors."""
     errors = _Errors(what, place)
     head = _read_exactly(source, _HEADER)
     payload = _Payload(source, head, *_extent(head, errors))
     start = payload.peek(8)
-    kind = kind_of(start)
+    kind = detect_compression(start)
     pieces = _pieces(kind, payload, errors)
     total = 0
     try:
@@ -106,9 +108,9 @@ class _Errors:
 
 
 class _Payload:
-    """The stretch of the file that is compressed, read one way; beyond its end there is nothing."""
+    """The compressed part of the file, as a stream that ends with it."""
 
-    def __init__(self, source: Readable, head: bytes, start: int, length: int | None) -> None:
+    def __init__(self, source: ByteSource, head: bytes, start: int, length: int | None) -> None:
         self._source = source
         self._ahead = head
         self._left: int | None = None
@@ -124,7 +126,7 @@ class _Payload:
 
     @property
     def left(self) -> int | None:
-        """Return how many bytes there are to come, if the file says so."""
+        """Return the number of remaining bytes, or None if unknown."""
         return self._left
 
     def read(self, size: int) -> bytes:
@@ -144,7 +146,7 @@ class _Payload:
         return _read_exactly(self, size)
 
     def peek(self, size: int) -> bytes:
-        """Return the next bytes and leave them there."""
+        """Return the next bytes without consuming them."""
         data = self.exactly(size)
         self._ahead = data + self._ahead
         if self._left is not None:
@@ -152,7 +154,7 @@ class _Payload:
         return data
 
 
-def _read_exactly(source: Readable, size: int) -> bytes:
+def _read_exactly(source: ByteSource, size: int) -> bytes:
     pieces = []
     while size:
         data = source.read(size)
@@ -164,38 +166,40 @@ def _read_exactly(source: Readable, size: int) -> bytes:
 
 
 def _extent(head: bytes, errors: _Errors) -> tuple[int, int | None]:
-    """Return where the payload begins, and how long it is if that is known."""
-    if head[0x202:0x206] == b"HdrS":
+    """Return the offset of the payload, and its length if known."""
+    if magics.is_bzimage(head):
         (version,) = struct.unpack_from("<H", head, 0x206)
         if version < 0x208:
             old = f"{version >> 8}.{version & 0xFF:02}"
-            raise errors.of(f"is a bzImage of boot protocol {old}: only 2.08 and newer will do")
+            raise errors.of(f"is a bzImage of boot protocol {old}: 2.08 or newer is required")
         sectors = head[0x1F1] or 4
         offset, length = struct.unpack_from("<II", head, 0x248)
         return (sectors + 1) * 512 + offset, length
-    if head[:2] == b"MZ" and head[4:8] == b"zimg":
+    if magics.is_zboot(head):
         offset, length = struct.unpack_from("<II", head, 8)
         return offset, length
     return 0, None
 
 
 def _pieces(kind: str, payload: _Payload, errors: _Errors) -> Iterator[bytes]:
-    if kind in INFLATERS:
-        return _inflated(INFLATERS[kind], payload, errors)
+    if kind in DECOMPRESSORS:
+        return _inflated(DECOMPRESSORS[kind], payload, errors)
     if kind == "lz4":
         return _lz4(payload, errors)
     if kind:
         raise errors.of(f"is compressed with {kind}, which is not supported")
     raise errors.of(
         "is not compressed in a known way",
-        "leave out --decompress-kernel if the kernel is plain already",
+        "leave out --decompress-kernel if the kernel is already plain",
     )
 
 
-def _inflated(make: Callable[[], Inflater], payload: _Payload, errors: _Errors) -> Iterator[bytes]:
-    """Yield what a compressed stream gives; what follows it, such as its size, is passed over.
+def _inflated(
+    make: Callable[[], Decompressor], payload: _Payload, errors: _Errors
+) -> Iterator[bytes]:
+    """Yield the decompressed stream; ignore data after it, such as its size.
 
-    Only a file that is compressed as a whole may have several streams.
+    Only a wholly compressed file may have several streams.
     """
     whole_file = payload.left is None
     inflater = make()
@@ -207,7 +211,7 @@ def _inflated(make: Callable[[], Inflater], payload: _Payload, errors: _Errors) 
         data = payload.read(_CHUNK)
         if inflater.eof:
             data = inflater.unused_data + data
-            if not whole_file or not kind_of(data):
+            if not whole_file or not detect_compression(data):
                 return
             inflater = make()
     if not inflater.eof:
@@ -215,7 +219,7 @@ def _inflated(make: Callable[[], Inflater], payload: _Payload, errors: _Errors) 
 
 
 class _Gzip:
-    """zlib with the manners of lzma."""
+    """zlib with the interface of lzma."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(31)
@@ -237,13 +241,13 @@ class _Gzip:
 
 
 class _Zstd:
-    """zstd with the manners of lzma: what goes in at once can only give so much."""
+    """zstd with the interface of lzma: small inputs bound the size of the output."""
 
-    # Four bytes can stand for a block of 128 KiB.
+    # Four bytes can encode a block of 128 KiB.
     _BITE = 64
 
     def __init__(self) -> None:
-        import zstandard  # noqa: PLC0415 - only for those who need it
+        import zstandard  # noqa: PLC0415 - a heavy module for rare kernels
 
         self._error = zstandard.ZstdError
         self._zstd = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
@@ -277,7 +281,7 @@ class _Zstd:
         return b"".join(found)
 
 
-INFLATERS: dict[str, Callable[[], Inflater]] = {
+DECOMPRESSORS: dict[str, Callable[[], Decompressor]] = {
     "gzip": _Gzip,
     "zstd": _Zstd,
     "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
@@ -287,12 +291,12 @@ INFLATERS: dict[str, Callable[[], Inflater]] = {
 
 
 def _lz4(payload: _Payload, errors: _Errors) -> Iterator[bytes]:
-    """Yield the blocks of lz4's old format, which is the only one kernels are packed with."""
-    import lz4.block  # noqa: PLC0415 - only for those who need it
+    """Yield the blocks of the legacy lz4 format, the only one that kernels use."""
+    import lz4.block  # noqa: PLC0415 - a heavy module for rare kernels
 
     magic = payload.exactly(4)
     while True:
-        # The kernel's makefile puts the size of the plain kernel behind the payload.
+        # The kernel's makefile appends the size of the plain kernel to the payload.
         if payload.left is not None and payload.left <= 4:
             return
         size_bytes = payload.exactly(4)

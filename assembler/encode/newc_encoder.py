@@ -1,22 +1,20 @@
-"""Writing newc cpio archives, the format of initrds, with hard links as the kernel makes them.
+"""Writing newc cpio archives, the format of initrds, with hard links as the kernel creates them.
 
-The kernel links a regular file to one before it if both have the same inode number and more than
-one link each; the content stands with the first. A tar archive does not say beforehand which
-files will be linked to, so what is written is kept back for a while and headers in it are changed
-when a link comes. A link to something further back makes `again` true: then the part is to be
-written again by an encoder that is given what the first one `learned`.
+The kernel links a regular file to an earlier one if both have the same inode number and more than
+one link each; the first one has the content. A tar archive does not announce hard links, so the
+encoder holds output back for a while, and changes a header in it when a link to it comes. A link
+to an entry further back sets `needs_retry`: then encode the part again with a new encoder that
+gets the `hard_links` of the first one.
 
-Left out, since newc has no room for them: extended attributes, fractions of seconds, times beyond
-32 bits (they become the nearest one). Files of 4 GiB and more are refused.
+newc has no room for extended attributes, fractions of seconds and times beyond 32 bits: they are
+left out, and times become the nearest one. Files of 4 GiB and more are refused.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from assembler.codes import output as codes
-from assembler.encode.inventory import Inventory
-from assembler.encode.output import Bytes
 from assembler.errors import OutputError
 from assembler.oci import (
     BLOCK_DEVICE,
@@ -28,12 +26,16 @@ from assembler.oci import (
     TarReader,
     normalize_tar_path,
 )
-from assembler.rootfs.plan import Entry, Kind
+from assembler.rootfs.plan import EntryKind, GeneratedEntry
 
-# Counted up whenever the same input gives other bytes.
+if TYPE_CHECKING:
+    from assembler.encode.byte_sinks import Bytes
+    from assembler.encode.inventory import Inventory
+
+# Increase it when the same input gives other bytes.
 VERSION = 3
 
-Learned = dict[bytes, list[bytes]]
+HardLinks = dict[bytes, list[bytes]]
 
 _HALF_WINDOW = 3 << 20
 _MOST_PIECES = 20_000
@@ -46,7 +48,7 @@ _TYPES = {
     BLOCK_DEVICE: 0o060000,
     FIFO: 0o010000,
 }
-_KINDS = {Kind.FILE: FILE, Kind.DIRECTORY: DIRECTORY, Kind.SYMLINK: SYMLINK}
+_KINDS = {EntryKind.FILE: FILE, EntryKind.DIRECTORY: DIRECTORY, EntryKind.SYMLINK: SYMLINK}
 _LARGEST = 0xFFFFFFFF
 _LONGEST_PATH = 4095
 _MOST_REMEMBERED = 4096
@@ -55,23 +57,23 @@ _NO_DEVICE = b"0" * 16
 _INODE, _IDS, _LINKS, _TIME = slice(6, 14), slice(14, 38), slice(38, 46), slice(46, 54)
 
 
-class Pieces(Protocol):
-    """Where the archive goes, many pieces at a time."""
+class BatchSink(Protocol):
+    """A sink that takes many pieces at once."""
 
     def put_all(self, pieces: list[Bytes]) -> None:
         """Write all pieces."""
 
 
 class NewcEncoder:
-    """Writes the entries of one part as an archive, or as a piece of one."""
+    """Write the entries of one part as an archive, or as a piece of one."""
 
     def __init__(
         self,
-        output: Pieces,
+        output: BatchSink,
         prefix: str,
         inventory: Inventory,
         what: str,
-        learned: Learned | None = None,
+        known_links: HardLinks | None = None,
         device: bytes = _NO_DEVICE,
     ) -> None:
         """Write below `prefix`, which is empty or ends in a slash; `what` names it in errors.
@@ -82,20 +84,20 @@ class NewcEncoder:
         self._device = device
         self._prefix = prefix.encode("utf-8", "surrogateescape")
         self._inventory = inventory
-        self._what = what
-        # For each name that gets links, the names of these.
-        self.learned: Learned = {}
-        self.again = False
-        self._known = learned or {}
+        self._archive_name = what
+        # By the name of a file: the names of its hard links.
+        self.hard_links: HardLinks = {}
+        self.needs_retry = False
+        self._known_links = known_links or {}
         self._inode = 0
-        # A link's name leads to the name of the file.
+        # By the name of a link: the name of its file.
         self._originals: dict[bytes, bytes] = {}
-        # Files that are known to get links, and other entries: how to write them once more.
+        # Files that will get links, and other entries: how to write them again.
         self._headers: dict[bytes, bytes] = {}
         self._copies: dict[bytes, tuple[bytes, bytes, bytes, bytes]] = {}
-        self._made: set[bytes] = set()
+        self._written_directories: set[bytes] = set()
         self._parent = b""
-        # What is kept back, in two halves, and where in them the headers of files are.
+        # Pieces that are held back, in two halves, and the positions of file headers in them.
         self._old: list[Bytes] = []
         self._new: list[Bytes] = []
         self._old_files: dict[bytes, int] = {}
@@ -106,11 +108,11 @@ class NewcEncoder:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether nothing was written yet."""
+        """Tell whether the archive is empty."""
         return self._inode == 0
 
     def add(self, name: bytes, reader: TarReader) -> None:
-        """Write the entry the reader stands at, with its content."""
+        """Write the reader's current entry with its content."""
         name = self._prefix + name
         kind = reader.kind
         mtime = reader.mtime
@@ -121,12 +123,12 @@ class NewcEncoder:
         except KeyError:
             ids = self._new_ids(kind, reader.mode, reader.uid, reader.gid)
         if is_boot(name):
-            others = self._known.get(name)
+            others = self._known_links.get(name)
             if not others or kind != FILE:
                 return
-            # Only links to it stay: the first of them becomes the file.
+            # Only its links remain: the first one becomes the file.
             self._originals[others[0]] = others[0]
-            self._known[others[0]] = others[1:]
+            self._known_links[others[0]] = others[1:]
             self._originals[name] = name = others[0]
         if kind != FILE or reader.records:
             self._inventory.note(name, reader)
@@ -134,30 +136,30 @@ class NewcEncoder:
             device = _NO_DEVICE
             if kind in (CHARACTER_DEVICE, BLOCK_DEVICE):
                 device = b"%08X%08X" % (reader.major, reader.minor)
-            if name in self._known:
+            if name in self._known_links:
                 self._copies[name] = (ids, self._time_text, reader.link, device)
-            self._special(name, ids, self._time_text, reader.link, device)
+            self._write_special(name, ids, self._time_text, reader.link, device)
             return
         size = reader.size
-        self._file(name, ids, self._time_text, size)
-        if size and not self.again:
-            reader.write_to(self._take)
+        self._write_file_header(name, ids, self._time_text, size)
+        if size and not self.needs_retry:
+            reader.write_to(self._write)
             if size & 3:
                 self._new.append(_PADDING[-size & 3])
 
-    def _file(self, name: bytes, ids: bytes, time: bytes, size: int) -> None:
+    def _write_file_header(self, name: bytes, ids: bytes, time: bytes, size: int) -> None:
         """Write the header of a regular file."""
         if size > _LARGEST:
             raise OutputError.of(
                 codes.TOO_LARGE,
-                f"{self._what}: {_text(name)} has {size / (1 << 30):.1f} GiB; an initrd has room "
-                "for files below 4 GiB only",
+                f"{self._archive_name}: {_text(name)} has {size / (1 << 30):.1f} GiB; "
+                "an initrd has room for files below 4 GiB only",
                 "put the file on a disk, or choose a format with a filesystem that holds it "
                 "(kernel+squashfs, kernel+erofs)",
             )
-        self._lead(name)
+        self._note_parents(name)
         self._inode += 1
-        links = 1 + len(self._known[name]) if name in self._known else 1
+        links = 1 + len(self._known_links[name]) if name in self._known_links else 1
         # The magic, then: inode, mode and owner, links, time, size, device (twice),
         # special device (twice), length of the name, checksum, and the name itself.
         head = b"070701%08X%b%08X%b%08X%b0000000000000000%08X00000000%b\0" % (
@@ -174,49 +176,50 @@ class NewcEncoder:
             self._headers[name] = head
         self._new_files[name] = len(self._new)
         length = len(head)
-        self._take(head + _PADDING[-length & 3] if length & 3 else head)
+        self._write(head + _PADDING[-length & 3] if length & 3 else head)
 
-    def _special(
+    def _write_special(
         self, name: bytes, ids: bytes, time: bytes, data: bytes, device: bytes = _NO_DEVICE
     ) -> None:
-        """Write an entry that is no regular file."""
+        """Write an entry that is not a regular file."""
         if max(len(name), len(data)) > _LONGEST_PATH:
             raise OutputError.of(
                 codes.TOO_LARGE,
-                f"{self._what}: the path {_text(name)[:60]}… is longer than the kernel takes",
+                f"{self._archive_name}: the path {_text(name)[:60]}… is longer than the kernel "
+                "accepts",
             )
-        self._lead(name)
+        self._note_parents(name)
         self._inode += 1
         links = 1
         if ids[:5] == b"00004":
-            self._made.add(normalize_tar_path(name))
+            self._written_directories.add(normalize_tar_path(name))
             links = 2
-        self._take(_entry(self._inode, ids, links, time, name, data, self._device, device))
+        self._write(_entry(self._inode, ids, links, time, name, data, self._device, device))
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:  # noqa: ARG002
-        """Write a hard link to what was written before; it has that one's attributes."""
+        """Write a hard link to an earlier entry, with the attributes of that entry."""
         name, target = self._prefix + name, self._prefix + target
         if is_boot(name) or self._originals.get(name) == name:
             return
         original = self._originals.get(target, target)
         self._originals[name] = original
-        links = self.learned.setdefault(original, [])
+        links = self.hard_links.setdefault(original, [])
         links.append(name)
-        if self.again:
+        if self.needs_retry:
             return
         if original in self._copies:
-            self._special(name, *self._copies[original])
+            self._write_special(name, *self._copies[original])
             return
-        head = self._headers.get(original) or self._change(original, len(links) + 1)
+        head = self._headers.get(original) or self._patch_link_count(original, len(links) + 1)
         if head is None:
-            self.again = True
+            self.needs_retry = True
             return
-        self._lead(name)
+        self._note_parents(name)
         inode, count = int(head[_INODE], 16), int(head[_LINKS], 16)
-        self._take(_entry(inode, head[_IDS], count, head[_TIME], name, b"", self._device))
+        self._write(_entry(inode, head[_IDS], count, head[_TIME], name, b"", self._device))
 
-    def _change(self, name: bytes, links: int) -> bytes | None:
-        """Change the number of links in a header that is kept back; return the header."""
+    def _patch_link_count(self, name: bytes, links: int) -> bytes | None:
+        """Change the link count in a header that is held back; return the header."""
         pieces, at = self._new, self._new_files.get(name)
         if at is None:
             pieces, at = self._old, self._old_files.get(name)
@@ -226,28 +229,28 @@ class NewcEncoder:
         pieces[at] = head = head[: _LINKS.start] + b"%08X" % links + head[_LINKS.stop :]
         return head
 
-    def made(self, entry: Entry, size: int) -> None:
-        """Write an entry that the assembler makes; content of `size` follows with `put`."""
+    def add_generated(self, entry: GeneratedEntry, size: int) -> None:
+        """Write the header of a generated entry; `put` then writes its content."""
         name = self._prefix + entry.path.encode("utf-8", "surrogateescape")
         kind = _KINDS[entry.kind]
         self._inventory.note_made(name, entry.kind)
         ids = self._new_ids(kind, entry.mode & 0o7777, entry.uid, entry.gid)
         time = b"%08X" % min(max(entry.mtime, 0), _LARGEST)
         if kind == FILE:
-            self._file(name, ids, time, size)
+            self._write_file_header(name, ids, time, size)
         else:
-            self._special(name, ids, time, entry.target.encode("utf-8", "surrogateescape"))
+            self._write_special(name, ids, time, entry.target.encode("utf-8", "surrogateescape"))
 
     def put(self, data: Bytes) -> None:
-        """Write a piece of the content of a made entry."""
-        self._take(data)
+        """Write a piece of the content of a generated entry."""
+        self._write(data)
 
     def pad(self, size: int) -> None:
-        """Fill up content of `size`."""
-        self._take(_PADDING[-size & 3])
+        """Pad content of `size` bytes."""
+        self._write(_PADDING[-size & 3])
 
     def finish(self, *, trailer: bool) -> None:
-        """Write everything that was kept back, and the archive's trailer if it ends here."""
+        """Write everything that was held back, and the trailer if the archive ends here."""
         if trailer:
             self._new.append(TRAILER)
         self._rotate()
@@ -259,13 +262,13 @@ class NewcEncoder:
             self._ids[kind, mode, uid, gid] = ids
         return ids
 
-    def _lead(self, name: bytes) -> None:
-        """Note the directories that lead to an entry and were not written before it."""
+    def _note_parents(self, name: bytes) -> None:
+        """Note the parent directories of an entry that were not written before it."""
         parent = name[: max(name.rfind(b"/"), 0)]
         if parent == self._parent:
             return
         self._parent = parent
-        made = self._made
+        made = self._written_directories
         if parent[:1] == b".":
             parent = normalize_tar_path(parent)
         missing = []
@@ -273,17 +276,17 @@ class NewcEncoder:
             made.add(parent)
             missing.append(parent)
             parent = parent[: max(parent.rfind(b"/"), 0)]
-        self._inventory.late += reversed(missing)
+        self._inventory.late_directories += reversed(missing)
 
-    def _take(self, data: Bytes) -> None:
+    def _write(self, data: Bytes) -> None:
         self._new.append(data)
         self._pending += len(data)
         if self._pending > _HALF_WINDOW or len(self._new) > _MOST_PIECES:
             self._rotate()
 
     def _rotate(self) -> None:
-        """Let the older half go, and make the newer one the older."""
-        if not self.again:
+        """Write the older half, and make the newer half the older one."""
+        if not self.needs_retry:
             self._output.put_all(self._old)
         self._old, self._new = self._new, []
         self._old_files, self._new_files = self._new_files, {}
@@ -291,7 +294,7 @@ class NewcEncoder:
 
 
 def is_boot(name: bytes) -> bool:
-    """Tell whether a path is below boot/: what stands there is given to boot loaders."""
+    """Tell whether a path is below boot/, whose files are for boot loaders."""
     if name[:5] == b"boot/":
         return True
     return name[:1] in (b".", b"/") and normalize_tar_path(name)[:5] == b"boot/"

@@ -1,4 +1,4 @@
-"""runtime.json: what the init system does around a container."""
+"""runtime.json: the instructions for the init system around a container."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from assembler.config.model import BindNS, Runtime
+from assembler.rootfs.json_rendering import JsonObject, drop_empty
 from assembler.rootfs.mounts import SpecMount
-from assembler.rootfs.rendering import Json, without_nothing
 
 if TYPE_CHECKING:
     from assembler.config.model import Interface, Mount
 
-# Below a bundle: where the init system mounts the tmpfs that holds what a container writes.
+# The directory of a bundle for the tmpfs that holds the container's writes.
 SCRATCH = "tmp"
 
 
 def root_mounts(bundle: str, tree: str, *, readonly: bool) -> tuple[SpecMount, ...]:
-    """Return what makes BUNDLE/rootfs of the image's tree; both are paths without a slash."""
+    """Return the mounts of BUNDLE/rootfs; `bundle` and `tree` have no leading slash."""
     rootfs = f"/{bundle}/rootfs"
     if readonly:
         return (SpecMount(rootfs, "", f"/{tree}", ("bind",)),)
@@ -34,8 +34,8 @@ def root_mounts(bundle: str, tree: str, *, readonly: bool) -> tuple[SpecMount, .
     )
 
 
-def runtime_json(runtime: Runtime, first: tuple[SpecMount, ...]) -> Json:
-    """Return the document, all its members always there, with `first` in front of the mounts."""
+def runtime_document(runtime: Runtime, first: tuple[SpecMount, ...]) -> JsonObject:
+    """Return the document with all members, and `first` before the other mounts."""
     return {
         "cgroups": list(runtime.cgroups or ()),
         "mounts": [m.as_json() for m in (*first, *(_mount(m) for m in runtime.mounts or ()))],
@@ -61,6 +61,6 @@ def _mount(given: Mount) -> SpecMount:
     )
 
 
-def _interface(given: Interface) -> Json:
-    named = without_nothing({"name": given.name, "add": given.add, "peer": given.peer})
+def _interface(given: Interface) -> JsonObject:
+    named = drop_empty({"name": given.name, "add": given.add, "peer": given.peer})
     return {**named, "createInRoot": bool(given.create_in_root)}

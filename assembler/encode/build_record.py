@@ -1,41 +1,43 @@
-"""The record at the head of a tar: what its parts were made of, for builds that lack the images.
+"""The build record at the head of a tar: the images of its parts, for builds that lack them.
 
-A global pax header with a comment, which every tool passes over in silence:
+It is a global pax header with a comment, which every tool ignores:
 
     dolmen:1 {JSON}
 
     images      by full name: digests of manifest and index, whether SPDX documents are attached
-    documents   manifests, indexes and configs, word for word: their digests make them out
+    documents   manifests, indexes and configs, byte for byte, identified by their digests
     parts       image, location, prefix, rules, size and CRC-32 of each tree, in their order
     files       the same of kernel, microcode and modules, which are files of the kernel's image
-    sbom        what the SPDX document was joined of
+    sbom        the inputs of the SPDX document
 
-Trees and files are stretches of the archive; `assembler.encode.earlier` finds and checks them.
+Trees and files are byte ranges of the archive; `assembler.encode.salvage_archive` finds and checks
+them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from assembler.encode.tar import global_comment
+from assembler.encode.tar_encoder import global_comment
 from assembler.oci import MalformedTarError, parse_pax_records
-from assembler.rootfs.plan import ImageTree, Member, MemberTree
+from assembler.rootfs.plan import ArchiveTree, ImageMember, ImageTree
 
 if TYPE_CHECKING:
-    from assembler.encode.segments import Segment
+    from collections.abc import Callable, Mapping, Sequence
+
+    from assembler.encode.segment_cache import Segment
     from assembler.rootfs.plan import Plan
 
 _MARK = b"dolmen:1 "
-# What other readers of archives take; a system with more documents goes without a record.
+# The limit of other archive readers; a system with more documents has no record.
 _LARGEST = 960 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Origins:
-    """What is known of a system's images beyond their trees."""
+class BuildRecordInputs:
+    """What a build record says of images besides their trees."""
 
     images: Mapping[str, Mapping[str, Any]]
     documents: Sequence[str]
@@ -43,8 +45,8 @@ class Origins:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A record as it was read; nothing in it is trusted."""
+class BuildRecord:
+    """A record as read; nothing in it is trusted."""
 
     architecture: str = ""
     images: Mapping[str, Any] = field(default_factory=dict)
@@ -54,10 +56,12 @@ class Record:
     sbom: Mapping[str, Any] | None = None
 
 
-def block(
-    origins: Origins, plan: Plan, segment: Callable[[ImageTree | MemberTree | Member], Segment]
+def encode_record(
+    origins: BuildRecordInputs,
+    plan: Plan,
+    segment: Callable[[ImageTree | ArchiveTree | ImageMember], Segment],
 ) -> bytes:
-    """Return the header for a plan whose segments are there; nothing if it would be too large."""
+    """Return the header for a plan whose segments exist; empty if it would be too large."""
     parts = [
         {
             "image": str(part.image.reference),
@@ -81,21 +85,21 @@ def block(
     return global_comment(_MARK + text) if len(text) < _LARGEST else b""
 
 
-def _root_files(plan: Plan) -> list[Member | MemberTree]:
-    """Return what is taken out of the kernel's image, in the order in which it stands in a tar."""
-    found: list[Member | MemberTree] = []
+def _root_files(plan: Plan) -> list[ImageMember | ArchiveTree]:
+    """Return the files of the kernel image in the order of the tar."""
+    found: list[ImageMember | ArchiveTree] = []
     if plan.boot is not None:
         found += [plan.boot.kernel, *([plan.boot.ucode] if plan.boot.ucode else [])]
-    return found + [p for p in plan.parts if isinstance(p, MemberTree)]
+    return found + [p for p in plan.parts if isinstance(p, ArchiveTree)]
 
 
 def _file(
-    member: Member | MemberTree,
-    segment: Callable[[ImageTree | MemberTree | Member], Segment],
+    member: ImageMember | ArchiveTree,
+    segment: Callable[[ImageTree | ArchiveTree | ImageMember], Segment],
 ) -> dict[str, Any]:
     found = segment(member)
     described = {"image": str(member.image.reference), **_weight(found)}
-    if isinstance(member, MemberTree):
+    if isinstance(member, ArchiveTree):
         return described | {"name": member.member, "tree": True, "mode": 0o644}
     return described | {
         "name": member.name,
@@ -105,7 +109,7 @@ def _file(
     }
 
 
-def _is_plain(member: Member) -> bool:
+def _is_plain(member: ImageMember) -> bool:
     return member.image.salvaged is not None and member.image.salvaged.kernel_decompressed
 
 
@@ -113,14 +117,14 @@ def _weight(segment: Segment) -> dict[str, int]:
     return {"size": segment.size, "crc32": int(segment.details["crc32"])}
 
 
-def read(common: bytes) -> Record | None:
-    """Read the records of a global header; nothing if they are not ours, Malformed if damaged."""
+def parse_record(common: bytes) -> BuildRecord | None:
+    """Read the record from a global header; None if it is not ours, an error if it is damaged."""
     comment = parse_pax_records(common).get(b"comment", b"") if common else b""
     if not comment.startswith(_MARK):
         return None
     try:
         document = json.loads(comment[len(_MARK) :])
-        found = Record(
+        found = BuildRecord(
             architecture=str(document["architecture"]),
             images=document["images"],
             documents=document["documents"],

@@ -1,9 +1,8 @@
-"""The SPDX documents that images carry: attestations beside them in their index, not trusted."""
+"""The SPDX documents attached to images: untrusted attestations in their index."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,12 +12,14 @@ from assembler.errors import ImageError
 from assembler.oci import digest_of, media_types
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from assembler.oci import Descriptor, Image, Manifest
 
-# The largest seen had some 20 MiB, for an image of a gigabyte.
+# The largest known document has 20 MiB, for an image of one gigabyte.
 LARGEST_SBOM = 64 << 20
 _DEEPEST = 32
-# The lists of a document that are taken over, each a list of maps.
+# The lists of a document that are copied, each a list of maps.
 LISTS = (
     "packages",
     "files",
@@ -32,8 +33,8 @@ _WITH_ID = ("packages", "files", "snippets")
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
-    """Where attestations are read from; a store does both."""
+class AttestationSource:
+    """The source of attestations and blobs, such as a store."""
 
     attestations: Callable[[Image], Sequence[Manifest]]
     # Opens a blob; the text names it in errors.
@@ -41,15 +42,17 @@ class Library:
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
-    """An SPDX document, checked as far as it is used."""
+class AttachedDocument:
+    """An SPDX document; the members in use are checked."""
 
     digest: str
     document: Mapping[str, Any]
 
 
-def documents(image: Image, library: Library) -> Iterator[Attached | Diagnostic]:
-    """Yield the documents of an image, and for each that cannot be read a warning."""
+def attached_documents(
+    image: Image, library: AttestationSource
+) -> Iterator[AttachedDocument | Diagnostic]:
+    """Yield the documents of an image, and a warning for each unreadable one."""
     for manifest in library.attestations(image):
         for layer in manifest.layers:
             if (
@@ -59,7 +62,9 @@ def documents(image: Image, library: Library) -> Iterator[Attached | Diagnostic]
                 yield _read(image, layer, library)
 
 
-def _read(image: Image, layer: Descriptor, library: Library) -> Attached | Diagnostic:
+def _read(
+    image: Image, layer: Descriptor, library: AttestationSource
+) -> AttachedDocument | Diagnostic:
     what = f"the SBOM of {image.reference}"
 
     def unusable(why: str) -> Diagnostic:
@@ -74,7 +79,7 @@ def _read(image: Image, layer: Descriptor, library: Library) -> Attached | Diagn
     except ImageError as error:
         return unusable(error.diagnostics[0].message)
     if len(data) != layer.size or digest_of(data) != layer.digest:
-        return unusable("its content is not what its digest says")
+        return unusable("its content does not match its digest")
     try:
         statement = json.loads(data)
     except (ValueError, RecursionError):
@@ -83,11 +88,11 @@ def _read(image: Image, layer: Descriptor, library: Library) -> Attached | Diagn
     why = _wrong(document)
     if why or not isinstance(document, dict):
         return unusable(why)
-    return Attached(layer.digest, document)
+    return AttachedDocument(layer.digest, document)
 
 
 def _wrong(document: object) -> str:
-    """Return what is wrong with the document, or nothing."""
+    """Return the mistake in the document, or the empty text."""
     if _deeper(document, _DEEPEST):
         return "it is nested too deeply"
     if not isinstance(document, dict):
@@ -107,7 +112,7 @@ def _wrong(document: object) -> str:
 
 
 def _deeper(value: object, levels: int) -> bool:
-    """Tell whether maps and lists are nested deeper than so many levels."""
+    """Tell whether maps and lists are nested deeper than `levels`."""
     if isinstance(value, dict):
         value = list(value.values())
     if not isinstance(value, list):

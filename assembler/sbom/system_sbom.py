@@ -1,4 +1,4 @@
-"""Joining SPDX documents into the one of a system, the same bytes for the same images."""
+"""Joining SPDX documents into a reproducible one for a system."""
 
 from __future__ import annotations
 
@@ -7,76 +7,80 @@ import json
 import posixpath
 import re
 import uuid
-from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from assembler.diagnostics import Diagnostic
-from assembler.sbom.attached import LISTS, Library, documents
+from assembler.sbom.attachments import LISTS, AttestationSource, attached_documents
 from assembler.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping
+
     from assembler.oci import Image
 
 DEFAULT_NAME = "sbom.spdx.json"
-# SPDX gives this prefix to those who have no place of their own for their documents.
+# SPDX offers this prefix for documents without a site of their own.
 _NAMESPACE = "https://spdx.org/spdxdocs/sbom-"
 _DOCUMENT = "SPDXRef-DOCUMENT"
 _LICENSE = re.compile(r"LicenseRef-[A-Za-z0-9.-]+")
-# What several documents may say in the same words.
+# Lists in which equal entries of several documents are merged.
 _SHARED = ("hasExtractedLicensingInfos", "externalDocumentRefs")
 _NAMES_OF_FILES = ("fileName", "packageFileName")
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """The joined document, and warnings about what could not be joined into it."""
+class SystemSbom:
+    """The joined document, and warnings about documents left out."""
 
     content: bytes
     warnings: tuple[Diagnostic, ...] = ()
 
 
-def join(laid_out: Iterable[tuple[Image, str]], library: Library, created: int) -> Joined:
-    """Join what is attached to the images; names of files get the prefix their image has.
+def join_sboms(
+    laid_out: Iterable[tuple[Image, str]], library: AttestationSource, created: int
+) -> SystemSbom:
+    """Join the documents of the images; file names get the prefix of their image.
 
-    Names that two documents give to different things are made different. `created` is in seconds
-    since 1970.
+    Colliding identifiers get new names. `created` is in seconds since 1970.
     """
-    whole = _Whole()
+    whole = _DocumentBuilder()
     warnings: list[Diagnostic] = []
     seen: set[tuple[str, str]] = set()
     for image, prefix in laid_out:
-        for found in documents(image, library):
+        for found in attached_documents(image, library):
             if isinstance(found, Diagnostic):
                 if found not in warnings:
                     warnings.append(found)
             elif (found.digest, prefix) not in seen:
                 seen.add((found.digest, prefix))
                 whole.add(found.document, prefix)
-    return Joined(whole.rendered(created, warnings), tuple(warnings))
+    return SystemSbom(whole.render(created, warnings), tuple(warnings))
 
 
-class _Whole:
-    """The document so far."""
+class _DocumentBuilder:
+    """Builds the joined document."""
 
     def __init__(self) -> None:
         self._lists: dict[str, list[Any]] = {name: [] for name in LISTS}
         self._ids = {_DOCUMENT}
         self._licenses: dict[str, object] = {}
-        self._foreign: dict[str, object] = {}
+        self._external_documents: dict[str, object] = {}
         self._license_list = ""
 
     def add(self, document: Mapping[str, Any], prefix: str) -> None:
-        """Take over all that a document says, below the prefix."""
-        names = _Names(
+        """Add the content of a document below the prefix."""
+        names = _NameMap(
             self._new_ids(document),
             self._new_keys(document, "hasExtractedLicensingInfos", "licenseId", self._licenses),
-            self._new_keys(document, "externalDocumentRefs", "externalDocumentId", self._foreign),
+            self._new_keys(
+                document, "externalDocumentRefs", "externalDocumentId", self._external_documents
+            ),
         )
         for name in LISTS:
             for entry in document.get(name) or ():
-                taken = names.applied(entry)
+                taken = names.apply(entry)
                 for key in _NAMES_OF_FILES:
                     if prefix and isinstance(taken.get(key), str):
                         taken[key] = _below(prefix, taken[key])
@@ -89,7 +93,7 @@ class _Whole:
             self._license_list = max(self._license_list, version, key=_version)
 
     def _new_ids(self, document: Mapping[str, Any]) -> dict[str, str]:
-        """Return new names for those of the document's elements whose names are taken."""
+        """Return new names for elements of the document with taken names."""
         listed = [
             entry["SPDXID"]
             for name in ("packages", "files", "snippets")
@@ -107,7 +111,7 @@ class _Whole:
     def _new_keys(
         document: Mapping[str, Any], field: str, key: str, taken: dict[str, object]
     ) -> dict[str, str]:
-        """Return new names for what another document means something else by."""
+        """Return new names for keys that another document uses with another meaning."""
         renamed: dict[str, str] = {}
         for entry in document.get(field) or ():
             name = entry.get(key)
@@ -121,8 +125,8 @@ class _Whole:
                 renamed[entry[key]] = name
         return renamed
 
-    def _describe(self, document: Mapping[str, Any], names: _Names) -> None:
-        """Turn the old way to say what a document describes into relationships."""
+    def _describe(self, document: Mapping[str, Any], names: _NameMap) -> None:
+        """Turn the deprecated `documentDescribes` into relationships."""
         described = document.get("documentDescribes")
         for name in described if isinstance(described, list) else ():
             if isinstance(name, str):
@@ -134,8 +138,8 @@ class _Whole:
                 if relation not in self._lists["relationships"]:
                     self._lists["relationships"].append(relation)
 
-    def rendered(self, created: int, left_out: Iterable[Diagnostic]) -> bytes:
-        """Return the document; its name is made of its content."""
+    def render(self, created: int, left_out: Iterable[Diagnostic]) -> bytes:
+        """Return the document; its namespace is derived from its content."""
         info: dict[str, Any] = {
             "created": datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "creators": [f"Tool: dolmen-{__version__}"],
@@ -155,21 +159,21 @@ class _Whole:
         if comment:
             document["comment"] = comment
         digest = hashlib.sha256(_bytes(document)).digest()
-        # Of a UUID only the form is wanted: version 8 leaves the content to its maker.
+        # UUID version 8 allows any content.
         name = uuid.UUID(int=int.from_bytes(digest[:16]) & ~(0xF << 76) | 8 << 76)
         document["documentNamespace"] = f"{_NAMESPACE}{name}"
         return _bytes(document)
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
-    """New names for things of one document."""
+class _NameMap:
+    """New names for identifiers of one document."""
 
     ids: Mapping[str, str]
     licenses: Mapping[str, str]
     foreign: Mapping[str, str]
 
-    def applied(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+    def apply(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Return a copy of the entry with the new names."""
         return {key: self._value(key, value) for key, value in entry.items()}
 
@@ -194,12 +198,12 @@ class _Names:
 
 
 def _below(prefix: str, name: str) -> str:
-    """Return the name of a file of an image as it is in the system."""
+    """Return the file name of an image as its path in the system."""
     return prefix + posixpath.normpath(f"/{name}").lstrip("/")
 
 
 def _free(name: str, *taken: Container[str]) -> str:
-    """Return a name like this one that nothing has yet."""
+    """Return a similar name that is free."""
     number = 2
     while any(f"{name}-{number}" in names for names in taken):
         number += 1

@@ -1,26 +1,37 @@
-"""The small initrd that leads to a root filesystem on a disk, made of what the system has itself.
+"""The early initrd: a small initrd that mounts a root filesystem on a disk.
 
-An init that knows how to reach a root filesystem says so by a list of modules in its image
-(docs/boot.md). Such an initrd is its /init, a mark, and those modules with all they need; it is
-built as a plan of its own, so it is compressed as every other initrd.
+An init image that can mount a root filesystem has a list of modules (docs/boot.md). The early
+initrd holds its /init, a marker file, and those modules with their dependencies. It has a plan of
+its own, so it is encoded like every other initrd.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from assembler.content import FileRange
 from assembler.encode.assembly import Assembly
 from assembler.oci import FILE, TarReader, normalize_tar_path
-from assembler.rootfs.plan import Entry, ImageTree, Kind, Made, MemberTree, Origin, Plan
+from assembler.rootfs.plan import (
+    ArchiveTree,
+    EntryKind,
+    GeneratedEntry,
+    GeneratedPart,
+    ImageTree,
+    Origin,
+    Plan,
+)
 
-MODULES_WANTED = "usr/lib/dolmen/early-modules"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+MODULE_LIST = "usr/lib/dolmen/early-modules"
 _PROGRAM = "init"
 _MARK = "etc/initrd-release"
-# The kind of filesystem that a module is called by, where the names differ.
+# Module names of filesystems, where they differ.
 _NAMES = {"iso9660": "isofs"}
 _INDEX = re.compile(r"((?:usr/)?lib/modules/[^/]+)/(modules\.(?:dep|alias|softdep|builtin))")
 _LARGEST = 64 << 20
@@ -28,36 +39,36 @@ _LARGEST = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class EarlyInitrd:
-    """What there is to be said of a small initrd, and the plan it is built by."""
+    """An early initrd's plan, and its modules."""
 
     plan: Plan
-    # Filesystems asked for that the kernel has neither built in nor as a module. Empty, too, for
-    # a kernel that does not say what it has.
-    lacking: tuple[str, ...]
-    # How many modules are in it: with none the kernel reaches the root filesystem on its own.
-    modules: int
+    # Requested filesystems that the kernel has neither built in nor as a module. Also empty for
+    # a kernel without module indexes.
+    missing_filesystems: tuple[str, ...]
+    # The number of its modules; with 0 the kernel mounts the root filesystem itself.
+    module_count: int
 
 
-def early_initrd(assembly: Assembly, filesystems: Sequence[str]) -> EarlyInitrd | None:
-    """Return the initrd for a root filesystem of these kinds; None if init knows no such thing.
+def plan_early_initrd(assembly: Assembly, filesystems: Sequence[str]) -> EarlyInitrd | None:
+    """Return the early initrd for a root filesystem of these kinds; None without support in init.
 
     `Assembly(early.plan, store, options).initrd()` makes it.
     """
     parts = tuple(
         part
         for part in assembly.plan.parts
-        if isinstance(part, MemberTree)
+        if isinstance(part, ArchiveTree)
         or (isinstance(part, ImageTree) and part.origin.location.startswith("init"))
     )
     with Assembly(
         Plan(assembly.plan.architecture, parts), assembly.store, assembly.options
     ) as system:
         known = _files(
-            system, lambda path: path in (MODULES_WANTED, _PROGRAM) or _INDEX.fullmatch(path)
+            system, lambda path: path in (MODULE_LIST, _PROGRAM) or _INDEX.fullmatch(path)
         )
-        if MODULES_WANTED not in known or _PROGRAM not in known:
+        if MODULE_LIST not in known or _PROGRAM not in known:
             return None
-        wanted = _words(known[MODULES_WANTED])
+        wanted = _words(known[MODULE_LIST])
         roots = [_NAMES.get(kind, kind) for kind in filesystems]
         kernels = [_Modules.read(base, known) for base in _bases(known)]
         chosen = {path for kernel in kernels for path in kernel.closure([*wanted, *roots])}
@@ -66,7 +77,7 @@ def early_initrd(assembly: Assembly, filesystems: Sequence[str]) -> EarlyInitrd 
     for kernel in kernels:
         files |= kernel.reduced(contents)
     entries = tuple(
-        Entry(path, Kind.FILE, 0o755 if path == _PROGRAM else 0o644, content)
+        GeneratedEntry(path, EntryKind.FILE, 0o755 if path == _PROGRAM else 0o644, content)
         for path, content in sorted(files.items())
     )
     lacking = tuple(
@@ -74,7 +85,7 @@ def early_initrd(assembly: Assembly, filesystems: Sequence[str]) -> EarlyInitrd 
         for kind, module in zip(filesystems, roots, strict=True)
         if kernels and not any(kernel.has(module) for kernel in kernels)
     )
-    made = Made(Origin("dolmen.early", "early"), entries)
+    made = GeneratedPart(Origin("dolmen.early", "early"), entries)
     return EarlyInitrd(
         Plan(assembly.plan.architecture, (made,), assembly.plan.boot), lacking, len(contents)
     )
@@ -82,12 +93,12 @@ def early_initrd(assembly: Assembly, filesystems: Sequence[str]) -> EarlyInitrd 
 
 @dataclass(frozen=True, slots=True)
 class _Modules:
-    """The modules of one kernel, as their indexes have them."""
+    """The modules of one kernel, read from its indexes."""
 
-    # With a slash at the end.
+    # It ends in a slash.
     base: str
     indexes: Mapping[str, bytes]
-    # By name: the path below the base, and the names of what it needs.
+    # By module name: the path below the base, and the names of its dependencies.
     paths: dict[str, str] = field(default_factory=dict)
     needs: dict[str, list[str]] = field(default_factory=dict)
     builtin: frozenset[str] = frozenset()
@@ -110,11 +121,11 @@ class _Modules:
         return found
 
     def has(self, name: str) -> bool:
-        """Tell whether the kernel has it, one way or the other."""
+        """Tell whether the kernel has a module, built in or loadable."""
         return not self.indexes or _normal(name) in self.paths or _normal(name) in self.builtin
 
     def closure(self, wanted: Iterable[str]) -> Iterator[str]:
-        """Yield the paths of all modules that the wanted ones come to."""
+        """Yield the paths of the requested modules and their dependencies."""
         patterns = [_normal(word) for word in wanted]
         todo = [n for n in self.paths if any(fnmatchcase(n, p) for p in patterns)]
         seen: set[str] = set()
@@ -127,7 +138,7 @@ class _Modules:
             yield self.base + self.paths[name]
 
     def reduced(self, kept: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Return the indexes with nothing but what is kept."""
+        """Return the indexes, reduced to the modules that are kept."""
         names = {_name(path) for path in kept if path.startswith(self.base)}
         columns = {"modules.dep": 0, "modules.alias": 2, "modules.softdep": 1}
         files = {}
@@ -166,7 +177,7 @@ def _bases(known: Iterable[str]) -> list[str]:
 
 
 def _files(system: Assembly, wanted: Callable[[str], object]) -> dict[str, bytes]:
-    """Return the files of a tree that are wanted; of several with one path the last counts."""
+    """Return the selected files of a tree; of several entries with one path the last counts."""
     reader = TarReader(_chunks(system))
     found: dict[str, bytes] = {}
     while reader.next():

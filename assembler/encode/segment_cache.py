@@ -1,19 +1,19 @@
-"""The segment cache: parts of images as they stand in outputs, kept from build to build.
+"""The segment cache: encoded parts of images, kept from build to build.
 
-A segment is one file in the store's directory `segments`, named by the hash of everything that its
-bytes depend on. It is written under another name and renamed, so it is whole or not there.
+A segment is a file in the store's directory `segments`. Its name is the hash of everything that its
+bytes depend on. It is written under a temporary name and renamed, so it is complete or absent.
 
-    data        as it goes into outputs
-    extra       contents that were picked up on the way (see `captured`)
+    data        the bytes that outputs contain
+    extra       captured contents (see `captured`)
     inventory   packed; see `assembler.encode.inventory`
     details     JSON
     footer      40 bytes: magic, sizes of the four above, CRC-32 of extra to details
 
-The modification time is the time of the last use. Its fraction of a second is made of the CRC-32
-of the data: a write by anyone else, or a disk that was filled or cut short, leaves another time
-or size. Then (or when a copy of the cache lost the fractions) the checksum is computed before the
-segment is believed, and what is wrong is removed and made again. Several processes may write, use
-and remove segments at any time.
+The modification time is the time of the last use. Its fraction of a second is derived from the
+CRC-32 of the data: any other write, and a truncated file, leave another time or size. Then, and
+when a copy of the cache lost the fractions, the checksum is computed before the segment is used; a
+damaged segment is removed and made again. Several processes may write, use and remove segments at
+any time.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ import json
 import os
 import struct
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from isal import isal_zlib
 
@@ -35,32 +33,36 @@ from assembler.content import FileRange
 from assembler.encode.inventory import Inventory
 from assembler.files import atomic_write
 
-# Counted up when the form of the file changes.
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+# Increase it when the file format changes.
 _FORM = 1
 _MAGIC = b"dolmseg1"
 _FOOTER = struct.Struct("<8sQQIII4x")
 _BILLION = 1_000_000_000
-# What a writer that was killed leaves behind is removed when it was not written to for so long.
+# Temporary files of killed writers are removed after so many seconds.
 _STALE = 3600
 _WINDOW = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment that is there, open for reading; its data are the first `size` bytes."""
+    """An open segment; its data are the first `size` bytes of the file."""
 
     file: IO[bytes]
     size: int
     details: Mapping[str, Any]
-    inventory_at: tuple[int, int]
+    inventory_range: tuple[int, int]
 
     def inventory(self) -> Inventory:
-        """Read what it holds."""
-        size, offset = self.inventory_at
+        """Read the inventory."""
+        size, offset = self.inventory_range
         return Inventory.unpack(os.pread(self.file.fileno(), size, offset))
 
     def captured(self, name: str) -> bytes | None:
-        """Return a content that was picked up, or nothing if there was none of this name."""
+        """Return the captured content of a path, or None."""
         found = self.details["captured"].get(name)
         if found is None:
             return None
@@ -68,17 +70,17 @@ class Segment:
         return os.pread(self.file.fileno(), size, offset)
 
     def data(self) -> FileRange:
-        """Return what goes into outputs."""
+        """Return the data for outputs."""
         return FileRange(self.file.fileno(), self.size, crc32=int(self.details["crc32"]))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self.file.close()
 
 
 @dataclass(slots=True)
 class SegmentWriter:
-    """A segment being written."""
+    """A segment that is being written."""
 
     file: IO[bytes]
     inventory: Inventory = field(default_factory=Inventory)
@@ -86,14 +88,14 @@ class SegmentWriter:
     details: dict[str, Any] = field(default_factory=dict)
 
     def restart(self) -> None:
-        """Throw away what was written; encoders write to the descriptor, past Python's buffer."""
+        """Discard everything written; encoders write to the descriptor, past Python's buffer."""
         os.lseek(self.file.fileno(), 0, os.SEEK_SET)
         os.ftruncate(self.file.fileno(), 0)
         self.inventory.clear()
         self.captured.clear()
 
 
-def key(**parts: object) -> str:
+def segment_key(**parts: object) -> str:
     """Return the name of a segment: a hash of everything that its bytes depend on."""
     text = json.dumps({"form": _FORM, **parts}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -107,17 +109,17 @@ class SegmentCache:
 
     @property
     def writable(self) -> bool:
-        """Tell whether segments can be added; the directory is made if it can be."""
+        """Tell whether segments can be added; create the directory if possible."""
         with suppress(OSError):
             self.directory.mkdir(parents=True, exist_ok=True)
         return os.access(self.directory, os.W_OK | os.X_OK)
 
     def path(self, name: str) -> Path:
-        """Return where a segment is, or would be."""
+        """Return the path of a segment."""
         return self.directory / name
 
     def open(self, name: str) -> Segment | None:
-        """Open a segment if it is there and whole; leave a trace of its use."""
+        """Open a segment if it is complete, and record its use; else return None."""
         path = self.path(name)
         try:
             file = path.open("rb", buffering=0)
@@ -155,35 +157,35 @@ class SegmentCache:
         return Segment(file, size, details, (packed, size + extra))
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[SegmentWriter]:
-        """Give a draft that becomes the segment when the block ends well."""
+    def create(self, name: str) -> Iterator[SegmentWriter]:
+        """Yield a writer whose output becomes the segment if the block succeeds."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        # Not synced: after a power cut the size or the time are wrong, and it is made again.
+        # Not synced: after a power cut its size or time is wrong, and it is made again.
         with atomic_write(self.path(name), durable=False) as file:
-            draft = SegmentWriter(file)
-            yield draft
+            segment = SegmentWriter(file)
+            yield segment
             file.flush()
-            checksum = self._end(draft)
+            checksum = self._write_footer(segment)
             handle = os.dup(file.fileno())
         try:
             _mark(handle, checksum)
         finally:
             os.close(handle)
 
-    def _end(self, draft: SegmentWriter) -> int:
-        handle = draft.file.fileno()
+    def _write_footer(self, segment: SegmentWriter) -> int:
+        handle = segment.file.fileno()
         size = os.fstat(handle).st_size
-        checksum = draft.details.pop("crc32", None)
+        checksum = segment.details.pop("crc32", None)
         if checksum is None:
             checksum = _crc_of(handle, size)
         offset, places = size, {}
-        for name, content in draft.captured.items():
+        for name, content in segment.captured.items():
             places[name] = (len(content), offset)
             offset += len(content)
-        extra = b"".join(draft.captured.values())
-        packed = draft.inventory.pack()
+        extra = b"".join(segment.captured.values())
+        packed = segment.inventory.pack()
         details = json.dumps(
-            {**draft.details, "crc32": checksum, "captured": places}, sort_keys=True
+            {**segment.details, "crc32": checksum, "captured": places}, sort_keys=True
         ).encode()
         tail = extra + packed + details
         footer = _FOOTER.pack(_MAGIC, size, len(extra), len(packed), len(details), _crc32(tail))
@@ -191,7 +193,7 @@ class SegmentCache:
         return int(checksum)
 
     def sweep(self) -> None:
-        """Remove what writers that were killed left behind long ago."""
+        """Remove old temporary files of killed writers."""
         old = time.time() - _STALE
         with suppress(OSError):
             for path in self.directory.glob(".*.part"):
@@ -201,7 +203,7 @@ class SegmentCache:
 
 
 def _mark(target: Path | int, checksum: int) -> None:
-    """Set the time of last use, with the mark of the checksum in its fraction."""
+    """Set the time of last use; its fraction marks the checksum."""
     now = int(time.time()) * _BILLION + checksum % _BILLION
     os.utime(target, ns=(now, now))
 
