@@ -8,7 +8,7 @@ from assembler.codes import packages
 from assembler.errors import PackageError
 
 # Debian's users that are the same on every system: uid, gid, home, shell.
-_STATIC: Mapping[str, tuple[int, int, str, str]] = {
+_STATIC_USERS: Mapping[str, tuple[int, int, str, str]] = {
     "root": (0, 0, "/root", "/bin/sh"),
     "daemon": (1, 1, "/usr/sbin", "/usr/sbin/nologin"),
     "bin": (2, 2, "/bin", "/usr/sbin/nologin"),
@@ -26,13 +26,13 @@ _STATIC: Mapping[str, tuple[int, int, str, str]] = {
     "irc": (39, 39, "/run/ircd", "/usr/sbin/nologin"),
     "nobody": (65534, 65534, "/nonexistent", "/usr/sbin/nologin"),
 }
-_ALWAYS = ("root", "nobody")
-_GROUPS = {"root": 0, "tty": 5, "nogroup": 65534}
+_DEFAULT_USERS = ("root", "nobody")
+_DEFAULT_GROUPS = {"root": 0, "tty": 5, "nogroup": 65534}
 USERS_LIST = "usr/share/base-passwd/passwd.master"
 GROUPS_LIST = "usr/share/base-passwd/group.master"
 
 
-def accounts(users: Iterable[str], masters: Mapping[str, bytes]) -> dict[str, bytes]:
+def account_files(users: Iterable[str], masters: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return etc/passwd and etc/group, or nothing if no file needs them.
 
     `masters` are base-passwd's lists as far as that package is there; without it the lists have
@@ -44,10 +44,10 @@ def accounts(users: Iterable[str], masters: Mapping[str, bytes]) -> dict[str, by
     passwd = _lines(masters.get(USERS_LIST, b""))
     groups = _lines(masters.get(GROUPS_LIST, b""))
     if not passwd:
-        for name in _ALWAYS:
-            passwd[name] = _user(name, *_STATIC[name])
+        for name in _DEFAULT_USERS:
+            passwd[name] = _user(name, *_STATIC_USERS[name])
     if not groups:
-        groups |= {name: f"{name}:*:{gid}:" for name, gid in _GROUPS.items()}
+        groups |= {name: f"{name}:*:{gid}:" for name, gid in _DEFAULT_GROUPS.items()}
     for text in wanted:
         name, _, ids = text.partition(":")
         uid, gid, home, shell = _ids(name, ids, passwd)
@@ -61,7 +61,7 @@ def accounts(users: Iterable[str], masters: Mapping[str, bytes]) -> dict[str, by
 
 
 def _ids(name: str, ids: str, passwd: Mapping[str, str]) -> tuple[int, int, str, str]:
-    known = _STATIC.get(name)
+    known = _STATIC_USERS.get(name)
     if name in passwd:
         _, _, uid, gid, _, home, shell = passwd[name].split(":", 6)
         known = int(uid), int(gid), home, shell

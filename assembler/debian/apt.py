@@ -19,16 +19,16 @@ from urllib.parse import quote, unquote
 from assembler import tools
 from assembler.codes import packages
 from assembler.debian.engine import (
-    DISTRUST,
-    NEWER_KEYS,
-    Chosen,
-    Request,
-    Snapshot,
-    check_names,
-    gone,
+    KEYRING_HINT,
+    UNTRUSTED_ARCHIVE_HINT,
+    ArchiveSnapshot,
+    PackageRequest,
+    PinnedPackage,
+    check_package_names,
+    unavailable_error,
 )
-from assembler.debian.sources import Entry
-from assembler.debian.supply import Supply
+from assembler.debian.engine_context import EngineContext
+from assembler.debian.sources import AptSource
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
 from assembler.files import atomic_write
@@ -43,11 +43,11 @@ _HELPER = Path("/usr/lib/apt/apt-helper")
 _URI = re.compile(r"'(?P<uri>[^'\s]+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
 _DATE = re.compile(rb"^Date: *([ -~]+?) *$", re.MULTILINE)
 # How archives are reached is the machine's business; everything else is ours.
-_TAKEN_OVER = re.compile(
+_INHERITED_OPTION = re.compile(
     r"Acquire::(?:(?:http|https|ftp|cdrom|file|copy|mirror|tor)(?:::|\s)|Retries\s|ForceIPv[46]\s"
     r"|Check-Valid-Until|Check-Date|Min-ValidTime|Max-ValidTime|Max-FutureTime|Queue-Mode)"
 )
-_OURS = """\
+_CONFIG = """\
 Dir::Etc::parts "/dev/null";
 Dir::Etc::main "/dev/null";
 Dir::Etc::sourcelist "{root}/sources.list";
@@ -74,20 +74,20 @@ Debug::NoLocking "true";
 _UPDATE = execution.ProcessLimits(seconds=900)
 _FETCH = execution.ProcessLimits(seconds=7200)
 # So many files in one call; a command line has an end.
-_BATCH = 200
+_BATCH_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class AptEngine:
     """Resolves and fetches with apt, its state below the pool."""
 
-    supply: Supply
+    supply: EngineContext
 
-    def resolve(self, request: Request) -> tuple[Chosen, ...]:
+    def resolve(self, request: PackageRequest) -> tuple[PinnedPackage, ...]:
         """Return all packages that the request comes to, in order of their names."""
-        check_names(request)
+        check_package_names(request)
         entries = self.supply.mirrors.entries(request.suite, request.components)
-        apt = _Apt.prepare(self.supply.pool.root / "apt", entries, request.architecture)
+        apt = _AptRoot.prepare(self.supply.pool.root / "apt", entries, request.architecture)
         with hold_lock(apt.root / "lock"):
             self._update(apt, request)
             status = apt.pretended(request.exclude)
@@ -95,13 +95,13 @@ class AptEngine:
             options = ("--print-uris", "-qq", "-o", f"Dir::State::status={status}")
             outcome = apt.run("apt-get", what, *options, "--", *request.packages)
         if outcome.status:
-            raise _unresolved(request, outcome, apt)
-        return tuple(sorted(_chosen(outcome.output, entries)))
+            raise _resolution_error(request, outcome, apt)
+        return tuple(sorted(_parse_uris(outcome.output, entries)))
 
-    def snapshots(self, request: Request) -> tuple[Snapshot, ...]:
+    def snapshots(self, request: PackageRequest) -> tuple[ArchiveSnapshot, ...]:
         """Return what the archives were that `resolve` has just chosen from."""
         entries = self.supply.mirrors.entries(request.suite, request.components)
-        apt = _Apt.prepare(self.supply.pool.root / "apt", entries, request.architecture)
+        apt = _AptRoot.prepare(self.supply.pool.root / "apt", entries, request.architecture)
         found = []
         for suite in dict.fromkeys(suite for entry in entries for suite in entry.suites):
             name = f"*_dists_{suite.replace('/', '_')}_"
@@ -112,10 +112,10 @@ class AptEngine:
                     data = path.read_bytes()
                 date = _DATE.search(data)
                 digest = hashlib.sha256(data).hexdigest()
-                found.append(Snapshot(suite, date[1].decode() if date else "", digest))
+                found.append(ArchiveSnapshot(suite, date[1].decode() if date else "", digest))
         return tuple(dict.fromkeys(found))
 
-    def fetch(self, suite: str, chosen: Sequence[Chosen]) -> list[Path]:
+    def fetch(self, suite: str, chosen: Sequence[PinnedPackage]) -> list[Path]:
         """Return a verified file for each package; what is not in the pool comes from a mirror."""
         missing = [c for c in chosen if not self.supply.pool.has(c)]
         if missing:
@@ -126,12 +126,14 @@ class AptEngine:
                 task(self.supply.reporter, title, total) as progress,
                 self.supply.pool.workspace() as workspace,
             ):
-                for start in range(0, len(missing), _BATCH):
-                    for one in self._fetched(entries, missing[start : start + _BATCH], workspace):
+                for start in range(0, len(missing), _BATCH_SIZE):
+                    for one in self._fetched(
+                        entries, missing[start : start + _BATCH_SIZE], workspace
+                    ):
                         progress.advance(one.size)
         return [self.supply.pool.used(c) for c in chosen]
 
-    def _update(self, apt: _Apt, request: Request) -> None:
+    def _update(self, apt: _AptRoot, request: PackageRequest) -> None:
         stamp = apt.root / "updated"
         try:
             age = time.time() - stamp.stat().st_mtime
@@ -144,17 +146,17 @@ class AptEngine:
             command = ("update", "-q", "--error-on=any")
             outcome = apt.run("apt-get", *command, limits=_UPDATE)
         if outcome.status:
-            raise _not_updated(apt, outcome)
+            raise _update_error(apt, outcome)
         with atomic_write(stamp):
             pass
 
     def _fetched(
-        self, entries: Sequence[Entry], batch: Sequence[Chosen], workspace: Path
-    ) -> Iterator[Chosen]:
+        self, entries: Sequence[AptSource], batch: Sequence[PinnedPackage], workspace: Path
+    ) -> Iterator[PinnedPackage]:
         """Fetch from the first archive that has a package; yield each that has come."""
         left = list(batch)
         outcome = None
-        apt = _Apt.prepare(self.supply.pool.root / "apt", entries, batch[0].architecture)
+        apt = _AptRoot.prepare(self.supply.pool.root / "apt", entries, batch[0].architecture)
         for base in dict.fromkeys(e.uri.rstrip("/") for e in entries):
             triples = []
             for one in left:
@@ -173,28 +175,28 @@ class AptEngine:
             left = [c for c in left if c not in here]
             if not left:
                 return
-        raise gone(left, _last_error(outcome) if outcome else "")
+        raise unavailable_error(left, _last_error(outcome) if outcome else "")
 
 
 @dataclass(frozen=True, slots=True)
-class _Apt:
+class _AptRoot:
     """The directory of an apt of our own, for a set of archives and an architecture."""
 
     root: Path
     program: Path
 
     @classmethod
-    def prepare(cls, above: Path, entries: Iterable[Entry], architecture: str) -> _Apt:
+    def prepare(cls, above: Path, entries: Iterable[AptSource], architecture: str) -> _AptRoot:
         program = tools.require_program("apt-get")
         text = "".join(f"{line}\n" for entry in entries for line in entry.lines())
         key = hashlib.sha256(f"{architecture}\n{text}".encode()).hexdigest()[:16]
         root = (above / key).absolute()
-        settings = _OURS.format(root=root, architecture=architecture) + _reaching(program)
+        settings = _CONFIG.format(root=root, architecture=architecture) + _inherited_config(program)
         with wrap_os_errors(root):
             for directory in ("lists/partial", "cache/archives/partial"):
                 (root / directory).mkdir(parents=True, exist_ok=True)
         for name, content in (("sources.list", text), ("apt.conf", settings), ("status", "")):
-            _write(root / name, content)
+            _write_if_changed(root / name, content)
         return cls(root, program)
 
     def run(
@@ -229,22 +231,22 @@ class _Apt:
                 stanzas.append("\n".join([*kept, "Status: hold ok installed", ""]))
         text = "\n".join(stanzas)
         path = self.root / f"status-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        _write(path, text)
+        _write_if_changed(path, text)
         return path
 
 
-def _reaching(program: Path) -> str:
+def _inherited_config(program: Path) -> str:
     """Return what the machine's apt is told of how to reach archives."""
     config = program.with_name("apt-config")
     outcome = execution.run_program((config, "dump"), {**os.environ, "LC_ALL": "C"})
     if outcome.status:
         raise execution.program_error((config, "dump"), outcome)
     text = outcome.output.decode("utf-8", "replace")
-    lines = [line for line in text.splitlines() if _TAKEN_OVER.match(line)]
+    lines = [line for line in text.splitlines() if _INHERITED_OPTION.match(line)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _write(path: Path, text: str) -> None:
+def _write_if_changed(path: Path, text: str) -> None:
     """Write a file unless it says the same already: apt looks at its age."""
     try:
         if path.read_text("utf-8") == text:
@@ -255,7 +257,7 @@ def _write(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _chosen(output: bytes, entries: Sequence[Entry]) -> Iterator[Chosen]:
+def _parse_uris(output: bytes, entries: Sequence[AptSource]) -> Iterator[PinnedPackage]:
     bases = sorted({unquote(e.uri.rstrip("/")) + "/" for e in entries}, key=len, reverse=True)
     for line in output.decode("utf-8", "replace").splitlines():
         match = _URI.fullmatch(line)
@@ -268,7 +270,7 @@ def _chosen(output: bytes, entries: Sequence[Entry]) -> Iterator[Chosen]:
             raise PackageError.of(packages.UNRESOLVABLE, f"apt says what is not expected: {line}")
         name, version, architecture = parts
         path, size = uri[len(base) :], int(match["size"])
-        yield Chosen(name, version, architecture, path, size, match["sha256"])
+        yield PinnedPackage(name, version, architecture, path, size, match["sha256"])
 
 
 def _last_error(outcome: execution.ProcessResult) -> str:
@@ -277,17 +279,17 @@ def _last_error(outcome: execution.ProcessResult) -> str:
 
 
 # What apt says of an archive, what it means, what can be done about it.
-_REFUSALS = (
+_UPDATE_FAILURES = (
     (
         ("NO_PUBKEY", "public key is not available"),
         packages.NO_KEYRING,
-        NEWER_KEYS,
+        KEYRING_HINT,
     ),
-    (("EXPKEYSIG",), packages.BAD_SIGNATURE, NEWER_KEYS),
+    (("EXPKEYSIG",), packages.BAD_SIGNATURE, KEYRING_HINT),
     (
         ("is not signed", "signatures were invalid", "expired"),
         packages.BAD_SIGNATURE,
-        DISTRUST,
+        UNTRUSTED_ARCHIVE_HINT,
     ),
     (
         ("Mirror sync in progress", "Hash Sum mismatch"),
@@ -298,11 +300,11 @@ _REFUSALS = (
 )
 
 
-def _not_updated(apt: _Apt, outcome: execution.ProcessResult) -> PackageError:
+def _update_error(apt: _AptRoot, outcome: execution.ProcessResult) -> PackageError:
     sources = (apt.root / "sources.list").read_text("utf-8").strip()
     code, hint = next(
         (code, hint)
-        for signs, code, hint in _REFUSALS
+        for signs, code, hint in _UPDATE_FAILURES
         if any(sign in outcome.errors for sign in signs)
     )
     return PackageError.of(
@@ -310,7 +312,9 @@ def _not_updated(apt: _Apt, outcome: execution.ProcessResult) -> PackageError:
     )
 
 
-def _unresolved(request: Request, outcome: execution.ProcessResult, apt: _Apt) -> PackageError:
+def _resolution_error(
+    request: PackageRequest, outcome: execution.ProcessResult, apt: _AptRoot
+) -> PackageError:
     out = outcome.output.decode("utf-8", "replace")
     unmet = [
         line.strip()

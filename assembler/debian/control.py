@@ -14,7 +14,7 @@ _VERSION = re.compile(r"[A-Za-z0-9.+:~-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class ControlFile:
     """A package's control file, as text and by its fields."""
 
     text: str = field(repr=False)
@@ -48,7 +48,7 @@ class Control:
         return frozenset(item.strip().split(" ")[0].split(":")[0] for item in items if item.strip())
 
 
-def parse_control(files: Mapping[str, bytes]) -> Control:
+def parse_control(files: Mapping[str, bytes]) -> ControlFile:
     """Read the control file among a package's control files."""
     text = files["control"].decode("utf-8", "replace").strip("\n") + "\n"
     fields: dict[str, str] = {}
@@ -66,4 +66,4 @@ def parse_control(files: Mapping[str, bytes]) -> Control:
         raise ValueError("its control file names no package")
     if not _VERSION.fullmatch(fields.get("Version", "")) or not fields.get("Architecture"):
         raise ValueError("its control file lacks a version or an architecture")
-    return Control(text, fields, files.get("md5sums", b""))
+    return ControlFile(text, fields, files.get("md5sums", b""))

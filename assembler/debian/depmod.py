@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from assembler.debian.modules import Module, builtin_infos, name_of
+from assembler.debian.kernel_modules import KernelModule, builtin_modinfo, module_name
 
 _MAGIC, _VERSION = 0xB007F457, 0x00020001
 _PREFIX, _VALUES, _CHILDREN = 0x80000000, 0x40000000, 0x20000000
@@ -18,11 +18,11 @@ _BRACKETS = re.compile(r"(\[[^\]]*\])")
 _NODE = re.compile(r"(?P<kind>char|block)-major-(?P<major>\d+)-(?P<minor>\d+)")
 
 # A key of an index, the value it stands for, and its rank among several.
-Item = tuple[str, str, int]
+IndexItem = tuple[str, str, int]
 
 
-def indexes(
-    modules: Sequence[Module], order: bytes, builtin: bytes, builtin_modinfo: bytes
+def module_indexes(
+    modules: Sequence[KernelModule], order: bytes, builtin: bytes, modinfo: bytes
 ) -> dict[str, bytes]:
     """Return the files to put beside the modules, by name.
 
@@ -32,33 +32,37 @@ def indexes(
     ranked = sorted(modules, key=lambda m: (ranks.get(_uncompressed(m.path), len(ranks)), m.path))
     by_name = {m.name: m for m in ranked}
     lines = {
-        m.name: f"{m.path}: {' '.join(d.path for d in dependencies(m, by_name))}".rstrip()
+        m.name: f"{m.path}: {' '.join(d.path for d in module_dependencies(m, by_name))}".rstrip()
         for m in ranked
     }
-    built_in = [name_of(line) for line in builtin.decode("utf-8", "replace").splitlines() if line]
+    built_in = [
+        module_name(line) for line in builtin.decode("utf-8", "replace").splitlines() if line
+    ]
     aliases = [(a, m.name, i) for i, m in enumerate(ranked) for a in m.aliases]
     symbols = [(f"symbol:{s}", m.name, i) for i, m in enumerate(ranked) for s in m.symbols]
     built_in_aliases = [
         (_normal_alias(value), module, 0)
-        for module, key, value in builtin_infos(builtin_modinfo)
+        for module, key, value in builtin_modinfo(modinfo)
         if key == "alias"
     ]
     softdeps = [f"softdep {m.name} {text}" for m in ranked for text in m.softdeps]
     return {
         "modules.dep": _text("", lines.values()),
-        "modules.dep.bin": binary((m.name, lines[m.name], i) for i, m in enumerate(ranked)),
+        "modules.dep.bin": binary_index((m.name, lines[m.name], i) for i, m in enumerate(ranked)),
         "modules.alias": _text(_ALIASES, (f"alias {a} {n}" for a, n, _ in aliases)),
-        "modules.alias.bin": binary((_normal_alias(a), n, i) for a, n, i in aliases),
+        "modules.alias.bin": binary_index((_normal_alias(a), n, i) for a, n, i in aliases),
         "modules.softdep": _text(_SOFTDEPS, softdeps),
         "modules.symbols": _text(_SYMBOLS, (f"alias {s} {n}" for s, n, _ in symbols)),
-        "modules.symbols.bin": binary(symbols),
-        "modules.builtin.bin": binary((name, "", 0) for name in built_in),
-        "modules.builtin.alias.bin": binary(built_in_aliases),
-        "modules.devname": _text(_DEVNAMES, _nodes(ranked)),
+        "modules.symbols.bin": binary_index(symbols),
+        "modules.builtin.bin": binary_index((name, "", 0) for name in built_in),
+        "modules.builtin.alias.bin": binary_index(built_in_aliases),
+        "modules.devname": _text(_DEVNAMES, _device_nodes(ranked)),
     }
 
 
-def dependencies(module: Module, by_name: Mapping[str, Module]) -> list[Module]:
+def module_dependencies(
+    module: KernelModule, by_name: Mapping[str, KernelModule]
+) -> list[KernelModule]:
     """Return all a module needs, so that loading from the last to the first works."""
     done: dict[str, None] = {}
     stack: list[tuple[str, bool]] = [(name, False) for name in reversed(module.depends)]
@@ -74,7 +78,7 @@ def dependencies(module: Module, by_name: Mapping[str, Module]) -> list[Module]:
     return [by_name[name] for name in reversed(done)]
 
 
-def binary(items: Iterable[Item]) -> bytes:
+def binary_index(items: Iterable[IndexItem]) -> bytes:
     """Return an index as kmod reads it: a tree over the characters of the keys."""
     by_key: dict[bytes, list[tuple[int, bytes]]] = {}
     for key, value, rank in items:
@@ -98,7 +102,11 @@ def _write_node(
     own_prefix: bool = True,
 ) -> int:
     """Write the node for keys[start:end], of which `depth` characters are told by those above."""
-    stop = _common(keys[start], keys[end - 1], depth) if own_prefix and start < end else depth
+    stop = (
+        _common_prefix_end(keys[start], keys[end - 1], depth)
+        if own_prefix and start < end
+        else depth
+    )
     prefix = keys[start][depth:stop] if start < end else b""
     own = values[keys[start]] if start < end and len(keys[start]) == stop else []
     at = start + bool(own)
@@ -126,7 +134,7 @@ def _write_node(
     return offset | flags
 
 
-def _common(one: bytes, other: bytes, depth: int) -> int:
+def _common_prefix_end(one: bytes, other: bytes, depth: int) -> int:
     """Return how far two keys are the same; keys between them in order are the same as well."""
     end = min(len(one), len(other))
     while depth < end and one[depth] == other[depth]:
@@ -134,7 +142,7 @@ def _common(one: bytes, other: bytes, depth: int) -> int:
     return depth
 
 
-def _nodes(modules: Iterable[Module]) -> Iterator[str]:
+def _device_nodes(modules: Iterable[KernelModule]) -> Iterator[str]:
     for module in modules:
         names = [a.removeprefix("devname:") for a in module.aliases if a.startswith("devname:")]
         nodes = [m for m in map(_NODE.fullmatch, module.aliases) if m]

@@ -13,20 +13,20 @@ from assembler.errors import PackageError
 from assembler.oci import Platform
 
 # Lists of archives that are younger than so many seconds are not asked for again.
-FRESH_FOR = 3600.0
+INDEX_MAX_AGE = 3600.0
 # What can be done about an archive whose signature does not hold, or about the keys.
-DISTRUST = "nothing of such an archive is used; try another mirror"
-NEWER_KEYS = "install a newer debian-archive-keyring, or name a keyring with --debian-keyring"
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?:=[A-Za-z0-9.+:~-]+)?")
+UNTRUSTED_ARCHIVE_HINT = "nothing of such an archive is used; try another mirror"
+KEYRING_HINT = "install a newer debian-archive-keyring, or name a keyring with --debian-keyring"
+_PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?:=[A-Za-z0-9.+:~-]+)?")
 # What OCI calls an architecture, and what Debian calls it, where they differ.
-_DEBIAN = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el", "mips64le": "mips64el"}
-_PORTS = frozenset(
+_DEBIAN_NAMES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el", "mips64le": "mips64el"}
+_ARCHITECTURES = frozenset(
     {"amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x", "mips64el", "loong64"}
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PackageRequest:
     """What a recipe wants of an archive, for one architecture."""
 
     suite: str
@@ -38,7 +38,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Chosen:
+class PinnedPackage:
     """A package that was chosen: exactly this file and no other."""
 
     name: str
@@ -51,7 +51,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Snapshot:
+class ArchiveSnapshot:
     """What an archive was when packages were chosen from it."""
 
     suite: str
@@ -61,23 +61,23 @@ class Snapshot:
     sha256: str
 
 
-class Engine(Protocol):
+class ArchiveEngine(Protocol):
     """A way to resolve dependencies and to fetch packages."""
 
-    def resolve(self, request: Request) -> tuple[Chosen, ...]:
+    def resolve(self, request: PackageRequest) -> tuple[PinnedPackage, ...]:
         """Return all packages that the request comes to, in order of their names."""
 
-    def snapshots(self, request: Request) -> tuple[Snapshot, ...]:
+    def snapshots(self, request: PackageRequest) -> tuple[ArchiveSnapshot, ...]:
         """Return what the archives were that `resolve` has just chosen from."""
 
-    def fetch(self, suite: str, chosen: Sequence[Chosen]) -> list[Path]:
+    def fetch(self, suite: str, chosen: Sequence[PinnedPackage]) -> list[Path]:
         """Return a verified file for each package."""
 
 
-def check_names(request: Request) -> None:
+def check_package_names(request: PackageRequest) -> None:
     """Refuse what cannot be the name of a package."""
     for name in (*request.packages, *request.exclude):
-        if not _NAME.fullmatch(name):
+        if not _PACKAGE_NAME.fullmatch(name):
             raise PackageError.of(
                 packages.BAD_RECIPE,
                 f"not the name of a Debian package: {name!r}",
@@ -87,7 +87,7 @@ def check_names(request: Request) -> None:
         raise PackageError.of(packages.BAD_RECIPE, "the recipe names no packages")
 
 
-def gone(left: Sequence[Chosen], why: str = "") -> PackageError:
+def unavailable_error(left: Sequence[PinnedPackage], why: str = "") -> PackageError:
     """Say that no archive has some packages any more."""
     names = ", ".join(f"{c.name} {c.version}" for c in left[:5]) + (" …" if len(left) > 5 else "")
     return PackageError.of(
@@ -101,11 +101,11 @@ def gone(left: Sequence[Chosen], why: str = "") -> PackageError:
 
 def debian_architecture(platform: Platform) -> str:
     """Return what Debian calls the platform's architecture."""
-    name = _DEBIAN.get(platform.architecture, platform.architecture)
-    if platform.os != "linux" or name not in _PORTS:
+    name = _DEBIAN_NAMES.get(platform.architecture, platform.architecture)
+    if platform.os != "linux" or name not in _ARCHITECTURES:
         raise PackageError.of(
             packages.BAD_RECIPE,
             f"there is no Debian for {platform}",
-            f"there is Debian for {', '.join(sorted(_PORTS))}",
+            f"there is Debian for {', '.join(sorted(_ARCHITECTURES))}",
         )
     return name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.debian.engine import Engine
+    from assembler.debian.engine import ArchiveEngine
     from assembler.events import Reporter
     from assembler.oci import Store
 
@@ -27,19 +27,19 @@ class DebianOptions:
     refresh: bool = False
 
 
-def archive_engine(store: Store, options: DebianOptions, reporter: Reporter) -> Engine:
+def open_archive_engine(store: Store, options: DebianOptions, reporter: Reporter) -> ArchiveEngine:
     """Return what chooses and fetches Debian packages, which it keeps in the store."""
-    from assembler.debian.engine import FRESH_FOR  # noqa: PLC0415 - not every build has recipes
-    from assembler.debian.engines import engine_named  # noqa: PLC0415
-    from assembler.debian.pool import Pool  # noqa: PLC0415
-    from assembler.debian.sources import Mirrors  # noqa: PLC0415
-    from assembler.debian.supply import Supply  # noqa: PLC0415
+    from assembler.debian.engine import INDEX_MAX_AGE  # noqa: PLC0415 - not every build has recipes
+    from assembler.debian.engine_context import EngineContext  # noqa: PLC0415
+    from assembler.debian.engines import select_engine  # noqa: PLC0415
+    from assembler.debian.pool import PackagePool  # noqa: PLC0415
+    from assembler.debian.sources import DebianMirrors  # noqa: PLC0415
 
     store.layout.prepare()
-    supply = Supply(
-        Pool(store.root.absolute() / "debs"),
-        Mirrors(given=options.mirrors, keyring=options.keyring),
-        0 if options.refresh else FRESH_FOR,
+    supply = EngineContext(
+        PackagePool(store.root.absolute() / "debs"),
+        DebianMirrors(given=options.mirrors, keyring=options.keyring),
+        0 if options.refresh else INDEX_MAX_AGE,
         reporter,
     )
-    return engine_named(options.engine, supply)
+    return select_engine(options.engine, supply)

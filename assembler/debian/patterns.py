@@ -6,24 +6,24 @@ import re
 from collections.abc import Callable, Sequence
 
 _PIECE = re.compile(r"/\*\*/|/\*\*$|^\*\*/|\*|\?|[^*?/]+|/")
-_MEANS = {"/**/": "/(?:.*/)?", "/**": "/.*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+_WILDCARDS = {"/**/": "/(?:.*/)?", "/**": "/.*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
 
 
-def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
+def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
     """Return a test of paths (without a slash at the beginning) against absolute patterns.
 
     A pattern that matches a directory matches everything in it.
     """
     if not patterns:
-        return _never
+        return _matches_nothing
     together = re.compile("|".join(f"(?:{_expression(p)})(?:/.*)?" for p in patterns), re.DOTALL)
     return lambda path: together.fullmatch(path) is not None
 
 
-def _never(_path: str) -> bool:
+def _matches_nothing(_path: str) -> bool:
     return False
 
 
 def _expression(pattern: str) -> str:
     pieces = _PIECE.findall(pattern.strip("/"))
-    return "".join(_MEANS.get(piece, re.escape(piece)) for piece in pieces)
+    return "".join(_WILDCARDS.get(piece, re.escape(piece)) for piece in pieces)

@@ -18,29 +18,29 @@ from assembler.files import atomic_write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.debian.engine import Chosen
+    from assembler.debian.engine import PinnedPackage
 
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class PackagePool:
     """The packages below a directory."""
 
     root: Path
 
-    def path(self, chosen: Chosen) -> Path:
+    def path(self, chosen: PinnedPackage) -> Path:
         """Return where the package is, or would be."""
         return self.root / "pool" / f"{chosen.sha256}.deb"
 
-    def has(self, chosen: Chosen) -> bool:
+    def has(self, chosen: PinnedPackage) -> bool:
         """Tell whether the package is there."""
         try:
             return self.path(chosen).stat().st_size == chosen.size
         except OSError:
             return False
 
-    def used(self, chosen: Chosen) -> Path:
+    def used(self, chosen: PinnedPackage) -> Path:
         """Return the package's file and leave a trace of its use."""
         path = self.path(chosen)
         with suppress(OSError):  # a pool that may only be read is as good
@@ -48,14 +48,14 @@ class Pool:
         return path
 
     @contextmanager
-    def arriving(self, chosen: Chosen) -> Iterator[IO[bytes]]:
+    def arriving(self, chosen: PinnedPackage) -> Iterator[IO[bytes]]:
         """Give a file that becomes the package when the block ends well."""
         with wrap_os_errors(self.root):
             self.path(chosen).parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path(chosen)) as target:
             yield target
 
-    def take(self, file: Path, chosen: Chosen) -> None:
+    def take(self, file: Path, chosen: PinnedPackage) -> None:
         """Copy a file into the pool if it is what was chosen; it may be a link to a mirror's."""
         digest, size = hashlib.sha256(), 0
         with (
@@ -67,7 +67,7 @@ class Pool:
                 digest.update(chunk)
                 size += len(chunk)
                 target.write(chunk)
-            check(chosen, digest.hexdigest(), size)
+            verify_package(chosen, digest.hexdigest(), size)
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -81,7 +81,7 @@ class Pool:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def check(chosen: Chosen, sha256: str, size: int) -> None:
+def verify_package(chosen: PinnedPackage, sha256: str, size: int) -> None:
     """Refuse a package that is not what the archive's index says."""
     if (sha256, size) != (chosen.sha256, chosen.size):
         raise PackageError.of(

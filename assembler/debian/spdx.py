@@ -9,27 +9,29 @@ from assembler.sbom import package_documents
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.debian.control import Control
-    from assembler.debian.engine import Chosen
-    from assembler.debian.layer import Ingredient
+    from assembler.debian.control import ControlFile
+    from assembler.debian.engine import PinnedPackage
+    from assembler.debian.layer import PackageFile
 
 
-def document(
+def recipe_document(
     name: str,
     digest: str,
     created: int,
     suite: str,
-    contents: Sequence[tuple[Ingredient, Chosen]],
+    contents: Sequence[tuple[PackageFile, PinnedPackage]],
 ) -> dict[str, Any]:
     """Return the document for an image; `digest` is that of its manifest."""
     found = sorted(contents, key=lambda pair: pair[0].control.name)
-    packages = [_package(ingredient, chosen, suite) for ingredient, chosen in found]
-    return package_documents.document(name, digest, created, packages)
+    packages = [_described_package(ingredient, chosen, suite) for ingredient, chosen in found]
+    return package_documents.image_document(name, digest, created, packages)
 
 
-def known(control: Control, distribution: str, release: str) -> package_documents.Known:
+def control_package(
+    control: ControlFile, distribution: str, release: str
+) -> package_documents.PackageFacts:
     """Return what a control file says of its package."""
-    return package_documents.Known(
+    return package_documents.PackageFacts(
         kind="deb",
         distribution=distribution,
         name=control.name,
@@ -43,9 +45,11 @@ def known(control: Control, distribution: str, release: str) -> package_document
     )
 
 
-def _package(ingredient: Ingredient, chosen: Chosen, suite: str) -> dict[str, Any]:
+def _described_package(
+    ingredient: PackageFile, chosen: PinnedPackage, suite: str
+) -> dict[str, Any]:
     return {
-        **package_documents.described(known(ingredient.control, "debian", suite)),
+        **package_documents.describe_package(control_package(ingredient.control, "debian", suite)),
         "packageFileName": chosen.path,
         "checksums": [{"algorithm": "SHA256", "checksumValue": chosen.sha256}],
     }

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from assembler.debian.tarball import Kind
+from assembler.debian.tarball import TarEntryKind
 
 if TYPE_CHECKING:
-    from assembler.debian.tarball import TarEntry
+    from assembler.debian.tarball import DebTarEntry
 
 BLOCK = 512
-END = bytes(2 * BLOCK)
+TAR_END = bytes(2 * BLOCK)
 _TYPES = {
-    Kind.FILE: b"0",
-    Kind.HARDLINK: b"1",
-    Kind.SYMLINK: b"2",
-    Kind.CHAR: b"3",
-    Kind.BLOCK: b"4",
-    Kind.DIR: b"5",
-    Kind.FIFO: b"6",
+    TarEntryKind.FILE: b"0",
+    TarEntryKind.HARDLINK: b"1",
+    TarEntryKind.SYMLINK: b"2",
+    TarEntryKind.CHAR: b"3",
+    TarEntryKind.BLOCK: b"4",
+    TarEntryKind.DIR: b"5",
+    TarEntryKind.FIFO: b"6",
 }
 _LARGEST_OCTAL = {8: 0o7777777, 12: 0o77777777777}
 
 
-def header(entry: TarEntry) -> bytes:
+def tar_header(entry: DebTarEntry) -> bytes:
     """Return the header of an entry, with a pax header before it if something does not fit."""
-    path = (entry.path or ".") + ("/" if entry.kind is Kind.DIR else "")
+    path = (entry.path or ".") + ("/" if entry.kind is TarEntryKind.DIR else "")
     records: dict[str, str] = {}
     name = _fitting("path", path, 100, records)
     target = _fitting("linkpath", entry.target, 100, records)
@@ -47,19 +47,19 @@ def header(entry: TarEntry) -> bytes:
         return block
     data = b"".join(_record(key, value) for key, value in sorted(records.items()))
     extension = _block(b"././@PaxHeader", b"x", (0o644, 0, 0, len(data), 0), b"", (0, 0))
-    return extension + data + padding(len(data)) + block
+    return extension + data + tar_padding(len(data)) + block
 
 
-def padding(size: int) -> bytes:
+def tar_padding(size: int) -> bytes:
     """Return the zeros that follow content of a size."""
     return bytes(-size % BLOCK)
 
 
-def file_chunks(entry: TarEntry, content: bytes) -> Iterator[bytes]:
+def tar_file(entry: DebTarEntry, content: bytes) -> Iterator[bytes]:
     """Yield a whole file that is in memory."""
-    yield header(entry)
+    yield tar_header(entry)
     yield content
-    yield padding(len(content))
+    yield tar_padding(len(content))
 
 
 def _fitting(key: str, text: str, room: int, records: dict[str, str]) -> bytes:

@@ -21,7 +21,7 @@ class TarballError(ValueError):
     """The tar is broken or hostile."""
 
 
-class Kind(StrEnum):
+class TarEntryKind(StrEnum):
     """What an entry is."""
 
     FILE = "file"
@@ -34,24 +34,24 @@ class Kind(StrEnum):
 
 
 _KINDS = {
-    b"0": Kind.FILE,
-    b"\0": Kind.FILE,
-    b"7": Kind.FILE,
-    b"1": Kind.HARDLINK,
-    b"2": Kind.SYMLINK,
-    b"3": Kind.CHAR,
-    b"4": Kind.BLOCK,
-    b"5": Kind.DIR,
-    b"6": Kind.FIFO,
+    b"0": TarEntryKind.FILE,
+    b"\0": TarEntryKind.FILE,
+    b"7": TarEntryKind.FILE,
+    b"1": TarEntryKind.HARDLINK,
+    b"2": TarEntryKind.SYMLINK,
+    b"3": TarEntryKind.CHAR,
+    b"4": TarEntryKind.BLOCK,
+    b"5": TarEntryKind.DIR,
+    b"6": TarEntryKind.FIFO,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class TarEntry:
+class DebTarEntry:
     """One entry; `path` has no slash at its ends, the root itself is an empty text."""
 
     path: str
-    kind: Kind
+    kind: TarEntryKind
     mode: int = 0o644
     uid: int = 0
     gid: int = 0
@@ -65,10 +65,10 @@ class TarEntry:
     @property
     def is_file(self) -> bool:
         """Tell whether it is a regular file with content of its own."""
-        return self.kind is Kind.FILE
+        return self.kind is TarEntryKind.FILE
 
 
-class Tarball:
+class TarReaderOfDeb:
     """Iterates over the entries; `content` gives that of the entry just seen."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
@@ -77,7 +77,7 @@ class Tarball:
         self._left = 0
         self._padding = 0
 
-    def __iter__(self) -> Iterator[TarEntry]:
+    def __iter__(self) -> Iterator[DebTarEntry]:
         extra: dict[str, str] = {}
         while True:
             for _ in self.content():
@@ -138,7 +138,7 @@ class Tarball:
         return b"".join(pieces)
 
 
-def _entry(header: bytes, size: int, extra: dict[str, str]) -> TarEntry:
+def _entry(header: bytes, size: int, extra: dict[str, str]) -> DebTarEntry:
     kind = _KINDS.get(header[156:157])
     name = _field(header[0:100])
     if header[257:263] == b"ustar\0" and header[345] and "path" not in extra:
@@ -146,28 +146,28 @@ def _entry(header: bytes, size: int, extra: dict[str, str]) -> TarEntry:
     name = extra.get("path", name)
     if kind is None:
         raise TarballError(f"{name[:100]!r} is of an unknown kind {header[156:157]!r}")
-    if kind is Kind.FILE and name.endswith("/"):
-        kind = Kind.DIR
+    if kind is TarEntryKind.FILE and name.endswith("/"):
+        kind = TarEntryKind.DIR
     if "size" in extra:
         size = _decimal(extra["size"])
     target = extra.get("linkpath", _field(header[157:257]))
-    if kind is Kind.HARDLINK:
-        target = normal(target)
-    if kind in (Kind.SYMLINK, Kind.HARDLINK) and not target:
+    if kind is TarEntryKind.HARDLINK:
+        target = normalize_path(target)
+    if kind in (TarEntryKind.SYMLINK, TarEntryKind.HARDLINK) and not target:
         raise TarballError(f"the link {name[:100]!r} leads nowhere")
     uid = _decimal(extra["uid"]) if "uid" in extra else _number(header[108:116])
     gid = _decimal(extra["gid"]) if "gid" in extra else _number(header[116:124])
     if not (0 <= uid <= _HIGHEST_ID and 0 <= gid <= _HIGHEST_ID):
         raise TarballError(f"{name[:100]!r} has an impossible owner")
-    has_content = kind is Kind.FILE
+    has_content = kind is TarEntryKind.FILE
     if not 0 <= size <= _LARGEST_FILE:
         raise TarballError(f"{name[:100]!r} has an impossible size")
     if "mtime" in extra:
         mtime = _decimal(extra["mtime"].partition(".")[0])
     else:
         mtime = _number(header[136:148])
-    return TarEntry(
-        path=normal(name),
+    return DebTarEntry(
+        path=normalize_path(name),
         kind=kind,
         mode=_number(header[100:108]) & 0o7777,
         uid=uid,
@@ -175,12 +175,12 @@ def _entry(header: bytes, size: int, extra: dict[str, str]) -> TarEntry:
         mtime=max(0, min(mtime, (1 << 33) - 1)),
         size=size if has_content else 0,
         target=target,
-        major=_number(header[329:337]) if kind in (Kind.CHAR, Kind.BLOCK) else 0,
-        minor=_number(header[337:345]) if kind in (Kind.CHAR, Kind.BLOCK) else 0,
+        major=_number(header[329:337]) if kind in (TarEntryKind.CHAR, TarEntryKind.BLOCK) else 0,
+        minor=_number(header[337:345]) if kind in (TarEntryKind.CHAR, TarEntryKind.BLOCK) else 0,
     )
 
 
-def normal(path: str) -> str:
+def normalize_path(path: str) -> str:
     """Return the path below the root without dots; one that leaves the root is refused."""
     if len(path) > _LONGEST_PATH or "\0" in path:
         raise TarballError(f"an impossible path: {path[:100]!r}")

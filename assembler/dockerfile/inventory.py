@@ -61,7 +61,7 @@ def attested(
     packages = _joined(carried, databases)
     if not packages:
         return made
-    document = package_documents.document(name, made.descriptor.digest, created, packages)
+    document = package_documents.image_document(name, made.descriptor.digest, created, packages)
     added = add_attestation(store, name, made.descriptor, media_types.SPDX_DOCUMENT, document)
     return replace(made, attestations=(added,))
 
@@ -122,7 +122,7 @@ class _Databases:
         kinds = {"deb": (_DPKG,), "apk": _APK}
         return frozenset(k for k, names in kinds.items() if any(n in self.files for n in names))
 
-    def packages(self) -> Iterator[package_documents.Known]:
+    def packages(self) -> Iterator[package_documents.PackageFacts]:
         """Yield what is installed."""
         distribution, release = self._release()
         texts = [self.files.get(_DPKG, b"")]
@@ -133,7 +133,7 @@ class _Databases:
             except ValueError:
                 continue
             if control.fields.get("Status", "installed").split(" ")[-1] == "installed":
-                yield debian.known(control, distribution or "debian", release)
+                yield debian.control_package(control, distribution or "debian", release)
         for name in _APK:
             for stanza in self.files.get(name, b"").split(b"\n\n"):
                 known = _of_apk(stanza, distribution or "alpine", release)
@@ -151,7 +151,9 @@ class _Databases:
         return "", ""
 
 
-def _of_apk(stanza: bytes, distribution: str, release: str) -> package_documents.Known | None:
+def _of_apk(
+    stanza: bytes, distribution: str, release: str
+) -> package_documents.PackageFacts | None:
     fields: Mapping[str, str] = {
         key: value
         for key, colon, value in (
@@ -162,7 +164,7 @@ def _of_apk(stanza: bytes, distribution: str, release: str) -> package_documents
     name, version = fields.get("P", ""), fields.get("V", "")
     if not _APK_NAME.fullmatch(name) or not _APK_NAME.fullmatch(version):
         return None
-    return package_documents.Known(
+    return package_documents.PackageFacts(
         kind="apk",
         distribution=distribution,
         name=name,
@@ -189,7 +191,7 @@ def _databases(store: Store, name: str, layers: Sequence[Descriptor]) -> _Databa
 
 def _joined(carried: Sequence[dict[str, Any]], databases: _Databases) -> list[dict[str, Any]]:
     """Return what is told of all packages, each once; a whole list goes before what bases tell."""
-    told = {known.purl: package_documents.described(known) for known in databases.packages()}
+    told = {known.purl: package_documents.describe_package(known) for known in databases.packages()}
     kept = [p for p in carried if not any(f"pkg:{k}/" in _purl(p) for k in databases.whole)]
     same = {_plain(purl) for purl in told}
     both = [*(p for p in kept if _plain(_purl(p)) not in same), *told.values()]

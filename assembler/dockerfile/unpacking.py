@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, cast
 
+from assembler import magics
 from assembler.codes import packages
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import LayerBlob
@@ -15,23 +16,21 @@ from assembler.oci import LayerBlob
 _BLOCK = 512
 _CHUNK = 1 << 20
 _LARGEST = 16 << 30
-_MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+_MAGIC = (magics.GZIP, magics.ZSTD)
 
 
 def opened_archive(path: Path, workspace: Path) -> LayerBlob | None:
     """Return the archive as a layer that can be read, or nothing if the file is none."""
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(_BLOCK)
-    if head[257:262] == b"ustar" or (
-        head.startswith(_MAGIC) and ".tar" in path.name + _short(path)
-    ):
+    if magics.is_tar(head) or (head.startswith(_MAGIC) and ".tar" in path.name + _short(path)):
         size = path.stat().st_size
         return LayerBlob(path.name, size, lambda: path.open("rb"))
     if ".tar" not in path.name + _short(path):
         return None
-    if head.startswith(b"\xfd7zXZ\0"):
+    if head.startswith(magics.XZ):
         source = cast("IO[bytes]", lzma.open(path))  # noqa: SIM115
-    elif head.startswith(b"BZh"):
+    elif head.startswith(magics.BZIP2):
         source = cast("IO[bytes]", bz2.open(path))  # noqa: SIM115
     else:
         return None

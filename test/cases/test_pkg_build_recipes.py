@@ -20,19 +20,19 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from assembler.debian.engines import engine_named
-from assembler.debian.pool import Pool
-from assembler.debian.sources import Mirrors
-from assembler.debian.supply import Supply
+from assembler.debian.engine_context import EngineContext
+from assembler.debian.engines import select_engine
+from assembler.debian.pool import PackagePool
+from assembler.debian.sources import DebianMirrors
 from assembler.dockerfile.builders import Builders
 from assembler.events import NullReporter
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, read_attestations
-from assembler.packages import package_build
+from assembler.packages import BuildContext, PackageJob, build_package
 from assembler.packages.build_file_reader import read_package
-from assembler.packages.tags import Naming, name_of
+from assembler.packages.tags import Naming, derive_name
 from support.cli import Dolmen
 from support.debian import Deb, Link, make_archive
 from support.recipes import (
@@ -113,7 +113,7 @@ def test_what_is_there_is_not_built_again(pkg: Packages, package: Path, tmp_path
     (empty / "git").symlink_to(shutil.which("git") or "")
     done = pkg.run("build", package, PATH=str(empty))
     assert (done.returncode, done.stdout.strip()) == (0, name)
-    assert "is there" in done.stderr
+    assert "up to date" in done.stderr
     forced = pkg.run("build", "--force", package, PATH=str(empty))
     if pkg.env["DOLMEN_RECIPE_ENGINE"] == "apt":
         assert forced.returncode == 1
@@ -316,7 +316,7 @@ def test_two_builds_at_once(pkg: Packages, package: Path) -> None:
     ]
     said = [process.communicate(timeout=120) for process in running]
     assert [process.returncode for process in running] == [0, 0], said
-    assert sorted("is there" in errors for _, errors in said) == [False, True]
+    assert sorted("up to date" in errors for _, errors in said) == [False, True]
 
 
 def test_a_package_without_a_recipe_is_told_plainly(pkg: Packages, package: Path) -> None:
@@ -354,14 +354,14 @@ def test_nobody_needs_to_be_root(archive: Path, package: Path, tmp_path: Path, e
 
 
 def build_by_hand(archive: Path, package: Path, store: Path, name: str) -> str:
-    mirrors = Mirrors((f"[trusted=yes] file:{archive}",))
-    engine = engine_named(name, Supply(Pool(store / "debs"), mirrors, 0))
+    mirrors = DebianMirrors((f"[trusted=yes] file:{archive}",))
+    engine = select_engine(name, EngineContext(PackagePool(store / "debs"), mirrors, 0))
     found = read_package(package)
-    job = package_build.PackageJob(found, name_of(found, Naming()), (Platform(),))
-    means = package_build.BuildContext(
+    job = PackageJob(found, derive_name(found, Naming()), (Platform(),))
+    means = BuildContext(
         engine, ImageSources(store=store, offline=True), Builders(store, NullReporter())
     )
-    built = package_build.build(Store(store), job, means, NullReporter()).name
+    built = build_package(Store(store), job, means, NullReporter()).name
     return find_image(Store(store), Reference.parse(built), Platform()).digest
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from assembler.debian.apt import AptEngine
-from assembler.debian.archives.engine import PythonEngine
-from assembler.debian.engine import Engine, Request
-from assembler.debian.pool import Pool
-from assembler.debian.sources import Mirrors
-from assembler.debian.supply import Supply
+from assembler.debian.archives.python_engine import PythonEngine
+from assembler.debian.engine import ArchiveEngine, PackageRequest
+from assembler.debian.engine_context import EngineContext
+from assembler.debian.pool import PackagePool
+from assembler.debian.sources import DebianMirrors
 from assembler.errors import PackageError
 from support.debian import Deb, make_archive
 from support.recipes import needs_apt
@@ -22,7 +22,7 @@ NAMES = [f"p{i}" for i in range(9)]
 VIRTUAL = ["v0", "v1"]
 
 
-def names(engine: Engine, request: Request) -> tuple[str, ...] | None:
+def names(engine: ArchiveEngine, request: PackageRequest) -> tuple[str, ...] | None:
     try:
         return tuple(f"{c.name}={c.version} {c.path} {c.sha256}" for c in engine.resolve(request))
     except PackageError:
@@ -59,14 +59,14 @@ def test_of_archives_at_random(tmp_path: Path) -> None:
         newer = [some_deb(chance, name, "2.1") for name in chance.sample(NAMES, 4)]
         make_archive(archive, debs)
         make_archive(archive, newer, suite="trixie-updates")
-        mirrors = Mirrors((f"[trusted=yes] file:{archive} {{suite}} {{suite}}-updates",))
+        mirrors = DebianMirrors((f"[trusted=yes] file:{archive} {{suite}} {{suite}}-updates",))
         engines = [
-            kind(Supply(Pool(tmp_path / f"pool{number}"), mirrors))
+            kind(EngineContext(PackagePool(tmp_path / f"pool{number}"), mirrors))
             for kind in (AptEngine, PythonEngine)
         ]
         for _ in range(4):
             wanted = tuple(chance.sample(NAMES, chance.choice([1, 1, 2])))
-            request = Request("trixie", "amd64", wanted)
+            request = PackageRequest("trixie", "amd64", wanted)
             by_apt, by_python = (names(engine, request) for engine in engines)
             assert by_python == by_apt, (number, wanted)
             possible += by_apt is not None

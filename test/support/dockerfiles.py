@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from assembler.debian.engine import Engine
+from assembler.debian.engine import ArchiveEngine
 from assembler.dockerfile.builders import Builders
 from assembler.events import EventRecorder
 from assembler.oci.image import Image
@@ -22,11 +22,11 @@ from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image
-from assembler.packages import package_build
+from assembler.packages import BuildContext, PackageJob, build_package
 from assembler.packages.build_arguments import BuildArguments
 from assembler.packages.build_file_reader import read_package
 from assembler.packages.options import PackageBuildOptions
-from assembler.packages.tags import Naming, name_of
+from assembler.packages.tags import Naming, derive_name
 
 BUILD_YML = "image: app\norg: example\narches: [amd64, arm64]\n"
 AMD64 = Platform("linux", "amd64")
@@ -85,15 +85,15 @@ class Kitchen:
         """Build a package and return the image's name."""
         package = read_package(directory)
         naming = Naming(hash=hash)
-        job = package_build.PackageJob(
+        job = PackageJob(
             package,
-            name_of(package, naming),
+            derive_name(package, naming),
             platforms or (AMD64,),
             PackageBuildOptions(naming=naming, arguments=BuildArguments(arguments), **more),
         )
         builders = Builders(self.root / "store" / "buildah", self.reporter)
-        context = package_build.BuildContext(cast("Engine", None), self.sources, builders)
-        return package_build.build(self.store, job, context, self.reporter).name
+        context = BuildContext(cast("ArchiveEngine", None), self.sources, builders)
+        return build_package(self.store, job, context, self.reporter).name
 
     def image(self, name: str = "example/app:h", platform: Platform = AMD64) -> Image:
         """Return an image of the store."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cmp_to_key
 
 from assembler.codes import packages
-from assembler.debian.engine import Chosen
+from assembler.debian.engine import PinnedPackage
 from assembler.errors import PackageError
 
 # Relations that are not followed are kept for their names: what is mentioned first comes first.
@@ -26,7 +26,7 @@ _KEPT = re.compile(rb"^(?:" + _FIELDS + rb"):.*\n(?:[ \t].*\n)*|^\n", re.MULTILI
 _HEADS = re.compile(rb"^(Package|Provides): *(.*(?:\n[ \t].*)*)$", re.MULTILINE)
 _PROVIDED = re.compile(r"([A-Za-z0-9][A-Za-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(=\s*([^)\s]+)\s*\))?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*")
-_SIGNS: Mapping[str, Callable[[int], bool]] = {
+_COMPARISONS: Mapping[str, Callable[[int], bool]] = {
     "<<": lambda order: order < 0,
     "<": lambda order: order <= 0,
     "<=": lambda order: order <= 0,
@@ -41,17 +41,17 @@ _IMPORTANCE = ("required", "important", "standard", "optional", "extra")
 # The library says where it cannot read something; here that is an error, which says it better.
 logging.getLogger("debian.deb822").addHandler(logging.NullHandler())
 _CHUNK = 1 << 22
-_LONGEST_STANZA = 1 << 20
+_MAX_STANZA_SIZE = 1 << 20
 
 
-def reduced(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def reduce_index(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield of an index what choosing among packages needs."""
     rest = b""
     for chunk in chunks:
         text = rest + chunk
         whole = text.rfind(b"\n\n") + 2
         if whole == 1:
-            if len(text) > _LONGEST_STANZA + _CHUNK:
+            if len(text) > _MAX_STANZA_SIZE + _CHUNK:
                 raise ValueError("the index of packages has a stanza without end")
             rest = text
             continue
@@ -61,7 +61,7 @@ def reduced(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(_KEPT.findall(rest.rstrip(b"\n") + b"\n\n"))
 
 
-def compared(one: str, other: str) -> int:
+def compare_versions(one: str, other: str) -> int:
     """Compare two versions as Debian orders them: less than 0 if `one` is older, 0 if the same."""
     from debian.debian_support import NativeVersion  # noqa: PLC0415 - for this engine only
 
@@ -80,7 +80,7 @@ class Relation:
 
     def accepts(self, version: str) -> bool:
         """Tell whether a version is one that is meant."""
-        return not self.sign or _SIGNS[self.sign](compared(version, self.version))
+        return not self.sign or _COMPARISONS[self.sign](compare_versions(version, self.version))
 
     def __str__(self) -> str:
         """Return it as it is written."""
@@ -92,10 +92,10 @@ Alternatives = tuple[Relation, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stanza:
+class PackageStanza:
     """A package of an archive, as far as choosing needs it."""
 
-    chosen: Chosen
+    chosen: PinnedPackage
     priority: int
     multi_arch: str
     essential: bool
@@ -123,23 +123,23 @@ class Stanza:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class IndexText:
     """An index, and how much its packages count."""
 
     text: bytes = field(repr=False)
     priority: int
 
 
-class Index:
+class PackageIndex:
     """All packages of several indexes; the earlier one goes first where all else is the same."""
 
-    def __init__(self, sources: Sequence[Source], architecture: str) -> None:
+    def __init__(self, sources: Sequence[IndexText], architecture: str) -> None:
         """Find the names in the indexes."""
         self._sources = sources
         self._architecture = architecture
         self._places: dict[str, list[tuple[int, int]]] = {}
         self._providers: dict[str, list[str]] = {}
-        self._parsed: dict[str, tuple[Stanza, ...]] = {}
+        self._parsed: dict[str, tuple[PackageStanza, ...]] = {}
         for number, source in enumerate(sources):
             name = ""
             for match in _HEADS.finditer(source.text):
@@ -155,15 +155,15 @@ class Index:
         """Tell whether an archive has a package of that name."""
         return name in self._places
 
-    def all_of(self, name: str) -> tuple[Stanza, ...]:
+    def all_of(self, name: str) -> tuple[PackageStanza, ...]:
         """Return every version of a package, the one to be taken first."""
         if name not in self._parsed:
             found = [self._stanza(*place) for place in self._places.get(name, ())]
             mine = [s for s in found if s.chosen.architecture in (self._architecture, "all")]
-            self._parsed[name] = tuple(sorted(mine, key=cmp_to_key(_preferred)))
+            self._parsed[name] = tuple(sorted(mine, key=cmp_to_key(_compare_preference)))
         return self._parsed[name]
 
-    def candidate(self, name: str) -> Stanza | None:
+    def candidate(self, name: str) -> PackageStanza | None:
         """Return the version of a package that is taken if nothing else is asked for."""
         found = self.all_of(name)
         return found[0] if found else None
@@ -184,7 +184,7 @@ class Index:
                 return number, match.end()
         return len(self._sources), 0
 
-    def _stanza(self, number: int, start: int) -> Stanza:
+    def _stanza(self, number: int, start: int) -> PackageStanza:
         from debian.deb822 import Deb822  # noqa: PLC0415 - 46 ms, for this engine only
 
         source = self._sources[number]
@@ -192,33 +192,38 @@ class Index:
         fields = Deb822(source.text[start : end if end >= 0 else None].decode("utf-8", "replace"))
         name = fields.get("Package", "")
         try:
-            return _read(fields, name, source.priority)
+            return _parse_stanza(fields, name, source.priority)
         except (KeyError, ValueError) as error:
             raise PackageError.of(
                 packages.NO_MIRROR, f"the archive's entry of {name} is broken: {error}"
             ) from error
 
 
-def _preferred(one: Stanza, other: Stanza) -> int:
+def _compare_preference(one: PackageStanza, other: PackageStanza) -> int:
     """Compare two versions of a package: the one to be taken is the lesser."""
-    return (other.priority - one.priority) or compared(other.chosen.version, one.chosen.version)
+    return (other.priority - one.priority) or compare_versions(
+        other.chosen.version, one.chosen.version
+    )
 
 
-def _read(fields: Mapping[str, str], name: str, priority: int) -> Stanza:
+def _parse_stanza(fields: Mapping[str, str], name: str, priority: int) -> PackageStanza:
     size, sha256, path = int(fields["Size"]), fields["SHA256"], fields["Filename"]
     path = path.removeprefix("./")
     if not _SHA256.fullmatch(sha256) or not _PATH.fullmatch(path) or ".." in path.split("/"):
         raise ValueError("its file or its sha256 is not named as it should be")
     importance = fields.get("Priority", "")
-    depends = (*_relations(fields.get("Pre-Depends", "")), *_relations(fields.get("Depends", "")))
+    depends = (
+        *_parse_relations(fields.get("Pre-Depends", "")),
+        *_parse_relations(fields.get("Depends", "")),
+    )
     conflicts = (
         one
         for key in ("Conflicts", "Breaks")
-        for group in _relations(fields.get(key, ""))
+        for group in _parse_relations(fields.get(key, ""))
         for one in group
     )
-    return Stanza(
-        Chosen(name, fields["Version"], fields["Architecture"], path, size, sha256),
+    return PackageStanza(
+        PinnedPackage(name, fields["Version"], fields["Architecture"], path, size, sha256),
         priority,
         multi_arch=fields.get("Multi-Arch", "no"),
         essential=fields.get("Essential", "no") == "yes",
@@ -231,16 +236,16 @@ def _read(fields: Mapping[str, str], name: str, priority: int) -> Stanza:
     )
 
 
-def _relations(text: str) -> Iterator[Alternatives]:
+def _parse_relations(text: str) -> Iterator[Alternatives]:
     from debian.deb822 import PkgRelation  # noqa: PLC0415 - 46 ms, for this engine only
 
     text = text.strip(" ,\n")
     for group in PkgRelation.parse_relations(text) if text else ():
-        yield tuple(_relation(one["name"], one["archqual"], one["version"]) for one in group)
+        yield tuple(_parse_relation(one["name"], one["archqual"], one["version"]) for one in group)
 
 
-def _relation(name: str, qualifier: str | None, version: tuple[str, str] | None) -> Relation:
+def _parse_relation(name: str, qualifier: str | None, version: tuple[str, str] | None) -> Relation:
     sign, wanted = version or ("", "")
-    if not _NAME.fullmatch(name) or (version and sign not in _SIGNS):
+    if not _NAME.fullmatch(name) or (version and sign not in _COMPARISONS):
         raise ValueError(f"not a relation of packages: {name[:80]!r} {sign}")
     return Relation(name, qualifier or "", sign, wanted)

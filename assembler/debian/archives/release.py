@@ -13,14 +13,14 @@ from assembler.errors import PackageError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # A clock may be a little wrong.
-_FUTURE = 600
-_LARGEST_INDEX = 1 << 30
-# As apt counts them: packages of such archives are taken only if no one else has any.
+_CLOCK_TOLERANCE = 600
+_MAX_INDEX_SIZE = 1 << 30
+# As apt counts them: packages of such archives are taken only if no other archive has any.
 _USUAL, _BACKPORTS, _EXPERIMENTAL = 500, 100, 1
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ReleaseFile:
     """A file of an archive as its Release lists it."""
 
     sha256: str
@@ -32,7 +32,7 @@ class Release:
     """What the signed text of an archive says."""
 
     fields: Mapping[str, str] = field(repr=False)
-    files: Mapping[str, Listed] = field(repr=False)
+    files: Mapping[str, ReleaseFile] = field(repr=False)
 
     @property
     def date(self) -> str:
@@ -66,7 +66,7 @@ class Release:
 
     def check_time(self, now: float, what: str, *, until: bool = True, since: bool = True) -> None:
         """Refuse an archive that is no longer (or not yet) what its signature vouches for."""
-        last = _seconds(self.fields.get("valid-until", ""))
+        last = _parse_date(self.fields.get("valid-until", ""))
         if until and last is not None and now > last:
             raise PackageError.of(
                 packages.BAD_SIGNATURE,
@@ -74,8 +74,8 @@ class Release:
                 "the mirror is not kept up to date, or somebody shows you an old one; try another",
                 "for a mirror that is old on purpose: --debian-mirror '[check-valid-until=no] URL'",
             )
-        first = _seconds(self.date)
-        if since and first is not None and first > now + _FUTURE:
+        first = _parse_date(self.date)
+        if since and first is not None and first > now + _CLOCK_TOLERANCE:
             raise PackageError.of(
                 packages.BAD_SIGNATURE,
                 f"{what} is of a time to come: {self.date}",
@@ -90,7 +90,7 @@ def parse_release(text: bytes, what: str) -> Release:
     try:
         found = Fields(text.decode("utf-8"))
         rows = found.get("SHA256", [])
-        files = {row["name"]: _listed(row) for row in rows}
+        files = {row["name"]: _parse_file(row) for row in rows}
     except (ValueError, KeyError, TypeError) as error:
         raise PackageError.of(
             packages.NO_MIRROR, f"{what} is not a list of an archive's files: {error}"
@@ -101,13 +101,13 @@ def parse_release(text: bytes, what: str) -> Release:
     return Release(fields, files)
 
 
-def _listed(row: Mapping[str, str]) -> Listed:
+def _parse_file(row: Mapping[str, str]) -> ReleaseFile:
     size = int(row["size"])
-    if not _SHA256.fullmatch(row["sha256"]) or not 0 <= size <= _LARGEST_INDEX:
+    if not _SHA256.fullmatch(row["sha256"]) or not 0 <= size <= _MAX_INDEX_SIZE:
         raise ValueError(f"the entry of {row['name']} is broken")
-    return Listed(row["sha256"], size)
+    return ReleaseFile(row["sha256"], size)
 
 
-def _seconds(text: str) -> int | None:
+def _parse_date(text: str) -> int | None:
     parsed = parsedate(text) if text else None
     return timegm(parsed) if parsed else None

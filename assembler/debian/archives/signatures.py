@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from assembler import tools
 from assembler.codes import packages
-from assembler.debian.engine import DISTRUST, NEWER_KEYS
+from assembler.debian.engine import KEYRING_HINT, UNTRUSTED_ARCHIVE_HINT
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.tools import execution
 
@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from pysequoia import Cert
 
 
-def signed_text(data: bytes, keyrings: Sequence[Path], what: str) -> bytes:
+def verify_inline_signature(data: bytes, keyrings: Sequence[Path], what: str) -> bytes:
     """Return the part of a text that its own signature (as of InRelease) covers."""
-    return _verified(data, None, keyrings, what)
+    return _verify(data, None, keyrings, what)
 
 
-def check_detached(data: bytes, signature: bytes, keyrings: Sequence[Path], what: str) -> None:
+def verify_detached_signature(
+    data: bytes, signature: bytes, keyrings: Sequence[Path], what: str
+) -> None:
     """Check a text against a signature in a file of its own (as Release.gpg)."""
-    _verified(data, signature, keyrings, what)
+    _verify(data, signature, keyrings, what)
 
 
-def _verified(data: bytes, signature: bytes | None, keyrings: Sequence[Path], what: str) -> bytes:
+def _verify(data: bytes, signature: bytes | None, keyrings: Sequence[Path], what: str) -> bytes:
     for keyring in keyrings:
         if not keyring.is_file():
             raise PackageError.of(
@@ -41,11 +43,13 @@ def _verified(data: bytes, signature: bytes | None, keyrings: Sequence[Path], wh
     try:
         import pysequoia  # noqa: F401, PLC0415 - there are none for some architectures
     except ImportError:
-        return _by_gpgv(data, signature, keyrings, what)
-    return _by_sequoia(data, signature, keyrings, what)
+        return _verify_with_gpgv(data, signature, keyrings, what)
+    return _verify_with_sequoia(data, signature, keyrings, what)
 
 
-def _by_sequoia(data: bytes, signature: bytes | None, keyrings: Sequence[Path], what: str) -> bytes:
+def _verify_with_sequoia(
+    data: bytes, signature: bytes | None, keyrings: Sequence[Path], what: str
+) -> bytes:
     from pysequoia import Cert, Sig, verify  # noqa: PLC0415
 
     certs: list[Cert] = []
@@ -67,18 +71,20 @@ def _by_sequoia(data: bytes, signature: bytes | None, keyrings: Sequence[Path], 
         detached = Sig.from_bytes(signature) if signature is not None else None
         found = verify(bytes=data, store=known, signature=detached)
     except RuntimeError as error:
-        raise _refused(what, _first_line(error), asked, certs) from error
+        raise _signature_error(what, _first_line(error), asked, certs) from error
     if not found.valid_sigs:
-        raise _refused(what, "no valid signatures found", asked, certs)
+        raise _signature_error(what, "no valid signatures found", asked, certs)
     return data if signature is not None else bytes(found.bytes or b"")
 
 
-def _refused(what: str, why: str, asked: Sequence[str], certs: Sequence[Cert]) -> PackageError:
+def _signature_error(
+    what: str, why: str, asked: Sequence[str], certs: Sequence[Cert]
+) -> PackageError:
     if not asked:
         return PackageError.of(
             packages.BAD_SIGNATURE,
             f"{what} is not signed as an archive should be: {why}",
-            DISTRUST,
+            UNTRUSTED_ARCHIVE_HINT,
         )
     now = datetime.now(UTC)
     late = [c.fingerprint for c in certs if c.expiration is not None and c.expiration < now]
@@ -87,9 +93,9 @@ def _refused(what: str, why: str, asked: Sequence[str], certs: Sequence[Cert]) -
         packages.BAD_SIGNATURE,
         f"the signature of {what} does not hold: {why.rstrip('.')}; it says it is of the key "
         + ", ".join(dict.fromkeys(asked)),
-        DISTRUST,
+        UNTRUSTED_ARCHIVE_HINT,
         *remarks,
-        NEWER_KEYS,
+        KEYRING_HINT,
     )
 
 
@@ -97,7 +103,9 @@ def _first_line(error: Exception) -> str:
     return str(error).split("\n", 1)[0]
 
 
-def _by_gpgv(data: bytes, signature: bytes | None, keyrings: Sequence[Path], what: str) -> bytes:
+def _verify_with_gpgv(
+    data: bytes, signature: bytes | None, keyrings: Sequence[Path], what: str
+) -> bytes:
     program = tools.require_program("gpgv")
     options = [word for path in keyrings for word in ("--keyring", str(path.absolute()))]
     with tempfile.TemporaryDirectory() as directory:
@@ -116,7 +124,7 @@ def _by_gpgv(data: bytes, signature: bytes | None, keyrings: Sequence[Path], wha
         raise PackageError.of(
             packages.BAD_SIGNATURE,
             f"the signature of {what} does not hold: {'; '.join(lines)}",
-            DISTRUST,
-            NEWER_KEYS,
+            UNTRUSTED_ARCHIVE_HINT,
+            KEYRING_HINT,
         )
     return outcome.output if signature is None else data

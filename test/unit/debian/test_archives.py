@@ -15,10 +15,16 @@ from hypothesis import strategies as st
 from assembler.codes import packages
 from assembler.codes.packages import UNRESOLVABLE
 from assembler.debian.archives import signatures
-from assembler.debian.archives.index import Index, Relation, Source, compared, reduced
+from assembler.debian.archives.index import (
+    IndexText,
+    PackageIndex,
+    Relation,
+    compare_versions,
+    reduce_index,
+)
 from assembler.debian.archives.release import parse_release
-from assembler.debian.archives.resolving import resolve
-from assembler.debian.engine import Request
+from assembler.debian.archives.resolver import resolve_packages
+from assembler.debian.engine import PackageRequest
 from assembler.errors import DolmenError
 from support.debian import Key
 
@@ -40,15 +46,15 @@ def stanza(name: str, version: str = "1", **fields: str) -> str:
     return "".join(f"{key}: {value}\n" for key, value in lines.items())
 
 
-def index(*stanzas: str, others: tuple[str, ...] = (), priority: int = 500) -> Index:
+def index(*stanzas: str, others: tuple[str, ...] = (), priority: int = 500) -> PackageIndex:
     texts = ["\n".join(stanzas).encode(), "\n".join(others).encode()]
-    first, second = (b"".join(reduced(iter([text]))) for text in texts)
-    return Index([Source(first, 500), Source(second, priority)], "amd64")
+    first, second = (b"".join(reduce_index(iter([text]))) for text in texts)
+    return PackageIndex([IndexText(first, 500), IndexText(second, priority)], "amd64")
 
 
-def chosen(packages: Index, *wanted: str, **more: object) -> set[str]:
-    request = Request("trixie", "amd64", wanted, **more)  # type: ignore[arg-type]
-    return {f"{s.chosen.name}={s.chosen.version}" for s in resolve(packages, request)}
+def chosen(packages: PackageIndex, *wanted: str, **more: object) -> set[str]:
+    request = PackageRequest("trixie", "amd64", wanted, **more)  # type: ignore[arg-type]
+    return {f"{s.chosen.name}={s.chosen.version}" for s in resolve_packages(packages, request)}
 
 
 def test_what_is_depended_on_comes_too() -> None:
@@ -158,14 +164,14 @@ def test_entries_that_are_broken(broken: dict[str, str]) -> None:
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=20))
 def test_an_index_is_the_same_however_it_comes(sizes: list[int]) -> None:
     text = "\n".join(stanza(f"p{i}", Depends="a,\n b", Tag="x") for i in range(6)).encode()
-    whole = b"".join(reduced(iter([text])))
+    whole = b"".join(reduce_index(iter([text])))
     pieces = []
     at = 0
     while at < len(text):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(text[at : at + size])
         at += size
-    assert b"".join(reduced(iter(pieces))) == whole
+    assert b"".join(reduce_index(iter(pieces))) == whole
     assert b"Tag" not in whole
     assert whole.count(b"Depends: a,\n b\n") == 6
 
@@ -173,7 +179,7 @@ def test_an_index_is_the_same_however_it_comes(sizes: list[int]) -> None:
 def test_versions_are_ordered_as_debians() -> None:
     texts = ["1~~", "1~", "1", "1+b1", "1.2-1", "1.10", "1:0"]
     mixed = texts[3:] + texts[:3]
-    assert sorted(mixed, key=cmp_to_key(compared)) == texts
+    assert sorted(mixed, key=cmp_to_key(compare_versions)) == texts
     assert Relation("a", sign="<<", version="2").accepts("2~rc1")
     assert not Relation("a", sign=">>", version="2").accepts("0:2")
 
@@ -232,15 +238,15 @@ def test_signatures(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     keyring = key.keyring(tmp_path / "keys.gpg")
     if way == "gpgv":
         monkeypatch.setitem(sys.modules, "pysequoia", None)
-    assert signatures.signed_text(signed, [keyring], "x").strip() == text.strip()
-    signatures.check_detached(text, signature, [keyring], "x")
+    assert signatures.verify_inline_signature(signed, [keyring], "x").strip() == text.strip()
+    signatures.verify_detached_signature(text, signature, [keyring], "x")
     for data in (foreign, signed.replace(b"one", b"two"), text, b""):
         with pytest.raises(DolmenError) as caught:
-            signatures.signed_text(data, [keyring], "x")
+            signatures.verify_inline_signature(data, [keyring], "x")
         assert caught.value.diagnostics[0].code is packages.BAD_SIGNATURE
     with pytest.raises(DolmenError):
-        signatures.check_detached(text + b"x", signature, [keyring], "x")
+        signatures.verify_detached_signature(text + b"x", signature, [keyring], "x")
     # Only what is signed is believed, whatever stands around it.
     around = b"SHA256:\n before\n\n" + signed + b"\nSHA256:\n after\n"
     with contextlib.suppress(DolmenError):
-        assert b"SHA256" not in signatures.signed_text(around, [keyring], "x")
+        assert b"SHA256" not in signatures.verify_inline_signature(around, [keyring], "x")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from assembler.config.package_model import DebsRecipe
-from assembler.debian.depmod import binary
+from assembler.debian.depmod import binary_index
 from assembler.debian.kernel import kernel_layer
-from assembler.debian.layer import Recipe, ingredients
+from assembler.debian.layer import LayerRecipe, read_package_files
 from assembler.errors import PackageError
 from support.debian import Content, Deb, module
 
@@ -48,7 +48,7 @@ def make(
         paths.append(tmp_path / f"{deb.name}.deb")
         paths[-1].write_bytes(deb.build())
     debs = DebsRecipe("trixie", ("linux-image",), kernel=True, modules=modules)
-    data = b"".join(kernel_layer(Recipe(debs, "amd64", ingredients(paths))))
+    data = b"".join(kernel_layer(LayerRecipe(debs, "amd64", read_package_files(paths))))
     layer = unpacked(data)
     return layer, unpacked(text(layer, "kernel.tar"))
 
@@ -142,10 +142,10 @@ def test_a_module_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_an_index_finds_every_key() -> None:
     keys = ["a", "ab", "abc", "abd", "b", "bcd", "bce", "", "zz"]
-    found = read_index(binary((key, f"value of {key}", i) for i, key in enumerate(keys)))
+    found = read_index(binary_index((key, f"value of {key}", i) for i, key in enumerate(keys)))
     assert found == {key: [f"value of {key}"] for key in keys}
-    assert read_index(binary([("k", "two", 2), ("k", "one", 1)])) == {"k": ["one", "two"]}
-    assert read_index(binary([])) == {}
+    assert read_index(binary_index([("k", "two", 2), ("k", "one", 1)])) == {"k": ["one", "two"]}
+    assert read_index(binary_index([])) == {}
 
 
 def read_index(data: bytes) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assembler.config.package_model import DebsRecipe, RecipeFile
-from assembler.debian.layer import Recipe, ingredients, layer
+from assembler.debian.layer import LayerRecipe, read_package_files, recipe_layer
 from assembler.errors import PackageError
 from support.debian import TIME, Content, Deb, File, Link
 
@@ -37,8 +37,8 @@ def raw(
         paths.append(tmp_path / f"{number}.deb")
         paths[-1].write_bytes(deb.build())
     wanted = debs or DebsRecipe("trixie", tuple(d.name for d in packages))
-    recipe = Recipe(wanted, architecture, ingredients(paths), tmp_path)
-    return b"".join(layer(recipe))
+    recipe = LayerRecipe(wanted, architecture, read_package_files(paths), tmp_path)
+    return b"".join(recipe_layer(recipe))
 
 
 def content(archive: tarfile.TarFile, path: str) -> bytes:

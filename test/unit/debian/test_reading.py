@@ -14,25 +14,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assembler.debian.archive import opened
 from assembler.debian.control import parse_control
-from assembler.debian.inflating import ahead
-from assembler.debian.tar_headers import END, header, padding
-from assembler.debian.tarball import Kind, Tarball, TarballError, TarEntry
+from assembler.debian.deb_file import open_deb
+from assembler.debian.decompression import prefetch
+from assembler.debian.tar_headers import TAR_END, tar_header, tar_padding
+from assembler.debian.tarball import DebTarEntry, TarballError, TarEntryKind, TarReaderOfDeb
 from assembler.errors import DolmenError, PackageError
 from support.debian import Deb, File, Link, ar, tar
 
 LONG = "usr/share/" + "a-rather-long-name/" * 12 + "\u00e4"
 
 
-def contents(path: Path) -> dict[str, tuple[TarEntry, bytes]]:
-    with opened(path) as deb:
+def contents(path: Path) -> dict[str, tuple[DebTarEntry, bytes]]:
+    with open_deb(path) as deb:
         tarball = deb.data()
         return {e.path: (e, b"".join(tarball.content())) for e in tarball}
 
 
 def read_all(path: Path) -> None:
-    with opened(path) as deb:
+    with open_deb(path) as deb:
         list(deb.data())
         parse_control(deb.control())
 
@@ -53,9 +53,9 @@ def test_every_compression(tmp_path: Path, compression: str) -> None:
     assert data == b"#!\n" * 300_000
     assert found["usr/bin/y"][0].target == "x"
     hard = found["usr/bin/z"][0]
-    assert (hard.kind, hard.target) == (Kind.HARDLINK, "usr/bin/x")
+    assert (hard.kind, hard.target) == (TarEntryKind.HARDLINK, "usr/bin/x")
     assert found[LONG][1] == b"long"
-    with opened(path) as deb:
+    with open_deb(path) as deb:
         control = parse_control(deb.control())
         assert (control.name, control.version, deb.time) == ("tool", "1.0", 1_700_000_000)
         assert control.fields["Description"] == "package tool\n Made by a test."
@@ -94,7 +94,7 @@ def test_a_bomb_is_not_inflated_into_memory(tmp_path: Path) -> None:
     bomb = lzma.compress(bytes(64 << 20))
     path = tmp_path / "bomb.deb"
     path.write_bytes(ar([("control.tar.xz", bomb), ("data.tar.xz", bomb)]))
-    with opened(path) as deb:
+    with open_deb(path) as deb:
         # Zeros are the end of a tar; nothing behind it is looked at.
         assert list(deb.data()) == []
 
@@ -105,7 +105,15 @@ PATHS = st.lists(NAMES.filter(lambda n: n not in (".", "..")), min_size=1, max_s
 
 @given(
     path=PATHS,
-    kind=st.sampled_from([Kind.FILE, Kind.DIR, Kind.SYMLINK, Kind.CHAR, Kind.FIFO]),
+    kind=st.sampled_from(
+        [
+            TarEntryKind.FILE,
+            TarEntryKind.DIR,
+            TarEntryKind.SYMLINK,
+            TarEntryKind.CHAR,
+            TarEntryKind.FIFO,
+        ]
+    ),
     mode=st.integers(0, 0o7777),
     owner=st.tuples(st.integers(0, (1 << 32) - 2), st.integers(0, (1 << 32) - 2)),
     mtime=st.integers(0, (1 << 33) - 1),
@@ -115,19 +123,19 @@ PATHS = st.lists(NAMES.filter(lambda n: n not in (".", "..")), min_size=1, max_s
 @settings(max_examples=150, deadline=None, derandomize=True)
 def test_what_is_written_is_read_again(
     path: str,
-    kind: Kind,
+    kind: TarEntryKind,
     mode: int,
     owner: tuple[int, int],
     mtime: int,
     content: bytes,
     device: tuple[int, int],
 ) -> None:
-    data = content if kind is Kind.FILE else b""
-    major, minor = device if kind is Kind.CHAR else (0, 0)
-    target = f"../{path}" if kind is Kind.SYMLINK else ""
-    entry = TarEntry(path, kind, mode, *owner, mtime, len(data), target, major, minor)
-    written = header(entry) + data + padding(len(data)) + END
-    tarball = Tarball(iter([written[:700], written[700:]]))
+    data = content if kind is TarEntryKind.FILE else b""
+    major, minor = device if kind is TarEntryKind.CHAR else (0, 0)
+    target = f"../{path}" if kind is TarEntryKind.SYMLINK else ""
+    entry = DebTarEntry(path, kind, mode, *owner, mtime, len(data), target, major, minor)
+    written = tar_header(entry) + data + tar_padding(len(data)) + TAR_END
+    tarball = TarReaderOfDeb(iter([written[:700], written[700:]]))
     assert [(e, b"".join(tarball.content())) for e in tarball] == [(entry, data)]
     # Others understand it, too.
     with tarfile.open(fileobj=io.BytesIO(written)) as other:
@@ -146,7 +154,7 @@ def test_nothing_but_a_refusal_comes_of_nonsense(noise: bytes, at: int, value: i
     good = bytearray(tar({"usr/bin/x": b"y" * 700}))
     good[at] = value
     for data in (noise, bytes(good), bytes(good[:at])):
-        tarball = Tarball(_pieces(data))
+        tarball = TarReaderOfDeb(_pieces(data))
         with contextlib.suppress(TarballError):
             for entry in tarball:
                 assert ".." not in entry.path.split("/")
@@ -168,7 +176,7 @@ def test_a_damaged_package_is_refused_or_read(
 
 def test_chunks_are_made_ahead_in_their_order() -> None:
     chunks = [bytes([i % 256]) for i in range(1000)]
-    assert [*ahead(iter(chunks))] == chunks
+    assert [*prefetch(iter(chunks))] == chunks
 
     def failing() -> Iterator[bytes]:
         yield b"1"
@@ -176,7 +184,7 @@ def test_chunks_are_made_ahead_in_their_order() -> None:
 
     found = []
     with pytest.raises(ValueError, match="broken"):
-        found.extend(ahead(failing()))
+        found.extend(prefetch(failing()))
 
     def endless() -> Iterator[bytes]:
         while True:
@@ -184,7 +192,7 @@ def test_chunks_are_made_ahead_in_their_order() -> None:
 
     # Whoever stops early leaves no thread behind.
     before = threading.active_count()
-    pieces = ahead(endless())
+    pieces = prefetch(endless())
     assert next(pieces) == b"x"
     assert threading.active_count() == before + 1
     pieces.close()  # type: ignore[attr-defined]

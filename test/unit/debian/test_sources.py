@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.debian.sources import Mirrors
+from assembler.debian.sources import DebianMirrors
 from assembler.errors import PackageError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -14,16 +14,16 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 def machine(
     tmp_path: Path, files: dict[str, str], system: str = "ID=debian\nVERSION_CODENAME=bookworm\n"
-) -> Mirrors:
+) -> DebianMirrors:
     etc = tmp_path / "apt"
     (etc / "sources.list.d").mkdir(parents=True)
     for name, text in files.items():
         (etc / name).write_text(text)
     (tmp_path / "os-release").write_text(system)
-    return Mirrors(etc_apt=etc, os_release=tmp_path / "os-release")
+    return DebianMirrors(etc_apt=etc, os_release=tmp_path / "os-release")
 
 
-def lines(mirrors: Mirrors, suite: str = "trixie") -> list[str]:
+def lines(mirrors: DebianMirrors, suite: str = "trixie") -> list[str]:
     return [line for entry in mirrors.entries(suite, ("main",)) for line in entry.lines()]
 
 
@@ -107,7 +107,7 @@ def test_mirrors_that_are_given(tmp_path: Path) -> None:
         "[signed-by=/k.gpg] http://b.example.com/ {suite} {suite}-updates",
         "[trusted=yes] /srv/mirror",
     )
-    assert lines(Mirrors(given, keyring)) == [
+    assert lines(DebianMirrors(given, keyring)) == [
         f"deb [signed-by={keyring}] http://a.example.com/debian trixie main",
         "deb [signed-by=/k.gpg] http://b.example.com/ trixie main",
         "deb [signed-by=/k.gpg] http://b.example.com/ trixie-updates main",
@@ -118,14 +118,14 @@ def test_mirrors_that_are_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["", "mirror", "http://x y\nz", "[a http://x"])
 def test_what_is_no_mirror(given: str) -> None:
     with pytest.raises(PackageError, match="DM0721"):
-        lines(Mirrors((given, given)))
+        lines(DebianMirrors((given, given)))
 
 
 def test_a_suite_is_a_name() -> None:
     with pytest.raises(PackageError, match="DM0720"):
-        lines(Mirrors(("http://x",)), "trixie main\ndeb evil")
+        lines(DebianMirrors(("http://x",)), "trixie main\ndeb evil")
 
 
 def test_a_keyring_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="DM0722"):
-        lines(Mirrors(("http://x",), tmp_path / "none"))
+        lines(DebianMirrors(("http://x",), tmp_path / "none"))

@@ -8,25 +8,31 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.debian.inflating import BROKEN, COMPRESSIONS, ahead, bounded, inflated
-from assembler.debian.tarball import Tarball, TarballError
+from assembler.debian.decompression import (
+    COMPRESSIONS,
+    DECOMPRESSION_ERRORS,
+    decompress,
+    limit_size,
+    prefetch,
+)
+from assembler.debian.tarball import TarballError, TarReaderOfDeb
 from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC = b"!<arch>\n"
-_MOST_MEMBERS = 16
+_MAX_MEMBERS = 16
 _CHUNK = 1 << 18
 # Packages become a hundred times larger at most; those that are small may do as they like.
-_MOST_TIMES = 300
-_ALWAYS = 256 << 20
+_MAX_RATIO = 300
+_ALWAYS_ALLOWED = 256 << 20
 # All scripts and lists of a package together.
-_LARGEST_CONTROL = 64 << 20
+_MAX_CONTROL_SIZE = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _ArMember:
     name: str
     offset: int
     size: int
@@ -34,21 +40,21 @@ class _Member:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Deb]:
+def open_deb(path: Path) -> Iterator[DebFile]:
     """Open a .deb; what is wrong with it, here or while it is read, names the file."""
     try:
         with wrap_os_errors(path, "read"), path.open("rb") as file:
-            yield Deb(file, {m.name: m for m in _members(file)})
-    except (TarballError, *BROKEN) as error:
+            yield DebFile(file, {m.name: m for m in _read_ar_members(file)})
+    except (TarballError, *DECOMPRESSION_ERRORS) as error:
         raise PackageError.of(
             packages.BROKEN_DEB, f"the package file {path.name} is broken: {error}"
         ) from error
 
 
-class Deb:
+class DebFile:
     """An open .deb."""
 
-    def __init__(self, file: IO[bytes], members: dict[str, _Member]) -> None:
+    def __init__(self, file: IO[bytes], members: dict[str, _ArMember]) -> None:
         self._file = file
         self._members = members
 
@@ -60,8 +66,8 @@ class Deb:
     def control(self) -> dict[str, bytes]:
         """Return the control file, the lists and the scripts by their names."""
         found = {}
-        left = _LARGEST_CONTROL
-        tarball = Tarball(self._inflated("control.tar"))
+        left = _MAX_CONTROL_SIZE
+        tarball = TarReaderOfDeb(self._inflated("control.tar"))
         for entry in tarball:
             if entry.is_file:
                 left -= entry.size
@@ -72,21 +78,21 @@ class Deb:
             raise ValueError("it has no control file")
         return found
 
-    def data(self) -> Tarball:
+    def data(self) -> TarReaderOfDeb:
         """Return the files of the package, to be read from the beginning to the end."""
-        return Tarball(ahead(self._inflated("data.tar")))
+        return TarReaderOfDeb(prefetch(self._inflated("data.tar")))
 
     def _inflated(self, stem: str) -> Iterator[bytes]:
         for name, member in self._members.items():
             if name == stem or name.startswith(stem + "."):
-                return _decompressed(self._file, member, name[len(stem) :])
+                return _decompress_member(self._file, member, name[len(stem) :])
         raise ValueError(f"it has no {stem}")
 
 
-def _members(file: IO[bytes]) -> Iterator[_Member]:
+def _read_ar_members(file: IO[bytes]) -> Iterator[_ArMember]:
     if file.read(len(_MAGIC)) != _MAGIC:
         raise ValueError("it is not an ar archive")
-    for _ in range(_MOST_MEMBERS):
+    for _ in range(_MAX_MEMBERS):
         header = file.read(60)
         if not header:
             return
@@ -96,19 +102,21 @@ def _members(file: IO[bytes]) -> Iterator[_Member]:
         if not digits.isdigit() or not time.isdigit():
             raise ValueError("a size or time in the ar archive is wrong")
         name = header[:16].decode("ascii", "replace").strip().rstrip("/")
-        member = _Member(name, file.tell(), int(digits), int(time))
+        member = _ArMember(name, file.tell(), int(digits), int(time))
         yield member
         file.seek(member.offset + member.size + member.size % 2)
     raise ValueError("the ar archive has too many members")
 
 
-def _decompressed(file: IO[bytes], member: _Member, suffix: str) -> Iterator[bytes]:
+def _decompress_member(file: IO[bytes], member: _ArMember, suffix: str) -> Iterator[bytes]:
     if suffix not in COMPRESSIONS:
         raise ValueError(f"it is compressed in a way that is not known: {member.name}")
-    return bounded(inflated(_raw(file, member), suffix), _MOST_TIMES * member.size + _ALWAYS)
+    return limit_size(
+        decompress(_read_member(file, member), suffix), _MAX_RATIO * member.size + _ALWAYS_ALLOWED
+    )
 
 
-def _raw(file: IO[bytes], member: _Member) -> Iterator[bytes]:
+def _read_member(file: IO[bytes], member: _ArMember) -> Iterator[bytes]:
     at, end = member.offset, member.offset + member.size
     while at < end:
         file.seek(at)

@@ -20,25 +20,25 @@ from assembler.errors import PackageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.debian.archives.index import Alternatives, Index, Relation, Stanza
-    from assembler.debian.engine import Request
+    from assembler.debian.archives.index import Alternatives, PackageIndex, PackageStanza, Relation
+    from assembler.debian.engine import PackageRequest
 
 # How often the choice starts over without a package that stood in the way.
-_MOST_ATTEMPTS = 50
+_MAX_ATTEMPTS = 50
 
 
-def resolve(index: Index, request: Request) -> tuple[Stanza, ...]:
+def resolve_packages(index: PackageIndex, request: PackageRequest) -> tuple[PackageStanza, ...]:
     """Return what the request comes to, in no order that matters."""
-    wanted = [_wanted(index, text, request) for text in request.packages]
+    wanted = [_find_requested(index, text, request) for text in request.packages]
     if not request.dependencies:
         return tuple(dict.fromkeys(wanted))
-    absent = {name: _excluded(index, name) for name in request.exclude}
+    absent = {name: _find_excluded(index, name) for name in request.exclude}
     wanted = [one for one in wanted if one.name not in absent]
     pinned = {one.name: one for one in wanted}
     avoided: set[str] = set()
     reasons: list[str] = []
-    for _ in range(_MOST_ATTEMPTS):
-        run = _Run(index, pinned, absent, frozenset(avoided))
+    for _ in range(_MAX_ATTEMPTS):
+        run = _Attempt(index, pinned, absent, frozenset(avoided))
         if run.choose():
             return tuple(run.chosen.values())
         reasons += run.reasons
@@ -55,7 +55,7 @@ def resolve(index: Index, request: Request) -> tuple[Stanza, ...]:
     )
 
 
-def _wanted(index: Index, text: str, request: Request) -> Stanza:
+def _find_requested(index: PackageIndex, text: str, request: PackageRequest) -> PackageStanza:
     """Return the package that a recipe names, perhaps with a version."""
     name, _, version = text.partition("=")
     found = index.all_of(name)
@@ -84,7 +84,7 @@ def _wanted(index: Index, text: str, request: Request) -> Stanza:
     )
 
 
-def _excluded(index: Index, name: str) -> Stanza:
+def _find_excluded(index: PackageIndex, name: str) -> PackageStanza:
     found = index.candidate(name)
     if found is None:
         raise PackageError.of(
@@ -97,25 +97,25 @@ def _excluded(index: Index, name: str) -> Stanza:
 class _Frame:
     """A package whose dependencies are being met."""
 
-    stanza: Stanza
+    stanza: PackageStanza
     groups: Iterator[Alternatives]
     # How many were chosen before it: what is after them goes if it cannot be had.
     before: int
     group: Alternatives = ()
-    options: Iterator[Stanza] | None = None
+    options: Iterator[PackageStanza] | None = None
 
 
 @dataclass(slots=True)
-class _Run:
+class _Attempt:
     """One attempt at choosing."""
 
-    index: Index
-    pinned: Mapping[str, Stanza]
-    absent: Mapping[str, Stanza]
+    index: PackageIndex
+    pinned: Mapping[str, PackageStanza]
+    absent: Mapping[str, PackageStanza]
     avoided: frozenset[str]
-    chosen: dict[str, Stanza] = field(default_factory=dict)
+    chosen: dict[str, PackageStanza] = field(default_factory=dict)
     # Who provides a name, of those that are chosen or left out.
-    providing: dict[str, list[Stanza]] = field(default_factory=dict)
+    providing: dict[str, list[PackageStanza]] = field(default_factory=dict)
     rivals: set[str] = field(default_factory=set)
     reasons: list[str] = field(default_factory=list)
 
@@ -129,7 +129,7 @@ class _Run:
             self._take(one)
         return all(self._complete(one) for one in self.pinned.values())
 
-    def _complete(self, stanza: Stanza) -> bool:
+    def _complete(self, stanza: PackageStanza) -> bool:
         """Meet the dependencies of a package, and of those that come with it."""
         frames = [_Frame(stanza, iter(stanza.depends), len(self.chosen))]
         while frames:
@@ -155,7 +155,7 @@ class _Run:
             self._take_back(frame.before)
         return True
 
-    def _options(self, group: Alternatives) -> Iterator[Stanza]:
+    def _options(self, group: Alternatives) -> Iterator[PackageStanza]:
         """Yield the packages that would meet a dependency, the one to be tried first in front."""
         for relation in group:
             fitting = [*self._fitting(relation)]
@@ -166,19 +166,19 @@ class _Run:
             else:
                 yield from fitting
 
-    def _fitting(self, relation: Relation) -> Iterator[Stanza]:
+    def _fitting(self, relation: Relation) -> Iterator[PackageStanza]:
         for name in dict.fromkeys((relation.name, *self.index.providers(relation.name))):
             stanza = self._candidate(name)
             if stanza is not None and stanza.satisfies(relation):
                 yield stanza
 
-    def _last_mentioned_first(self, stanzas: list[Stanza]) -> list[Stanza]:
+    def _last_mentioned_first(self, stanzas: list[PackageStanza]) -> list[PackageStanza]:
         """Decide among those that nothing else tells apart, in the way apt has it."""
         if len(stanzas) > 1:
             stanzas.sort(key=lambda s: self.index.mentioned(s.name), reverse=True)
         return stanzas
 
-    def _candidate(self, name: str) -> Stanza | None:
+    def _candidate(self, name: str) -> PackageStanza | None:
         return self.pinned.get(name) or self.absent.get(name) or self.index.candidate(name)
 
     def _is_met(self, group: Alternatives) -> bool:
@@ -188,7 +188,7 @@ class _Run:
             for one in self.providing.get(relation.name, ())
         )
 
-    def _may_come(self, stanza: Stanza) -> bool:
+    def _may_come(self, stanza: PackageStanza) -> bool:
         """Tell whether a package goes with the others, and its dependencies exist at all."""
         if stanza.name in self.chosen or stanza.name in self.avoided:
             return False
@@ -201,14 +201,14 @@ class _Run:
     def _exists(self, group: Alternatives) -> bool:
         return any(True for relation in group for _ in self._fitting(relation))
 
-    def _goes_with(self, stanza: Stanza) -> bool:
+    def _goes_with(self, stanza: PackageStanza) -> bool:
         rivals = [*self._rivals_of(stanza)]
         for other in rivals:
             self.reasons.append(f" {stanza.name} does not go with {other.name}")
         self.rivals |= {other.name for other in rivals}
         return not rivals
 
-    def _rivals_of(self, stanza: Stanza) -> Iterator[Stanza]:
+    def _rivals_of(self, stanza: PackageStanza) -> Iterator[PackageStanza]:
         for relation in stanza.conflicts:
             for other in self.providing.get(relation.name, ()):
                 if self._is_rival(stanza, relation, other):
@@ -219,31 +219,31 @@ class _Run:
                 if relation.name in names and self._is_rival(other, relation, stanza):
                     yield other
 
-    def _is_rival(self, one: Stanza, relation: Relation, other: Stanza) -> bool:
+    def _is_rival(self, one: PackageStanza, relation: Relation, other: PackageStanza) -> bool:
         """Tell whether a relation of one package keeps another away; what is left out is away."""
         away = other.name in self.absent
         return one.name != other.name and not away and other.satisfies(relation)
 
-    def _take(self, stanza: Stanza) -> None:
+    def _take(self, stanza: PackageStanza) -> None:
         self.chosen[stanza.name] = stanza
         self._provide(stanza)
 
-    def _provide(self, stanza: Stanza) -> None:
-        for name in _names(stanza):
+    def _provide(self, stanza: PackageStanza) -> None:
+        for name in _provided_names(stanza):
             self.providing.setdefault(name, []).append(stanza)
 
     def _take_back(self, count: int) -> None:
         """Leave only so many of those that are chosen."""
         for name in [*self.chosen][count:]:
             stanza = self.chosen.pop(name)
-            for provided in _names(stanza):
+            for provided in _provided_names(stanza):
                 self.providing[provided].remove(stanza)
 
     def _explain(self, frame: _Frame) -> None:
         self.reasons.append(self._unmet(frame.stanza, frame.group))
 
-    def _unmet(self, stanza: Stanza, group: Sequence[Relation]) -> str:
-        said = f" {stanza.name} {stanza.chosen.version} : depends on {_written(group)}"
+    def _unmet(self, stanza: PackageStanza, group: Sequence[Relation]) -> str:
+        said = f" {stanza.name} {stanza.chosen.version} : depends on {_relations_text(group)}"
         versions = [
             f"{one.name} is {one.chosen.version}"
             for relation in group
@@ -256,14 +256,14 @@ class _Run:
         return f"{said}, which does not exist"
 
 
-def _rank(name: str, stanza: Stanza) -> tuple[bool, bool, int]:
+def _rank(name: str, stanza: PackageStanza) -> tuple[bool, bool, int]:
     """Return a key that puts first what is tried first of several that provide a name."""
     return stanza.name != name, not stanza.essential, stanza.importance
 
 
-def _names(stanza: Stanza) -> Iterable[str]:
+def _provided_names(stanza: PackageStanza) -> Iterable[str]:
     return dict.fromkeys((stanza.name, *stanza.provides))
 
 
-def _written(group: Sequence[Relation]) -> str:
+def _relations_text(group: Sequence[Relation]) -> str:
     return " | ".join(str(relation) for relation in group)

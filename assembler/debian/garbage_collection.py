@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from assembler.oci import Store
 
 # Archives drop what they had after some days: what a lock wants may be here and nowhere else.
-_KEPT_FOR = 30 * 24 * HOUR
+_DEFAULT_MAX_AGE = 30 * 24 * HOUR
 _ENGINES = ("apt", "python")
 
 
 @dataclass(slots=True)
-class Cleaned:
+class DebianGcResult:
     """What was removed, or would have been."""
 
     packages: int = 0
@@ -32,14 +32,14 @@ class Cleaned:
     bytes: int = 0
 
 
-def clean(store: Store, limits: GcLimits, now: float) -> Cleaned:
+def collect_debian_garbage(store: Store, limits: GcLimits, now: float) -> DebianGcResult:
     """Remove what the limits do not keep; what a run under way has used stays."""
-    done = Cleaned()
+    done = DebianGcResult()
     root = store.root / "debs"
     if not root.is_dir():
         return done
     begun = oldest_run_start(store, dry_run=limits.dry_run)
-    kept_for = _KEPT_FOR if limits.older_than is None else limits.older_than
+    kept_for = _DEFAULT_MAX_AGE if limits.older_than is None else limits.older_than
     unused = min(begun - 1, math.inf if limits.everything else now - kept_for)
     for item in files_in(root / "pool"):
         whole = item.path.suffix == ".deb"
@@ -57,8 +57,8 @@ def clean(store: Store, limits: GcLimits, now: float) -> Cleaned:
             _remove(directory, limits, done)
     if begun == math.inf:
         for directory in (d for name in _ENGINES for d in _directories(root / name)):
-            with _unused(directory) as free:
-                if free and _asked(directory) < unused:
+            with _try_lock_directory(directory) as free:
+                if free and _last_updated(directory) < unused:
                     _remove(directory, limits, done)
     return done
 
@@ -67,7 +67,7 @@ def _directories(root: Path) -> list[Path]:
     return sorted(p for p in root.glob("*") if p.is_dir() and not p.is_symlink())
 
 
-def _asked(directory: Path) -> float:
+def _last_updated(directory: Path) -> float:
     """Return when archives were last asked for the lists in a directory."""
     times = [directory.stat().st_mtime]
     for name in ("updated", "known"):
@@ -77,7 +77,7 @@ def _asked(directory: Path) -> float:
 
 
 @contextmanager
-def _unused(directory: Path) -> Iterator[bool]:
+def _try_lock_directory(directory: Path) -> Iterator[bool]:
     """Tell whether a directory is unused; a build that needs it waits."""
     with wrap_os_errors(directory):
         handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -87,7 +87,7 @@ def _unused(directory: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def _remove(directory: Path, limits: GcLimits, done: Cleaned) -> None:
+def _remove(directory: Path, limits: GcLimits, done: DebianGcResult) -> None:
     size = sum(p.lstat().st_size for p in directory.rglob("*") if p.is_file())
     if not limits.dry_run:
         with wrap_os_errors(directory, "remove"):

@@ -7,44 +7,46 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assembler.debian.engine import debian_architecture
-from assembler.debian.lock import Lock, read_lock
-from assembler.debian.recipe import request_for, wanted_by
+from assembler.debian.lock import PackageLock, read_package_lock
+from assembler.debian.recipe_build import recipe_request, resolution_inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.config.package_model import DebsRecipe
-    from assembler.debian.engine import Engine
+    from assembler.debian.engine import ArchiveEngine
     from assembler.oci import Platform
 
 
-def lock_for(debs: DebsRecipe, platforms: tuple[Platform, ...], engine: Engine) -> Lock:
+def resolve_lock(
+    debs: DebsRecipe, platforms: tuple[Platform, ...], engine: ArchiveEngine
+) -> PackageLock:
     """Choose the newest packages for each platform."""
-    requests = [request_for(debs, debian_architecture(p)) for p in platforms]
+    requests = [recipe_request(debs, debian_architecture(p)) for p in platforms]
     asking = [r for r in requests if r.packages or not debs.files]
     chosen = {r.architecture: engine.resolve(r) for r in asking}
     snapshots = dict.fromkeys(s for r in asking for s in engine.snapshots(r))
-    return Lock(
+    return PackageLock(
         suite=debs.suite,
-        wanted={r.architecture: wanted_by(r) for r in asking},
+        wanted={r.architecture: resolution_inputs(r) for r in asking},
         chosen=chosen,
         archives=tuple(sorted(snapshots)),
     )
 
 
-def renewed(directory: Path, debs: DebsRecipe, now: Lock) -> Lock:
+def merge_lock(directory: Path, debs: DebsRecipe, now: PackageLock) -> PackageLock:
     """Return the lock that a package should have: of other architectures the old one is kept.
 
     If it makes the same images as the one that is there, it is that one, byte by byte.
     """
-    before = read_lock(directory)
+    before = read_package_lock(directory)
     if before is None or before.suite != now.suite:
         return now
     kept = {
         architecture: wanted
         for architecture, wanted in before.wanted.items()
         if architecture not in now.wanted
-        and wanted == wanted_by(request_for(debs, architecture))
+        and wanted == resolution_inputs(recipe_request(debs, architecture))
         and architecture in before.chosen
     }
     whole = replace(
@@ -59,7 +61,7 @@ def renewed(directory: Path, debs: DebsRecipe, now: Lock) -> Lock:
     return whole
 
 
-def differences(before: Lock | None, now: Lock) -> Iterator[str]:
+def lock_differences(before: PackageLock | None, now: PackageLock) -> Iterator[str]:
     """Yield what is otherwise, a line for each package."""
     if before is None:
         yield "there is no lock"

@@ -11,19 +11,19 @@ from typing import IO, cast
 
 _CHUNK = 1 << 18
 # What xz and zstd may ask for; Debian's packages need 65 MiB at most.
-_LARGEST_DICTIONARY = 256 << 20
+_MAX_DICTIONARY = 256 << 20
 # So many chunks are made before they are needed.
-_AHEAD = 24
+_PREFETCHED_CHUNKS = 24
 # What is raised by broken data.
-BROKEN = (lzma.LZMAError, zlib.error, ValueError, EOFError)
+DECOMPRESSION_ERRORS = (lzma.LZMAError, zlib.error, ValueError, EOFError)
 
 
-def inflated(chunks: Iterator[bytes], suffix: str) -> Iterator[bytes]:
+def decompress(chunks: Iterator[bytes], suffix: str) -> Iterator[bytes]:
     """Yield what is inside; the suffix of the file's name tells how it is compressed."""
-    return _WAYS[suffix](chunks)
+    return _DECOMPRESSORS[suffix](chunks)
 
 
-def bounded(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
+def limit_size(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
     """Yield the chunks, and refuse more bytes than `most`."""
     left = most
     for chunk in chunks:
@@ -33,12 +33,12 @@ def bounded(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
         yield chunk
 
 
-def ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def prefetch(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the chunks, which are made in a thread while the last ones are used.
 
     Half of the time that a layer takes is for undoing xz, which another core can do.
     """
-    made: Queue[bytes | BaseException | None] = Queue(_AHEAD)
+    made: Queue[bytes | BaseException | None] = Queue(_PREFETCHED_CHUNKS)
     over = Event()
 
     def offer(item: bytes | BaseException | None) -> bool:
@@ -72,8 +72,8 @@ def ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
         thread.join()
 
 
-def _unxz(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_DICTIONARY)
+def _decompress_xz(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_DICTIONARY)
     for chunk in chunks:
         data = chunk
         while data or not inflater.needs_input:
@@ -82,7 +82,7 @@ def _unxz(chunks: Iterator[bytes]) -> Iterator[bytes]:
                 data = (inflater.unused_data or data).lstrip(b"\0")
                 if not data:
                     break
-                inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_DICTIONARY)
+                inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_DICTIONARY)
             yield inflater.decompress(data, _CHUNK)
             data = inflater.unused_data if inflater.eof else b""
             if inflater.eof and not data.lstrip(b"\0"):
@@ -91,7 +91,7 @@ def _unxz(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise EOFError("it is cut off")
 
 
-def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _decompress_gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
     from isal import isal_zlib  # noqa: PLC0415 - few packages are compressed with it
 
     inflater = isal_zlib.decompressobj(31)
@@ -108,13 +108,13 @@ def _gunzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise EOFError("it is cut off")
 
 
-def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _decompress_zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
     import zstandard  # noqa: PLC0415 - few packages are compressed with it
 
-    reader = zstandard.ZstdDecompressor(max_window_size=_LARGEST_DICTIONARY)
+    reader = zstandard.ZstdDecompressor(max_window_size=_MAX_DICTIONARY)
     try:
         with reader.stream_reader(
-            cast(IO[bytes], _Chunks(chunks)), read_across_frames=True
+            cast(IO[bytes], _ChunkReader(chunks)), read_across_frames=True
         ) as stream:
             while data := stream.read(_CHUNK):
                 yield data
@@ -122,16 +122,16 @@ def _zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise ValueError(str(error)) from error
 
 
-_WAYS: Mapping[str, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
+_DECOMPRESSORS: Mapping[str, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
     "": lambda chunks: chunks,
-    ".gz": _gunzipped,
-    ".xz": _unxz,
-    ".zst": _zstd,
+    ".gz": _decompress_gzip,
+    ".xz": _decompress_xz,
+    ".zst": _decompress_zstd,
 }
-COMPRESSIONS = frozenset(_WAYS)
+COMPRESSIONS = frozenset(_DECOMPRESSORS)
 
 
-class _Chunks:
+class _ChunkReader:
     """Chunks as a file, as zstandard wants it."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:

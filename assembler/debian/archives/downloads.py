@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 18
 _TIMEOUT = (15.0, 60.0)
-_PAUSES = (0.3, 1.5)
-_DIRECTORIES = ("file", "copy")
-_PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_RETRY_DELAYS = (0.3, 1.5)
+_FILE_SCHEMES = ("file", "copy")
+_TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
-class Missing(Exception):  # noqa: N818 - an answer, which may be as good as another
+class FileNotInArchiveError(Exception):
     """The archive has no such file."""
 
 
 @dataclass(slots=True)
-class Reader:
+class Downloader:
     """Reads files at addresses; to be used by several threads, and stopped by any."""
 
     stop: threading.Event = field(default_factory=threading.Event)
@@ -61,12 +61,12 @@ class Reader:
         again: Callable[[], object] = lambda: None,
     ) -> None:
         """Hand a file over piece by piece, `most` bytes of it; `again` precedes each new try."""
-        for pause in (*_PAUSES, None):
+        for pause in (*_RETRY_DELAYS, None):
             try:
                 self._once(uri, most, take)
-            except _Passing as error:
+            except _TransientError as error:
                 if pause is None or self.stop.is_set():
-                    raise _unreachable(uri, str(error)) from error
+                    raise _download_error(uri, str(error)) from error
             else:
                 return
             self.stop.wait(pause)
@@ -90,12 +90,12 @@ class Reader:
     @contextmanager
     def _chunks(self, uri: str) -> Iterator[Iterator[bytes]]:
         scheme = urlsplit(uri).scheme
-        if scheme in _DIRECTORIES:
+        if scheme in _FILE_SCHEMES:
             path = Path(unquote(urlsplit(uri).path))
             if not path.is_file():
-                raise Missing(uri)
+                raise FileNotInArchiveError(uri)
             with wrap_os_errors(path, "read"), path.open("rb") as file:
-                yield _pieces(file)
+                yield _read_chunks(file)
         elif scheme in ("http", "https"):
             with self._answer(uri) as answer:
                 yield answer.iter_content(_CHUNK)
@@ -119,18 +119,18 @@ class Reader:
             if self.stop.is_set():
                 raise RunStoppedError
             if answer.status_code in (404, 410):
-                raise Missing(uri)
-            if answer.status_code in _PASSING:
-                raise _Passing(f"{answer.status_code} {answer.reason}")
+                raise FileNotInArchiveError(uri)
+            if answer.status_code in _TRANSIENT_STATUSES:
+                raise _TransientError(f"{answer.status_code} {answer.reason}")
             if answer.status_code != 200:
-                raise _unreachable(uri, f"{answer.status_code} {answer.reason}")
+                raise _download_error(uri, f"{answer.status_code} {answer.reason}")
             yield answer
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, OSError) and is_disk_error(error):
                 raise  # of whoever writes what is read here
             if self.stop.is_set():
                 raise RunStoppedError from error
-            raise _Passing(_reason(error)) from error
+            raise _TransientError(_root_cause(error)) from error
         finally:
             if answer is not None:
                 with self._lock:
@@ -151,7 +151,7 @@ class Reader:
         return session
 
 
-class Hashed:
+class HashingWriter:
     """A file being written, with its digest and size."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -178,25 +178,25 @@ class Hashed:
         return self._hash.hexdigest()
 
 
-class _Passing(Exception):  # noqa: N818 - it may be otherwise in a moment
+class _TransientError(Exception):
     """Something that may work if it is tried again."""
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+def _read_chunks(file: IO[bytes]) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield chunk
 
 
-def _reason(error: BaseException) -> str:
+def _root_cause(error: BaseException) -> str:
     """Return the last words of an error that wraps others."""
     inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     if isinstance(inner, BaseException):
-        return _reason(inner)
+        return _root_cause(inner)
     text = str(error)
     return text.rsplit(">: ", 1)[-1] or type(error).__name__
 
 
-def _unreachable(uri: str, why: str) -> PackageError:
+def _download_error(uri: str, why: str) -> PackageError:
     return PackageError.of(
         packages.NO_MIRROR,
         f"{uri} cannot be had: {why}",

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assembler.debian.engine import FRESH_FOR
-from assembler.debian.sources import Mirrors
+from assembler.debian.engine import INDEX_MAX_AGE
+from assembler.debian.sources import DebianMirrors
 from assembler.events import NullReporter
 
 if TYPE_CHECKING:
-    from assembler.debian.pool import Pool
+    from assembler.debian.pool import PackagePool
     from assembler.events import Reporter
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
+class EngineContext:
     """The archives of a run, and the pool that their packages go to."""
 
     # An engine keeps its own state below `pool.root`.
-    pool: Pool
-    mirrors: Mirrors = field(default_factory=Mirrors)
+    pool: PackagePool
+    mirrors: DebianMirrors = field(default_factory=DebianMirrors)
     # Lists that are younger than this are not asked for again; 0 asks always.
-    fresh_for: float = FRESH_FOR
+    fresh_for: float = INDEX_MAX_AGE
     reporter: Reporter = field(default_factory=NullReporter)

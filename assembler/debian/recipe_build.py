@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
-from assembler.debian.engine import Chosen, Request, debian_architecture
+from assembler.debian.engine import PackageRequest, PinnedPackage, debian_architecture
 from assembler.debian.kernel import kernel_layer
-from assembler.debian.layer import Recipe, ingredients, layer
-from assembler.debian.lock import LOCK_FILE, Lock
-from assembler.debian.spdx import document
+from assembler.debian.layer import LayerRecipe, read_package_files, recipe_layer
+from assembler.debian.lock import LOCK_FILE, PackageLock
+from assembler.debian.spdx import recipe_document
 from assembler.errors import PackageError
 from assembler.events import pluralize, task
 from assembler.oci import (
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from assembler.config.package_model import DebsRecipe
-    from assembler.debian.engine import Engine
+    from assembler.debian.engine import ArchiveEngine
     from assembler.diagnostics import Diagnostic
     from assembler.events import Reporter
     from assembler.oci import Platform, Store
 
 # What was chosen, on the image's manifest: a line for each package.
-CHOSEN = "dolmen.debs"
-_RESTRICTED = re.compile(r"(?P<name>[^\s\[\]]+)\s*(?:\[(?P<only>[^\[\]]*)\])?\s*")
+PACKAGES_ANNOTATION = "dolmen.debs"
+_ARCHITECTURE_LIST = re.compile(r"(?P<name>[^\s\[\]]+)\s*(?:\[(?P<only>[^\[\]]*)\])?\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RecipeBuild:
     """An image to be made of a recipe."""
 
     debs: DebsRecipe
@@ -52,7 +52,7 @@ class Order:
     # As people know the image, for what is attested.
     name: str
     labels: Mapping[str, str]
-    lock: Lock | None = None
+    lock: PackageLock | None = None
     # What is known to go into it, for the record.
     inputs: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,31 +62,35 @@ class Order:
         return debian_architecture(self.platform)
 
 
-def request_for(debs: DebsRecipe, architecture: str) -> Request:
+def recipe_request(debs: DebsRecipe, architecture: str) -> PackageRequest:
     """Return what a recipe asks for on one architecture.
 
     A package may be for some only, as Debian writes it: `linux-image-riscv64 [riscv64]`.
     """
-    return Request(
+    return PackageRequest(
         suite=debs.suite,
         architecture=architecture,
-        packages=tuple(_for_architecture(debs.packages, architecture)),
+        packages=tuple(_names_for_architecture(debs.packages, architecture)),
         components=debs.components,
-        exclude=tuple(_for_architecture(debs.exclude, architecture)),
+        exclude=tuple(_names_for_architecture(debs.exclude, architecture)),
         dependencies=not debs.no_deps,
     )
 
 
-def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> WrittenImage:
+def build_recipe(
+    store: Store, order: RecipeBuild, engine: ArchiveEngine, reporter: Reporter
+) -> WrittenImage:
     """Make the image, and the document of what is in it."""
-    chosen = _choose(order, engine)
+    chosen = _select_packages(order, engine)
     if order.debs.kernel:
         chosen = tuple(c for c in chosen if c.name.startswith(("linux-image-", "linux-modules-")))
-    files = dict(zip(chosen, _fetched(engine, order, chosen), strict=True))
-    recipe = Recipe(order.debs, order.architecture, ingredients([*files.values()]), order.directory)
+    files = dict(zip(chosen, _fetch_packages(engine, order, chosen), strict=True))
+    recipe = LayerRecipe(
+        order.debs, order.architecture, read_package_files([*files.values()]), order.directory
+    )
     title = f"lay out {pluralize(len(chosen), 'Debian package')} for {order.platform}"
     with task(reporter, title) as progress:
-        write = kernel_layer if order.debs.kernel else layer
+        write = kernel_layer if order.debs.kernel else recipe_layer
         made = add_layer(store, report_progress(write(recipe), progress))
     described = "; ".join(f"{c.name} {c.version}" for c in chosen)
     settings = ImageSettings(
@@ -98,12 +102,15 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Writ
         env=order.debs.env,
         workdir=order.debs.workdir,
         labels=order.labels,
-        annotations={CHOSEN: described, INPUTS_ANNOTATION: inputs_annotation(order.inputs)},
+        annotations={
+            PACKAGES_ANNOTATION: described,
+            INPUTS_ANNOTATION: inputs_annotation(order.inputs),
+        },
     )
     image = add_image(store, [made], settings)
     by_path = {path: one for one, path in files.items()}
     contents = [(i, by_path[i.path]) for i in recipe.ingredients]
-    told: dict[str, Any] = document(
+    told: dict[str, Any] = recipe_document(
         order.name, image.digest, recipe.time, order.debs.suite, contents
     )
     return WrittenImage(
@@ -111,14 +118,16 @@ def make(store: Store, order: Order, engine: Engine, reporter: Reporter) -> Writ
     )
 
 
-def _fetched(engine: Engine, order: Order, chosen: Sequence[Chosen]) -> list[Path]:
+def _fetch_packages(
+    engine: ArchiveEngine, order: RecipeBuild, chosen: Sequence[PinnedPackage]
+) -> list[Path]:
     try:
         return engine.fetch(order.debs.suite, chosen)
     except PackageError as error:
-        raise PackageError([_with_lock(d, order) for d in error.diagnostics]) from error
+        raise PackageError([_with_lock_hints(d, order) for d in error.diagnostics]) from error
 
 
-def _with_lock(diagnostic: Diagnostic, order: Order) -> Diagnostic:
+def _with_lock_hints(diagnostic: Diagnostic, order: RecipeBuild) -> Diagnostic:
     """Say of a package that is gone which lock wants it, and when the archive had it."""
     if diagnostic.code is not packages.VERSION_NOT_FOUND or order.lock is None:
         return diagnostic
@@ -133,14 +142,16 @@ def _with_lock(diagnostic: Diagnostic, order: Order) -> Diagnostic:
     return replace(diagnostic, hints=tuple(hints))
 
 
-def _choose(order: Order, engine: Engine) -> tuple[Chosen, ...]:
-    request = request_for(order.debs, order.architecture)
+def _select_packages(order: RecipeBuild, engine: ArchiveEngine) -> tuple[PinnedPackage, ...]:
+    request = recipe_request(order.debs, order.architecture)
     if not request.packages and order.debs.files:
         return ()  # an image of the package's own files alone
     lock = order.lock
     if lock is None:
         return engine.resolve(request)
-    if lock.suite != request.suite or lock.wanted.get(request.architecture) != wanted_by(request):
+    if lock.suite != request.suite or lock.wanted.get(request.architecture) != resolution_inputs(
+        request
+    ):
         raise PackageError.of(
             packages.BAD_LOCK,
             f"{order.directory / LOCK_FILE} is not of this recipe"
@@ -150,7 +161,7 @@ def _choose(order: Order, engine: Engine) -> tuple[Chosen, ...]:
     return lock.chosen[request.architecture]
 
 
-def wanted_by(request: Request) -> tuple[str, ...]:
+def resolution_inputs(request: PackageRequest) -> tuple[str, ...]:
     """Return all that decides which packages are chosen."""
     return (
         *request.packages,
@@ -160,9 +171,9 @@ def wanted_by(request: Request) -> tuple[str, ...]:
     )
 
 
-def _for_architecture(names: tuple[str, ...], architecture: str) -> Iterator[str]:
+def _names_for_architecture(names: tuple[str, ...], architecture: str) -> Iterator[str]:
     for text in names:
-        match = _RESTRICTED.fullmatch(text)
+        match = _ARCHITECTURE_LIST.fullmatch(text)
         if match is None:
             raise PackageError.of(
                 packages.BAD_RECIPE,

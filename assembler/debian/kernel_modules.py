@@ -9,12 +9,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-_LARGEST = 256 << 20
+_MAX_MODULE_SIZE = 256 << 20
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
 
 @dataclass(frozen=True, slots=True)
-class Module:
+class KernelModule:
     """A module: its path below the directory of modules, and what modprobe has to know of it."""
 
     path: str
@@ -28,7 +28,7 @@ class Module:
     def soft_names(self) -> tuple[str, ...]:
         """Return the modules that should be there, too, if they exist."""
         words = " ".join(self.softdeps).replace("pre:", " ").replace("post:", " ").split()
-        return tuple(normal_name(word) for word in words)
+        return tuple(normalize_module_name(word) for word in words)
 
 
 def is_module(path: str) -> bool:
@@ -36,20 +36,20 @@ def is_module(path: str) -> bool:
     return path.endswith(_SUFFIXES)
 
 
-def normal_name(name: str) -> str:
+def normalize_module_name(name: str) -> str:
     """Return a module's name as the kernel has it: `-` and `_` are the same."""
     return name.replace("-", "_")
 
 
-def name_of(path: str) -> str:
+def module_name(path: str) -> str:
     """Return the name of the module in a file."""
-    return normal_name(path.rpartition("/")[2].partition(".ko")[0])
+    return normalize_module_name(path.rpartition("/")[2].partition(".ko")[0])
 
 
-def read_module(path: str, content: bytes) -> Module:
+def read_module(path: str, content: bytes) -> KernelModule:
     """Read a module, compressed or not; ValueError if it is none."""
     try:
-        sections = dict(_sections(_plain(path, content)))
+        sections = dict(_sections(_decompress_module(path, content)))
     except (lzma.LZMAError, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"not compressed as its name says: {error}") from error
     said: dict[str, list[str]] = {}
@@ -57,17 +57,17 @@ def read_module(path: str, content: bytes) -> Module:
         key, _, value = text.partition("=")
         said.setdefault(key, []).append(value)
     depends = [d for text in said.get("depends", ()) for d in text.split(",") if d]
-    return Module(
+    return KernelModule(
         path=path,
-        name=name_of(path),
-        depends=tuple(dict.fromkeys(normal_name(d) for d in depends)),
+        name=module_name(path),
+        depends=tuple(dict.fromkeys(normalize_module_name(d) for d in depends)),
         aliases=tuple(said.get("alias", ())),
         softdeps=tuple(said.get("softdep", ())),
-        symbols=tuple(sorted(_exported(sections))),
+        symbols=tuple(sorted(_exported_symbols(sections))),
     )
 
 
-def _exported(sections: Mapping[str, bytes]) -> set[str]:
+def _exported_symbols(sections: Mapping[str, bytes]) -> set[str]:
     """Return the names of the symbols that a module offers to others.
 
     Among the strings beside the table of symbols are the names of namespaces as well.
@@ -78,34 +78,36 @@ def _exported(sections: Mapping[str, bytes]) -> set[str]:
     return names & known if known else names
 
 
-def builtin_infos(modinfo: bytes) -> Iterator[tuple[str, str, str]]:
+def builtin_modinfo(modinfo: bytes) -> Iterator[tuple[str, str, str]]:
     """Yield module, key and value of what is built in, out of modules.builtin.modinfo."""
     for text in _strings(modinfo):
         head, _, value = text.partition("=")
         module, _, key = head.partition(".")
-        yield normal_name(module), key, value
+        yield normalize_module_name(module), key, value
 
 
-def _plain(path: str, content: bytes) -> bytes:
+def _decompress_module(path: str, content: bytes) -> bytes:
     if path.endswith(".xz"):
-        decompressor = lzma.LZMADecompressor(lzma.FORMAT_AUTO, memlimit=_LARGEST)
-        data = decompressor.decompress(content, _LARGEST)
+        decompressor = lzma.LZMADecompressor(lzma.FORMAT_AUTO, memlimit=_MAX_MODULE_SIZE)
+        data = decompressor.decompress(content, _MAX_MODULE_SIZE)
     elif path.endswith(".zst"):
         import zstandard  # noqa: PLC0415 - Debian compresses modules with xz
 
         try:
-            with zstandard.ZstdDecompressor(max_window_size=_LARGEST).stream_reader(content) as s:
-                data = s.read(_LARGEST)
+            with zstandard.ZstdDecompressor(max_window_size=_MAX_MODULE_SIZE).stream_reader(
+                content
+            ) as s:
+                data = s.read(_MAX_MODULE_SIZE)
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from error
     elif path.endswith(".gz"):
         import io  # noqa: PLC0415
 
         with gzip.open(io.BytesIO(content)) as stream:
-            data = stream.read(_LARGEST)
+            data = stream.read(_MAX_MODULE_SIZE)
     else:
         data = content
-    if len(data) >= _LARGEST:
+    if len(data) >= _MAX_MODULE_SIZE:
         raise ValueError(f"the module {path} is too large")
     return data
 
