@@ -6,7 +6,7 @@ NOT_A_PACKAGE = Code(
     701,
     "The directory is not a package",
     "A package is a directory with a build.yml that has at least `image: NAME`. `--build-yml` "
-    "names another file. docs/packages.md describes all keys.",
+    "names another file. docs/reference-yaml.md describes all keys.",
 )
 BAD_SOURCE = Code(
     702,
@@ -81,7 +81,7 @@ BAD_RECIPE = Code(
     720,
     "The recipe in build.yml is invalid",
     "The section `debs` has the Debian packages of the image (`suite` and `packages`) and changes "
-    "to them. docs/packages.md describes all keys with examples.",
+    "to them. docs/reference-packages.md describes all keys with examples.",
 )
 NO_MIRROR = Code(
     721,

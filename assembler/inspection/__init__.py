@@ -1,6 +1,7 @@
 """Inspection: what kind of file something is, and what it holds, whatever program made it.
 
     inspect_file(path)   a disk, an ISO, a kernel, an initrd, an archive … -> Inspection
+    check_signed_by(...) raise an error unless it is signed with the key of a certificate
     Inspection           kind, facts, nested parts, files, and what is wrong with it
     Fact, FileEntry      a value of its facts; one of its files
 
@@ -17,14 +18,16 @@ from assembler.fronts import front
 if TYPE_CHECKING:
     from assembler.inspection.kinds import inspect_file
     from assembler.inspection.result import Fact, FileEntry, Inspection
+    from assembler.inspection.signature_check import check_signed_by
 
 _HOMES = {
     "Fact": "result",
     "FileEntry": "result",
     "Inspection": "result",
+    "check_signed_by": "signature_check",
     "inspect_file": "kinds",
 }
 
-__all__ = ["Fact", "FileEntry", "Inspection", "inspect_file"]
+__all__ = ["Fact", "FileEntry", "Inspection", "check_signed_by", "inspect_file"]
 
 __getattr__ = front(__name__, _HOMES)

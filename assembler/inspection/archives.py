@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.errors import wrap_os_errors
-from assembler.inspection.decompression import MAX_SIZE, Decompressor, compression_of
+from assembler.inspection.decompression import MAX_SIZE, StreamContent, compression_of
 from assembler.inspection.loader_files import inspect_boot_file, is_boot_file
 from assembler.inspection.probe import Inspector, Probe
 from assembler.inspection.result import FileEntry, Inspection
@@ -20,6 +20,9 @@ from assembler.inspection.source import (
 )
 from assembler.oci import FILE, MalformedTarError, TarReader
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _MAX_LISTED = 10_000
 _MAX_NAME = 4096
 _MAX_TEXT = 4096
@@ -28,8 +31,8 @@ _NEWC_MAGICS = (magics.NEWC, magics.NEWC_CRC)
 _TRAILER = b"TRAILER!!!"
 
 
-class _ChunkReader:
-    """Chunks, read by so many bytes as are wanted."""
+class _ChunkStream:
+    """Chunks as a stream."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -48,7 +51,7 @@ class _ChunkReader:
         return data
 
     def skip(self, size: int) -> None:
-        """Go on by so many bytes."""
+        """Skip bytes."""
         while size > 0:
             if not self._buffer:
                 piece = next(self._pieces, None)
@@ -61,7 +64,7 @@ class _ChunkReader:
             size -= taken
 
     def skip_zeros(self) -> bytes:
-        """Skip zeros; return a few bytes of what follows, which are to be read again."""
+        """Skip zeros; return the next bytes without consuming them."""
         while True:
             self._buffer = self._buffer.lstrip(b"\0")
             if len(self._buffer) >= 6:
@@ -74,7 +77,7 @@ class _ChunkReader:
 
 
 class _InitrdCounter:
-    """Counts what is in the archives."""
+    """Counts archives, entries and content."""
 
     def __init__(self, result: Inspection) -> None:
         self._found = result
@@ -83,18 +86,18 @@ class _InitrdCounter:
         self.archives = 0
         self.codecs: list[str] = []
 
-    def archive(self, flow: _ChunkReader) -> None:
-        """Go through archives that follow one another."""
+    def archive(self, flow: _ChunkStream) -> None:
+        """Read consecutive archives."""
         while flow.skip_zeros() in _NEWC_MAGICS:
             self.archives += 1
             while self.entry(flow):
                 pass
 
-    def entry(self, flow: _ChunkReader) -> bool:
-        """Go through an entry; tell whether another one follows."""
+    def entry(self, flow: _ChunkStream) -> bool:
+        """Read an entry; tell whether another one follows."""
         header = flow.read(_NEWC_HEADER)
         if len(header) != _NEWC_HEADER or header[:6] not in _NEWC_MAGICS:
-            raise CorruptDataError("an archive in it is broken or cut short")
+            raise CorruptDataError("an archive in it is corrupt or cut short")
         fields = [int(header[6 + 8 * i : 14 + 8 * i], 16) for i in range(13)]
         mode, size, length = fields[1], fields[6], fields[11]
         if length > _MAX_NAME:
@@ -124,8 +127,8 @@ def _inspect_initrd(source: DataSource, result: Inspection, _inspector: Inspecto
                 continue
             codec = compression_of(head)
             if codec:
-                unpacker = Decompressor(source, position, codec)
-                flow = _ChunkReader(iter(unpacker))
+                unpacker = StreamContent(source, position, codec)
+                flow = _ChunkStream(iter(unpacker))
                 state.archive(flow)
                 if flow.skip_zeros():
                     raise CorruptDataError("something else follows an archive")
@@ -143,8 +146,8 @@ def _inspect_initrd(source: DataSource, result: Inspection, _inspector: Inspecto
 
 
 def _read_plain_archive(source: DataSource, position: int, state: _InitrdCounter) -> int:
-    """Go through one archive that is not compressed; return where it ends."""
-    flow = _ChunkReader(read_chunks(source, position))
+    """Read an uncompressed archive; return its end."""
+    flow = _ChunkStream(read_chunks(source, position))
     state.archives += 1
     while state.entry(flow):
         pass
@@ -175,7 +178,7 @@ def _inspect_tar_chunks(pieces: Iterator[bytes], result: Inspection, inspector: 
 
 
 def _inspect_member(reader: TarReader, name: str, result: Inspection, inspector: Inspector) -> None:
-    """Look into a file of an archive; it is laid down for that, without its zeros."""
+    """Inspect a file of an archive in a sparse temporary file."""
     with TemporaryFile() as file:
 
         def put(data: bytes | memoryview) -> None:
@@ -194,7 +197,7 @@ def _inspect_member(reader: TarReader, name: str, result: Inspection, inspector:
 def _inspect_compressed(source: DataSource, result: Inspection, inspector: Inspector) -> None:
     codec = compression_of(source.read(0, 16))
     start = b""
-    for chunk in Decompressor(source, 0, codec):
+    for chunk in StreamContent(source, 0, codec):
         start += chunk
         if len(start) >= 1024:
             break
@@ -203,10 +206,10 @@ def _inspect_compressed(source: DataSource, result: Inspection, inspector: Inspe
         _inspect_initrd(source, result, inspector)
     elif _is_tar(start, source):
         result.kind = f"tar archive, {codec}"
-        _inspect_tar_chunks(iter(Decompressor(source, 0, codec)), result, inspector)
+        _inspect_tar_chunks(iter(StreamContent(source, 0, codec)), result, inspector)
     else:
         result.facts["compression"] = codec
-        result.facts["content"] = sum(map(len, Decompressor(source, 0, codec)))
+        result.facts["content"] = sum(map(len, StreamContent(source, 0, codec)))
 
 
 def _is_tar(head: bytes, _source: DataSource) -> bool:

@@ -1,4 +1,4 @@
-"""Compressed streams, unpacked piece by piece: where one ends is known, and it may be long."""
+"""Compressed streams, decompressed in pieces: the end is known, and any length is possible."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import bz2
 import lzma
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from assembler import magics
 from assembler.inspection.source import CHUNK, CorruptDataError, DataSource, read_exactly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _LZ4_MAGIC = int.from_bytes(magics.LZ4_LEGACY, "little")
 _LZ4_BLOCK_SIZE = 8 << 20
 _MAX_XZ_MEMORY = 192 << 20
 _MAX_ZSTD_WINDOW = 1 << 27
 _INPUT_STEP = 1 << 10
-# Looking at more than this takes too long for what it tells.
+# Reading more takes too long.
 MAX_SIZE = 64 << 30
 
 
 class _StreamDecompressor(Protocol):
-    """What the libraries have in common."""
+    """The common interface of the libraries."""
 
     @property
     def unused_data(self) -> bytes:
-        """Return what was given behind the end."""
+        """Return the input behind the end."""
 
     @property
     def eof(self) -> bool:
@@ -42,8 +44,8 @@ def compression_of(head: bytes) -> str:
     return name if name == "lz4" or name in _DECOMPRESSORS else ""
 
 
-class Decompressor:
-    """The content of a compressed stream; `end` is where it ends, once all was yielded."""
+class StreamContent:
+    """The content of a compressed stream; `end` is its end, once all content was yielded."""
 
     def __init__(self, source: DataSource, at: int, codec: str) -> None:
         """Read a source from `at` on."""
@@ -57,7 +59,7 @@ class Decompressor:
         for chunk in self._lz4() if self._codec == "lz4" else self._inflated():
             taken += len(chunk)
             if taken > MAX_SIZE:
-                raise CorruptDataError("it unpacks to more than can be looked at")
+                raise CorruptDataError("it decompresses to too much data")
             yield chunk
 
     def _inflated(self) -> Iterator[bytes]:
@@ -71,12 +73,12 @@ class Decompressor:
             except _StreamEndError as error:
                 behind = error.count
             except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError) as error:
-                raise CorruptDataError(f"its {self._codec} is broken: {error}") from error
+                raise CorruptDataError(f"its {self._codec} is corrupt: {error}") from error
             except Exception as error:
                 # Errors of the zstd library have no common class with others.
                 if type(error).__name__ != "ZstdError":
                     raise
-                raise CorruptDataError(f"its {self._codec} is broken: {error}") from error
+                raise CorruptDataError(f"its {self._codec} is corrupt: {error}") from error
             if inflater.eof:
                 self.end = position - behind - len(inflater.unused_data)
                 return
@@ -99,16 +101,16 @@ class Decompressor:
             try:
                 yield lz4.block.decompress(data, uncompressed_size=_LZ4_BLOCK_SIZE)
             except lz4.block.LZ4BlockError as error:
-                raise CorruptDataError(f"its lz4 is broken: {error}") from error
+                raise CorruptDataError(f"its lz4 is corrupt: {error}") from error
             position += 4 + size
 
 
 def _decompress_stepwise(inflater: _StreamDecompressor, data: bytes) -> Iterator[bytes]:
-    """Yield what data gives, never much at once."""
+    """Yield the content of data in small pieces."""
     if isinstance(inflater, _BoundedDecompressor):
         yield from inflater.pieces(data)
         return
-    # zstd gives all that data stands for, which may be thirty thousand times as much.
+    # zstd returns all content at once, which may be thirty thousand times as much.
     for at in range(0, len(data), _INPUT_STEP):
         if inflater.eof:
             raise _StreamEndError(len(data) - at)
@@ -117,7 +119,7 @@ def _decompress_stepwise(inflater: _StreamDecompressor, data: bytes) -> Iterator
 
 
 class _StreamEndError(Exception):
-    """The end was reached; so many bytes behind it were not given to the inflater."""
+    """The end was reached; so many bytes behind it were not given to the decompressor."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
@@ -125,7 +127,7 @@ class _StreamEndError(Exception):
 
 
 class _BoundedDecompressor:
-    """gzip, xz or bzip2: asked for a piece at a time."""
+    """gzip, xz or bzip2, with a limit for each piece."""
 
     def __init__(self, kind: str) -> None:
         self._gzip = zlib.decompressobj(31) if kind == "gzip" else None

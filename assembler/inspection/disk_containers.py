@@ -1,14 +1,14 @@
-"""Disk containers (qcow2, VHD, VMDK): what they say, and the disk that they stand for."""
+"""Disk containers (qcow2, VHD, VMDK): their headers, and the disk in them."""
 
 from __future__ import annotations
 
 import re
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.inspection.probe import Inspector, Probe
-from assembler.inspection.result import Inspection
 from assembler.inspection.source import (
     BlockSource,
     CorruptDataError,
@@ -18,6 +18,9 @@ from assembler.inspection.source import (
     read_exactly,
     unpack_struct,
 )
+
+if TYPE_CHECKING:
+    from assembler.inspection.result import Inspection
 
 _SECTOR = 512
 _MAX_BLOCK = 32 << 20
@@ -60,7 +63,7 @@ class _Qcow2Source(BlockSource):
             try:
                 return zlib.decompressobj(-12).decompress(self._source.read(at, count), size)
             except zlib.error as error:
-                raise CorruptDataError(f"a compressed cluster is broken: {error}") from error
+                raise CorruptDataError(f"a compressed cluster is corrupt: {error}") from error
         at = where & _OFFSET_MASK
         return self._source.read(at, size) if at and not where & 1 else None
 
@@ -72,12 +75,12 @@ def _inspect_qcow2(source: DataSource, result: Inspection, inspector: Inspector)
     result.facts["version"] = version
     result.facts["disk size"] = size
     if version not in (2, 3) or not 9 <= bits <= 21 or encrypted:
-        raise CorruptDataError("it is of a kind that is not looked into")
+        raise CorruptDataError("its variant is not supported")
     if backing:
-        raise CorruptDataError("it needs another file, which it stands on")
+        raise CorruptDataError("it needs another file, its backing file")
     needed = -(-size // (1 << bits + bits - 3))
     if needed > entries or entries * 8 > _MAX_TABLE:
-        raise CorruptDataError("its table does not fit to its size")
+        raise CorruptDataError("its table does not fit its size")
     _inspect_disk(
         result,
         _Qcow2Source(source, size, bits, read_exactly(source, table, entries * 8)),
@@ -120,17 +123,17 @@ def _inspect_vhd(source: DataSource, result: Inspection, inspector: Inspector) -
         _inspect_disk(result, SourceWindow(source, 0, size), inspector)
         return
     if kind != 3:
-        raise CorruptDataError("it needs another file, which it stands on")
+        raise CorruptDataError("it needs another file, its backing file")
     result.kind = "dynamic VHD"
     (at,) = struct.unpack_from(">Q", footer, 16)
     header = read_exactly(source, at, 1024)
     if header[:8] != magics.VHD_DYNAMIC or not _is_vhd_checksum_valid(header, 36):
-        raise CorruptDataError("its second header is broken")
+        raise CorruptDataError("its second header is corrupt")
     table, _, count, block = struct.unpack_from(">QIII", header, 16)
     if not _SECTOR * 8 <= block <= _MAX_BLOCK or count * 4 > _MAX_TABLE:
-        raise CorruptDataError("its table does not fit to its size")
+        raise CorruptDataError("its table does not fit its size")
     if -(-size // block) > count:
-        raise CorruptDataError("its table does not fit to its size")
+        raise CorruptDataError("its table does not fit its size")
     _inspect_disk(
         result,
         _DynamicVhdSource(source, size, block, read_exactly(source, table, count * 4)),
@@ -166,7 +169,7 @@ class _VmdkSource(BlockSource):
         try:
             return zlib.decompressobj().decompress(data, self._block)
         except zlib.error as error:
-            raise CorruptDataError(f"a compressed grain is broken: {error}") from error
+            raise CorruptDataError(f"a compressed grain is corrupt: {error}") from error
 
 
 def _inspect_vmdk(source: DataSource, result: Inspection, inspector: Inspector) -> None:
@@ -180,13 +183,13 @@ def _inspect_vmdk(source: DataSource, result: Inspection, inspector: Inspector) 
         result.facts["type"] = kind[1]
     result.facts["disk size"] = capacity * _SECTOR
     if directory == 0xFFFFFFFFFFFFFFFF:
-        # Written in one go: the true header is the last but one sector.
+        # Written in one pass: the valid header is the last but one sector.
         (directory,) = unpack_struct("<Q", source, source.size - 2 * _SECTOR + 56)
     if not 8 <= grain <= 2048 or not 1 <= entries <= 4096:
-        raise CorruptDataError("it is of a kind that is not looked into")
+        raise CorruptDataError("its variant is not supported")
     count = -(-capacity // (grain * entries))
     if count * 4 > _MAX_TABLE:
-        raise CorruptDataError("its table does not fit to its size")
+        raise CorruptDataError("its table does not fit its size")
     rest = (read_exactly(source, directory * _SECTOR, count * 4), entries, bool(flags & 1 << 16))
     _inspect_disk(result, _VmdkSource(source, capacity * _SECTOR, grain * _SECTOR, rest), inspector)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.inspection.probe import Inspector, Probe
-from assembler.inspection.result import Inspection
 from assembler.inspection.source import (
     DataSource,
     SourceWindow,
@@ -18,6 +17,11 @@ from assembler.inspection.source import (
 from assembler.media import pe
 from assembler.media.authenticode import program_signatures
 from assembler.media.sparse_image import Extent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.inspection.result import Inspection
 
 # Sections whose content is text.
 _TEXT_SECTIONS = {
@@ -30,7 +34,7 @@ _MAX_TEXT = 4096
 
 
 class _SourceImage:
-    """A source as a medium, to be hashed."""
+    """A source as a sparse image, for hashing."""
 
     def __init__(self, source: DataSource) -> None:
         self._source = source

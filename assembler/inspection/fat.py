@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.inspection.loader_files import inspect_boot_file, is_boot_file
 from assembler.inspection.probe import Inspector, Probe
 from assembler.inspection.result import FileEntry, Inspection
 from assembler.inspection.source import CorruptDataError, DataSource, printable_text, read_exactly
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ENTRY_SIZE = 32
 _MAX_FILES = 10_000
@@ -48,7 +51,7 @@ class _FatReader:
         return value if 2 <= value < self.clusters + 2 else 0
 
     def extents(self, cluster: int, size: int) -> Iterator[tuple[int, int]]:
-        """Yield where a file lies, in runs of bytes; neighbours are joined."""
+        """Yield the ranges of a file; adjacent clusters are joined."""
         left, steps = size, 0
         while left > 0 and cluster:
             first, count = cluster, 1
@@ -113,13 +116,13 @@ def _read_boot_sector(source: DataSource) -> _FatReader:
         (table,) = struct.unpack_from("<I", head, 36)
     sectors = small or large
     if sector not in (512, 1024, 2048, 4096) or not cluster or not table or not sectors:
-        raise CorruptDataError("its boot sector contradicts itself")
+        raise CorruptDataError("its boot sector is inconsistent")
     root = reserved + tables * table
     data = root + -(-entries * _ENTRY_SIZE // sector)
     clusters = max(0, sectors - data) // cluster
     bits = 12 if clusters < 4085 else 16 if clusters < 65525 else 32
     if wide != (bits == 32):
-        raise CorruptDataError("its boot sector contradicts itself")
+        raise CorruptDataError("its boot sector is inconsistent")
     (root_cluster,) = struct.unpack_from("<I", head, 44) if wide else (0,)
     label = head[71:82] if wide else head[43:54]
     return _FatReader(
@@ -158,7 +161,7 @@ def _walk_files(
         if not entry[11] & _DIRECTORY:
             yield FileEntry(here, size), cluster
         elif cluster in seen or here.count("/") > _MAX_DEPTH:
-            raise CorruptDataError("its directories lead in a circle")
+            raise CorruptDataError("its directories contain each other")
         elif 2 <= cluster < fat.clusters + 2:
             seen.add(cluster)
             yield from _walk_files(fat, fat.chain(cluster), f"{here}/", seen)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from assembler import magics
 from assembler.inspection.probe import Inspector, Probe
-from assembler.inspection.result import Inspection
 from assembler.inspection.source import CorruptDataError, DataSource, printable_text, unpack_struct
+
+if TYPE_CHECKING:
+    from assembler.inspection.result import Inspection
 
 _CODECS = {1: "gzip", 2: "lzma", 3: "lzo", 4: "xz", 5: "lz4", 6: "zstd"}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.inspection import partition_tables
@@ -19,6 +19,9 @@ from assembler.inspection.source import (
     printable_text,
     read_exactly,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SECTOR = 2048
 _FIRST_DESCRIPTOR = 16

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
@@ -14,6 +12,9 @@ from assembler.inspection.probe import Inspector
 from assembler.inspection.source import FileSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from assembler.inspection.probe import Probe
     from assembler.inspection.result import Inspection
 

@@ -1,12 +1,15 @@
-"""Files that boot loaders read: which are worth a look, and the command line that they name."""
+"""Files that boot loaders read: kernels, initrds, and the command lines in configurations."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from assembler.inspection.probe import Inspector
-from assembler.inspection.result import Inspection
 from assembler.inspection.source import DataSource, printable_text
+
+if TYPE_CHECKING:
+    from assembler.inspection.probe import Inspector
+    from assembler.inspection.result import Inspection
 
 _MAX_TEXT = 16 << 10
 _MAX_PARTS = 32
@@ -16,7 +19,7 @@ _CMDLINE = re.compile(rb"^\s*(?:append|options)\s+(.+?)\s*$", re.IGNORECASE | re
 
 
 def is_boot_file(path: str) -> bool:
-    """Tell whether a file of a volume is to be looked into."""
+    """Tell whether a file of a volume is inspected."""
     name = path.lower().rpartition("/")[2]
     return name in _KERNEL_NAMES or name.endswith(".efi") or _is_boot_configuration(path)
 
@@ -29,7 +32,7 @@ def _is_boot_configuration(path: str) -> bool:
 def inspect_boot_file(
     path: str, source: DataSource, result: Inspection, inspector: Inspector
 ) -> None:
-    """Note what a file of a volume says."""
+    """Inspect a file of a volume, and note its command line or its parts."""
     if _is_boot_configuration(path):
         data = source.read(0, _MAX_TEXT)
         line = _CMDLINE.search(data)

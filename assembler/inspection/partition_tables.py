@@ -79,7 +79,7 @@ def _inspect_gpt(source: DataSource, result: Inspection, inspector: Inspector) -
         if attributes & _LEGACY_BOOT:
             facts["boot by a BIOS"] = True
         _inspect_partition(source, result, inspector, number + 1, (first, last - first + 1, facts))
-    # Last, as everything is to be seen even if the copy is damaged.
+    # Last, so that everything is shown even if the copy is corrupt.
     if other * SECTOR + SECTOR != source.size:
         raise CorruptDataError("the copy of the partition table is not at the end of the disk")
     if _read_gpt_header(source, other * SECTOR)[2] != entries:
@@ -97,7 +97,7 @@ def _inspect_partition(
     inner = Inspection("partition", max(0, count) * SECTOR, facts)
     result.parts.append((f"partition {number}", inner))
     if (first + count) * SECTOR > source.size or count <= 0:
-        inner.problem = "it does not lie on the disk"
+        inner.problem = "it is not on the disk"
         return
     content = inspector.inspect(SourceWindow(source, first * SECTOR, count * SECTOR))
     if content is not None:

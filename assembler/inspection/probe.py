@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError
 from assembler.inspection.result import Inspection
 from assembler.inspection.source import CorruptDataError, DataSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 _MAX_DEPTH = 8
 # Probes get the first bytes of a source: up to the descriptors of an ISO volume.

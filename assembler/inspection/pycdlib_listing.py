@@ -13,10 +13,11 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pycdlib import PyCdlib
     from pycdlib.dr import DirectoryRecord
     from pycdlib.udf import UDFFileEntry
@@ -26,6 +27,10 @@ _MAX_SECONDS = 15
 _MAX_DEPTH = 64
 # The characters of all paths.
 _MAX_PATHS = 8 << 20
+
+
+class _LimitError(Exception):
+    """The volume exceeds a limit of this program."""
 
 
 class _Window(io.RawIOBase):
@@ -82,7 +87,7 @@ def _files(volume: PyCdlib, namespace: str, most: int) -> Iterator[tuple[str, in
     while waiting:
         directory, depth = waiting.pop()
         if depth > _MAX_DEPTH:
-            raise ValueError("its directories are too deep")
+            raise _LimitError("its directories are too deep")
         path = directory or "/"
         children = (
             volume.list_children(udf_path=path)
@@ -95,7 +100,7 @@ def _files(volume: PyCdlib, namespace: str, most: int) -> Iterator[tuple[str, in
                 continue
             entries += 1
             if entries > 2 * most:
-                raise ValueError(f"it has more than {2 * most} files and directories")
+                raise _LimitError(f"it has more than {2 * most} files and directories")
             here = f"{directory}/{_name(child, namespace)}"
             if child.is_dir():
                 below.append((here, depth + 1))
@@ -115,11 +120,19 @@ def _list(namespace: str, window: _Window, most: int) -> dict[str, object]:
     for file in _files(volume, namespace, most):
         length += len(file[0])
         if len(files) >= most:
-            raise ValueError(f"it has more than {most} files")
+            raise _LimitError(f"it has more than {most} files")
         if length > _MAX_PATHS:
-            raise ValueError("its paths are too long")
+            raise _LimitError("its paths are too long")
         files.append(file)
     return {"files": files}
+
+
+def _words(error: Exception) -> str:
+    """Return what an exception says; those that are not meant for people say their type first."""
+    name = type(error).__name__
+    if isinstance(error, _LimitError) or type(error).__module__.startswith("pycdlib."):
+        return str(error)
+    return f"{name}: {error}" if str(error) else name
 
 
 def main() -> None:
@@ -131,7 +144,7 @@ def main() -> None:
     try:
         answer = _list(namespace, _Window(handle, offset, size), most)
     except Exception as error:
-        answer = {"problem": f"{type(error).__name__}: {error}"[:200]}
+        answer = {"problem": _words(error)[:200]}
     sys.stdout.write(json.dumps(answer))
 
 

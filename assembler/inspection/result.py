@@ -1,10 +1,12 @@
-"""What was found: a kind, facts about it, and what lies in it."""
+"""Inspections: kind, facts, nested parts and files of a piece of data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Fact = str | int | bool | list[str]
 
@@ -19,20 +21,20 @@ class FileEntry:
 
 @dataclass(slots=True)
 class Inspection:
-    """A piece of data of some kind."""
+    """What a piece of data is and holds."""
 
     kind: str
     size: int
     # In the order in which they are shown.
     facts: dict[str, Fact] = field(default_factory=dict)
-    # What lies in it, by the names it has there.
+    # Nested data, by its name.
     parts: list[tuple[str, Inspection]] = field(default_factory=list)
     files: list[FileEntry] = field(default_factory=list)
-    # What is wrong with it; what follows was not looked at.
+    # What is wrong with it; data behind that was not inspected.
     problem: str = ""
 
     def signers(self) -> Iterator[str]:
-        """Yield the fingerprints of the certificates whose signatures hold, of the outermost."""
+        """Yield the fingerprints of certificates with valid signatures, of outermost programs."""
         own = [
             str(value).removeprefix("sha256:")
             for key, value in self.facts.items()
@@ -45,7 +47,7 @@ class Inspection:
                 yield from part.signers()
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it for scripts."""
+        """Return the inspection as JSON."""
         value: dict[str, Any] = {"kind": self.kind, "size": self.size, **self.facts}
         if self.problem:
             value["problem"] = self.problem

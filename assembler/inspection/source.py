@@ -1,22 +1,24 @@
-"""Bytes to look at: a file, a part of one, or the disk that a container stands for."""
+"""Sources of data: a file, a window of another source, or the disk in a container."""
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHUNK = 256 << 10
 
 
 class CorruptDataError(Exception):
-    """What is wrong with the data, in words for people."""
+    """A problem of the data; its text is for people."""
 
 
 class DataSource(Protocol):
-    """Something with a size, of which any part can be read."""
+    """Data with a size, of which any range can be read."""
 
     @property
     def size(self) -> int:
@@ -42,7 +44,7 @@ class FileSource:
 
 @dataclass(frozen=True, slots=True)
 class SourceWindow:
-    """A part of another source, as far as that reaches."""
+    """A range of another source, which may be shorter."""
 
     source: DataSource
     start: int
@@ -60,7 +62,7 @@ class SourceWindow:
 
 @dataclass(frozen=True, slots=True)
 class BytesSource:
-    """Bytes at hand."""
+    """Bytes in memory."""
 
     data: bytes
 
@@ -75,16 +77,16 @@ class BytesSource:
 
 
 class BlockSource:
-    """A disk whose blocks lie somewhere in a container; subclasses say where."""
+    """A disk in a container; subclasses read its blocks."""
 
     def __init__(self, size: int, block: int) -> None:
-        """Have `size` bytes in blocks of `block`."""
+        """Set the size of the disk and of its blocks."""
         self.size = size
         self._block = block
         self._last: tuple[int, bytes] = (-1, b"")
 
     def block(self, number: int) -> bytes | None:
-        """Return a block, or nothing if it is all zero."""
+        """Return a block, or None if it is zero."""
         raise NotImplementedError
 
     def read(self, at: int, size: int) -> bytes:
@@ -112,7 +114,7 @@ def file_range_of(source: DataSource) -> tuple[int, int, int] | None:
 
 
 def read_exactly(source: DataSource, at: int, size: int) -> bytes:
-    """Return so many bytes; a source that has fewer is broken."""
+    """Return bytes; a source with fewer is cut short."""
     data = source.read(at, size)
     if len(data) != size:
         raise CorruptDataError("it is cut short")
@@ -120,7 +122,7 @@ def read_exactly(source: DataSource, at: int, size: int) -> bytes:
 
 
 def unpack_struct(form: str, source: DataSource, at: int) -> tuple[Any, ...]:
-    """Return the fields of a structure at some place."""
+    """Return the fields of a structure at an offset."""
     return struct.unpack(form, read_exactly(source, at, struct.calcsize(form)))
 
 
@@ -132,6 +134,6 @@ def read_chunks(source: DataSource, at: int = 0) -> Iterator[bytes]:
 
 
 def printable_text(data: bytes) -> str:
-    """Return text up to the first zero, with what cannot be shown replaced."""
+    """Return text up to the first zero byte; unprintable characters are replaced."""
     shown = data.split(b"\0")[0].decode("utf-8", "replace").strip()
     return "".join(c if c.isprintable() else "\ufffd" for c in shown)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from assembler.inspection.probe import Inspector, Probe
-from assembler.inspection.result import Inspection
 from assembler.inspection.source import DataSource, printable_text
+
+if TYPE_CHECKING:
+    from assembler.inspection.result import Inspection
 
 _MAX_LENGTH = 4096
 

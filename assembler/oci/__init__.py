@@ -24,7 +24,7 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.oci.archive_export import ArchiveFormat, ExportOptions, export_archive
-    from assembler.oci.archive_import import ArchiveInput, import_archive
+    from assembler.oci.archive_import import ArchiveInput, import_archive, import_file
     from assembler.oci.digest import digest_hex, digest_of, is_digest
     from assembler.oci.image import Image
     from assembler.oci.image_files import ImageFiles, read_image_files
@@ -110,7 +110,12 @@ if TYPE_CHECKING:
     from assembler.oci.store.garbage_collection import collect_garbage, remove_images
     from assembler.oci.store.gc_policy import HOUR, GcLimits, files_in, oldest_run_start
     from assembler.oci.store.image_contents import ContentsReader
-    from assembler.oci.store.image_list import ListedImage, find_entries, list_images
+    from assembler.oci.store.image_list import (
+        ListedImage,
+        find_entries,
+        find_named_entries,
+        list_images,
+    )
     from assembler.oci.store.image_lookup import (
         MissingImage,
         equivalent_names,
@@ -196,6 +201,7 @@ _HOMES = {
     "fetch_manifest": "registry.manifests",
     "files_in": "store.gc_policy",
     "find_entries": "store.image_list",
+    "find_named_entries": "store.image_list",
     "find_image": "store.image_lookup",
     "find_published": "published_images",
     "flatten_layers": "layers.flattening",
@@ -203,6 +209,7 @@ _HOMES = {
     "hold_lock": "store.locks",
     "host_platform": "platform",
     "import_archive": "archive_import",
+    "import_file": "archive_import",
     "inputs_annotation": "recorded_inputs",
     "inspect_image": "image_report",
     "is_digest": "digest",
@@ -307,12 +314,14 @@ __all__ = [
     "files_in",
     "find_entries",
     "find_image",
+    "find_named_entries",
     "find_published",
     "flatten_layers",
     "format_timestamp",
     "hold_lock",
     "host_platform",
     "import_archive",
+    "import_file",
     "inputs_annotation",
     "inspect_image",
     "is_digest",

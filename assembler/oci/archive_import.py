@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
-from assembler.codes import images
+from assembler.codes import host, images
 from assembler.diagnostics import Diagnostic, Severity
-from assembler.errors import DolmenError, ImageError
+from assembler.errors import DolmenError, HostError, ImageError, wrap_os_errors
 from assembler.events import WarningEmitted, task
 from assembler.oci import archive_reader, media_types
 from assembler.oci.archive_reader import ArchiveContents, ArchiveStream, bad_archive
@@ -22,6 +23,7 @@ from assembler.oci.store.image_contents import ContentsReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from assembler.events import Reporter
     from assembler.oci.store import IndexEntry, Store
@@ -79,6 +81,29 @@ def import_archive(
         if unused:
             _discard(store, unused)
     return tuple(found)
+
+
+def import_file(
+    store: Store, path: Path, name: Reference | None, reporter: Reporter
+) -> tuple[ImportedImage, ...]:
+    """Bring the images of an archive file into the store, all of them or none."""
+    if path.is_dir():
+        raise _directory_error(path)
+    with wrap_os_errors(path, "read"):
+        opened, size = path.open("rb"), path.stat().st_size
+    with opened as file:
+        archive = ArchiveInput(file, f"import {path.name}", size or None, name)
+        return import_archive(store, archive, reporter)
+
+
+def _directory_error(path: Path) -> HostError:
+    hints = ["name the archive in it"]
+    if (path / "oci-layout").is_file() or (path / "index.json").is_file():
+        directory = shlex.quote(str(path))
+        hints = [
+            f"import a layout as an archive: tar -C {directory} -cf - . | dolmen cache import -"
+        ]
+    return HostError.of(host.NOT_READABLE, f"{path} is a directory, not an archive", *hints)
 
 
 def _discard(store: Store, digests: set[str]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import IO, TYPE_CHECKING
 
+from assembler import magics
 from assembler.codes import images
 from assembler.errors import ImageError
 from assembler.oci import media_types
@@ -36,7 +37,7 @@ _MOST_DOCUMENTS = 128 << 20
 _LIMITS = LayerLimits(floor=256 << 30)
 _BLOBS = "blobs/sha256/"
 _LONGEST_CHAIN = 16
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GZIP, _ZSTD = magics.GZIP, magics.ZSTD
 
 
 @dataclass(slots=True)

@@ -36,6 +36,8 @@ class ImageReport:
     config: dict[str, Any]
     # The index that lists the image, unchanged.
     index: dict[str, Any] | None = None
+    # The predicate types of its attestations.
+    attestations: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -59,6 +61,7 @@ class ImageReport:
             "layers": [layer.as_json() for layer in self.image.manifest.layers],
             "label": self.label or None,
             "index": self.index,
+            "attested": list(self.attestations),
         }
 
 
@@ -79,6 +82,7 @@ def inspect_image(
         json.loads(store.read(image.descriptor, what)),
         json.loads(store.read(image.manifest.config, what)),
         json.loads(store.read(image.index, what)) if image.index else None,
+        attestation_types(store, image),
     )
 
 

@@ -1,10 +1,16 @@
 """Build packages: images made from directories with a build.yml.
 
-build_directories(directories, options)    build packages and those they need -> PackageBuildResult
-build_packages(packages, options)          the same for packages that have been read
-package_names(directories, options)        what their images are called
-lock_packages(directories, options)        choose the newest Debian packages -> RecipeLocks
-read_package(directory)                    build.yml, checked -> Package
+build_directories(directories, options)       build packages and their dependencies
+build_packages(packages, options, reporter)   the same for packages that have been read
+describe_steps(packages, options, reporter)   a dry run of it
+package_names(directories, options)           the names of their images
+compare_package_inputs(directories, options)  their inputs now and when they were built
+lock_packages(directories, options, reporter) resolve the newest Debian packages -> RecipeLock
+push_package_indexes(directories, ...)        push indexes of the architectures at a registry
+tag_remote_image(source, target, ...)         add a tag to an image at a registry
+builder_storage_use(store), prune_builders    the storage of builders
+write_new_package(directory, org)             a new package from templates
+read_package(directory)                       build.yml, checked -> Package
 """
 
 from __future__ import annotations
@@ -19,49 +25,71 @@ if TYPE_CHECKING:
         build_directories,
         build_packages,
         check_package_options,
-        job_of,
-        package_name,
         package_names,
     )
-    from assembler.packages.build_arguments import BuildArguments, read_arguments
+    from assembler.packages.build_arguments import BuildArguments, read_argument_file
     from assembler.packages.build_file_reader import parse_build_file, read_package
+    from assembler.packages.builder_storage import StorageUse, builder_storage_use, prune_builders
     from assembler.packages.dry_run import describe_steps
+    from assembler.packages.inputs import InputComparison, compare_inputs, compare_package_inputs
+    from assembler.packages.jobs import PackageJob, package_job, package_name
     from assembler.packages.local_packages import LocalPackages
     from assembler.packages.options import PackageBuildOptions
-    from assembler.packages.package_build import PackageJob, PackageResult, compare_inputs
+    from assembler.packages.package_build import BuildContext, PackageResult, build_package
     from assembler.packages.recipe_locks import RecipeLock, check_locks, lock_packages
-    from assembler.packages.remote import Remote
+    from assembler.packages.remote import (
+        PushedIndex,
+        Remote,
+        RemoteTag,
+        push_package_indexes,
+        tag_remote_image,
+    )
+    from assembler.packages.scaffold import write_new_package
     from assembler.packages.tags import Naming, PackageName, is_lasting
 
 _HOMES = {
     "BuildArguments": "build_arguments",
+    "BuildContext": "package_build",
+    "InputComparison": "inputs",
     "LocalPackages": "local_packages",
     "Naming": "tags",
     "PackageBuildOptions": "options",
     "PackageBuildResult": "batch",
-    "PackageJob": "package_build",
+    "PackageJob": "jobs",
     "PackageName": "tags",
     "PackageResult": "package_build",
+    "PushedIndex": "remote",
     "RecipeLock": "recipe_locks",
     "Remote": "remote",
+    "RemoteTag": "remote",
+    "StorageUse": "builder_storage",
     "build_directories": "batch",
+    "build_package": "package_build",
     "build_packages": "batch",
+    "builder_storage_use": "builder_storage",
     "check_locks": "recipe_locks",
     "check_package_options": "batch",
-    "compare_inputs": "package_build",
+    "compare_inputs": "inputs",
+    "compare_package_inputs": "inputs",
     "describe_steps": "dry_run",
     "is_lasting": "tags",
-    "job_of": "batch",
     "lock_packages": "recipe_locks",
-    "package_name": "batch",
+    "package_job": "jobs",
+    "package_name": "jobs",
     "package_names": "batch",
     "parse_build_file": "build_file_reader",
-    "read_arguments": "build_arguments",
+    "prune_builders": "builder_storage",
+    "push_package_indexes": "remote",
+    "read_argument_file": "build_arguments",
     "read_package": "build_file_reader",
+    "tag_remote_image": "remote",
+    "write_new_package": "scaffold",
 }
 
 __all__ = [
     "BuildArguments",
+    "BuildContext",
+    "InputComparison",
     "LocalPackages",
     "Naming",
     "PackageBuildOptions",
@@ -69,22 +97,32 @@ __all__ = [
     "PackageJob",
     "PackageName",
     "PackageResult",
+    "PushedIndex",
     "RecipeLock",
     "Remote",
+    "RemoteTag",
+    "StorageUse",
     "build_directories",
+    "build_package",
     "build_packages",
+    "builder_storage_use",
     "check_locks",
     "check_package_options",
     "compare_inputs",
+    "compare_package_inputs",
     "describe_steps",
     "is_lasting",
-    "job_of",
     "lock_packages",
+    "package_job",
     "package_name",
     "package_names",
     "parse_build_file",
-    "read_arguments",
+    "prune_builders",
+    "push_package_indexes",
+    "read_argument_file",
     "read_package",
+    "tag_remote_image",
+    "write_new_package",
 ]
 
 __getattr__ = front(__name__, _HOMES)

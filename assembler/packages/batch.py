@@ -1,4 +1,4 @@
-"""Several packages at once: those that others need come first, and what is made is pushed."""
+"""Building several packages: dependencies first, in parallel; then loading and pushing."""
 
 from __future__ import annotations
 
@@ -15,20 +15,14 @@ from assembler.oci import Reference
 from assembler.packages.batch_problems import batch_problems
 from assembler.packages.build_file_reader import read_package
 from assembler.packages.build_steps import Step, plan_steps
-from assembler.packages.dependencies import in_build_order
+from assembler.packages.dependencies import order_by_dependency
 from assembler.packages.dependency_pool import run_in_order
-from assembler.packages.docker_load import load
-from assembler.packages.logs import PackageLog, log_file
+from assembler.packages.docker_load import load_into_docker
+from assembler.packages.jobs import image_references, package_job, package_name
+from assembler.packages.logs import PackageLog, log_path
 from assembler.packages.options import PackageBuildOptions
-from assembler.packages.package_build import (
-    BuildContext,
-    PackageJob,
-    PackageResult,
-    build_platforms,
-    names_of,
-    platforms_of,
-)
-from assembler.packages.tags import is_lasting, name_of
+from assembler.packages.package_build import BuildContext, PackageResult, build_platforms
+from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,22 +32,23 @@ if TYPE_CHECKING:
     from assembler.events import Event, Reporter
     from assembler.oci import Platform, Store
     from assembler.packages.dependency_pool import Cancellation
+    from assembler.packages.jobs import PackageJob
     from assembler.packages.tags import PackageName
 
-# More than this do not get done sooner: a builder uses several processors itself.
-_MOST_AT_ONCE = 4
+# More do not help: a builder uses several processors itself.
+_MAX_PARALLEL = 4
 
 
 @dataclass(frozen=True, slots=True)
 class PackageBuildResult:
-    """The packages that were asked for, and what went wrong with them and those they need."""
+    """The results of the requested packages, and the errors of all packages that were built."""
 
     packages: tuple[PackageResult, ...]
-    # Each mistake once, and in the end what is missing because of it.
+    # Each error once; the last one lists what was not built.
     problems: tuple[Diagnostic, ...] = ()
 
     def check(self) -> None:
-        """Raise what went wrong, if anything did."""
+        """Raise PackageError if there are problems."""
         if self.problems:
             raise PackageError(self.problems)
 
@@ -71,31 +66,36 @@ def build_directories(
     *,
     progress: Callable[[Event], None] | None = None,
 ) -> PackageBuildResult:
-    """Build the packages in directories, with the local ones they need.
+    """Build the packages in directories, and the local ones that they need.
 
-    What goes wrong with a package is in the result; `check` raises it.
+    The result contains the errors of packages; `check` raises them.
     """
-    several = [directories] if isinstance(directories, str | Path) else directories
-    chosen = options if options is not None else PackageBuildOptions()
-    packages = [read_package(Path(d), chosen.build_file) for d in several]
-    return build_packages(packages, chosen, CallbackReporter.of(progress))
+    options = options if options is not None else PackageBuildOptions()
+    packages = _read_packages(directories, options)
+    return build_packages(packages, options, CallbackReporter.of(progress))
 
 
 def package_names(
     directories: Sequence[str | Path] | str | Path, options: PackageBuildOptions | None = None
 ) -> list[PackageName]:
     """Return the names of the images of packages; nothing is built."""
-    several = [directories] if isinstance(directories, str | Path) else directories
-    chosen = options if options is not None else PackageBuildOptions()
-    return [package_name(read_package(Path(d), chosen.build_file), chosen) for d in several]
+    options = options if options is not None else PackageBuildOptions()
+    return [package_name(package, options) for package in _read_packages(directories, options)]
+
+
+def _read_packages(
+    directories: Sequence[str | Path] | str | Path, options: PackageBuildOptions
+) -> list[Package]:
+    paths = [directories] if isinstance(directories, str | Path) else directories
+    return [read_package(Path(path), options.build_file) for path in paths]
 
 
 def build_packages(
     packages: Sequence[Package], options: PackageBuildOptions, reporter: Reporter
 ) -> PackageBuildResult:
-    """Build packages with the local ones they need, side by side where they do not need another.
+    """Build packages and the local ones that they need, in parallel where possible.
 
-    A package that fails does not stop those that do not need it.
+    A package that fails stops only the packages that need it.
     """
     return build_in_context(packages, options, BuildContext.open(options, reporter), reporter)
 
@@ -106,138 +106,123 @@ def build_in_context(
     context: BuildContext,
     reporter: Reporter,
 ) -> PackageBuildResult:
-    """Build packages with an engine and builders that the caller has."""
+    """Build packages in an open context."""
     check_package_options(options)
     store = context.sources.open_store()
-    jobs = {package.directory: job_of(package, options) for package in packages}
+    jobs = {package.directory: package_job(package, options) for package in packages}
     if options.no_build:
         steps = tuple(Step(job) for job in jobs.values())
-        done = {step.key: _stored(store, step.job) for step in steps}
+        results = {step.key: _stored_result(store, step.job) for step in steps}
         problems: tuple[Diagnostic, ...] = ()
     else:
-        ordered = in_build_order(packages, options.arguments, options.dockerfile)
+        ordered = order_by_dependency(packages, options.arguments, options.dockerfile)
         steps = plan_steps(ordered, jobs, options.for_dependency())
         batch = _BatchBuild(store, context, reporter, {step.key: step for step in steps})
-        done = batch.build()
-        problems = batch_problems(batch.steps, done, batch.log)
+        results = batch.build()
+        problems = batch_problems(batch.steps, results, batch.log_path)
     complete = [
         job
         for job in jobs.values()
-        if not _is_incomplete(done.get(job.package.directory.resolve()))
+        if (result := results.get(job.package.directory.resolve())) and result.complete
     ]
     if options.load:
-        load(store, [job.name.reference() for job in complete], reporter)
+        load_into_docker(store, [job.name.reference() for job in complete], reporter)
     if options.push and (remote := context.remote) is not None:
         for job in complete:
             override = options.force or not is_lasting(job.name)
-            remote.push(store, _pushed(job), reporter, override=override)
-    built = (done.get(package.directory.resolve()) for package in packages)
-    return PackageBuildResult(tuple(b for b in built if b is not None), problems)
+            remote.push(store, _push_references(job), reporter, override=override)
+    requested = (results.get(package.directory.resolve()) for package in packages)
+    return PackageBuildResult(tuple(r for r in requested if r is not None), problems)
 
 
 def check_package_options(options: PackageBuildOptions) -> None:
     """Refuse options that contradict each other."""
     problem = None
     if options.no_build and options.force:
-        problem = ("--nobuild and --force contradict each other", "leave one out")
+        problem = ("--nobuild and --force exclude each other", "remove one of them")
     elif options.no_build and not (options.push or options.load):
-        problem = ("--nobuild leaves nothing to do", "it goes with --push or --docker")
+        problem = ("--nobuild leaves nothing to do", "use it with --push or --docker")
     elif options.fetch and options.force:
-        problem = ("--pull and --force contradict each other", "leave one out")
+        problem = ("--pull and --force exclude each other", "remove one of them")
     elif options.sources.offline and (options.push or options.fetch):
-        problem = ("--offline opens no socket; --push and --pull need one", "leave one out")
+        problem = ("--offline excludes --push and --pull", "remove one of them")
     if problem:
         raise UsageError.of(usage.BAD_OPTION, *problem)
 
 
 @dataclass(slots=True)
 class _BatchBuild:
-    """A batch being built."""
+    """The build of a batch."""
 
     store: Store
     context: BuildContext
     reporter: Reporter
     steps: Mapping[Path, Step]
-    done: dict[Path, PackageResult] = field(default_factory=dict)
+    results: dict[Path, PackageResult] = field(default_factory=dict)
 
     def build(self) -> dict[Path, PackageResult]:
-        """Build everything, as far as it can be."""
+        """Build all packages; failures are in the results."""
         needs = {key: step.needs & self.steps.keys() for key, step in self.steps.items()}
-        run_in_order(needs, self._build, min(_MOST_AT_ONCE, os.cpu_count() or 1))
-        if any(built.made for built in self.done.values()):
-            self.reporter.emit(LogMessage(f"what builders have printed is in {self._logs}"))
-        return self.done
+        run_in_order(needs, self._build, min(_MAX_PARALLEL, os.cpu_count() or 1))
+        if any(result.built for result in self.results.values()):
+            self.reporter.emit(LogMessage(f"build logs are in {self._logs}"))
+        return self.results
 
-    def log(self, step: Step) -> Path:
-        """Return where the log of a package is."""
-        return log_file(self._logs, str(step.job.name))
+    def log_path(self, step: Step) -> Path:
+        """Return the log file of a package."""
+        return log_path(self._logs, str(step.job.name))
 
     @property
     def _logs(self) -> Path:
         return self.store.root.absolute() / "logs"
 
-    def _build(self, key: Path, halt: Cancellation) -> None:
+    def _build(self, key: Path, cancellation: Cancellation) -> None:
         step = self.steps[key]
-        can = tuple(p for p in step.job.platforms if not self._missing(step, p))
-        left = tuple(p for p in step.job.platforms if p not in can)
-        if not can:
-            self.done[key] = PackageResult(str(step.job.name), left=left)
+        platforms = tuple(p for p in step.job.platforms if not self._lacks_dependency(step, p))
+        skipped = tuple(p for p in step.job.platforms if p not in platforms)
+        if not platforms:
+            self.results[key] = PackageResult(str(step.job.name), skipped=skipped)
             return
         prefix = f"{step.job.package.build.image}: " if len(self.steps) > 1 else ""
-        log = PackageLog(self.log(step), self.reporter, halt, prefix)
-        last = "== interrupted"
+        log = PackageLog(self.log_path(step), self.reporter, cancellation, prefix)
+        last_line = "== interrupted"
         try:
-            job = replace(step.job, platforms=can)
-            built = build_platforms(self.store, job, self.context.reporting_to(log), log)
-            last = "\n".join(str(error) for error in built.failures.values())
-            self.done[key] = replace(built, left=left)
+            job = replace(step.job, platforms=platforms)
+            result = build_platforms(self.store, job, self.context.reporting_to(log), log)
+            last_line = "\n".join(str(error) for error in result.failures.values())
+            self.results[key] = replace(result, skipped=skipped)
         except DolmenError as error:
-            # Of all platforms, as a registry that was to give the image.
-            last = str(error)
-            failures = dict.fromkeys(can, error)
-            self.done[key] = PackageResult(str(step.job.name), failures=failures, left=left)
+            # An error of all platforms, such as a registry's.
+            last_line = str(error)
+            self.results[key] = PackageResult(
+                str(step.job.name), failures=dict.fromkeys(platforms, error), skipped=skipped
+            )
         finally:
-            log.end(last)
+            log.close(last_line)
 
-    def _missing(self, step: Step, platform: Platform) -> bool:
-        """Tell whether something is missing that a package needs for a platform."""
+    def _lacks_dependency(self, step: Step, platform: Platform) -> bool:
+        """Tell whether a dependency of a package was not built for a platform."""
         for key, platforms in step.uses.get(platform, {}).items():
-            built = self.done.get(key)
-            if built is not None and platforms & {*built.failures, *built.left}:
+            result = self.results.get(key)
+            if result is not None and platforms & {*result.failures, *result.skipped}:
                 return True
         return False
 
 
-def _is_incomplete(built: PackageResult | None) -> bool:
-    return built is None or bool(built.failures or built.left)
-
-
-def _pushed(job: PackageJob) -> list[Reference]:
-    """Return the names that are pushed: without an index, those of the architectures alone."""
+def _push_references(job: PackageJob) -> list[Reference]:
+    """Return the names to push: the index, or without it TAG-ARCH of each architecture."""
     if job.options.index:
-        return names_of(job.name)
+        return image_references(job.name)
     return [
         Reference.parse(f"{name}-{platform.architecture}")
-        for name in names_of(job.name)
+        for name in image_references(job.name)
         for platform in job.platforms
     ]
 
 
-def package_name(package: Package, options: PackageBuildOptions) -> PackageName:
-    """Return the name of the package's image, as a release if the options say so."""
-    name = name_of(package, options.naming)
-    return name if options.release is None else name.released(options.release)
-
-
-def job_of(package: Package, options: PackageBuildOptions) -> PackageJob:
-    """Return what is to be built of a package."""
-    platforms = platforms_of(package, options.platforms, options.skip_platforms)
-    return PackageJob(package, package_name(package, options), platforms, options)
-
-
-def _stored(store: Store, job: PackageJob) -> PackageResult:
+def _stored_result(store: Store, job: PackageJob) -> PackageResult:
     names = store.names()
-    missing = [str(n) for n in names_of(job.name)[:1] if not names.named(str(n))]
+    missing = [str(n) for n in image_references(job.name)[:1] if not names.named(str(n))]
     if missing:
         raise PackageError.of(
             codes.NOT_BUILT,

@@ -1,4 +1,4 @@
-"""Reading build.yml: from checked data to the frozen model, with what the schema cannot say."""
+"""Reading build.yml: the frozen model, and the checks that a schema cannot express."""
 
 from __future__ import annotations
 
@@ -35,44 +35,44 @@ if TYPE_CHECKING:
 Data = Mapping[str, Any]
 _BUILD_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*%?=.*", re.DOTALL)
 _TEMPLATE_ARGUMENT = re.compile(r"@(?:lkt|dolmen):(?P<kind>[a-z]*):")
-_USER = re.compile(r"[a-z_][a-z0-9_-]*(?::[0-9]{1,10}){0,2}")
+_USER_SYNTAX = re.compile(r"[a-z_][a-z0-9_-]*(?::[0-9]{1,10}){0,2}")
 
 
 def read_package(directory: Path, build_yml: str = DEFAULT_FILE) -> Package:
-    """Read the build.yml of a package's directory; an error tells everything that is wrong."""
+    """Read the build.yml of a package; an error has all mistakes."""
     path = directory / build_yml
     if not path.exists():
-        raise PackageError.of(packages.NOT_A_PACKAGE, *_no_package(directory, build_yml))
-    # Not resolved: what git and messages say should be what the user has written.
+        raise PackageError.of(packages.NOT_A_PACKAGE, *_not_a_package_message(directory, build_yml))
+    # Not resolved: messages show the path as the user wrote it.
     document = read_build_file(str(path))
     return Package(directory.absolute(), path, parse_build_file(document), document.warnings)
 
 
 def parse_build_file(document: BuildDocument) -> BuildFile:
-    """Make the model of a build.yml whose schema has been checked."""
-    reader = _Reader(document)
-    made = reader.parse_build_file()
-    if reader.wrong:
-        raise PackageError(reader.wrong)
-    return made
+    """Return the model of a build.yml that conforms to the schema."""
+    reader = _BuildFileReader(document)
+    build_file = reader.parse_build_file()
+    if reader.problems:
+        raise PackageError(reader.problems)
+    return build_file
 
 
-def _no_package(directory: Path, build_yml: str) -> tuple[str, ...]:
+def _not_a_package_message(directory: Path, build_yml: str) -> tuple[str, ...]:
     if not directory.exists():
-        return (f"there is no directory {directory}",)
+        return (f"directory {directory} not found",)
     if not directory.is_dir():
-        return (f"{directory} is not a directory", "name the directory the package is in")
+        return (f"{directory} is not a directory", "name the directory that contains build.yml")
     inside = sorted(p.parent.name for p in directory.glob(f"*/{build_yml}"))[:5]
-    hints = (f"packages in it are: {', '.join(inside)}",) if inside else ()
+    hints = (f"it contains the packages {', '.join(inside)}",) if inside else ()
     return (f"{directory} is not a package: it has no {build_yml}", *hints)
 
 
 @dataclass(slots=True)
-class _Reader:
-    """Collects everything that is wrong while the model is made."""
+class _BuildFileReader:
+    """Creates the model, and collects all problems."""
 
     document: BuildDocument
-    wrong: list[Diagnostic] = field(default_factory=list)
+    problems: list[Diagnostic] = field(default_factory=list)
 
     def parse_build_file(self) -> BuildFile:
         data: Data = self.document.data
@@ -81,7 +81,7 @@ class _Reader:
             org=data.get("org") or DEFAULT_ORG,
             tag=data.get("tag") or DEFAULT_TAG,
             dockerfile=data.get("dockerfile") or DEFAULT_DOCKERFILE,
-            arches=_names(data, "arches") or DEFAULT_ARCHES,
+            arches=_strings(data, "arches") or DEFAULT_ARCHES,
             extra_sources=tuple(self._extra_sources(data)),
             gitrepo=data.get("gitrepo") or DEFAULT_GITREPO,
             network=bool(data.get("network", False)),
@@ -94,23 +94,25 @@ class _Reader:
             positions=self.document.positions,
         )
 
-    def _say(self, code: Code, message: str, *hints: str, at: tuple[str | int, ...]) -> None:
-        self.wrong.append(Diagnostic(code, message, self.document.positions.place_of(*at), hints))
+    def _report(self, code: Code, message: str, *hints: str, at: tuple[str | int, ...]) -> None:
+        self.problems.append(
+            Diagnostic(code, message, self.document.positions.place_of(*at), hints)
+        )
 
     def _extra_sources(self, data: Data) -> Iterator[ExtraSource]:
-        for i, text in enumerate(_names(data, "extra-sources")):
+        for i, text in enumerate(_strings(data, "extra-sources")):
             source, colon, destination = text.partition(":")
             if not colon or not source or not destination or ":" in destination:
-                self._say(
+                self._report(
                     packages.BAD_SOURCE,
-                    f"not an extra source: {text!r}",
+                    f"invalid extra source {text!r}",
                     "write it as SOURCE:DESTINATION, for example ../shared:src/shared",
                     at=("extra-sources", i),
                 )
                 continue
             inside = PurePosixPath("/", destination)
             if ".." in inside.parts:
-                self._say(
+                self._report(
                     packages.BAD_SOURCE,
                     f"the destination {destination!r} leaves the build context",
                     at=("extra-sources", i),
@@ -119,21 +121,21 @@ class _Reader:
             yield ExtraSource(Path(source), inside.relative_to("/"))
 
     def _build_args(self, data: Data) -> Iterator[str]:
-        for i, text in enumerate(_names(data, "buildArgs")):
+        for i, text in enumerate(_strings(data, "buildArgs")):
             key, _, value = text.partition("=")
             template = _TEMPLATE_ARGUMENT.match(value)
             if not _BUILD_ARGUMENT.fullmatch(text):
-                problem, hint = f"not a build argument: {text!r}", "write it as KEY=VALUE"
+                problem, hint = f"invalid build argument {text!r}", "write it as KEY=VALUE"
             elif template and template["kind"] not in ("pkg", "pkgs"):
-                problem = f"there is no {template.group()!r}"
-                hint = "there are @dolmen:pkg:DIR and @dolmen:pkgs:PATTERN"
+                problem = f"unknown value {template.group()!r}"
+                hint = "use @dolmen:pkg:DIR or @dolmen:pkgs:PATTERN"
             elif (template is not None and template["kind"] == "pkgs") != key.endswith("%"):
                 problem = f"the key of {text!r} does not fit its value"
-                hint = "a key ends with % exactly if its value begins with @dolmen:pkgs:"
+                hint = "a key ends with % if, and only if, its value begins with @dolmen:pkgs:"
             else:
                 yield text
                 continue
-            self._say(packages.BAD_BUILD_ARGUMENT, problem, hint, at=("buildArgs", i))
+            self._report(packages.BAD_BUILD_ARGUMENT, problem, hint, at=("buildArgs", i))
 
     def _docker_images(self, data: Data) -> DockerImages | None:
         given = (data.get("depends") or {}).get("docker-images")
@@ -142,17 +144,17 @@ class _Reader:
         where = ("depends", "docker-images")
         for one, other in (("target", "target-dir"), ("list", "from-file")):
             if given.get(one) and given.get(other):
-                self._say(
+                self._report(
                     packages.BAD_DEPENDS,
                     f"{one} and {other} cannot be given together",
                     "remove one of them",
                     at=(*where, other),
                 )
         if not (given.get("target") or given.get("target-dir")):
-            self._say(
+            self._report(
                 packages.BAD_DEPENDS,
-                "it does not say where to put the images",
-                "give a target (a file) or a target-dir",
+                "neither target nor target-dir is set",
+                "set target (a file) or target-dir (a directory)",
                 at=where,
             )
         paths = {}
@@ -160,73 +162,75 @@ class _Reader:
             text = given.get(key)
             paths[key] = PurePosixPath(text) if text else None
             if text and (text.startswith("/") or ".." in PurePosixPath(text).parts):
-                self._say(
+                self._report(
                     packages.BAD_DEPENDS,
-                    f"{key} is relative to the package and inside it, and {text!r} is not",
+                    f"{key} {text!r} is not a relative path inside the package",
                     at=(*where, key),
                 )
-        for i, name in enumerate(_names(given, "list")):
-            self._pinned(name, (*where, "list", i))
+        for i, name in enumerate(_strings(given, "list")):
+            self._check_pin(name, (*where, "list", i))
         return DockerImages(
-            paths["target"], paths["target-dir"], paths["from-file"], _names(given, "list")
+            paths["target"], paths["target-dir"], paths["from-file"], _strings(given, "list")
         )
 
-    def _pinned(self, name: str, at: tuple[str | int, ...]) -> None:
+    def _check_pin(self, name: str, at: tuple[str | int, ...]) -> None:
         try:
             pinned = Reference.parse(name).pinned
         except DolmenError as error:
-            self.wrong.extend(error.with_place(self.document.positions.place_of(*at)).diagnostics)
+            self.problems.extend(
+                error.with_place(self.document.positions.place_of(*at)).diagnostics
+            )
             return
         if not pinned:
-            self._say(
+            self._report(
                 packages.BAD_DEPENDS,
                 f"the image {name!r} lacks a digest",
-                f"pin it, as {name}@sha256:…, so that the package stays the same",
+                f"pin it as {name}@sha256:…, so that the package is reproducible",
                 at=at,
             )
 
     def _debs(self, data: Data) -> DebsRecipe:
         links = self._paths(data.get("links") or {})
-        for i, text in enumerate(_names(data, "users")):
-            if not _USER.fullmatch(text):
-                self._say(
+        for i, text in enumerate(_strings(data, "users")):
+            if not _USER_SYNTAX.fullmatch(text):
+                self._report(
                     packages.BAD_RECIPE,
-                    f"not a user: {text!r}",
-                    "write NAME for a user of Debian's, or NAME:UID or NAME:UID:GID",
+                    f"invalid user {text!r}",
+                    "write NAME (a user of base-passwd), NAME:UID or NAME:UID:GID",
                     at=("debs", "users", i),
                 )
         return DebsRecipe(
             suite=data["suite"],
-            packages=_names(data, "packages"),
-            components=_names(data, "components") or ("main",),
-            exclude=_names(data, "exclude"),
+            packages=_strings(data, "packages"),
+            components=_strings(data, "components") or ("main",),
+            exclude=_strings(data, "exclude"),
             no_deps=bool(data.get("no-deps", False)),
-            drop=_names(data, "drop"),
+            drop=_strings(data, "drop"),
             links=links,
-            users=_names(data, "users"),
+            users=_strings(data, "users"),
             files=tuple(self._files(data.get("files") or ())),
             kernel=bool(data.get("kernel", False)),
-            modules=_names(data, "modules"),
-            entrypoint=_names(data, "entrypoint"),
-            command=_names(data, "command"),
-            env=_names(data, "env"),
+            modules=_strings(data, "modules"),
+            entrypoint=_strings(data, "entrypoint"),
+            command=_strings(data, "command"),
+            env=_strings(data, "env"),
             workdir=data.get("workdir") or "",
         )
 
     def _paths(self, links: Mapping[str, str]) -> dict[str, str]:
-        made = {}
+        cleaned = {}
         for path, target in links.items():
             clean = self._path(path, ("debs", "links", path))
             if clean:
-                made[clean] = target
-        return made
+                cleaned[clean] = target
+        return cleaned
 
     def _path(self, text: str, at: tuple[str | int, ...]) -> str:
-        """Return an absolute path of the image without its first slash."""
+        """Return an absolute path in the image without its leading slash."""
         parts = PurePosixPath(text).parts
         if text.startswith("/") and ".." not in parts and len(parts) > 1 and "\0" not in text:
             return str(PurePosixPath(*parts[1:]))
-        self._say(packages.BAD_RECIPE, f"{text!r} is not an absolute path in the image", at=at)
+        self._report(packages.BAD_RECIPE, f"{text!r} is not an absolute path in the image", at=at)
         return ""
 
     def _files(self, items: Sequence[Data]) -> Iterator[RecipeFile]:
@@ -235,18 +239,18 @@ class _Reader:
             path = self._path(item["path"], (*at, "path"))
             kinds = [k for k in ("source", "contents", "directory") if item.get(k) is not None]
             if len(kinds) != 1:
-                self._say(
+                self._report(
                     packages.BAD_RECIPE,
-                    f"a file has one of source, contents and directory, and {item['path']} has "
+                    f"{item['path']} needs exactly one of source, contents and directory; it has "
                     + (" and ".join(kinds) or "none"),
                     at=at,
                 )
             source = item.get("source")
             if source and (source.startswith("/") or ".." in PurePosixPath(source).parts):
-                self._say(
+                self._report(
                     packages.BAD_RECIPE,
                     f"the source {source!r} is not inside the package",
-                    "put the file into the package's directory, so that it is part of its tag",
+                    "move the file into the package's directory, so that the tag covers it",
                     at=(*at, "source"),
                 )
             mode = item.get("mode")
@@ -261,5 +265,5 @@ class _Reader:
             )
 
 
-def _names(data: Data, key: str) -> tuple[str, ...]:
+def _strings(data: Data, key: str) -> tuple[str, ...]:
     return tuple(data.get(key) or ())

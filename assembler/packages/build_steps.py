@@ -1,4 +1,4 @@
-"""The steps of a batch: each package that is built, and what of others it uses, per platform."""
+"""The steps of a batch: the packages to build, and the images that each uses per platform."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError
 from assembler.oci import Platform, Reference, host_platform
-from assembler.packages.package_build import (
-    PackageJob,
-    dockerfile_build_of,
-    platforms_of,
-)
-from assembler.packages.tags import name_of
+from assembler.packages.jobs import PackageJob, dockerfile_order, target_platforms
+from assembler.packages.tags import derive_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,65 +25,65 @@ Uses = Mapping["Path", frozenset[Platform]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A package to be built, after others."""
+    """A package to build, after those that it needs."""
 
     job: PackageJob
-    # For each platform, which packages it uses, made for which platforms.
+    # By platform: the packages that it uses, with their platforms.
     uses: Mapping[Platform, Uses] = field(default_factory=dict)
 
     @property
     def key(self) -> Path:
-        """Return what tells it from other packages."""
+        """Return the unique key of the package."""
         return self.job.package.directory.resolve()
 
     @property
     def needs(self) -> frozenset[Path]:
-        """Return the packages that come before it."""
+        """Return the packages that are built before it."""
         return frozenset(key for uses in self.uses.values() for key in uses)
 
 
 def plan_steps(
-    ordered: Sequence[PackageNode], asked: Mapping[Path, PackageJob], options: PackageBuildOptions
+    ordered: Sequence[PackageNode], jobs: Mapping[Path, PackageJob], options: PackageBuildOptions
 ) -> tuple[Step, ...]:
-    """Return what is to be built, in order; dependencies for the platforms that need them.
+    """Return the steps in build order; dependencies are built for the platforms that use them.
 
-    A compiler that runs on this machine is not made for the machines that it compiles for.
+    A compiler that runs on this machine is not built for the platforms that it compiles for.
     """
-    wanted: dict[Path, set[Platform]] = {}
-    found: list[Step] = []
-    for one in reversed(ordered):
-        package = one.package
-        if one.asked:
-            job = asked[package.directory]
+    used: dict[Path, set[Platform]] = {}
+    steps: list[Step] = []
+    for node in reversed(ordered):
+        package = node.package
+        if node.requested:
+            job = jobs[package.directory]
         else:
-            platforms = tuple(p for p in platforms_of(package) if p in wanted.get(one.key, ()))
-            job = PackageJob(package, name_of(package, options.naming), platforms, options)
+            platforms = tuple(p for p in target_platforms(package) if p in used.get(node.key, ()))
+            job = PackageJob(package, derive_name(package, options.naming), platforms, options)
         if not job.platforms:
             continue
-        needed = {other.key: other.package for other in ordered if other.key in one.needs}
-        step = Step(job, {p: _uses(job, p, needed, options.naming) for p in job.platforms})
-        found.append(step)
+        needed = {other.key: other.package for other in ordered if other.key in node.needs}
+        step = Step(job, {p: _package_uses(job, p, needed, options.naming) for p in job.platforms})
+        steps.append(step)
         for uses in step.uses.values():
             for key, platforms_used in uses.items():
-                wanted.setdefault(key, set()).update(platforms_used)
-    return tuple(reversed(found))
+                used.setdefault(key, set()).update(platforms_used)
+    return tuple(reversed(steps))
 
 
-def _uses(
+def _package_uses(
     job: PackageJob, platform: Platform, needed: Mapping[Path, Package], naming: Naming
 ) -> Uses:
-    """Return for which platforms a package uses the images of others.
+    """Return the platforms for which a package uses the images of others.
 
-    Where it names them only in arguments they may be wanted for this machine or for the target.
+    An image that only arguments name may be used on this machine or on the target.
     """
     named: dict[str, set[Platform]] = {}
-    with suppress(DolmenError):  # it is told when the package is built
+    with suppress(DolmenError):  # the build of the package reports the error
         if needed and job.package.build.debs is None:
-            for name, chosen in dockerfile_build_of(job, platform, {}).plan().images():
+            for name, chosen in dockerfile_order(job, platform).plan().images():
                 uses = named.setdefault(str(Reference.parse(name)), set())
                 uses.add(Platform.parse(chosen) if chosen else platform)
     both = {platform, host_platform()}
     return {
-        key: frozenset(named.get(str(name_of(package, naming).reference()), both))
+        key: frozenset(named.get(str(derive_name(package, naming).reference()), both))
         for key, package in needed.items()
     }

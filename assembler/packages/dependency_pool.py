@@ -1,39 +1,41 @@
-"""Work that depends on other work, done side by side where it does not."""
+"""Jobs with dependencies, run in parallel where possible."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
 from graphlib import TopologicalSorter
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from assembler.tools.cancellation import Cancellation, Cancelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
 
 K = TypeVar("K")
 R = TypeVar("R")
 
-# How long threads may take to end what they have begun when the run is interrupted.
-_FAREWELL_SECONDS = 20.0
+# How long an interrupted run waits for its threads.
+_JOIN_SECONDS = 20.0
 
 
 def run_in_order(
     needs: Mapping[K, Collection[K]], work: Callable[[K, Cancellation], R], jobs: int
 ) -> dict[K, R]:
-    """Do `work` for each key after all that it needs, in up to `jobs` threads at once.
+    """Run `work` for each key after all keys that it needs, in up to `jobs` threads.
 
-    Whatever is raised ends the run: programs that are running are stopped, nothing new is begun,
-    and it is raised when the threads have cleared up after themselves.
+    An exception ends the run: running programs are stopped, no more work starts, and the exception
+    is raised again when the threads have cleaned up.
     """
     sorter = TopologicalSorter(needs)
     sorter.prepare()
     results: dict[K, R] = {}
-    halt = Cancellation()
+    cancellation = Cancellation()
     if jobs < 2 or len(needs) < 2:
-        # In the thread that signals come to.
+        # In the main thread, which receives signals.
         while sorter.is_active():
             for key in sorter.get_ready():
-                results[key] = work(key, halt)
+                results[key] = work(key, cancellation)
                 sorter.done(key)
         return results
     done: SimpleQueue[tuple[K, BaseException | None]] = SimpleQueue()
@@ -43,18 +45,18 @@ def run_in_order(
 
     def run(key: K) -> None:
         try:
-            with halt.bind_thread():
-                results[key] = work(key, halt)
+            with cancellation.bind_thread():
+                results[key] = work(key, cancellation)
             done.put((key, None))
         except BaseException as error:
-            # Raised again by the thread that waits.
+            # Raised again in the waiting thread.
             done.put((key, error))
 
     try:
         while sorter.is_active():
             ready += sorter.get_ready()
             while ready and running < jobs:
-                # Daemons: nothing that goes wrong here keeps the process from ending.
+                # A daemon thread never keeps the process alive.
                 thread = threading.Thread(target=run, args=(ready.pop(0),), daemon=True)
                 threads.append(thread)
                 thread.start()
@@ -65,9 +67,9 @@ def run_in_order(
                 raise error
             sorter.done(key)
     except BaseException:
-        halt.stop()
+        cancellation.stop()
         for thread in threads:
-            thread.join(_FAREWELL_SECONDS)
+            thread.join(_JOIN_SECONDS)
         raise
     return results
 

@@ -1,10 +1,8 @@
-"""Giving built images to the local Docker daemon, for those who try them with `docker run`."""
+"""Loading images into the local Docker daemon, for `docker run`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler import tools
@@ -22,16 +20,21 @@ from assembler.oci import (
 from assembler.tools import execution
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from assembler.events import Reporter
     from assembler.oci import Reference, Store
 
-_KEPT = ("PATH", "HOME", "USER", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
+_VARIABLES = ("PATH", "HOME", "USER", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
 
 
-def load(store: Store, references: Sequence[Reference], reporter: Reporter) -> None:
-    """Load images for this machine's platform into the daemon; others it could not run."""
+def load_into_docker(store: Store, references: Sequence[Reference], reporter: Reporter) -> None:
+    """Load images of this machine's platform into the daemon; it cannot run others."""
     docker, platform = tools.require_program("docker"), host_platform()
-    environment = {k: v for k, v in os.environ.items() if k.startswith("DOCKER_") or k in _KEPT}
+    environment = {
+        k: v for k, v in os.environ.items() if k.startswith("DOCKER_") or k in _VARIABLES
+    }
     for reference in references:
         if isinstance(look_up_image(store, reference, platform), MissingImage):
             continue
@@ -44,5 +47,5 @@ def load(store: Store, references: Sequence[Reference], reporter: Reporter) -> N
             command: list[str | Path] = [docker, "load", "--quiet", "--input", archive]
             outcome = execution.run_program(command, environment)
             if outcome.status:
-                raise execution.program_error(command, outcome, "see whether `docker info` works")
+                raise execution.program_error(command, outcome, "check that `docker info` works")
             progress.outcome = "loaded"

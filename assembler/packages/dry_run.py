@@ -1,40 +1,41 @@
-"""What a build of packages would do, without doing it."""
+"""A dry run: what a build of packages would do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from assembler.debian.lock import LOCK_FILE
 from assembler.errors import DolmenError
-from assembler.oci import Platform
-from assembler.packages.batch import check_package_options, job_of
+from assembler.packages.batch import check_package_options
 from assembler.packages.build_steps import plan_steps
-from assembler.packages.dependencies import in_build_order
-from assembler.packages.package_build import BuildContext, compare_inputs, dockerfile_build_of
-from assembler.packages.tags import is_lasting
+from assembler.packages.dependencies import order_by_dependency
+from assembler.packages.inputs import compare_inputs
+from assembler.packages.jobs import dockerfile_order, package_job
+from assembler.packages.package_build import BuildContext
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from assembler.config.package_model import Package
     from assembler.events import Reporter
-    from assembler.oci import Store
+    from assembler.oci import Platform, Store
+    from assembler.packages.jobs import PackageJob
     from assembler.packages.options import PackageBuildOptions
-    from assembler.packages.package_build import PackageJob
 
 
 def describe_steps(
     packages: Sequence[Package], options: PackageBuildOptions, reporter: Reporter
 ) -> Iterator[str]:
-    """Yield lines for people: for each package and platform, what a build would do."""
+    """Yield a line of text for each package and platform: what a build would do."""
     check_package_options(options)
     context = BuildContext.open(options, reporter)
     store = context.sources.open_store()
-    jobs = {package.directory: job_of(package, options) for package in packages}
+    jobs = {package.directory: package_job(package, options) for package in packages}
     if not options.no_build:
-        ordered = in_build_order(packages, options.arguments, options.dockerfile)
+        ordered = order_by_dependency(packages, options.arguments, options.dockerfile)
         for step in plan_steps(ordered, jobs, options.for_dependency()):
             for platform in step.job.platforms:
-                yield from _of_platform(store, step.job, platform, context)
+                yield from _describe_platform(store, step.job, platform, context)
     for job in jobs.values():
         if options.load:
             yield f"{job.name}: load into the Docker daemon"
@@ -42,32 +43,33 @@ def describe_steps(
             yield f"{job.name}: push to {job.name.reference().registry}"
 
 
-def _of_platform(
+def _describe_platform(
     store: Store, job: PackageJob, platform: Platform, context: BuildContext
 ) -> Iterator[str]:
     head = f"{job.name} for {platform}"
-    _, before, different = compare_inputs(store, job, platform)
-    if before is not None and not different and is_lasting(job.name) and not job.options.force:
-        yield f"{head}: is there, nothing to build"
+    inputs = compare_inputs(store, job, platform)
+    is_current = inputs.recorded is not None and not inputs.changed and inputs.lasting
+    if is_current and not job.options.force:
+        yield f"{head}: up to date, nothing to build"
         return
-    why = f", because of {', '.join(different)}" if different else ""
+    reason = f", because of {', '.join(inputs.changed)}" if inputs.changed else ""
     package = job.package
     if package.build.debs is not None:
         lock = package.directory / LOCK_FILE
-        how = f"with the packages of {lock}" if lock.is_file() else "with the newest packages"
-        yield f"{head}: build {how}{why}"
+        how = f"with the packages in {lock}" if lock.is_file() else "with the newest packages"
+        yield f"{head}: build {how}{reason}"
         return
-    order = dockerfile_build_of(job, platform, {})
-    made = order.plan()
-    beyond = made.first_unsupported()
-    if beyond is None:
-        yield f"{head}: build in process{why}"
+    order = dockerfile_order(job, platform)
+    plan = order.plan()
+    unsupported = plan.first_unsupported()
+    if unsupported is None:
+        yield f"{head}: build in process{reason}"
         return
     try:
-        builder = context.builders.choose(made, beyond)
+        builder = context.builders.choose(plan, unsupported)
     except DolmenError as error:
-        yield f"{head}: cannot be built{why}: {error.diagnostics[0].message}"
+        yield f"{head}: cannot be built{reason}: {error.diagnostics[0].message}"
         return
-    yield f"{head}: build by {builder.name}{why}"
-    for command in builder.intended(made, order.terms):
+    yield f"{head}: build by {builder.name}{reason}"
+    for command in builder.intended(plan, order.terms):
         yield f"    {command}"

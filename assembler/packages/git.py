@@ -1,7 +1,7 @@
-"""What git knows of a directory: the hash of its tree in a commit, and what is not committed.
+"""A directory in a git work tree: its tree hash in a commit, and uncommitted changes.
 
-Git itself is asked, because only it knows every rule of what is ignored. It is asked in a way that
-changes nothing: no lock, no refreshed index, no prompt, no file system monitor started.
+The git program does the work, because only it knows every rule for ignored files. Its options
+prevent all changes: no lock, no refreshed index, no prompt, no file system monitor.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from assembler.errors import PackageError, host_error
 from assembler.tools import execution
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-# What would make git look at another repository than that of the directory: set while a hook runs.
-_OF_ANOTHER_REPOSITORY = (
+# Variables that lead git to another repository; set while a hook runs.
+_REPOSITORY_VARIABLES = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_CONFIG",
@@ -51,11 +52,11 @@ class WorkTree:
     prefix: str
 
     @classmethod
-    def around(cls, directory: Path) -> WorkTree | None:
-        """Return the directory as git sees it, or nothing if no work tree is around it."""
+    def find(cls, directory: Path) -> WorkTree | None:
+        """Return the directory in its work tree; None if there is no work tree."""
         where = directory.resolve()
         if not any(os.path.lexists(d / ".git") for d in (where, *where.parents)):
-            return None  # git itself is not needed to know this
+            return None  # without starting git
         outcome = _git(directory, "rev-parse", "--is-inside-work-tree", "--show-prefix")
         if outcome.status:
             if "dubious ownership" in outcome.errors:
@@ -67,7 +68,7 @@ class WorkTree:
         return cls(directory, prefix.removesuffix("\n").rstrip("/"))
 
     def tree_hash(self, commit: str) -> str | None:
-        """Return the hash of the directory's tree in a commit, or nothing if it is not there."""
+        """Return the hash of the directory's tree in a commit; None if the commit lacks it."""
         tree = self._top_tree(commit)
         if not self.prefix:
             return tree
@@ -80,7 +81,7 @@ class WorkTree:
         return None
 
     def is_dirty(self) -> bool:
-        """Tell whether the directory has changes, or files neither committed nor ignored."""
+        """Tell whether the directory has uncommitted changes or untracked files."""
         changes = self._output(
             "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--", "."
         )
@@ -89,8 +90,8 @@ class WorkTree:
     def content_hash(self) -> str:
         """Return the hash over the contents of all tracked, then all untracked files.
 
-        Neither names nor links count, nor what is tracked and gone: LinuxKit counts this way, and
-        the tags should be the same.
+        Names, links and deleted files do not count: LinuxKit hashes this way, and the tags
+        have to be the same.
         """
         whole = hashlib.sha256()
         for options in ((), ("--exclude-standard", "--others")):
@@ -100,34 +101,34 @@ class WorkTree:
         return whole.hexdigest()
 
     def committed_at(self, commit: str) -> int:
-        """Return when the commit was made, in seconds since 1970."""
+        """Return the time of the commit, in seconds since 1970."""
         self._top_tree(commit)
         return int(self._output("log", "-1", "--format=%ct", commit, "--"))
 
     def changed_at(self, commit: str) -> int:
-        """Return when the directory was last changed up to a commit, in seconds since 1970."""
+        """Return the time of the last change of the directory up to a commit."""
         when = self._output("log", "-1", "--format=%ct", commit, "--", ".").strip()
         return int(when) if when else self.committed_at(commit)
 
     def revision(self, commit: str) -> str:
         """Return the full hash of a commit."""
-        return self._resolved(commit, "commit")
+        return self._resolve(commit, "commit")
 
     def _top_tree(self, commit: str) -> str:
-        return self._resolved(commit, "tree")
+        return self._resolve(commit, "tree")
 
-    def _resolved(self, commit: str, kind: str) -> str:
+    def _resolve(self, commit: str, kind: str) -> str:
         outcome = _git(
             self.directory,
             *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{{kind}}}"),
         )
-        # Some versions of git repeat the mark that ends the options.
+        # Some versions of git print --end-of-options, too.
         names = [n for n in outcome.output.decode("ascii", "replace").split() if n[0] != "-"]
         if outcome.status or len(names) != 1:
             raise PackageError.of(
                 packages.BAD_COMMIT,
-                f"there is no commit {commit!r} in the git repository of {self.directory}",
-                "commit the package first, or name another one with --hash-commit",
+                f"commit {commit!r} not found in the git repository of {self.directory}",
+                "commit the package first, or choose another commit with --hash-commit",
             )
         return names[0]
 
@@ -138,8 +139,7 @@ class WorkTree:
         return outcome.output
 
 
-def _hash_file(path: Path, update: object) -> None:
-    assert callable(update)  # noqa: S101
+def _hash_file(path: Path, update: Callable[[bytes], None]) -> None:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -159,6 +159,6 @@ def _command(directory: Path, *arguments: str) -> list[str]:
 
 
 def _git(directory: Path, *arguments: str) -> execution.ProcessResult:
-    environment = {k: v for k, v in os.environ.items() if k not in _OF_ANOTHER_REPOSITORY}
+    environment = {k: v for k, v in os.environ.items() if k not in _REPOSITORY_VARIABLES}
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     return execution.run_program(_command(directory, *arguments), environment)

@@ -1,4 +1,4 @@
-"""A log file for each package that is built: everything its builder prints."""
+"""The log file of each package build: the output of its builder."""
 
 from __future__ import annotations
 
@@ -24,50 +24,50 @@ if TYPE_CHECKING:
     from assembler.events import Event, Reporter
     from assembler.packages.dependency_pool import Cancellation
 
-_NOT_OF_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def log_file(directory: Path, name: str) -> Path:
-    """Return where the log of an image goes: one file for each name, overwritten."""
-    return directory / f"{_NOT_OF_NAMES.sub('_', name)}.log"
+def log_path(directory: Path, name: str) -> Path:
+    """Return the path of an image's log file; each build replaces it."""
+    return directory / f"{_UNSAFE_CHARACTERS.sub('_', name)}.log"
 
 
 @dataclass(slots=True)
 class PackageLog:
-    """A reporter that writes everything down, and passes on what is said with the package's name.
+    """A reporter that writes a log file, and passes events on with the package's name.
 
-    The file is made when work begins: a package that is there already has none.
+    The file is created when work begins: a package that is up to date has none.
     """
 
     path: Path
     reporter: Reporter
-    halt: Cancellation
-    # Stands before what is said; empty if there is only one package.
+    cancellation: Cancellation
+    # Prefix of messages; empty if there is only one package.
     prefix: str = ""
-    began: bool = False
+    opened: bool = False
     _file: IO[str] | None = None
     _titles: dict[int, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def emit(self, event: Event) -> None:
-        """Take an event; if the run was interrupted this is where the thread learns of it."""
+        """Log an event; raises if the run was cancelled."""
         with self._lock:
             self._write(event)
         if isinstance(event, LogMessage) and self.prefix:
             event = replace(event, message=f"{self.prefix}{event.message}")
         self.reporter.emit(event)
         if isinstance(event, LogMessage) and event.level and self._titles:
-            # Of the first, all others are parts.
+            # The first task contains all others.
             note = event.message.removeprefix(self.prefix)
             self.reporter.emit(TaskNoted(next(iter(self._titles)), note))
         if not isinstance(event, TaskEnded):
-            self.halt.check()
+            self.cancellation.check()
 
-    def end(self, last: str = "") -> None:
-        """Close the file, with a last word."""
+    def close(self, last_line: str = "") -> None:
+        """Write the last line, and close the file."""
         with self._lock:
-            if last:
-                self._line(last)
+            if last_line:
+                self._line(last_line)
             if self._file is not None:
                 self._file.close()
                 self._file = None
@@ -88,10 +88,10 @@ class PackageLog:
                 pass
 
     def _open(self) -> None:
-        if self.began:
+        if self.opened:
             return
-        self.began = True
-        # Without a log there is still a build.
+        self.opened = True
+        # A build goes on without a log.
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8", errors="replace")

@@ -20,35 +20,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageBuildOptions:
-    """Everything that a caller can say about building packages."""
+    """The options of a call that builds packages."""
 
     build_file: str = DEFAULT_FILE
     naming: Naming = field(default_factory=Naming)
-    # Name it as a release with this tag; nothing may be uncommitted.
+    # The tag of a release; uncommitted changes are an error.
     release: str | None = None
-    # Build for these only; by default, for those of build.yml.
+    # The platforms to build for; by default those of build.yml.
     platforms: tuple[Platform, ...] = ()
     skip_platforms: tuple[Platform, ...] = ()
     arguments: BuildArguments = field(default_factory=BuildArguments)
-    # The Dockerfile, instead of build.yml's.
+    # The Dockerfile; overrides build.yml.
     dockerfile: str | None = None
-    # Build even what the store or a registry has.
+    # Build images that the store or a registry has already.
     force: bool = False
-    # Fetch what a registry has instead of building it.
+    # Fetch images that a registry has instead of building them.
     fetch: bool = False
     push: bool = False
-    # Push the index TAG, and not the images TAG-ARCH alone.
+    # Push the index TAG, too, not only the images TAG-ARCH.
     index: bool = True
     # Load the images into the local Docker daemon.
     load: bool = False
-    # Build nothing: push or load what the store has.
+    # Build nothing: push or load the images in the store.
     no_build: bool = False
-    # Network and cache during RUN; None leaves them to build.yml.
+    # Network and cache of RUN; None means build.yml's.
     network: bool | None = None
     cache: bool | None = None
-    # Agents and keys for RUN --mount=type=ssh.
+    # SSH agents and keys for RUN --mount=type=ssh.
     ssh: tuple[str, ...] = ()
-    # The image of BuildKit's SBOM scanner; empty for its own, None for no scan.
+    # The image of BuildKit's SBOM scanner; empty for the default one, None for no scan.
     scanner: str | None = None
     builder: BuilderOptions = field(default_factory=BuilderOptions)
     debian: DebianOptions = field(default_factory=DebianOptions)
@@ -56,11 +56,11 @@ class PackageBuildOptions:
 
     @property
     def fetches(self) -> bool:
-        """Tell whether images have to be in the store in the end."""
+        """Tell whether the images have to be in the store at the end."""
         return self.fetch or self.push or self.load
 
     def terms_for(self, build: BuildFile) -> Terms:
-        """Return what programs of a package's Dockerfile may use."""
+        """Return the build terms of a package's Dockerfile."""
         return Terms(
             build.network if self.network is None else self.network,
             not build.disable_cache if self.cache is None else self.cache,
@@ -70,7 +70,7 @@ class PackageBuildOptions:
         )
 
     def for_dependency(self) -> PackageBuildOptions:
-        """Return the options for a package that another one needs: names and engines only."""
+        """Return the options for dependencies: organisation, engines and sources only."""
         return PackageBuildOptions(
             naming=Naming(org=self.naming.org),
             builder=self.builder,

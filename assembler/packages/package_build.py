@@ -1,70 +1,43 @@
-"""Building a package for its platforms: what is there is not made again, the rest is."""
+"""Building a package for its platforms: only images that are missing or out of date are built."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from assembler.codes import packages
-from assembler.config.package_model import DEFAULT_GITREPO
-from assembler.debian.lock import LOCK_FILE, read_lock
-from assembler.debian.options import archive_engine
-from assembler.debian.recipe import Order, make
+from assembler.debian.lock import read_package_lock
+from assembler.debian.options import open_archive_engine
+from assembler.debian.recipe_build import RecipeBuild, build_recipe
 from assembler.dockerfile.builders import Builders
-from assembler.dockerfile.order import DockerOrder
-from assembler.dockerfile.order import inputs_now as dockerfile_inputs
 from assembler.dockerfile.order import make as make_dockerfile
-from assembler.errors import DolmenError, PackageError, wrap_os_errors
+from assembler.errors import DolmenError
 from assembler.events import LogMessage, task
-from assembler.oci import (
-    Image,
-    Platform,
-    Reference,
-    changed_inputs,
-    hold_lock,
-    look_up_image,
-    media_types,
-    read_recorded_inputs,
-    tag_images,
-)
-from assembler.packages.build_arguments import arguments_of, commit_of
-from assembler.packages.options import PackageBuildOptions
+from assembler.oci import hold_lock, tag_images
+from assembler.packages.inputs import changes_since_build, current_inputs
+from assembler.packages.jobs import dockerfile_order, image_labels, image_references
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
-    from assembler.config.package_model import Package
-    from assembler.debian.engine import Engine
+    from assembler.debian.engine import ArchiveEngine
     from assembler.events import Reporter
-    from assembler.oci import ImageSources, Store, WrittenImage
+    from assembler.oci import ImageSources, Platform, Reference, Store, WrittenImage
+    from assembler.packages.jobs import PackageJob
+    from assembler.packages.options import PackageBuildOptions
     from assembler.packages.remote import Remote
-    from assembler.packages.tags import PackageName
 
-_NO_TREE = "not in git"
-# Nothing that goes into an image differs from what went into the one that is there.
-_AS_WANTED: tuple[str, ...] = ()
-_SOURCE = "org.opencontainers.image.source"
-
-
-@dataclass(frozen=True, slots=True)
-class PackageJob:
-    """A package to build: its name, its platforms, and the options of the call."""
-
-    package: Package
-    name: PackageName
-    platforms: tuple[Platform, ...]
-    options: PackageBuildOptions = field(default_factory=PackageBuildOptions)
+# The result of changes_since_build for an image that is up to date.
+_NO_CHANGES: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """What builds packages: the archive engine, the builders, and the sources of images."""
+    """What all builds of a call share: the archive engine, the builders, the image sources."""
 
-    engine: Engine
+    engine: ArchiveEngine
     # The sources of base images.
     sources: ImageSources
     builders: Builders
@@ -74,12 +47,12 @@ class BuildContext:
         """Return the context that the options describe."""
         store = options.sources.open_store()
         builders = Builders(store.root.absolute() / "buildah", reporter, options.builder)
-        engine = archive_engine(store, options.debian, reporter)
+        engine = open_archive_engine(store, options.debian, reporter)
         return cls(engine, options.sources, builders)
 
     @property
     def remote(self) -> Remote | None:
-        """Return the registries that may have packages already, if any may be asked."""
+        """Return the registries of packages; None if they must not be contacted."""
         if self.sources.offline:
             return None
         from assembler.packages.remote import Remote  # noqa: PLC0415 - requests is slow to load
@@ -93,246 +66,137 @@ class BuildContext:
 
 @dataclass(frozen=True, slots=True)
 class PackageResult:
-    """The image of a package: its name, and for which platforms it was made or was there."""
+    """The image of a package: its name, and the outcome for each platform."""
 
     name: str
-    made: tuple[Platform, ...] = ()
+    built: tuple[Platform, ...] = ()
+    # Up to date in the store.
     present: tuple[Platform, ...] = ()
     # Not built, because the registry has them.
     remote: tuple[Platform, ...] = ()
-    # What went wrong, by platform.
     failures: Mapping[Platform, DolmenError] = field(default_factory=dict)
-    # Not tried, because something that it needs is missing.
-    left: tuple[Platform, ...] = ()
+    # Not built, because a dependency is missing.
+    skipped: tuple[Platform, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Tell whether nothing failed or was skipped."""
-        return not (self.failures or self.left)
+        """Tell whether no platform failed or was skipped."""
+        return not (self.failures or self.skipped)
 
     def as_json(self) -> dict[str, Any]:
         """Return the result for scripts."""
         return {
             "name": self.name,
-            "built": [str(p) for p in self.made],
+            "built": [str(p) for p in self.built],
             "present": [str(p) for p in self.present],
             "remote": [str(p) for p in self.remote],
             "failed": [str(p) for p in self.failures],
-            "skipped": [str(p) for p in self.left],
+            "skipped": [str(p) for p in self.skipped],
         }
 
 
-def platforms_of(
-    package: Package, only: tuple[Platform, ...] = (), without: tuple[Platform, ...] = ()
-) -> tuple[Platform, ...]:
-    """Return the platforms to build for: those of build.yml, as far as they are asked for."""
-    offered = [Platform.parse(arch) for arch in package.build.arches]
-    missing = [p for p in only if p not in offered]
-    if missing:
-        raise PackageError.of(
-            packages.PLATFORM_NOT_SUPPORTED,
-            f"{package.build.image} is not made for {', '.join(map(str, missing))}",
-            f"arches in its build.yml has: {', '.join(package.build.arches)}",
-            place=package.build.positions.place_of("arches"),
-        )
-    return tuple(p for p in dict.fromkeys(only or offered) if p not in without)
-
-
-def build(
+def build_package(
     store: Store, job: PackageJob, context: BuildContext, reporter: Reporter
 ) -> PackageResult:
-    """Build what is missing, or raise what kept it from being built."""
-    built = build_platforms(store, job, context, reporter)
-    for error in built.failures.values():
+    """Build the missing images of a package; raise the first failure."""
+    result = build_platforms(store, job, context, reporter)
+    for error in result.failures.values():
         raise error
-    return built
+    return result
 
 
 def build_platforms(
     store: Store, job: PackageJob, context: BuildContext, reporter: Reporter
 ) -> PackageResult:
-    """Build what is missing, as far as it can be: a platform that fails does not end the others.
+    """Build the missing images of a package; a platform that fails does not stop the others.
 
-    Of two builds of one package at once, one waits for the other.
+    Two builds of one package exclude each other: the second waits for the first.
     """
-    with store.in_use(), _alone(store, job.name.reference()):
-        found = {p: _found(store, job, p) for p in job.platforms}
-        present = tuple(p for p, changes in found.items() if changes == _AS_WANTED)
-        missing = {p: changes for p, changes in found.items() if changes != _AS_WANTED}
+    with store.in_use(), _package_lock(store, job.name.reference()):
+        changes_by_platform = {p: changes_since_build(store, job, p) for p in job.platforms}
+        present = tuple(p for p, c in changes_by_platform.items() if c == _NO_CHANGES)
+        missing = {p: c for p, c in changes_by_platform.items() if c != _NO_CHANGES}
         if not missing:
-            reporter.emit(LogMessage(f"{job.name} is there, nothing to build"))
+            reporter.emit(LogMessage(f"{job.name} is up to date, nothing to build"))
             return PackageResult(str(job.name), present=present)
-        remote = _elsewhere(store, job, missing, context, reporter)
-        missing = {p: changes for p, changes in missing.items() if p not in remote}
+        remote = _registry_platforms(store, job, missing, context, reporter)
+        missing = {p: c for p, c in missing.items() if p not in remote}
         if not missing:
             return PackageResult(str(job.name), present=present, remote=remote)
         for platform, changes in missing.items():
             if changes:
-                what = f"{job.name} for {platform} is built again, because of {', '.join(changes)}"
-                reporter.emit(LogMessage(what))
-        making = _Making(store, job, context, reporter)
-        made: dict[Platform, WrittenImage] = {}
+                inputs = ", ".join(changes)
+                reporter.emit(LogMessage(f"rebuilding {job.name} for {platform}: {inputs} changed"))
+        built: dict[Platform, WrittenImage] = {}
         failures: dict[Platform, DolmenError] = {}
         for platform in missing:
             try:
                 with task(reporter, f"build {job.name} for {platform}") as progress:
-                    made[platform] = making.image(platform)
+                    built[platform] = _build_image(store, job, platform, context, reporter)
                     progress.outcome = "built"
             except DolmenError as error:
                 failures[platform] = error
-        if made:
-            tag_images(store, _names(job.name), [*made.values()])
-    return PackageResult(str(job.name), tuple(made), present, remote, failures)
+        if built:
+            tag_images(store, [str(n) for n in image_references(job.name)], [*built.values()])
+    return PackageResult(str(job.name), tuple(built), present, remote, failures)
 
 
-def names_of(name: PackageName) -> list[Reference]:
-    """Return the names that the image of a package has in the store."""
-    return [Reference.parse(text) for text in _names(name)]
-
-
-def _elsewhere(
+def _registry_platforms(
     store: Store,
     job: PackageJob,
     missing: Mapping[Platform, tuple[str, ...] | None],
     context: BuildContext,
     reporter: Reporter,
 ) -> tuple[Platform, ...]:
-    """Return the platforms that a registry has the image for; they are brought if that is wanted.
+    """Return the platforms that a registry has; fetch them if the options say so.
 
-    Only names that stand for one content are looked for. Where the store's own image is not as it
-    would be now, that of a registry counts only if it was brought and is.
+    Only names with a hash are looked up. If the image in the store is out of date, the registry's
+    image counts only if it is fetched and up to date.
     """
-    wanted = [p for p, changes in missing.items() if job.options.fetches or not changes]
-    if job.options.force or not is_lasting(job.name) or job.name.dirty or not wanted:
+    candidates = [p for p, changes in missing.items() if job.options.fetches or not changes]
+    if job.options.force or not is_lasting(job.name) or job.name.dirty or not candidates:
         return ()
     remote = context.remote
     if remote is None:
         return ()
     reference = job.name.reference()
     offered = remote.platforms(reference, reporter)
-    there = tuple(p for p in wanted if any(o.satisfies(p) for o in offered))
-    if not there:
+    available = tuple(p for p in candidates if any(o.satisfies(p) for o in offered))
+    if not available:
         return ()
     if job.options.fetches:
-        remote.fetch(store, reference, there, reporter)
-        return tuple(p for p in there if not missing[p] or _found(store, job, p) == _AS_WANTED)
-    which = ", ".join(map(str, there))
-    said = f"{job.name} is at {reference.registry} for {which}, not built (--pull brings it)"
-    reporter.emit(LogMessage(said))
-    return there
-
-
-@dataclass(frozen=True, slots=True)
-class _Making:
-    """A package being made for one platform after the other."""
-
-    store: Store
-    job: PackageJob
-    context: BuildContext
-    reporter: Reporter
-
-    def image(self, platform: Platform) -> WrittenImage:
-        """Make the image of the package for a platform."""
-        package = self.job.package
-        debs = package.build.debs
-        labels = _labels(package)
-        if debs is not None:
-            name = str(self.job.name.reference())
-            lock = read_lock(package.directory)
-            inputs = current_inputs(self.store, self.job, platform)
-            order = Order(debs, package.directory, platform, name, labels, lock, inputs)
-            return make(self.store, order, self.context.engine, self.reporter)
-        docker_order = dockerfile_build_of(self.job, platform, labels)
-        return make_dockerfile(
-            self.store, docker_order, self.context.sources, self.context.builders, self.reporter
+        remote.fetch(store, reference, available, reporter)
+        return tuple(
+            p
+            for p in available
+            if not missing[p] or changes_since_build(store, job, p) == _NO_CHANGES
         )
+    platforms = ", ".join(map(str, available))
+    message = f"{job.name} is at {reference.registry} for {platforms}, not built (use --pull)"
+    reporter.emit(LogMessage(message))
+    return available
 
 
-def dockerfile_build_of(
-    job: PackageJob, platform: Platform, labels: Mapping[str, str]
-) -> DockerOrder:
-    """Return what is to be built of a package with a Dockerfile."""
-    package, build = job.package, job.package.build
-    commit = commit_of(package, job.name, job.options.naming.commit)
-    return DockerOrder(
-        package=package,
-        platform=platform,
-        arguments=arguments_of(
-            package, job.name, commit, job.options.arguments, job.options.naming
-        ),
-        inputs={"tree": job.name.hash or _NO_TREE},
-        labels=labels,
-        time=commit.time,
-        dockerfile=job.options.dockerfile or build.dockerfile,
-        name=str(job.name.reference()),
-        terms=job.options.terms_for(build),
-    )
-
-
-def _found(store: Store, job: PackageJob, platform: Platform) -> tuple[str, ...] | None:
-    """Return what would go into the image now that did not; nothing if it is not there at all."""
-    if job.options.force or not is_lasting(job.name):
-        return None
-    found = look_up_image(store, job.name.reference(), platform)
-    if not isinstance(found, Image) or found.config.platform != platform:
-        return None
-    return _changed(store, job, found, platform)
-
-
-def compare_inputs(
-    store: Store, job: PackageJob, platform: Platform
-) -> tuple[dict[str, str], dict[str, str] | None, tuple[str, ...]]:
-    """Return what would go into an image, what went into the one in the store, what differs."""
-    now = current_inputs(store, job, platform)
-    found = look_up_image(store, job.name.reference(), platform)
-    is_it = isinstance(found, Image) and found.config.platform == platform
-    before = read_recorded_inputs(found) if isinstance(found, Image) and is_it else None
-    return now, before, changed_inputs(before, now) if before is not None else ()
-
-
-def _changed(store: Store, job: PackageJob, image: Image, platform: Platform) -> tuple[str, ...]:
-    """Return what would go into the image that did not: the tag knows the tree alone."""
-    before = read_recorded_inputs(image)
-    if before is None:
-        return ()  # it was made by something else, or before this was written down
-    try:
-        return changed_inputs(before, current_inputs(store, job, platform))
-    except PackageError:
-        return ()  # it could not be built now, and is good as it is
-
-
-def current_inputs(store: Store, job: PackageJob, platform: Platform) -> dict[str, str]:
-    """Return what would go into the image of a package, each input under a name for people."""
+def _build_image(
+    store: Store, job: PackageJob, platform: Platform, context: BuildContext, reporter: Reporter
+) -> WrittenImage:
     package = job.package
     if package.build.debs is None:
-        return dockerfile_inputs(store, dockerfile_build_of(job, platform, {}))
-    lock = package.directory / LOCK_FILE
-    inputs = {"tree": job.name.hash or _NO_TREE, "suite": package.build.debs.suite}
-    if lock.is_file():
-        with wrap_os_errors(lock, "read"):
-            inputs["lock"] = "sha256:" + hashlib.sha256(lock.read_bytes()).hexdigest()
-    return inputs
+        order = dockerfile_order(job, platform, with_labels=True)
+        return make_dockerfile(store, order, context.sources, context.builders, reporter)
+    recipe = RecipeBuild(
+        package.build.debs,
+        package.directory,
+        platform,
+        str(job.name.reference()),
+        image_labels(package),
+        read_package_lock(package.directory),
+        current_inputs(store, job, platform),
+    )
+    return build_recipe(store, recipe, context.engine, reporter)
 
 
-def _alone(store: Store, reference: Reference) -> AbstractContextManager[None]:
+def _package_lock(store: Store, reference: Reference) -> AbstractContextManager[None]:
     store.layout.prepare()
     digest = hashlib.sha256(str(reference).encode()).hexdigest()[:32]
     return hold_lock(store.layout.locks / f"package-{digest}")
-
-
-def _names(name: PackageName) -> list[str]:
-    """Return the names to put the image under: `@pkg:` looks for the plain hash."""
-    names = [str(name.reference())]
-    if is_lasting(name) and name.hash != name.tag:
-        plain = Reference.parse(f"{name.org}/{name.image}:{name.hash}")
-        names.append(str(plain))
-    return names
-
-
-def _labels(package: Package) -> dict[str, str]:
-    labels = {}
-    if package.build.label is not None:
-        labels[media_types.CONFIG_LABEL] = json.dumps(package.build.label, sort_keys=True)
-    if package.build.gitrepo != DEFAULT_GITREPO:
-        labels[_SOURCE] = package.build.gitrepo
-    return labels

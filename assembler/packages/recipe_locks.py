@@ -1,4 +1,4 @@
-"""Locks of recipes: choosing the newest Debian packages, comparing, writing."""
+"""Package locks of recipes: resolving, comparing and writing them."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages as codes
-from assembler.debian.lock import LOCK_FILE, read_lock, write_lock
-from assembler.debian.locking import differences, lock_for, renewed
-from assembler.debian.options import archive_engine
+from assembler.debian.lock import LOCK_FILE, read_package_lock, write_package_lock
+from assembler.debian.lock_updates import lock_differences, merge_lock, resolve_lock
+from assembler.debian.options import open_archive_engine
 from assembler.diagnostics import Diagnostic
 from assembler.errors import PackageError
 from assembler.packages.build_file_reader import read_package
-from assembler.packages.package_build import platforms_of
+from assembler.packages.jobs import target_platforms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from assembler.debian.lock import Lock
+    from assembler.debian.lock import PackageLock
     from assembler.events import Reporter
     from assembler.packages.options import PackageBuildOptions
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeLock:
-    """The newest packages of a recipe, and the file that they belong in."""
+    """The newest packages of a recipe, and the path of its lock file."""
 
     directory: Path
-    newest: Lock
+    newest: PackageLock
 
     @property
     def path(self) -> Path:
@@ -36,46 +36,46 @@ class RecipeLock:
         return self.directory / LOCK_FILE
 
     def differences(self) -> list[str]:
-        """Return, in lines for people, what differs from the lock file."""
-        return [*differences(read_lock(self.directory), self.newest)]
+        """Return the differences from the lock file, as lines of text."""
+        return [*lock_differences(read_package_lock(self.directory), self.newest)]
 
     def write(self) -> Path:
-        """Write the lock file; one that has the newest packages is left as it is."""
-        if self.newest == read_lock(self.directory):
+        """Write the lock file unless it has the newest packages already."""
+        if self.newest == read_package_lock(self.directory):
             return self.path
-        return write_lock(self.directory, self.newest)
+        return write_package_lock(self.directory, self.newest)
 
 
 def lock_packages(
     directories: Sequence[Path], options: PackageBuildOptions, reporter: Reporter
 ) -> list[RecipeLock]:
-    """Choose the newest Debian packages of each recipe; nothing is written."""
+    """Resolve the newest Debian packages of each recipe; nothing is written."""
     recipes = []
     for package in [read_package(d, options.build_file) for d in directories]:
         debs = package.build.debs
         if debs is None:
             raise PackageError.of(
                 codes.BAD_RECIPE,
-                f"{package.directory} has no recipe, so there is nothing to lock",
+                f"{package.directory} has no recipe: nothing to lock",
             )
-        recipes.append((package.directory, debs, platforms_of(package, options.platforms)))
-    engine = archive_engine(options.sources.open_store(), options.debian, reporter)
+        recipes.append((package.directory, debs, target_platforms(package, options.platforms)))
+    engine = open_archive_engine(options.sources.open_store(), options.debian, reporter)
     return [
-        RecipeLock(directory, renewed(directory, debs, lock_for(debs, platforms, engine)))
+        RecipeLock(directory, merge_lock(directory, debs, resolve_lock(debs, platforms, engine)))
         for directory, debs, platforms in recipes
     ]
 
 
 def check_locks(locks: Sequence[RecipeLock]) -> None:
     """Raise PackageError if a lock file does not have the newest packages."""
-    behind = [
+    outdated = [
         Diagnostic(
             codes.OUTDATED_LOCK,
-            f"{lock.path} is not up to date:\n" + "\n".join(lines),
-            hints=(f"update it: dolmen pkg lock {lock.directory}",),
+            f"{lock.path} is out of date:\n" + "\n".join(lines),
+            hints=(f"update it with: dolmen pkg lock {lock.directory}",),
         )
         for lock in locks
         if (lines := lock.differences())
     ]
-    if behind:
-        raise PackageError(behind)
+    if outdated:
+        raise PackageError(outdated)

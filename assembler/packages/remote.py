@@ -1,4 +1,4 @@
-"""Packages at registries: whether an image is there, pushing it, indexes and tags made there."""
+"""Package images at registries: looking them up, pushing them, indexes and tags."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from assembler.oci import (
     Platform,
     PullOptions,
     PushOptions,
+    Reference,
     RegistryFailure,
     RetryPolicy,
     canonical_json,
@@ -24,28 +25,74 @@ from assembler.oci import (
     push,
     push_manifest,
 )
+from assembler.packages.build_file_reader import read_package
+from assembler.packages.jobs import package_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from assembler.events import Reporter
-    from assembler.oci import Client, Descriptor, FetchedManifest, Reference, RegistryOptions, Store
+    from assembler.oci import Client, Descriptor, FetchedManifest, RegistryOptions, Store
+    from assembler.packages.options import PackageBuildOptions
+    from assembler.packages.tags import PackageName
 
-# What a registry says of a name that it does not have; many say it to everybody they do not know.
-_NOT_THERE = (registry_codes.NOT_FOUND, registry_codes.ACCESS_DENIED)
+# Codes of a missing image; many registries deny access instead to strangers.
+_NOT_FOUND_CODES = (registry_codes.NOT_FOUND, registry_codes.ACCESS_DENIED)
+
+
+@dataclass(frozen=True, slots=True)
+class PushedIndex:
+    """An index that was pushed, and the platforms in it."""
+
+    name: PackageName
+    platforms: tuple[Platform, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTag:
+    """A tag that an image at a registry has got, and the digest of the image."""
+
+    reference: Reference
+    digest: str
+
+
+def push_package_indexes(
+    directories: Sequence[Path], options: PackageBuildOptions, reporter: Reporter
+) -> list[PushedIndex]:
+    """Push the index of each package, made of the images TAG-ARCH at its registry."""
+    remote = Remote(options.sources.registries)
+    pushed = []
+    for directory in directories:
+        package = read_package(directory, options.build_file)
+        name = package_name(package, options)
+        platforms = remote.push_index(name.reference(), package.build.arches, reporter)
+        pushed.append(PushedIndex(name, platforms))
+    return pushed
+
+
+def tag_remote_image(
+    source: str, target: str, registries: RegistryOptions, reporter: Reporter
+) -> RemoteTag:
+    """Add a tag to an image at its registry; the target is a tag or a full name."""
+    image = Reference.parse(source)
+    reference = Reference.parse(target if "/" in target else f"{image.name}:{target}")
+    if not reference.tag:
+        reference = replace(reference, tag="latest")
+    digest = Remote(registries).tag(image, reference, reporter)
+    return RemoteTag(reference, digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """The registries, as packages are looked for, pushed and tagged there."""
+    """Package images at registries."""
 
     options: RegistryOptions
 
     def platforms(self, reference: Reference, reporter: Reporter) -> tuple[Platform, ...]:
-        """Return for which platforms a registry has the image; none if it cannot be asked.
+        """Return the platforms of the image at its registry; none if the registry fails.
 
-        A registry that does not answer does not keep a package from being built, so it is not
-        waited for as long as when something is wanted of it.
+        The timeout is short, because a package can be built without its registry.
         """
         options = replace(self.options, connect_timeout=3.0, retry_policy=RetryPolicy(attempts=1))
         try:
@@ -57,7 +104,9 @@ class Remote:
                     ),
                 )
         except DolmenError as error:
-            reporter.emit(LogMessage(f"{reference}: not built before, says {_short(error)}", 1))
+            reporter.emit(
+                LogMessage(f"{reference} not found at its registry{_failure_reason(error)}", 1)
+            )
             return ()
         content = document.content
         if not isinstance(content, Index):
@@ -71,33 +120,33 @@ class Remote:
         platforms: tuple[Platform, ...],
         reporter: Reporter,
     ) -> None:
-        """Bring the image into the store."""
+        """Pull the image into the store."""
         pull(store, [reference], PullOptions(self.options, platforms), reporter)
 
     def push(
         self, store: Store, names: Sequence[Reference], reporter: Reporter, *, override: bool
     ) -> None:
-        """Send images with all their platforms, each platform under TAG-ARCH as well."""
+        """Push images with all platforms, each platform as TAG-ARCH, too."""
         options = PushOptions(self.options, arch_tags=True, override=override)
         push(store, names, options, reporter)
 
-    def index(
+    def push_index(
         self, reference: Reference, architectures: Sequence[str], reporter: Reporter
     ) -> tuple[Platform, ...]:
-        """Make the index of what a registry has as TAG-ARCH, and return the platforms in it."""
+        """Push an index of the images TAG-ARCH at the registry; return its platforms."""
         with open_registries(self.options, reporter) as registries:
             client = registries.origin(reference.registry)
             found: list[Descriptor] = []
             for architecture in architectures:
                 tag = f"{reference.tag}-{architecture}"
-                document = _fetched(client, replace(reference, tag=tag))
+                document = _try_fetch(client, replace(reference, tag=tag))
                 if document is not None:
-                    found += _described(document, Platform.parse(architecture))
+                    found += _index_entries(document, Platform.parse(architecture))
             if not found:
                 raise PackageError.of(
                     packages.NOT_PUSHED,
-                    f"the registry has none of {reference}-{'|'.join(architectures)}",
-                    "push the images of the architectures first: dolmen pkg push",
+                    f"none of {reference}-{'|'.join(architectures)} found at the registry",
+                    "push the images of the architectures first with `dolmen pkg push`",
                 )
             index = {
                 "schemaVersion": 2,
@@ -109,13 +158,13 @@ class Remote:
         return tuple(d.platform for d in found if d.platform and not d.attested_digest)
 
     def tag(self, source: Reference, target: Reference, reporter: Reporter) -> str:
-        """Give what a registry has under one name another tag, and return its digest."""
+        """Add a tag to an image at its registry; return the digest of the image."""
         if (source.registry, source.repository) != (target.registry, target.repository):
             raise PackageError.of(
                 packages.BAD_NAME,
-                f"{target.name} is another repository than {source.name}",
-                "a tag stands for an image of its own repository; `dolmen cache pull` and "
-                "`dolmen cache push --remote-name` copy an image to another one",
+                f"{target.name} is not the repository of {source.name}",
+                "to copy an image to another repository, use `dolmen cache pull` and "
+                "`dolmen cache push --remote-name`",
             )
         with open_registries(self.options, reporter) as registries:
             client = registries.origin(source.registry)
@@ -125,25 +174,23 @@ class Remote:
         return found.descriptor.digest
 
 
-def _fetched(client: Client, reference: Reference) -> FetchedManifest | None:
+def _try_fetch(client: Client, reference: Reference) -> FetchedManifest | None:
     try:
         return fetch_manifest(client, reference.repository, reference.tag_or_digest)
     except RegistryFailure as error:
-        if error.code in _NOT_THERE:
+        if error.code in _NOT_FOUND_CODES:
             return None
         raise
 
 
-def _described(document: FetchedManifest, platform: Platform) -> list[Descriptor]:
-    """Return what stands under the tag of an architecture as an index lists it."""
+def _index_entries(document: FetchedManifest, platform: Platform) -> list[Descriptor]:
+    """Return the index entries for the image of an architecture."""
     content = document.content
     if isinstance(content, Index):
         return [*content.manifests]
     return [replace(document.descriptor, platform=platform)]
 
 
-def _short(error: DolmenError) -> str:
+def _failure_reason(error: DolmenError) -> str:
     code = error.code if isinstance(error, RegistryFailure) else error.diagnostics[0].code
-    if code in _NOT_THERE:
-        return "its registry"
-    return f"no one ({error.diagnostics[0].message})"
+    return "" if code in _NOT_FOUND_CODES else f": {error.diagnostics[0].message}"

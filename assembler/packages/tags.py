@@ -1,7 +1,7 @@
-"""The names of packages: a hash of what is in git, a tag made of it, and the full reference.
+"""The names of packages: git's tree hash, the tag with it, and the full reference.
 
-The hash is that of the package's tree in a commit, so the same sources have the same name
-everywhere. The rules are LinuxKit's, so that both call a package by the same name.
+The same sources have the same name everywhere. The rules are LinuxKit's, so both tools give a
+package the same name.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ HEAD = "HEAD"
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _NO_TAG = "latest"
 _DEVELOPMENT = "dev"
-_SHORT = 7
+_SHORT_HASH = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """What is asked of the names of packages, beyond what their build.yml says."""
+    """The naming options of a call; they override build.yml."""
 
     org: str | None = None
     tag: str | None = None
-    # Given instead of looked up.
+    # Used instead of the tree hash.
     hash: str | None = None
     commit: str = HEAD
     # A parent directory whose tree is hashed instead of the package's own.
@@ -44,7 +44,7 @@ class Naming:
     force_dirty: bool = False
 
     def for_development(self, user: str) -> Naming:
-        """Return the naming for images that are only tried out: `USER/image:dev`."""
+        """Return the naming for development images: `USER/IMAGE:dev`."""
         return replace(
             self,
             org=user if self.org is None else self.org,
@@ -54,7 +54,7 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class PackageName:
-    """What a package is called, and what the name was made of."""
+    """The name of a package's image, and the hash in it."""
 
     org: str
     image: str
@@ -64,7 +64,7 @@ class PackageName:
     warnings: tuple[Diagnostic, ...] = ()
 
     def __str__(self) -> str:
-        """Return the name as `docker` would be given it."""
+        """Return the name as Docker takes it."""
         return f"{self.org}/{self.image}:{self.tag}"
 
     @property
@@ -74,35 +74,30 @@ class PackageName:
         has_registry = slash and ("." in first or ":" in first or first == "localhost")
         return str(self) if has_registry or "/" in rest else f"docker.io/{self}"
 
-    def of_arch(self, architecture: str) -> PackageName:
-        """Return the name of the image for one architecture alone."""
-        return replace(self, tag=f"{self.tag}-{architecture}")
-
-    def released(self, release: str) -> PackageName:
-        """Return the name of a release; what is not committed cannot be one."""
+    def as_release(self, release: str) -> PackageName:
+        """Return the name of a release; uncommitted changes are an error."""
         if self.dirty:
             raise PackageError.of(
                 packages.DIRTY_RELEASE,
-                f"{self.image} has changes that are not committed, so it cannot be released as "
-                f"{release}",
+                f"{self.image} has uncommitted changes, so it cannot be released as {release}",
                 "commit the changes, then release",
             )
-        return _checked(replace(self, tag=release))
+        return _check_tag(replace(self, tag=release))
 
     def reference(self) -> Reference:
         """Return the name as a reference for the store and for registries."""
-        return Reference.parse(str(_checked(self)))
+        return Reference.parse(str(_check_tag(self)))
 
 
 def is_lasting(name: PackageName) -> bool:
-    """Tell whether the name stands for one content, so that an image of that name can be kept."""
+    """Tell whether the name contains a hash, so that it always means the same content."""
     return name.hash not in ("", _DEVELOPMENT)
 
 
-def name_of(package: Package, naming: Naming) -> PackageName:
-    """Return what the package is called."""
+def derive_name(package: Package, naming: Naming) -> PackageName:
+    """Return the name of the package's image."""
     build = package.build
-    digest, dirty = _hash(package, naming)
+    digest, dirty = _hash_sources(package, naming)
     template = naming.tag if naming.tag is not None else build.tag
     place = None if naming.tag is not None else build.positions.place_of("tag")
     fields = {"Hash": digest}
@@ -112,20 +107,20 @@ def name_of(package: Package, naming: Naming) -> PackageName:
     except TemplateError as error:
         raise PackageError.of(
             packages.BAD_TAG_TEMPLATE,
-            f"the tag {template!r} of package {build.image} is not understood: {error}",
-            "write {{.Hash}} where the hash of the package should be",
+            f"invalid tag template {template!r} of package {build.image}: {error}",
+            "use {{.Hash}} for the hash of the package",
             place=place,
         ) from error
     org = build.org if naming.org is None else naming.org
     name = PackageName(org, build.image, tag or _NO_TAG, digest, dirty)
-    return replace(name, warnings=_doubts(name, unknown, package, place))
+    return replace(name, warnings=_name_warnings(name, unknown, package, place))
 
 
-def _doubts(
+def _name_warnings(
     name: PackageName, unknown: tuple[str, ...], package: Package, place: Place | None
 ) -> tuple[Diagnostic, ...]:
-    """Return what keeps the name from being one that an image can have, as warnings."""
-    hints = tuple(f"there is no field {field}; the hash is {{{{.Hash}}}}" for field in unknown)
+    """Return warnings about a name that no image can have."""
+    hints = tuple(f"unknown field {field}; the only field is {{{{.Hash}}}}" for field in unknown)
     try:
         name.reference()
     except PackageError as error:
@@ -138,28 +133,29 @@ def _doubts(
     return (replace(found, place=where, hints=hints, severity=Severity.WARNING),)
 
 
-def _checked(name: PackageName) -> PackageName:
+def _check_tag(name: PackageName) -> PackageName:
     if not _TAG.fullmatch(name.tag):
         raise PackageError.of(
-            packages.BAD_TAG, f"no registry accepts the tag {name.tag!r} of package {name.image}"
+            packages.BAD_TAG,
+            f"invalid tag {name.tag!r} of package {name.image}: no registry accepts it",
         )
     return name
 
 
-def _hash(package: Package, naming: Naming) -> tuple[str, bool]:
-    """Return the hash, and whether it stands for something that is not committed."""
+def _hash_sources(package: Package, naming: Naming) -> tuple[str, bool]:
+    """Return the hash, and whether the package has uncommitted changes."""
     base = _hashed_directory(package, naming)
     sources = [_source_hash(package, i, naming) for i in range(len(package.build.extra_sources))]
     if naming.hash is not None:
         return naming.hash, False
-    work_tree = WorkTree.around(base)
+    work_tree = WorkTree.find(base)
     if work_tree is None:
         return "", False
     tree = work_tree.tree_hash(naming.commit)
     if tree is None:
         raise PackageError.of(
             packages.NOT_COMMITTED,
-            f"the package {package.directory} is not in git"
+            f"the package {package.directory} is not committed"
             + ("" if naming.commit == HEAD else f" at {naming.commit}"),
             f"git add {package.directory}; git commit",
         )
@@ -169,7 +165,7 @@ def _hash(package: Package, naming: Naming) -> tuple[str, bool]:
     if not (naming.force_dirty or (naming.commit == HEAD and work_tree.is_dirty())):
         return tree, False
     content = WorkTree(package.directory, "").content_hash()
-    return f"{tree}-dirty-{content[:_SHORT]}", True
+    return f"{tree}-dirty-{content[:_SHORT_HASH]}", True
 
 
 def _hashed_directory(package: Package, naming: Naming) -> Path:
@@ -179,7 +175,7 @@ def _hashed_directory(package: Package, naming: Naming) -> Path:
     if not package.directory.resolve().is_relative_to(wanted):
         raise PackageError.of(
             packages.BAD_HASH_PATH,
-            f"the hash path {naming.hash_path} is not a parent of the package {package.directory}",
+            f"the hash path {naming.hash_path} is not a parent directory of {package.directory}",
         )
     return wanted
 
@@ -193,15 +189,15 @@ def _source_hash(package: Package, index: int, naming: Naming) -> str:
         raise PackageError.of(
             packages.BAD_SOURCE,
             f"the extra source {source} {what}",
-            f"it is looked for at {directory}",
+            f"its path is {directory}",
             place=place,
         )
-    work_tree = WorkTree.around(directory)
+    work_tree = WorkTree.find(directory)
     if work_tree is None:
         raise PackageError.of(
             packages.BAD_SOURCE,
             f"the extra source {source} is not in a git repository",
-            "its tree hash is part of the package's tag, so it has to be committed",
+            "commit it: its tree hash is part of the package's tag",
             place=place,
         )
     digest = work_tree.tree_hash(naming.commit)

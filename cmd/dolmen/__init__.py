@@ -47,9 +47,12 @@ if TYPE_CHECKING:
         WarningEmitted,
     )
     from assembler.formats import Output
+    from assembler.inspection import Inspection, inspect_file
     from assembler.oci import ImageSources, Mirror, Platform, RegistryOptions, Store
+    from assembler.scaffold import write_new_file
+    from assembler.serve import ServeOptions, Server
     from assembler.version import __version__
-    from dolmen import packages
+    from dolmen import machine, packages
 
 _HOMES = {
     "assembler.build": (
@@ -89,9 +92,12 @@ _HOMES = {
     ),
     "assembler.formats": ("Output",),
     "assembler.oci": ("ImageSources", "Mirror", "Platform", "RegistryOptions", "Store"),
+    "assembler.inspection": ("Inspection", "inspect_file"),
+    "assembler.scaffold": ("write_new_file",),
+    "assembler.serve": ("ServeOptions", "Server"),
     "assembler.version": ("__version__",),
 }
-_MODULES = ("packages",)
+_MODULES = ("machine", "packages")
 
 __all__ = [
     "BuildOptions",
@@ -103,6 +109,7 @@ __all__ = [
     "HostError",
     "ImageError",
     "ImageSources",
+    "Inspection",
     "LayerError",
     "LogMessage",
     "MachineError",
@@ -117,6 +124,8 @@ __all__ = [
     "RegistryError",
     "RegistryOptions",
     "SbomOptions",
+    "ServeOptions",
+    "Server",
     "Severity",
     "Store",
     "SystemPlan",
@@ -129,10 +138,13 @@ __all__ = [
     "WarningEmitted",
     "__version__",
     "build",
+    "inspect_file",
+    "machine",
     "merged_yaml",
     "packages",
     "plan",
     "validate",
+    "write_new_file",
 ]
 
 

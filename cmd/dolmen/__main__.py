@@ -1,6 +1,6 @@
-"""The entry point: an interrupt says so in one word, however early it comes.
+"""The entry point: an interrupt prints one word, however early it comes.
 
-Nothing is imported outside of the block that sees to it.
+All imports are inside of the block that handles it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def main() -> NoReturn:
     except BaseException as error:
         if not _is_interrupt(error):
             raise
-        _end()
+        _exit_interrupted()
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    """Tell whether Ctrl-C is behind it: making a class, for one, wraps what is raised."""
+    """Tell whether Ctrl-C caused an error; creating a class, for one, wraps exceptions."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, KeyboardInterrupt):
@@ -38,16 +38,16 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return False
 
 
-def _end() -> NoReturn:
-    """Say so, once, however often Ctrl-C is pressed; what was under way has cleaned up by now."""
+def _exit_interrupted() -> NoReturn:
+    """Print the message once, and exit; cleanup has finished by now."""
     import signal  # noqa: PLC0415
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # On a terminal, the keys themselves are shown.
+    # A terminal has printed ^C.
     if sys.stderr is not None:
         sys.stderr.write("\ninterrupted\n" if sys.stderr.isatty() else "interrupted\n")
         sys.stderr.flush()
-    # The interpreter would rather end by the signal, depending on what it came in the middle of.
+    # The interpreter could end by the signal instead.
     os._exit(130)
 
 

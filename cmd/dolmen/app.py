@@ -1,4 +1,4 @@
-"""The top of the command line: the table of commands and the global options."""
+"""The root command: the table of commands, and the global options."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from dolmen.settings import Settings, default_cache, env_list_or_linuxkit
 COMMANDS = (
     Lazy("build", "dolmen.commands.build", "Assemble a bootable image from YAML files."),
     Lazy("run", "dolmen.commands.run", "Run an image in a virtual machine."),
-    Lazy("ps", "dolmen.commands.ps", "List the machines that are running."),
-    Lazy("logs", "dolmen.commands.logs", "Print what a machine has said on its console."),
-    Lazy("console", "dolmen.commands.console", "Work at the console of a detached machine."),
-    Lazy("ssh", "dolmen.commands.ssh", "Log in at a machine by ssh."),
-    Lazy("stop", "dolmen.commands.stop", "End machines."),
-    Lazy("validate", "dolmen.commands.validate", "Check YAML files and show every mistake."),
-    Lazy("new", "dolmen.commands.new", "Write a commented YAML file to start from."),
-    Lazy("cache", "dolmen.commands.cache", "Manage the store of images."),
+    Lazy("ps", "dolmen.commands.ps", "List running machines."),
+    Lazy("logs", "dolmen.commands.logs", "Print the console output of a machine."),
+    Lazy("console", "dolmen.commands.console", "Attach to the console of a machine."),
+    Lazy("ssh", "dolmen.commands.ssh", "Log in to a machine with SSH."),
+    Lazy("stop", "dolmen.commands.stop", "Stop machines."),
+    Lazy("validate", "dolmen.commands.validate", "Check YAML files, and show every mistake."),
+    Lazy("new", "dolmen.commands.new", "Create a commented YAML file."),
+    Lazy("cache", "dolmen.commands.cache", "Manage the image store."),
     Lazy("pkg", "dolmen.commands.pkg", "Build packages: images made from directories."),
-    Lazy("metadata", "dolmen.commands.metadata", "Make CDs with metadata for guests."),
-    Lazy("inspect", "dolmen.commands.inspect", "Show what a file holds that was built."),
-    Lazy("keys", "dolmen.commands.keys", "Make keys for Secure Boot."),
-    Lazy("serve", "dolmen.commands.serve", "Serve images over HTTP, for booting from the network."),
+    Lazy("metadata", "dolmen.commands.metadata", "Create metadata CDs for guests."),
+    Lazy("inspect", "dolmen.commands.inspect", "Show the contents of an image file."),
+    Lazy("keys", "dolmen.commands.keys", "Create Secure Boot keys."),
+    Lazy("serve", "dolmen.commands.serve", "Serve images over HTTP for network boot."),
     Lazy("schema", "dolmen.commands.schema", "Print the JSON Schema of image.yml or build.yml."),
-    Lazy("explain", "dolmen.commands.explain", "Explain the code of an error."),
-    Lazy("doctor", "dolmen.commands.doctor", "Show what this machine has and lacks."),
-    Lazy("completion", "dolmen.commands.completion", "Print the completion script for a shell."),
+    Lazy("explain", "dolmen.commands.explain", "Explain error codes."),
+    Lazy("doctor", "dolmen.commands.doctor", "Check this machine for required programs."),
+    Lazy("completion", "dolmen.commands.completion", "Print a shell completion script."),
     Lazy("version", "dolmen.commands.version", "Print Dolmen's version."),
 )
 
 _HELP = """Assemble bootable Linux images from OCI images.
 
 \b
-    dolmen new image.yml             # a commented file to start from
+    dolmen new image.yml             # create a commented file
     dolmen build image.yml           # image-kernel, image-initrd.img, image-cmdline
-    dolmen build --format help       # everything else that can be written
+    dolmen build --format help       # list all output formats
 """
 
 app = typer.Typer(
@@ -56,14 +56,14 @@ app = typer.Typer(
 )
 
 
-def _color(value: str) -> str:
+def _check_color(value: str) -> str:
     if value not in ("auto", "always", "never"):
         raise typer.BadParameter("must be auto, always or never")
     return value
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(value: bool) -> None:
+    if value:
         say(f"dolmen {__version__}")
         raise typer.Exit
 
@@ -73,35 +73,32 @@ def top(
     ctx: typer.Context,
     cache: Annotated[
         Path | None,
-        typer.Option(
-            help="The store of images.  [env: DOLMEN_CACHE, LINUXKIT_CACHE]", metavar="DIR"
-        ),
+        typer.Option(help="Image store.  [env: DOLMEN_CACHE, LINUXKIT_CACHE]", metavar="DIR"),
     ] = None,
     verbose: Annotated[
-        int, typer.Option("-v", "--verbose", count=True, help="Say more; twice for everything.")
+        int, typer.Option("-v", "--verbose", count=True, help="More output; repeat for all output.")
     ] = 0,
     quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Say nothing but results and errors.")
+        bool, typer.Option("-q", "--quiet", help="Print only results and errors.")
     ] = False,
     color: Annotated[
         str,
         typer.Option(
-            help="auto, always or never; NO_COLOR is honoured.",
+            help="Colors: auto, always or never; NO_COLOR is respected.",
             metavar="WHEN",
-            callback=_color,
+            callback=_check_color,
         ),
     ] = "auto",
     mirror: Annotated[
         list[str] | None,
         typer.Option(
-            help="Pull through [REGISTRY=]URL first; repeatable.  "
-            "[env: DOLMEN_MIRROR, LINUXKIT_MIRROR]",
+            help="Registry mirror to try first; repeatable.  [env: DOLMEN_MIRROR, LINUXKIT_MIRROR]",
             metavar="[REGISTRY=]URL",
         ),
     ] = None,
     cert_file: Annotated[
         list[Path] | None,
-        typer.Option(help="Trust the CA certificates in FILE, too; repeatable.", metavar="FILE"),
+        typer.Option(help="File with additional CA certificates; repeatable.", metavar="FILE"),
     ] = None,
     _version: Annotated[
         bool,
@@ -110,7 +107,7 @@ def top(
         ),
     ] = False,
 ) -> None:
-    """Keep the global options for the command that follows."""
+    """Store the global options for the command."""
     settings = Settings(
         cache=(cache or default_cache(os.environ)).expanduser(),
         verbosity=-1 if quiet else verbose,
@@ -119,7 +116,7 @@ def top(
         cert_files=tuple(cert_file or ()),
     )
     if settings.mirrors or settings.cert_files:
-        from dolmen.registries import check  # noqa: PLC0415 - only where something is said
+        from dolmen.registries import check_global_options  # noqa: PLC0415 - slow to import
 
-        check(settings)
+        check_global_options(settings)
     ctx.obj = settings

@@ -1,13 +1,16 @@
-"""Global options wherever they stand: `dolmen build --cache X` is `dolmen --cache X build`."""
+"""Global options in any position: `dolmen build --cache X` is `dolmen --cache X build`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-_WITH_VALUE = {"--cache", "--color", "--mirror", "--cert-file"}
-_FLAGS = {"-q", "--quiet", "--verbose"}
-# LinuxKit's older scripts write long options with one dash.
-_ONE_DASH = frozenset(
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_VALUE_OPTIONS = {"--cache", "--color", "--mirror", "--cert-file"}
+_FLAG_OPTIONS = {"-q", "--quiet", "--verbose"}
+# Older scripts for LinuxKit use long options with a single dash.
+_SINGLE_DASH = frozenset(
     (
         *("-arch", "-decompress-kernel", "-dir", "-docker", "-format", "-name", "-output"),
         *("-pull", "-size"),
@@ -17,43 +20,43 @@ _ONE_DASH = frozenset(
     )
 )
 
-# Switches as Go's flags have them: `--manifest=false`. Off is how all others are anyway.
-_SWITCHES = frozenset(
+# Boolean options in Go's syntax, `--manifest=false`; the default of the others is false.
+_BOOLEAN_OPTIONS = frozenset(
     (
         *("--builder-restart", "--dev", "--disable-cache", "--docker", "--dry-run"),
         *("--enable-cache", "--force", "--force-dirty", "--manifest", "--network", "--nobuild"),
         *("--nonetwork", "--precache-images", "--pull", "--push"),
     )
 )
-_ON_UNLESS_OFF = {"--manifest": "--no-manifest"}
+_NEGATIONS = {"--manifest": "--no-manifest"}
 
 
-def hoist(arguments: Sequence[str]) -> list[str]:
-    """Move global options in front of the command, and read LinuxKit's `-v 2` as `-vv`."""
+def hoist_global_options(arguments: Sequence[str]) -> list[str]:
+    """Move global options before the command; LinuxKit's `-v 2` becomes `-vv`."""
     front: list[str] = []
     rest: list[str] = []
-    todo = list(arguments)
-    while todo:
-        word = todo.pop(0)
-        if word.partition("=")[0] in _ONE_DASH:
+    remaining = list(arguments)
+    while remaining:
+        word = remaining.pop(0)
+        if word.partition("=")[0] in _SINGLE_DASH:
             word = f"-{word}"
         name, equals, value = word.partition("=")
-        if equals and name in _SWITCHES and value in ("true", "false"):
+        if equals and name in _BOOLEAN_OPTIONS and value in ("true", "false"):
             if value == "true":
                 rest.append(name)
-            elif name in _ON_UNLESS_OFF:
-                rest.append(_ON_UNLESS_OFF[name])
+            elif name in _NEGATIONS:
+                rest.append(_NEGATIONS[name])
             continue
         if word == "--":
-            rest += [word, *todo]
+            rest += [word, *remaining]
             break
-        if word in _WITH_VALUE:
-            front += [word, *todo[:1]]
-            todo = todo[1:]
-        elif word in _FLAGS or word.split("=")[0] in _WITH_VALUE:
+        if word in _VALUE_OPTIONS:
+            front += [word, *remaining[:1]]
+            remaining = remaining[1:]
+        elif word in _FLAG_OPTIONS or word.split("=")[0] in _VALUE_OPTIONS:
             front.append(word)
-        elif word == "-v" and todo and todo[0] in ("0", "1", "2", "3"):
-            front += ["-v"] * int(todo.pop(0))
+        elif word == "-v" and remaining and remaining[0] in ("0", "1", "2", "3"):
+            front += ["-v"] * int(remaining.pop(0))
         elif word.startswith("-v") and set(word[1:]) == {"v"}:
             front.append(word)
         else:

@@ -1,4 +1,4 @@
-"""The result of a build, printed for people and for scripts."""
+"""Printing the result of a build, as text or JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError, host_error, is_disk_error
 from assembler.events import Event, WarningEmitted
-from dolmen.console import say, show_diagnostics, size_text, wants_color
+from assembler.quantities import size_text
+from dolmen.console import say, show_diagnostics, wants_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WarningLog:
-    """Passes events on, and keeps the warnings for the JSON of a build that fails."""
+    """A reporter that records warnings for the JSON of a failed build."""
 
     reporter: Reporter
     warnings: list[Diagnostic]
 
     def emit(self, event: Event) -> None:
-        """Take an event."""
+        """Record a warning, and pass the event on."""
         if isinstance(event, WarningEmitted):
             self.warnings.append(event.diagnostic)
         self.reporter.emit(event)
@@ -42,13 +43,13 @@ def print_result(settings: Settings, result: BuildResult, *, as_json: bool) -> N
         say(json.dumps(result.as_json(), indent=2))
     elif not settings.quiet:
         for output in result.outputs:
-            what = output.path or output.reference or "standard output"
+            name = output.path or output.reference or "standard output"
             state = "unchanged" if result.unchanged else size_text(output.size)
-            sys.stderr.write(f"{what}  {state}\n")
+            sys.stderr.write(f"{name}  {state}\n")
 
 
 def print_failure(error: DolmenError | OSError, warnings: Sequence[Diagnostic]) -> None:
-    """Print an error in the form of a result without outputs, if it is one to explain."""
+    """Print an error with diagnostics as a result without outputs."""
     if isinstance(error, BrokenPipeError) or (
         isinstance(error, OSError) and not is_disk_error(error)
     ):

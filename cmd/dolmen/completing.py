@@ -1,4 +1,4 @@
-"""What a shell may complete values with: names of things, found without anything heavy."""
+"""Values for shell completion, found without slow imports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dolmen.settings import default_cache
 
 
 def formats(incomplete: str) -> list[str]:
-    """Complete the last of several formats that have commas between them."""
+    """Complete the last of several comma-separated formats."""
     from assembler.formats.registry import available_formats  # noqa: PLC0415
 
     before, comma, _ = incomplete.rpartition(",")
@@ -21,30 +21,30 @@ def formats(incomplete: str) -> list[str]:
 
 
 def architectures() -> list[str]:
-    """Return the architectures that systems are built for."""
+    """Return all architectures."""
     from assembler.oci import ARCHITECTURES  # noqa: PLC0415
 
     return list(ARCHITECTURES)
 
 
 def codes() -> list[str]:
-    """Return the codes of all diagnostics."""
+    """Return all error codes."""
     from assembler.codes import all_codes  # noqa: PLC0415
 
     return list(all_codes())
 
 
 def images(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the names in the store, in full, and without Docker Hub's registry if that is meant.
+    """Return the image names in the store, without docker.io unless it is typed.
 
-    A store that cannot be read has none: an error while typing helps no one.
+    A store that cannot be read gives no names, because errors would disturb the command line.
     """
     from assembler.errors import DolmenError  # noqa: PLC0415
     from assembler.oci import Store  # noqa: PLC0415
 
-    given = (ctx.find_root().params or {}).get("cache")
+    cache = (ctx.find_root().params or {}).get("cache")
     try:
-        entries = Store(Path(given or default_cache(os.environ)).expanduser()).names().entries
+        entries = Store(Path(cache or default_cache(os.environ)).expanduser()).names().entries
     except (DolmenError, OSError):
         return []
     names = {entry.name for entry in entries if entry.name}

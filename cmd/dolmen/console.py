@@ -1,4 +1,4 @@
-"""What people see: diagnostics in colour or plain, progress as a live display or as lines.
+"""Output for people: diagnostics with or without color, progress as a display or lines.
 
 Data goes to standard output, everything else to standard error.
 """
@@ -32,7 +32,7 @@ _SGR = {
 
 
 def wants_color(stream: TextIO, when: str = "auto") -> bool:
-    """Tell whether colours are wanted on the stream."""
+    """Tell whether to use colors on the stream."""
     if when != "auto":
         return when == "always"
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -45,9 +45,9 @@ def show_diagnostics(
     stream: TextIO | None = None,
     columns: int | None = None,
 ) -> None:
-    """Write diagnostics for people, and a count if there are several errors.
+    """Print diagnostics, and the number of errors if there are several.
 
-    On a terminal, or where `columns` are given, lines are broken between words.
+    On a terminal, or with `columns`, lines are wrapped.
     """
     out = stream or sys.stderr
     columns = columns or columns_of(out)
@@ -55,41 +55,29 @@ def show_diagnostics(
     for diagnostic in diagnostics:
         errors += diagnostic.severity is Severity.ERROR
         shown = wrapped_pieces(styled_pieces(diagnostic), columns)
-        out.write(_painted(shown) if color else "".join(text for _, text in shown))
+        out.write(_colored(shown) if color else "".join(text for _, text in shown))
     if errors > 1:
         out.write(f"{errors} errors\n")
     out.flush()
 
 
-def _painted(shown: Iterable[tuple[TextStyle, str]]) -> str:
-    painted = []
+def _colored(shown: Iterable[tuple[TextStyle, str]]) -> str:
+    colored = []
     for role, text in shown:
         sgr = _SGR[role]
         body = text.rstrip("\n")
-        painted.append(f"\x1b[{sgr}m{body}\x1b[0m{text[len(body) :]}" if sgr and body else text)
-    return "".join(painted)
-
-
-def size_text(amount: int) -> str:
-    """Return a number of bytes as people read it."""
-    if amount < 1000:
-        return f"{amount} B"
-    value = float(amount)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 999.5 or unit == "TB":
-            break
-    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
+        colored.append(f"\x1b[{sgr}m{body}\x1b[0m{text[len(body) :]}" if sgr and body else text)
+    return "".join(colored)
 
 
 def say(text: str) -> None:
-    """Write a line of data to standard output."""
+    """Print a line of data to standard output."""
     sys.stdout.write(text + "\n")
 
 
 @contextmanager
 def progress(settings: Settings, how: str = "auto") -> Iterator[Reporter]:
-    """Give a reporter that fits the terminal, or the lack of one, or is asked for by its name."""
+    """Yield the reporter for the terminal or the log, or the one with this name."""
     color = wants_color(sys.stderr, settings.color)
     live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not settings.quiet
     if how == "tty" or (live and how == "auto"):

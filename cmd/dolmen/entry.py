@@ -1,6 +1,6 @@
-"""Running the command line, and turning what goes wrong into words and an exit code.
+"""Running the command line: streams, signals, error messages, exit codes.
 
-Exit codes: 0 done, 1 an error that was explained, 2 a command line that makes no sense,
+Exit codes: 0 success, 1 an error with diagnostics, 2 an invalid command line,
 130 interrupted, 143 terminated.
 """
 
@@ -12,29 +12,29 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from dolmen.argv import hoist
+from dolmen.argv import hoist_global_options
 
 
 def enter() -> NoReturn:
     """Run `dolmen` with the process's arguments."""
     _open_streams()
     signal.signal(signal.SIGTERM, _terminated)
-    arguments = hoist(sys.argv[1:])
+    arguments = hoist_global_options(sys.argv[1:])
     try:
         _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing more must be flushed to it.
+        # The reader has closed the pipe; flushing would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        _stop_if_asked(error)
+        _raise_interrupt(error)
         _explain(error, arguments)
     sys.exit(0)
 
 
 def _run(arguments: list[str]) -> None:
-    # A signal during the imports is handled, too.
+    # Imported here, so that signals during the imports are handled.
     import typer  # noqa: PLC0415
 
     from dolmen.app import app  # noqa: PLC0415
@@ -48,7 +48,7 @@ def _run(arguments: list[str]) -> None:
         app(arguments, prog_name="dolmen")
     command = typer.main.get_command(app)
     try:
-        # As typer does, but for what it makes of interrupts and of mistakes.
+        # Like typer, except for interrupts and usage errors.
         with command.make_context("dolmen", list(arguments)) as context:
             command.invoke(context)
     except typer.Exit as ended:
@@ -62,16 +62,16 @@ def _run(arguments: list[str]) -> None:
 
 
 def _open_streams() -> None:
-    """Give streams that were closed for us somewhere to lead to."""
+    """Open closed standard streams on the null device."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
 
 
-def _stop_if_asked(error: BaseException | None) -> None:
-    """End if a signal is behind the error: some calls wrap whatever is raised inside of them."""
+def _raise_interrupt(error: BaseException | None) -> None:
+    """Raise the interrupt that caused an error; some calls wrap all exceptions."""
     seen: set[int] = set()
-    # Errors that were raised again may lead back to themselves.
+    # The chain may be circular.
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         if isinstance(error, SystemExit | KeyboardInterrupt):
@@ -84,7 +84,7 @@ def _explain(error: Exception, arguments: list[str]) -> NoReturn:
     from dolmen.console import show_diagnostics, wants_color  # noqa: PLC0415
 
     if isinstance(error, OSError) and is_disk_error(error):
-        error = host_error(error, error.filename or _unnamed(), "write")
+        error = host_error(error, error.filename or _stream_name(), "write")
     if not isinstance(error, DolmenError):
         raise error
     when = "auto"
@@ -95,8 +95,8 @@ def _explain(error: Exception, arguments: list[str]) -> NoReturn:
     sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
-def _unnamed() -> str:
-    """Return what could not be written where the error has no name: files are told by theirs."""
+def _stream_name() -> str:
+    """Return the name of standard output for an error without a file name."""
     return "a file" if sys.stdout.isatty() else "standard output"
 
 

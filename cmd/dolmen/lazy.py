@@ -1,4 +1,4 @@
-"""A command table whose commands are imported when they are run, not when they are listed."""
+"""Lazy commands: their modules are imported when they run, not when they are listed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typer.core import TyperCommand, TyperGroup
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_EPILOG = "Global options fit here as well: see `dolmen --help`."
+_EPILOG = "Global options are accepted here, too; see `dolmen --help`."
 
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """A command's name, the module that has its `app`, and its line in the list."""
+    """A command: its name, the module with its `app`, and its summary."""
 
     name: str
     module: str
@@ -26,7 +26,7 @@ class Lazy:
 
 
 def load(command: Lazy) -> Any:  # noqa: ANN401 - a command of the click inside typer
-    """Import the command's module and return the command typer makes of its `app`."""
+    """Import the command's module, and return its command."""
     app: typer.Typer = importlib.import_module(command.module).app
     loaded = typer.main.get_command(app)
     loaded.name = command.name
@@ -35,11 +35,11 @@ def load(command: Lazy) -> Any:  # noqa: ANN401 - a command of the click inside 
 
 
 def lazy_group(table: Iterable[Lazy]) -> type[TyperGroup]:
-    """Return a group class over the table: it lists stand-ins, and runs the real commands."""
+    """Return a group class that lists placeholders, and loads a command to run it."""
     entries = {entry.name: entry for entry in table}
 
     class LazyGroup(TyperGroup):
-        """A group of commands that are loaded when they are run."""
+        """A group of lazy commands."""
 
         def __init__(self, **options: Any) -> None:  # noqa: ANN401 - typer's own options
             super().__init__(**options)
@@ -58,7 +58,7 @@ def lazy_group(table: Iterable[Lazy]) -> type[TyperGroup]:
 
 
 def group(help_text: str, table: Iterable[Lazy]) -> typer.Typer:
-    """Return a typer app that is nothing but a table of lazily loaded commands."""
+    """Return the typer app of a group of lazy commands."""
     app = typer.Typer(
         cls=lazy_group(table),
         help=help_text,

@@ -1,4 +1,4 @@
-"""Progress as plain lines, for pipes, logs and continuous integration: one line a finished task."""
+"""Progress as lines, for pipes, logs and CI: one line per finished task."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass, field
 
 from assembler.events import Event, LogMessage, TaskAdvanced, TaskEnded, TaskStarted, WarningEmitted
-from dolmen.console import show_diagnostics, size_text
+from assembler.quantities import size_text
+from dolmen.console import show_diagnostics
 from dolmen.wrapping import short
 
-# A task that takes longer than this is announced when it starts to be late.
-_PATIENCE = 10.0
+# The interval in seconds between lines of a long task.
+_INTERVAL = 10.0
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class _Running:
     started: TaskStarted
     since: float
     done: int = 0
-    spoken: float = 0.0
+    last_line: float = 0.0
 
 
 @dataclass(slots=True)
@@ -29,18 +30,18 @@ class LineLog:
 
     verbosity: int = 0
     color: bool = field(default=False, kw_only=True)
-    # There is a live display, too: only what is finished is said, with short names.
+    # Used with a live display: only finished tasks are printed, with short names.
     beside_display: bool = field(default=False, kw_only=True)
     _running: dict[int, _Running] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def emit(self, event: Event) -> None:
-        """Write what the event is worth."""
+        """Print the event."""
         with self._lock:
             match event:
                 case TaskStarted():
                     now = time.monotonic()
-                    self._running[event.task] = _Running(event, now, spoken=now)
+                    self._running[event.task] = _Running(event, now, last_line=now)
                 case TaskAdvanced():
                     self._advanced(event)
                 case TaskEnded():
@@ -58,8 +59,8 @@ class LineLog:
             return
         running.done = event.done
         now = time.monotonic()
-        if now - running.spoken > _PATIENCE and not self.beside_display:
-            running.spoken = now
+        if now - running.last_line > _INTERVAL and not self.beside_display:
+            running.last_line = now
             total = running.started.total
             share = f" of {self._amount(running, total)}" if total else ""
             amount = self._amount(running, event.done)

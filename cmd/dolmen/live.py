@@ -29,21 +29,22 @@ from assembler.events import (
     TaskStarted,
     WarningEmitted,
 )
-from dolmen.console import show_diagnostics, size_text
+from assembler.quantities import size_text
+from dolmen.console import show_diagnostics
 from dolmen.lines import LineLog
 from dolmen.wrapping import short
 
 _BAR = 12
-# Bar, amount and time, with what is between them.
-_BESIDE_NAMES = _BAR + 19 + 7 + 3
-_LEAST_NAME, _LONGEST_NAME = 16, 90
-# Seconds between drawings.
-_BETWEEN = 0.1
+# The width of bar, amount and time.
+_FIXED_WIDTH = _BAR + 19 + 7 + 3
+_MIN_NAME_WIDTH, _MAX_NAME_WIDTH = 16, 90
+# Seconds between refreshes.
+_REFRESH_INTERVAL = 0.1
 _AMOUNTS = Column(justify="right", no_wrap=True)
 
 
 class _Amount(ProgressColumn):
-    """How much is done, in the task's own unit; nothing as long as nothing is known."""
+    """The amount that is done, in the task's unit; empty if unknown."""
 
     def render(self, task: Task) -> Text:
         """Return the amount as a text."""
@@ -58,17 +59,17 @@ class _Amount(ProgressColumn):
 
 
 class LiveDisplay:
-    """A reporter with a bar per running task; what is finished scrolls away as a plain line."""
+    """A reporter with a bar per running task; finished tasks become lines above."""
 
     def __init__(self, verbosity: int = 0, *, color: bool = True) -> None:
-        """Prepare the display; it appears with the first task."""
+        """Create the display; it appears with the first task."""
         self._lines = LineLog(verbosity, color=color, beside_display=True)
         self._color = color
         self._bars: dict[int, TaskID] = {}
         self._lock = threading.Lock()
         console = Console(stderr=True, no_color=not color, highlight=False)
-        # Names are cut off where the room for them ends.
-        room = max(_LEAST_NAME, min(_LONGEST_NAME, console.width - _BESIDE_NAMES))
+        # Names are truncated to the available width.
+        room = max(_MIN_NAME_WIDTH, min(_MAX_NAME_WIDTH, console.width - _FIXED_WIDTH))
         names = Column(no_wrap=True, overflow="ellipsis", max_width=room)
         self._progress = Progress(
             TextColumn("{task.description}", table_column=names),
@@ -78,30 +79,29 @@ class LiveDisplay:
             console=console,
             transient=True,
             redirect_stdout=False,
-            # Its own thread draws while others write above the bars, and what is written then may
-            # be drawn over.
+            # rich's own thread could overwrite lines that are printed above the bars.
             auto_refresh=False,
         )
-        self._began = False
+        self._started = False
         self._stop = threading.Event()
         self._drawing = threading.Thread(target=self._draw, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
-        """Take the terminal."""
+        """Return the display."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the terminal back, clean."""
+        """Remove the bars from the terminal."""
         self._stop.set()
         try:
-            if self._began:
+            if self._started:
                 self._drawing.join()
         finally:
             self._progress.stop()
 
     def _draw(self) -> None:
-        """Draw the bars now and then."""
-        while not self._stop.wait(_BETWEEN):
+        """Refresh the bars until the end."""
+        while not self._stop.wait(_REFRESH_INTERVAL):
             with self._lock:
                 self._progress.refresh()
 
@@ -134,16 +134,16 @@ class LiveDisplay:
                     show_diagnostics([event.diagnostic], color=self._color, stream=sys.stderr)
 
     def _begin(self) -> None:
-        """Show the bars from now on."""
-        if not self._began:
-            self._began = True
+        """Start showing bars."""
+        if not self._started:
+            self._started = True
             self._progress.start()
             self._drawing.start()
 
     def _note(self, event: TaskNoted) -> None:
-        """Show behind the name of a task what it is at."""
+        """Show a note after the title of a task."""
         bar = self._bars.get(event.task)
         if bar is not None:
-            note = "".join(c if c.isprintable() else " " for c in event.note[:_LONGEST_NAME])
+            note = "".join(c if c.isprintable() else " " for c in event.note[:_MAX_NAME_WIDTH])
             title = self._progress.tasks[self._progress.task_ids.index(bar)].fields["title"]
             self._progress.update(bar, description=f"{title}  [dim]{escape(short(note))}[/dim]")

@@ -1,4 +1,4 @@
-"""What typer says of a command line that makes no sense, told as everything else is."""
+"""Usage errors of typer, as diagnostics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SUGGESTION = re.compile(r"\.? (?:\(Possible options?: (.*)\)|Did you mean (.*?)
 
 
 def usage_error(error: typer.TyperException) -> UsageError:
-    """Return the error in our words; a command without arguments shows its help instead."""
+    """Return the error as a diagnostic; a command without arguments prints its help instead."""
     if type(error).__name__ == "NoArgsIsHelpError":
         show_help(error)
     text = " ".join(_message(error).split())
@@ -27,17 +27,17 @@ def usage_error(error: typer.TyperException) -> UsageError:
         hints.append(f"did you mean {suggestion[1] or suggestion[2]}?")
     context = getattr(error, "ctx", None)
     if context is not None:
-        hints.append(f"`{context.command_path} --help` shows how it is used")
+        hints.append(f"see `{context.command_path} --help`")
     message = text[:1].lower() + text[1:].rstrip(".")
     return UsageError([Diagnostic(usage.BAD_OPTION, message, hints=tuple(hints))])
 
 
 def show_help(error: typer.TyperException) -> NoReturn:
-    """Show the help that an error consists of."""
+    """Print the help in the error, and exit."""
     sys.stderr.write(_message(error) + "\n")
     sys.exit(2)
 
 
 def _message(error: typer.TyperException) -> str:
-    # The classes that have it are not public.
+    # The classes with this method are not public.
     return str(error.format_message())

@@ -1,4 +1,4 @@
-"""The options of package builds, as command line and environment say them."""
+"""Options of package builds, from command line and environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def environment_options() -> PackageBuildOptions:
-    """Return the options that `dolmen build` builds missing packages with."""
+    """Return the options for missing packages in `dolmen build`."""
     from assembler.packages import PackageBuildOptions  # noqa: PLC0415
 
     return PackageBuildOptions(
@@ -28,9 +28,9 @@ def environment_options() -> PackageBuildOptions:
 
 def build_arguments(files: Sequence[Path] | None = None) -> BuildArguments:
     """Return the build arguments of files and of the environment."""
-    from assembler.packages import BuildArguments, read_arguments  # noqa: PLC0415
+    from assembler.packages import BuildArguments, read_argument_file  # noqa: PLC0415
 
-    pairs = tuple(pair for path in files or () for pair in read_arguments(path))
+    pairs = tuple(pair for path in files or () for pair in read_argument_file(path))
     return BuildArguments(pairs, dict(os.environ))
 
 
@@ -41,13 +41,13 @@ def debian_options(
     *,
     refresh: bool = False,
 ) -> DebianOptions:
-    """Return where Debian packages come from."""
+    """Return the sources of Debian packages."""
     from assembler.debian.options import DebianOptions  # noqa: PLC0415
 
-    named = os.environ.get("DOLMEN_DEBIAN_KEYRING")
+    variable = os.environ.get("DOLMEN_DEBIAN_KEYRING")
     return DebianOptions(
         mirrors=tuple(mirrors or env_list_or_linuxkit(os.environ, "DEBIAN_MIRROR")),
-        keyring=keyring or (Path(named) if named else None),
+        keyring=keyring or (Path(variable) if variable else None),
         engine=engine or env_or_linuxkit(os.environ, "RECIPE_ENGINE") or "auto",
         refresh=refresh,
     )
@@ -62,7 +62,7 @@ def builder_options(
     *,
     restart: bool = False,
 ) -> BuilderOptions:
-    """Return which builder carries out Dockerfiles."""
+    """Return the builder of Dockerfiles."""
     from assembler.dockerfile.builders import BuilderOptions, read_contexts  # noqa: PLC0415
     from assembler.dockerfile.buildx import BuildKitOptions  # noqa: PLC0415
 
@@ -77,7 +77,7 @@ def builder_options(
 
 
 def platforms(texts: Sequence[str] | None) -> tuple[Platform, ...]:
-    """Read platforms, separated by commas or given one by one."""
+    """Parse platforms, comma-separated or in several texts."""
     from assembler.oci import Platform  # noqa: PLC0415
 
     parts = [part.strip() for text in texts or () for part in text.split(",")]

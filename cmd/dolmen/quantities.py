@@ -1,4 +1,4 @@
-"""Amounts as people write and read them on the command line: bytes and ages."""
+"""Parsing and printing sizes and ages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def parse_bytes(text: str, option: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", text.strip().lower())
     if not found:
         raise UsageError.of(
-            usage.BAD_OPTION, f"{option}: not a size: {text!r}", "write it as 500M, 5G or 2GiB"
+            usage.BAD_OPTION, f"{option}: invalid size {text!r}", "write it as 500M, 5G or 2GiB"
         )
     return int(float(found[1]) * (_BYTES | _BINARY)[found[2] or ""])
 
@@ -27,13 +27,13 @@ def parse_age(text: str, option: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip().lower())
     if not found:
         raise UsageError.of(
-            usage.BAD_OPTION, f"{option}: not an age: {text!r}", "write it as 12h, 30d or 2w"
+            usage.BAD_OPTION, f"{option}: invalid age {text!r}", "write it as 12h, 30d or 2w"
         )
     return float(found[1]) * _SECONDS[found[2]]
 
 
 def age(seconds: float) -> str:
-    """Return an age as people read it: `5 minutes`, `3 days`."""
+    """Return an age as text: `5 minutes`, `3 days`."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         count = int(seconds // length)
         if count:

@@ -1,4 +1,4 @@
-"""Options of every command that speaks to registries, and what they come to."""
+"""Registry options, shared by all commands that use registries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Insecure = Annotated[
     list[str] | None,
     typer.Option(
         "--insecure",
-        help="Speak to HOST[:PORT] in plain http, or with any certificate; repeatable.  "
+        help="Use HTTP, or skip certificate checks, for HOST[:PORT]; repeatable.  "
         "[env: DOLMEN_INSECURE]",
         metavar="HOST",
     ),
@@ -30,43 +30,43 @@ Creds = Annotated[
     list[str] | None,
     typer.Option(
         "--registry-creds",
-        help="Who we are to a registry; repeatable. Docker's config.json is read as well.  "
+        help="Registry credentials, in addition to Docker's config.json; repeatable.  "
         "[env: DOLMEN_REGISTRY_CREDS]",
         metavar="REGISTRY=USER:PASS",
     ),
 ]
 
 
-def check(settings: Settings) -> None:
-    """Refuse mirrors and certificates that are none, even if nothing is going to be fetched."""
+def check_global_options(settings: Settings) -> None:
+    """Check the mirrors and certificates, whether the command uses them or not."""
     import ssl  # noqa: PLC0415
 
     from assembler.oci import parse_mirror  # noqa: PLC0415
 
-    wrong: list[Diagnostic] = []
+    problems: list[Diagnostic] = []
     for text in settings.mirrors:
         try:
             parse_mirror(text)
         except UsageError as error:
-            wrong += error.diagnostics
+            problems += error.diagnostics
     for path in settings.cert_files:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
         except ssl.SSLError:
-            hint = "it is a text with -----BEGIN CERTIFICATE-----"
-            message = f"--cert-file: there is no certificate in {path}"
-            wrong.append(Diagnostic(usage.BAD_OPTION, message, hints=(hint,)))
+            hint = "a certificate begins with -----BEGIN CERTIFICATE-----"
+            message = f"--cert-file: no certificate in {path}"
+            problems.append(Diagnostic(usage.BAD_OPTION, message, hints=(hint,)))
         except OSError as error:
             message = f"--cert-file: cannot read {path}: {error.strerror}"
-            wrong.append(Diagnostic(usage.BAD_OPTION, message))
-    if wrong:
-        raise UsageError(wrong)
+            problems.append(Diagnostic(usage.BAD_OPTION, message))
+    if problems:
+        raise UsageError(problems)
 
 
 def registry_options(
     settings: Settings, insecure: Sequence[str] | None, creds: Sequence[str] | None
 ) -> RegistryOptions:
-    """Return how registries are spoken to, by options and environment."""
+    """Return the registry options of the command line and the environment."""
     from assembler.oci import read_registry_options  # noqa: PLC0415
 
     return read_registry_options(

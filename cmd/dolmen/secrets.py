@@ -1,4 +1,4 @@
-"""Passphrases of keys: from the environment, or asked for on the terminal."""
+"""Passphrases of keys, from the environment or the terminal."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def passphrase(what: str) -> str:
         raise UsageError.of(
             usage.BAD_OPTION,
             f"{what} is encrypted, and there is no terminal to ask for its passphrase",
-            f"put it into the environment as {VARIABLE}",
+            f"set {VARIABLE} in the environment",
         )
     return getpass.getpass(f"Passphrase of {what}: ")
 
 
 def new_passphrase() -> str:
-    """Return the passphrase that new keys get; typed twice."""
+    """Return the passphrase for new keys; it is typed twice."""
     first = passphrase("the new keys")
     if not first:
-        raise UsageError.of(usage.BAD_OPTION, "an empty passphrase encrypts nothing")
-    if VARIABLE not in os.environ and getpass.getpass("The same again: ") != first:
+        raise UsageError.of(usage.BAD_OPTION, "the passphrase is empty")
+    if VARIABLE not in os.environ and getpass.getpass("Repeat the passphrase: ") != first:
         raise UsageError.of(usage.BAD_OPTION, "the two passphrases differ")
     return first

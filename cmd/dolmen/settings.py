@@ -1,4 +1,4 @@
-"""What holds for every command: where the store is, how much is said and how it looks."""
+"""The global settings: store, verbosity, color, registries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The global options, environment variables included."""
+    """The global options, with environment variables applied."""
 
     cache: Path
     verbosity: int = 0
@@ -25,18 +25,18 @@ class Settings:
 
     @property
     def quiet(self) -> bool:
-        """Tell whether only errors and results are wanted."""
+        """Tell whether only results and errors are printed."""
         return self.verbosity < 0
 
 
 def settings_of(ctx: typer.Context) -> Settings:
-    """Return the settings that the top of the command line has made."""
+    """Return the settings of the root command."""
     found = ctx.find_object(Settings)
     return found if found is not None else Settings(cache=default_cache(os.environ))
 
 
 def default_cache(env: Mapping[str, str]) -> Path:
-    """Return the store's place if no option names one."""
+    """Return the default directory of the store."""
     chosen = env_or_linuxkit(env, "CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -45,10 +45,10 @@ def default_cache(env: Mapping[str, str]) -> Path:
 
 
 def env_or_linuxkit(env: Mapping[str, str], name: str) -> str:
-    """Return `DOLMEN_name`, or what LinuxKit's variable of that name says, or nothing."""
+    """Return the value of `DOLMEN_name` or `LINUXKIT_name`, or an empty text."""
     return env.get(f"DOLMEN_{name}") or env.get(f"LINUXKIT_{name}") or ""
 
 
 def env_list_or_linuxkit(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Return the comma-separated items of `twin`."""
+    """Return the comma-separated items of such a variable."""
     return tuple(item.strip() for item in env_or_linuxkit(env, name).split(",") if item.strip())

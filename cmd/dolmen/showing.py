@@ -1,42 +1,43 @@
-"""What was found in a file, as an indented list."""
+"""An inspection as an indented list."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from dolmen.console import size_text
+from assembler.quantities import size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.inspection.result import Fact, Inspection
 
-_FEW = 12
+_MAX_FILES = 12
 # Facts that count bytes.
 _SIZES = frozenset({"start", "disk size", "volume size", "content", "used", "block size"})
 
 
-def lines(
-    found: Inspection, name: str, *, every_file: bool = False, depth: int = 0
+def inspection_lines(
+    inspection: Inspection, name: str, *, every_file: bool = False, depth: int = 0
 ) -> Iterator[str]:
-    """Yield the lines."""
-    edge = "  " * depth
-    yield f"{edge}{name}: {found.kind}, {size_text(found.size)}"
-    edge += "  "
-    for key, value in found.facts.items():
+    """Yield the lines of the list."""
+    indent = "  " * depth
+    yield f"{indent}{name}: {inspection.kind}, {size_text(inspection.size)}"
+    indent += "  "
+    for key, value in inspection.facts.items():
         if key.endswith(" holds"):
-            continue  # said by the signature itself
-        yield f"{edge}{key}: {_shown(key, value)}"
-    if found.problem:
-        yield f"{edge}problem: {found.problem}"
-    for part, inner in found.parts:
-        yield from lines(inner, part, every_file=every_file, depth=depth + 1)
-    shown = found.files if every_file else found.files[:_FEW]
+            continue  # part of the signature's value
+        yield f"{indent}{key}: {_shown(key, value)}"
+    if inspection.problem:
+        yield f"{indent}problem: {inspection.problem}"
+    for part, inner in inspection.parts:
+        yield from inspection_lines(inner, part, every_file=every_file, depth=depth + 1)
+    shown = inspection.files if every_file else inspection.files[:_MAX_FILES]
     if shown:
-        yield f"{edge}files: {len(found.files)}"
+        yield f"{indent}files: {len(inspection.files)}"
     for file in shown:
-        yield f"{edge}  {file.path}  {size_text(file.size)}"
-    if len(shown) < len(found.files):
-        yield f"{edge}  … (--files lists all)"
+        yield f"{indent}  {file.path}  {size_text(file.size)}"
+    if len(shown) < len(inspection.files):
+        yield f"{indent}  … (--files lists all)"
 
 
 def _shown(key: str, value: Fact) -> str:

@@ -1,4 +1,4 @@
-"""Where images come from, as options and environment say it."""
+"""Image sources, from options and environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def image_sources(
     insecure: Sequence[str] | None = None,
     registry_creds: Sequence[str] | None = None,
 ) -> ImageSources:
-    """Return the sources of images for a command."""
+    """Return the image sources of a command."""
     from assembler.oci import ImageSources  # noqa: PLC0415
 
     return ImageSources(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from assembler import magics
 from assembler.oci.layers.tar_fields import MalformedTarError
 
 if TYPE_CHECKING:
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
 
 CHUNK_SIZE = 256 << 10
 _INPUT = 128 << 10
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
+_GZIP = magics.GZIP
+_ZSTD = magics.ZSTD
 # The default limit of the zstd tools; an honest stream needs no more.
 _LARGEST_WINDOW = 128 << 20
 _UNSUPPORTED = {
-    b"\xfd7zXZ\x00": "xz",
-    b"BZh": "bzip2",
-    b"\x04\x22\x4d\x18": "lz4",
-    b"\x02\x21\x4c\x18": "lz4",
+    magics.XZ: "xz",
+    magics.BZIP2: "bzip2",
+    magics.LZ4_FRAME: "lz4",
+    magics.LZ4_LEGACY: "lz4",
     b"PK\x03\x04": "zip",
 }
 

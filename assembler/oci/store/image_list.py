@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from assembler.codes import images
+from assembler.diagnostics import Diagnostic
 from assembler.errors import ImageError
 from assembler.oci.manifest import parse_image_config
 from assembler.oci.reference import Reference
 from assembler.oci.store.image_contents import ContentsReader, list_blob_files
-from assembler.oci.store.image_lookup import equivalent_names
+from assembler.oci.store.image_lookup import equivalent_names, other_registries_hint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assembler.oci.manifest import Descriptor
     from assembler.oci.platform import Platform
     from assembler.oci.store.image_contents import StoredManifest
@@ -31,6 +36,19 @@ class ListedImage:
     size: int
     used: float
     complete: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry for scripts."""
+        return {
+            "name": self.name,
+            "digest": self.descriptor.digest,
+            "mediaType": self.descriptor.media_type,
+            "platforms": [str(p) for p in self.platforms],
+            "notFetched": [str(p) for p in self.not_fetched],
+            "size": self.size,
+            "used": datetime.fromtimestamp(int(self.used), UTC).isoformat(),
+            "complete": self.complete,
+        }
 
 
 def list_images(store: Store, names: ImageNames | None = None) -> tuple[ListedImage, ...]:
@@ -79,3 +97,18 @@ def find_entries(names: ImageNames, text: str) -> tuple[IndexEntry, ...]:
         if found:
             return found
     return ()
+
+
+def find_named_entries(names: ImageNames, texts: Sequence[str]) -> list[IndexEntry]:
+    """Return the entries of several names; unknown names are an error."""
+    found = {text: find_entries(names, text) for text in texts}
+    unknown = [Reference.parse(text) for text, entries in found.items() if not entries]
+    if unknown:
+        raise ImageError([_unknown_name(reference, names) for reference in unknown])
+    return [entry for entries in found.values() for entry in entries]
+
+
+def _unknown_name(reference: Reference, names: ImageNames) -> Diagnostic:
+    hints = (other_registries_hint(reference, names), "`dolmen cache ls` lists the store")
+    message = f"{reference} is not in the store"
+    return Diagnostic(images.NOT_IN_STORE, message, hints=tuple(filter(None, hints)))

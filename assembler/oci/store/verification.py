@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assembler.codes import images
 from assembler.diagnostics import Diagnostic
@@ -53,6 +53,19 @@ class VerifyReport:
     def clean(self) -> bool:
         """Tell whether there are no problems left."""
         return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report for scripts."""
+        return {
+            "clean": self.clean,
+            "images": self.images,
+            "blobs": self.blobs,
+            "bytes": self.bytes,
+            "orphans": self.orphans,
+            "orphanBytes": self.orphan_bytes,
+            "repaired": self.repaired,
+            "problems": [problem.as_json() for problem in self.problems],
+        }
 
     def wrong(self, code: Code, message: str, *hints: str) -> None:
         """Add a problem."""

@@ -1,4 +1,4 @@
-"""`dolmen build`: from YAML files to files that a machine can boot."""
+"""`dolmen build`: assemble a bootable image from YAML files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Files = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE...",
-        help="YAML files, `-` or http(s) URLs; several are merged in order.",
+        help="YAML files, `-` for standard input, or URLs; several are merged in order.",
         show_default=False,
     ),
 ]
@@ -45,7 +45,7 @@ def build(
         typer.Option(
             "-f",
             "--format",
-            help="What to write, separated by commas or repeated; `help` lists all there is.  "
+            help="Output formats, comma-separated or repeated; `help` lists them.  "
             "[default: kernel+initrd, or tar with --output]",
             metavar="FORMAT",
             autocompletion=completing.formats,
@@ -54,12 +54,12 @@ def build(
     name: Annotated[
         str,
         typer.Option(
-            help="What the outputs are named after.  [default: the last file]", metavar="NAME"
+            help="Base name of the outputs.  [default: that of the last file]", metavar="NAME"
         ),
     ] = "",
     directory: Annotated[
         Path | None,
-        typer.Option("--dir", help="Where the outputs go.  [default: .]", metavar="DIR"),
+        typer.Option("--dir", help="Output directory.  [default: .]", metavar="DIR"),
     ] = None,
     output: Annotated[
         str,
@@ -67,7 +67,7 @@ def build(
             "-o",
             "--output",
             "--o",
-            help="Write a single output to FILE, or to standard output (`-`).",
+            help="Write a single output to FILE, or to standard output with `-`.",
             metavar="FILE",
         ),
     ] = "",
@@ -76,7 +76,7 @@ def build(
         typer.Option(
             "--arch",
             "-a",
-            help="amd64, arm64, riscv64 …  [default: this machine's]",
+            help="Architecture: amd64, arm64, riscv64 …  [default: this machine's]",
             metavar="ARCH",
             autocompletion=completing.architectures,
         ),
@@ -84,7 +84,7 @@ def build(
     compression: Annotated[
         str,
         typer.Option(
-            help="How an initrd is packed: gzip, zstd, lz4, xz, none; with a level as zstd:9.",
+            help="Compression of initrds: gzip, zstd, lz4, xz or none; with a level, zstd:9.",
             metavar="CODEC[:LEVEL]",
             autocompletion=lambda: ["gzip", "zstd", "lz4", "xz", "none"],
         ),
@@ -92,82 +92,81 @@ def build(
     size: Annotated[
         str,
         typer.Option(
-            help="Size of disks: 512M, 2G.  [default: 1024M, or what is needed, as the format is]",
+            help="Disk size, such as 512M or 2G.  [default: 1024M or as needed, by format]",
             metavar="SIZE",
         ),
     ] = "",
     bootloaders: Annotated[
         str,
         typer.Option(
-            help="Take the programs that machines boot by from IMAGE, which has the files of "
-            "pkg/bootloaders.",
+            help="Image with boot loaders.  [default: that of pkg/bootloaders]",
             metavar="IMAGE",
         ),
     ] = "",
     imagetools: Annotated[
         str,
         typer.Option(
-            help="Take mksquashfs and mkfs.erofs from IMAGE, which has the files of "
-            "pkg/imagetools, where this machine has none that are new enough.",
+            help="Image with mksquashfs and mkfs.erofs, used if this machine's are missing or too "
+            "old.  [default: that of pkg/imagetools]",
             metavar="IMAGE",
         ),
     ] = "",
     firmware: Annotated[
         str,
-        typer.Option(
-            help="Take the firmware that the format rpi3 needs from IMAGE.", metavar="IMAGE"
-        ),
+        typer.Option(help="Image with the firmware for the format rpi3.", metavar="IMAGE"),
     ] = "",
     secure_boot_key: Annotated[
         Path | None,
-        typer.Option(help="Sign programs for UEFI with this private key (PEM).", metavar="FILE"),
+        typer.Option(help="Private key to sign UEFI programs with (PEM).", metavar="FILE"),
     ] = None,
     secure_boot_cert: Annotated[
         Path | None,
-        typer.Option(help="The certificate of that key (PEM).", metavar="FILE"),
+        typer.Option(help="Certificate of the Secure Boot key (PEM).", metavar="FILE"),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("-j", "--jobs", help="Processes that encode at once.", min=1, max=64)
+        int, typer.Option("-j", "--jobs", help="Parallel encoding processes.", min=1, max=64)
     ] = 2,
     decompress_kernel: Annotated[
-        bool, typer.Option("--decompress-kernel", help="Unpack a compressed kernel.")
+        bool, typer.Option("--decompress-kernel", help="Decompress the kernel.")
     ] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Open no socket: images must be in the store.")
+        bool, typer.Option("--offline", help="Use no network; images must be in the store.")
     ] = False,
     pull: Annotated[
         bool, typer.Option("--pull", help="Re-check registries for cached images.")
     ] = False,
     docker: Annotated[
-        bool, typer.Option("--docker", help="Take images from the local Docker daemon first.")
+        bool, typer.Option("--docker", help="Prefer images from the local Docker daemon.")
     ] = False,
     input_tar: Annotated[
         Path | None,
         typer.Option(
-            help="A tar of an earlier build, whose parts stand in for images that cannot be had.",
+            help="Tar of an earlier build, used for images that are not available.",
             metavar="FILE",
         ),
     ] = None,
-    no_sbom: Annotated[bool, typer.Option("--no-sbom", help="Put no SPDX document in.")] = False,
+    no_sbom: Annotated[
+        bool, typer.Option("--no-sbom", help="Do not add an SPDX document to the image.")
+    ] = False,
     sbom_output: Annotated[
-        str, typer.Option(help="The SPDX document's path in the system.", metavar="PATH")
+        str, typer.Option(help="Path of the SPDX document in the image.", metavar="PATH")
     ] = "sbom.spdx.json",
     sbom_current_time: Annotated[
         bool,
         typer.Option(
             "--sbom-current-time",
-            help="Let the SPDX document tell the current time (or SOURCE_DATE_EPOCH).",
+            help="Put the current time (or SOURCE_DATE_EPOCH) into the SPDX document.",
         ),
     ] = False,
     build_missing: Annotated[
         bool,
         typer.Option(
             "--build-missing/--no-build-missing",
-            help="Build packages named by @pkg: that neither the store nor a registry has.",
+            help="Build missing @pkg: packages.",
         ),
     ] = True,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the merged YAML, build nothing.")
+        bool, typer.Option("--dry-run", help="Print the merged YAML without building.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Build even if nothing has changed.")
@@ -187,9 +186,8 @@ def build(
     dolmen build --format help
     dolmen build --dry-run base.yml site.yml
 
-    Outputs appear whole or not at all, and are the same bytes wherever and whenever they are
-    built. If nothing has changed since the last time, they are left as they are; not
-    so with packages named by @pkg:, which may have changed: then they are written again.
+    Outputs are written atomically and are reproducible. If nothing has changed since the
+    last build, they are left untouched, except with @pkg: packages, which may have changed.
     """
     from assembler.build import BuildOptions, SbomOptions, merged_yaml
     from assembler.build import build as run_build
@@ -203,7 +201,7 @@ def build(
     if "help" in names:
         list_formats()
         return
-    _check(output, as_json=as_json, dry_run=dry_run)
+    _check_output(output, as_json=as_json, dry_run=dry_run)
     warnings: list[Diagnostic] = []
     try:
         options = BuildOptions(
@@ -228,7 +226,9 @@ def build(
             build_missing=build_missing,
             input_tar=input_tar,
             sbom=None if no_sbom else SbomOptions(sbom_output, _created(current=sbom_current_time)),
-            helper_images=_named(bootloaders=bootloaders, imagetools=imagetools, firmware=firmware),
+            helper_images=_given_images(
+                bootloaders=bootloaders, imagetools=imagetools, firmware=firmware
+            ),
             secure_boot_key=secure_boot_key,
             secure_boot_certificate=secure_boot_cert,
             passphrase=partial(passphrase, str(secure_boot_key)),
@@ -248,13 +248,13 @@ def build(
     print_result(settings, result, as_json=as_json)
 
 
-def _check(output: str, *, as_json: bool, dry_run: bool) -> None:
-    """Refuse what cannot share standard output."""
+def _check_output(output: str, *, as_json: bool, dry_run: bool) -> None:
+    """Check that only one thing goes to standard output."""
     problem = None
     if output == "-" and as_json:
-        problem = ("--json and --output - cannot both use standard output", "write to a file")
+        problem = ("--json and --output - both need standard output", "write the output to a file")
     elif output == "-" and not dry_run and sys.stdout.isatty():
-        problem = ("standard output is a terminal; an archive would be unreadable", "--output FILE")
+        problem = ("refusing to write an archive to a terminal", "use --output FILE")
     if problem:
         raise UsageError.of(usage.BAD_OPTION, *problem)
 
@@ -278,17 +278,18 @@ def _disk_size(size: str) -> int | None:
 
 
 def _created(*, current: bool) -> int | None:
+    """Return the time for the SPDX document, if it gets one."""
     if not current:
         return None
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
     if text and not text.isdigit():
         raise UsageError.of(
             usage.BAD_OPTION,
-            f"SOURCE_DATE_EPOCH is {text!r}",
-            "it is a number of seconds since 1970",
+            f"invalid SOURCE_DATE_EPOCH {text!r}",
+            "set it to a number of seconds since 1970",
         )
     return int(text) if text else int(time.time())
 
 
-def _named(**images: str) -> dict[str, str]:
+def _given_images(**images: str) -> dict[str, str]:
     return {kind: image for kind, image in images.items() if image}

@@ -1,4 +1,4 @@
-"""`dolmen completion`: the script a shell needs to complete Dolmen's commands."""
+"""`dolmen completion`: print a shell completion script."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def completion(
     shell: Annotated[
         str,
         typer.Argument(
-            help="bash, zsh or fish.", metavar="SHELL", autocompletion=lambda: list(_SHELLS)
+            help="Shell: bash, zsh or fish.", metavar="SHELL", autocompletion=lambda: list(_SHELLS)
         ),
     ],
 ) -> None:
-    """Print the completion script for a shell.
+    """Print a completion script for a shell.
 
     \b
     dolmen completion bash > ~/.local/share/bash-completion/completions/dolmen
@@ -35,6 +35,6 @@ def completion(
 
     if shell not in _SHELLS:
         raise UsageError.of(
-            usage.BAD_OPTION, f"there is no completion for {shell!r}", "use bash, zsh or fish"
+            usage.BAD_OPTION, f"unsupported shell {shell!r}", "use bash, zsh or fish"
         )
     say(get_completion_script(prog_name="dolmen", complete_var="_DOLMEN_COMPLETE", shell=shell))

@@ -1,4 +1,4 @@
-"""`dolmen inspect`: what a file holds that was built."""
+"""`dolmen inspect`: show the contents of an image file."""
 
 from __future__ import annotations
 
@@ -16,47 +16,40 @@ app = command_app()
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="The file.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="File to inspect.")],
     files: Annotated[
-        bool, typer.Option("--files", help="List all files, of which only a few are shown else.")
+        bool, typer.Option("--files", help="List all files, not only the first few.")
     ] = False,
     certificate: Annotated[
         Path | None,
         typer.Option(
             "--cert",
-            help="Fail unless something in it that boots is signed with the key of this "
-            "certificate (PEM or DER).",
+            help="Fail unless a boot program in it is signed with the key of this certificate "
+            "(PEM or DER).",
             metavar="FILE",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
-    """Show what a file holds: partitions, kernel, command line, signature, files.
+    """Show the contents of a file: partitions, kernel, command line, signature, files.
 
     \b
     dolmen inspect image-efi.img
     dolmen inspect --json image.iso | jq .parts
     dolmen inspect --cert keys/db.crt image.efi
 
-    It looks at the content alone, whatever made the file: disks (raw, qcow2, VHD, VMDK), ISOs,
-    programs for UEFI and whether their signatures hold, kernels, initrds, tar archives, FAT,
-    squashfs and erofs. Files of the store are shown by `dolmen cache inspect`.
+    Files may come from any program: disks (raw, qcow2, VHD, VMDK), ISOs, UEFI programs and
+    their signatures, kernels, initrds, tar archives, FAT, squashfs and erofs. For images in the
+    store, see `dolmen cache inspect`.
     """
-    from assembler.inspection import inspect_file
-    from dolmen.showing import lines
+    from assembler.inspection import check_signed_by, inspect_file
+    from dolmen.showing import inspection_lines
 
     found = inspect_file(path)
     if certificate is not None:
-        from assembler.codes import output as codes
-        from assembler.errors import OutputError
-        from assembler.media.keys import certificate_fingerprint, read_certificate
-
-        if certificate_fingerprint(read_certificate(certificate)) not in set(found.signers()):
-            raise OutputError.of(
-                codes.NOT_SIGNED, f"nothing in {path} is signed with the key of {certificate}"
-            )
+        check_signed_by(found, path, certificate)
     if as_json:
         say(json.dumps({"path": str(path), **found.as_json()}, indent=2))
     else:
-        for line in lines(found, str(path), every_file=files):
+        for line in inspection_lines(found, str(path), every_file=files):
             say(line)

@@ -1,4 +1,4 @@
-"""`dolmen schema`: the JSON Schemas, for editors and other tools."""
+"""`dolmen schema`: print a JSON Schema, for editors and other tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dolmen.lazy import command_app
 app = command_app()
 
 
-def _kind(value: str) -> str:
+def _check_kind(value: str) -> str:
     if value not in ("image", "build"):
         raise typer.BadParameter("must be image or build")
     return value
@@ -22,10 +22,13 @@ def _kind(value: str) -> str:
 @app.command()
 def schema(
     kind: Annotated[
-        str, typer.Argument(help="image (default) or build.", metavar="[KIND]", callback=_kind)
+        str,
+        typer.Argument(
+            help="Schema: image (default) or build.", metavar="[KIND]", callback=_check_kind
+        ),
     ] = "image",
     path: Annotated[
-        bool, typer.Option("--path", help="Print where the schema is instead, for an editor.")
+        bool, typer.Option("--path", help="Print the path of the schema file instead.")
     ] = False,
 ) -> None:
     """Print the JSON Schema of image.yml or build.yml.
@@ -33,17 +36,17 @@ def schema(
     \b
     dolmen schema                     # of image.yml
     dolmen schema build > build.schema.json
-    dolmen schema --path              # the file, for an editor's settings
+    dolmen schema --path              # for the settings of an editor
 
-    An editor with a YAML language server completes and explains keys by this line
-    at the top of the file, which `dolmen new` writes:
+    With this line at the top of a file, editors with a YAML language server complete and
+    explain keys; `dolmen new` writes it:
 
     \b
     # yaml-language-server: $schema=PATH
     """
-    from assembler.config import schemas
+    from assembler.config import load_schema, schema_path
 
     if path:
-        say(str(schemas.schema_path(kind)))
+        say(str(schema_path(kind)))
     else:
-        say(json.dumps(schemas.load_schema(kind), indent=2, ensure_ascii=False))
+        say(json.dumps(load_schema(kind), indent=2, ensure_ascii=False))

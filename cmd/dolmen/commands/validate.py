@@ -1,4 +1,4 @@
-"""`dolmen validate`: every mistake of YAML files, each with its place and what would be right."""
+"""`dolmen validate`: check YAML files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dolmen.settings import settings_of
 app = command_app()
 
 
-def _kind(value: str) -> str:
+def _check_kind(value: str) -> str:
     if value not in ("auto", "image", "build"):
         raise typer.BadParameter("must be auto, image or build")
     return value
@@ -25,44 +25,45 @@ def _kind(value: str) -> str:
 def validate(
     ctx: typer.Context,
     files: Annotated[
-        list[str], typer.Argument(help="YAML files, `-`, http(s) URLs.", metavar="FILE...")
+        list[str],
+        typer.Argument(help="YAML files, `-` for standard input, or URLs.", metavar="FILE..."),
     ],
     merge: Annotated[
-        bool, typer.Option("--merge", help="Check the files as one system, as `build` sees them.")
+        bool, typer.Option("--merge", help="Merge the files first, as `dolmen build` does.")
     ] = False,
     schema: Annotated[
         str,
         typer.Option(
-            help="image, build, or auto: by the name, build.yml being a package's.",
+            help="Schema: image, build, or auto (build for files named build.yml).",
             metavar="KIND",
-            callback=_kind,
+            callback=_check_kind,
             autocompletion=lambda: ["auto", "image", "build"],
         ),
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print diagnostics as JSON.")] = False,
 ) -> None:
-    """Check YAML files and show every mistake, with its place and what would be right.
+    """Check YAML files, and show every mistake with its place and a hint.
 
     \b
     dolmen validate image.yml
-    dolmen validate examples/*.yml            # each by itself
-    dolmen validate --merge base.yml more.yml # together, as `dolmen build` takes them
+    dolmen validate examples/*.yml            # each on its own
+    dolmen validate --merge base.yml more.yml # merged, as in `dolmen build`
     dolmen validate pkg/*/build.yml
     dolmen validate --json - < image.yml
 
-    No image is looked at, and nothing is written. The exit code is 0 if there is no
-    error (warnings do not count), and 1 otherwise.
+    Images are not read, and nothing is written. The exit code is 1 if there are errors;
+    warnings do not count.
     """
     from assembler.build import ValidationResult
     from assembler.build import validate as check
 
     settings = settings_of(ctx)
     results = []
-    for together in [files] if merge else [[file] for file in dict.fromkeys(files)]:
-        result = check(together, schema=schema)
+    for group in [files] if merge else [[file] for file in dict.fromkeys(files)]:
+        result = check(group, schema=schema)
         results.append(result)
         if not as_json and not settings.quiet and result.valid:
-            say(f"{' + '.join(together)}: valid")
+            say(f"{' + '.join(group)}: valid")
     every = ValidationResult(tuple(d for result in results for d in result.diagnostics))
     if as_json:
         say(json.dumps(every.as_json(), indent=2, ensure_ascii=False))

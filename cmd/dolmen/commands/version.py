@@ -1,4 +1,4 @@
-"""`dolmen version`: what is installed."""
+"""`dolmen version`: print the version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes and ages as people write them."""
+"""Parsing and printing sizes and ages."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from dolmen.quantities import age, parse_age, parse_bytes
         ("2GiB", 2 << 30),
     ],
 )
-def test_sizes(text: str, amount: int) -> None:
+def test_a_size_is_parsed(text: str, amount: int) -> None:
     assert parse_bytes(text, "--keep-bytes") == amount
 
 
 @pytest.mark.parametrize("text", ["", "G", "-1", "1X", "1 2", "1e9"])
-def test_no_sizes(text: str) -> None:
-    with pytest.raises(UsageError, match="--keep-bytes: not a size"):
+def test_an_invalid_size_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--keep-bytes: invalid size"):
         parse_bytes(text, "--keep-bytes")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("12h", 43200), ("1.5d", 129600)])
-def test_ages(text: str, seconds: float) -> None:
+def test_an_age_is_parsed(text: str, seconds: float) -> None:
     assert parse_age(text, "--older-than") == seconds
     with pytest.raises(UsageError):
         parse_age(text[:-1], "--older-than")
 
 
-def test_ages_for_people() -> None:
+def test_an_age_is_printed_in_its_largest_unit() -> None:
     assert [age(s) for s in (5, 61, 7300, 86400, 200000)] == [
         "now",
         "1 minute",

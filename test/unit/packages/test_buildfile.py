@@ -1,4 +1,4 @@
-"""build.yml: everything it says is in the model, everything wrong with it has a place."""
+"""Reading build.yml: every key is in the model, and every mistake has a place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from assembler.config.package_model import BuildFile, DockerImages, ExtraSource, RecipeFile
 from assembler.errors import DolmenError
 from assembler.packages.build_file_reader import read_package
-from assembler.packages.tags import Naming, name_of
+from assembler.packages.tags import Naming, derive_name
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -19,7 +19,7 @@ def read(directory: Path, text: str) -> BuildFile:
     return read_package(directory).build
 
 
-def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
+def test_missing_keys_have_defaults(tmp_path: Path) -> None:
     build = read(tmp_path, "image: tool\n")
     assert (build.org, build.tag, build.dockerfile) == ("linuxkit", "{{.Hash}}", "Dockerfile")
     assert build.arches == ("amd64", "arm64", "riscv64")
@@ -31,7 +31,7 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
     assert read(tmp_path, "image: tool\norg: ''\ntag: ''\narches: []\n") == build
 
 
-def test_everything_that_can_be_said(tmp_path: Path) -> None:
+def test_every_key_is_read(tmp_path: Path) -> None:
     build = read(
         tmp_path,
         f"""
@@ -82,8 +82,8 @@ debs:
 @pytest.mark.parametrize(
     ("build_yml", "code", "place", "words"),
     [
-        ("image: tool\ntag: '{{if .Hash}}'\n", "DM0704", ":2:6:", "'if' is not understood"),
-        ("image: tool\ntag: 'v1-{{.Hash'\n", "DM0704", ":2:6:", "not closed"),
+        ("image: tool\ntag: '{{if .Hash}}'\n", "DM0704", ":2:6:", "'if' is not supported"),
+        ("image: tool\ntag: 'v1-{{.Hash'\n", "DM0704", ":2:6:", "unclosed action"),
         ("image: tool\nextra-sources: ['../no:/x']\n", "DM0702", ":2:17:", "does not exist"),
         ("image: tool\nextra-sources: ['..:../x']\n", "DM0702", ":2:17:", "leaves the build"),
         ("image: tool\nbuildArgs: [x]\n", "DM0711", ":2:13:", "KEY=VALUE"),
@@ -98,7 +98,7 @@ debs:
             "image: tool\ndepends:\n  docker-images: {target: ../x, from-file: y}\n",
             "DM0703",
             ":3:27:",
-            "inside it",
+            "not a relative path inside",
         ),
         ("image: tool\nimages: x\n", "DM01", ":2:1:", "images"),
         (
@@ -117,7 +117,7 @@ debs:
             "image: tool\ndebs:\n  suite: x\n  packages: [y]\n  users: [web:x]\n",
             "DM0720",
             ":5:11:",
-            "not a user",
+            "invalid user",
         ),
         (
             "image: t\ndebs: {suite: x, packages: [y], files: [{path: /x, source: ../a}]}\n",
@@ -132,8 +132,8 @@ def test_mistakes_have_a_place(
 ) -> None:
     (tmp_path / "build.yml").write_text(build_yml)
     with pytest.raises(DolmenError) as caught:
-        name_of(read_package(tmp_path), Naming())
-    told = str(caught.value)
-    assert code in told
-    assert f"build.yml{place}" in told
-    assert words in told
+        derive_name(read_package(tmp_path), Naming())
+    message = str(caught.value)
+    assert code in message
+    assert f"build.yml{place}" in message
+    assert words in message

@@ -1,4 +1,4 @@
-"""Templates of tags mean what they mean in Go, or are refused."""
+"""Tag templates have Go's meaning, or are refused."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FIELDS = {"Hash": "abcdef0123456789"}
         ("{{.Nope}}", "<no value>"),
     ],
 )
-def test_what_go_would_make_of_it(template: str, result: str) -> None:
+def test_a_template_expands_as_in_go(template: str, result: str) -> None:
     assert expand(template, FIELDS) == result
 
 
@@ -67,17 +67,17 @@ def test_what_go_would_make_of_it(template: str, result: str) -> None:
         "{{99999999999999999999999}}",
     ],
 )
-def test_what_is_refused(template: str) -> None:
+def test_an_invalid_or_unsupported_template_is_refused(template: str) -> None:
     with pytest.raises(TemplateError):
         expand(template, FIELDS)
 
 
-def test_fields_that_do_not_exist_are_known() -> None:
+def test_unknown_fields_are_found() -> None:
     assert unknown_fields("{{.Hash}}{{.Nope}}{{.Other}}{{.Nope}}", FIELDS) == (".Nope", ".Other")
 
 
 @given(st.text(alphabet='{}.Hash |()"`\\-/*printf%s07 \n', max_size=40))
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_nothing_else_ever_happens(template: str) -> None:
+def test_any_text_expands_or_is_refused(template: str) -> None:
     with contextlib.suppress(TemplateError):
         assert isinstance(expand(template, FIELDS), str)

@@ -1,4 +1,4 @@
-"""`@pkg:` stands for the image of a package, under the name LinuxKit gives it."""
+"""`@pkg:` resolves to the image of a package, with LinuxKit's name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from assembler.errors import DolmenError
 from assembler.packages.local_packages import LocalPackages
 
 
-def test_outside_of_git_the_tag_is_latest(tmp_path: Path) -> None:
+def test_the_tag_outside_of_git_is_latest(tmp_path: Path) -> None:
     (tmp_path / "build.yml").write_text("image: tool\ntag: v1\n")
     assert LocalPackages().reference(tmp_path) == "docker.io/linuxkit/tool:latest"
     assert LocalPackages(org="o").reference(tmp_path) == "docker.io/o/tool:latest"
 
 
-def test_the_tag_is_the_hash_whatever_build_yml_says(tmp_path: Path) -> None:
+def test_the_tag_is_the_tree_hash_and_ignores_build_yml(tmp_path: Path) -> None:
     (tmp_path / "build.yml").write_text("image: tool\norg: reg.example.com/o\ntag: v1\n")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "x"]):
@@ -28,7 +28,7 @@ def test_the_tag_is_the_hash_whatever_build_yml_says(tmp_path: Path) -> None:
     assert LocalPackages().reference(tmp_path) == f"reg.example.com/o/tool:{tree}"
 
 
-def test_a_package_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+def test_an_unreadable_package_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DolmenError, match=r"no build\.yml"):
         LocalPackages().reference(tmp_path)
     (tmp_path / "build.yml").write_text("image: [x]\n")

@@ -1,4 +1,4 @@
-"""Work in several threads: its order, and its end when something goes wrong."""
+"""Jobs in several threads: their order, and how an error ends them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_what_is_needed_comes_first(jobs: int) -> None:
+def test_a_job_runs_after_the_jobs_it_needs(jobs: int) -> None:
     needs = {"top": {"a", "b"}, "a": {"base"}, "b": {"base"}, "base": set[str](), "alone": set()}
     order: list[str] = []
 
@@ -28,7 +28,7 @@ def test_what_is_needed_comes_first(jobs: int) -> None:
         assert all(order.index(b) < order.index(key) for b in before)
 
 
-def test_work_is_done_side_by_side() -> None:
+def test_independent_jobs_run_in_parallel() -> None:
     both = threading.Barrier(2, timeout=30)
 
     def work(_: str, __: Cancellation) -> int:
@@ -37,11 +37,11 @@ def test_work_is_done_side_by_side() -> None:
     assert sorted(run_in_order({"a": (), "b": ()}, work, 2).values()) == [0, 1]
 
 
-def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
-    said: list[str] = []
+def test_an_exception_stops_running_programs_and_is_raised_again() -> None:
+    events: list[str] = []
     started = threading.Event()
 
-    def work(key: str, halt: Cancellation) -> None:
+    def work(key: str, cancel: Cancellation) -> None:
         if key == "wrong":
             started.wait(30)
             raise KeyError(key)
@@ -49,20 +49,20 @@ def test_what_is_raised_stops_programs_and_is_raised_again() -> None:
         try:
             execution.run_program(SLEEP, {})
         except BaseException as error:
-            said.append(type(error).__name__)
-            # What clears up afterwards runs to its end.
+            events.append(type(error).__name__)
+            # Programs for cleaning up run to their end.
             with cancellation.without_cancellation():
-                said.append(
+                events.append(
                     execution.run_program([sys.executable, "-c", "print(1)"], {}).output.decode()
                 )
             with pytest.raises(cancellation.Cancelled):
                 execution.run_program(SLEEP, {})
             with pytest.raises(cancellation.Cancelled):
-                halt.check()
+                cancel.check()
             raise
 
     began = time.monotonic()
     with pytest.raises(KeyError):
         run_in_order({"wrong": (), "running": (), "never": ("wrong",)}, work, 2)
     assert time.monotonic() - began < 30
-    assert said == ["Cancelled", "1\n"]
+    assert events == ["Cancelled", "1\n"]

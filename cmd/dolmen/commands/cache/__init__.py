@@ -1,33 +1,33 @@
-"""`dolmen cache`: the store of images, from the command line."""
+"""`dolmen cache`: the table of commands for the store."""
 
 from __future__ import annotations
 
 from dolmen.lazy import Lazy, group
 
-_HELP = """Manage the store of images.
+_HELP = """Manage the image store.
 
 \b
-    dolmen cache pull alpine:3.20        # bring an image from its registry
-    dolmen cache ls                      # what is there
+    dolmen cache pull alpine:3.20        # pull an image from its registry
+    dolmen cache ls                      # list images
     dolmen cache export alpine:3.20 --outfile alpine.tar
-    dolmen cache clean --keep-bytes 5G   # make room
+    dolmen cache clean --keep-bytes 5G   # free disk space
 
-The store is an OCI image layout, so other tools can read it and write it: its place
-is given by --cache, DOLMEN_CACHE or LINUXKIT_CACHE, else it is ~/.cache/dolmen.
+The store is an OCI image layout that other tools can read and write. Set its directory with
+--cache, DOLMEN_CACHE or LINUXKIT_CACHE; the default is ~/.cache/dolmen.
 """
-_HERE = "dolmen.commands.cache"
+_PACKAGE = "dolmen.commands.cache"
 
 app = group(
     _HELP,
     (
-        Lazy("ls", f"{_HERE}.ls", "List the images in the store."),
-        Lazy("pull", f"{_HERE}.pull", "Bring images from their registries."),
-        Lazy("push", f"{_HERE}.push", "Send images to their registries."),
-        Lazy("import", f"{_HERE}.import_", "Bring images from a file or standard input."),
-        Lazy("export", f"{_HERE}.export", "Write an image into a file or to standard output."),
-        Lazy("inspect", f"{_HERE}.inspect", "Show what an image is made of."),
-        Lazy("rm", f"{_HERE}.rm", "Remove images from the store."),
-        Lazy("clean", f"{_HERE}.clean", "Remove what is not needed, or not much."),
-        Lazy("verify", f"{_HERE}.verify", "Check every byte of the store, and repair it."),
+        Lazy("ls", f"{_PACKAGE}.ls", "List the images in the store."),
+        Lazy("pull", f"{_PACKAGE}.pull", "Pull images from registries."),
+        Lazy("push", f"{_PACKAGE}.push", "Push images to registries."),
+        Lazy("import", f"{_PACKAGE}.import_", "Import images from an archive."),
+        Lazy("export", f"{_PACKAGE}.export", "Export an image as an archive."),
+        Lazy("inspect", f"{_PACKAGE}.inspect", "Show an image in detail."),
+        Lazy("rm", f"{_PACKAGE}.rm", "Remove images from the store."),
+        Lazy("clean", f"{_PACKAGE}.clean", "Remove unneeded data from the store."),
+        Lazy("verify", f"{_PACKAGE}.verify", "Verify the store, and repair it."),
     ),
 )

@@ -1,4 +1,4 @@
-"""`dolmen cache clean`: what is not needed, or not much, leaves the store."""
+"""`dolmen cache clean`: remove unneeded data from the store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from assembler.events import pluralize
-from dolmen.console import progress, say, size_text
+from assembler.quantities import size_text
+from dolmen.console import progress, say
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
@@ -23,61 +24,61 @@ def clean(
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="Remove what was not used for longest until the rest fits, as 5G or 500M.",
+            help="Remove least recently used images until the rest fits, such as 5G or 500M.",
         ),
     ] = None,
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="AGE", help="Remove images not used for so long, as 30d or 12h."),
+        typer.Option(metavar="AGE", help="Remove images unused for this long, such as 30d or 12h."),
     ] = None,
     published_only: Annotated[
         bool,
-        typer.Option("--published-only", help="Only images that their registry has, too."),
+        typer.Option("--published-only", help="Remove only images that their registry has."),
     ] = False,
     everything: Annotated[
         bool, typer.Option("--all", help="Remove all images that are not in use.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be removed, and remove nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be removed, without removing it.")
     ] = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
 ) -> None:
-    """Remove what is not needed from the store.
+    """Remove unneeded data from the store.
 
     \b
-    dolmen cache clean                      # what no image needs
-    dolmen cache clean --keep-bytes 5G      # and what was not used for longest
+    dolmen cache clean                      # blobs that no image needs
+    dolmen cache clean --keep-bytes 5G      # and least recently used images
     dolmen cache clean --older-than 30d     # and images not used for a month
-    dolmen cache clean --published-only     # and every image that can be pulled again
-    dolmen cache clean --all                # and everything else
+    dolmen cache clean --published-only     # and all images that can be pulled again
+    dolmen cache clean --all                # and all other images
 
-    It can run beside builds and pulls, and be interrupted: what they use stays, and so
-    does everything unnamed that is younger than an hour. Debian packages that
-    recipes were made of go when they were not used for a month (or as said).
+    It is safe during builds and pulls, and can be interrupted: blobs in use are kept, and
+    so are unnamed blobs younger than an hour. Debian packages of recipes are removed when
+    they were not used for a month, or for the time of --older-than.
     """
-    from assembler.debian.cleaning import clean as clean_debs
+    from assembler.debian.garbage_collection import collect_debian_garbage
     from assembler.oci import GcLimits, Store, collect_garbage
     from dolmen.quantities import parse_age, parse_bytes
 
     settings = settings_of(ctx)
     store = Store(settings.cache)
     with progress(settings) as reporter:
-        there = None
+        published = None
         if published_only:
             from assembler.oci import find_published
 
             options = registry_options(settings, insecure, registry_creds)
-            there = find_published(store.names().entries, options, reporter)
+            published = find_published(store.names().entries, options, reporter)
         limits = GcLimits(
             older_than=parse_age(older_than, "--older-than") if older_than else None,
             keep_bytes=parse_bytes(keep_bytes, "--keep-bytes") if keep_bytes else None,
-            published=there,
+            published=published,
             everything=everything,
             dry_run=dry_run,
         )
         done = collect_garbage(store, limits)
-        debs = clean_debs(store, limits, time.time())
+        debs = collect_debian_garbage(store, limits, time.time())
     for name in done.names:
         say(f"{'would remove' if dry_run else 'removed'} {name}")
     removed = [

@@ -1,4 +1,4 @@
-"""`dolmen cache export`: an image of the store as an archive."""
+"""`dolmen cache export`: write an image of the store as an archive."""
 
 from __future__ import annotations
 
@@ -21,53 +21,62 @@ def export(
     ctx: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME", help="The name of an image.", autocompletion=completing.images
-        ),
+        typer.Argument(metavar="NAME", help="Image name.", autocompletion=completing.images),
     ],
     outfile: Annotated[
         str,
-        typer.Option("--outfile", "-o", metavar="FILE|-", help="Where to; - is standard output."),
+        typer.Option(
+            "--outfile",
+            "-o",
+            metavar="FILE|-",
+            help="File to write, or `-` for standard output.",
+        ),
     ],
     kind: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="oci, docker or filesystem.")
+        str, typer.Option("--format", metavar="FORMAT", help="Format: oci, docker or filesystem.")
     ] = "oci",
     platform: Annotated[
         str | None,
         typer.Option(
             metavar="OS/ARCH[/VARIANT]",
-            help="One platform; by default all (oci), or this machine's.",
+            help="Platform to export.  [default: all for oci, else this machine's]",
         ),
     ] = None,
     new_name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="The name of the image in the archive."),
+        typer.Option("--name", metavar="NAME", help="Image name in the archive."),
     ] = None,
 ) -> None:
-    """Write an image into a file or to standard output.
+    """Export an image to a file or to standard output.
 
     \b
     dolmen cache export alpine:3.20 --outfile alpine.tar
     dolmen cache export alpine:3.20 --format docker --outfile - | docker load
     dolmen cache export alpine:3.20 --format filesystem --platform linux/arm64 -o root.tar
 
-    oci is an OCI image layout; docker is what `docker load` reads; filesystem is the
-    files of the image as a container would see them. The bytes are the same every time.
+    oci is an OCI image layout; docker is the format of `docker load`; filesystem is the root
+    filesystem of a container. Archives are reproducible.
     """
     from assembler.codes import usage
     from assembler.errors import UsageError
     from assembler.files import atomic_write
-    from assembler.oci import ArchiveFormat, ExportOptions, Platform, Reference, Store
-    from assembler.oci import export_archive as export_image
+    from assembler.oci import (
+        ArchiveFormat,
+        ExportOptions,
+        Platform,
+        Reference,
+        Store,
+        export_archive,
+    )
 
     if kind not in list(ArchiveFormat):
         raise UsageError.of(
             usage.BAD_OPTION,
-            f"--format: there is no format {kind!r}",
+            f"--format: invalid value {kind!r}",
             f"use {', '.join(ArchiveFormat)}",
         )
     settings = settings_of(ctx)
-    wanted = ExportOptions(
+    options = ExportOptions(
         Reference.parse(name),
         ArchiveFormat(kind),
         Platform.parse(platform) if platform else None,
@@ -76,8 +85,8 @@ def export(
     store = Store(settings.cache)
     with progress(settings) as reporter:
         if outfile == "-":
-            export_image(store, wanted, sys.stdout.buffer, reporter)
+            export_archive(store, options, sys.stdout.buffer, reporter)
             sys.stdout.flush()
         else:
             with atomic_write(Path(outfile)) as out:
-                export_image(store, wanted, out, reporter)
+                export_archive(store, options, out, reporter)

@@ -1,20 +1,16 @@
-"""`dolmen cache import`: images from a file or standard input into the store."""
+"""`dolmen cache import`: import images from an archive."""
 
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dolmen.console import progress, say
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
-
-if TYPE_CHECKING:
-    from assembler.errors import HostError
 
 app = command_app()
 
@@ -23,53 +19,33 @@ app = command_app()
 def import_(
     ctx: typer.Context,
     file: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="A tar of images; - is standard input.")
+        str, typer.Argument(metavar="FILE|-", help="Tar of images, or `-` for standard input.")
     ],
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The name the image gets, instead of its own."),
+        typer.Option(metavar="NAME", help="Image name, instead of the archive's."),
     ] = None,
 ) -> None:
-    """Bring images from a file or standard input.
+    """Import images from a file or from standard input.
 
     \b
     dolmen cache import image.tar
     docker save example/app:1 | dolmen cache import -
     skopeo copy dir:app oci-archive:/dev/stdout | dolmen cache import --name app:1 -
 
-    The file is a tar of an OCI image layout, or what `docker save` writes; either may be
-    compressed by gzip or zstd. All of its images arrive, or none.
+    The archive is a tar of an OCI image layout, or the output of `docker save`; it may be
+    compressed with gzip or zstd. All of its images are imported, or none.
     """
-    from assembler.errors import wrap_os_errors
-    from assembler.oci import ArchiveInput, Reference, Store, import_archive
+    from assembler.oci import ArchiveInput, Reference, Store, import_archive, import_file
 
     settings = settings_of(ctx)
     reference = Reference.parse(name) if name else None
-    opened: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdin.buffer)
-    title, size = "import", 0
-    if file != "-":
-        path = Path(file)
-        if path.is_dir():
-            raise _is_a_directory(path)
-        with wrap_os_errors(path, "read"):
-            opened, size = path.open("rb"), path.stat().st_size
-        title = f"import {path.name}"
-    with opened as source, progress(settings) as reporter:
-        upload = ArchiveInput(source, title, size or None, reference)
-        done = import_archive(Store(settings.cache), upload, reporter)
-    for image in done:
+    store = Store(settings.cache)
+    with progress(settings) as reporter:
+        if file == "-":
+            archive = ArchiveInput(sys.stdin.buffer, "import", None, reference)
+            imported = import_archive(store, archive, reporter)
+        else:
+            imported = import_file(store, Path(file), reference, reporter)
+    for image in imported:
         say(f"{image.reference} {image.descriptor.digest}")
-
-
-def _is_a_directory(path: Path) -> HostError:
-    import shlex
-
-    from assembler.codes import host
-    from assembler.errors import HostError
-
-    hints = ["name the archive in it"]
-    if (path / "oci-layout").is_file() or (path / "index.json").is_file():
-        directory = shlex.quote(str(path))
-        piped = f"tar -C {directory} -cf - . | dolmen cache import -"
-        hints = [f"a layout is imported as an archive: {piped}"]
-    return HostError.of(host.NOT_READABLE, f"{path} is a directory, not an archive", *hints)

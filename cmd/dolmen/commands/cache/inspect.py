@@ -1,4 +1,4 @@
-"""`dolmen cache inspect`: what an image is made of."""
+"""`dolmen cache inspect`: show an image of the store."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assembler.quantities import size_text
 from dolmen import completing
 from dolmen.commands.cache.text import printable
-from dolmen.console import say, size_text
+from dolmen.console import say
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
@@ -24,40 +25,38 @@ def inspect(
     ctx: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME", help="The name of an image.", autocompletion=completing.images
-        ),
+        typer.Argument(metavar="NAME", help="Image name.", autocompletion=completing.images),
     ],
     platform: Annotated[
         str | None,
-        typer.Option(help="The image for this platform.", metavar="OS/ARCH[/VARIANT]"),
+        typer.Option(
+            help="Platform to show.  [default: this machine's, or any]",
+            metavar="OS/ARCH[/VARIANT]",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
-    """Show what an image is made of: platforms, config, layers, label.
+    """Show an image: platforms, config, layers, labels.
 
     \b
     dolmen cache inspect alpine:3.20
     dolmen cache inspect --platform linux/arm64 --json alpine:3.20 | jq .manifest
     """
-    from assembler.oci import Platform, Reference, Store, attestation_types, inspect_image
+    from assembler.oci import Platform, Reference, Store, inspect_image
 
-    store = Store(settings_of(ctx).cache)
-    wanted = Platform.parse(platform) if platform else None
-    found = inspect_image(store, Reference.parse(name), wanted)
+    report = inspect_image(
+        Store(settings_of(ctx).cache),
+        Reference.parse(name),
+        Platform.parse(platform) if platform else None,
+    )
     if as_json:
-        say(
-            json.dumps(
-                found.as_json() | {"attested": attestation_types(store, found.image)},
-                indent=2,
-            )
-        )
+        say(json.dumps(report.as_json(), indent=2))
     else:
-        _show(found, attestation_types(store, found.image))
+        _show(report)
 
 
-def _show(found: ImageReport, statements: tuple[str, ...]) -> None:
-    listed, config, image = found.listed, found.image.config, found.image
+def _show(report: ImageReport) -> None:
+    listed, config, image = report.listed, report.image.config, report.image
     platforms = [str(p) for p in listed.platforms] + [f"({p})" for p in listed.not_fetched]
     facts = [
         ("name", listed.name),
@@ -70,17 +69,18 @@ def _show(found: ImageReport, statements: tuple[str, ...]) -> None:
         ("env", "\n".join(config.env)),
         ("directory", config.working_dir),
         ("user", config.user),
-        ("attested", "\n".join(statements)),
+        ("attested", "\n".join(report.attestations)),
     ]
     for key, value in facts:
-        _fact(key, value)
+        _print_fact(key, value)
     for number, layer in enumerate(image.manifest.layers):
         kind = layer.media_type.rpartition("/")[2]
-        _fact("layers" if not number else "", f"{layer.digest}  {size_text(layer.size):>8}  {kind}")
+        key = "" if number else "layers"
+        _print_fact(key, f"{layer.digest}  {size_text(layer.size):>8}  {kind}")
     for number, (key, value) in enumerate(sorted(config.labels.items())):
-        _fact("labels" if not number else "", f"{key}={value}")
+        _print_fact("labels" if not number else "", f"{key}={value}")
 
 
-def _fact(key: str, value: str) -> None:
+def _print_fact(key: str, value: str) -> None:
     for number, line in enumerate(printable(value).splitlines()):
         say(f"{'' if number else key:12}{line}")

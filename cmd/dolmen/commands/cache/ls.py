@@ -1,4 +1,4 @@
-"""`dolmen cache ls`: what is in the store."""
+"""`dolmen cache ls`: list the images in the store."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assembler.quantities import size_text
 from dolmen.commands.cache.text import printable
-from dolmen.console import say, size_text
+from dolmen.console import say
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
 
@@ -35,14 +36,14 @@ def ls(
     dolmen cache ls
     dolmen cache ls --json | jq -r '.[] | select(.size > 1e8) | .name'
 
-    A platform in parentheses is one that the image has, but that was not fetched.
-    SIZE counts what several images share at each of them.
+    Platforms in parentheses belong to the image, but were not fetched.
+    SIZE includes layers shared with other images.
     """
     from assembler.oci import Store, list_images
 
     rows = list_images(Store(settings_of(ctx).cache))
     if as_json:
-        say(json.dumps([_json(row) for row in rows], indent=2))
+        say(json.dumps([row.as_json() for row in rows], indent=2))
         return
     table = [("IMAGE", "PLATFORMS", "SIZE", "USED", "DIGEST")] + [_row(row) for row in rows]
     for line in _fitted(table) if sys.stdout.isatty() else _lines(table):
@@ -57,7 +58,7 @@ def _lines(table: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _fitted(table: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Shorten digests, and put names on lines of their own if they leave too little room."""
+    """Shorten digests; put names on separate lines if the terminal is too narrow."""
     short = [[*line[:-1], line[-1][:_SHORT_DIGEST]] for line in table]
     lines = list(_lines(short))
     if max(map(len, lines)) <= shutil.get_terminal_size().columns:
@@ -79,16 +80,3 @@ def _row(row: ListedImage) -> tuple[str, str, str, str, str]:
         age((datetime.now(UTC) - datetime.fromtimestamp(row.used, UTC)).total_seconds()),
         row.descriptor.digest,
     )
-
-
-def _json(row: ListedImage) -> dict[str, object]:
-    return {
-        "name": row.name,
-        "digest": row.descriptor.digest,
-        "mediaType": row.descriptor.media_type,
-        "platforms": [str(p) for p in row.platforms],
-        "notFetched": [str(p) for p in row.not_fetched],
-        "size": row.size,
-        "used": datetime.fromtimestamp(int(row.used), UTC).isoformat(),
-        "complete": row.complete,
-    }

@@ -1,4 +1,4 @@
-"""`dolmen cache pull`: images from registries into the store."""
+"""`dolmen cache pull`: pull images into the store."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ app = command_app()
 @app.command()
 def pull(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of images.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Image names.")],
     platform: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this platform, as linux/arm64; repeatable.", metavar="OS/ARCH[/VARIANT]"
+            help="Pull only this platform, such as linux/arm64; repeatable.",
+            metavar="OS/ARCH[/VARIANT]",
         ),
     ] = None,
     all_platforms: Annotated[
-        bool, typer.Option("--all-platforms", help="All platforms; this is the default.")
+        bool, typer.Option("--all-platforms", help="Pull all platforms (the default).")
     ] = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
 ) -> None:
-    """Bring images from their registries.
+    """Pull images from registries into the store.
 
     \b
     dolmen cache pull alpine:3.20
     dolmen cache pull --platform linux/arm64 alpine:3.20 busybox
     dolmen --mirror docker.io=https://mirror.example.com cache pull alpine
 
-    All platforms of an image are fetched, so that it can be exported, pushed and built
-    for any of them. What is in the store already is not fetched again, and a pull that
-    was cut off goes on where it was.
+    All platforms of an image are pulled, so that it can be exported, pushed and built
+    for any of them. Blobs in the store are not fetched again, and an interrupted pull
+    resumes.
     """
     from assembler.codes import usage
     from assembler.errors import UsageError
@@ -48,7 +49,9 @@ def pull(
 
     if platform and all_platforms:
         raise UsageError.of(
-            usage.BAD_OPTION, "--platform and --all-platforms do not go together", "leave one out"
+            usage.BAD_OPTION,
+            "--platform and --all-platforms exclude each other",
+            "remove one of them",
         )
     settings = settings_of(ctx)
     references = [Reference.parse(name) for name in names]

@@ -1,4 +1,4 @@
-"""`dolmen cache push`: images of the store to registries."""
+"""`dolmen cache push`: push images from the store."""
 
 from __future__ import annotations
 
@@ -20,34 +20,32 @@ def push(
     ctx: typer.Context,
     names: Annotated[
         list[str],
-        typer.Argument(
-            metavar="NAME...", help="Names of images.", autocompletion=completing.images
-        ),
+        typer.Argument(metavar="NAME...", help="Image names.", autocompletion=completing.images),
     ],
     remote_name: Annotated[
         str | None,
-        typer.Option(help="Push to this name instead; for one image only.", metavar="NAME"),
+        typer.Option(help="Push under this name; for a single image only.", metavar="NAME"),
     ] = None,
     with_arch_tags: Annotated[
         bool,
-        typer.Option("--with-arch-tags", help="Push each platform as TAG-ARCH, too."),
+        typer.Option("--with-arch-tags", help="Also push each platform as TAG-ARCH."),
     ] = False,
     override: Annotated[
         bool,
-        typer.Option("--override", help="Replace tags that stand for other images."),
+        typer.Option("--override", help="Replace tags of other images."),
     ] = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
 ) -> None:
-    """Send images to their registries.
+    """Push images from the store to registries.
 
     \b
     dolmen cache push reg.example.com/org/app:1.0
     dolmen cache push --remote-name reg.example.com/org/app:1.1 org/app:1.0
     dolmen cache push --with-arch-tags reg.example.com/org/app:1.0
 
-    All platforms are sent. What the registry has is not sent again, and a tag that
-    stands for another image is not replaced unless --override is given.
+    All platforms are pushed. Blobs that the registry has are not sent again. A tag of
+    another image is not replaced without --override.
     """
     from assembler.codes import usage
     from assembler.errors import UsageError
@@ -55,7 +53,7 @@ def push(
     from assembler.oci import push as push_images
 
     if remote_name and len(names) != 1:
-        raise UsageError.of(usage.BAD_OPTION, "--remote-name goes with a single image")
+        raise UsageError.of(usage.BAD_OPTION, "--remote-name works with a single image only")
     settings = settings_of(ctx)
     references = [Reference.parse(name) for name in names]
     options = PushOptions(

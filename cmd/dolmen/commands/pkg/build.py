@@ -1,4 +1,4 @@
-"""`dolmen pkg build`: make the images of packages."""
+"""`dolmen pkg build`: build the images of packages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dolmen.commands.pkg.build_run import run_build
+from dolmen.commands.pkg.option_groups import with_options
 from dolmen.commands.pkg.options import (
     Directories,
     PrintOptions,
@@ -15,7 +16,6 @@ from dolmen.commands.pkg.options import (
     naming_options,
     print_options,
     source_options,
-    with_options,
 )
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
@@ -31,21 +31,19 @@ app = command_app()
 def build(
     ctx: typer.Context,
     directories: Directories,
-    push: Annotated[
-        bool, typer.Option("--push", help="Push the images when all are built.")
-    ] = False,
+    push: Annotated[bool, typer.Option("--push", help="Push the images after the build.")] = False,
     *,
     options: PackageBuildOptions,
     printing: PrintOptions,
 ) -> None:
-    """Make the images of packages and put them into the store; print their names.
+    """Build the images of packages into the store, and print their names.
 
     \b
         dolmen pkg build pkg/runc
         dolmen pkg build --platforms linux/arm64 pkg/*
         dolmen pkg build --push --org reg.example.com/team pkg/*
 
-    What the store or the registry has is not built. Packages come after those
-    they begin with, which are built as well if they are missing.
+    Images that the store or the registry has are not built. Local packages that these
+    packages depend on are built first.
     """
     run_build(settings_of(ctx), directories, replace(options, push=push), printing)

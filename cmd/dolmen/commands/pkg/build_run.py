@@ -1,4 +1,4 @@
-"""A build of packages from the command line: progress, names, and errors."""
+"""Run a package build: progress, image names, errors."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from dolmen.commands.pkg.options import PrintOptions
     from dolmen.settings import Settings
 
-# Everything that a builder prints.
-_ALL_LINES = 2
+# Shows all output of builders.
+_BUILDER_OUTPUT = 2
 
 
 def read_packages(
     settings: Settings, directories: Sequence[Path], options: PackageBuildOptions
 ) -> list[Package]:
-    """Read the packages, and show what is doubtful about them."""
+    """Read the packages, and print their warnings."""
     from assembler.packages import read_package
 
     packages = [read_package(d, options.build_file) for d in directories]
@@ -40,13 +40,13 @@ def run_build(
     options: PackageBuildOptions,
     printing: PrintOptions,
 ) -> None:
-    """Build, push, and print the names of the images."""
+    """Build and push packages, and print the names of the images."""
     from assembler.packages import build_packages, check_package_options, describe_steps
 
     check_package_options(options)
     packages = read_packages(settings, directories, options)
     if printing.progress == "plain":
-        settings = replace(settings, verbosity=max(settings.verbosity, _ALL_LINES))
+        settings = replace(settings, verbosity=max(settings.verbosity, _BUILDER_OUTPUT))
     with progress(settings, printing.progress) as reporter:
         if printing.dry_run:
             lines = [*describe_steps(packages, options, reporter)]
@@ -56,8 +56,8 @@ def run_build(
         for line in lines:
             say(line)
         return
-    for built in result.packages:
-        if built.complete:
-            say(built.name)
+    for package in result.packages:
+        if package.complete:
+            say(package.name)
     sys.stdout.flush()
     result.check()

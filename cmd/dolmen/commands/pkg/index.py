@@ -1,17 +1,19 @@
-"""`dolmen pkg index`: make the index of what was pushed for each architecture."""
+"""`dolmen pkg index`: push the index of the architectures at a registry."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from dolmen.commands.pkg.options import Directories, naming_options, with_options
+from dolmen.commands.pkg.option_groups import with_options
+from dolmen.commands.pkg.options import Directories, Release, naming_options
 from dolmen.console import progress, say
 from dolmen.lazy import command_app
-from dolmen.registries import Creds, Insecure, registry_options
+from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
+from dolmen.sources import image_sources
 
 if TYPE_CHECKING:
     from assembler.packages import PackageBuildOptions
@@ -24,33 +26,27 @@ app = command_app()
 def index(
     ctx: typer.Context,
     directories: Directories,
-    release: Annotated[
-        str | None,
-        typer.Option(metavar="TAG", help="The index of a release."),
-    ] = None,
+    release: Release = None,
     insecure: Insecure = None,
     registry_creds: Creds = None,
     *,
     options: PackageBuildOptions,
 ) -> None:
-    """Make the index TAG, at the registry, of what machines have pushed as TAG-ARCH.
+    """Push an index TAG that combines the images TAG-ARCH at the registry.
 
     \b
         dolmen pkg index --org reg.example.com/team pkg/sshd
 
-    Of the architectures in build.yml those are listed that the registry has.
+    Use it after several machines have pushed with --no-manifest. The index lists those
+    architectures of build.yml that the registry has.
     """
-    from assembler.packages import Remote, package_name, read_package
+    from assembler.packages import push_package_indexes
 
     settings = settings_of(ctx)
-    remote = Remote(registry_options(settings, insecure, registry_creds))
-    chosen = replace(options, release=release)
-    lines = []
+    sources = image_sources(settings, insecure=insecure, registry_creds=registry_creds)
     with progress(settings) as reporter:
-        for directory in directories:
-            package = read_package(directory, options.build_file)
-            name = package_name(package, chosen)
-            listed = remote.index(name.reference(), package.build.arches, reporter)
-            lines.append(f"{name} {','.join(map(str, listed))}")
-    for line in lines:
-        say(line)
+        pushed = push_package_indexes(
+            directories, replace(options, release=release, sources=sources), reporter
+        )
+    for item in pushed:
+        say(f"{item.name} {','.join(map(str, item.platforms))}")

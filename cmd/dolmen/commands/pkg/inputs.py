@@ -1,4 +1,4 @@
-"""`dolmen pkg inputs`: print what goes into the images of packages."""
+"""`dolmen pkg inputs`: print the inputs of packages' images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dolmen.commands.pkg.option_groups import with_options
 from dolmen.commands.pkg.options import (
     BuildArgFiles,
     BuilderName,
@@ -15,15 +16,15 @@ from dolmen.commands.pkg.options import (
     DockerfileName,
     Platforms,
     naming_options,
-    with_options,
 )
 from dolmen.console import say
 from dolmen.lazy import command_app
 from dolmen.package_options import build_arguments, builder_options, platforms
 from dolmen.settings import settings_of
+from dolmen.sources import image_sources
 
 if TYPE_CHECKING:
-    from assembler.packages import PackageBuildOptions, PackageJob
+    from assembler.packages import InputComparison, PackageBuildOptions
 
 app = command_app()
 
@@ -37,21 +38,20 @@ def inputs(
     build_arg_file: BuildArgFiles = None,
     dockerfile: DockerfileName = None,
     builder: BuilderName = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
     *,
     options: PackageBuildOptions,
 ) -> None:
-    """Print what goes into each package's image, and what of it is not as when it was built.
+    """Print the inputs of each image, and which of them have changed since it was built.
 
     \b
         dolmen pkg inputs pkg/sshd
         dolmen pkg inputs --platforms linux/arm64 --json pkg/sshd
 
-    The tag knows the tree alone. The digests of images that a Dockerfile begins
-    with, build arguments and locks stand here, and on the image that was built.
+    The tag contains only the tree hash. Other inputs are the digests of base images, the
+    build arguments and the lock; they are recorded on each image that is built.
     """
-    from assembler.oci import Store
-    from assembler.packages import compare_inputs, job_of, read_package
+    from assembler.packages import compare_package_inputs
 
     chosen = replace(
         options,
@@ -59,37 +59,24 @@ def inputs(
         arguments=build_arguments(build_arg_file),
         dockerfile=dockerfile,
         builder=builder_options(builder),
+        sources=image_sources(settings_of(ctx)),
     )
-    store = Store(settings_of(ctx).cache)
-    found = []
-    for directory in directories:
-        job = job_of(read_package(directory, options.build_file), chosen)
-        for platform in job.platforms:
-            now, before, different = compare_inputs(store, job, platform)
-            if as_json:
-                found.append(
-                    {
-                        "name": str(job.name),
-                        "platform": str(platform),
-                        "inputs": now,
-                        "built": before,
-                        "changed": list(different),
-                    }
-                )
-                continue
-            say(f"{job.name} for {platform}")
-            for name, value in sorted(now.items()):
-                say(f"  {name}: {value}")
-            say(f"  {_state(job, before, different)}")
+    comparisons = compare_package_inputs(directories, chosen)
     if as_json:
-        say(json.dumps(found, indent=2))
+        say(json.dumps([comparison.as_json() for comparison in comparisons], indent=2))
+        return
+    for comparison in comparisons:
+        say(f"{comparison.name} for {comparison.platform}")
+        for name, value in sorted(comparison.current.items()):
+            say(f"  {name}: {value}")
+        say(f"  ({_state(comparison)})")
 
 
-def _state(job: PackageJob, before: object, different: tuple[str, ...]) -> str:
-    from assembler.packages import is_lasting
-
-    if before is None:
-        return "(not built yet)"
-    if not is_lasting(job.name):
-        return "(built every time: its name does not identify the content)"
-    return f"(changed since it was built: {', '.join(different)})" if different else "(as built)"
+def _state(comparison: InputComparison) -> str:
+    if comparison.recorded is None:
+        return "not built yet"
+    if not comparison.lasting:
+        return "built every time: its name contains no hash"
+    if comparison.changed:
+        return f"changed since it was built: {', '.join(comparison.changed)}"
+    return "up to date"

@@ -1,4 +1,4 @@
-"""`dolmen pkg lock`: write down exactly which Debian packages recipes are made of."""
+"""`dolmen pkg lock`: lock the Debian packages of recipes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dolmen.commands.pkg.options import (
+    BuildYml,
     DebianKeyring,
     DebianMirror,
     Directories,
@@ -26,25 +27,23 @@ app = command_app()
 def lock(
     ctx: typer.Context,
     directories: Directories,
-    build_yml: Annotated[
-        str, typer.Option(metavar="NAME", help="The file that describes the package.")
-    ] = "build.yml",
+    build_yml: BuildYml = "build.yml",
     platforms_: Platforms = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; end with 1 if a lock is not of the newest."),
+        typer.Option("--check", help="Write nothing; exit with 1 if a lock is out of date."),
     ] = False,
     debian_mirror: DebianMirror = None,
     debian_keyring: DebianKeyring = None,
     recipe_engine: RecipeEngine = "",
 ) -> None:
-    """Choose the newest Debian packages for each recipe, and write them to its debs.lock.
+    """Lock each recipe to the newest Debian packages, in its debs.lock.
 
     \b
         dolmen pkg lock pkg/runc && git add pkg/runc/debs.lock
         dolmen pkg lock --check pkg/*
 
-    A lock of what is newest already is left as it is.
+    A lock that is up to date is not touched.
     """
     from assembler.packages import PackageBuildOptions, check_locks, lock_packages
 

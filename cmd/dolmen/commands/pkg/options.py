@@ -1,15 +1,13 @@
-"""Options that commands for packages share; each group changes some fields of the library's."""
+"""Options shared by package commands; each group sets some fields of PackageBuildOptions."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import pwd
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 Directories = Annotated[
     list[Path],
-    typer.Argument(metavar="DIR...", help="Directories of packages.", show_default=False),
+    typer.Argument(metavar="DIR...", help="Package directories.", show_default=False),
 ]
 
 
@@ -33,7 +31,7 @@ DebianMirror = Annotated[
     list[str] | None,
     typer.Option(
         metavar="URL",
-        help="Take Debian packages from there and not from this machine's mirrors; repeatable.  "
+        help="Debian mirror to use instead of this machine's mirrors; repeatable.  "
         "[env: DOLMEN_DEBIAN_MIRROR]",
     ),
 ]
@@ -41,7 +39,7 @@ DebianKeyring = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="The keys that the archives are signed with.  [env: DOLMEN_DEBIAN_KEYRING]",
+        help="Keyring to verify Debian archives with.  [env: DOLMEN_DEBIAN_KEYRING]",
     ),
 ]
 RecipeEngine = Annotated[
@@ -49,7 +47,7 @@ RecipeEngine = Annotated[
     typer.Option(
         "--recipe-engine",
         metavar="NAME",
-        help="What chooses Debian packages: auto, apt or python.  [env: DOLMEN_RECIPE_ENGINE]",
+        help="Resolver of Debian packages: auto, apt or python.  [env: DOLMEN_RECIPE_ENGINE]",
     ),
 ]
 Platforms = Annotated[
@@ -57,46 +55,54 @@ Platforms = Annotated[
     typer.Option(
         "--platforms",
         metavar="OS/ARCH,...",
-        help="Build for these only, instead of build.yml's; repeatable.",
+        help="Platforms to build for; repeatable.  [default: those of build.yml]",
     ),
 ]
 Refresh = Annotated[
-    bool, typer.Option("--refresh", help="Fetch the indexes of the archives again.")
+    bool, typer.Option("--refresh", help="Re-fetch the package indexes of Debian archives.")
 ]
 
 
 Offline = Annotated[
-    bool, typer.Option("--offline", help="Ask no registry: bases must be in the store.")
+    bool,
+    typer.Option("--offline", help="Contact no registry; base images must be in the store."),
 ]
 BuildArgFiles = Annotated[
     list[Path] | None,
     typer.Option(
         "--build-arg-file",
         metavar="FILE",
-        help="Build arguments, a KEY=VALUE on each line; repeatable.",
+        help="File with build arguments, one KEY=VALUE per line; repeatable.",
     ),
 ]
 DockerfileName = Annotated[
     str | None,
-    typer.Option("--dockerfile", metavar="NAME", help="The Dockerfile, instead of build.yml's."),
+    typer.Option(
+        "--dockerfile", metavar="NAME", help="Name of the Dockerfile.  [default: that of build.yml]"
+    ),
 ]
 BuilderName = Annotated[
     str,
     typer.Option(
         "--builder",
         metavar="NAME",
-        help="What runs Dockerfiles: auto, buildkit, buildah or docker. What another has built is "
-        "not kept, unless it is auto.  [env: DOLMEN_BUILDER]",
+        help="Builder of Dockerfiles: auto, buildkit, buildah or docker. Images of another builder "
+        "are rebuilt, except with auto.  [env: DOLMEN_BUILDER]",
     ),
 ]
 
 
+BuildYml = Annotated[str, typer.Option(metavar="NAME", help="Name of the package's build file.")]
+Release = Annotated[
+    str | None,
+    typer.Option(metavar="TAG", help="Tag of a release; uncommitted changes are an error."),
+]
 _PROGRESS = ("auto", "plain", "tty")
 
 
 @dataclass(frozen=True, slots=True)
 class PrintOptions:
-    """What a build of packages prints."""
+    """The output of a package build."""
 
     dry_run: bool = False
     # auto, plain or tty.
@@ -104,44 +110,42 @@ class PrintOptions:
 
 
 def naming_options(
-    build_yml: Annotated[
-        str, typer.Option(metavar="NAME", help="The file that describes the package.")
-    ] = "build.yml",
+    build_yml: BuildYml = "build.yml",
     org: Annotated[
         str | None,
         typer.Option(
             metavar="ORG",
-            help="The part of the name before the image's.  "
-            "[env: DOLMEN_PKG_ORG, LINUXKIT_PKG_ORG]",
+            help="Organization in the image name.  [env: DOLMEN_PKG_ORG, LINUXKIT_PKG_ORG]",
         ),
     ] = None,
     tag: Annotated[
         str | None,
         typer.Option(
-            metavar="TEMPLATE", help="The tag, instead of build.yml's; {{.Hash}} is the hash."
+            metavar="TEMPLATE",
+            help="Tag template; {{.Hash}} is the tree hash.  [default: build.yml's]",
         ),
     ] = None,
     hash: Annotated[  # noqa: A002 - the option's name
-        str | None, typer.Option(metavar="HASH", help="The hash, instead of the tree's.")
+        str | None, typer.Option(metavar="HASH", help="Use this hash instead of the tree hash.")
     ] = None,
     hash_commit: Annotated[
-        str, typer.Option(metavar="COMMIT", help="The commit whose tree is hashed.")
+        str, typer.Option(metavar="COMMIT", help="Commit to hash the tree of.")
     ] = "HEAD",
     hash_path: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Hash this parent directory instead of the package's."),
+        typer.Option(metavar="DIR", help="Hash this parent directory, not the package's."),
     ] = None,
     force_dirty: Annotated[
-        bool, typer.Option("--force-dirty", help="Mark the tag as made of uncommitted changes.")
+        bool, typer.Option("--force-dirty", help="Add -dirty to the hash in any case.")
     ] = False,
     dev: Annotated[
-        bool, typer.Option("--dev", help="Name it $USER/IMAGE with the hash `dev`.")
+        bool, typer.Option("--dev", help="Use $USER as the organization and `dev` as the hash.")
     ] = False,
     network: Annotated[
-        bool, typer.Option("--network", help="Allow the network during the build.")
+        bool, typer.Option("--network", help="Allow network access during RUN.")
     ] = False,
     nonetwork: Annotated[
-        bool, typer.Option("--nonetwork", help="No network during the build.")
+        bool, typer.Option("--nonetwork", help="Forbid network access during RUN.")
     ] = False,
     enable_cache: Annotated[
         bool, typer.Option("--enable-cache", help="Use the builder's cache.")
@@ -150,7 +154,7 @@ def naming_options(
         bool, typer.Option("--disable-cache", help="Do not use the builder's cache.")
     ] = False,
 ) -> Callable[[PackageBuildOptions], PackageBuildOptions]:
-    """Set how packages are named, and what their build.yml leaves open."""
+    """Set the naming of packages, and options that override build.yml."""
     from assembler.packages import Naming
 
     naming = Naming(
@@ -181,25 +185,24 @@ def source_options(
         list[str] | None,
         typer.Option(
             metavar="OS/ARCH=CONTEXT",
-            help="Build for a platform by BuildKit in a context of Docker; repeatable. A context "
-            "dolmen-OS-ARCH needs no naming.  [env: DOLMEN_BUILDERS, LINUXKIT_BUILDERS]",
+            help="Docker context with a BuildKit for a platform; repeatable. Contexts named "
+            "dolmen-OS-ARCH are found automatically.  [env: DOLMEN_BUILDERS, LINUXKIT_BUILDERS]",
         ),
     ] = None,
     builder_name: Annotated[
-        str, typer.Option(metavar="NAME", help="The builder of `docker buildx`.")
+        str,
+        typer.Option(metavar="NAME", help="Builder of `docker buildx` to use or create."),
     ] = "",
     builder_image: Annotated[
-        str, typer.Option(metavar="IMAGE", help="What a missing builder is made of.")
+        str, typer.Option(metavar="IMAGE", help="Image for a new builder.")
     ] = "",
     builder_config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The configuration of a new builder."),
+        typer.Option(metavar="FILE", help="Configuration file for a new builder."),
     ] = None,
     builder_restart: Annotated[
         bool,
-        typer.Option(
-            "--builder-restart", help="Create the BuildKit builder again; its cache stays."
-        ),
+        typer.Option("--builder-restart", help="Recreate the BuildKit builder; its cache is kept."),
     ] = False,
     debian_mirror: DebianMirror = None,
     debian_keyring: DebianKeyring = None,
@@ -209,8 +212,8 @@ def source_options(
     insecure: Insecure = None,
     registry_creds: Creds = None,
 ) -> Callable[[PackageBuildOptions], PackageBuildOptions]:
-    """Set where Debian packages and images come from, and what builds."""
-    builders_ = builder_options(
+    """Set the builder, and the sources of Debian packages and images."""
+    builder_choice = builder_options(
         builder, builders, builder_name, builder_image, builder_config, restart=builder_restart
     )
 
@@ -218,7 +221,7 @@ def source_options(
         return replace(
             options,
             debian=debian_options(debian_mirror, debian_keyring, recipe_engine, refresh=refresh),
-            builder=builders_,
+            builder=builder_choice,
             sources=image_sources(
                 settings_of(ctx),
                 offline=offline,
@@ -232,32 +235,31 @@ def source_options(
 
 def build_options(
     force: Annotated[
-        bool, typer.Option("--force", help="Build even what the store or the registry has.")
+        bool,
+        typer.Option("--force", help="Rebuild images that the store or registry has."),
     ] = False,
     pull: Annotated[
-        bool, typer.Option("--pull", help="Bring what the registry has instead of building it.")
+        bool,
+        typer.Option("--pull", help="Pull images instead of building them, if possible."),
     ] = False,
     docker: Annotated[
         bool, typer.Option("--docker", help="Load the images into the local Docker daemon, too.")
     ] = False,
     nobuild: Annotated[
-        bool, typer.Option("--nobuild", help="Build nothing; for --push of what is there.")
+        bool, typer.Option("--nobuild", help="Do not build; push or load images from the store.")
     ] = False,
-    release: Annotated[
-        str | None,
-        typer.Option(metavar="TAG", help="Name it as a release; nothing may be uncommitted."),
-    ] = None,
+    release: Release = None,
     manifest: Annotated[
         bool,
         typer.Option(
             "--manifest/--no-manifest",
-            help="Push the index TAG, and not the images TAG-ARCH alone.",
+            help="Push the index TAG, not only the images TAG-ARCH.",
         ),
     ] = True,
     platforms_: Platforms = None,
     skip_platforms: Annotated[
         list[str] | None,
-        typer.Option(metavar="OS/ARCH,...", help="Do not build for these; repeatable."),
+        typer.Option(metavar="OS/ARCH,...", help="Platforms to skip; repeatable."),
     ] = None,
     build_arg_file: BuildArgFiles = None,
     dockerfile: DockerfileName = None,
@@ -265,25 +267,22 @@ def build_options(
         list[str] | None,
         typer.Option(
             metavar="ID[=SOCKET|KEY]",
-            help="An agent or a key for RUN --mount=type=ssh, as `default`; repeatable.",
+            help="SSH agent or key for RUN --mount=type=ssh, such as `default`; repeatable.",
         ),
     ] = None,
     sbom_scanner: Annotated[
         str | None,
         typer.Option(
             metavar="IMAGE",
-            help="Let BuildKit list what is in the image: by IMAGE, by its own scanner if that is "
-            "empty; false for none.",
+            help="Image of BuildKit's SBOM scanner; empty for the default one, false for none.",
         ),
     ] = None,
     precache_images: Annotated[
         bool,
-        typer.Option(
-            "--precache-images", help="Without effect: bases always come into the store first."
-        ),
+        typer.Option("--precache-images", help="No effect: base images are always pulled first."),
     ] = False,
 ) -> Callable[[PackageBuildOptions], PackageBuildOptions]:
-    """Set what is built, and what is done with it."""
+    """Set the images to build, and their destination."""
     _ = precache_images
 
     def update(options: PackageBuildOptions) -> PackageBuildOptions:
@@ -308,86 +307,33 @@ def build_options(
 
 def print_options(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be done, without doing it.")
     ] = False,
     progress_: Annotated[
         str,
         typer.Option(
             "--progress",
             metavar="HOW",
-            help="auto; tty: the live display; plain: lines, all that builders print.",
+            help="Progress output: auto, tty (live display) or plain (all output of builders).",
         ),
     ] = "auto",
 ) -> PrintOptions:
-    """Return how much is printed."""
+    """Return the output options."""
     if progress_ not in _PROGRESS:
         raise UsageError.of(
             usage.BAD_OPTION,
-            f"unknown progress {progress_!r}",
-            f"choose one of {', '.join(_PROGRESS)}",
+            f"--progress: invalid value {progress_!r}",
+            f"use one of {', '.join(_PROGRESS)}",
         )
     return PrintOptions(dry_run, progress_)
-
-
-def with_options(
-    *updates: Callable[..., Callable[[PackageBuildOptions], PackageBuildOptions]],
-    **groups: Callable[..., Any],
-) -> Callable[[Callable[..., None]], Any]:
-    """Give a command the options of groups.
-
-    The command's argument `options` is a PackageBuildOptions that every update has changed; what
-    another group returns is the argument of its name.
-    """
-    every = {**{f"update {n}": u for n, u in enumerate(updates)}, **groups}
-    shared = {name: _parameters(group) for name, group in every.items()}
-
-    def decorated(command: Callable[..., None]) -> Callable[..., None]:
-        own = _parameters(command)
-
-        @wraps(command)
-        def run(**given: Any) -> None:  # noqa: ANN401 - typer's values
-            made = {
-                name: group(**{o: given[o] if o == "ctx" else given.pop(o) for o in shared[name]})
-                for name, group in every.items()
-            }
-            if updates:
-                made["options"] = _updated([made.pop(f"update {n}") for n in range(len(updates))])
-            command(**given, **made)
-
-        kept = [p for name, p in own.items() if name not in (*groups, "options")]
-        parameters = [
-            *kept,
-            *(p for group in shared.values() for o, p in group.items() if o != "ctx"),
-        ]
-        together = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
-        run.__signature__ = inspect.Signature(together)  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in together}
-        return run
-
-    return decorated
-
-
-def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    # The library's type is imported when a command runs, and no option has it.
-    placeholders = {"PackageBuildOptions": object}
-    return inspect.signature(function, eval_str=True, locals=placeholders).parameters
-
-
-def _updated(
-    updates: list[Callable[[PackageBuildOptions], PackageBuildOptions]],
-) -> PackageBuildOptions:
-    from assembler.packages import PackageBuildOptions
-
-    options = PackageBuildOptions()
-    for update in updates:
-        options = update(options)
-    return options
 
 
 def _either(yes: bool, no: bool, yes_option: str, no_option: str) -> bool | None:
     if yes and no:
         raise UsageError.of(
-            usage.BAD_OPTION, f"{yes_option} and {no_option} cannot be given together"
+            usage.BAD_OPTION,
+            f"{yes_option} and {no_option} exclude each other",
+            "remove one of them",
         )
     return True if yes else False if no else None
 

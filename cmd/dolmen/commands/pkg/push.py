@@ -1,4 +1,4 @@
-"""`dolmen pkg push`: send the images of packages to their registries."""
+"""`dolmen pkg push`: build packages, and push their images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dolmen.commands.pkg.build_run import run_build
+from dolmen.commands.pkg.option_groups import with_options
 from dolmen.commands.pkg.options import (
     Directories,
     PrintOptions,
@@ -15,7 +16,6 @@ from dolmen.commands.pkg.options import (
     naming_options,
     print_options,
     source_options,
-    with_options,
 )
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
@@ -35,13 +35,13 @@ def push(
     options: PackageBuildOptions,
     printing: PrintOptions,
 ) -> None:
-    """Build what is missing and push it: the index as TAG, each architecture as TAG-ARCH.
+    """Build missing images and push them: the index as TAG, each architecture as TAG-ARCH.
 
     \b
         dolmen pkg push --org reg.example.com/team pkg/sshd
         dolmen pkg push --release v1.0 pkg/sshd
 
-    It is `dolmen pkg build --push`. With --force, what the registry has under
-    the same name is replaced.
+    The same as `dolmen pkg build --push`. With --force, tags at the registry are
+    replaced.
     """
     run_build(settings_of(ctx), directories, replace(options, push=True), printing)

@@ -1,4 +1,4 @@
-"""`dolmen pkg remote-tag`: another tag for what a registry has."""
+"""`dolmen pkg remote-tag`: add a tag to an image at a registry."""
 
 from __future__ import annotations
 
@@ -17,29 +17,22 @@ app = command_app()
 @app.command("remote-tag")
 def remote_tag(
     ctx: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="FROM", help="The image as it is called.")],
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Name of the image.")],
     target: Annotated[
-        str, typer.Argument(metavar="TO", help="What it is to be called, too: a tag or a name.")
+        str, typer.Argument(metavar="TO", help="New tag, or full name in the same repository.")
     ],
     insecure: Insecure = None,
     registry_creds: Creds = None,
 ) -> None:
-    """Give an image at a registry another tag; nothing is pulled or pushed.
+    """Add a tag to an image at a registry, without pulling or pushing layers.
 
     \b
         dolmen pkg remote-tag reg.example.com/team/sshd:8f2c v1.0
     """
-    from dataclasses import replace
-
-    from assembler.oci import Reference
-    from assembler.packages import Remote
+    from assembler.packages import tag_remote_image
 
     settings = settings_of(ctx)
-    remote = Remote(registry_options(settings, insecure, registry_creds))
-    there = Reference.parse(source)
-    other = Reference.parse(target if "/" in target else f"{there.name}:{target}")
-    if not other.tag:
-        other = replace(other, tag="latest")
+    registries = registry_options(settings, insecure, registry_creds)
     with progress(settings) as reporter:
-        digest = remote.tag(there, other, reporter)
-    say(f"{other} {digest}")
+        tagged = tag_remote_image(source, target, registries, reporter)
+    say(f"{tagged.reference} {tagged.digest}")

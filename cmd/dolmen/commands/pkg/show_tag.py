@@ -1,4 +1,4 @@
-"""`dolmen pkg show-tag`: print what packages are called."""
+"""`dolmen pkg show-tag`: print the image names of packages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dolmen.commands.pkg.build_run import read_packages
-from dolmen.commands.pkg.options import Directories, naming_options, with_options
+from dolmen.commands.pkg.option_groups import with_options
+from dolmen.commands.pkg.options import Directories, Release, naming_options
 from dolmen.console import say, show_diagnostics, wants_color
 from dolmen.lazy import command_app
 from dolmen.settings import settings_of
@@ -26,18 +27,13 @@ def show_tag(
     ctx: typer.Context,
     directories: Directories,
     canonical: Annotated[
-        bool, typer.Option("--canonical", help="Print the name with its registry.")
+        bool, typer.Option("--canonical", help="Include the registry in the name.")
     ] = False,
-    release: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TAG", help="Print the name of a release; nothing may be uncommitted."
-        ),
-    ] = None,
+    release: Release = None,
     *,
     options: PackageBuildOptions,
 ) -> None:
-    """Print the name of each package's image, one a line.
+    """Print the name of each package's image, one per line.
 
     \b
         dolmen pkg show-tag pkg/sshd

@@ -1,0 +1,64 @@
+"""The storage of builders on this machine: its size, and clearing it.
+
+buildah keeps base images and RUN caches below the store; each builder of `docker buildx` keeps its
+own in Docker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from assembler import tools
+from assembler.dockerfile import storage
+from assembler.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
+from assembler.events import NullReporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.events import Reporter
+    from assembler.oci import Store
+
+
+@dataclass(frozen=True, slots=True)
+class StorageUse:
+    """The size of one storage."""
+
+    # The kind of files below the store, or the name of a builder of `docker buildx`.
+    name: str
+    # In bytes; a text if it comes from `docker buildx`.
+    size: int | str
+    in_docker: bool = False
+
+
+def builder_storage_use(store: Store, builder_name: str = "") -> Iterator[StorageUse]:
+    """Yield what builders and their logs occupy."""
+    root = store.root.absolute()
+    for item in storage.kept(root / "buildah", root / "logs"):
+        yield StorageUse(item.name, item.size)
+    buildx = _find_buildx(builder_name)
+    if buildx is not None:
+        for name in buildx.names():
+            yield StorageUse(name, buildx.kept(name), in_docker=True)
+
+
+def prune_builders(
+    store: Store, builder_name: str = "", reporter: Reporter | None = None
+) -> Iterator[StorageUse]:
+    """Clear the storage of all builders, and their logs; yield what each has freed."""
+    root = store.root.absolute()
+    freed = storage.prune(root / "buildah", root / "logs", reporter or NullReporter())
+    yield StorageUse("", freed)
+    buildx = _find_buildx(builder_name)
+    if buildx is not None:
+        for name in buildx.names():
+            yield StorageUse(name, buildx.prune(name), in_docker=True)
+
+
+def _find_buildx(builder_name: str) -> Buildx | None:
+    docker = tools.find_program("docker")
+    if docker is None:
+        return None
+    program, options = found_buildx(docker, BuildKitOptions(name=builder_name))
+    return Buildx(program, options, NullReporter()) if program is not None else None
