@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import images
 from assembler.errors import ImageError
 from assembler.oci import ContentsReader, equivalent_names
-from assembler.rootfs import Need, Role
+from assembler.rootfs import ImageRole, RequiredImage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def layouts(
-    needs: Sequence[Need],
+    needs: Sequence[RequiredImage],
     sources: ImageSources,
     reporter: Reporter,
 ) -> dict[Reference, Descriptor]:
@@ -25,7 +25,7 @@ def layouts(
     store = sources.open_store()
     found: dict[Reference, Descriptor] = {}
     for need in needs:
-        if need.role is not Role.LAYOUT:
+        if need.role is not ImageRole.LAYOUT:
             continue
         top = None if sources.rechecks(need.reference) else _whole(store, need)
         if top is None and not sources.offline:
@@ -42,13 +42,15 @@ def layouts(
     return found
 
 
-def _fetch(store: Store, need: Need, registries: RegistryOptions, reporter: Reporter) -> None:
+def _fetch(
+    store: Store, need: RequiredImage, registries: RegistryOptions, reporter: Reporter
+) -> None:
     from assembler.oci import PullOptions, pull  # noqa: PLC0415 - requests is slow to import
 
     pull(store, [need.reference], PullOptions(registries, need.platforms), reporter)
 
 
-def _whole(store: Store, need: Need) -> Descriptor | None:
+def _whole(store: Store, need: RequiredImage) -> Descriptor | None:
     """Return what the name stands for if all that is wanted of it is there; an index if it can."""
     names = store.names()
     entries = [e for form in equivalent_names(need.reference) for e in names.named(form)]

@@ -16,8 +16,8 @@ from assembler.config import LoadOptions, load_config_inputs, parse_label, rende
 from assembler.errors import DolmenError
 from assembler.events import WarningEmitted
 from assembler.oci import Platform, Reference, host_platform, resolve_images
-from assembler.rootfs import PlanOptions, Resolved, Role, make_plan, references
-from assembler.rootfs.plan import ImageTree, MemberTree, Plan
+from assembler.rootfs import ImageRole, PlanOptions, ResolvedImages, find_required_images, make_plan
+from assembler.rootfs.plan import ArchiveTree, ImageTree, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from assembler.config import ConfigInput, LoadedConfig
     from assembler.config.model import Config
     from assembler.diagnostics import Diagnostic, Place
-    from assembler.encode.earlier import Earlier
+    from assembler.encode.salvage_archive import SalvageArchive
     from assembler.events import Reporter
     from assembler.formats.protocol import Format
     from assembler.helper_images.images import HelperImages
@@ -45,7 +45,7 @@ class PreparedBuild:
     local_files: tuple[Path, ...]
     helpers: HelperImages
     # The tar of an earlier build, if images may come from one.
-    earlier: Earlier | None = None
+    earlier: SalvageArchive | None = None
     # What a tar records of the SPDX document.
     sbom: Mapping[str, Any] | None = None
 
@@ -56,7 +56,7 @@ class PreparedBuild:
                 part.origin.source,
                 part.origin.location,
                 part.prefix if isinstance(part, ImageTree) else None,
-                part.image.digest if isinstance(part, ImageTree | MemberTree) else None,
+                part.image.digest if isinstance(part, ImageTree | ArchiveTree) else None,
             )
             for part in self.plan.parts
         )
@@ -83,10 +83,10 @@ def prepare(
     warnings = _Warnings(reporter)
     warnings.emit_all(loaded.warnings)
     platform = Platform.parse(options.architecture or host_platform().architecture)
-    needs = references(config)
+    needs = find_required_images(config)
     wanted: dict[Reference, Place | None] = {}
     for need in needs:
-        if need.role is not Role.LAYOUT:
+        if need.role is not ImageRole.LAYOUT:
             wanted.setdefault(need.reference, need.place)
     local = packages.directories()
     build_missing(options, local, platform, reporter)
@@ -95,7 +95,7 @@ def prepare(
     earlier = _earlier(options)
     images = _images(wanted, platform, sources, earlier, reporter)
     helpers = resolve_helper_images(formats, options, sources, platform, reporter)
-    resolved = Resolved(images, store.read, layouts(needs, sources, reporter))
+    resolved = ResolvedImages(images, store.read, layouts(needs, sources, reporter))
     metadata = partial(render_metadata, config, full_name=lambda n: str(Reference.parse(n)))
     plan = make_plan(
         config,
@@ -103,7 +103,7 @@ def prepare(
         PlanOptions(
             architecture=platform.architecture,
             decompress_kernel=options.decompress_kernel
-            and not (earlier and earlier.is_plain(images.values())),
+            and not (earlier and earlier.has_decompressed_kernel(images.values())),
             home=Path.home(),
             metadata=lambda form: metadata(form=form).encode(),
             read_label=partial(parse_label, names=_container_names(config), warn=warnings.emit),
@@ -133,19 +133,19 @@ def prepare(
     )
 
 
-def _earlier(options: BuildOptions) -> Earlier | None:
+def _earlier(options: BuildOptions) -> SalvageArchive | None:
     if options.input_tar is None:
         return None
-    from assembler.encode.earlier import Earlier  # noqa: PLC0415 - only for --input-tar
+    from assembler.encode.salvage_archive import SalvageArchive  # noqa: PLC0415 - only for --input-tar
 
-    return Earlier.open(options.input_tar)
+    return SalvageArchive.open(options.input_tar)
 
 
 def _images(
     wanted: Mapping[Reference, Place | None],
     platform: Platform,
     sources: ImageSources,
-    earlier: Earlier | None,
+    earlier: SalvageArchive | None,
     reporter: Reporter,
 ) -> dict[Reference, Image]:
     try:

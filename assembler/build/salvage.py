@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 from assembler.codes import images as codes
 from assembler.codes import output
 from assembler.diagnostics import Diagnostic
-from assembler.encode.earlier import Unusable
-from assembler.encode.record import Origins
+from assembler.encode.build_record import BuildRecordInputs
+from assembler.encode.salvage_archive import SalvageError
 from assembler.errors import DolmenError, PlanError
 from assembler.events import LogMessage
 from assembler.oci import Image, Store, equivalent_names, look_up_image, read_attestations
-from assembler.rootfs.plan import ImageTree, MemberTree, Rules
+from assembler.rootfs.plan import ArchiveTree, ImageTree, TreeRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from assembler.build.preparation import PreparedBuild
     from assembler.diagnostics import Place
-    from assembler.encode.earlier import Earlier
+    from assembler.encode.salvage_archive import SalvageArchive
     from assembler.events import Reporter
     from assembler.oci import Platform, Reference
     from assembler.rootfs.plan import Plan
 
-_AS = {Rules.ROOT: "init", Rules.VOLUME: "a volume", Rules.CONTAINER: "a container"}
+_AS = {TreeRules.ROOT: "init", TreeRules.VOLUME: "a volume", TreeRules.CONTAINER: "a container"}
 
 
 def salvage_images(
@@ -33,7 +33,7 @@ def salvage_images(
     wanted: Mapping[Reference, Place | None],
     platform: Platform,
     store: Store,
-    earlier: Earlier,
+    earlier: SalvageArchive,
     reporter: Reporter,
 ) -> dict[Reference, Image]:
     """Return every image: what the store lacks is taken from the archive, or `error` is raised."""
@@ -50,7 +50,7 @@ def salvage_images(
         known = [e.descriptor.digest for s in equivalent_names(reference) for e in names.named(s)]
         try:
             found[reference] = earlier.image(reference, platform, known)
-        except Unusable as reason:
+        except SalvageError as reason:
             why[reference] = str(reason)
     if why:
         raise type(error)(list(_explained(error, why, found, earlier))) from error
@@ -64,7 +64,7 @@ def _explained(
     error: DolmenError,
     why: Mapping[Reference, str],
     found: Mapping[Reference, Image],
-    earlier: Earlier,
+    earlier: SalvageArchive,
 ) -> Iterator[Diagnostic]:
     """Yield what is said of images that are nowhere, with what the archive lacks of them."""
     for diagnostic in error.diagnostics:
@@ -76,7 +76,7 @@ def _explained(
             yield diagnostic
 
 
-def check(plan: Plan, earlier: Earlier, *, decompress: bool) -> None:
+def check(plan: Plan, earlier: SalvageArchive, *, decompress: bool) -> None:
     """Refuse a plan that needs more of such images than the archive has."""
     wrong = [
         Diagnostic(
@@ -93,7 +93,7 @@ def check(plan: Plan, earlier: Earlier, *, decompress: bool) -> None:
 
 def _files(plan: Plan, *, decompress: bool) -> Iterator[tuple[Image, Place | None, str]]:
     """Yield the files of the kernel's image that are not there as they are wanted."""
-    wanted = [(p.image, p.origin.place, p.member) for p in plan.parts if isinstance(p, MemberTree)]
+    wanted = [(p.image, p.origin.place, p.member) for p in plan.parts if isinstance(p, ArchiveTree)]
     if plan.boot is not None:
         kernel, ucode = plan.boot.kernel, plan.boot.ucode
         wanted += [(m.image, m.place, m.name) for m in (kernel, ucode) if m is not None]
@@ -113,11 +113,11 @@ def _trees(plan: Plan) -> Iterator[tuple[Image, Place | None, str]]:
     for part in plan.parts:
         remains = part.image.salvaged if isinstance(part, ImageTree) else None
         if isinstance(part, ImageTree) and remains and remains.tree(part.rules.value) is None:
-            have = " and ".join(_AS[Rules(t.rules)] for t in remains.trees) or "no tree"
+            have = " and ".join(_AS[TreeRules(t.rules)] for t in remains.trees) or "no tree"
             yield part.image, part.origin.place, f"has it as {have}, not as {_AS[part.rules]}"
 
 
-def origins(prepared: PreparedBuild, store: Store) -> Origins:
+def origins(prepared: PreparedBuild, store: Store) -> BuildRecordInputs:
     """Return what a tar of the system records of its images."""
     earlier = prepared.earlier
     said: dict[str, dict[str, Any]] = {}
@@ -138,10 +138,10 @@ def origins(prepared: PreparedBuild, store: Store) -> Origins:
             "index": image.index.digest if image.index is not None else None,
             "attested": is_attested(image, store, earlier),
         }
-    return Origins(said, sorted(documents), prepared.sbom)
+    return BuildRecordInputs(said, sorted(documents), prepared.sbom)
 
 
-def is_attested(image: Image, store: Store, earlier: Earlier | None) -> bool:
+def is_attested(image: Image, store: Store, earlier: SalvageArchive | None) -> bool:
     """Tell whether documents say something about the image, here or where it was had last."""
     if image.salvaged is None or earlier is None:
         return bool(read_attestations(store, image))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assembler import magics
@@ -17,6 +16,8 @@ from assembler.media.fat import FatFile, FatVolume
 from assembler.media.syslinux import Syslinux, syslinux_config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assembler.encode.assembly import Assembly
     from assembler.formats.protocol import FormatOptions
 

@@ -6,7 +6,6 @@ architectures have UEFI alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -22,6 +21,8 @@ from assembler.media.vhd import DynamicVhd, FixedVhd
 from assembler.media.vmdk import write_vmdk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from assembler.encode.assembly import Assembly
 
 _SECTOR, _MIB, _GIB = 512, 1 << 20, 1 << 30

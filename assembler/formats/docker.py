@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.suffixes import SUFFIXES
-from assembler.rootfs.plan import Entry, Kind, Made, Origin
+from assembler.rootfs.plan import EntryKind, GeneratedEntry, GeneratedPart, Origin
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
@@ -23,8 +23,8 @@ ENTRYPOINT ["{ENTRYPOINT}"]
 
 
 def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
-    dockerfile = Entry("Dockerfile", Kind.FILE, 0o644, _DOCKERFILE.encode())
-    extra = (Made(Origin("Dockerfile", "docker"), (dockerfile,)),)
+    dockerfile = GeneratedEntry("Dockerfile", EntryKind.FILE, 0o644, _DOCKERFILE.encode())
+    extra = (GeneratedPart(Origin("Dockerfile", "docker"), (dockerfile,)),)
 
     def fill(out: IO[bytes]) -> None:
         assembly.write_tree(out, extra)

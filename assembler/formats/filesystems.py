@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
 from assembler.codes import output as codes
-from assembler.encode.unpacking import settings_of
+from assembler.encode.kernel_support import parse_kernel_config
 from assembler.errors import HostError, OutputError
 from assembler.events import task
 from assembler.formats.kernel_initrd import write_kernel
@@ -23,6 +22,7 @@ from assembler.formats.suffixes import SUFFIXES
 from assembler.rootfs.plan import STANDARD_TIME
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from assembler.encode.assembly import Assembly, EncodeOptions
@@ -123,7 +123,7 @@ def _check_kernel_support(kind: _Filesystem, assembly: Assembly) -> None:
     if found is None or option is None:
         return
     config, member = found
-    said = settings_of(config)
+    said = parse_kernel_config(config)
     if not said or said.get(option) in _ENABLED:
         return
     can = [c for c, o in kind.options.items() if said.get(o) in _ENABLED]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING
@@ -30,6 +29,8 @@ from assembler.formats.symlinks import resolve_directory
 from assembler.media.iso import IsoEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from assembler.encode.assembly import Assembly
 
 _TAR_BLOCK = 512

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from typing import TYPE_CHECKING
 
-from assembler.encode.assembly import Assembly
 from assembler.errors import wrap_os_errors
 from assembler.formats.iso_tree import iso_entries
 from assembler.formats.kernel_initrd import write_kernel
@@ -14,6 +14,9 @@ from assembler.formats.root_volume import require_early_initrd, write_early_init
 from assembler.formats.suffixes import SUFFIXES
 from assembler.media.iso import IsoVolume
 from assembler.rootfs.plan import STANDARD_TIME
+
+if TYPE_CHECKING:
+    from assembler.encode.assembly import Assembly
 
 # The kernel's command line names the root filesystem by it: root=LABEL=DOLMEN.
 LABEL = "DOLMEN"

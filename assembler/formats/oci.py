@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ from assembler.oci import Descriptor, Reference, media_types
 from assembler.rootfs.plan import STANDARD_TIME
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.encode.assembly import Assembly
 
 _MEDIA_TYPES = {

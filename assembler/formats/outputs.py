@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -13,6 +12,8 @@ from assembler.formats.protocol import Output, Target
 from assembler.media import write_image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from assembler.media import SparseImage
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -12,8 +11,10 @@ from assembler.errors import wrap_os_errors
 from assembler.formats.run_cache import RunCache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from assembler.encode.assembly import Assembly
-    from assembler.encode.record import Origins
+    from assembler.encode.build_record import BuildRecordInputs
     from assembler.helper_images.boot_files import BootFiles
     from assembler.helper_images.catalog import HelperImage
     from assembler.helper_images.filesystem_tools import FilesystemTools
@@ -72,7 +73,7 @@ class FormatOptions:
     # It signs programs for UEFI.
     signer: Signer | None = None
     # They describe the images of a tar in its record.
-    origins: Callable[[], Origins] | None = None
+    origins: Callable[[], BuildRecordInputs] | None = None
     cache: RunCache = field(default_factory=RunCache)
 
     @property

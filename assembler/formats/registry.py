@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from assembler.errors import UsageError
 from assembler.formats.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from assembler.formats.protocol import Format
 
 DEFAULT = "kernel+initrd"

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
 from assembler.encode.assembly import Assembly
-from assembler.encode.early import early_initrd
+from assembler.encode.early_initrd import plan_early_initrd
 from assembler.errors import OutputError
 from assembler.formats.outputs import output_file
 from assembler.formats.protocol import Output, Target
 
 if TYPE_CHECKING:
-    from assembler.encode.early import EarlyInitrd
+    from assembler.encode.early_initrd import EarlyInitrd
 
 
 def require_early_initrd(assembly: Assembly, filesystem: str) -> EarlyInitrd | None:
@@ -20,10 +20,10 @@ def require_early_initrd(assembly: Assembly, filesystem: str) -> EarlyInitrd | N
 
     A kernel without a driver for the filesystem is refused.
     """
-    found = early_initrd(assembly, [filesystem])
+    found = plan_early_initrd(assembly, [filesystem])
     if found is None:
         return None
-    if found.lacking:
+    if found.missing_filesystems:
         boot = assembly.plan.boot
         raise OutputError.of(
             codes.NO_FILESYSTEM,
@@ -31,7 +31,7 @@ def require_early_initrd(assembly: Assembly, filesystem: str) -> EarlyInitrd | N
             "choose another format: kernel+initrd needs no filesystem",
             place=boot.kernel.place if boot else None,
         )
-    return found if found.modules else None
+    return found if found.module_count else None
 
 
 def write_early_initrd(

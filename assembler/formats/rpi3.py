@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 from assembler import magics
 from assembler.codes import output as codes
 from assembler.content import read_content, slice_content, write_content
-from assembler.encode.tar import END, PlainTar
+from assembler.encode.tar_encoder import TAR_END, PlainTarWriter
 from assembler.errors import OutputError
 from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
@@ -21,7 +21,7 @@ from assembler.oci import read_image_files
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
-    from assembler.encode.generated import Payload
+    from assembler.encode.generated_parts import ExtractedFile
     from assembler.helper_images.images import HelperImages
 
 # Boot loader, device trees and overlays, in any folder of the image.
@@ -44,7 +44,7 @@ def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[O
     initrd = assembly.initrd(ucode=False)
 
     def fill(out: IO[bytes]) -> None:
-        tar = PlainTar(out)
+        tar = PlainTarWriter(out)
         made = {"cmdline.txt": f"{assembly.cmdline}\n".encode(), "config.txt": _CONFIG}
         for name, content in sorted((files | made).items()):
             tar.head(name, len(content))
@@ -57,12 +57,12 @@ def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[O
             tar.head(name, size)
             write_content(out, large)
             tar.pad(size)
-        out.write(END)
+        out.write(TAR_END)
 
     return [write_stream(FORMAT.name, "tar", target, SUFFIXES[FORMAT.name]["tar"], fill)]
 
 
-def _checked_kernel(assembly: Assembly) -> Payload:
+def _checked_kernel(assembly: Assembly) -> ExtractedFile:
     kernel = assembly.kernel()
     if kernel is None:
         raise ValueError("the format does not declare that it needs a kernel")

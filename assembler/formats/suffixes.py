@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # The files that a kernel boots from; whoever has one of them finds the others by these.
 KERNEL, INITRD, CMDLINE = "-kernel", "-initrd.img", "-cmdline"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from assembler.content import Content
 from assembler.media import SparseImage, image_content
 from assembler.media.fat import FatFile, FatVolume
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.content import Content
 
 KERNEL, INITRD = "kernel", "initrd.img"
 # What UEFI calls an architecture.

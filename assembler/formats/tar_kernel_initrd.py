@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from assembler.content import write_content
-from assembler.encode.tar import END, PlainTar
+from assembler.encode.tar_encoder import TAR_END, PlainTarWriter
 from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
 from assembler.formats.suffixes import SUFFIXES
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
     def fill(out: IO[bytes]) -> None:
-        tar = PlainTar(out)
+        tar = PlainTarWriter(out)
         kernel = assembly.kernel()
         if kernel is not None:
             tar.head("kernel", kernel.size)
@@ -37,7 +37,7 @@ def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[
             tar.head("ucode.cpio", ucode.size)
             write_content(out, ucode.content)
             tar.pad(ucode.size)
-        out.write(END)
+        out.write(TAR_END)
 
     return [write_stream(FORMAT.name, "tar", target, SUFFIXES[FORMAT.name]["tar"], fill)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
@@ -13,6 +12,8 @@ from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Tar
 from assembler.helper_images.catalog import BOOTLOADERS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assembler.encode.assembly import Assembly
     from assembler.events import Reporter
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,8 @@ from assembler.errors import OutputError, wrap_os_errors
 from assembler.oci import ImageFiles, read_image_files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from assembler.oci import Image, Store
 
 _FOLDER = re.compile(r"(usr/)?(s?bin|lib(64)?|lib/[a-z0-9_-]+-linux-gnu[a-z0-9]*)")

@@ -6,10 +6,13 @@ A sample of each block tells whether compression gains anything.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 from zlib import adler32
 
 from isal import isal_zlib
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _LEVEL = 1
 _SAMPLE = 4096

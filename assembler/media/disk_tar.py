@@ -6,13 +6,15 @@ are neither written nor compressed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from assembler.content import iter_chunks
 from assembler.media.deflate import gzip_blocks
 from assembler.media.sparse_image import Extent, SparseImage, image_pieces
 from assembler.media.unit_runs import UnitRun, compacted_extents, unit_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 NAME = b"disk.raw"
 _BLOCK = 512

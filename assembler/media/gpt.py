@@ -5,13 +5,16 @@ from __future__ import annotations
 import struct
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import output as codes
 from assembler.errors import OutputError
 from assembler.media.sparse_image import Extent, SparseImage, shifted_extents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 SECTOR = 512
 ALIGNMENT = 1 << 20

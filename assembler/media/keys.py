@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
@@ -16,6 +14,9 @@ from assembler.media.authenticode import Signer
 from assembler.media.enrolment import SECURE_BOOT_VARIABLES, signature_list, signed_update
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from cryptography.x509 import Certificate
 
 _MIN_BITS = 2048

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import output as codes
 from assembler.errors import OutputError
-from assembler.media.fat import FatVolume
 from assembler.media.sparse_image import Extent, shifted_extents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.media.fat import FatVolume
 
 SECTOR = 512
 ALIGNMENT = 1 << 20

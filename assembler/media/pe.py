@@ -7,14 +7,17 @@ which the stub finds by their names.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import output as codes
 from assembler.content import Content, content_size
 from assembler.errors import OutputError
 from assembler.media.sparse_image import ExtentImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64", 0x14C: "386", 0x1C4: "arm"}
 # The limit for headers, which have one page or a few.

@@ -7,12 +7,15 @@ compressed, since most content of systems is compressed already; no content is r
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.media.sparse_image import Extent, SparseImage
 from assembler.media.unit_runs import UnitRun, compacted_extents, unit_count, unit_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLUSTER = 1 << 16
 _VERSION = 3

@@ -10,9 +10,8 @@ seed_of(contents)              a hash from which serial numbers and UUIDs are de
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from isal.isal_zlib import crc32, crc32_combine
 
@@ -27,6 +26,9 @@ from assembler.content import (
     write_content_at,
 )
 from assembler.files import preallocate_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 # The unit of memory and disks, and the largest gap for which room is reserved as well.
 _PAGE, _NEAR = 4096, 16 << 10

@@ -6,10 +6,13 @@ each run stays in one piece.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler.media.sparse_image import Extent, SparseImage, has_nonzero
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ exact.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import output as codes
@@ -17,6 +17,9 @@ from assembler.content import content_size, slice_content
 from assembler.errors import OutputError
 from assembler.media.sparse_image import Extent, SparseImage, extents_of
 from assembler.media.unit_runs import UnitRun, extents_with_runs, unit_count, unit_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MIB = 1 << 20
 # Azure takes only disks of whole MiB.

@@ -14,7 +14,7 @@ from assembler.build.preparation import prepare
 from assembler.config import ConfigInput
 from assembler.content import read_content
 from assembler.encode.assembly import Assembly
-from assembler.encode.early import early_initrd
+from assembler.encode.early_initrd import plan_early_initrd
 from assembler.events import NullReporter
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.store import Store
@@ -41,9 +41,9 @@ def on_a_disk(yaml: Path, folder: Path) -> tuple[Files, Path]:
     prepared = prepare([text], options, (), NullReporter())
     disk = folder / "root.squashfs"
     with Assembly(prepared.plan, Store(store)) as assembly:
-        early = early_initrd(assembly, ["squashfs"])
+        early = plan_early_initrd(assembly, ["squashfs"])
         assert early is not None
-        assert early.lacking == ()
+        assert early.missing_filesystems == ()
         # Of directories that are there twice it takes the first, and says so.
         command = ["sqfstar", "-quiet", "-no-progress", disk]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as made:

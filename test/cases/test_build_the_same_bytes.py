@@ -21,7 +21,7 @@ from assembler.oci.archive_export import ArchiveFormat, ExportOptions, export_ar
 from assembler.oci.archive_import import ArchiveInput, import_archive
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
-from assembler.rootfs import references as references_of
+from assembler.rootfs import find_required_images as references_of
 from support.nobody import LAUNCHER, NOBODY, why_not
 from support.systems import loaded
 from support.workloads import BOOTLOADERS, EFI, RICH, rich_project, rich_store

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -12,7 +18,9 @@ import dolmen as api
 from assembler.oci import Store
 from dolmen import packages
 from support.archives import E, directory, image
+from support.booting import System
 from support.cli import Dolmen
+from support.guests import needs_qemu
 from support.workloads import add_boot_images
 
 YAML = """\
@@ -39,6 +47,13 @@ def command(dolmen: Dolmen, work: Path, *words: str | Path, status: int = 0) -> 
     done = dolmen.run("--cache", work.parent / "store", *words, "--json", cwd=work)
     assert done.returncode == status, done.stderr
     return json.loads(done.stdout)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def sources(work: Path) -> api.ImageSources:
@@ -104,3 +119,63 @@ def test_pkg_build_and_show_tag(dolmen: Dolmen, work: Path) -> None:
     # Built twice, once by each way: the same bytes, so one digest.
     entries = Store(work.parent / "store").names().entries
     assert len({e.descriptor.digest for e in entries if str(e.name).endswith("example/app:1")}) == 1
+
+
+def test_inspect(dolmen: Dolmen, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work)
+    (built,) = api.build(
+        "image.yml", formats=["tar"], sources=sources(work), output=work / "a.tar"
+    ).outputs
+    assert built.path is not None
+    printed = command(dolmen, work, "inspect", built.path)
+    assert {"path": str(built.path), **api.inspect_file(built.path).as_json()} == printed
+
+
+def test_doctor(dolmen: Dolmen, work: Path) -> None:
+    printed = command(dolmen, work, "doctor")
+    found = api.machine.check_host(work.parent / "store")
+    assert [finding.name for finding in found] == [finding["name"] for finding in printed]
+
+
+def test_new(dolmen: Dolmen, work: Path) -> None:
+    (work / "a").mkdir()
+    (work / "b").mkdir()
+    assert dolmen.run("new", "image.yml", cwd=work / "a").returncode == 0
+    api.write_new_file(work / "b" / "image.yml")
+    assert (work / "a" / "image.yml").read_text() == (work / "b" / "image.yml").read_text()
+
+
+def test_serve(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(work)
+    api.build("image.yml", sources=sources(work))
+    listings = []
+    with api.Server(api.ServeOptions(directory=work, port=0)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        listings.append(urlopen(f"{server.address}/image.ipxe").read())  # noqa: S310
+        server.shutdown()
+        thread.join()
+    port = free_port()
+    words = [sys.executable, "-m", "dolmen", "serve", "--port", str(port)]
+    with subprocess.Popen(words, cwd=work, stderr=subprocess.PIPE, text=True) as served:
+        assert served.stderr is not None
+        address = served.stderr.readline().split()[-1]
+        listings.append(urlopen(f"{address}/image.ipxe").read())  # noqa: S310
+        served.send_signal(signal.SIGINT)
+    assert listings[0] == listings[1]
+
+
+@needs_qemu
+@pytest.mark.slow
+@pytest.mark.boot
+def test_run(dolmen: Dolmen, tiny_system: System, tmp_path: Path) -> None:
+    image_path = tiny_system.prefix
+    words = ("--mem", "256", "--wait-for", "the system is up", "--once")
+    options = api.machine.RunOptions(
+        memory=256, wait_for="the system is up", once=True, state=tmp_path / "state"
+    )
+    result = api.machine.run(image_path, options)
+    assert result.outcome is api.machine.RunOutcome.READY
+    assert not result.running
+    done = dolmen.run("run", "qemu", *words, image_path)
+    assert done.returncode == 0, done.stderr

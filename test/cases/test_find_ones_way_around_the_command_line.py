@@ -15,7 +15,7 @@ import pytest
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
 from dolmen.app import COMMANDS
-from dolmen.argv import hoist
+from dolmen.argv import hoist_global_options
 from support.cli import Dolmen
 from support.pictures import Painter
 
@@ -84,14 +84,28 @@ def test_doctor_fails_when_the_store_cannot_be_written(dolmen: Dolmen) -> None:
 
 
 def test_global_options_fit_before_and_after_the_command() -> None:
-    assert hoist(["build", "--cache", "X", "a.yml"]) == ["--cache", "X", "build", "a.yml"]
-    assert hoist(["build", "-v", "2", "a.yml"]) == ["-v", "-v", "build", "a.yml"]
-    assert hoist(["build", "a.yml", "--", "--cache"]) == ["build", "a.yml", "--", "--cache"]
-    assert hoist(["build", "--color=never", "-q"]) == ["--color=never", "-q", "build"]
+    assert hoist_global_options(["build", "--cache", "X", "a.yml"]) == [
+        "--cache",
+        "X",
+        "build",
+        "a.yml",
+    ]
+    assert hoist_global_options(["build", "-v", "2", "a.yml"]) == ["-v", "-v", "build", "a.yml"]
+    assert hoist_global_options(["build", "a.yml", "--", "--cache"]) == [
+        "build",
+        "a.yml",
+        "--",
+        "--cache",
+    ]
+    assert hoist_global_options(["build", "--color=never", "-q"]) == [
+        "--color=never",
+        "-q",
+        "build",
+    ]
 
 
 def test_long_options_with_one_dash_are_those_of_older_scripts() -> None:
-    assert hoist(["build", "-format", "tar", "-arch=arm64"]) == [
+    assert hoist_global_options(["build", "-format", "tar", "-arch=arm64"]) == [
         *("build", "--format", "tar", "--arch=arm64")
     ]
 

@@ -215,7 +215,7 @@ def test_a_builder_that_is_asked_for_is_a_reason(kitchen: Kitchen, dolmen: Dolme
     assert "nothing to build" in said("build", "--offline", "--builder", "buildah")
     assert "because of builder" in said("build", "--dry-run", "--builder", "docker")
     assert "changed since it was built: builder" in said("inputs", "--builder", "buildkit")
-    assert "(as built)" in said("inputs")
+    assert "(up to date)" in said("inputs")
 
 
 def test_what_the_builder_keeps_is_cleared_away(kitchen: Kitchen, dolmen: Dolmen) -> None:

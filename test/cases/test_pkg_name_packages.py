@@ -136,8 +136,9 @@ def test_a_directory_that_is_no_package(dolmen: Dolmen, work: Path) -> None:
     done = dolmen.run("pkg", "show-tag", ".", cwd=work)
     assert done.returncode == 1
     assert "DM0701" in done.stderr
-    assert "packages in it are: tool" in done.stderr
-    assert "no directory" in dolmen.run("pkg", "show-tag", "nowhere", cwd=work).stderr
+    assert "it contains the packages tool" in done.stderr
+    missing = dolmen.run("pkg", "show-tag", "nowhere", cwd=work)
+    assert "directory nowhere not found" in missing.stderr
 
 
 def test_a_tag_that_no_registry_accepts_is_told(dolmen: Dolmen, work: Path) -> None:

@@ -90,7 +90,7 @@ def test_what_the_registry_has_is_not_built(pkg: Packages, tmp_path: Path) -> No
     with taking_less_than_a_second():
         done = pkg.run(there, "build", package)
     assert (done.returncode, done.stdout.strip()) == (0, name)
-    assert f"{name} is there, nothing to build" in done.stderr
+    assert f"{name} is up to date, nothing to build" in done.stderr
     # And is a single image under the tag of its architecture.
     other = tmp_path / "other"
     pulled = pkg.dolmen.run("cache", "pull", "--cache", other, f"{name}-arm64", env=pkg.env)
@@ -118,16 +118,16 @@ def test_what_differs_from_what_would_be_built_now_is_no_reason_not_to_build(
     said, digest = built(there, 1, "--force")
     assert digest == first
     said, digest = built(there, 2)
-    assert "is built again, because of argument A" in said
+    assert ": argument A changed" in said
     assert "not built" not in said
     assert digest == second
     # ... unless it is asked for, and is what would be built.
     built(there, 1, "--force")
     said, digest = built(there, 2, "--pull")
-    assert "built again" not in said
+    assert "rebuilding" not in said
     assert digest == second
     said, digest = built(there, 1, "--pull")
-    assert "is built again, because of argument A" in said
+    assert ": argument A changed" in said
     assert digest == first
 
 

@@ -17,6 +17,8 @@ from assembler.build.options import BuildKeywords
 from assembler.helper_images.catalog import BOOTLOADERS
 from assembler.oci.store import Store
 from support.archives import E, directory, image
+from support.booting import System
+from support.guests import needs_qemu
 from support.loaders import loader_files
 from support.workloads import add_boot_images
 
@@ -24,6 +26,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "library.md"
 YAML = (
     "kernel: {image: 'made/kernel:1', tar: none, cmdline: 'console=ttyS0'}\ninit: ['made/root:1']\n"
 )
+# Its examples boot a machine.
+BOOTS = "Run a machine"
 _BLOCK = re.compile(
     r"^## (?P<title>[^\n]+)\n|^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -72,12 +76,29 @@ def run_python(code: str, home: Path) -> subprocess.CompletedProcess[str]:
     [
         pytest.param(title, code, id=f"{number} {title}")
         for number, (title, code) in enumerate(examples())
+        if title != BOOTS
     ],
 )
 def test_an_example_of_the_page_runs(title: str, code: str, home: Path) -> None:
     done = run_python(code, home)
     assert done.returncode == 0, f"{title}: {done.stderr}"
     assert done.stderr == ""
+
+
+@needs_qemu
+@pytest.mark.slow
+@pytest.mark.boot
+@pytest.mark.parametrize("code", [code for title, code in examples() if title == BOOTS])
+def test_an_example_of_the_page_boots(code: str, tmp_path: Path, tiny_system: System) -> None:
+    (tmp_path / "home").mkdir()
+    work = tmp_path / "work"
+    work.mkdir()
+    for part in ("kernel", "initrd.img", "cmdline"):
+        (work / f"image-{part}").symlink_to(tiny_system.prefix.with_name(f"image-{part}"))
+    done = run_python(code, tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    expected = "timed-out" if "machine.run(" in code else "answers at"
+    assert expected in done.stdout
 
 
 def test_the_first_example_prints_each_output(home: Path) -> None:

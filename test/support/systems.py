@@ -14,8 +14,8 @@ from assembler.errors import ImageError
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image
-from assembler.rootfs import PlanOptions, Resolved, Role, make_plan, references
-from assembler.rootfs.plan import Entry, Made, Plan
+from assembler.rootfs import ImageRole, PlanOptions, ResolvedImages, find_required_images, make_plan
+from assembler.rootfs.plan import GeneratedEntry, GeneratedPart, Plan
 
 if TYPE_CHECKING:
     from assembler.config.model import Config
@@ -29,11 +29,11 @@ def loaded(*texts: str) -> Config:
     return load_config_inputs(inputs, LoadOptions(check_sources=False)).config
 
 
-def resolved(config: Config, store: Store, architecture: str = "amd64") -> Resolved:
+def resolved(config: Config, store: Store, architecture: str = "amd64") -> ResolvedImages:
     """Look all images up in the store, as a build does."""
     images, layouts = {}, {}
-    for need in references(config):
-        if need.role is Role.LAYOUT:
+    for need in find_required_images(config):
+        if need.role is ImageRole.LAYOUT:
             entry = store.names().named(str(need.reference))[0]
             layouts[need.reference] = entry.descriptor
         else:
@@ -42,7 +42,7 @@ def resolved(config: Config, store: Store, architecture: str = "amd64") -> Resol
                 images[need.reference] = find_image(store, need.reference, platform)
             except ImageError as error:
                 raise error.with_place(need.place) from error
-    return Resolved(images, store.read, layouts)
+    return ResolvedImages(images, store.read, layouts)
 
 
 def planned(config: Config, store: Store, **changes: Any) -> Plan:
@@ -57,9 +57,9 @@ def planned(config: Config, store: Store, **changes: Any) -> Plan:
     return make_plan(config, resolved(config, store, architecture), replace(options, **changes))
 
 
-def made(plan: Plan) -> dict[str, Entry]:
+def made(plan: Plan) -> dict[str, GeneratedEntry]:
     """Return what the plan makes itself; of a path the last entry, as after unpacking."""
-    return {e.path: e for p in plan.parts if isinstance(p, Made) for e in p.entries}
+    return {e.path: e for p in plan.parts if isinstance(p, GeneratedPart) for e in p.entries}
 
 
 def _full_name(text: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
 from assembler.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FAT_SECTOR = 512
 ENTRY = 32

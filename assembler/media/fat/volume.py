@@ -6,8 +6,8 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import output as codes
@@ -24,6 +24,9 @@ from assembler.media.fat.geometry import (
     smallest_geometry,
 )
 from assembler.media.sparse_image import Extent, extents_of, seed_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 _MAX_FILE = (1 << 32) - 1
 # The limit of a root directory outside the clusters.

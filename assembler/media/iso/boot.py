@@ -39,7 +39,7 @@ class IsoBoot:
 
 
 @dataclass(frozen=True, slots=True)
-class BootImage:
+class IsoBootImage:
     """The first sector of a boot image, and its size in bytes."""
 
     sector: int
@@ -56,7 +56,7 @@ def boot_record(boot_catalog: int) -> bytes:
     return struct.pack("<B5sB32s32xI", 0, magics.ISO_9660, 1, magics.EL_TORITO, boot_catalog)
 
 
-def boot_catalog(bios: BootImage | None, efi: BootImage | None) -> bytes:
+def boot_catalog(bios: IsoBootImage | None, efi: IsoBootImage | None) -> bytes:
     """Return the boot catalog."""
     first = _BIOS if bios else _EFI
     head = struct.pack("<BBH24sHBB", 1, first, 0, b"", 0, 0x55, 0xAA)
@@ -74,7 +74,7 @@ def boot_catalog(bios: BootImage | None, efi: BootImage | None) -> bytes:
     return found.ljust(ISO_SECTOR, b"\0")
 
 
-def _catalog_entry(image: BootImage, blocks: int) -> bytes:
+def _catalog_entry(image: IsoBootImage, blocks: int) -> bytes:
     return struct.pack("<BBHBBHI20x", _BOOTABLE, 0, 0, 0, 0, blocks, image.sector)
 
 
@@ -87,7 +87,7 @@ def with_boot_info_table(loader: bytes, sector: int, descriptors: int) -> bytes:
 
 
 def master_boot_record(
-    boot: IsoBoot, seed: bytes, bios: BootImage | None, efi: BootImage | None, end: int
+    boot: IsoBoot, seed: bytes, bios: IsoBootImage | None, efi: IsoBootImage | None, end: int
 ) -> bytes:
     """Return the MBR of a volume of `end` sectors."""
     code = boot.mbr[:_CODE].ljust(_CODE, b"\0")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import stat
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from assembler.content import Content
+if TYPE_CHECKING:
+    from assembler.content import Content
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler.media.iso.rock_ridge import ISO_SECTOR, both_endian
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MAX_RECORD = 254
 _FIXED_SIZE = 33

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import stat
 import struct
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ISO_SECTOR = 2048
 _MAX_ENTRY = 255

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
 from assembler.content import read_content
 from assembler.errors import OutputError
 from assembler.media.iso import boot as booting
 from assembler.media.iso import descriptors, rock_ridge
-from assembler.media.iso.boot import BootImage, IsoBoot
+from assembler.media.iso.boot import IsoBoot, IsoBootImage
 from assembler.media.iso.entries import FileSlice, IsoEntry
 from assembler.media.iso.names import identifiers
 from assembler.media.iso.records import MAX_SECTION, directory_record, file_sections, size_of_record
 from assembler.media.iso.rock_ridge import ISO_SECTOR, ContinuationAreas
 from assembler.media.sparse_image import Extent, extents_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _FIRST_DESCRIPTOR = 16
 # The path table has 16 bits for parents.
@@ -72,8 +75,8 @@ class IsoVolume:
     _files: tuple[_IsoNode, ...]
     # Files that are booted, or that have slices, by their paths.
     _named: Mapping[bytes, _IsoNode]
-    _bios: BootImage | None
-    _efi: BootImage | None
+    _bios: IsoBootImage | None
+    _efi: IsoBootImage | None
     _sectors: int
 
     @classmethod
@@ -118,7 +121,7 @@ class IsoVolume:
             if isinstance(node.content, FileSlice):
                 node.sector = named[node.content.path].sector + node.content.offset // ISO_SECTOR
         bios, efi = (
-            BootImage(named[path].sector, named[path].size) if path else None
+            IsoBootImage(named[path].sector, named[path].size) if path else None
             for path in (boot.bios, boot.efi)
         )
         total = -(-(sector + _READ_AHEAD_SECTORS) // _ALIGNMENT) * _ALIGNMENT

@@ -1,4 +1,4 @@
-"""ISO volumes: each format boots what it says, and other programs read it."""
+"""ISO volumes: pycdlib reads names, attributes, contents and boot entries; inspection agrees."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -154,3 +155,39 @@ def test_each_tree_has_an_identity_of_its_own() -> None:
     found = [MergedTar(as_pieces(tar_of(t))).identity for t in trees]  # type: ignore[arg-type]
     assert len(set(found)) == len(trees)
     assert found[0] == MergedTar(lambda: iter([tar_of([("file", "a/f", 1)])])).identity
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "own_entry"),
+    [
+        pytest.param("caf\u00e9", {}, True, id="non-ASCII name"),
+        pytest.param("caf\u00e9", {}, False, id="implied, non-ASCII name"),
+        pytest.param("d" * 120, {}, True, id="long name"),
+        pytest.param("d" * 120, {}, False, id="implied, long name"),
+        pytest.param("a", {"mtime": 1.5}, True, id="fractional time"),
+        pytest.param("a", {"mtime": -1}, True, id="time before 1970"),
+        pytest.param("a", {"uid": 3_000_000}, True, id="large uid"),
+        pytest.param("a", {"gid": 3_000_000}, True, id="large gid"),
+    ],
+)
+def test_a_directory_that_needs_an_extended_header_is_kept(
+    path: str, changes: dict[str, Any], *, own_entry: bool
+) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        directory = tarfile.TarInfo(path)
+        directory.type, directory.mode = tarfile.DIRTYPE, 0o750
+        for name, value in changes.items():
+            setattr(directory, name, value)
+        if own_entry:
+            archive.addfile(directory)
+        archive.addfile(tarfile.TarInfo(f"{path}/file"))
+    data = b"".join(map(bytes, MergedTar(as_pieces(out.getvalue())).chunks()))
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        found = archive.getmember(path)
+        assert archive.getnames() == [".", path, f"{path}/file"]
+    if own_entry:
+        assert (found.mode, found.uid, found.gid) == (0o750, directory.uid, directory.gid)
+        assert found.mtime == directory.mtime
+    else:
+        assert (found.mode, found.uid, found.gid) == (0o755, 0, 0)

@@ -265,7 +265,7 @@ def test_damage_is_told_with_what_is_sound(raw: Path) -> None:
     assert part(found, "partition 1", "content").files
     cut = raw.read_bytes()[: raw.stat().st_size // 2]
     raw.write_bytes(cut)
-    assert "does not lie on the disk" in part(inspect_file(raw), "partition 1").problem
+    assert "it is not on the disk" in part(inspect_file(raw), "partition 1").problem
 
 
 def test_a_little_that_unpacks_to_much_takes_no_memory(tmp_path: Path) -> None:
