@@ -29,7 +29,7 @@ def layouts(
             continue
         top = None if sources.rechecks(need.reference) else _whole(store, need)
         if top is None and not sources.offline:
-            _fetch(store, need, sources.registries, reporter)
+            _fetch(store, need, sources.registry_options(), reporter)
             top = _whole(store, need)
         if top is None:
             raise ImageError.of(

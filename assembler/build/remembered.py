@@ -57,7 +57,7 @@ def _inputs_of(files: Sequence[str], options: BuildOptions) -> dict[str, Any]:
     }
     for path in (options.secure_boot_key, options.secure_boot_certificate):
         if path is not None and path.is_file():
-            from assembler.formats.protocol import file_digest  # noqa: PLC0415 - few builds sign
+            from assembler.formats.written_output import file_digest  # noqa: PLC0415 - few builds sign
 
             counts[str(path)] = file_digest(path)
     return counts
@@ -68,7 +68,7 @@ def recall(store: Path, key: str) -> BuildResult | None:
     kept = stamp.still_valid(store, key)
     if kept is None:
         return None
-    from assembler.formats.protocol import Output  # noqa: PLC0415 - only if there is a result
+    from assembler.formats.written_output import Output  # noqa: PLC0415 - only if there is a result
 
     try:
         return BuildResult(

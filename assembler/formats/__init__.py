@@ -20,17 +20,11 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.formats.iso_tree import MAX_ISO_ENTRIES
-    from assembler.formats.protocol import (
-        Format,
-        FormatOptions,
-        Needs,
-        Output,
-        Target,
-        file_digest,
-    )
+    from assembler.formats.protocol import Format, FormatOptions, Needs, Target
     from assembler.formats.registry import FormatEntry, available_formats, select_formats
     from assembler.formats.suffixes import SUFFIXES
     from assembler.formats.writer import check_architecture, write_formats
+    from assembler.formats.written_output import Output, file_digest
 
 _HOMES = {
     "MAX_ISO_ENTRIES": "iso_tree",
@@ -39,11 +33,11 @@ _HOMES = {
     "FormatEntry": "registry",
     "FormatOptions": "protocol",
     "Needs": "protocol",
-    "Output": "protocol",
+    "Output": "written_output",
     "Target": "protocol",
     "available_formats": "registry",
     "check_architecture": "writer",
-    "file_digest": "protocol",
+    "file_digest": "written_output",
     "select_formats": "registry",
     "write_formats": "writer",
 }

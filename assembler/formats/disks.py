@@ -11,8 +11,9 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.outputs import output_file
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import SUFFIXES
+from assembler.formats.written_output import Output
 from assembler.helper_images.catalog import BOOTLOADERS
 from assembler.media import SparseImage, write_image
 from assembler.media.disk_tar import write_disk_tar

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from assembler.formats.outputs import write_stream
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import SUFFIXES
+from assembler.formats.written_output import Output
 from assembler.rootfs.plan import EntryKind, GeneratedEntry, GeneratedPart, Origin
 
 if TYPE_CHECKING:

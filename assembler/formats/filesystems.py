@@ -16,9 +16,10 @@ from assembler.events import task
 from assembler.formats.kernel_initrd import write_kernel
 from assembler.formats.merged_tar import MergedTar
 from assembler.formats.outputs import output_file
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd, write_early_initrd
 from assembler.formats.suffixes import SUFFIXES
+from assembler.formats.written_output import Output
 from assembler.rootfs.plan import STANDARD_TIME
 
 if TYPE_CHECKING:

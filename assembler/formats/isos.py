@@ -23,11 +23,12 @@ from assembler.errors import OutputError, wrap_os_errors
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.iso_tree import iso_entries
 from assembler.formats.outputs import write_sparse
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd
 from assembler.formats.run_cache import RunCache
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.systems import EFI_LABEL, INITRD, KERNEL, BiosSystem
+from assembler.formats.written_output import Output
 from assembler.helper_images.catalog import BOOTLOADERS
 from assembler.media.fat import FAT_SECTOR, FatVolume
 from assembler.media.iso import ISO_SECTOR, FileSlice, IsoBoot, IsoEntry, IsoVolume, regular_file

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from assembler.content import write_content
 from assembler.formats.outputs import output_file
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import CMDLINE, INITRD, KERNEL
+from assembler.formats.written_output import Output
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly

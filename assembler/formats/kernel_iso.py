@@ -9,9 +9,10 @@ from assembler.errors import wrap_os_errors
 from assembler.formats.iso_tree import iso_entries
 from assembler.formats.kernel_initrd import write_kernel
 from assembler.formats.outputs import write_sparse
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd, write_early_initrd
 from assembler.formats.suffixes import SUFFIXES
+from assembler.formats.written_output import Output
 from assembler.media.iso import IsoVolume
 from assembler.rootfs.plan import STANDARD_TIME
 

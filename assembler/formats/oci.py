@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from assembler.content import FileRange
 from assembler.encode.compression import Compression
 from assembler.formats.docker import ENTRYPOINT
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
+from assembler.formats.written_output import Output
 from assembler.oci import Descriptor, Reference, media_types
 from assembler.rootfs.plan import STANDARD_TIME
 

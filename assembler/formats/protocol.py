@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
-from assembler.errors import wrap_os_errors
 from assembler.formats.run_cache import RunCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from assembler.encode.assembly import Assembly
     from assembler.encode.build_record import BuildRecordInputs
+    from assembler.formats.written_output import Output
     from assembler.helper_images.boot_files import BootFiles
     from assembler.helper_images.catalog import HelperImage
     from assembler.helper_images.filesystem_tools import FilesystemTools
     from assembler.helper_images.images import HelperImages
     from assembler.media.authenticode import Signer
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,57 +91,6 @@ class FormatOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """A file, a stream or an image of the store that was written."""
-
-    format: str
-    role: str
-    size: int
-    path: Path | None = None
-    # The full name of an image in the store.
-    reference: str = ""
-    # Empty until it is computed: `with_digest` does it for files.
-    digest: str = ""
-
-    @property
-    def sha256(self) -> str:
-        """Return the hash of the output in hexadecimal; a file is read if need be."""
-        return self.with_digest().digest.removeprefix("sha256:")
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the output as JSON."""
-        return {
-            "format": self.format,
-            "role": self.role,
-            "path": str(self.path) if self.path else None,
-            "reference": self.reference or None,
-            "size": self.size,
-            "digest": self.digest or None,
-        }
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Output:
-        """Return the output that JSON of `as_json` describes."""
-        path = Path(document["path"]) if document["path"] else None
-        return cls(
-            document["format"],
-            document["role"],
-            document["size"],
-            path,
-            document["reference"] or "",
-            document["digest"] or "",
-        )
-
-    def with_digest(self) -> Output:
-        """Return the output with its digest; a file is read if need be."""
-        if self.digest or self.path is None:
-            return self
-        return Output(
-            self.format, self.role, self.size, self.path, self.reference, file_digest(self.path)
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Format:
     """An output format; its description and suffixes are in the registry."""
 
@@ -159,12 +105,3 @@ class Format:
     needs_kernel: bool = False
     # Refuses what would not fit or boot; called for all formats of a run before any is written.
     check: Callable[[Assembly, FormatOptions], object] | None = None
-
-
-def file_digest(path: Path) -> str:
-    """Return the digest of a file."""
-    hasher = hashlib.sha256()
-    with wrap_os_errors(path, "read"), path.open("rb") as file:
-        while data := file.read(_CHUNK):
-            hasher.update(data)
-    return "sha256:" + hasher.hexdigest()

@@ -9,7 +9,8 @@ from assembler.encode.assembly import Assembly
 from assembler.encode.early_initrd import plan_early_initrd
 from assembler.errors import OutputError
 from assembler.formats.outputs import output_file
-from assembler.formats.protocol import Output, Target
+from assembler.formats.protocol import Target
+from assembler.formats.written_output import Output
 
 if TYPE_CHECKING:
     from assembler.encode.early_initrd import EarlyInitrd

@@ -14,8 +14,9 @@ from assembler.content import read_content, slice_content, write_content
 from assembler.encode.tar_encoder import TAR_END, PlainTarWriter
 from assembler.errors import OutputError
 from assembler.formats.outputs import write_stream
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import SUFFIXES
+from assembler.formats.written_output import Output
 from assembler.helper_images.catalog import FIRMWARE
 from assembler.oci import read_image_files
 

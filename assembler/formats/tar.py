@@ -6,8 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from assembler.formats.outputs import write_stream
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import SUFFIXES
+from assembler.formats.written_output import Output
 
 if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly

@@ -8,7 +8,8 @@ from assembler.codes import output as codes
 from assembler.consoles import SERIAL_CONSOLES
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.events import LogMessage
-from assembler.formats.protocol import Format, FormatOptions, Needs, Output, Target
+from assembler.formats.protocol import Format, FormatOptions, Needs, Target
+from assembler.formats.written_output import Output
 from assembler.helper_images.catalog import BOOTLOADERS
 
 if TYPE_CHECKING:

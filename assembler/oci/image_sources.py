@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from assembler.oci.registry.options import RegistryOptions
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from assembler.events import Reporter
     from assembler.oci.platform import Platform
     from assembler.oci.reference import Reference
+    from assembler.oci.registry.options import RegistryOptions
     from assembler.oci.store import Store
 
 
@@ -39,7 +38,9 @@ class ImageSources:
     """Where images may come from, in this order: the Docker daemon, the store, registries."""
 
     store: Path = field(default_factory=default_store)
-    registries: RegistryOptions = field(default_factory=RegistryOptions)
+    # How registries are reached: options, or a function that returns them and is called only if a
+    # registry is needed. By default, without mirrors and credentials.
+    registries: RegistryOptions | Callable[[], RegistryOptions] | None = None
     # No socket is opened; a missing image is an error.
     offline: bool = False
     # Re-check registries for images that the store has: tags may have moved.
@@ -57,6 +58,16 @@ class ImageSources:
 
         return Store(self.store)
 
+    def registry_options(self) -> RegistryOptions:
+        """Return how registries are reached."""
+        if callable(self.registries):
+            return self.registries()
+        if self.registries is not None:
+            return self.registries
+        from assembler.oci.registry.options import RegistryOptions  # noqa: PLC0415 - 6 ms
+
+        return RegistryOptions()
+
     def fetcher(self) -> ImageFetcher | None:
         """Return what fetches missing images, if any may be fetched."""
         if self.offline:
@@ -73,4 +84,4 @@ class ImageSources:
     ) -> None:
         from assembler.oci.image_pull import PullOptions, pull  # noqa: PLC0415 - requests: 60 ms
 
-        pull(store, references, PullOptions(self.registries, (platform,)), reporter)
+        pull(store, references, PullOptions(self.registry_options(), (platform,)), reporter)

@@ -57,7 +57,7 @@ class BuildContext:
             return None
         from assembler.packages.remote import Remote  # noqa: PLC0415 - requests is slow to load
 
-        return Remote(self.sources.registries)
+        return Remote(self.sources.registry_options())
 
     def reporting_to(self, reporter: Reporter) -> BuildContext:
         """Return the same context with builders that report to another reporter."""

@@ -61,7 +61,7 @@ def push_package_indexes(
     directories: Sequence[Path], options: PackageBuildOptions, reporter: Reporter
 ) -> list[PushedIndex]:
     """Push the index of each package, made of the images TAG-ARCH at its registry."""
-    remote = Remote(options.sources.registries)
+    remote = Remote(options.sources.registry_options())
     pushed = []
     for directory in directories:
         package = read_package(directory, options.build_file)

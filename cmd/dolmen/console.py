@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, TextIO
 
 from assembler.diagnostics import Diagnostic, Severity, TextStyle, styled_pieces
@@ -16,7 +17,7 @@ from dolmen.wrapping import columns_of, wrapped_pieces
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from assembler.events import Reporter
+    from assembler.events import Event, Reporter
     from dolmen.settings import Settings
 
 _SGR = {
@@ -78,14 +79,35 @@ def say(text: str) -> None:
 @contextmanager
 def progress(settings: Settings, how: str = "auto") -> Iterator[Reporter]:
     """Yield the reporter for the terminal or the log, or the one with this name."""
-    color = wants_color(sys.stderr, settings.color)
-    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not settings.quiet
-    if how == "tty" or (live and how == "auto"):
-        from dolmen.live import LiveDisplay  # noqa: PLC0415 - rich is slow to import
+    with ExitStack() as opened:
+        yield _LateReporter(settings, how, opened)
 
-        with LiveDisplay(settings.verbosity, color=color) as display:
-            yield display
-    else:
+
+class _LateReporter:
+    """A reporter that is loaded with the first event: an unchanged build has none."""
+
+    def __init__(self, settings: Settings, how: str, opened: ExitStack) -> None:
+        self._settings = settings
+        self._how = how
+        self._opened = opened
+        self._lock = Lock()
+        self._reporter: Reporter | None = None
+
+    def emit(self, event: Event) -> None:
+        """Pass an event on."""
+        with self._lock:
+            if self._reporter is None:
+                self._reporter = self._open()
+        self._reporter.emit(event)
+
+    def _open(self) -> Reporter:
+        settings = self._settings
+        color = wants_color(sys.stderr, settings.color)
+        live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not settings.quiet
+        if self._how == "tty" or (live and self._how == "auto"):
+            from dolmen.live import LiveDisplay  # noqa: PLC0415 - rich is slow to import
+
+            return self._opened.enter_context(LiveDisplay(settings.verbosity, color=color))
         from dolmen.lines import LineLog  # noqa: PLC0415
 
-        yield LineLog(settings.verbosity, color=color)
+        return LineLog(settings.verbosity, color=color)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dolmen.registries import registry_options
@@ -25,9 +27,13 @@ def image_sources(
     """Return the image sources of a command."""
     from assembler.oci import ImageSources  # noqa: PLC0415
 
+    registries = partial(registry_options, settings, insecure, registry_creds)
+    if insecure or registry_creds or os.environ.get("DOLMEN_REGISTRY_CREDS"):
+        # What the user says is checked, even if no registry is going to be asked.
+        registries()
     return ImageSources(
         store=settings.cache,
-        registries=registry_options(settings, insecure, registry_creds),
+        registries=registries,
         offline=offline,
         pull=pull,
         docker=docker,

@@ -193,7 +193,6 @@ def build(
     from assembler.build import build as run_build
     from dolmen.build_output import WarningLog, list_formats, print_failure, print_result
     from dolmen.package_options import environment_options
-    from dolmen.secrets import passphrase
     from dolmen.sources import image_sources
 
     settings = settings_of(ctx)
@@ -231,7 +230,7 @@ def build(
             ),
             secure_boot_key=secure_boot_key,
             secure_boot_certificate=secure_boot_cert,
-            passphrase=partial(passphrase, str(secure_boot_key)),
+            passphrase=partial(_passphrase, secure_boot_key),
             force=force,
             remember=not sbom_current_time or "SOURCE_DATE_EPOCH" in os.environ,
         )
@@ -293,3 +292,9 @@ def _created(*, current: bool) -> int | None:
 
 def _given_images(**images: str) -> dict[str, str]:
     return {kind: image for kind, image in images.items() if image}
+
+
+def _passphrase(key: Path | None) -> str:
+    from dolmen.secrets import passphrase
+
+    return passphrase(str(key))

@@ -14,8 +14,8 @@ from assembler.formats import (
     file_digest,
     select_formats,
 )
-from assembler.formats.protocol import Output
 from assembler.formats.registry import find_format
+from assembler.formats.written_output import Output
 from support.formats import WITHOUT_KERNEL, YAML, EventList, SmallSystem
 
 WITH_KERNEL = [e.name for e in available_formats() if find_format(e.name).needs_kernel]
