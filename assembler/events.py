@@ -146,3 +146,18 @@ class CallbackReporter:
     def emit(self, event: Event) -> None:
         """Pass the event on."""
         self.callback(event)
+
+
+class WarningRecorder:
+    """A reporter that passes events on, and keeps the diagnostics of warnings."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        """Begin without warnings."""
+        self._reporter = reporter
+        self.warnings: list[Diagnostic] = []
+
+    def emit(self, event: Event) -> None:
+        """Keep a warning, and pass the event on."""
+        if isinstance(event, WarningEmitted):
+            self.warnings.append(event.diagnostic)
+        self._reporter.emit(event)

@@ -6,7 +6,7 @@ Everything heavy is imported after the remembered result was looked up.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from assembler.build.option_checks import check_only_formats, check_options
 from assembler.build.options import BuildKeywords, BuildOptions
 from assembler.build.remembered import cache_key, recall, remember
 from assembler.build.result import BuildResult, SystemPlan
-from assembler.events import CallbackReporter, LogMessage, WarningEmitted, pluralize
+from assembler.events import CallbackReporter, LogMessage, WarningRecorder, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from assembler.build.preparation import PreparedBuild
     from assembler.config.inputs import ConfigInput
-    from assembler.diagnostics import Diagnostic
     from assembler.events import Event, Reporter
     from assembler.formats.protocol import Format, Target
     from assembler.media.authenticode import Signer
@@ -51,7 +50,7 @@ def build(
         kept = recall(chosen.sources.store, key)
         if kept is not None:
             return kept
-    noting = _WarningRecorder(CallbackReporter.of(progress))
+    noting = WarningRecorder(CallbackReporter.of(progress))
     result, prepared = _build(names, inputs, chosen, noting)
     result = replace(result, warnings=tuple(noting.warnings))
     if key is not None:
@@ -73,7 +72,7 @@ def plan(
     inputs = read_inputs(names)
     from assembler.build.preparation import prepare  # noqa: PLC0415 - heavy
 
-    noting = _WarningRecorder(CallbackReporter.of(progress))
+    noting = WarningRecorder(CallbackReporter.of(progress))
     with chosen.sources.open_store().in_use():
         prepared = prepare(inputs, chosen, _formats(chosen), noting)
     return SystemPlan(
@@ -95,20 +94,6 @@ def merged_yaml(
     inputs = read_inputs(names)
     _formats(chosen)
     return render_config(read_config(inputs).config)
-
-
-@dataclass(frozen=True, slots=True)
-class _WarningRecorder:
-    """Passes events on, and keeps the warnings: an unchanged build returns them again."""
-
-    reporter: Reporter
-    warnings: list[Diagnostic] = field(default_factory=list)
-
-    def emit(self, event: Event) -> None:
-        """Take an event."""
-        if isinstance(event, WarningEmitted):
-            self.warnings.append(event.diagnostic)
-        self.reporter.emit(event)
 
 
 def _names(files: str | Path | Sequence[str | Path]) -> tuple[str, ...]:

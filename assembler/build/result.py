@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from assembler.formats.written_output import Output
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlannedPart:
     """One part of a system: where it comes from, and where it goes."""
 
@@ -35,7 +35,7 @@ class PlannedPart:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SystemPlan:
     """What a build would assemble: the parts in order, and the digest of each image."""
 
@@ -45,7 +45,7 @@ class SystemPlan:
     warnings: tuple[Diagnostic, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BuildResult:
     """The outputs of a build, and what they were made from."""
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError, host_error, is_disk_error
-from assembler.events import Event, WarningEmitted
 from assembler.quantities import size_text
 from dolmen.console import say, show_diagnostics, wants_color
 
@@ -17,22 +15,7 @@ if TYPE_CHECKING:
 
     from assembler.build import BuildResult
     from assembler.diagnostics import Diagnostic
-    from assembler.events import Reporter
     from dolmen.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class WarningLog:
-    """A reporter that records warnings for the JSON of a failed build."""
-
-    reporter: Reporter
-    warnings: list[Diagnostic]
-
-    def emit(self, event: Event) -> None:
-        """Record a warning, and pass the event on."""
-        if isinstance(event, WarningEmitted):
-            self.warnings.append(event.diagnostic)
-        self.reporter.emit(event)
 
 
 def print_result(settings: Settings, result: BuildResult, *, as_json: bool) -> None:

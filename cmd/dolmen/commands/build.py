@@ -8,20 +8,18 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, Annotated
 
 import typer
 
 from assembler.codes import usage
 from assembler.errors import DolmenError, UsageError
+from assembler.events import WarningRecorder
 from dolmen import completing
 from dolmen.console import progress
 from dolmen.lazy import command_app
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
-
-if TYPE_CHECKING:
-    from assembler.diagnostics import Diagnostic
 
 app = command_app()
 _SIZE = re.compile(r"(\d+)([MG]?)B?", re.IGNORECASE)
@@ -191,7 +189,7 @@ def build(
     """
     from assembler.build import BuildOptions, SbomOptions, merged_yaml
     from assembler.build import build as run_build
-    from dolmen.build_output import WarningLog, list_formats, print_failure, print_result
+    from dolmen.build_output import list_formats, print_failure, print_result
     from dolmen.package_options import environment_options
     from dolmen.sources import image_sources
 
@@ -201,7 +199,7 @@ def build(
         list_formats()
         return
     _check_output(output, as_json=as_json, dry_run=dry_run)
-    warnings: list[Diagnostic] = []
+    recorder: WarningRecorder | None = None
     try:
         options = BuildOptions(
             formats=tuple(names),
@@ -238,11 +236,12 @@ def build(
             sys.stdout.write(merged_yaml(files or (), options))
             return
         with progress(settings) as reporter:
-            result = run_build(files or (), options, progress=WarningLog(reporter, warnings).emit)
+            recorder = WarningRecorder(reporter)
+            result = run_build(files or (), options, progress=recorder.emit)
     except (DolmenError, OSError) as error:
         # An archive may be expected on standard output.
         if as_json and output != "-":
-            print_failure(error, warnings)
+            print_failure(error, recorder.warnings if recorder is not None else ())
         raise
     print_result(settings, result, as_json=as_json)
 
