@@ -15,7 +15,8 @@ from assembler.fronts import front
 if TYPE_CHECKING:
     from assembler.build.options import BuildKeywords, BuildOptions, SbomOptions
     from assembler.build.pipeline import build, merged_yaml, plan
-    from assembler.build.result import BuildResult, PlannedPart, SystemPlan
+    from assembler.build.result import BuildResult, PlannedPart
+    from assembler.build.system_plan import SystemPlan
     from assembler.build.validation import ValidationResult, validate
 
 _HOMES = {
@@ -24,7 +25,7 @@ _HOMES = {
     "BuildResult": "result",
     "PlannedPart": "result",
     "SbomOptions": "options",
-    "SystemPlan": "result",
+    "SystemPlan": "system_plan",
     "ValidationResult": "validation",
     "build": "pipeline",
     "merged_yaml": "pipeline",

@@ -18,7 +18,7 @@ DEFAULT_SBOM = "sbom.spdx.json"
 _STDIN_NAME = "moby"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SbomOptions:
     """The path of the SPDX document in the system, and the time that it states."""
 
@@ -26,7 +26,7 @@ class SbomOptions:
     created: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """Everything that a caller can say about a build."""
 

@@ -15,7 +15,7 @@ from assembler.build.inputs import read_inputs
 from assembler.build.option_checks import check_only_formats, check_options
 from assembler.build.options import BuildKeywords, BuildOptions
 from assembler.build.remembered import cache_key, recall, remember
-from assembler.build.result import BuildResult, SystemPlan
+from assembler.build.result import BuildResult
 from assembler.events import CallbackReporter, LogMessage, WarningRecorder, pluralize
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from assembler.build.preparation import PreparedBuild
+    from assembler.build.system_plan import SystemPlan
     from assembler.config.inputs import ConfigInput
     from assembler.events import Event, Reporter
     from assembler.formats.protocol import Format, Target
@@ -71,6 +72,7 @@ def plan(
     check_options(names, chosen)
     inputs = read_inputs(names)
     from assembler.build.preparation import prepare  # noqa: PLC0415 - heavy
+    from assembler.build.system_plan import SystemPlan  # noqa: PLC0415
 
     noting = WarningRecorder(CallbackReporter.of(progress))
     with chosen.sources.open_store().in_use():

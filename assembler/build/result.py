@@ -36,16 +36,6 @@ class PlannedPart:
 
 
 @dataclass(frozen=True)
-class SystemPlan:
-    """What a build would assemble: the parts in order, and the digest of each image."""
-
-    parts: tuple[PlannedPart, ...]
-    # Manifest digests by the reference's full name.
-    images: Mapping[str, str]
-    warnings: tuple[Diagnostic, ...] = ()
-
-
-@dataclass(frozen=True)
 class BuildResult:
     """The outputs of a build, and what they were made from."""
 

@@ -33,7 +33,7 @@ class ImageFetcher(Protocol):
         """Fetch the images for the platform, several at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageSources:
     """Where images may come from, in this order: the Docker daemon, the store, registries."""
 
