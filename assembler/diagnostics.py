@@ -27,7 +27,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceText:
     """A text with the name that users know it by, such as a path or a URL."""
 
@@ -41,7 +41,7 @@ class SourceText:
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """A place in a source text; lines and columns are counted from 1, in characters."""
 
@@ -57,7 +57,7 @@ class Place:
         return f"{self.source.name}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Remark:
     """A message about a second place that explains the first, such as the earlier definition."""
 
@@ -65,7 +65,7 @@ class Remark:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Diagnostic:
     """A mistake or a suspicious value, described for the user."""
 

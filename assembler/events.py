@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _task_numbers = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskStarted:
     """A task begins; `total` is the amount of work, in bytes if `unit` is "B", else in items."""
 
@@ -29,7 +29,7 @@ class TaskStarted:
     unit: str = "B"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskAdvanced:
     """A task has made progress; `done` is the amount since its beginning, in its unit."""
 
@@ -37,7 +37,7 @@ class TaskAdvanced:
     done: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskNoted:
     """A task has a new status; `note` describes it in a few words."""
 
@@ -45,7 +45,7 @@ class TaskNoted:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskEnded:
     """A task has ended; `outcome` is a word or two, such as "pulled", "cached" or "failed"."""
 
@@ -53,7 +53,7 @@ class TaskEnded:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LogMessage:
     """A line of the log; level 0 is always shown, higher levels with `-v`."""
 
@@ -61,7 +61,7 @@ class LogMessage:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WarningEmitted:
     """A warning: a diagnostic that does not end the run."""
 
@@ -78,7 +78,7 @@ class Reporter(Protocol):
         """Receive an event; must return quickly and not raise."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Task:
     """A running task, for the code that does the work."""
 
@@ -121,7 +121,7 @@ class NullReporter:
         """Ignore the event."""
 
 
-@dataclass(slots=True)
+@dataclass
 class EventRecorder:
     """A reporter that records all events, for tests and for `--json`."""
 
@@ -132,7 +132,7 @@ class EventRecorder:
         self.events.append(event)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CallbackReporter:
     """A reporter that calls a function with each event."""
 

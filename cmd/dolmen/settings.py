@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import typer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """The global options, with environment variables applied."""
 
