@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from assembler import codes
-from assembler.config.messages import expected_type, flow_yaml
-from assembler.config.schemas import load_schema, resolve_reference
+from assembler.config import expected_type, flow_yaml, load_schema, resolve_reference
 from dolmen.app import app
 
 if TYPE_CHECKING:

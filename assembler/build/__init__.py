@@ -47,4 +47,5 @@ __all__ = [
     "validate",
 ]
 
-__getattr__ = front(__name__, _HOMES)
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 from assembler.build.local_packages import build_missing
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, OutputError, wrap_os_errors
-from assembler.helper_images.catalog import HELPER_IMAGES, IMAGETOOLS, HelperImage
-from assembler.helper_images.filesystem_tools import programs_missing_on_host
-from assembler.helper_images.images import HelperImages
+from assembler.helper_images import (
+    HELPER_IMAGES,
+    IMAGETOOLS,
+    HelperImage,
+    HelperImages,
+    programs_missing_on_host,
+)
 from assembler.oci import Reference, host_platform, resolve_images
 
 if TYPE_CHECKING:
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 
     from assembler.build.options import BuildOptions
     from assembler.events import Reporter
-    from assembler.formats.protocol import Format
+    from assembler.formats import Format
     from assembler.oci import Image, ImageSources, Platform
 
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.inputs import ConfigInput, is_url, read_input
+from assembler.config import ConfigInput, is_url, read_input
 from assembler.diagnostics import Diagnostic, Place, SourceText
 from assembler.errors import ConfigError, DolmenError
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from assembler.build.options import BuildOptions
-    from assembler.formats.protocol import Format
+    from assembler.formats import Format
 
 # Their archive is a single stream.
 _ONLY_FORMATS = ("tar", "docker")

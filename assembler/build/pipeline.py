@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
 
-    from assembler.build.preparation import PreparedBuild
+    from assembler.build.prepared import PreparedBuild
     from assembler.build.system_plan import SystemPlan
-    from assembler.config.inputs import ConfigInput
+    from assembler.config import ConfigInput
     from assembler.events import Event, Reporter
-    from assembler.formats.protocol import Format, Target
-    from assembler.media.authenticode import Signer
+    from assembler.formats import Format, Target
+    from assembler.media import Signer
 
 
 def build(
@@ -108,8 +108,11 @@ def _build(
 ) -> tuple[BuildResult, PreparedBuild]:
     from assembler.build.preparation import prepare  # noqa: PLC0415
     from assembler.build.salvage import origins  # noqa: PLC0415
-    from assembler.encode.assembly import Assembly, EncodeOptions  # noqa: PLC0415
-    from assembler.encode.compression import Compression  # noqa: PLC0415
+    from assembler.encode import (  # noqa: PLC0415
+        Assembly,
+        Compression,
+        EncodeOptions,
+    )
     from assembler.formats import FormatOptions, check_architecture, write_formats  # noqa: PLC0415
     from assembler.oci import host_platform, normalize_architecture  # noqa: PLC0415
 
@@ -155,7 +158,7 @@ def _signer(options: BuildOptions) -> Signer | None:
     key, certificate = options.secure_boot_key, options.secure_boot_certificate
     if key is None or certificate is None:
         return None
-    from assembler.media.keys import read_signer  # noqa: PLC0415 - cryptography: 60 ms
+    from assembler.media import read_signer  # noqa: PLC0415 - cryptography: 60 ms
 
     return read_signer(key, certificate, options.passphrase or (lambda: ""))
 

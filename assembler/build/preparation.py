@@ -2,64 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assembler.build.helper_images import resolve_helper_images
 from assembler.build.layouts import layouts
 from assembler.build.local_packages import build_missing
 from assembler.build.local_references import LocalReferences
-from assembler.build.result import PlannedPart
+from assembler.build.prepared import PreparedBuild
 from assembler.config import LoadOptions, load_config_inputs, parse_label, render_metadata
 from assembler.errors import DolmenError
 from assembler.events import WarningEmitted
 from assembler.oci import Platform, Reference, host_platform, resolve_images
-from assembler.rootfs import ImageRole, PlanOptions, ResolvedImages, find_required_images, make_plan
-from assembler.rootfs.plan import ArchiveTree, ImageTree, Plan
+from assembler.rootfs import (
+    ImageRole,
+    PlanOptions,
+    ResolvedImages,
+    find_required_images,
+    make_plan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from assembler.build.options import BuildOptions
-    from assembler.config import ConfigInput, LoadedConfig
-    from assembler.config.model import Config
+    from assembler.config import Config, ConfigInput, LoadedConfig
     from assembler.diagnostics import Diagnostic, Place
-    from assembler.encode.salvage_archive import SalvageArchive
+    from assembler.encode import SalvageArchive
     from assembler.events import Reporter
-    from assembler.formats.protocol import Format
-    from assembler.helper_images.images import HelperImages
+    from assembler.formats import Format
     from assembler.oci import Image, ImageSources
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedBuild:
-    """A plan, and the images that it refers to."""
-
-    plan: Plan
-    images: Mapping[Reference, Image]
-    # Of all images, those that are data included.
-    references: tuple[Reference, ...]
-    # What `source:` names, whether it exists or not.
-    local_files: tuple[Path, ...]
-    helpers: HelperImages
-    # The tar of an earlier build, if images may come from one.
-    earlier: SalvageArchive | None = None
-    # What a tar records of the SPDX document.
-    sbom: Mapping[str, Any] | None = None
-
-    def parts(self) -> tuple[PlannedPart, ...]:
-        """Return the parts of the system, in order."""
-        return tuple(
-            PlannedPart(
-                part.origin.source,
-                part.origin.location,
-                part.prefix if isinstance(part, ImageTree) else None,
-                part.image.digest if isinstance(part, ImageTree | ArchiveTree) else None,
-            )
-            for part in self.plan.parts
-        )
 
 
 def read_config(
@@ -136,7 +110,7 @@ def prepare(
 def _earlier(options: BuildOptions) -> SalvageArchive | None:
     if options.input_tar is None:
         return None
-    from assembler.encode.salvage_archive import SalvageArchive  # noqa: PLC0415 - only for --input-tar
+    from assembler.encode import SalvageArchive  # noqa: PLC0415 - only for --input-tar
 
     return SalvageArchive.open(options.input_tar)
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from assembler import stamp
 from assembler.build.result import BuildResult, PlannedPart
-from assembler.config.inputs import is_url
+from assembler.config import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from assembler.build.options import BuildOptions
-    from assembler.config.inputs import ConfigInput
+    from assembler.config import ConfigInput
     from assembler.diagnostics import Diagnostic, Place
 
 
@@ -57,7 +57,7 @@ def _inputs_of(files: Sequence[str], options: BuildOptions) -> dict[str, Any]:
     }
     for path in (options.secure_boot_key, options.secure_boot_certificate):
         if path is not None and path.is_file():
-            from assembler.formats.written_output import file_digest  # noqa: PLC0415 - few builds sign
+            from assembler.formats import file_digest  # noqa: PLC0415 - few builds sign
 
             counts[str(path)] = file_digest(path)
     return counts
@@ -68,7 +68,7 @@ def recall(store: Path, key: str) -> BuildResult | None:
     kept = stamp.still_valid(store, key)
     if kept is None:
         return None
-    from assembler.formats.written_output import Output  # noqa: PLC0415 - only if there is a result
+    from assembler.formats import Output  # noqa: PLC0415 - only if there is a result
 
     try:
         return BuildResult(

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from assembler.diagnostics import Diagnostic
-    from assembler.formats.written_output import Output
+    from assembler.formats import Output
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any
 from assembler.codes import images as codes
 from assembler.codes import output
 from assembler.diagnostics import Diagnostic
-from assembler.encode.build_record import BuildRecordInputs
-from assembler.encode.salvage_archive import SalvageError
+from assembler.encode import BuildRecordInputs, SalvageError
 from assembler.errors import DolmenError, PlanError
 from assembler.events import LogMessage
 from assembler.oci import Image, Store, equivalent_names, look_up_image, read_attestations
-from assembler.rootfs.plan import ArchiveTree, ImageTree, TreeRules
+from assembler.rootfs import ArchiveTree, ImageTree, TreeRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from assembler.build.preparation import PreparedBuild
+    from assembler.build.prepared import PreparedBuild
     from assembler.diagnostics import Place
-    from assembler.encode.salvage_archive import SalvageArchive
+    from assembler.encode import SalvageArchive
     from assembler.events import Reporter
     from assembler.oci import Platform, Reference
-    from assembler.rootfs.plan import Plan
+    from assembler.rootfs import Plan
 
 _AS = {TreeRules.ROOT: "init", TreeRules.VOLUME: "a volume", TreeRules.CONTAINER: "a container"}
 

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.oci import Store, read_attestations
-from assembler.rootfs import append_file, installed_images
-from assembler.rootfs.plan import STANDARD_TIME, Plan
+from assembler.rootfs import STANDARD_TIME, Plan, append_file, installed_images
 from assembler.sbom import AttestationSource, join_sboms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from assembler.build.options import SbomOptions
-    from assembler.encode.salvage_archive import SalvageArchive
+    from assembler.encode import SalvageArchive
     from assembler.oci import Image, Manifest
 
 

@@ -77,23 +77,20 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "BindNS": "model",
+    "BuildDocument": "build_file",
+    "BuildFile": "package_model",
     "CAPABILITIES": "checks.limits",
+    "Config": "model",
+    "ConfigInput": "inputs",
+    "Container": "model",
+    "ContainerSpec": "model",
     "DEFAULT_ARCHES": "package_model",
     "DEFAULT_DOCKERFILE": "package_model",
     "DEFAULT_FILE": "package_model",
     "DEFAULT_GITREPO": "package_model",
     "DEFAULT_ORG": "package_model",
     "DEFAULT_TAG": "package_model",
-    "KINDS": "schemas",
-    "RLIMITS": "checks.limits",
-    "RLIM_INFINITY": "checks.limits",
-    "BindNS": "model",
-    "BuildDocument": "build_file",
-    "BuildFile": "package_model",
-    "Config": "model",
-    "ConfigInput": "inputs",
-    "Container": "model",
-    "ContainerSpec": "model",
     "DebsRecipe": "package_model",
     "Device": "model",
     "DockerImages": "package_model",
@@ -101,6 +98,7 @@ _HOMES = {
     "Id": "model",
     "IdMapping": "model",
     "Interface": "model",
+    "KINDS": "schemas",
     "Kernel": "model",
     "LoadOptions": "loader",
     "LoadedConfig": "loader",
@@ -108,6 +106,8 @@ _HOMES = {
     "Package": "package_model",
     "PackageResolver": "loader",
     "Positions": "positions",
+    "RLIMITS": "checks.limits",
+    "RLIM_INFINITY": "checks.limits",
     "RecipeFile": "package_model",
     "RootfsFile": "model",
     "Runtime": "model",
@@ -184,4 +184,5 @@ __all__ = [
     "schema_path",
 ]
 
-__getattr__ = front(__name__, _HOMES)
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

@@ -1,1 +1,56 @@
 """Recipes: images made of Debian packages, without root, Docker or maintainer scripts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
+
+if TYPE_CHECKING:
+    from assembler.debian.control import parse_control
+    from assembler.debian.engine import ArchiveEngine
+    from assembler.debian.garbage_collection import collect_debian_garbage
+    from assembler.debian.lock import LOCK_FILE, PackageLock, read_package_lock, write_package_lock
+    from assembler.debian.lock_updates import lock_differences, merge_lock, resolve_lock
+    from assembler.debian.options import DebianOptions, open_archive_engine
+    from assembler.debian.recipe_build import RecipeBuild, build_recipe
+    from assembler.debian.spdx import control_package
+
+_HOMES = {
+    "ArchiveEngine": "engine",
+    "DebianOptions": "options",
+    "LOCK_FILE": "lock",
+    "PackageLock": "lock",
+    "RecipeBuild": "recipe_build",
+    "build_recipe": "recipe_build",
+    "collect_debian_garbage": "garbage_collection",
+    "control_package": "spdx",
+    "lock_differences": "lock_updates",
+    "merge_lock": "lock_updates",
+    "open_archive_engine": "options",
+    "parse_control": "control",
+    "read_package_lock": "lock",
+    "resolve_lock": "lock_updates",
+    "write_package_lock": "lock",
+}
+
+__all__ = [
+    "LOCK_FILE",
+    "ArchiveEngine",
+    "DebianOptions",
+    "PackageLock",
+    "RecipeBuild",
+    "build_recipe",
+    "collect_debian_garbage",
+    "control_package",
+    "lock_differences",
+    "merge_lock",
+    "open_archive_engine",
+    "parse_control",
+    "read_package_lock",
+    "resolve_lock",
+    "write_package_lock",
+]
+
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

@@ -33,7 +33,7 @@ from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
 from assembler.files import atomic_write
 from assembler.oci import hold_lock
-from assembler.tools import execution
+from assembler.tools import ProcessLimits, ProcessResult, program_error, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -71,8 +71,8 @@ Acquire::GzipIndexes "true";
 Dir::Cache::srcpkgcache "";
 Debug::NoLocking "true";
 """
-_UPDATE = execution.ProcessLimits(seconds=900)
-_FETCH = execution.ProcessLimits(seconds=7200)
+_UPDATE = ProcessLimits(seconds=900)
+_FETCH = ProcessLimits(seconds=7200)
 # So many files in one call; a command line has an end.
 _BATCH_SIZE = 200
 
@@ -200,13 +200,11 @@ class _AptRoot:
         return cls(root, program)
 
     def run(
-        self, program: str, *arguments: str, limits: execution.ProcessLimits | None = None
-    ) -> execution.ProcessResult:
+        self, program: str, *arguments: str, limits: ProcessLimits | None = None
+    ) -> ProcessResult:
         path = program if program.startswith("/") else str(self.program.with_name(program))
         environment = {**os.environ, "APT_CONFIG": str(self.root / "apt.conf"), "LC_ALL": "C"}
-        return execution.run_program(
-            (path, *arguments), environment, limits=limits or execution.ProcessLimits()
-        )
+        return run_program((path, *arguments), environment, limits=limits or ProcessLimits())
 
     def pretended(self, names: Sequence[str]) -> Path:
         """Return a list of installed packages with those that should not be installed."""
@@ -238,9 +236,9 @@ class _AptRoot:
 def _inherited_config(program: Path) -> str:
     """Return what the machine's apt is told of how to reach archives."""
     config = program.with_name("apt-config")
-    outcome = execution.run_program((config, "dump"), {**os.environ, "LC_ALL": "C"})
+    outcome = run_program((config, "dump"), {**os.environ, "LC_ALL": "C"})
     if outcome.status:
-        raise execution.program_error((config, "dump"), outcome)
+        raise program_error((config, "dump"), outcome)
     text = outcome.output.decode("utf-8", "replace")
     lines = [line for line in text.splitlines() if _INHERITED_OPTION.match(line)]
     return "".join(f"{line}\n" for line in lines)
@@ -273,7 +271,7 @@ def _parse_uris(output: bytes, entries: Sequence[AptSource]) -> Iterator[PinnedP
         yield PinnedPackage(name, version, architecture, path, size, match["sha256"])
 
 
-def _last_error(outcome: execution.ProcessResult) -> str:
+def _last_error(outcome: ProcessResult) -> str:
     errors = [line[3:] for line in outcome.errors.splitlines() if line.startswith("E: ")]
     return "; ".join(errors) or outcome.errors.strip() or "apt does not say why"
 
@@ -300,7 +298,7 @@ _UPDATE_FAILURES = (
 )
 
 
-def _update_error(apt: _AptRoot, outcome: execution.ProcessResult) -> PackageError:
+def _update_error(apt: _AptRoot, outcome: ProcessResult) -> PackageError:
     sources = (apt.root / "sources.list").read_text("utf-8").strip()
     code, hint = next(
         (code, hint)
@@ -313,7 +311,7 @@ def _update_error(apt: _AptRoot, outcome: execution.ProcessResult) -> PackageErr
 
 
 def _resolution_error(
-    request: PackageRequest, outcome: execution.ProcessResult, apt: _AptRoot
+    request: PackageRequest, outcome: ProcessResult, apt: _AptRoot
 ) -> PackageError:
     out = outcome.output.decode("utf-8", "replace")
     unmet = [

@@ -114,7 +114,7 @@ def _decompress_zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
     reader = zstandard.ZstdDecompressor(max_window_size=_MAX_DICTIONARY)
     try:
         with reader.stream_reader(
-            cast(IO[bytes], _ChunkReader(chunks)), read_across_frames=True
+            cast("IO[bytes]", _ChunkReader(chunks)), read_across_frames=True
         ) as stream:
             while data := stream.read(_CHUNK):
                 yield data

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assembler.codes import packages
-from assembler.config.package_model import DebsRecipe, RecipeFile
+from assembler.config import DebsRecipe, RecipeFile
 from assembler.debian.accounts import GROUPS_LIST, USERS_LIST, account_files
 from assembler.debian.control import ControlFile, parse_control
 from assembler.debian.deb_file import DebFile, open_deb

@@ -13,7 +13,7 @@ from assembler.debian.recipe_build import recipe_request, resolution_inputs
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.config.package_model import DebsRecipe
+    from assembler.config import DebsRecipe
     from assembler.debian.engine import ArchiveEngine
     from assembler.oci import Platform
 

@@ -17,20 +17,20 @@ from assembler.errors import PackageError
 from assembler.events import pluralize, task
 from assembler.oci import (
     INPUTS_ANNOTATION,
+    SPDX_DOCUMENT,
     ImageSettings,
     WrittenImage,
     add_attestation,
     add_image,
     add_layer,
     inputs_annotation,
-    media_types,
     report_progress,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from assembler.config.package_model import DebsRecipe
+    from assembler.config import DebsRecipe
     from assembler.debian.engine import ArchiveEngine
     from assembler.diagnostics import Diagnostic
     from assembler.events import Reporter
@@ -113,9 +113,7 @@ def build_recipe(
     told: dict[str, Any] = recipe_document(
         order.name, image.digest, recipe.time, order.debs.suite, contents
     )
-    return WrittenImage(
-        image, (add_attestation(store, order.name, image, media_types.SPDX_DOCUMENT, told),)
-    )
+    return WrittenImage(image, (add_attestation(store, order.name, image, SPDX_DOCUMENT, told),))
 
 
 def _fetch_packages(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from assembler.sbom import package_documents
+from assembler.sbom import PackageFacts, describe_package, image_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +24,12 @@ def recipe_document(
     """Return the document for an image; `digest` is that of its manifest."""
     found = sorted(contents, key=lambda pair: pair[0].control.name)
     packages = [_described_package(ingredient, chosen, suite) for ingredient, chosen in found]
-    return package_documents.image_document(name, digest, created, packages)
+    return image_document(name, digest, created, packages)
 
 
-def control_package(
-    control: ControlFile, distribution: str, release: str
-) -> package_documents.PackageFacts:
+def control_package(control: ControlFile, distribution: str, release: str) -> PackageFacts:
     """Return what a control file says of its package."""
-    return package_documents.PackageFacts(
+    return PackageFacts(
         kind="deb",
         distribution=distribution,
         name=control.name,
@@ -49,7 +47,7 @@ def _described_package(
     ingredient: PackageFile, chosen: PinnedPackage, suite: str
 ) -> dict[str, Any]:
     return {
-        **package_documents.describe_package(control_package(ingredient.control, "debian", suite)),
+        **describe_package(control_package(ingredient.control, "debian", suite)),
         "packageFileName": chosen.path,
         "checksums": [{"algorithm": "SHA256", "checksumValue": chosen.sha256}],
     }

@@ -6,11 +6,11 @@ import copy
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
 from assembler.dockerfile.bases import config_of, layers_of, stored
+from assembler.dockerfile.build_inputs import BuildInputs
 from assembler.dockerfile.copying import (
     Accounts,
     Attributes,
@@ -39,8 +39,6 @@ from assembler.oci import (
 from assembler.oci import LayerBlob as StoredLayer
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.bases import Bases
-    from assembler.dockerfile.context import Context
     from assembler.dockerfile.stages import Plan, Stage
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.trees import Files
@@ -48,20 +46,6 @@ if TYPE_CHECKING:
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FLAGS = {"COPY": {"from", "chown", "chmod", "link"}, "ADD": {"chown", "chmod", "link"}}
-
-
-@dataclass(frozen=True, slots=True)
-class BuildInputs:
-    """All that an image is made of besides its Dockerfile."""
-
-    context: Context
-    bases: Bases
-    # Of what is made here, in seconds since 1970.
-    time: int
-    # A directory for what does not fit into memory.
-    workspace: Path
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 def assemble(store: Store, plan: Plan, ingredients: BuildInputs) -> WrittenImage:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from assembler.codes import images, packages
 from assembler.errors import DolmenError, ImageError, PackageError
 from assembler.oci import (
+    DOCKER_LAYER_GZIP,
+    OCI_LAYER_GZIP,
     ImageSources,
     MissingImage,
     Platform,
     Reference,
     WrittenLayer,
     look_up_image,
-    media_types,
     resolve_images,
 )
 from assembler.oci import LayerBlob as StoredLayer
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from assembler.events import Reporter
     from assembler.oci import Descriptor, Image, Store
 
-_OCI_TYPES = {media_types.DOCKER_LAYER_GZIP: media_types.OCI_LAYER_GZIP}
+_OCI_TYPES = {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP}
 
 
 @dataclass(frozen=True, slots=True)

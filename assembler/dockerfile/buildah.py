@@ -29,6 +29,7 @@ from assembler.dockerfile.watching import Watcher
 from assembler.errors import HostError, wrap_os_errors
 from assembler.events import task
 from assembler.oci import (
+    OCI_LAYER,
     Descriptor,
     Image,
     WrittenImage,
@@ -37,19 +38,24 @@ from assembler.oci import (
     digest_hex,
     hold_lock,
     is_digest,
-    media_types,
 )
-from assembler.tools import cancellation, execution
+from assembler.tools import (
+    ProcessLimits,
+    ProcessResult,
+    program_error,
+    run_program,
+    without_cancellation,
+)
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.assembling import BuildInputs
+    from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.stages import Plan, Stage
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
     from assembler.oci import Store
 
-_LIMITS = execution.ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
+_LIMITS = ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
 _CHUNK = 1 << 20
@@ -80,9 +86,7 @@ class Buildah:
     @property
     def name(self) -> str:
         """Return its name and version."""
-        outcome = execution.run_program(
-            [self.program, "--version"], self._environment(self.storage)
-        )
+        outcome = run_program([self.program, "--version"], self._environment(self.storage))
         found = _VERSION.search(outcome.output.decode("utf-8", "replace"))
         return "buildah" + (f" {found[0]}" if found else "")
 
@@ -145,7 +149,7 @@ class Buildah:
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if left:
-                with cancellation.without_cancellation():
+                with without_cancellation():
                     # Whatever is neither a base nor named.
                     self.run("rm", "--all", work=work)
                     self.run("rmi", "--prune", "--force", work=work)
@@ -218,9 +222,7 @@ class Buildah:
             environment = self._environment(temporary)
             if terms.ssh and "SSH_AUTH_SOCK" in os.environ:
                 environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
-            outcome = execution.run_program(
-                command, environment, limits=_LIMITS, on_output=watcher.take
-            )
+            outcome = run_program(command, environment, limits=_LIMITS, on_output=watcher.take)
         watcher.finish()
         if outcome.status:
             raise watcher.failed()
@@ -228,12 +230,12 @@ class Buildah:
     def _call(self, *words: str, work: Path) -> None:
         outcome = self.run(*words, work=work)
         if outcome.status:
-            raise execution.program_error(self._command(words), outcome)
+            raise program_error(self._command(words), outcome)
 
-    def run(self, *words: str, work: Path) -> execution.ProcessResult:
+    def run(self, *words: str, work: Path) -> ProcessResult:
         """Run one of its commands on the storage, and return how it ended."""
         command, environment = self._command(words), self._environment(work)
-        return execution.run_program(command, environment, limits=_LIMITS, directory=work)
+        return run_program(command, environment, limits=_LIMITS, directory=work)
 
     def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
         storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
@@ -302,8 +304,8 @@ def _taken(store: Store, layout: Path, plan: Plan, ingredients: BuildInputs) -> 
 
 
 def _plain(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:
-    descriptor = Descriptor(media_types.OCI_LAYER, described["digest"], described["size"])
-    if not is_digest(descriptor.digest) or described.get("mediaType") != media_types.OCI_LAYER:
+    descriptor = Descriptor(OCI_LAYER, described["digest"], described["size"])
+    if not is_digest(descriptor.digest) or described.get("mediaType") != OCI_LAYER:
         raise _nonsense(f"a layer is of the type {described.get('mediaType')}")
     with wrap_os_errors(layout, "read"), _path(layout, descriptor.digest).open("rb") as file:
         while chunk := file.read(_CHUNK):

@@ -16,7 +16,7 @@ from assembler.oci import Platform
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.dockerfile.assembling import BuildInputs
+    from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.terms import Terms

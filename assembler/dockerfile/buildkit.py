@@ -23,26 +23,29 @@ from assembler.dockerfile.watching import Watcher
 from assembler.errors import HostError, ImageError, wrap_os_errors
 from assembler.events import task
 from assembler.oci import (
+    INDEX_FILE,
+    ArchiveContents,
+    ArchiveStream,
     Descriptor,
     Index,
     Manifest,
     WrittenImage,
     WrittenLayer,
     add_attestation,
-    archive_reader,
     digest_hex,
     parse_manifest,
+    read_archive,
 )
-from assembler.tools import execution
+from assembler.tools import ProcessLimits, run_program
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.assembling import BuildInputs
+    from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
     from assembler.oci import Image, Store
 
-_LIMITS = execution.ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
+_LIMITS = ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
 _LINE = re.compile(r"Dockerfile:(\d+)")
 
 
@@ -79,7 +82,7 @@ class BuildKit:
         command = self.command(plan, place, bases, terms, builder)
         watcher = _Watcher(plan, self.reporter, terms.network)
         variables = environment() | {"SOURCE_DATE_EPOCH": str(ingredients.time)}
-        outcome = execution.run_program(command, variables, limits=_LIMITS, on_output=watcher.take)
+        outcome = run_program(command, variables, limits=_LIMITS, on_output=watcher.take)
         watcher.finish()
         if outcome.status:
             raise watcher.failed()
@@ -127,15 +130,11 @@ class BuildKit:
                 out.open("rb") as file,
                 task(self.reporter, "take the image of BuildKit", out.stat().st_size) as progress,
             ):
-                contents = archive_reader.read_archive(
-                    store, archive_reader.ArchiveStream(file, progress), set()
-                )
-            index = parse_manifest(
-                contents.document(archive_reader.INDEX_FILE, store), archive_reader.INDEX_FILE
-            )
+                contents = read_archive(store, ArchiveStream(file, progress), set())
+            index = parse_manifest(contents.document(INDEX_FILE, store), INDEX_FILE)
             if isinstance(index, Index) and index.manifests[0].is_index:
                 index = parse_manifest(
-                    _blob(store, contents, index.manifests[0].digest), archive_reader.INDEX_FILE
+                    _blob(store, contents, index.manifests[0].digest), INDEX_FILE
                 )
             if not isinstance(index, Index):
                 raise _nonsense("it has no index")
@@ -179,7 +178,7 @@ def _layout(store: Store, image: Image, work: Path) -> str:
 
 
 def _scanned(
-    store: Store, contents: archive_reader.ArchiveContents, index: Index, top: Descriptor
+    store: Store, contents: ArchiveContents, index: Index, top: Descriptor
 ) -> list[tuple[str, Any]]:
     """Return what a scanner has found in the image: the kind of each list, and the list."""
     found = []
@@ -193,7 +192,7 @@ def _scanned(
     return found
 
 
-def _blob(store: Store, contents: archive_reader.ArchiveContents, digest: str) -> bytes:
+def _blob(store: Store, contents: ArchiveContents, digest: str) -> bytes:
     path = f"blobs/sha256/{digest_hex(digest)}"
     descriptor = contents.blob(path)
     return store.read(Descriptor("", digest, descriptor.size))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from assembler.events import task
 from assembler.oci import Platform
-from assembler.tools import execution
+from assembler.tools import ProcessLimits, program_error, run_program
 
 if TYPE_CHECKING:
     from assembler.events import Reporter
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "dolmen-builder"
 _CONTEXT = re.compile(r"(?:dolmen|linuxkit)-(linux-[a-z0-9]+(?:-v[0-9])?)")
 _TOTAL = re.compile(r"^Total:\s+(\S+)", re.MULTILINE)
-_LIMITS = execution.ProcessLimits(seconds=1800.0)
+_LIMITS = ProcessLimits(seconds=1800.0)
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
 
 
@@ -70,9 +70,9 @@ def found_buildx(docker: Path, options: BuildKitOptions) -> tuple[Path | None, B
     another one was given for it.
     """
     variables = environment()
-    if execution.run_program([docker, "buildx", "version"], variables).status:
+    if run_program([docker, "buildx", "version"], variables).status:
         return None, options
-    listed = execution.run_program([docker, "context", "ls", "--format", "{{.Name}}"], variables)
+    listed = run_program([docker, "context", "ls", "--format", "{{.Name}}"], variables)
     found: dict[str, str] = {}
     for name in sorted(listed.output.decode("utf-8", "replace").split(), reverse=True):
         # Ours come last, and count.
@@ -102,14 +102,11 @@ class Buildx:
         docker, variables, options = self.docker(platform), environment(), self.options
         if (
             options.name
-            and execution.run_program(
-                [*docker, "buildx", "inspect", options.name], variables
-            ).status
-            == 0
+            and run_program([*docker, "buildx", "inspect", options.name], variables).status == 0
             and not options.restart
         ):
             return options.name  # one of the user's own, as it is
-        there = execution.run_program([*docker, "buildx", "inspect", name], variables).status == 0
+        there = run_program([*docker, "buildx", "inspect", name], variables).status == 0
         if there and not options.restart:
             return name
         if not there and not (options.name or options.image) and self._builds_itself(docker):
@@ -128,20 +125,18 @@ class Buildx:
 
     def _run(self, command: list[str], title: str) -> None:
         with task(self.reporter, title):
-            outcome = execution.run_program(command, environment())
+            outcome = run_program(command, environment())
             if outcome.status:
-                raise execution.program_error(
-                    command, outcome, "see whether `docker buildx ls` works"
-                )
+                raise program_error(command, outcome, "see whether `docker buildx ls` works")
 
     def _builds_itself(self, docker: list[str]) -> bool:
         """Tell whether the daemon keeps images so that its own BuildKit can give them out."""
         asked = [*docker, "info", "--format", "{{json .DriverStatus}}"]
-        outcome = execution.run_program(asked, environment())
+        outcome = run_program(asked, environment())
         return outcome.status == 0 and b"io.containerd.snapshotter" in outcome.output
 
     def _current(self) -> str:
-        shown = execution.run_program([self.program, "context", "show"], environment())
+        shown = run_program([self.program, "context", "show"], environment())
         return shown.output.decode("utf-8", "replace").strip() or "default"
 
     def docker(self, platform: Platform) -> list[str]:
@@ -151,7 +146,7 @@ class Buildx:
 
     def names(self) -> Iterator[str]:
         """Yield the builders that were made for packages."""
-        listed = execution.run_program([self.program, "buildx", "ls"], environment())
+        listed = run_program([self.program, "buildx", "ls"], environment())
         ours = self.options.name or DEFAULT_NAME
         for line in listed.output.decode("utf-8", "replace").splitlines():
             # The machines of a builder stand below it.
@@ -162,7 +157,7 @@ class Buildx:
     def kept(self, name: str) -> str:
         """Return how much a builder keeps, as it says it itself."""
         asked: list[str | Path] = [self.program, "buildx", "du", "--builder", name]
-        said = execution.run_program(asked, environment()).output.decode("utf-8", "replace")
+        said = run_program(asked, environment()).output.decode("utf-8", "replace")
         total = _TOTAL.search(said)
         return total[1] if total else "nothing"
 
@@ -177,8 +172,8 @@ class Buildx:
             "--all",
             "--force",
         ]
-        outcome = execution.run_program(clear, environment(), limits=_LIMITS)
+        outcome = run_program(clear, environment(), limits=_LIMITS)
         if outcome.status:
-            raise execution.program_error(clear, outcome)
+            raise program_error(clear, outcome)
         total = _TOTAL.search(outcome.output.decode("utf-8", "replace"))
         return total[1] if total else "nothing"

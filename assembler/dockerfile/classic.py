@@ -33,9 +33,9 @@ from assembler.oci import (
     WrittenImage,
     WrittenLayer,
     add_layer,
+    daemon_root_cause,
     decompress_layer,
     digest_hex,
-    docker_daemon,
     export_archive,
 )
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from docker import DockerClient
 
-    from assembler.dockerfile.assembling import BuildInputs
+    from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.syntax import Instruction
     from assembler.dockerfile.terms import Terms
@@ -229,7 +229,7 @@ def _speaking() -> Iterator[DockerClient]:
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise HostError.of(
             host.TOOL_FAILED,
-            f"the Docker daemon does not build: {docker_daemon.root_cause(error)}",
+            f"the Docker daemon does not build: {daemon_root_cause(error)}",
             "see whether `docker info` works",
         ) from None
 

@@ -17,7 +17,7 @@ from assembler.oci import (
 )
 
 if TYPE_CHECKING:
-    from assembler.config.package_model import DockerImages, Package
+    from assembler.config import DockerImages, Package
     from assembler.diagnostics import Place
     from assembler.dockerfile.context import Context
     from assembler.events import Reporter

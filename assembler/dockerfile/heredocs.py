@@ -17,7 +17,7 @@ from assembler.dockerfile.trees import Contents, Node
 from assembler.dockerfile.words import expand_text
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.assembling import BuildInputs
+    from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.dockerfile.syntax import Instruction
     from assembler.oci import Store

@@ -12,21 +12,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from assembler.debian import spdx as debian
-from assembler.debian.control import parse_control
+from assembler.debian import control_package, parse_control
 from assembler.errors import DolmenError, LayerError
 from assembler.oci import (
     FILE,
+    IN_TOTO,
+    PREDICATE_TYPE,
+    SPDX_DOCUMENT,
     Manifest,
     WrittenImage,
     add_attestation,
     flatten_layers,
-    media_types,
     parse_manifest,
     read_attestations,
 )
 from assembler.oci import LayerBlob as StoredLayer
-from assembler.sbom import package_documents
+from assembler.sbom import PackageFacts, describe_package, image_document
 
 if TYPE_CHECKING:
     from assembler.oci import Descriptor, Image, Store, TarReader
@@ -61,8 +62,8 @@ def attested(
     packages = _joined(carried, databases)
     if not packages:
         return made
-    document = package_documents.image_document(name, made.descriptor.digest, created, packages)
-    added = add_attestation(store, name, made.descriptor, media_types.SPDX_DOCUMENT, document)
+    document = image_document(name, made.descriptor.digest, created, packages)
+    added = add_attestation(store, name, made.descriptor, SPDX_DOCUMENT, document)
     return replace(made, attestations=(added,))
 
 
@@ -83,9 +84,9 @@ def _carried(store: Store, base: Image) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for manifest in read_attestations(store, base):
         for layer in manifest.layers:
-            if layer.annotations.get(media_types.PREDICATE_TYPE) != media_types.SPDX_DOCUMENT:
+            if layer.annotations.get(PREDICATE_TYPE) != SPDX_DOCUMENT:
                 continue
-            if layer.media_type != media_types.IN_TOTO or layer.size > _LARGEST_DOCUMENT:
+            if layer.media_type != IN_TOTO or layer.size > _LARGEST_DOCUMENT:
                 continue
             try:
                 document = json.loads(store.read(layer))["predicate"]
@@ -122,7 +123,7 @@ class _Databases:
         kinds = {"deb": (_DPKG,), "apk": _APK}
         return frozenset(k for k, names in kinds.items() if any(n in self.files for n in names))
 
-    def packages(self) -> Iterator[package_documents.PackageFacts]:
+    def packages(self) -> Iterator[PackageFacts]:
         """Yield what is installed."""
         distribution, release = self._release()
         texts = [self.files.get(_DPKG, b"")]
@@ -133,7 +134,7 @@ class _Databases:
             except ValueError:
                 continue
             if control.fields.get("Status", "installed").split(" ")[-1] == "installed":
-                yield debian.control_package(control, distribution or "debian", release)
+                yield control_package(control, distribution or "debian", release)
         for name in _APK:
             for stanza in self.files.get(name, b"").split(b"\n\n"):
                 known = _of_apk(stanza, distribution or "alpine", release)
@@ -151,9 +152,7 @@ class _Databases:
         return "", ""
 
 
-def _of_apk(
-    stanza: bytes, distribution: str, release: str
-) -> package_documents.PackageFacts | None:
+def _of_apk(stanza: bytes, distribution: str, release: str) -> PackageFacts | None:
     fields: Mapping[str, str] = {
         key: value
         for key, colon, value in (
@@ -164,7 +163,7 @@ def _of_apk(
     name, version = fields.get("P", ""), fields.get("V", "")
     if not _APK_NAME.fullmatch(name) or not _APK_NAME.fullmatch(version):
         return None
-    return package_documents.PackageFacts(
+    return PackageFacts(
         kind="apk",
         distribution=distribution,
         name=name,
@@ -191,7 +190,7 @@ def _databases(store: Store, name: str, layers: Sequence[Descriptor]) -> _Databa
 
 def _joined(carried: Sequence[dict[str, Any]], databases: _Databases) -> list[dict[str, Any]]:
     """Return what is told of all packages, each once; a whole list goes before what bases tell."""
-    told = {known.purl: package_documents.describe_package(known) for known in databases.packages()}
+    told = {known.purl: describe_package(known) for known in databases.packages()}
     kept = [p for p in carried if not any(f"pkg:{k}/" in _purl(p) for k in databases.whole)]
     same = {_plain(purl) for purl in told}
     both = [*(p for p in kept if _plain(_purl(p)) not in same), *told.values()]

@@ -12,8 +12,9 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.dockerfile.assembling import BuildInputs, assemble
+from assembler.dockerfile.assembling import assemble
 from assembler.dockerfile.bases import bring, there
+from assembler.dockerfile.build_inputs import BuildInputs
 from assembler.dockerfile.builders import BUILDKIT, Builders
 from assembler.dockerfile.context import Context, read_ignored
 from assembler.dockerfile.depends import add_images
@@ -34,7 +35,7 @@ from assembler.oci import (
 )
 
 if TYPE_CHECKING:
-    from assembler.config.package_model import Package
+    from assembler.config import Package
     from assembler.dockerfile.bases import Bases
     from assembler.dockerfile.stages import Plan
     from assembler.events import Reporter

@@ -23,23 +23,26 @@ _CACHE = "tmp"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StorageItem:
     """Something that a builder keeps, and its size in bytes."""
 
     name: str
     size: int
 
 
-def kept(storage: Path, logs: Path) -> tuple[Kept, ...]:
+def builder_storage_items(storage: Path, logs: Path) -> tuple[StorageItem, ...]:
     """Return what there is in the storage: bases as the builder has them, caches of RUN; logs."""
-    found = [Kept("images", _size(storage / "root")), Kept("caches", _size(storage / _CACHE))]
-    found.append(Kept("logs", _size(logs)))
+    found = [
+        StorageItem("images", _size(storage / "root")),
+        StorageItem("caches", _size(storage / _CACHE)),
+    ]
+    found.append(StorageItem("logs", _size(logs)))
     return tuple(k for k in found if k.size)
 
 
-def prune(storage: Path, logs: Path, reporter: Reporter) -> int:
+def prune_builder_storage(storage: Path, logs: Path, reporter: Reporter) -> int:
     """Clear the storage, and return how many bytes that has made free; no build may be running."""
-    before = sum(k.size for k in kept(storage, logs))
+    before = sum(k.size for k in builder_storage_items(storage, logs))
     with _alone(storage) if storage.is_dir() else nullcontext():
         shutil.rmtree(logs, ignore_errors=True)
         if not storage.is_dir():
@@ -51,7 +54,7 @@ def prune(storage: Path, logs: Path, reporter: Reporter) -> int:
         if os.geteuid() and (storage / _CACHE).exists():
             # What RUN has written is of users that only the builder can become.
             builder.run("unshare", "rm", "-rf", str(storage / _CACHE), work=storage)
-    return max(0, before - sum(k.size for k in kept(storage, logs)))
+    return max(0, before - sum(k.size for k in builder_storage_items(storage, logs)))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from assembler.oci import (
 )
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.assembling import BuildInputs
+    from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.stages import Plan
     from assembler.oci import Store, WrittenLayer
 

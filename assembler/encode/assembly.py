@@ -36,7 +36,7 @@ from assembler.errors import OutputError, wrap_os_errors
 from assembler.events import NullReporter, Reporter, WarningEmitted
 from assembler.files import preallocate
 from assembler.oci import LayerLimits, Store
-from assembler.rootfs.plan import (
+from assembler.rootfs import (
     ArchiveTree,
     EntryKind,
     GeneratedEntry,

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.encode.tar_encoder import global_comment
 from assembler.oci import MalformedTarError, parse_pax_records
-from assembler.rootfs.plan import ArchiveTree, ImageMember, ImageTree
+from assembler.rootfs import ArchiveTree, ImageMember, ImageTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from assembler.encode.segment_cache import Segment
-    from assembler.rootfs.plan import Plan
+    from assembler.rootfs import Plan
 
 _MARK = b"dolmen:1 "
 # The limit of other archive readers; a system with more documents has no record.

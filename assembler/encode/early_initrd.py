@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from assembler.content import FileRange
 from assembler.encode.assembly import Assembly
 from assembler.oci import FILE, TarReader, normalize_tar_path
-from assembler.rootfs.plan import (
+from assembler.rootfs import (
     ArchiveTree,
     EntryKind,
     GeneratedEntry,

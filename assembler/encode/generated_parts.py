@@ -11,7 +11,7 @@ from assembler.encode.joined_archive import ALIGNMENT, JoinedArchive
 from assembler.encode.newc_encoder import NewcEncoder
 from assembler.encode.tar_encoder import TarEncoder
 from assembler.encode.tree_writer import EntryEncoder, write_generated
-from assembler.rootfs.plan import EntryKind, GeneratedEntry, Origin
+from assembler.rootfs import EntryKind, GeneratedEntry, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from assembler.oci import DIRECTORY, SYMLINK, TarReader
-from assembler.rootfs.plan import EntryKind
+from assembler.rootfs import EntryKind
 
 _CAPABILITY = b"SCHILY.xattr.security.capability"
 _XATTR = b"SCHILY.xattr."

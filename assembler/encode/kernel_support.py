@@ -7,7 +7,7 @@ import re
 from assembler.codes import output as codes
 from assembler.encode.compression import CODECS, Compression
 from assembler.errors import OutputError
-from assembler.rootfs.plan import BootSpec, ImageMember
+from assembler.rootfs import BootSpec, ImageMember
 
 # Names of the kernel's configuration in kernel images.
 _NAMES = ("kernel_config", "config")

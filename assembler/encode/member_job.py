@@ -26,9 +26,13 @@ from assembler.oci import (
     flatten_layers,
     normalize_tar_path,
 )
-from assembler.rootfs import member_errors
-from assembler.rootfs.kernel_decompression import decompress_kernel
-from assembler.rootfs.plan import ArchiveTree, ImageMember
+from assembler.rootfs import (
+    ArchiveTree,
+    ImageMember,
+    decompress_kernel,
+    irregular_member_error,
+    missing_member_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -281,10 +285,10 @@ class _Picker:
         path = self._paths[writer.wanted.path.encode()]
         if path in self._others:
             what = "a directory" if self._others[path] == DIRECTORY else "a device"
-            return member_errors.irregular_member_error(writer.wanted.member, what)
+            return irregular_member_error(writer.wanted.member, what)
         if path != writer.wanted.path.encode():
-            return member_errors.irregular_member_error(writer.wanted.member, "a dangling link")
-        return member_errors.missing_member_error(writer.wanted.member, self._root_files)
+            return irregular_member_error(writer.wanted.member, "a dangling link")
+        return missing_member_error(writer.wanted.member, self._root_files)
 
 
 def _twice(one: _Taker, other: _Taker) -> DolmenError:

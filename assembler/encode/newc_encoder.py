@@ -26,7 +26,7 @@ from assembler.oci import (
     TarReader,
     normalize_tar_path,
 )
-from assembler.rootfs.plan import EntryKind, GeneratedEntry
+from assembler.rootfs import EntryKind, GeneratedEntry
 
 if TYPE_CHECKING:
     from assembler.encode.byte_sinks import Bytes

@@ -7,7 +7,7 @@ from zlib import adler32
 
 from assembler.encode.inventory import Inventory
 from assembler.oci import DIRECTORY, FILE, HARD_LINK, SYMLINK, TarReader
-from assembler.rootfs.plan import EntryKind, GeneratedEntry, Origin
+from assembler.rootfs import EntryKind, GeneratedEntry, Origin
 
 if TYPE_CHECKING:
     from assembler.encode.byte_sinks import Bytes, ByteSink

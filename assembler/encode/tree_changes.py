@@ -9,7 +9,7 @@ fixed       proc and sys are mount points: always directories with mode 0755
 from __future__ import annotations
 
 from assembler.oci import ExcludedPaths, FlattenedTree
-from assembler.rootfs.plan import EntryKind, GeneratedEntry, TreeRules
+from assembler.rootfs import EntryKind, GeneratedEntry, TreeRules
 
 # Increase it when the same image gives another tree.
 VERSION = 1

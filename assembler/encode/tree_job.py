@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from assembler.encode.newc_encoder import HardLinks
     from assembler.encode.segment_cache import SegmentWriter
-    from assembler.rootfs.plan import ImageTree, MergedPackageDatabase
+    from assembler.rootfs import ImageTree, MergedPackageDatabase
 
 _LARGEST_CAPTURE = 64 << 20
 

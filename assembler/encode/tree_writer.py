@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from assembler.encode.segment_cache import SegmentWriter
     from assembler.encode.segment_job import ArchiveEncoding
     from assembler.oci import TarReader
-    from assembler.rootfs.plan import GeneratedEntry, Origin
+    from assembler.rootfs import GeneratedEntry, Origin
 
 
 class EntryEncoder(Protocol):

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from assembler.formats.written_output import Output, file_digest
 
 _HOMES = {
-    "MAX_ISO_ENTRIES": "iso_tree",
-    "SUFFIXES": "suffixes",
     "Format": "protocol",
     "FormatEntry": "registry",
     "FormatOptions": "protocol",
+    "MAX_ISO_ENTRIES": "iso_tree",
     "Needs": "protocol",
     "Output": "written_output",
+    "SUFFIXES": "suffixes",
     "Target": "protocol",
     "available_formats": "registry",
     "check_architecture": "writer",
@@ -58,4 +58,5 @@ __all__ = [
     "write_formats",
 ]
 
-__getattr__ = front(__name__, _HOMES)
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

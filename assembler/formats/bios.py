@@ -11,14 +11,22 @@ from assembler.content import Content, content_size, read_content, slice_content
 from assembler.errors import OutputError
 from assembler.formats.efi import disk_too_small, required_kernel
 from assembler.formats.systems import INITRD, KERNEL, BiosSystem
-from assembler.media import mbr, seed_of
-from assembler.media.fat import FatFile, FatVolume
-from assembler.media.syslinux import Syslinux, syslinux_config
+from assembler.media import (
+    MBR_ALIGNMENT,
+    MBR_SECTOR,
+    FatFile,
+    FatVolume,
+    MbrDisk,
+    Syslinux,
+    mbr_partition_capacity,
+    seed_of,
+    syslinux_config,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
     from assembler.formats.protocol import FormatOptions
 
 ARCHITECTURES = frozenset({"amd64"})
@@ -97,17 +105,17 @@ def bios_volume(
         *system.files(),
         *extra,
     ]
-    hidden = mbr.ALIGNMENT // mbr.SECTOR
+    hidden = MBR_ALIGNMENT // MBR_SECTOR
     planned = FatVolume.plan(files, size=size, label=label, hidden_sectors=hidden, seed=system.seed)
     return loader.installed(planned)
 
 
-def bios_disk(system: BiosSystem, options: FormatOptions, size: int | None) -> mbr.MbrDisk:
+def bios_disk(system: BiosSystem, options: FormatOptions, size: int | None) -> MbrDisk:
     """Return a disk with the system, as small as possible if no size is given."""
     smallest = bios_volume(system, options)
-    needed = mbr.ALIGNMENT + -(-smallest.size // _MIB) * _MIB
+    needed = MBR_ALIGNMENT + -(-smallest.size // _MIB) * _MIB
     if size is not None and size < needed:
         raise disk_too_small(size, needed)
-    found = bios_volume(system, options, size=mbr.partition_capacity(size or needed))
+    found = bios_volume(system, options, size=mbr_partition_capacity(size or needed))
     code = options.boot_files.read("syslinux/mbr.bin")
-    return mbr.MbrDisk(size or needed, found, code, system.seed)
+    return MbrDisk(size or needed, found, code, system.seed)

@@ -14,17 +14,21 @@ from assembler.formats.outputs import output_file
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
-from assembler.helper_images.catalog import BOOTLOADERS
-from assembler.media import SparseImage, write_image
-from assembler.media.disk_tar import write_disk_tar
-from assembler.media.qcow2 import Qcow2
-from assembler.media.vhd import DynamicVhd, FixedVhd
-from assembler.media.vmdk import write_vmdk
+from assembler.helper_images import BOOTLOADERS
+from assembler.media import (
+    DynamicVhd,
+    FixedVhd,
+    Qcow2,
+    SparseImage,
+    write_disk_tar,
+    write_image,
+    write_vmdk,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
 
 _SECTOR, _MIB, _GIB = 512, 1 << 20, 1 << 30
 _BIOS, _EFI, _HYBRID = "bios", "efi", "hybrid"

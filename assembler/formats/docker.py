@@ -8,10 +8,10 @@ from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
-from assembler.rootfs.plan import EntryKind, GeneratedEntry, GeneratedPart, Origin
+from assembler.rootfs import EntryKind, GeneratedEntry, GeneratedPart, Origin
 
 if TYPE_CHECKING:
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
 
 ENTRYPOINT = "/bin/rc.init"
 _DOCKERFILE = f"""

@@ -13,11 +13,23 @@ from assembler.codes import output as codes
 from assembler.content import Content, content_size, read_content, slice_content
 from assembler.errors import OutputError
 from assembler.formats.systems import EFI_NAMES, EfiSystem
-from assembler.media import gpt, pe, seed_of
-from assembler.media.fat import MAX_FAT_SIZE
+from assembler.media import (
+    ESP_TYPE,
+    GPT_ALIGNMENT,
+    GPT_SECTOR,
+    MAX_FAT_SIZE,
+    MAX_PE_HEADERS,
+    GptDisk,
+    GptPartition,
+    add_pe_sections,
+    gpt_partition_capacity,
+    is_pe,
+    parse_pe_headers,
+    seed_of,
+)
 
 if TYPE_CHECKING:
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
     from assembler.formats.protocol import FormatOptions
     from assembler.media import SparseImage
 
@@ -49,10 +61,10 @@ def unified_kernel_image(assembly: Assembly, options: FormatOptions) -> SparseIm
         (".initrd", assembly.initrd()),
         (".linux", kernel),
     ]
-    program = pe.add_sections(stub, sections)
+    program = add_pe_sections(stub, sections)
     if options.signer is None:
         return program
-    from assembler.media.authenticode import sign_program  # noqa: PLC0415 - not every build signs
+    from assembler.media import sign_program  # noqa: PLC0415 - not every build signs
 
     return sign_program(program, options.signer)
 
@@ -67,8 +79,8 @@ def required_kernel(assembly: Assembly) -> Content:
 
 def check_efi_kernel(kernel: Content, architecture: str) -> None:
     """Refuse a kernel that UEFI cannot start."""
-    head = read_content(slice_content(kernel, 0, pe.MAX_HEADERS))
-    if not pe.is_pe(head):
+    head = read_content(slice_content(kernel, 0, MAX_PE_HEADERS))
+    if not is_pe(head):
         packed = magics.compression_of(head)
         raise OutputError.of(
             codes.BAD_PROGRAM,
@@ -79,7 +91,7 @@ def check_efi_kernel(kernel: Content, architecture: str) -> None:
             if packed
             else "take a kernel with CONFIG_EFI_STUB, or a format for BIOS",
         )
-    found = pe.parse_headers(head, "the kernel").architecture
+    found = parse_pe_headers(head, "the kernel").architecture
     if found != architecture:
         raise OutputError.of(
             codes.BAD_PROGRAM, f"the kernel is for {found}, and the system for {architecture}"
@@ -97,18 +109,16 @@ def kernel_version(kernel: Content) -> str:
     return words[0] if place and words else ""
 
 
-def efi_disk(system: EfiSystem, size: int | None) -> gpt.GptDisk:
+def efi_disk(system: EfiSystem, size: int | None) -> GptDisk:
     """Return a disk with the system, as small as possible if no size is given."""
-    hidden = gpt.ALIGNMENT // gpt.SECTOR
+    hidden = GPT_ALIGNMENT // GPT_SECTOR
     smallest = system.volume(hidden_sectors=hidden)
-    needed = -(-smallest.size // gpt.ALIGNMENT) * gpt.ALIGNMENT
-    room = needed if size is None else min(gpt.partition_capacity(size), MAX_FAT_SIZE)
+    needed = -(-smallest.size // GPT_ALIGNMENT) * GPT_ALIGNMENT
+    room = needed if size is None else min(gpt_partition_capacity(size), MAX_FAT_SIZE)
     if room < needed:
-        raise disk_too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
+        raise disk_too_small(size or 0, needed + 2 * GPT_ALIGNMENT)
     volume = system.volume(size=room, hidden_sectors=hidden)
-    return gpt.GptDisk.plan(
-        [gpt.Partition(gpt.ESP, "EFI system", volume)], seed=system.seed, size=size
-    )
+    return GptDisk.plan([GptPartition(ESP_TYPE, "EFI system", volume)], seed=system.seed, size=size)
 
 
 def disk_too_small(size: int, needed: int) -> OutputError:

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
 from assembler.codes import output as codes
-from assembler.encode.kernel_support import parse_kernel_config
+from assembler.encode import parse_kernel_config
 from assembler.errors import HostError, OutputError
 from assembler.events import task
 from assembler.formats.kernel_initrd import write_kernel
@@ -20,13 +20,13 @@ from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd, write_early_initrd
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
-from assembler.rootfs.plan import STANDARD_TIME
+from assembler.rootfs import STANDARD_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from assembler.encode.assembly import Assembly, EncodeOptions
+    from assembler.encode import Assembly, EncodeOptions
 
 _PAGE_SIZE = 4096
 # Built in, or as a module.

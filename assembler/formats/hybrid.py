@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING
 
 from assembler.formats import bios, efi
 from assembler.formats.systems import EFI_LABEL, EFI_NAMES, efi_boot_path
-from assembler.media import SparseImage, gpt, image_content
-from assembler.media.fat import FatFile
+from assembler.media import (
+    ESP_TYPE,
+    GPT_ALIGNMENT,
+    LEGACY_BOOT_FLAG,
+    FatFile,
+    GptDisk,
+    GptPartition,
+    SparseImage,
+    gpt_partition_capacity,
+    image_content,
+)
 
 if TYPE_CHECKING:
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
     from assembler.formats.protocol import FormatOptions
 
 ARCHITECTURES = bios.ARCHITECTURES
@@ -50,11 +59,11 @@ def hybrid_disk(assembly: Assembly, options: FormatOptions, size: int | None) ->
     system = bios.bios_system(assembly, options)
     extra = efi_files(assembly, options)
     smallest = bios.bios_volume(system, options, extra=extra, label=EFI_LABEL)
-    needed = -(-smallest.size // gpt.ALIGNMENT) * gpt.ALIGNMENT
-    room = needed if size is None else gpt.partition_capacity(size)
+    needed = -(-smallest.size // GPT_ALIGNMENT) * GPT_ALIGNMENT
+    room = needed if size is None else gpt_partition_capacity(size)
     if room < needed:
-        raise efi.disk_too_small(size or 0, needed + 2 * gpt.ALIGNMENT)
+        raise efi.disk_too_small(size or 0, needed + 2 * GPT_ALIGNMENT)
     volume = bios.bios_volume(system, options, size=room, extra=extra, label=EFI_LABEL)
-    partition = gpt.Partition(gpt.ESP, "EFI system", volume, gpt.LEGACY_BOOT)
+    partition = GptPartition(ESP_TYPE, "EFI system", volume, LEGACY_BOOT_FLAG)
     code = options.boot_files.read("syslinux/gptmbr.bin")
-    return gpt.GptDisk.plan([partition], seed=system.seed, size=size, boot_code=code)
+    return GptDisk.plan([partition], seed=system.seed, size=size, boot_code=code)

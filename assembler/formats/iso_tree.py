@@ -26,12 +26,12 @@ from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import OutputError
 from assembler.events import WarningEmitted
 from assembler.formats.symlinks import resolve_directory
-from assembler.media.iso import IsoEntry
+from assembler.media import IsoEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
 
 _TAR_BLOCK = 512
 _BOOT = b"boot/"

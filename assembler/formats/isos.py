@@ -18,7 +18,7 @@ from itertools import chain
 from typing import IO
 
 from assembler.codes import output as codes
-from assembler.encode.assembly import Assembly
+from assembler.encode import Assembly
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.iso_tree import iso_entries
@@ -29,12 +29,21 @@ from assembler.formats.run_cache import RunCache
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.systems import EFI_LABEL, INITRD, KERNEL, BiosSystem
 from assembler.formats.written_output import Output
-from assembler.helper_images.catalog import BOOTLOADERS
-from assembler.media.fat import FAT_SECTOR, FatVolume
-from assembler.media.iso import ISO_SECTOR, FileSlice, IsoBoot, IsoEntry, IsoVolume, regular_file
-from assembler.media.sparse_image import image_content, seed_of
-from assembler.media.syslinux import syslinux_config
-from assembler.rootfs.plan import STANDARD_TIME, Plan
+from assembler.helper_images import BOOTLOADERS
+from assembler.media import (
+    FAT_SECTOR,
+    ISO_SECTOR,
+    FatVolume,
+    FileSlice,
+    IsoBoot,
+    IsoEntry,
+    IsoVolume,
+    image_content,
+    regular_file,
+    seed_of,
+    syslinux_config,
+)
+from assembler.rootfs import STANDARD_TIME, Plan
 
 LABEL = "DOLMEN"
 _ARCHITECTURES = frozenset({"amd64", "arm64"})

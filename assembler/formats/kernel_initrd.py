@@ -11,7 +11,7 @@ from assembler.formats.suffixes import CMDLINE, INITRD, KERNEL
 from assembler.formats.written_output import Output
 
 if TYPE_CHECKING:
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
 
 
 def write_kernel(assembly: Assembly, target: Target, name: str) -> list[Output]:

@@ -13,11 +13,11 @@ from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd, write_early_initrd
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
-from assembler.media.iso import IsoVolume
-from assembler.rootfs.plan import STANDARD_TIME
+from assembler.media import IsoVolume
+from assembler.rootfs import STANDARD_TIME
 
 if TYPE_CHECKING:
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
 
 # The kernel's command line names the root filesystem by it: root=LABEL=DOLMEN.
 LABEL = "DOLMEN"

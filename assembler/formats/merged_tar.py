@@ -21,15 +21,13 @@ from typing import TYPE_CHECKING, cast
 from isal.isal_zlib import crc32
 
 from assembler.content import FileRange
-from assembler.encode import tar_encoder
-from assembler.encode.inventory import Inventory
-from assembler.encode.tar_encoder import TarEncoder
+from assembler.encode import TAR_END, Inventory, TarEncoder
 from assembler.formats.symlinks import resolve_directory
 from assembler.oci import DIRECTORY, HARD_LINK, SYMLINK, TarReader, normalize_tar_path
-from assembler.rootfs.plan import STANDARD_TIME
+from assembler.rootfs import STANDARD_TIME
 
 if TYPE_CHECKING:
-    from assembler.encode.byte_sinks import Bytes
+    from assembler.encode import Bytes
 
 Pieces = Iterable[bytes | memoryview | FileRange]
 
@@ -278,7 +276,7 @@ class _MergedTarWriter:
                 self._add(path, reader, survey.originals.get(number, b""))
             yield from self._take_pieces()
         yield from self._take_pieces()
-        yield tar_encoder.TAR_END
+        yield TAR_END
 
     def _take_pieces(self) -> list[Bytes]:
         pieces, self._pieces = self._pieces, []

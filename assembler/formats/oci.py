@@ -8,22 +8,30 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from assembler.content import FileRange
-from assembler.encode.compression import Compression
+from assembler.encode import Compression
 from assembler.formats.docker import ENTRYPOINT
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.written_output import Output
-from assembler.oci import Descriptor, Reference, media_types
-from assembler.rootfs.plan import STANDARD_TIME
+from assembler.oci import (
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
+    OCI_MANIFEST,
+    Descriptor,
+    Reference,
+)
+from assembler.rootfs import STANDARD_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
 
 _MEDIA_TYPES = {
-    "gzip": media_types.OCI_LAYER_GZIP,
-    "zstd": media_types.OCI_LAYER_ZSTD,
-    "none": media_types.OCI_LAYER,
+    "gzip": OCI_LAYER_GZIP,
+    "zstd": OCI_LAYER_ZSTD,
+    "none": OCI_LAYER,
 }
 
 
@@ -39,11 +47,9 @@ def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[O
         blob = store.add_stream(layer.chunks(), _MEDIA_TYPES[compression.codec])
         config = store.add_bytes(
             _json_bytes(_image_config(assembly.plan.architecture, layer.digest)),
-            media_types.OCI_CONFIG,
+            OCI_CONFIG,
         )
-        manifest = store.add_bytes(
-            _json_bytes(_image_manifest(config, blob)), media_types.OCI_MANIFEST
-        )
+        manifest = store.add_bytes(_json_bytes(_image_manifest(config, blob)), OCI_MANIFEST)
         store.put(reference, manifest)
     return [Output("oci", "image", blob.size, reference=str(reference), digest=manifest.digest)]
 
@@ -86,7 +92,7 @@ def _image_config(architecture: str, diff_id: str) -> dict[str, object]:
 def _image_manifest(config: Descriptor, layer: Descriptor) -> dict[str, object]:
     return {
         "schemaVersion": 2,
-        "mediaType": media_types.OCI_MANIFEST,
+        "mediaType": OCI_MANIFEST,
         "config": config.as_json(),
         "layers": [layer.as_json()],
     }

@@ -11,14 +11,10 @@ from assembler.formats.run_cache import RunCache
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from assembler.encode.assembly import Assembly
-    from assembler.encode.build_record import BuildRecordInputs
+    from assembler.encode import Assembly, BuildRecordInputs
     from assembler.formats.written_output import Output
-    from assembler.helper_images.boot_files import BootFiles
-    from assembler.helper_images.catalog import HelperImage
-    from assembler.helper_images.filesystem_tools import FilesystemTools
-    from assembler.helper_images.images import HelperImages
-    from assembler.media.authenticode import Signer
+    from assembler.helper_images import BootFiles, FilesystemTools, HelperImage, HelperImages
+    from assembler.media import Signer
 
 
 @dataclass(frozen=True, slots=True)

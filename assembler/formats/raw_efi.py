@@ -9,10 +9,10 @@ from assembler.formats.outputs import write_sparse
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
-from assembler.helper_images.catalog import BOOTLOADERS
+from assembler.helper_images import BOOTLOADERS
 
 if TYPE_CHECKING:
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
     from assembler.media import SparseImage
 
 

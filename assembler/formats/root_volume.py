@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
-from assembler.encode.assembly import Assembly
-from assembler.encode.early_initrd import plan_early_initrd
+from assembler.encode import Assembly, plan_early_initrd
 from assembler.errors import OutputError
 from assembler.formats.outputs import output_file
 from assembler.formats.protocol import Target
 from assembler.formats.written_output import Output
 
 if TYPE_CHECKING:
-    from assembler.encode.early_initrd import EarlyInitrd
+    from assembler.encode import EarlyInitrd
 
 
 def require_early_initrd(assembly: Assembly, filesystem: str) -> EarlyInitrd | None:

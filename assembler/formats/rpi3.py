@@ -11,19 +11,18 @@ from typing import IO, TYPE_CHECKING
 from assembler import magics
 from assembler.codes import output as codes
 from assembler.content import read_content, slice_content, write_content
-from assembler.encode.tar_encoder import TAR_END, PlainTarWriter
+from assembler.encode import TAR_END, PlainTarWriter
 from assembler.errors import OutputError
 from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
-from assembler.helper_images.catalog import FIRMWARE
+from assembler.helper_images import FIRMWARE
 from assembler.oci import read_image_files
 
 if TYPE_CHECKING:
-    from assembler.encode.assembly import Assembly
-    from assembler.encode.generated_parts import ExtractedFile
-    from assembler.helper_images.images import HelperImages
+    from assembler.encode import Assembly, ExtractedFile
+    from assembler.helper_images import HelperImages
 
 # Boot loader, device trees and overlays, in any folder of the image.
 _FIRMWARE_FILE = re.compile(

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from assembler.formats.systems import BiosSystem, EfiSystem
-    from assembler.media import SparseImage
-    from assembler.media.iso import IsoVolume
+    from assembler.media import IsoVolume, SparseImage
 
 
 @dataclass(slots=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assembler.media import SparseImage, image_content
-from assembler.media.fat import FatFile, FatVolume
+from assembler.media import FatFile, FatVolume, SparseImage, image_content
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

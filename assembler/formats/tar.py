@@ -11,7 +11,7 @@ from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
 
 if TYPE_CHECKING:
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
 
 
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING
 
 from assembler.content import write_content
-from assembler.encode.tar_encoder import TAR_END, PlainTarWriter
+from assembler.encode import TAR_END, PlainTarWriter
 from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
 
 if TYPE_CHECKING:
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
 
 
 def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:

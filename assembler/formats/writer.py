@@ -10,12 +10,12 @@ from assembler.errors import OutputError, wrap_os_errors
 from assembler.events import LogMessage
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.written_output import Output
-from assembler.helper_images.catalog import BOOTLOADERS
+from assembler.helper_images import BOOTLOADERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.encode.assembly import Assembly
+    from assembler.encode import Assembly
     from assembler.events import Reporter
 
 

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BOOTLOADERS": "catalog",
-    "FIRMWARE": "catalog",
-    "HELPER_IMAGES": "catalog",
-    "IMAGETOOLS": "catalog",
     "BootFiles": "boot_files",
+    "FIRMWARE": "catalog",
     "FilesystemTools": "filesystem_tools",
+    "HELPER_IMAGES": "catalog",
     "HelperImage": "catalog",
     "HelperImages": "images",
+    "IMAGETOOLS": "catalog",
     "programs_missing_on_host": "filesystem_tools",
 }
 
@@ -49,4 +49,5 @@ __all__ = [
     "programs_missing_on_host",
 ]
 
-__getattr__ = front(__name__, _HOMES)
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

@@ -28,6 +28,13 @@ _HOMES = {
     "inspect_file": "kinds",
 }
 
-__all__ = ["Fact", "FileEntry", "Inspection", "check_signed_by", "inspect_file"]
+__all__ = [
+    "Fact",
+    "FileEntry",
+    "Inspection",
+    "check_signed_by",
+    "inspect_file",
+]
 
-__getattr__ = front(__name__, _HOMES)
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

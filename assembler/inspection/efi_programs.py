@@ -14,9 +14,7 @@ from assembler.inspection.source import (
     read_chunks,
     read_exactly,
 )
-from assembler.media import pe
-from assembler.media.authenticode import program_signatures
-from assembler.media.sparse_image import Extent
+from assembler.media import MAX_PE_HEADERS, Extent, is_pe, parse_pe_headers, program_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +48,7 @@ class _SourceImage:
 
 def _inspect_program(source: DataSource, result: Inspection, inspector: Inspector) -> None:
     _note_kernel_version(source, result)
-    headers = pe.parse_headers(source.read(0, pe.MAX_HEADERS), "it")
+    headers = parse_pe_headers(source.read(0, MAX_PE_HEADERS), "it")
     result.facts["architecture"] = headers.architecture
     linux = headers.section(".linux")
     if linux is not None:
@@ -109,7 +107,7 @@ def _inspect_kernel(source: DataSource, result: Inspection, _inspect_program: In
 
 
 PROBES = (
-    Probe("program for UEFI", lambda head, _: pe.is_pe(head), _inspect_program),
+    Probe("program for UEFI", lambda head, _: is_pe(head), _inspect_program),
     Probe(
         "Linux kernel",
         lambda head, _: _is_kernel(head),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import output
 from assembler.errors import OutputError
-from assembler.media.keys import certificate_fingerprint, read_certificate
+from assembler.media import certificate_fingerprint, read_certificate
 
 if TYPE_CHECKING:
     from pathlib import Path

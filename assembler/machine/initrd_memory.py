@@ -10,7 +10,7 @@ from typing import IO
 from assembler import magics
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
-from assembler.rootfs.kernel_decompression import DECOMPRESSORS, detect_compression
+from assembler.rootfs import DECOMPRESSORS, detect_compression
 
 _MB = 1 << 20
 # What a kernel takes for itself before anything else, at the least.

@@ -15,8 +15,7 @@ from uuid import UUID
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
-from assembler.media.enrolment import SECURE_BOOT_VARIABLES, signature_list
-from assembler.media.keys import read_certificate
+from assembler.media import SECURE_BOOT_VARIABLES, read_certificate, signature_list
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

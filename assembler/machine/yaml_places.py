@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assembler.errors import DolmenError
 
 if TYPE_CHECKING:
-    from assembler.config.model import Config
+    from assembler.config import Config
     from assembler.diagnostics import Place
 
 _STDIN = "-"

@@ -31,15 +31,22 @@ if TYPE_CHECKING:
     )
     from assembler.media.disk_tar import write_disk_tar
     from assembler.media.enrolment import SECURE_BOOT_VARIABLES, signature_list
-    from assembler.media.fat import FAT_SECTOR, MAX_FAT_SIZE, FatExtent, FatFile, FatVolume
-    from assembler.media.iso import (
-        ISO_SECTOR,
-        FileSlice,
-        IsoBoot,
-        IsoEntry,
-        IsoVolume,
-        regular_file,
+    from assembler.media.fat import FatExtent
+    from assembler.media.fat.geometry import FAT_SECTOR, MAX_FAT_SIZE
+    from assembler.media.fat.volume import FatFile, FatVolume
+    from assembler.media.gpt import (
+        ESP_TYPE,
+        GPT_ALIGNMENT,
+        GPT_SECTOR,
+        LEGACY_BOOT_FLAG,
+        GptDisk,
+        GptPartition,
+        gpt_partition_capacity,
     )
+    from assembler.media.iso.boot import IsoBoot
+    from assembler.media.iso.entries import FileSlice, IsoEntry, regular_file
+    from assembler.media.iso.rock_ridge import ISO_SECTOR
+    from assembler.media.iso.volume import IsoVolume
     from assembler.media.keys import (
         KeySetOptions,
         certificate_fingerprint,
@@ -47,6 +54,8 @@ if TYPE_CHECKING:
         read_certificate,
         read_signer,
     )
+    from assembler.media.mbr import MBR_ALIGNMENT, MBR_SECTOR, MbrDisk, mbr_partition_capacity
+    from assembler.media.pe import MAX_PE_HEADERS, add_pe_sections, is_pe, parse_pe_headers
     from assembler.media.qcow2 import Qcow2
     from assembler.media.sparse_image import (
         Extent,
@@ -67,37 +76,52 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DynamicVhd": "vhd",
+    "ESP_TYPE": "gpt",
     "Extent": "sparse_image",
     "ExtentImage": "sparse_image",
-    "FAT_SECTOR": "fat",
+    "FAT_SECTOR": "fat.geometry",
     "FatExtent": "fat",
-    "FatFile": "fat",
-    "FatVolume": "fat",
-    "FileSlice": "iso",
+    "FatFile": "fat.volume",
+    "FatVolume": "fat.volume",
+    "FileSlice": "iso.entries",
     "FixedVhd": "vhd",
-    "ISO_SECTOR": "iso",
-    "IsoBoot": "iso",
-    "IsoEntry": "iso",
-    "IsoVolume": "iso",
+    "GPT_ALIGNMENT": "gpt",
+    "GPT_SECTOR": "gpt",
+    "GptDisk": "gpt",
+    "GptPartition": "gpt",
+    "ISO_SECTOR": "iso.rock_ridge",
+    "IsoBoot": "iso.boot",
+    "IsoEntry": "iso.entries",
+    "IsoVolume": "iso.volume",
     "KeySetOptions": "keys",
-    "MAX_FAT_SIZE": "fat",
+    "LEGACY_BOOT_FLAG": "gpt",
+    "MAX_FAT_SIZE": "fat.geometry",
+    "MAX_PE_HEADERS": "pe",
+    "MBR_ALIGNMENT": "mbr",
+    "MBR_SECTOR": "mbr",
+    "MbrDisk": "mbr",
     "ProgramSignature": "authenticode",
     "Qcow2": "qcow2",
     "SECURE_BOOT_VARIABLES": "enrolment",
     "Signer": "authenticode",
     "SparseImage": "sparse_image",
     "Syslinux": "syslinux",
+    "add_pe_sections": "pe",
     "certificate_fingerprint": "keys",
     "extents_of": "sparse_image",
     "generate_keys": "keys",
+    "gpt_partition_capacity": "gpt",
     "image_content": "sparse_image",
     "image_pieces": "sparse_image",
+    "is_pe": "pe",
+    "mbr_partition_capacity": "mbr",
     "nonzero_blocks": "sparse_image",
+    "parse_pe_headers": "pe",
     "program_signatures": "authenticode",
     "read_certificate": "keys",
     "read_image": "sparse_image",
     "read_signer": "keys",
-    "regular_file": "iso",
+    "regular_file": "iso.entries",
     "seed_of": "sparse_image",
     "shifted_extents": "sparse_image",
     "sign_program": "authenticode",
@@ -109,9 +133,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "ESP_TYPE",
     "FAT_SECTOR",
+    "GPT_ALIGNMENT",
+    "GPT_SECTOR",
     "ISO_SECTOR",
+    "LEGACY_BOOT_FLAG",
     "MAX_FAT_SIZE",
+    "MAX_PE_HEADERS",
+    "MBR_ALIGNMENT",
+    "MBR_SECTOR",
     "SECURE_BOOT_VARIABLES",
     "DynamicVhd",
     "Extent",
@@ -121,21 +152,29 @@ __all__ = [
     "FatVolume",
     "FileSlice",
     "FixedVhd",
+    "GptDisk",
+    "GptPartition",
     "IsoBoot",
     "IsoEntry",
     "IsoVolume",
     "KeySetOptions",
+    "MbrDisk",
     "ProgramSignature",
     "Qcow2",
     "Signer",
     "SparseImage",
     "Syslinux",
+    "add_pe_sections",
     "certificate_fingerprint",
     "extents_of",
     "generate_keys",
+    "gpt_partition_capacity",
     "image_content",
     "image_pieces",
+    "is_pe",
+    "mbr_partition_capacity",
     "nonzero_blocks",
+    "parse_pe_headers",
     "program_signatures",
     "read_certificate",
     "read_image",
@@ -151,4 +190,5 @@ __all__ = [
     "write_vmdk",
 ]
 
-__getattr__ = front(__name__, _HOMES)
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

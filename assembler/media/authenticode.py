@@ -194,7 +194,7 @@ def _message_digests(attributes: der.DerValue) -> Iterator[bytes]:
 
 def program_headers(program: SparseImage, what: str) -> pe.PeHeaders:
     """Return the headers of a program."""
-    return pe.parse_headers(read_image(program, 0, pe.MAX_HEADERS), what)
+    return pe.parse_pe_headers(read_image(program, 0, pe.MAX_PE_HEADERS), what)
 
 
 def _indirect_data(digest: bytes) -> bytes:

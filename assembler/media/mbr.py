@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from assembler.media.fat import FatVolume
 
-SECTOR = 512
-ALIGNMENT = 1 << 20
+MBR_SECTOR = 512
+MBR_ALIGNMENT = 1 << 20
 # Sector counts have 32 bits.
-MAX_SIZE = ((1 << 32) - 1) * SECTOR
+MAX_MBR_SIZE = ((1 << 32) - 1) * MBR_SECTOR
 _CODE = 440
 _ACTIVE = 0x80
 # The types with LBA: cylinders end at 8 GB.
@@ -39,7 +39,7 @@ class MbrDisk:
 
     def __post_init__(self) -> None:
         """Refuse a disk that the table cannot describe."""
-        if self.size > MAX_SIZE:
+        if self.size > MAX_MBR_SIZE:
             raise OutputError.of(
                 codes.TOO_LARGE,
                 "a BIOS reads disks of less than 2 TiB",
@@ -48,14 +48,14 @@ class MbrDisk:
 
     def extents(self) -> Iterator[Extent]:
         """Yield what is not zero."""
-        first, count = ALIGNMENT // SECTOR, self.volume.size // SECTOR
+        first, count = MBR_ALIGNMENT // MBR_SECTOR, self.volume.size // MBR_SECTOR
         kind = _FAT32 if self.volume.geometry.bits == 32 else _FAT
         entry = struct.pack("<B3sB3sII", _ACTIVE, _LBA_ONLY, kind, _LBA_ONLY, first, count)
         code = self.boot_code[:_CODE].ljust(_CODE, b"\0") + self.seed[:4] + bytes(2)
         yield Extent(0, code + entry + bytes(48) + magics.BOOT_SECTOR)
-        yield from shifted_extents(self.volume, ALIGNMENT)
+        yield from shifted_extents(self.volume, MBR_ALIGNMENT)
 
 
-def partition_capacity(size: int) -> int:
+def mbr_partition_capacity(size: int) -> int:
     """Return the size of a partition that fills a disk."""
-    return max(0, (size - ALIGNMENT) // SECTOR * SECTOR)
+    return max(0, (size - MBR_ALIGNMENT) // MBR_SECTOR * MBR_SECTOR)

@@ -19,9 +19,9 @@ from assembler.media.sparse_image import ExtentImage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64", 0x14C: "386", 0x1C4: "arm"}
+PE_MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64", 0x14C: "386", 0x1C4: "arm"}
 # The limit for headers, which have one page or a few.
-MAX_HEADERS = 1 << 16
+MAX_PE_HEADERS = 1 << 16
 _MAX_SECTIONS = 96
 _HEADER = 40
 _CODE, _DATA = 0x60000020, 0x40000040
@@ -71,7 +71,7 @@ class PeHeaders:
     @property
     def architecture(self) -> str:
         """Return the architecture of the program."""
-        return MACHINES.get(self.machine, f"machine 0x{self.machine:x}")
+        return PE_MACHINES.get(self.machine, f"machine 0x{self.machine:x}")
 
     @property
     def checksum(self) -> int:
@@ -96,7 +96,7 @@ def is_pe(data: bytes) -> bool:
     return data[at : at + 4] == magics.PE
 
 
-def parse_headers(data: bytes, what: str) -> PeHeaders:
+def parse_pe_headers(data: bytes, what: str) -> PeHeaders:
     """Return the headers at the beginning of data; errors name the program."""
     try:
         return _parse(data)
@@ -126,7 +126,7 @@ def _parse(data: bytes) -> PeHeaders:
     (number,) = struct.unpack_from("<I", data, directories - 4)
     section_alignment, file_alignment = struct.unpack_from("<II", data, optional + _ALIGNMENTS)
     (headers,) = struct.unpack_from("<I", data, optional + _SIZE_OF_HEADERS)
-    if headers > MAX_HEADERS or headers > len(data):
+    if headers > MAX_PE_HEADERS or headers > len(data):
         raise _InvalidHeadersError("its headers are too large")
     certificates = (0, 0)
     if number > _CERTIFICATES and directories + 8 * _CERTIFICATES + 8 <= optional + size:
@@ -158,9 +158,9 @@ def _parse(data: bytes) -> PeHeaders:
     )
 
 
-def add_sections(stub: bytes, sections: Iterable[tuple[str, Content]]) -> ExtentImage:
+def add_pe_sections(stub: bytes, sections: Iterable[tuple[str, Content]]) -> ExtentImage:
     """Return an unsigned stub with further sections, in their order."""
-    found = parse_headers(stub, "the stub")
+    found = parse_pe_headers(stub, "the stub")
     added = [(name, content) for name, content in sections if content_size(content)]
     end_of_table = found.table + _HEADER * (len(found.sections) + len(added))
     first = min((s.offset for s in found.sections if s.padded), default=len(found.data))

@@ -46,7 +46,7 @@ def import_from_daemon(
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise ImageError.of(
             images.DAEMON_UNAVAILABLE,
-            f"the Docker daemon cannot be asked: {root_cause(error)}",
+            f"the Docker daemon cannot be asked: {daemon_root_cause(error)}",
             "see whether `docker info` works, or leave --docker away",
         ) from None
     return brought
@@ -102,7 +102,7 @@ def _is_here(store: Store, image: DaemonImage, reference: Reference, platform: P
     return image.id in tops
 
 
-def root_cause(error: Exception) -> str:
+def daemon_root_cause(error: Exception) -> str:
     """Return the message of the innermost cause, without addresses of Python objects."""
     reason: BaseException = error
     while (inner := reason.__cause__ or reason.__context__) is not None:

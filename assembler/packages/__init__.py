@@ -125,4 +125,5 @@ __all__ = [
     "write_new_package",
 ]
 
-__getattr__ = front(__name__, _HOMES)
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

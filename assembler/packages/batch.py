@@ -27,7 +27,7 @@ from assembler.packages.tags import is_lasting
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from assembler.config.package_model import Package
+    from assembler.config import Package
     from assembler.diagnostics import Diagnostic
     from assembler.events import Event, Reporter
     from assembler.oci import Platform, Store

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.dockerfile.stages import PROXIES
+from assembler.dockerfile import PROXIES
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.packages.build_file_reader import read_package
 from assembler.packages.git import WorkTree
@@ -18,7 +18,7 @@ from assembler.packages.tags import Naming, derive_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from assembler.config.package_model import Package
+    from assembler.config import Package
     from assembler.packages.tags import PackageName
 
 _PACKAGE_VALUE = re.compile(r"@(?:lkt|dolmen):pkg:(.+)", re.DOTALL)

@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
-from assembler.config import read_build_file
-from assembler.config.package_model import (
+from assembler.config import (
     DEFAULT_ARCHES,
     DEFAULT_DOCKERFILE,
     DEFAULT_FILE,
@@ -23,6 +22,7 @@ from assembler.config.package_model import (
     ExtraSource,
     Package,
     RecipeFile,
+    read_build_file,
 )
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, PackageError

@@ -15,7 +15,7 @@ from assembler.packages.tags import derive_name
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from assembler.config.package_model import Package
+    from assembler.config import Package
     from assembler.packages.dependencies import PackageNode
     from assembler.packages.options import PackageBuildOptions
     from assembler.packages.tags import Naming

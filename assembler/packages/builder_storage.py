@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler import tools
-from assembler.dockerfile import storage
-from assembler.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
+from assembler.dockerfile import (
+    BuildKitOptions,
+    Buildx,
+    builder_storage_items,
+    found_buildx,
+    prune_builder_storage,
+)
 from assembler.events import NullReporter
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ class StorageUse:
 def builder_storage_use(store: Store, builder_name: str = "") -> Iterator[StorageUse]:
     """Yield what builders and their logs occupy."""
     root = store.root.absolute()
-    for item in storage.kept(root / "buildah", root / "logs"):
+    for item in builder_storage_items(root / "buildah", root / "logs"):
         yield StorageUse(item.name, item.size)
     buildx = _find_buildx(builder_name)
     if buildx is not None:
@@ -48,7 +53,7 @@ def prune_builders(
 ) -> Iterator[StorageUse]:
     """Clear the storage of all builders, and their logs; yield what each has freed."""
     root = store.root.absolute()
-    freed = storage.prune(root / "buildah", root / "logs", reporter or NullReporter())
+    freed = prune_builder_storage(root / "buildah", root / "logs", reporter or NullReporter())
     yield StorageUse("", freed)
     buildx = _find_buildx(builder_name)
     if buildx is not None:

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.dockerfile.syntax import read_dockerfile
+from assembler.dockerfile import read_dockerfile
 from assembler.errors import DolmenError, PackageError
 from assembler.packages.build_arguments import BuildArguments, referenced_directories
 from assembler.packages.build_file_reader import read_package
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from assembler.config.package_model import Package
+    from assembler.config import Package
 
 _FROM = re.compile(r"from=([^\s,]+)")
 

@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
-from assembler.tools.cancellation import Cancellation, Cancelled
+from assembler.tools import Cancellation, Cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

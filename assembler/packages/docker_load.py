@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from assembler import tools
-from assembler.dockerfile.order import workspace
+from assembler.dockerfile import workspace
 from assembler.errors import wrap_os_errors
 from assembler.events import task
 from assembler.oci import (
@@ -17,7 +17,7 @@ from assembler.oci import (
     host_platform,
     look_up_image,
 )
-from assembler.tools import execution
+from assembler.tools import program_error, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ def load_into_docker(store: Store, references: Sequence[Reference], reporter: Re
                     store, ExportOptions(reference, ArchiveFormat.DOCKER, platform), file, reporter
                 )
             command: list[str | Path] = [docker, "load", "--quiet", "--input", archive]
-            outcome = execution.run_program(command, environment)
+            outcome = run_program(command, environment)
             if outcome.status:
-                raise execution.program_error(command, outcome, "check that `docker info` works")
+                raise program_error(command, outcome, "check that `docker info` works")
             progress.outcome = "loaded"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler.debian.lock import LOCK_FILE
+from assembler.debian import LOCK_FILE
 from assembler.errors import DolmenError
 from assembler.packages.batch import check_package_options
 from assembler.packages.build_steps import plan_steps
@@ -16,7 +16,7 @@ from assembler.packages.package_build import BuildContext
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from assembler.config.package_model import Package
+    from assembler.config import Package
     from assembler.events import Reporter
     from assembler.oci import Platform, Store
     from assembler.packages.jobs import PackageJob

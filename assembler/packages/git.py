@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from assembler import tools
 from assembler.codes import packages
 from assembler.errors import PackageError, host_error
-from assembler.tools import execution
+from assembler.tools import ProcessResult, program_error, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ class WorkTree:
         outcome = _git(directory, "rev-parse", "--is-inside-work-tree", "--show-prefix")
         if outcome.status:
             if "dubious ownership" in outcome.errors:
-                raise execution.program_error(_command(directory, "rev-parse"), outcome)
+                raise program_error(_command(directory, "rev-parse"), outcome)
             return None
         inside, _, prefix = os.fsdecode(outcome.output).partition("\n")
         if inside != "true":
@@ -135,7 +135,7 @@ class WorkTree:
     def _output(self, *arguments: str) -> bytes:
         outcome = _git(self.directory, *arguments)
         if outcome.status:
-            raise execution.program_error(_command(self.directory, *arguments), outcome)
+            raise program_error(_command(self.directory, *arguments), outcome)
         return outcome.output
 
 
@@ -158,7 +158,7 @@ def _command(directory: Path, *arguments: str) -> list[str]:
     return [str(tools.require_program("git")), "-C", str(directory), *_OPTIONS, *arguments]
 
 
-def _git(directory: Path, *arguments: str) -> execution.ProcessResult:
+def _git(directory: Path, *arguments: str) -> ProcessResult:
     environment = {k: v for k, v in os.environ.items() if k not in _REPOSITORY_VARIABLES}
     environment |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
-    return execution.run_program(_command(directory, *arguments), environment)
+    return run_program(_command(directory, *arguments), environment)

@@ -10,8 +10,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from assembler.debian.lock import LOCK_FILE
-from assembler.dockerfile.order import inputs_now as dockerfile_inputs
+from assembler.debian import LOCK_FILE
+from assembler.dockerfile import inputs_now as dockerfile_inputs
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import Image, changed_inputs, look_up_image, read_recorded_inputs
 from assembler.packages.build_file_reader import read_package

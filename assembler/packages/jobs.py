@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.config.package_model import DEFAULT_GITREPO
-from assembler.dockerfile.order import DockerOrder
+from assembler.config import DEFAULT_GITREPO
+from assembler.dockerfile import DockerOrder
 from assembler.errors import PackageError
-from assembler.oci import Platform, Reference, media_types
+from assembler.oci import CONFIG_LABEL, Platform, Reference
 from assembler.packages.build_arguments import collect_arguments, read_commit
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.tags import derive_name, is_lasting
 
 if TYPE_CHECKING:
-    from assembler.config.package_model import Package
+    from assembler.config import Package
     from assembler.packages.tags import PackageName
 
 NO_TREE_HASH = "not in git"
@@ -94,7 +94,7 @@ def image_labels(package: Package) -> dict[str, str]:
     """Return the labels that build.yml gives the image."""
     labels = {}
     if package.build.label is not None:
-        labels[media_types.CONFIG_LABEL] = json.dumps(package.build.label, sort_keys=True)
+        labels[CONFIG_LABEL] = json.dumps(package.build.label, sort_keys=True)
     if package.build.gitrepo != DEFAULT_GITREPO:
         labels[_SOURCE_LABEL] = package.build.gitrepo
     return labels

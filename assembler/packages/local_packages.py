@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assembler.config.package_model import DEFAULT_FILE, DEFAULT_TAG
+from assembler.config import DEFAULT_FILE, DEFAULT_TAG
 from assembler.packages.build_file_reader import read_package
 from assembler.packages.tags import Naming, derive_name
 

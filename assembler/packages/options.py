@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assembler.config.package_model import DEFAULT_FILE
-from assembler.debian.options import DebianOptions
-from assembler.dockerfile.builders import BuilderOptions
-from assembler.dockerfile.terms import Terms
+from assembler.config import DEFAULT_FILE
+from assembler.debian import DebianOptions
+from assembler.dockerfile import BuilderOptions, Terms
 from assembler.oci import ImageSources
 from assembler.packages.build_arguments import BuildArguments
 from assembler.packages.tags import Naming
 
 if TYPE_CHECKING:
-    from assembler.config.package_model import BuildFile
+    from assembler.config import BuildFile
     from assembler.oci import Platform
 
 

@@ -6,11 +6,9 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from assembler.debian.lock import read_package_lock
-from assembler.debian.options import open_archive_engine
-from assembler.debian.recipe_build import RecipeBuild, build_recipe
-from assembler.dockerfile.builders import Builders
-from assembler.dockerfile.order import make as make_dockerfile
+from assembler.debian import RecipeBuild, build_recipe, open_archive_engine, read_package_lock
+from assembler.dockerfile import Builders
+from assembler.dockerfile import make as make_dockerfile
 from assembler.errors import DolmenError
 from assembler.events import LogMessage, task
 from assembler.oci import hold_lock, tag_images
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
-    from assembler.debian.engine import ArchiveEngine
+    from assembler.debian import ArchiveEngine
     from assembler.events import Reporter
     from assembler.oci import ImageSources, Platform, Reference, Store, WrittenImage
     from assembler.packages.jobs import PackageJob

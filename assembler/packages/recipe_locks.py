@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages as codes
-from assembler.debian.lock import LOCK_FILE, read_package_lock, write_package_lock
-from assembler.debian.lock_updates import lock_differences, merge_lock, resolve_lock
-from assembler.debian.options import open_archive_engine
+from assembler.debian import (
+    LOCK_FILE,
+    lock_differences,
+    merge_lock,
+    open_archive_engine,
+    read_package_lock,
+    resolve_lock,
+    write_package_lock,
+)
 from assembler.diagnostics import Diagnostic
 from assembler.errors import PackageError
 from assembler.packages.build_file_reader import read_package
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from assembler.debian.lock import PackageLock
+    from assembler.debian import PackageLock
     from assembler.events import Reporter
     from assembler.packages.options import PackageBuildOptions
 

@@ -10,6 +10,7 @@ from assembler.codes import registries as registry_codes
 from assembler.errors import DolmenError, PackageError
 from assembler.events import LogMessage
 from assembler.oci import (
+    OCI_INDEX,
     Index,
     Platform,
     PullOptions,
@@ -19,7 +20,6 @@ from assembler.oci import (
     RetryPolicy,
     canonical_json,
     fetch_manifest,
-    media_types,
     open_registries,
     pull,
     push,
@@ -150,11 +150,11 @@ class Remote:
                 )
             index = {
                 "schemaVersion": 2,
-                "mediaType": media_types.OCI_INDEX,
+                "mediaType": OCI_INDEX,
                 "manifests": [d.as_json() for d in found],
             }
             data = canonical_json(index)
-            push_manifest(client, reference.repository, reference.tag, media_types.OCI_INDEX, data)
+            push_manifest(client, reference.repository, reference.tag, OCI_INDEX, data)
         return tuple(d.platform for d in found if d.platform and not d.attested_digest)
 
     def tag(self, source: Reference, target: Reference, reporter: Reporter) -> str:

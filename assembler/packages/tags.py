@@ -20,7 +20,7 @@ from assembler.packages.git import WorkTree
 from assembler.packages.gotemplate import TemplateError, expand, unknown_fields
 
 if TYPE_CHECKING:
-    from assembler.config.package_model import Package
+    from assembler.config import Package
     from assembler.diagnostics import Diagnostic, Place
 
 HEAD = "HEAD"

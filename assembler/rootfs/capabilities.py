@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
-from assembler.config.checks.limits import CAPABILITIES
+from assembler.config import CAPABILITIES
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from assembler.codes import Code
-    from assembler.config.model import Id
+    from assembler.config import Id
     from assembler.diagnostics import Place
     from assembler.rootfs.container_settings import ContainerSettings
     from assembler.rootfs.ids import Ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from assembler.config.model import BindNS, Container, ContainerSpec, Runtime
+from assembler.config import BindNS, Container, ContainerSpec, Runtime
 from assembler.diagnostics import Diagnostic, Remark
 from assembler.errors import PlanError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from assembler.codes import Code
-    from assembler.config.positions import Positions
+    from assembler.config import Positions
     from assembler.diagnostics import Place
     from assembler.oci import Image
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
-from assembler.config.model import ContainerSpec
+from assembler.config import ContainerSpec
 from assembler.errors import DolmenError, PlanError
-from assembler.oci import Reference, media_types
+from assembler.oci import CONFIG_LABEL, Reference
 from assembler.rootfs.config_json import config_document
 from assembler.rootfs.container_settings import ContainerSettings, merge_settings
 from assembler.rootfs.json_rendering import render_json
@@ -27,7 +27,7 @@ from assembler.rootfs.runtime_json import SCRATCH, root_mounts, runtime_document
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.config.model import Config, Container, Runtime
+    from assembler.config import Config, Container, Runtime
     from assembler.oci import Image
     from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.ids import Ids
@@ -81,7 +81,7 @@ def _checked_name(container: Container) -> str:
 
 
 def _label(container: Container, image: Image, options: PlanOptions) -> ContainerSpec:
-    text = image.config.labels.get(media_types.CONFIG_LABEL, "")
+    text = image.config.labels.get(CONFIG_LABEL, "")
     if not text.strip():
         return ContainerSpec()
     try:

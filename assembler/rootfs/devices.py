@@ -9,7 +9,7 @@ from assembler.codes import rootfs
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:
-    from assembler.config.model import Device
+    from assembler.config import Device
     from assembler.rootfs.container_settings import ContainerSettings
     from assembler.rootfs.json_rendering import JsonObject
 

@@ -21,7 +21,7 @@ from assembler.rootfs.plan import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.config.model import Config, RootfsFile
+    from assembler.config import Config, RootfsFile
     from assembler.diagnostics import Place
     from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.ids import Ids

@@ -12,7 +12,7 @@ from assembler.rootfs.required_images import SECTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assembler.config.model import Config, Id
+    from assembler.config import Config, Id
 
 FIRST_ID = 100
 LARGEST_ID = (1 << 32) - 1

@@ -10,7 +10,7 @@ from assembler.rootfs.plan import ImageTree, MergedPackageDatabase, Origin, Part
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.config.model import Config
+    from assembler.config import Config
     from assembler.rootfs.plan_options import ResolvedImages
 
 # apk's database of the packages in a tree; LinuxKit's images consist of apk packages.

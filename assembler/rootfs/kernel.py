@@ -21,7 +21,7 @@ from assembler.rootfs.plan import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.config.model import Config, Kernel
+    from assembler.config import Config, Kernel
     from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.plan_options import PlanOptions, ResolvedImages
 

@@ -14,7 +14,7 @@ from assembler.rootfs.json_rendering import JsonObject, drop_empty
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.config.model import IdMapping, Mount
+    from assembler.config import IdMapping, Mount
     from assembler.diagnostics import Place
     from assembler.rootfs.container_settings import ContainerSettings, ListItem
     from assembler.rootfs.volumes import Volumes

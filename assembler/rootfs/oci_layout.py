@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from assembler.codes import rootfs
 from assembler.errors import PlanError
 from assembler.oci import (
+    OCI_INDEX,
+    REF_NAME,
     Index,
     Manifest,
     digest_hex,
-    media_types,
     parse_image_config,
     parse_manifest,
 )
@@ -21,7 +22,7 @@ from assembler.rootfs.required_images import volume_platforms
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.config.model import Volume
+    from assembler.config import Volume
     from assembler.oci import Descriptor, Platform, Reference
     from assembler.rootfs.plan_options import ResolvedImages
 
@@ -145,13 +146,13 @@ def _refuse_other_platform(
 def _index_json(top: Descriptor, reference: Reference) -> bytes:
     document = {
         "schemaVersion": 2,
-        "mediaType": media_types.OCI_INDEX,
+        "mediaType": OCI_INDEX,
         "manifests": [
             {
                 "mediaType": top.media_type,
                 "size": top.size,
                 "digest": top.digest,
-                "annotations": {media_types.REF_NAME: str(reference)},
+                "annotations": {REF_NAME: str(reference)},
             }
         ],
     }

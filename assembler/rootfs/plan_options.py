@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from assembler.config.model import ContainerSpec
+    from assembler.config import ContainerSpec
     from assembler.oci import Descriptor, Image, Reference
 
 

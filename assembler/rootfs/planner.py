@@ -23,7 +23,7 @@ from assembler.rootfs.plan import (
 from assembler.rootfs.volumes import Volumes, volume_parts
 
 if TYPE_CHECKING:
-    from assembler.config.model import Config
+    from assembler.config import Config
     from assembler.oci import Image
     from assembler.rootfs.plan_options import PlanOptions, ResolvedImages
 

@@ -12,7 +12,7 @@ from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.config.model import Config, Volume
+    from assembler.config import Config, Volume
     from assembler.diagnostics import Place
 
 SECTIONS = ("onboot", "onshutdown", "services")

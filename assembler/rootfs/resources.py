@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import rootfs
-from assembler.config.runtime_resources import format_page_size
+from assembler.config import format_page_size
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
-from assembler.config.checks.limits import RLIM_INFINITY, RLIMITS
+from assembler.config import RLIM_INFINITY, RLIMITS
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from assembler.config.model import BindNS, Runtime
+from assembler.config import BindNS, Runtime
 from assembler.rootfs.json_rendering import JsonObject, drop_empty
 from assembler.rootfs.mounts import SpecMount
 
 if TYPE_CHECKING:
-    from assembler.config.model import Interface, Mount
+    from assembler.config import Interface, Mount
 
 # The directory of a bundle for the tmpfs that holds the container's writes.
 SCRATCH = "tmp"

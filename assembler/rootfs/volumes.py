@@ -25,7 +25,7 @@ from assembler.rootfs.required_images import is_image_layout
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from assembler.config.model import Config, Volume
+    from assembler.config import Config, Volume
     from assembler.rootfs.diagnostic_collector import DiagnosticCollector
     from assembler.rootfs.plan_options import ResolvedImages
 

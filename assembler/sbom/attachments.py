@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from assembler.codes import rootfs
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import ImageError
-from assembler.oci import digest_of, media_types
+from assembler.oci import IN_TOTO, PREDICATE_TYPE, SPDX_DOCUMENT, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -56,8 +56,8 @@ def attached_documents(
     for manifest in library.attestations(image):
         for layer in manifest.layers:
             if (
-                layer.media_type == media_types.IN_TOTO
-                and layer.annotations.get(media_types.PREDICATE_TYPE) == media_types.SPDX_DOCUMENT
+                layer.media_type == IN_TOTO
+                and layer.annotations.get(PREDICATE_TYPE) == SPDX_DOCUMENT
             ):
                 yield _read(image, layer, library)
 

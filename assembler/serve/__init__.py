@@ -30,4 +30,5 @@ __all__ = [
     "parse_listen_address",
 ]
 
-__getattr__ = front(__name__, _HOMES)
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

@@ -24,19 +24,14 @@ if TYPE_CHECKING:
         program_version,
         require_program,
     )
-    from assembler.tools.execution import (
-        ProcessLimits,
-        ProcessResult,
-        program_error,
-        run_program,
-    )
+    from assembler.tools.execution import ProcessLimits, ProcessResult, program_error, run_program
 
 _HOMES = {
-    "TOOLS": "catalog",
     "Cancellation": "cancellation",
     "Cancelled": "cancellation",
     "ProcessLimits": "execution",
     "ProcessResult": "execution",
+    "TOOLS": "catalog",
     "Tool": "catalog",
     "find_program": "catalog",
     "install_command": "catalog",
@@ -63,4 +58,5 @@ __all__ = [
     "without_cancellation",
 ]
 
-__getattr__ = front(__name__, _HOMES)
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)

@@ -12,7 +12,7 @@ from dolmen.settings import default_cache
 
 def formats(incomplete: str) -> list[str]:
     """Complete the last of several comma-separated formats."""
-    from assembler.formats.registry import available_formats  # noqa: PLC0415
+    from assembler.formats import available_formats  # noqa: PLC0415
 
     before, comma, _ = incomplete.rpartition(",")
     return [

@@ -11,8 +11,8 @@ from dolmen.settings import env_list_or_linuxkit, env_or_linuxkit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from assembler.debian.options import DebianOptions
-    from assembler.dockerfile.builders import BuilderOptions
+    from assembler.debian import DebianOptions
+    from assembler.dockerfile import BuilderOptions
     from assembler.oci import Platform
     from assembler.packages import BuildArguments, PackageBuildOptions
 
@@ -42,7 +42,7 @@ def debian_options(
     refresh: bool = False,
 ) -> DebianOptions:
     """Return the sources of Debian packages."""
-    from assembler.debian.options import DebianOptions  # noqa: PLC0415
+    from assembler.debian import DebianOptions  # noqa: PLC0415
 
     variable = os.environ.get("DOLMEN_DEBIAN_KEYRING")
     return DebianOptions(
@@ -63,8 +63,11 @@ def builder_options(
     restart: bool = False,
 ) -> BuilderOptions:
     """Return the builder of Dockerfiles."""
-    from assembler.dockerfile.builders import BuilderOptions, read_contexts  # noqa: PLC0415
-    from assembler.dockerfile.buildx import BuildKitOptions  # noqa: PLC0415
+    from assembler.dockerfile import (  # noqa: PLC0415
+        BuilderOptions,
+        BuildKitOptions,
+        read_contexts,
+    )
 
     buildkit = BuildKitOptions(
         read_contexts(contexts or env_list_or_linuxkit(os.environ, "BUILDERS")),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from assembler.debian.options import DebianOptions
-from assembler.dockerfile.builders import BuilderOptions
+from assembler.debian import DebianOptions
+from assembler.dockerfile import BuilderOptions
 from assembler.packages import (
     BuildArguments,
     Naming,

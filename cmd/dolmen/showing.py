@@ -9,7 +9,7 @@ from assembler.quantities import size_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.inspection.result import Fact, Inspection
+    from assembler.inspection import Fact, Inspection
 
 _MAX_FILES = 12
 # Facts that count bytes.

@@ -12,7 +12,7 @@ from assembler import tools
 from assembler.codes import packages
 from assembler.debian.engine import KEYRING_HINT, UNTRUSTED_ARCHIVE_HINT
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.tools import execution
+from assembler.tools import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +118,7 @@ def _verify_with_gpgv(
             files = [str(detached), str(signed)]
         # An empty home: what somebody trusts otherwise has no say.
         command: tuple[str | Path, ...] = (program, "--homedir", directory, *options, *files)
-        outcome = execution.run_program(command, {**os.environ, "LC_ALL": "C"})
+        outcome = run_program(command, {**os.environ, "LC_ALL": "C"})
     if outcome.status:
         lines = [line.removeprefix("gpgv: ") for line in outcome.errors.splitlines()]
         raise PackageError.of(

@@ -56,7 +56,7 @@ def generate(
     """
     from datetime import UTC, datetime
 
-    from assembler.media.keys import KeySetOptions, generate_keys
+    from assembler.media import KeySetOptions, generate_keys
     from dolmen.secrets import new_passphrase
 
     passphrase = new_passphrase() if encrypt else ""

@@ -46,7 +46,7 @@ def needs(*programs: str) -> pytest.MarkDecorator:
 
 def unified() -> ExtentImage:
     """Return a unified kernel image."""
-    return pe.add_sections(
+    return pe.add_pe_sections(
         program(),
         [(".cmdline", CMDLINE.encode()), (".initrd", archive(FILES)), (".linux", kernel())],
     )
@@ -58,8 +58,10 @@ def disk(size: int | None = None) -> gpt.GptDisk:
         FatFile("EFI/BOOT/BOOTX64.EFI", image_content(unified())),
         FatFile("long name.txt", b"x"),
     ]
-    volume = FatVolume.plan(files, label="ESP", size=size and gpt.partition_capacity(size))
-    return gpt.GptDisk.plan([gpt.Partition(gpt.ESP, "EFI system", volume)], seed=b"m", size=size)
+    volume = FatVolume.plan(files, label="ESP", size=size and gpt.gpt_partition_capacity(size))
+    return gpt.GptDisk.plan(
+        [gpt.GptPartition(gpt.ESP_TYPE, "EFI system", volume)], seed=b"m", size=size
+    )
 
 
 @pytest.fixture
@@ -286,7 +288,7 @@ def test_a_large_program_takes_no_memory(tmp_path: Path) -> None:
     with tempfile.TemporaryFile(dir=tmp_path) as zeros, path.open("w+b") as file:
         zeros.truncate(400 << 20)
         write_image(
-            pe.add_sections(program(), [(".initrd", FileRange(zeros.fileno(), 400 << 20))]), file
+            pe.add_pe_sections(program(), [(".initrd", FileRange(zeros.fileno(), 400 << 20))]), file
         )
     code = (
         "import sys; from pathlib import Path; from assembler.inspection import inspect_file\n"

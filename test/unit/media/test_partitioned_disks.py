@@ -11,7 +11,7 @@ import pytest
 
 from assembler.errors import OutputError
 from assembler.media import ExtentImage, gpt, write_image
-from assembler.media.gpt import GptDisk, Partition
+from assembler.media.gpt import GptDisk, GptPartition
 
 needs_judges = pytest.mark.skipif(
     not (shutil.which("sgdisk") and shutil.which("sfdisk")),
@@ -34,8 +34,8 @@ def written(disk: GptDisk, path: Path) -> Path:
 @pytest.mark.parametrize("size", [None, 7 * MIB, 7 * MIB + 512 * 9, 3 << 30, 3 << 40])
 def test_the_judges_find_nothing(size: int | None, tmp_path: Path) -> None:
     parts = [
-        Partition(gpt.ESP, "EFI system", SMALL, gpt.LEGACY_BOOT),
-        Partition(gpt.LINUX, "data", LARGE, uuid="01234567-89ab-cdef-0123-456789abcdef"),
+        GptPartition(gpt.ESP_TYPE, "EFI system", SMALL, gpt.LEGACY_BOOT_FLAG),
+        GptPartition(gpt.LINUX_TYPE, "data", LARGE, uuid="01234567-89ab-cdef-0123-456789abcdef"),
     ]
     disk = GptDisk.plan(parts, seed=b"mark", size=size, boot_code=b"code")
     path = written(disk, tmp_path / "disk")
@@ -47,7 +47,7 @@ def test_the_judges_find_nothing(size: int | None, tmp_path: Path) -> None:
         ["sfdisk", "--json", path], check=True, capture_output=True, text=True
     ).stdout
     first, second = json.loads(dumped)["partitiontable"]["partitions"]
-    assert (first["type"], first["name"]) == (gpt.ESP, "EFI system")
+    assert (first["type"], first["name"]) == (gpt.ESP_TYPE, "EFI system")
     assert first["attrs"] == "LegacyBIOSBootable"
     assert second["uuid"] == "01234567-89AB-CDEF-0123-456789ABCDEF"
     with path.open("rb") as file:
@@ -61,7 +61,7 @@ def test_the_judges_find_nothing(size: int | None, tmp_path: Path) -> None:
 
 def test_uuids_follow_from_the_mark(tmp_path: Path) -> None:
     def made(mark: bytes, name: str) -> bytes:
-        disk = GptDisk.plan([Partition(gpt.ESP, "x", SMALL)], seed=mark)
+        disk = GptDisk.plan([GptPartition(gpt.ESP_TYPE, "x", SMALL)], seed=mark)
         return written(disk, tmp_path / name).read_bytes()
 
     assert made(b"one", "a") == made(b"one", "b")
@@ -69,9 +69,9 @@ def test_uuids_follow_from_the_mark(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_too_small_is_refused_with_a_size_that_would_do() -> None:
-    parts = [Partition(gpt.ESP, "x", LARGE)]
+    parts = [GptPartition(gpt.ESP_TYPE, "x", LARGE)]
     with pytest.raises(OutputError, match=r"they need \d+ bytes") as caught:
         GptDisk.plan(parts, seed=b"", size=4 * MIB)
     needed = int(caught.value.diagnostics[0].hints[0].split()[-2])
     assert GptDisk.plan(parts, seed=b"", size=needed).size == needed
-    assert gpt.partition_capacity(needed) >= LARGE.size
+    assert gpt.gpt_partition_capacity(needed) >= LARGE.size

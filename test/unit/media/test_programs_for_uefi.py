@@ -49,7 +49,7 @@ def signer(keys: Path) -> Signer:
 def unified(initrd: bytes = b"initrd") -> ExtentImage:
     """Return a unified kernel image."""
     sections = [(".cmdline", b"quiet"), (".initrd", initrd), (".linux", kernel()), (".uname", b"")]
-    return pe.add_sections(program(), sections)
+    return pe.add_pe_sections(program(), sections)
 
 
 def bytes_of(medium: ExtentImage) -> bytes:
@@ -59,7 +59,7 @@ def bytes_of(medium: ExtentImage) -> bytes:
 
 def test_sections_are_joined_onto_the_stub() -> None:
     made = bytes_of(unified())
-    found = pe.parse_headers(made, "it")
+    found = pe.parse_pe_headers(made, "it")
     assert [s.name for s in found.sections] == [".text", ".cmdline", ".initrd", ".linux"]
     contents = [made[s.offset : s.offset + s.size] for s in found.sections]
     assert contents == [b"\xc3", b"quiet", b"initrd", kernel()]
@@ -76,18 +76,18 @@ def test_sections_are_joined_onto_the_stub() -> None:
 
 def test_a_stub_without_room_is_refused() -> None:
     with pytest.raises(OutputError, match="no room for 1 further sections"):
-        pe.add_sections(program(room=False), [(".linux", b"x")])
+        pe.add_pe_sections(program(room=False), [(".linux", b"x")])
 
 
 def test_what_is_no_program_is_refused() -> None:
     for data in (b"", b"MZ", b"\x7fELF" + bytes(500), program()[:0x90]):
         with pytest.raises(OutputError, match="DM0612"):
-            pe.add_sections(data, [(".linux", b"x")])
+            pe.add_pe_sections(data, [(".linux", b"x")])
 
 
 def test_a_program_of_4_gib_is_refused() -> None:
     with tempfile.TemporaryFile() as file, pytest.raises(OutputError, match="below 4 GiB"):
-        pe.add_sections(program(), [(".initrd", FileRange(file.fileno(), (1 << 32) - 100))])
+        pe.add_pe_sections(program(), [(".initrd", FileRange(file.fileno(), (1 << 32) - 100))])
 
 
 @needs_judges
@@ -206,4 +206,4 @@ def test_a_certificate_of_another_key_is_refused(keys: Path) -> None:
 
 
 def test_other_architectures_are_known() -> None:
-    assert pe.parse_headers(program(machine=ARM64), "it").architecture == "arm64"
+    assert pe.parse_pe_headers(program(machine=ARM64), "it").architecture == "arm64"

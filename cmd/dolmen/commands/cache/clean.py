@@ -57,7 +57,7 @@ def clean(
     so are unnamed blobs younger than an hour. Debian packages of recipes are removed when
     they were not used for a month, or for the time of --older-than.
     """
-    from assembler.debian.garbage_collection import collect_debian_garbage
+    from assembler.debian import collect_debian_garbage
     from assembler.oci import GcLimits, Store, collect_garbage
     from dolmen.quantities import parse_age, parse_bytes
 

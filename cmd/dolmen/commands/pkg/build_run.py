@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from assembler.config.package_model import Package
+    from assembler.config import Package
     from assembler.packages import PackageBuildOptions
     from dolmen.commands.pkg.options import PrintOptions
     from dolmen.settings import Settings

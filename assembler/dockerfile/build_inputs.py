@@ -1,0 +1,27 @@
+"""The inputs of an image besides its Dockerfile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from assembler.dockerfile.bases import Bases
+    from assembler.dockerfile.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class BuildInputs:
+    """Everything that goes into an image besides its Dockerfile."""
+
+    context: Context
+    bases: Bases
+    # Of what is made here, in seconds since 1970.
+    time: int
+    # A directory for what does not fit into memory.
+    workspace: Path
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
