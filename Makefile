@@ -12,7 +12,7 @@ SAMPLE ?= 200
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-boot test-fast coverage lint format docs docs-check bench mutation \
+.PHONY: help setup demo test test-boot test-fresh test-fast coverage lint format docs docs-check bench mutation \
   lock clean
 
 help: ## show this list; times are those of a machine with 2 processors
@@ -45,6 +45,9 @@ test: setup lint ## run every test, the slow ones, too
 
 test-boot: setup ## boot every format on every architecture and firmware that it is for (30 min)
 	@$(BIN)/pytest -m "" -n $(JOBS) --dist worksteal -q test/boot
+
+test-fresh: setup ## follow the README on fresh Debian 12, 13 and testing, as root and as a user (1 h)
+	@$(BIN)/python test/fresh/run.py $(if $(SUITE),--suite $(SUITE))
 
 test-fast: setup ## run the tests that need no server and no virtual machine (1 min)
 	@$(BIN)/pytest -n $(JOBS) -q

@@ -1,0 +1,198 @@
+"""Follow the README's two commands on a fresh Debian: a minimal root with git, python3 and make.
+
+The root is made by mmdebstrap and entered as a container does it: namespaces and pivot_root. With
+`--confined` it is a chroot without CAP_SYS_ADMIN, like a plain container, where no namespace can be
+made. This machine's network settings (resolver, certificates, pip's) go along.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+SUITES = ("bookworm", "trixie", "testing")
+PACKAGES = "git,python3,make,ca-certificates"
+USER = "builder"
+# What Docker leaves a container by default.
+CAPABILITIES = (
+    "chown,dac_override,fowner,fsetid,kill,setgid,setuid,setpcap,net_bind_service,net_raw,"
+    "sys_chroot,mknod,audit_write,setfcap"
+)
+# In the namespaces, before the root is entered: what a container's runtime mounts.
+ENTER = r"""
+set -eu
+root=$1; shift
+mount --make-rprivate /
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount -t sysfs -o ro sysfs "$root/sys"
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for device in null zero full random urandom tty fuse net/tun; do
+  [ -e "/dev/$device" ] || continue
+  mkdir -p "$root/dev/$(dirname "$device")"
+  : >"$root/dev/$device"
+  mount --bind "/dev/$device" "$root/dev/$device"
+done
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
+mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+ln -s /proc/self/fd/0 "$root/dev/stdin"
+ln -s /proc/self/fd/1 "$root/dev/stdout"
+ln -s /proc/self/fd/2 "$root/dev/stderr"
+hostname fresh
+"""
+# By this machine's Python, since a minimal root has no umount.
+PIVOT = r"""
+cd "$root"
+mkdir -p .old
+exec python3 -c '
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+for call in (lambda: libc.pivot_root(b".", b".old"), lambda: libc.umount2(b"/.old", 2)):
+    if call():
+        sys.exit(os.strerror(ctypes.get_errno()))
+os.rmdir("/.old")
+os.execvp(sys.argv[1], sys.argv[1:])
+' "$@"
+"""
+CHROOT = r"""
+exec chroot "$root" "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A fresh root, who works in it, and the commands."""
+
+    suite: str
+    confined: bool
+    user: bool
+    commands: tuple[str, ...]
+
+    def __str__(self) -> str:
+        who = "an ordinary user" if self.user else "root"
+        where = "confined" if self.confined else "a container"
+        return f"{self.suite}, {where}, {who}"
+
+
+def main() -> int:
+    """Run the rounds that are asked for, and say how each ended."""
+    arguments = _parse()
+    if os.geteuid() != 0:
+        sys.exit("test-fresh mounts file systems: run it as root")
+    if shutil.which("mmdebstrap") is None:
+        sys.exit("mmdebstrap is not installed: apt-get install mmdebstrap")
+    failed = []
+    for suite in arguments.suite or SUITES:
+        for user in (False, True) if arguments.user is None else (arguments.user,):
+            one = Round(suite, arguments.confined, user, tuple(arguments.command))
+            print(f"==> {one}", flush=True)
+            if not _run(one):
+                failed.append(one)
+    for one in failed:
+        print(f"FAILED: {one}", flush=True)
+    return 1 if failed else 0
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--suite", action="append", choices=SUITES, help="default: all")
+    parser.add_argument(
+        "--user",
+        action=argparse.BooleanOptionalAction,
+        help="only as an ordinary user (or, --no-user, only as root); default: both",
+    )
+    parser.add_argument("--confined", action="store_true", help="a chroot without CAP_SYS_ADMIN")
+    parser.add_argument(
+        "command", nargs="*", default=["make demo", "make test-fast"], help="commands of a shell"
+    )
+    return parser.parse_args()
+
+
+def _run(one: Round) -> bool:
+    base = _base(one.suite)
+    with tempfile.TemporaryDirectory(prefix="fresh-", dir=base.parent) as scratch:
+        root = Path(scratch) / "root"
+        root.mkdir()
+        subprocess.run(["tar", "-xpf", base, "-C", root, "--numeric-owner"], check=True)
+        _copy_network_settings(root)
+        home = root / "home" / USER if one.user else root / "root"
+        if one.user:
+            subprocess.run(["chroot", root, "useradd", "--create-home", USER], check=True)
+        subprocess.run(["git", "clone", "--quiet", REPOSITORY, home / "dolmen"], check=True)
+        if one.user:
+            subprocess.run(
+                ["chroot", root, "chown", "-R", USER, home.relative_to(root)], check=True
+            )
+            # What the administrator of the machine does, as `make` says it.
+            lists = "demo-packages.txt packages.txt"
+            if not _enter(one, root, f"/home/{USER}/dolmen/.ci/setup {lists}", user=False):
+                return False
+        for command in one.commands:
+            print(f"--> {command}", flush=True)
+            where = f"/{home.relative_to(root)}/dolmen"
+            if not _enter(one, root, f"cd {where} && {command}", user=one.user):
+                return False
+    return True
+
+
+def _base(suite: str) -> Path:
+    """Return a tar of the root, kept for a day."""
+    folder = REPOSITORY / "build" / "fresh"
+    folder.mkdir(parents=True, exist_ok=True)
+    base = folder / f"{suite}.tar"
+    if not base.exists():
+        part = folder / f"{suite}.part.tar"
+        subprocess.run(
+            ["mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}", suite, part],
+            check=True,
+        )
+        part.replace(base)
+    return base
+
+
+def _copy_network_settings(root: Path) -> None:
+    for name in (
+        "etc/resolv.conf",
+        "etc/hosts",
+        "etc/pip.conf",
+        "etc/ssl/certs/ca-certificates.crt",
+    ):
+        source = Path("/") / name
+        if source.exists():
+            (root / name).unlink(missing_ok=True)
+            shutil.copyfile(source, root / name)
+
+
+def _enter(one: Round, root: Path, command: str, *, user: bool) -> bool:
+    kept = ("PIP_", "HTTP", "http", "NO_PROXY", "no_proxy", "SSL_", "DOLMEN_TEST_")
+    settings = {k: v for k, v in os.environ.items() if k.startswith(kept) and k != "PIP_FIND_LINKS"}
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    home = f"/home/{USER}" if user else "/root"
+    environment = {**settings, "PATH": path, "HOME": home, "LANG": "C.UTF-8", "TERM": "dumb"}
+    words = ["env", "-i", *(f"{k}={v}" for k, v in environment.items()), "sh", "-c", command]
+    if user:
+        words = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", *words]
+    elif one.confined:
+        bounds = "-all," + ",".join(f"+{name}" for name in CAPABILITIES.split(","))
+        words = ["setpriv", f"--bounding-set={bounds}", f"--inh-caps={bounds}", *words]
+    script = ENTER + (CHROOT if one.confined else PIVOT)
+    spaces = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
+    done = subprocess.run([*spaces, "sh", "-c", script, "enter", root, *words], check=False)
+    if done.returncode:
+        print(f"{shlex.join(words[-3:])} ended with {done.returncode}", flush=True)
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
