@@ -7,30 +7,35 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.builders import BuilderOptions, Builders, read_contexts
-    from assembler.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
-    from assembler.dockerfile.order import DockerOrder, inputs_now, make, workspace
+    from assembler.dockerfile.build import (
+        DockerfileBuild,
+        build_image,
+        dockerfile_inputs,
+        workspace,
+    )
+    from assembler.dockerfile.builders import BuilderOptions, Builders, parse_builder_contexts
+    from assembler.dockerfile.buildx import BuildKitOptions, Buildx, find_buildx
+    from assembler.dockerfile.options import DockerfileOptions
     from assembler.dockerfile.stages import PROXIES
     from assembler.dockerfile.storage import builder_storage_items, prune_builder_storage
     from assembler.dockerfile.syntax import read_dockerfile
-    from assembler.dockerfile.terms import Terms
 
 _HOMES = {
     "BuildKitOptions": "buildx",
     "BuilderOptions": "builders",
     "Builders": "builders",
     "Buildx": "buildx",
-    "DockerOrder": "order",
+    "DockerfileBuild": "build",
+    "DockerfileOptions": "options",
     "PROXIES": "stages",
-    "Terms": "terms",
+    "build_image": "build",
     "builder_storage_items": "storage",
-    "found_buildx": "buildx",
-    "inputs_now": "order",
-    "make": "order",
+    "dockerfile_inputs": "build",
+    "find_buildx": "buildx",
+    "parse_builder_contexts": "builders",
     "prune_builder_storage": "storage",
-    "read_contexts": "builders",
     "read_dockerfile": "syntax",
-    "workspace": "order",
+    "workspace": "build",
 }
 
 __all__ = [
@@ -39,14 +44,14 @@ __all__ = [
     "BuilderOptions",
     "Builders",
     "Buildx",
-    "DockerOrder",
-    "Terms",
+    "DockerfileBuild",
+    "DockerfileOptions",
+    "build_image",
     "builder_storage_items",
-    "found_buildx",
-    "inputs_now",
-    "make",
+    "dockerfile_inputs",
+    "find_buildx",
+    "parse_builder_contexts",
     "prune_builder_storage",
-    "read_contexts",
     "read_dockerfile",
     "workspace",
 ]

@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from assembler.dockerfile.bases import Bases
-    from assembler.dockerfile.context import Context
+    from assembler.dockerfile.base_images import BaseImages
+    from assembler.dockerfile.context_tree import ContextTree
 
 
 @dataclass(frozen=True, slots=True)
 class BuildInputs:
     """Everything that goes into an image besides its Dockerfile."""
 
-    context: Context
-    bases: Bases
+    context: ContextTree
+    base_images: BaseImages
     # Of what is made here, in seconds since 1970.
     time: int
     # A directory for what does not fit into memory.

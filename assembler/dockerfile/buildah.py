@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from assembler.dockerfile.build_log import BuildLogParser
+from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
+from assembler.dockerfile.built_image import add_built_image, base_layers
 from assembler.dockerfile.emulation import check_runnable
-from assembler.dockerfile.heredocs import CONTEXT, replaced
-from assembler.dockerfile.rewriting import rewritten
+from assembler.dockerfile.heredocs import HEREDOC_CONTEXT, replace_heredocs
 from assembler.dockerfile.stages import PROXIES
-from assembler.dockerfile.taking import finished, known_layers
-from assembler.dockerfile.watching import Watcher
 from assembler.errors import HostError, wrap_os_errors
 from assembler.events import task
 from assembler.oci import (
@@ -49,9 +49,9 @@ from assembler.tools import (
 
 if TYPE_CHECKING:
     from assembler.dockerfile.build_inputs import BuildInputs
-    from assembler.dockerfile.stages import Plan, Stage
+    from assembler.dockerfile.options import DockerfileOptions
+    from assembler.dockerfile.stages import DockerfilePlan, Stage
     from assembler.dockerfile.syntax import Instruction
-    from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
     from assembler.oci import Store
 
@@ -60,11 +60,11 @@ _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
 _CHUNK = 1 << 20
 # What programs that are started need of our environment.
-_KEPT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "USER", "LOGNAME")
+_ENVIRONMENT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "USER", "LOGNAME")
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _BuildahPaths:
     """Where a build finds what it takes, and the name that it gives what it makes."""
 
     dockerfile: Path
@@ -91,59 +91,59 @@ class Buildah:
         return "buildah" + (f" {found[0]}" if found else "")
 
     def build(
-        self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms
+        self, store: Store, plan: DockerfilePlan, inputs: BuildInputs, options: DockerfileOptions
     ) -> WrittenImage:
         """Make the image of the last stage, and put it into the store."""
         check_runnable(plan)
         with wrap_os_errors(self.storage):
             (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
-        work = ingredients.workspace
+        work = inputs.workspace
         names = {
             key: self._import_base(store, image, work)
-            for key, image in ingredients.bases.images.items()
+            for key, image in inputs.base_images.images.items()
         }
         tag = f"localhost/dolmen-made-{work.name.lower().replace('_', '-u-')}x"
-        said = replaced(store, plan, ingredients)
+        said = replace_heredocs(store, plan, inputs)
         texts = work / "texts" if said.files else None
-        place = _Place(work / "Dockerfile", work / "context", tag, texts)
+        place = _BuildahPaths(work / "Dockerfile", work / "context", tag, texts)
         with wrap_os_errors(work):
             place.context.mkdir()
-            place.dockerfile.write_text(rewritten(plan, names, said.lines), "utf-8")
+            place.dockerfile.write_text(rewrite_for_builder(plan, names, said.lines), "utf-8")
             for path, data in said.files.items():
                 file = work / "texts" / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(data)
                 file.chmod(0o644)
-        ingredients.context.write(place.context)
-        with self._used(work):
-            self._run_build(plan, ingredients.time, place, terms)
+        inputs.context.write(place.context)
+        with self._mark_storage_used(work):
+            self._run_build(plan, inputs.time, place, options)
             out = work / "out"
             # A plain directory: into an OCI layout every layer would be compressed.
             words = ("push", "--format", "oci", "--disable-compression", tag, f"dir:{out}")
-            self._call(*words, work=work)
-            made = _taken(store, out, plan, ingredients)
+            self._run_checked(*words, work=work)
+            made = _import_image(store, out, plan, inputs)
             self.run("rmi", "--force", tag, work=work)
             return made
 
     @contextmanager
-    def _used(self, work: Path) -> Iterator[None]:
+    def _mark_storage_used(self, work: Path) -> Iterator[None]:
         """Mark the storage as used; what a build that was stopped has left is cleared away."""
         with wrap_os_errors(self.storage):
             lock = (self.storage / "use.lock").open("ab")
         running = self.storage / f"running-{work.name}"
         with lock:
-            self._clear(lock, work)
+            self._clean_up(lock, work)
             fcntl.flock(lock, fcntl.LOCK_SH)
             with wrap_os_errors(running):
                 running.touch()
             try:
                 yield
             except BaseException:
-                self._clear(lock, work)
+                self._clean_up(lock, work)
                 raise
             running.unlink(missing_ok=True)
 
-    def _clear(self, lock: IO[bytes], work: Path) -> None:
+    def _clean_up(self, lock: IO[bytes], work: Path) -> None:
         """Clear away what builds have left that did not end well, if no other build runs."""
         left = [*self.storage.glob("running-*")]
         with suppress(BlockingIOError):
@@ -180,19 +180,23 @@ class Buildah:
                 words = ["--os", platform.os, "--arch", platform.architecture]
                 if platform.variant:
                     words += ["--variant", platform.variant]
-                self._call("pull", "--quiet", *words, f"oci:{layout.name}", work=work)
+                self._run_checked("pull", "--quiet", *words, f"oci:{layout.name}", work=work)
                 progress.outcome = "imported"
         return name
 
-    def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
+    def planned_commands(self, plan: DockerfilePlan, options: DockerfileOptions) -> tuple[str, ...]:
         """Return the command that would build, with short names instead of temporary ones."""
-        words = self._words(plan, 0, _Place(Path("Dockerfile"), Path("CONTEXT"), "TAG"), terms)
+        words = self._build_command(
+            plan, 0, _BuildahPaths(Path("Dockerfile"), Path("CONTEXT"), "TAG"), options
+        )
         return (shlex.join(["buildah", *words]),)
 
-    def _words(self, plan: Plan, time: int, place: _Place, terms: Terms) -> list[str]:
+    def _build_command(
+        self, plan: DockerfilePlan, time: int, place: _BuildahPaths, options: DockerfileOptions
+    ) -> list[str]:
         arguments = plan.arguments
-        declared = plan.declared()
-        given = {**arguments.platforms, **arguments.given}
+        declared = plan.declared_arguments()
+        given = {**arguments.platform_arguments, **arguments.given}
         words = [
             # Without layers, and so without a cache of steps, which knows nothing of the inputs.
             *("build", "--isolation", "chroot", "--layers=false", "--identity-label=false"),
@@ -205,29 +209,33 @@ class Buildah:
                 "--tag",
                 place.tag,
             ),
-            *(word for agent in terms.ssh for word in ("--ssh", agent)),
+            *(word for agent in options.ssh for word in ("--ssh", agent)),
         ]
         for name, value in sorted(given.items()):
             if name in declared or name.upper() in PROXIES:
                 words += ["--build-arg", f"{name}={value}"]
-        words += ["--build-context", f"{CONTEXT}={place.texts}"] if place.texts else []
+        words += ["--build-context", f"{HEREDOC_CONTEXT}={place.texts}"] if place.texts else []
         return [*words, str(place.context)]
 
-    def _run_build(self, plan: Plan, time: int, place: _Place, terms: Terms) -> None:
-        watcher = _Watcher(plan, self.reporter, terms.network)
-        command = self._command(self._words(plan, time, place, terms), network=terms.network)
+    def _run_build(
+        self, plan: DockerfilePlan, time: int, place: _BuildahPaths, options: DockerfileOptions
+    ) -> None:
+        watcher = _BuildahLogParser(plan, self.reporter, options.network)
+        command = self._command(
+            self._build_command(plan, time, place, options), network=options.network
+        )
         # What RUN --mount=type=cache keeps is below this directory, and stays.
         kept = self.storage / "tmp"
-        with _short(kept) if terms.ssh else nullcontext(kept) as temporary:
+        with _short_path(kept) if options.ssh else nullcontext(kept) as temporary:
             environment = self._environment(temporary)
-            if terms.ssh and "SSH_AUTH_SOCK" in os.environ:
+            if options.ssh and "SSH_AUTH_SOCK" in os.environ:
                 environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
-            outcome = run_program(command, environment, limits=_LIMITS, on_output=watcher.take)
+            outcome = run_program(command, environment, limits=_LIMITS, on_output=watcher.feed)
         watcher.finish()
         if outcome.status:
-            raise watcher.failed()
+            raise watcher.build_error()
 
-    def _call(self, *words: str, work: Path) -> None:
+    def _run_checked(self, *words: str, work: Path) -> None:
         outcome = self.run(*words, work=work)
         if outcome.status:
             raise program_error(self._command(words), outcome)
@@ -250,12 +258,12 @@ class Buildah:
         return [*bound, str(self.program), "unshare", "--", *apart, *plain]
 
     def _environment(self, temporary: Path) -> dict[str, str]:
-        kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
+        kept = {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
         return kept | {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), "TZ": "UTC"}
 
 
 @contextmanager
-def _short(directory: Path) -> Iterator[Path]:
+def _short_path(directory: Path) -> Iterator[Path]:
     """Give a short path to a directory: buildah puts a socket there, whose path has few bytes."""
     with (
         wrap_os_errors(tempfile.gettempdir()),
@@ -266,10 +274,10 @@ def _short(directory: Path) -> Iterator[Path]:
         yield link
 
 
-class _Watcher(Watcher):
+class _BuildahLogParser(BuildLogParser):
     """Follows what buildah prints."""
 
-    def tells_step(self, line: str) -> bool:
+    def parse_step(self, line: str) -> bool:
         """Tell whether a line begins a step, which is the next instruction of its stage."""
         step = _STEP.fullmatch(line)
         if step is None:
@@ -286,45 +294,47 @@ class _Watcher(Watcher):
         return steps[step - 1] if 0 < step <= len(steps) else None
 
 
-def _taken(store: Store, layout: Path, plan: Plan, ingredients: BuildInputs) -> WrittenImage:
+def _import_image(
+    store: Store, layout: Path, plan: DockerfilePlan, inputs: BuildInputs
+) -> WrittenImage:
     """Put what buildah made into the store: new layers compressed here, others as they are."""
-    manifest = _document(layout / "manifest.json")
-    config = _document(_path(layout, manifest["config"]["digest"]))
-    known = known_layers(store, ingredients)
+    manifest = _read_json(layout / "manifest.json")
+    config = _read_json(_blob_path(layout, manifest["config"]["digest"]))
+    known = base_layers(store, inputs)
     layers: list[WrittenLayer] = []
     for diff_id, described in zip(config["rootfs"]["diff_ids"], manifest["layers"], strict=True):
         if diff_id in known:
             layers.append(known[diff_id])
             continue
-        made = add_layer(store, _plain(layout, described))
+        made = add_layer(store, _read_layer(layout, described))
         if made.diff_id != diff_id:
-            raise _nonsense("a layer is not the one that its config speaks of")
+            raise _result_error("a layer is not the one that its config speaks of")
         layers.append(made)
-    return finished(store, plan, ingredients, layers, config)
+    return add_built_image(store, plan, inputs, layers, config)
 
 
-def _plain(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:
+def _read_layer(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:
     descriptor = Descriptor(OCI_LAYER, described["digest"], described["size"])
     if not is_digest(descriptor.digest) or described.get("mediaType") != OCI_LAYER:
-        raise _nonsense(f"a layer is of the type {described.get('mediaType')}")
-    with wrap_os_errors(layout, "read"), _path(layout, descriptor.digest).open("rb") as file:
+        raise _result_error(f"a layer is of the type {described.get('mediaType')}")
+    with wrap_os_errors(layout, "read"), _blob_path(layout, descriptor.digest).open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     with wrap_os_errors(path, "read"):
         found = json.loads(path.read_bytes())
     if not isinstance(found, dict):
-        raise _nonsense(f"{path.name} is no object")
+        raise _result_error(f"{path.name} is no object")
     return found
 
 
-def _path(layout: Path, digest: str) -> Path:
+def _blob_path(layout: Path, digest: str) -> Path:
     return layout / posixpath.basename(digest_hex(digest))
 
 
-def _nonsense(why: str) -> HostError:
+def _result_error(why: str) -> HostError:
     from assembler.codes import host  # noqa: PLC0415
 
     return HostError.of(host.TOOL_FAILED, f"what buildah has made cannot be used: {why}")

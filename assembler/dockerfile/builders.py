@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from assembler import tools
 from assembler.codes import packages, usage
-from assembler.dockerfile.buildx import BuildKitOptions, Buildx, found_buildx
+from assembler.dockerfile.buildx import BuildKitOptions, Buildx, find_buildx
 from assembler.errors import PackageError, UsageError
 from assembler.oci import Platform
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.dockerfile.build_inputs import BuildInputs
-    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.options import DockerfileOptions
+    from assembler.dockerfile.stages import DockerfilePlan
     from assembler.dockerfile.syntax import Instruction
-    from assembler.dockerfile.terms import Terms
     from assembler.events import Reporter
     from assembler.oci import Store, WrittenImage
 
 AUTO, BUILDAH, BUILDKIT, DOCKER = "auto", "buildah", "buildkit", "docker"
-NAMES = (AUTO, BUILDKIT, BUILDAH, DOCKER)
+BUILDER_NAMES = (AUTO, BUILDKIT, BUILDAH, DOCKER)
 
 
 class Builder(Protocol):
@@ -35,16 +35,16 @@ class Builder(Protocol):
         """Return its name and version."""
 
     def build(
-        self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms
+        self, store: Store, plan: DockerfilePlan, inputs: BuildInputs, options: DockerfileOptions
     ) -> WrittenImage:
         """Make the image of the last stage, and put it into the store."""
 
-    def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
+    def planned_commands(self, plan: DockerfilePlan, options: DockerfileOptions) -> tuple[str, ...]:
         """Return the commands it would run, for people to read."""
 
 
 @dataclass(slots=True)
-class _Known:
+class _DockerLookup:
     """What was found out of Docker in this run: it is asked once."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -55,7 +55,7 @@ class _Known:
         with self.lock:
             if self.found is None:
                 docker = tools.find_program("docker")
-                self.found = found_buildx(docker, options) if docker else (None, options)
+                self.found = find_buildx(docker, options) if docker else (None, options)
             return self.found
 
 
@@ -69,11 +69,11 @@ class BuilderOptions:
 
     def __post_init__(self) -> None:
         """Refuse an unknown builder."""
-        if self.name not in NAMES:
+        if self.name not in BUILDER_NAMES:
             raise UsageError.of(
                 usage.BAD_OPTION,
                 f"unknown builder {self.name!r}",
-                f"choose one of {', '.join(NAMES)}",
+                f"choose one of {', '.join(BUILDER_NAMES)}",
             )
 
     @property
@@ -90,9 +90,9 @@ class Builders:
     storage: Path
     reporter: Reporter
     options: BuilderOptions = field(default_factory=BuilderOptions)
-    _known: _Known = field(default_factory=_Known, repr=False, compare=False)
+    _docker: _DockerLookup = field(default_factory=_DockerLookup, repr=False, compare=False)
 
-    def choose(self, plan: Plan, needing: Instruction) -> Builder:
+    def choose(self, plan: DockerfilePlan, needing: Instruction) -> Builder:
         """Return the builder to use for an instruction that cannot be done in process.
 
         Whoever has named machines for BuildKit means them to be used; else buildah, which needs
@@ -100,7 +100,7 @@ class Builders:
         """
         wanted, buildah = self.options.name, tools.find_program("buildah")
         if wanted in (AUTO, BUILDKIT):
-            docker, options = self._known.docker(self.options.buildkit)
+            docker, options = self._docker.docker(self.options.buildkit)
             named = options.context(plan.arguments.target) is not None
             if docker is not None and (wanted == BUILDKIT or named or buildah is None):
                 from assembler.dockerfile.buildkit import BuildKit  # noqa: PLC0415
@@ -111,25 +111,25 @@ class Builders:
 
             return Buildah(buildah, self.storage, self.reporter)
         if wanted in (AUTO, DOCKER):
-            from assembler.dockerfile.classic import Classic, answers  # noqa: PLC0415
+            from assembler.dockerfile.classic_builder import ClassicBuilder, daemon_responds  # noqa: PLC0415
 
-            if answers():
-                return Classic(self.reporter)
+            if daemon_responds():
+                return ClassicBuilder(self.reporter)
         raise PackageError.of(
             packages.NO_BUILDER,
-            f"{needing.keyword} is carried out by a builder, and {_LACKING[wanted]}",
-            _MENDING[wanted],
+            f"{needing.keyword} is carried out by a builder, and {_MISSING[wanted]}",
+            _HINTS[wanted],
             place=needing.place(),
         )
 
 
-_LACKING = {
+_MISSING = {
     AUTO: "there is neither buildah, nor `docker buildx`, nor a Docker daemon",
     BUILDKIT: "`docker buildx` is not installed",
     BUILDAH: "buildah is not installed",
     DOCKER: "no Docker daemon answers",
 }
-_MENDING = {
+_HINTS = {
     AUTO: tools.TOOLS["buildah"].install,
     BUILDKIT: f"{tools.TOOLS['docker'].install} docker-buildx",
     BUILDAH: tools.TOOLS["buildah"].install,
@@ -137,7 +137,7 @@ _MENDING = {
 }
 
 
-def read_contexts(texts: Sequence[str]) -> dict[str, str]:
+def parse_builder_contexts(texts: Sequence[str]) -> dict[str, str]:
     """Read which context of Docker builds for which platform: `linux/arm64=CONTEXT`."""
     found = {}
     for text in (part.strip() for given in texts for part in given.split(",")):

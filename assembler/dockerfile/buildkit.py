@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import host
-from assembler.dockerfile.buildx import Buildx, environment
-from assembler.dockerfile.rewriting import rewritten
+from assembler.dockerfile.build_log import BuildLogParser
+from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
+from assembler.dockerfile.buildx import Buildx, docker_environment
+from assembler.dockerfile.built_image import add_built_image
 from assembler.dockerfile.stages import PROXIES
-from assembler.dockerfile.taking import finished
-from assembler.dockerfile.watching import Watcher
 from assembler.errors import HostError, ImageError, wrap_os_errors
 from assembler.events import task
 from assembler.oci import (
@@ -40,8 +40,8 @@ from assembler.tools import ProcessLimits, run_program
 
 if TYPE_CHECKING:
     from assembler.dockerfile.build_inputs import BuildInputs
-    from assembler.dockerfile.stages import Plan
-    from assembler.dockerfile.terms import Terms
+    from assembler.dockerfile.options import DockerfileOptions
+    from assembler.dockerfile.stages import DockerfilePlan
     from assembler.events import Reporter
     from assembler.oci import Image, Store
 
@@ -62,43 +62,49 @@ class BuildKit:
         return "buildkit"
 
     def build(
-        self, store: Store, plan: Plan, ingredients: BuildInputs, terms: Terms
+        self, store: Store, plan: DockerfilePlan, inputs: BuildInputs, options: DockerfileOptions
     ) -> WrittenImage:
         """Make the image of the last stage, and put it into the store."""
-        work = ingredients.workspace
+        work = inputs.workspace
         names = {
-            key: _layout(store, image, work) for key, image in ingredients.bases.images.items()
+            key: _write_layout(store, image, work)
+            for key, image in inputs.base_images.images.items()
         }
-        place = _Place(work / "Dockerfile", work / "context", work / "out.tar")
+        place = _BuildKitPaths(work / "Dockerfile", work / "context", work / "out.tar")
         with wrap_os_errors(work):
             place.context.mkdir()
-            place.dockerfile.write_text(rewritten(plan, names), "utf-8")
-        ingredients.context.write(place.context)
+            place.dockerfile.write_text(rewrite_for_builder(plan, names), "utf-8")
+        inputs.context.write(place.context)
         bases = {
             names[key]: f"oci-layout://{work / names[key]}@{image.digest}"
-            for key, image in ingredients.bases.images.items()
+            for key, image in inputs.base_images.images.items()
         }
         builder = self.buildx.builder_for(plan.arguments.target)
-        command = self.command(plan, place, bases, terms, builder)
-        watcher = _Watcher(plan, self.reporter, terms.network)
-        variables = environment() | {"SOURCE_DATE_EPOCH": str(ingredients.time)}
-        outcome = run_program(command, variables, limits=_LIMITS, on_output=watcher.take)
+        command = self.command(plan, place, bases, options, builder)
+        watcher = _BuildKitLogParser(plan, self.reporter, options.network)
+        variables = docker_environment() | {"SOURCE_DATE_EPOCH": str(inputs.time)}
+        outcome = run_program(command, variables, limits=_LIMITS, on_output=watcher.feed)
         watcher.finish()
         if outcome.status:
-            raise watcher.failed()
-        return self._taken(store, place.out, plan, ingredients)
+            raise watcher.build_error()
+        return self._import_image(store, place.out, plan, inputs)
 
-    def intended(self, plan: Plan, terms: Terms) -> tuple[str, ...]:
+    def planned_commands(self, plan: DockerfilePlan, options: DockerfileOptions) -> tuple[str, ...]:
         """Return the command that would build, with short names instead of temporary ones."""
-        place = _Place(Path("Dockerfile"), Path("CONTEXT"), Path("OUT"))
+        place = _BuildKitPaths(Path("Dockerfile"), Path("CONTEXT"), Path("OUT"))
         bases = {
             f"dolmen-base-{n}": f"oci-layout://{name}" for n, (name, _) in enumerate(plan.images())
         }
         builder = self.buildx.options.builder(plan.arguments.target)
-        return (shlex.join(self.command(plan, place, bases, terms, builder)),)
+        return (shlex.join(self.command(plan, place, bases, options, builder)),)
 
     def command(
-        self, plan: Plan, place: _Place, bases: Mapping[str, str], terms: Terms, builder: str
+        self,
+        plan: DockerfilePlan,
+        place: _BuildKitPaths,
+        bases: Mapping[str, str],
+        options: DockerfileOptions,
+        builder: str,
     ) -> list[str]:
         """Return the command that builds; it can be run by hand."""
         target = plan.arguments.target
@@ -108,13 +114,13 @@ class BuildKit:
             *("--platform", str(target), "--file", str(place.dockerfile)),
             # What it would add of itself is not the same twice.
             "--provenance=false",
-            _scanning(terms.scanner),
-            *("--network", "default" if terms.network else "none"),
+            _sbom_option(options.scanner),
+            *("--network", "default" if options.network else "none"),
             *("--output", f"type=oci,dest={place.out},rewrite-timestamp=true"),
-            *([] if terms.cached else ["--no-cache"]),
-            *(word for agent in terms.ssh for word in ("--ssh", agent)),
+            *([] if options.cached else ["--no-cache"]),
+            *(word for agent in options.ssh for word in ("--ssh", agent)),
         ]
-        declared = plan.declared()
+        declared = plan.declared_arguments()
         for name, value in sorted(plan.arguments.given.items()):
             if name in declared or name.upper() in PROXIES:
                 words += ["--build-arg", f"{name}={value}"]
@@ -122,7 +128,9 @@ class BuildKit:
             words += ["--build-context", f"{name}={where}"]
         return [*words, str(place.context)]
 
-    def _taken(self, store: Store, out: Path, plan: Plan, ingredients: BuildInputs) -> WrittenImage:
+    def _import_image(
+        self, store: Store, out: Path, plan: DockerfilePlan, inputs: BuildInputs
+    ) -> WrittenImage:
         """Put what BuildKit has made into the store, under a config with our labels."""
         try:
             with (
@@ -134,25 +142,25 @@ class BuildKit:
             index = parse_manifest(contents.document(INDEX_FILE, store), INDEX_FILE)
             if isinstance(index, Index) and index.manifests[0].is_index:
                 index = parse_manifest(
-                    _blob(store, contents, index.manifests[0].digest), INDEX_FILE
+                    _read_blob(store, contents, index.manifests[0].digest), INDEX_FILE
                 )
             if not isinstance(index, Index):
-                raise _nonsense("it has no index")
+                raise _result_error("it has no index")
             top = next(d for d in index.manifests if not d.attested_digest)
-            manifest = parse_manifest(_blob(store, contents, top.digest), "the manifest")
+            manifest = parse_manifest(_read_blob(store, contents, top.digest), "the manifest")
             if not isinstance(manifest, Manifest):
-                raise _nonsense("it is not a single image")
-            scanned = _scanned(store, contents, index, top)
-            config: dict[str, Any] = json.loads(_blob(store, contents, manifest.config.digest))
+                raise _result_error("it is not a single image")
+            scanned = _scanner_documents(store, contents, index, top)
+            config: dict[str, Any] = json.loads(_read_blob(store, contents, manifest.config.digest))
             ids = config["rootfs"]["diff_ids"]
             pairs = zip(manifest.layers, ids, strict=True)
             layers = [WrittenLayer(descriptor, str(diff_id)) for descriptor, diff_id in pairs]
         except (ImageError, KeyError, IndexError, ValueError, StopIteration) as error:
-            raise _nonsense(str(error)) from error
+            raise _result_error(str(error)) from error
         missing = [layer.descriptor.digest for layer in layers if not store.has(layer.descriptor)]
         if missing:
-            raise _nonsense(f"the layer {missing[0]} is not in it")
-        made = finished(store, plan, ingredients, layers, config)
+            raise _result_error(f"the layer {missing[0]} is not in it")
+        made = add_built_image(store, plan, inputs, layers, config)
         name = plan.arguments.given.get("PKG_IMAGE", "")
         return replace(
             made,
@@ -163,7 +171,7 @@ class BuildKit:
         )
 
 
-def _layout(store: Store, image: Image, work: Path) -> str:
+def _write_layout(store: Store, image: Image, work: Path) -> str:
     """Lay out an image of the store for BuildKit, and return the name of its context."""
     layout = work / f"dolmen-base-{digest_hex(image.digest)[:40]}"
     with wrap_os_errors(layout):
@@ -177,7 +185,7 @@ def _layout(store: Store, image: Image, work: Path) -> str:
     return layout.name
 
 
-def _scanned(
+def _scanner_documents(
     store: Store, contents: ArchiveContents, index: Index, top: Descriptor
 ) -> list[tuple[str, Any]]:
     """Return what a scanner has found in the image: the kind of each list, and the list."""
@@ -185,21 +193,23 @@ def _scanned(
     for attestation in index.manifests:
         if attestation.attested_digest != top.digest:
             continue
-        manifest = parse_manifest(_blob(store, contents, attestation.digest), "the attestation")
+        manifest = parse_manifest(
+            _read_blob(store, contents, attestation.digest), "the attestation"
+        )
         for layer in manifest.layers if isinstance(manifest, Manifest) else ():
-            statement = json.loads(_blob(store, contents, layer.digest))
+            statement = json.loads(_read_blob(store, contents, layer.digest))
             found.append((str(statement["predicateType"]), statement["predicate"]))
     return found
 
 
-def _blob(store: Store, contents: ArchiveContents, digest: str) -> bytes:
+def _read_blob(store: Store, contents: ArchiveContents, digest: str) -> bytes:
     path = f"blobs/sha256/{digest_hex(digest)}"
     descriptor = contents.blob(path)
     return store.read(Descriptor("", digest, descriptor.size))
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _BuildKitPaths:
     """Where a build finds what it takes, and leaves what it makes."""
 
     dockerfile: Path
@@ -207,17 +217,17 @@ class _Place:
     out: Path
 
 
-def _scanning(scanner: str | None) -> str:
+def _sbom_option(scanner: str | None) -> str:
     """Return what says who looks into the image: none, BuildKit's own scanner, or another."""
     if scanner is None:
         return "--sbom=false"
     return "--attest=type=sbom" + (f",generator={scanner}" if scanner else "")
 
 
-class _Watcher(Watcher):
+class _BuildKitLogParser(BuildLogParser):
     """Follows what BuildKit prints."""
 
-    def tells_step(self, line: str) -> bool:
+    def parse_step(self, line: str) -> bool:
         """Tell whether a line says where the build has failed: lines stand where the user's do."""
         found = _LINE.fullmatch(line)
         if found is not None:
@@ -226,5 +236,5 @@ class _Watcher(Watcher):
         return found is not None
 
 
-def _nonsense(why: str) -> HostError:
+def _result_error(why: str) -> HostError:
     return HostError.of(host.TOOL_FAILED, f"what BuildKit has made cannot be used: {why}")

@@ -21,21 +21,21 @@ DEFAULT_NAME = "dolmen-builder"
 _CONTEXT = re.compile(r"(?:dolmen|linuxkit)-(linux-[a-z0-9]+(?:-v[0-9])?)")
 _TOTAL = re.compile(r"^Total:\s+(\S+)", re.MULTILINE)
 _LIMITS = ProcessLimits(seconds=1800.0)
-_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
+_ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
 
 
-def environment() -> dict[str, str]:
+def docker_environment() -> dict[str, str]:
     """Return what docker needs of our environment."""
     docker = {k: v for k, v in os.environ.items() if k.startswith(("DOCKER_", "BUILDX_"))}
-    return docker | {k: os.environ[k] for k in _KEPT if k in os.environ}
+    return docker | {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
 
 
 @dataclass(slots=True)
-class _Ready:
+class _ReadyBuilders:
     """The builders that were seen to be there in this run, by the name they are asked for."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    names: dict[str, str] = field(default_factory=dict)
+    builder_names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class BuildKitOptions:
     config: Path | None = None
     # Create the builder again, with what it has kept.
     restart: bool = False
-    _ready: _Ready = field(default_factory=_Ready, repr=False, compare=False)
+    _ready: _ReadyBuilders = field(default_factory=_ReadyBuilders, repr=False, compare=False)
 
     def context(self, platform: Platform) -> str | None:
         """Return the context that is named for a platform."""
@@ -63,13 +63,13 @@ class BuildKitOptions:
         return f"{name}-{context}" if context else name
 
 
-def found_buildx(docker: Path, options: BuildKitOptions) -> tuple[Path | None, BuildKitOptions]:
+def find_buildx(docker: Path, options: BuildKitOptions) -> tuple[Path | None, BuildKitOptions]:
     """Return the program if it has buildx, and the options with contexts named for platforms.
 
     A context `dolmen-linux-arm64` (or `linuxkit-linux-arm64`) builds for linux/arm64, unless
     another one was given for it.
     """
-    variables = environment()
+    variables = docker_environment()
     if run_program([docker, "buildx", "version"], variables).status:
         return None, options
     listed = run_program([docker, "context", "ls", "--format", "{{.Name}}"], variables)
@@ -94,12 +94,12 @@ class Buildx:
         """Return the builder to use, made if there is none of its name."""
         name, ready = self.options.builder(platform), self.options._ready  # noqa: SLF001
         with ready.lock:
-            if name not in ready.names:
-                ready.names[name] = self._found_or_made(name, platform)
-            return ready.names[name]
+            if name not in ready.builder_names:
+                ready.builder_names[name] = self._ensure_builder(name, platform)
+            return ready.builder_names[name]
 
-    def _found_or_made(self, name: str, platform: Platform) -> str:
-        docker, variables, options = self.docker(platform), environment(), self.options
+    def _ensure_builder(self, name: str, platform: Platform) -> str:
+        docker, variables, options = self.docker(platform), docker_environment(), self.options
         if (
             options.name
             and run_program([*docker, "buildx", "inspect", options.name], variables).status == 0
@@ -109,9 +109,9 @@ class Buildx:
         there = run_program([*docker, "buildx", "inspect", name], variables).status == 0
         if there and not options.restart:
             return name
-        if not there and not (options.name or options.image) and self._builds_itself(docker):
+        if not there and not (options.name or options.image) and self._has_containerd_store(docker):
             # The daemon's own BuildKit, which needs no image and no container.
-            return options.context(platform) or self._current()
+            return options.context(platform) or self._current_context()
         if there:
             # What it has kept is in a volume of Docker, buildx_buildkit_NAME0_state.
             self._run([*docker, "buildx", "rm", "--keep-state", name], f"stop the builder {name}")
@@ -125,18 +125,18 @@ class Buildx:
 
     def _run(self, command: list[str], title: str) -> None:
         with task(self.reporter, title):
-            outcome = run_program(command, environment())
+            outcome = run_program(command, docker_environment())
             if outcome.status:
                 raise program_error(command, outcome, "see whether `docker buildx ls` works")
 
-    def _builds_itself(self, docker: list[str]) -> bool:
+    def _has_containerd_store(self, docker: list[str]) -> bool:
         """Tell whether the daemon keeps images so that its own BuildKit can give them out."""
         asked = [*docker, "info", "--format", "{{json .DriverStatus}}"]
-        outcome = run_program(asked, environment())
+        outcome = run_program(asked, docker_environment())
         return outcome.status == 0 and b"io.containerd.snapshotter" in outcome.output
 
-    def _current(self) -> str:
-        shown = run_program([self.program, "context", "show"], environment())
+    def _current_context(self) -> str:
+        shown = run_program([self.program, "context", "show"], docker_environment())
         return shown.output.decode("utf-8", "replace").strip() or "default"
 
     def docker(self, platform: Platform) -> list[str]:
@@ -144,9 +144,9 @@ class Buildx:
         context = self.options.context(platform)
         return [str(self.program), *(["--context", context] if context else [])]
 
-    def names(self) -> Iterator[str]:
+    def builder_names(self) -> Iterator[str]:
         """Yield the builders that were made for packages."""
-        listed = run_program([self.program, "buildx", "ls"], environment())
+        listed = run_program([self.program, "buildx", "ls"], docker_environment())
         ours = self.options.name or DEFAULT_NAME
         for line in listed.output.decode("utf-8", "replace").splitlines():
             # The machines of a builder stand below it.
@@ -154,10 +154,10 @@ class Buildx:
             if name == ours or name.startswith(f"{ours}-"):
                 yield name
 
-    def kept(self, name: str) -> str:
+    def storage_size(self, name: str) -> str:
         """Return how much a builder keeps, as it says it itself."""
         asked: list[str | Path] = [self.program, "buildx", "du", "--builder", name]
-        said = run_program(asked, environment()).output.decode("utf-8", "replace")
+        said = run_program(asked, docker_environment()).output.decode("utf-8", "replace")
         total = _TOTAL.search(said)
         return total[1] if total else "nothing"
 
@@ -172,7 +172,7 @@ class Buildx:
             "--all",
             "--force",
         ]
-        outcome = run_program(clear, environment(), limits=_LIMITS)
+        outcome = run_program(clear, docker_environment(), limits=_LIMITS)
         if outcome.status:
             raise program_error(clear, outcome)
         total = _TOTAL.search(outcome.output.decode("utf-8", "replace"))

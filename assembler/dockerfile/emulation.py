@@ -10,7 +10,7 @@ from assembler.errors import PackageError
 from assembler.oci import Platform, host_platform
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.stages import Plan, Stage
+    from assembler.dockerfile.stages import DockerfilePlan, Stage
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # What QEMU calls an architecture, where that is not OCI's name.
@@ -18,13 +18,13 @@ _QEMU = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}
 _NATIVE = {"amd64": ("amd64", "386"), "arm64": ("arm64",)}
 
 
-def check_runnable(plan: Plan, binfmt: Path = _BINFMT) -> None:
+def check_runnable(plan: DockerfilePlan, binfmt: Path = _BINFMT) -> None:
     """Refuse a Dockerfile whose RUN needs a machine that is neither here nor emulated."""
     here = host_platform().architecture
-    for stage in plan.needed():
-        platform = _platform(plan, stage)
+    for stage in plan.needed_stages():
+        platform = _stage_platform(plan, stage)
         wanted = platform.architecture
-        if wanted in _NATIVE.get(here, (here,)) or _emulated(wanted, binfmt):
+        if wanted in _NATIVE.get(here, (here,)) or _is_emulated(wanted, binfmt):
             continue
         for instruction in stage.instructions:
             if instruction.keyword == "RUN":
@@ -39,15 +39,15 @@ def check_runnable(plan: Plan, binfmt: Path = _BINFMT) -> None:
                 )
 
 
-def _platform(plan: Plan, stage: Stage) -> Platform:
+def _stage_platform(plan: DockerfilePlan, stage: Stage) -> Platform:
     """Return the platform of a stage: that of the stage it stands on, if it names none."""
     if stage.platform:
         return Platform.parse(stage.platform)
-    below = plan.stage(stage.base, stage.number)
-    return _platform(plan, below) if below else plan.arguments.target
+    below = plan.find_stage(stage.base, stage.number)
+    return _stage_platform(plan, below) if below else plan.arguments.target
 
 
-def _emulated(architecture: str, binfmt: Path) -> bool:
+def _is_emulated(architecture: str, binfmt: Path) -> bool:
     entry = binfmt / f"qemu-{_QEMU.get(architecture, architecture)}"
     try:
         return entry.read_text("utf-8", "replace").startswith("enabled")

@@ -9,25 +9,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assembler.dockerfile.bases import config_of
-from assembler.dockerfile.settings import APPLIED, DEFAULT_SHELL, Config
+from assembler.dockerfile.base_images import read_image_config
+from assembler.dockerfile.file_tree import Contents, FileNode
+from assembler.dockerfile.stage_config import CONFIG_KEYWORDS, DEFAULT_SHELL, StageConfig
 from assembler.dockerfile.stages import SCRATCH
 from assembler.dockerfile.syntax import HEREDOC
-from assembler.dockerfile.trees import Contents, Node
 from assembler.dockerfile.words import expand_text
 
 if TYPE_CHECKING:
     from assembler.dockerfile.build_inputs import BuildInputs
-    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.stages import DockerfilePlan
     from assembler.dockerfile.syntax import Instruction
     from assembler.oci import Store
 
 # What a builder calls the directory with the texts that COPY takes.
-CONTEXT = "dolmen-texts"
+HEREDOC_CONTEXT = "dolmen-texts"
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class HeredocFiles:
     """The texts of an instruction as files to copy, each called what ends it."""
 
     files: Mapping[str, bytes]
@@ -35,9 +35,9 @@ class Texts:
     rooted: bool = True
 
     @property
-    def nodes(self) -> Mapping[str, Node]:
+    def nodes(self) -> Mapping[str, FileNode]:
         """Return the files."""
-        return {n: Node(size=len(data), mtime=self.time) for n, data in self.files.items()}
+        return {n: FileNode(size=len(data), mtime=self.time) for n, data in self.files.items()}
 
     @contextmanager
     def contents(self, paths: Collection[str]) -> Iterator[Contents]:
@@ -46,14 +46,14 @@ class Texts:
         yield lambda path: iter((self.files[path],))
 
 
-def is_text(word: str) -> bool:
+def is_heredoc(word: str) -> bool:
     """Tell whether a word stands for a text that follows."""
     return HEREDOC.fullmatch(word) is not None
 
 
-def texts_of(instruction: Instruction, config: Config, time: int) -> Texts:
+def heredoc_files(instruction: Instruction, config: StageConfig, time: int) -> HeredocFiles:
     """Return the texts of a COPY, with variables put into those whose end is not quoted."""
-    return Texts(
+    return HeredocFiles(
         {
             text.name: (
                 text.content if text.quoted else expand_text(text.content, config.variables)
@@ -65,7 +65,7 @@ def texts_of(instruction: Instruction, config: Config, time: int) -> Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Replaced:
+class HeredocReplacements:
     """What a builder that knows no texts is given in their place."""
 
     # Instructions by the line that they begin at.
@@ -74,60 +74,62 @@ class Replaced:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def replaced(store: Store, plan: Plan, ingredients: BuildInputs) -> Replaced:
+def replace_heredocs(
+    store: Store, plan: DockerfilePlan, inputs: BuildInputs
+) -> HeredocReplacements:
     """Say every instruction that has texts without them."""
     lines: dict[int, str] = {}
     files: dict[str, bytes] = {}
-    for instruction, config in _with_texts(store, plan, ingredients):
+    for instruction, config in _heredoc_instructions(store, plan, inputs):
         if instruction.keyword == "RUN":
-            lines[instruction.line] = _as_list(instruction, config)
+            lines[instruction.line] = _run_as_list(instruction, config)
             continue
         words = instruction.text.split()
-        others = [w for w in words[:-1] if not is_text(w)]
+        others = [w for w in words[:-1] if not is_heredoc(w)]
         if others or "from" in instruction.flags:
-            raise instruction.wrong(
+            raise instruction.error(
                 f"{instruction.keyword} takes a text and other files at once, which buildah cannot",
                 f"write two instructions, one for {others[0] if others else 'the text'}",
                 word=others[0] if others else "--from",
             )
-        found = texts_of(instruction, config, ingredients.time).files
+        found = heredoc_files(instruction, config, inputs.time).files
         files |= {f"{instruction.line}/{name}": data for name, data in found.items()}
         sources = " ".join(f"{instruction.line}/{name}" for name in found)
-        flags = _flags(instruction)
-        lines[instruction.line] = f"COPY {flags}--from={CONTEXT} {sources} {words[-1]}"
-    return Replaced(lines, files)
+        flags = _format_flags(instruction)
+        lines[instruction.line] = f"COPY {flags}--from={HEREDOC_CONTEXT} {sources} {words[-1]}"
+    return HeredocReplacements(lines, files)
 
 
-def _with_texts(
-    store: Store, plan: Plan, ingredients: BuildInputs
-) -> Iterator[tuple[Instruction, Config]]:
+def _heredoc_instructions(
+    store: Store, plan: DockerfilePlan, inputs: BuildInputs
+) -> Iterator[tuple[Instruction, StageConfig]]:
     """Yield the instructions that have texts, with what ENV, ARG and SHELL have said before."""
-    if not any(i.heredocs for stage in plan.needed() for i in stage.instructions):
+    if not any(i.heredocs for stage in plan.needed_stages() for i in stage.instructions):
         return
-    ended: dict[int, Config] = {}
-    for stage in plan.needed():
-        below = plan.stage(stage.base, stage.number)
+    ended: dict[int, StageConfig] = {}
+    for stage in plan.needed_stages():
+        below = plan.find_stage(stage.base, stage.number)
         if below is not None:
-            inner = ended[below.number].inner
+            inner = ended[below.number].values
         elif stage.base.lower() == SCRATCH:
             inner = {}
         else:
-            image = ingredients.bases.get(stage.base, stage.platform)
-            inner = config_of(store, image).get("config") or {}
-        config = ended[stage.number] = Config(plan, copy.deepcopy(inner))
+            image = inputs.base_images.get(stage.base, stage.platform)
+            inner = read_image_config(store, image).get("config") or {}
+        config = ended[stage.number] = StageConfig(plan, copy.deepcopy(inner))
         for instruction in stage.instructions:
             if instruction.heredocs:
                 yield instruction, config
-            if instruction.keyword in APPLIED:
+            if instruction.keyword in CONFIG_KEYWORDS:
                 config.apply(instruction)
 
 
-def _as_list(instruction: Instruction, config: Config) -> str:
+def _run_as_list(instruction: Instruction, config: StageConfig) -> str:
     """Return a RUN as a list of words: its text is what the shell is given."""
     first = instruction.heredocs[0]
-    if is_text(instruction.text):
+    if is_heredoc(instruction.text):
         if first.content.startswith("#!"):
-            raise instruction.wrong(
+            raise instruction.error(
                 "a text with an interpreter of its own (#!) is not run by buildah",
                 f"name the interpreter before it, as in RUN python3 <<{first.name}",
                 word="<<",
@@ -138,10 +140,10 @@ def _as_list(instruction: Instruction, config: Config) -> str:
         for text in instruction.heredocs:
             script += f"\n{text.content}{text.name}"
         script += "\n"
-    shell = config.inner.get("Shell") or DEFAULT_SHELL
-    return f"RUN {_flags(instruction)}{json.dumps([*shell, script])}"
+    shell = config.values.get("Shell") or DEFAULT_SHELL
+    return f"RUN {_format_flags(instruction)}{json.dumps([*shell, script])}"
 
 
-def _flags(instruction: Instruction) -> str:
+def _format_flags(instruction: Instruction) -> str:
     pairs = ((k, v) for k, values in instruction.flags.items() for v in values.split("\n"))
     return "".join(f"--{name}={value} " for name, value in pairs)

@@ -38,7 +38,7 @@ _IN_PROCESS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Arguments:
+class DockerfileArguments:
     """The build arguments: those given, and what is known of the platforms."""
 
     given: Mapping[str, str]
@@ -46,7 +46,7 @@ class Arguments:
     target: Platform
 
     @property
-    def platforms(self) -> dict[str, str]:
+    def platform_arguments(self) -> dict[str, str]:
         """Return the variables that tell for which platform is built, and on which."""
         found = {}
         for name, platform in (("BUILD", self.build), ("TARGET", self.target)):
@@ -72,12 +72,12 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DockerfilePlan:
     """All stages of a Dockerfile with variables put into their FROM."""
 
     dockerfile: Dockerfile
     stages: tuple[Stage, ...]
-    arguments: Arguments
+    arguments: DockerfileArguments
     # Defaults given before the first FROM.
     defaults: Mapping[str, str] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class Plan:
         """Return the stage that becomes the image."""
         return self.stages[-1]
 
-    def stage(self, text: str, before: int) -> Stage | None:
+    def find_stage(self, text: str, before: int) -> Stage | None:
         """Return the stage of a name or number, among those before another one."""
         for stage in reversed(self.stages[:before]):
             if stage.name and stage.name == text.lower():
@@ -95,7 +95,7 @@ class Plan:
             return self.stages[int(text)]
         return None
 
-    def needed(self) -> tuple[Stage, ...]:
+    def needed_stages(self) -> tuple[Stage, ...]:
         """Return the stages that the image depends on, in their order."""
         wanted: dict[int, Stage] = {}
         left = [self.target]
@@ -104,11 +104,11 @@ class Plan:
             if stage.number in wanted:
                 continue
             wanted[stage.number] = stage
-            names = [stage.base, *(name for _, name in self.sources(stage))]
-            left += [s for s in (self.stage(n, stage.number) for n in names) if s]
+            names = [stage.base, *(name for _, name in self.file_sources(stage))]
+            left += [s for s in (self.find_stage(n, stage.number) for n in names) if s]
         return tuple(wanted[n] for n in sorted(wanted))
 
-    def sources(self, stage: Stage) -> Iterator[tuple[Instruction, str]]:
+    def file_sources(self, stage: Stage) -> Iterator[tuple[Instruction, str]]:
         """Yield from which stages and images files are taken, besides the base."""
         for instruction in stage.instructions:
             if instruction.keyword in ("COPY", "ADD") and "from" in instruction.flags:
@@ -121,27 +121,27 @@ class Plan:
     def images(self) -> dict[tuple[str, str], Instruction]:
         """Return the images that are needed, each as (name, platform), and who says so first."""
         found: dict[tuple[str, str], Instruction] = {}
-        for stage in self.needed():
-            if stage.base.lower() != SCRATCH and not self.stage(stage.base, stage.number):
+        for stage in self.needed_stages():
+            if stage.base.lower() != SCRATCH and not self.find_stage(stage.base, stage.number):
                 found.setdefault((stage.base, stage.platform), stage.start)
-            for instruction, name in self.sources(stage):
-                if not self.stage(name, stage.number):
+            for instruction, name in self.file_sources(stage):
+                if not self.find_stage(name, stage.number):
                     found.setdefault((name, ""), instruction)
         return found
 
     def first_unsupported(self) -> Instruction | None:
         """Return the first needed instruction that cannot be done in process, or nothing."""
-        for stage in self.needed():
+        for stage in self.needed_stages():
             for instruction in stage.instructions:
-                if instruction.keyword not in _IN_PROCESS or _is_remote(instruction):
+                if instruction.keyword not in _IN_PROCESS or _has_remote_source(instruction):
                     return instruction
         return None
 
-    def declared(self) -> frozenset[str]:
+    def declared_arguments(self) -> frozenset[str]:
         """Return the names of all build arguments that the Dockerfile knows."""
         instructions = (
             *self.dockerfile.instructions[: self._first_from()],
-            *(i for stage in self.needed() for i in stage.instructions),
+            *(i for stage in self.needed_stages() for i in stage.instructions),
         )
         found = {
             pair.partition("=")[0]
@@ -155,7 +155,7 @@ class Plan:
         return next(n for n, i in enumerate(self.dockerfile.instructions) if i.keyword == "FROM")
 
 
-def plan(dockerfile: Dockerfile, arguments: Arguments) -> Plan:
+def plan_dockerfile(dockerfile: Dockerfile, arguments: DockerfileArguments) -> DockerfilePlan:
     """Divide a Dockerfile into its stages."""
     defaults: dict[str, str] = {}
     groups: list[tuple[Instruction, list[Instruction]]] = []
@@ -165,28 +165,28 @@ def plan(dockerfile: Dockerfile, arguments: Arguments) -> Plan:
         elif groups:
             groups[-1][1].append(instruction)
         elif instruction.keyword == "ARG":
-            seen = {**arguments.platforms, **defaults}
+            seen = {**arguments.platform_arguments, **defaults}
             for name, value in argument_pairs(instruction, seen, dockerfile.escape):
                 defaults[name] = arguments.given.get(name, value or "")
         else:
-            raise instruction.wrong(
+            raise instruction.error(
                 f"{instruction.keyword} stands before the first FROM",
                 "begin with FROM; only ARG may stand before it",
             )
     if not groups:
-        raise dockerfile.instructions[-1].wrong("there is no FROM")
-    variables = {**arguments.platforms, **defaults}
+        raise dockerfile.instructions[-1].error("there is no FROM")
+    variables = {**arguments.platform_arguments, **defaults}
     stages: list[Stage] = []
     for number, (start, instructions) in enumerate(groups):
         base, platform, name = _read_from(start, variables, dockerfile.escape)
         if name and any(s.name == name for s in stages):
-            raise start.wrong(f"there is a stage {name} already", word=name)
+            raise start.error(f"there is a stage {name} already", word=name)
         stages.append(Stage(number, name, base, platform, start, tuple(instructions)))
-    made = Plan(dockerfile, tuple(stages), arguments, defaults)
+    made = DockerfilePlan(dockerfile, tuple(stages), arguments, defaults)
     for stage in stages:
-        for instruction, name in made.sources(stage):
+        for instruction, name in made.file_sources(stage):
             if name.lower() == stage.name and stage.name:
-                raise instruction.wrong(f"the stage {name} takes files from itself", word=name)
+                raise instruction.error(f"the stage {name} takes files from itself", word=name)
     return made
 
 
@@ -196,29 +196,31 @@ def argument_pairs(
     """Return names and defaults of an ARG."""
     found: list[tuple[str, str | None]] = []
     seen = dict(variables)
-    for word in words_of(instruction, escape):
+    for word in split_words(instruction, escape):
         name, equals, value = word.partition("=")
-        default = expanded(instruction, value, seen, escape) if equals else None
+        default = expand_word(instruction, value, seen, escape) if equals else None
         if default is not None:
             seen[name] = default
         found.append((name, default))
     return found
 
 
-def words_of(instruction: Instruction, escape: str) -> list[str]:
+def split_words(instruction: Instruction, escape: str) -> list[str]:
     """Return the words of an instruction, quotes kept."""
     try:
         return split_quoted(instruction.text, escape)
     except WordError as error:
-        raise instruction.wrong(str(error)) from error
+        raise instruction.error(str(error)) from error
 
 
-def expanded(instruction: Instruction, word: str, variables: Mapping[str, str], escape: str) -> str:
+def expand_word(
+    instruction: Instruction, word: str, variables: Mapping[str, str], escape: str
+) -> str:
     """Return a word with variables put in."""
     try:
         return expand(word, variables, escape)
     except WordError as error:
-        raise instruction.wrong(str(error), word=word) from error
+        raise instruction.error(str(error), word=word) from error
 
 
 def _read_from(
@@ -226,23 +228,23 @@ def _read_from(
 ) -> tuple[str, str, str]:
     unknown = sorted(start.flags.keys() - {"platform"})
     if unknown:
-        raise start.wrong(f"FROM has no --{unknown[0]}", word=f"--{unknown[0]}")
+        raise start.error(f"FROM has no --{unknown[0]}", word=f"--{unknown[0]}")
     words = start.text.split()
     named = len(words) == 3 and words[1].upper() == "AS"
     if len(words) != 1 and not named:
-        raise start.wrong("FROM is not understood", "write FROM IMAGE, or FROM IMAGE AS NAME")
-    base = expanded(start, words[0], variables, escape)
+        raise start.error("FROM is not understood", "write FROM IMAGE, or FROM IMAGE AS NAME")
+    base = expand_word(start, words[0], variables, escape)
     if not base:
-        raise start.wrong(
+        raise start.error(
             f"the name {words[0]} comes to nothing",
             "a variable in FROM is given by an ARG before the first FROM",
             word=words[0],
         )
-    platform = expanded(start, start.flags.get("platform", ""), variables, escape)
+    platform = expand_word(start, start.flags.get("platform", ""), variables, escape)
     return base, platform, words[2].lower() if named else ""
 
 
-def _is_remote(instruction: Instruction) -> bool:
+def _has_remote_source(instruction: Instruction) -> bool:
     if instruction.keyword != "ADD":
         return False
     sources = instruction.words[:-1]

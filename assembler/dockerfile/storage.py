@@ -43,7 +43,7 @@ def builder_storage_items(storage: Path, logs: Path) -> tuple[StorageItem, ...]:
 def prune_builder_storage(storage: Path, logs: Path, reporter: Reporter) -> int:
     """Clear the storage, and return how many bytes that has made free; no build may be running."""
     before = sum(k.size for k in builder_storage_items(storage, logs))
-    with _alone(storage) if storage.is_dir() else nullcontext():
+    with _exclusive(storage) if storage.is_dir() else nullcontext():
         shutil.rmtree(logs, ignore_errors=True)
         if not storage.is_dir():
             return before
@@ -58,7 +58,7 @@ def prune_builder_storage(storage: Path, logs: Path, reporter: Reporter) -> int:
 
 
 @contextmanager
-def _alone(storage: Path) -> Iterator[None]:
+def _exclusive(storage: Path) -> Iterator[None]:
     with wrap_os_errors(storage):
         lock = (storage / "use.lock").open("ab")
     with lock:

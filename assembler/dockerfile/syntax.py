@@ -69,7 +69,7 @@ class Instruction:
     heredocs: tuple[Heredoc, ...] = ()
 
     @property
-    def listed(self) -> tuple[str, ...] | None:
+    def json_words(self) -> tuple[str, ...] | None:
         """Return the words if they are written as a JSON list, else nothing."""
         if not self.text.startswith("["):
             return None
@@ -84,7 +84,7 @@ class Instruction:
     @property
     def words(self) -> tuple[str, ...]:
         """Return the words, of a JSON list or between spaces."""
-        listed = self.listed
+        listed = self.json_words
         return tuple(self.text.split()) if listed is None else listed
 
     def place(self, word: str = "") -> Place:
@@ -99,7 +99,7 @@ class Instruction:
         begin = len(line) - len(line.lstrip())
         return Place(self.source, self.line, begin + 1, max(1, len(line.rstrip()) - begin))
 
-    def wrong(self, message: str, *hints: str, word: str = "") -> PackageError:
+    def error(self, message: str, *hints: str, word: str = "") -> PackageError:
         """Return an error about this instruction."""
         return PackageError.of(packages.BAD_DOCKERFILE, message, *hints, place=self.place(word))
 
@@ -135,14 +135,14 @@ def read_dockerfile(path: Path) -> Dockerfile:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PackageError.of(packages.BAD_DOCKERFILE, f"{path} is not UTF-8") from error
-    return parse(SourceText(str(path), text))
+    return parse_dockerfile(SourceText(str(path), text))
 
 
-def parse(source: SourceText) -> Dockerfile:
+def parse_dockerfile(source: SourceText) -> Dockerfile:
     """Read the instructions of a text."""
     lines = source.text.replace("\r\n", "\n").split("\n")
-    escape = _escape(lines, source)
-    found = tuple(_instructions(lines, source, escape))
+    escape = _escape_character(lines, source)
+    found = tuple(_parse_instructions(lines, source, escape))
     if not found:
         raise PackageError.of(
             packages.BAD_DOCKERFILE, f"{source.name} has no instructions", "begin it with FROM"
@@ -150,7 +150,7 @@ def parse(source: SourceText) -> Dockerfile:
     return Dockerfile(source, found, escape)
 
 
-def _escape(lines: list[str], source: SourceText) -> str:
+def _escape_character(lines: list[str], source: SourceText) -> str:
     """Return the character that continues lines; directives stand before everything else."""
     for number, line in enumerate(lines, 1):
         directive = _DIRECTIVE.fullmatch(line.strip())
@@ -168,7 +168,7 @@ def _escape(lines: list[str], source: SourceText) -> str:
     return "\\"
 
 
-def _instructions(lines: list[str], source: SourceText, escape: str) -> Iterator[Instruction]:
+def _parse_instructions(lines: list[str], source: SourceText, escape: str) -> Iterator[Instruction]:
     continued = re.compile(re.escape(escape) + r"[ \t]*$")
     at = 0
     while at < len(lines):
@@ -193,10 +193,10 @@ def _instructions(lines: list[str], source: SourceText, escape: str) -> Iterator
         made = Instruction(keyword.upper(), "".join(rest_of_it), source, first + 1, at)
         _check_keyword(made)
         if made.keyword in _WITH_HEREDOCS:
-            heredocs, at = _heredocs(made, lines, at)
+            heredocs, at = _read_heredocs(made, lines, at)
         else:
             heredocs = ()
-        flags, rest = _flags(made)
+        flags, rest = _split_flags(made)
         yield Instruction(made.keyword, rest, source, first + 1, at, flags, heredocs)
 
 
@@ -214,10 +214,10 @@ def _check_keyword(instruction: Instruction) -> None:
             place=Place(instruction.source, instruction.line, begin + 1, len(keyword)),
         )
     if not instruction.text and keyword not in ("CMD", "ENTRYPOINT"):
-        raise instruction.wrong(f"{keyword} has no arguments")
+        raise instruction.error(f"{keyword} has no arguments")
 
 
-def _heredocs(
+def _read_heredocs(
     instruction: Instruction, lines: list[str], at: int
 ) -> tuple[tuple[Heredoc, ...], int]:
     found = []
@@ -231,7 +231,7 @@ def _heredocs(
                 break
             content.append(line + "\n")
         else:
-            raise instruction.wrong(
+            raise instruction.error(
                 f"the text that begins with <<{name} has no end",
                 f"write {name} alone on the line behind it",
                 word=f"<<{name}",
@@ -240,7 +240,7 @@ def _heredocs(
     return tuple(found), at
 
 
-def _flags(instruction: Instruction) -> tuple[dict[str, str], str]:
+def _split_flags(instruction: Instruction) -> tuple[dict[str, str], str]:
     flags: dict[str, str] = {}
     rest = instruction.text
     if instruction.keyword == "ENV":
@@ -248,7 +248,7 @@ def _flags(instruction: Instruction) -> tuple[dict[str, str], str]:
     while match := _FLAG.match(rest):
         name, value = match[1], match[2]
         if name in flags and name not in ("exclude", "mount"):
-            raise instruction.wrong(f"--{name} is given twice", word=f"--{name}")
+            raise instruction.error(f"--{name} is given twice", word=f"--{name}")
         given = "true" if value is None else value
         # What may be given several times stands on lines of its own.
         flags[name] = f"{flags[name]}\n{given}" if name in flags else given

@@ -15,7 +15,7 @@ class WordError(ValueError):
 
 def expand(word: str, variables: Mapping[str, str], escape: str = "\\") -> str:
     """Return the word with variables put in and quotes taken away."""
-    return _Lexer(word, variables, escape).until()
+    return _Lexer(word, variables, escape).read_until()
 
 
 def expand_text(text: str, variables: Mapping[str, str]) -> str:
@@ -68,7 +68,7 @@ class _Lexer:
     escape: str
     at: int = 0
 
-    def until(self, end: str = "") -> str:
+    def read_until(self, end: str = "") -> str:
         """Read up to a character outside of quotes, or to the end of the text."""
         out: list[str] = []
         while self.at < len(self.text):
@@ -145,7 +145,7 @@ class _Lexer:
                 "there are ${NAME}, ${NAME:-DEFAULT}, ${NAME:+OTHER} and ${NAME:?MESSAGE}"
             )
         self.at += 2 if colon else 1
-        other = self.until("}")
+        other = self.read_until("}")
         self.at += 1
         value = self.variables.get(name)
         there = bool(value) if colon else value is not None

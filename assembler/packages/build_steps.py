@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError
 from assembler.oci import Platform, Reference, host_platform
-from assembler.packages.jobs import PackageJob, dockerfile_order, target_platforms
+from assembler.packages.jobs import PackageJob, dockerfile_build, target_platforms
 from assembler.packages.tags import derive_name
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _package_uses(
     named: dict[str, set[Platform]] = {}
     with suppress(DolmenError):  # the build of the package reports the error
         if needed and job.package.build.debs is None:
-            for name, chosen in dockerfile_order(job, platform).plan().images():
+            for name, chosen in dockerfile_build(job, platform).plan().images():
                 uses = named.setdefault(str(Reference.parse(name)), set())
                 uses.add(Platform.parse(chosen) if chosen else platform)
     both = {platform, host_platform()}

@@ -14,7 +14,7 @@ from assembler.dockerfile import (
     BuildKitOptions,
     Buildx,
     builder_storage_items,
-    found_buildx,
+    find_buildx,
     prune_builder_storage,
 )
 from assembler.events import NullReporter
@@ -44,8 +44,8 @@ def builder_storage_use(store: Store, builder_name: str = "") -> Iterator[Storag
         yield StorageUse(item.name, item.size)
     buildx = _find_buildx(builder_name)
     if buildx is not None:
-        for name in buildx.names():
-            yield StorageUse(name, buildx.kept(name), in_docker=True)
+        for name in buildx.builder_names():
+            yield StorageUse(name, buildx.storage_size(name), in_docker=True)
 
 
 def prune_builders(
@@ -57,7 +57,7 @@ def prune_builders(
     yield StorageUse("", freed)
     buildx = _find_buildx(builder_name)
     if buildx is not None:
-        for name in buildx.names():
+        for name in buildx.builder_names():
             yield StorageUse(name, buildx.prune(name), in_docker=True)
 
 
@@ -65,5 +65,5 @@ def _find_buildx(builder_name: str) -> Buildx | None:
     docker = tools.find_program("docker")
     if docker is None:
         return None
-    program, options = found_buildx(docker, BuildKitOptions(name=builder_name))
+    program, options = find_buildx(docker, BuildKitOptions(name=builder_name))
     return Buildx(program, options, NullReporter()) if program is not None else None

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from assembler.debian import LOCK_FILE
-from assembler.dockerfile import inputs_now as dockerfile_inputs
+from assembler.dockerfile import dockerfile_inputs
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import Image, changed_inputs, look_up_image, read_recorded_inputs
 from assembler.packages.build_file_reader import read_package
-from assembler.packages.jobs import NO_TREE_HASH, dockerfile_order, package_job
+from assembler.packages.jobs import NO_TREE_HASH, dockerfile_build, package_job
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def current_inputs(store: Store, job: PackageJob, platform: Platform) -> dict[st
     """Return the inputs of a package's image as they are now, by name."""
     package = job.package
     if package.build.debs is None:
-        return dockerfile_inputs(store, dockerfile_order(job, platform))
+        return dockerfile_inputs(store, dockerfile_build(job, platform))
     lock = package.directory / LOCK_FILE
     inputs = {"tree": job.name.hash or NO_TREE_HASH, "suite": package.build.debs.suite}
     if lock.is_file():

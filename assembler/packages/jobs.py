@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.config import DEFAULT_GITREPO
-from assembler.dockerfile import DockerOrder
+from assembler.dockerfile import DockerfileBuild
 from assembler.errors import PackageError
 from assembler.oci import CONFIG_LABEL, Platform, Reference
 from assembler.packages.build_arguments import collect_arguments, read_commit
@@ -69,13 +69,13 @@ def image_references(name: PackageName) -> list[Reference]:
     return references
 
 
-def dockerfile_order(
+def dockerfile_build(
     job: PackageJob, platform: Platform, *, with_labels: bool = False
-) -> DockerOrder:
+) -> DockerfileBuild:
     """Return the Dockerfile of a package, with all arguments for a platform."""
     package, build = job.package, job.package.build
     commit = read_commit(package, job.name, job.options.naming.commit)
-    return DockerOrder(
+    return DockerfileBuild(
         package=package,
         platform=platform,
         arguments=collect_arguments(
@@ -86,7 +86,7 @@ def dockerfile_order(
         time=commit.time,
         dockerfile=job.options.dockerfile or build.dockerfile,
         name=str(job.name.reference()),
-        terms=job.options.terms_for(build),
+        options=job.options.dockerfile_options(build),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.config import DEFAULT_FILE
 from assembler.debian import DebianOptions
-from assembler.dockerfile import BuilderOptions, Terms
+from assembler.dockerfile import BuilderOptions, DockerfileOptions
 from assembler.oci import ImageSources
 from assembler.packages.build_arguments import BuildArguments
 from assembler.packages.tags import Naming
@@ -58,9 +58,9 @@ class PackageBuildOptions:
         """Tell whether the images have to be in the store at the end."""
         return self.fetch or self.push or self.load
 
-    def terms_for(self, build: BuildFile) -> Terms:
+    def dockerfile_options(self, build: BuildFile) -> DockerfileOptions:
         """Return the build terms of a package's Dockerfile."""
-        return Terms(
+        return DockerfileOptions(
             build.network if self.network is None else self.network,
             not build.disable_cache if self.cache is None else self.cache,
             self.ssh,

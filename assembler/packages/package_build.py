@@ -7,13 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assembler.debian import RecipeBuild, build_recipe, open_archive_engine, read_package_lock
-from assembler.dockerfile import Builders
-from assembler.dockerfile import make as make_dockerfile
+from assembler.dockerfile import Builders, build_image
 from assembler.errors import DolmenError
 from assembler.events import LogMessage, task
 from assembler.oci import hold_lock, tag_images
 from assembler.packages.inputs import changes_since_build, current_inputs
-from assembler.packages.jobs import dockerfile_order, image_labels, image_references
+from assembler.packages.jobs import dockerfile_build, image_labels, image_references
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
@@ -180,8 +179,8 @@ def _build_image(
 ) -> WrittenImage:
     package = job.package
     if package.build.debs is None:
-        order = dockerfile_order(job, platform, with_labels=True)
-        return make_dockerfile(store, order, context.sources, context.builders, reporter)
+        order = dockerfile_build(job, platform, with_labels=True)
+        return build_image(store, order, context.sources, context.builders, reporter)
     recipe = RecipeBuild(
         package.build.debs,
         package.directory,

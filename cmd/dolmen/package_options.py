@@ -66,11 +66,11 @@ def builder_options(
     from assembler.dockerfile import (  # noqa: PLC0415
         BuilderOptions,
         BuildKitOptions,
-        read_contexts,
+        parse_builder_contexts,
     )
 
     buildkit = BuildKitOptions(
-        read_contexts(contexts or env_list_or_linuxkit(os.environ, "BUILDERS")),
+        parse_builder_contexts(contexts or env_list_or_linuxkit(os.environ, "BUILDERS")),
         buildx_name,
         image,
         config.absolute() if config else None,

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assembler.diagnostics import SourceText
-from assembler.dockerfile.context import ignoring
-from assembler.dockerfile.stages import Arguments, plan
-from assembler.dockerfile.syntax import parse
+from assembler.dockerfile.context_tree import compile_patterns
+from assembler.dockerfile.stages import DockerfileArguments, plan_dockerfile
+from assembler.dockerfile.syntax import parse_dockerfile
 from assembler.dockerfile.words import WordError, expand
 from assembler.errors import DolmenError, PackageError
 from assembler.oci.platform import Platform, host_platform
@@ -323,7 +323,7 @@ def test_variables_in_words() -> None:
 
 
 def test_patterns_of_dockerignore() -> None:
-    test = ignoring(["*.o", "!keep.o", "**/deep", "a?c", "[xy]z"])
+    test = compile_patterns(["*.o", "!keep.o", "**/deep", "a?c", "[xy]z"])
     ignored = ["x.o", "a/deep", "deep/below", "abc", "xz"]
     kept = ["keep.o", "sub/x.o", "abbc", "zz", "a"]
     assert [p for p in [*ignored, *kept] if test(p)] == ignored
@@ -333,8 +333,9 @@ def test_patterns_of_dockerignore() -> None:
 @settings(max_examples=300, deadline=None, derandomize=True)
 def test_no_text_is_anything_else_than_understood_or_refused(text: str) -> None:
     with contextlib.suppress(PackageError):
-        made = plan(
-            parse(SourceText("Dockerfile", text)), Arguments({}, host_platform(), host_platform())
+        made = plan_dockerfile(
+            parse_dockerfile(SourceText("Dockerfile", text)),
+            DockerfileArguments({}, host_platform(), host_platform()),
         )
         made.images()
         made.declared()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from assembler.dockerfile.order import workspace
+from assembler.dockerfile.build import workspace
 from assembler.oci.store import Store
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from assembler.dockerfile.bases import layers_of
+from assembler.dockerfile.base_images import image_layers
 from assembler.oci import (
     Platform,
     WrittenImage,
@@ -16,23 +16,23 @@ from assembler.oci import (
 
 if TYPE_CHECKING:
     from assembler.dockerfile.build_inputs import BuildInputs
-    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.stages import DockerfilePlan
     from assembler.oci import Store, WrittenLayer
 
 # Of a step of the history; the rest names the build's own directory, or the machine.
-_OF_HISTORY = ("created", "created_by", "empty_layer")
+_HISTORY_KEYS = ("created", "created_by", "empty_layer")
 
 
-def known_layers(store: Store, ingredients: BuildInputs) -> dict[str, WrittenLayer]:
+def base_layers(store: Store, inputs: BuildInputs) -> dict[str, WrittenLayer]:
     """Return the layers of the bases by the digest of their content: they need not be taken."""
-    images = ingredients.bases.images.values()
-    return {layer.diff_id: layer for image in images for layer in layers_of(store, image)}
+    images = inputs.base_images.images.values()
+    return {layer.diff_id: layer for image in images for layer in image_layers(store, image)}
 
 
-def finished(
+def add_built_image(
     store: Store,
-    plan: Plan,
-    ingredients: BuildInputs,
+    plan: DockerfilePlan,
+    inputs: BuildInputs,
     layers: Sequence[WrittenLayer],
     config: Mapping[str, Any],
 ) -> WrittenImage:
@@ -43,18 +43,18 @@ def finished(
     target = plan.arguments.target
     platform = Platform.parse(plan.target.platform) if plan.target.platform else target
     inner = dict(config.get("config") or {})
-    labels = {**(inner.get("Labels") or {}), **ingredients.labels}
+    labels = {**(inner.get("Labels") or {}), **inputs.labels}
     if labels:
         inner["Labels"] = labels
-    created = format_timestamp(ingredients.time)
+    created = format_timestamp(inputs.time)
     history = [h for h in config.get("history") or [] if isinstance(h, dict)]
     document = {
         **platform_json(platform),
         "created": created,
         "config": {key: value for key, value in inner.items() if value},
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
-        "history": [{k: v for k, v in h.items() if k in _OF_HISTORY} for h in history],
+        "history": [{k: v for k, v in h.items() if k in _HISTORY_KEYS} for h in history],
     }
     return WrittenImage(
-        add_image_with_config(store, layers, document, platform, ingredients.annotations)
+        add_image_with_config(store, layers, document, platform, inputs.annotations)
     )

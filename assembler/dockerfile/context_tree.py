@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from assembler.codes import packages
-from assembler.dockerfile.trees import Contents, Node, bytes_of, text_of
+from assembler.dockerfile.file_tree import Contents, FileNode, decode_path, encode_path
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import DIRECTORY, FILE, SYMLINK
 
@@ -26,12 +26,12 @@ _LARGEST_IGNORE = 1 << 20
 
 
 @dataclass(slots=True)
-class Context:
+class ContextTree:
     """Files by their paths in the context, each somewhere on the disk."""
 
     time: int
-    nodes: dict[str, Node] = field(default_factory=dict)
-    places: dict[str, Path] = field(default_factory=dict)
+    nodes: dict[str, FileNode] = field(default_factory=dict)
+    paths: dict[str, Path] = field(default_factory=dict)
     rooted: bool = False
 
     @contextmanager
@@ -41,8 +41,8 @@ class Context:
         yield self._content
 
     def _content(self, path: str) -> Iterator[bytes]:
-        place = self.places[path]
-        with wrap_os_errors(place, "read"), _opened(place) as file:
+        place = self.paths[path]
+        with wrap_os_errors(place, "read"), _open(place) as file:
             left = self.nodes[path].size
             while chunk := file.read(min(left, _CHUNK)) if left else b"":
                 left -= len(chunk)
@@ -58,7 +58,7 @@ class Context:
         """Take in a directory with everything in it, below a prefix."""
         if prefix:
             self._parents(prefix + "/x")
-        for path, place, found in _walk(directory, ignored or _nothing):
+        for path, place, found in _walk(directory, ignored or _ignores_nothing):
             self._add(f"{prefix}/{path}" if prefix else path, place, found)
 
     def add_file(self, path: str, place: Path) -> None:
@@ -71,42 +71,42 @@ class Context:
         """Lay the context out on the disk, for builders that want a directory."""
         with wrap_os_errors(target):
             for path in sorted(self.nodes):
-                node, there = self.nodes[path], os.fsencode(target) + b"/" + bytes_of(path)
+                node, there = self.nodes[path], os.fsencode(target) + b"/" + encode_path(path)
                 if node.kind == DIRECTORY:
                     os.mkdir(there)  # noqa: PTH102 - names may be no text
                 elif node.kind == SYMLINK:
-                    os.symlink(bytes_of(node.link), there)  # noqa: PTH211
+                    os.symlink(encode_path(node.link), there)  # noqa: PTH211
                 else:
-                    with _opened(self.places[path]) as source, open(there, "xb") as copy:  # noqa: PTH123
+                    with _open(self.paths[path]) as source, open(there, "xb") as copy:  # noqa: PTH123
                         shutil.copyfileobj(source, copy, _CHUNK)
                 if node.kind != SYMLINK:
                     os.chmod(there, node.mode)  # noqa: PTH101
             for path in sorted(self.nodes, reverse=True):
-                there = os.fsencode(target) + b"/" + bytes_of(path)
+                there = os.fsencode(target) + b"/" + encode_path(path)
                 os.utime(there, (self.time, self.time), follow_symlinks=False)
 
     def _add(self, path: str, place: Path, found: os.stat_result) -> None:
         self._parents(path)
         if stat.S_ISDIR(found.st_mode):
-            self.nodes[path] = Node(DIRECTORY, 0o755, mtime=self.time)
+            self.nodes[path] = FileNode(DIRECTORY, 0o755, mtime=self.time)
         elif stat.S_ISLNK(found.st_mode):
-            target = text_of(os.readlink(os.fsencode(place)))  # noqa: PTH115
-            self.nodes[path] = Node(SYMLINK, 0o777, mtime=self.time, link=target)
+            target = decode_path(os.readlink(os.fsencode(place)))  # noqa: PTH115
+            self.nodes[path] = FileNode(SYMLINK, 0o777, mtime=self.time, link=target)
         elif stat.S_ISREG(found.st_mode):
             mode = 0o755 if found.st_mode & stat.S_IXUSR else 0o644
-            self.nodes[path] = Node(FILE, mode, size=found.st_size, mtime=self.time)
+            self.nodes[path] = FileNode(FILE, mode, size=found.st_size, mtime=self.time)
         else:
             return  # sockets and the like are nothing to be copied
-        self.places[path] = place
+        self.paths[path] = place
 
     def _parents(self, path: str) -> None:
         above = path.rpartition("/")[0]
         while above and above not in self.nodes:
-            self.nodes[above] = Node(DIRECTORY, 0o755, mtime=self.time)
+            self.nodes[above] = FileNode(DIRECTORY, 0o755, mtime=self.time)
             above = above.rpartition("/")[0]
 
 
-def _opened(place: Path) -> IO[bytes]:
+def _open(place: Path) -> IO[bytes]:
     return os.fdopen(os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
 
 
@@ -119,7 +119,7 @@ def _walk(
         with wrap_os_errors(here, "read"):
             names = sorted(os.listdir(os.fsencode(here)))  # noqa: PTH208
         for raw in names:
-            name = text_of(raw)
+            name = decode_path(raw)
             path = f"{prefix}/{name}" if prefix else name
             place = here / os.fsdecode(raw)
             if path == ".git":
@@ -133,22 +133,22 @@ def _walk(
                 left.append((path, place))
 
 
-def _nothing(_path: str) -> bool:
+def _ignores_nothing(_path: str) -> bool:
     return False
 
 
-def read_ignored(directory: Path, dockerfile: str) -> Callable[[str], bool]:
+def read_ignore_file(directory: Path, dockerfile: str) -> Callable[[str], bool]:
     """Return what .dockerignore, or the one of the Dockerfile's own, leaves out."""
     for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
         path = directory / name
         if path.is_file():
             with wrap_os_errors(path, "read"), path.open("rb") as file:
                 data = file.read(_LARGEST_IGNORE)
-            return ignoring(data.decode("utf-8-sig", "surrogateescape").splitlines())
-    return _nothing
+            return compile_patterns(data.decode("utf-8-sig", "surrogateescape").splitlines())
+    return _ignores_nothing
 
 
-def ignoring(lines: Sequence[str]) -> Callable[[str], bool]:
+def compile_patterns(lines: Sequence[str]) -> Callable[[str], bool]:
     """Return a test of paths by the patterns of a .dockerignore, of which the last one counts."""
     rules: list[tuple[bool, re.Pattern[str]]] = []
     for line in lines:
@@ -160,7 +160,9 @@ def ignoring(lines: Sequence[str]) -> Callable[[str], bool]:
         if pattern not in ("", "."):
             # What is below a directory that is left out is left out as well.
             with suppress(re.error):  # a range of characters that is none finds nothing
-                rules.append((not back, re.compile(_expression(pattern) + "(?:/.*)?", re.DOTALL)))
+                rules.append(
+                    (not back, re.compile(_regular_expression(pattern) + "(?:/.*)?", re.DOTALL))
+                )
 
     def is_ignored(path: str) -> bool:
         out = False
@@ -169,18 +171,18 @@ def ignoring(lines: Sequence[str]) -> Callable[[str], bool]:
                 out = leaves_out
         return out
 
-    return is_ignored if rules else _nothing
+    return is_ignored if rules else _ignores_nothing
 
 
-_PIECES: Mapping[str, str] = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-_PIECE = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]*\]|\\.|.", re.DOTALL)
+_WILDCARDS: Mapping[str, str] = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_PATTERN_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]*\]|\\.|.", re.DOTALL)
 
 
-def _expression(pattern: str) -> str:
+def _regular_expression(pattern: str) -> str:
     out = []
-    for piece in _PIECE.findall(pattern):
-        if piece in _PIECES:
-            out.append(_PIECES[piece])
+    for piece in _PATTERN_TOKEN.findall(pattern):
+        if piece in _WILDCARDS:
+            out.append(_WILDCARDS[piece])
         elif len(piece) > 2 and piece[0] == "[":
             out.append("[" + piece[1:-1].replace("\\", "\\\\").replace("[", "\\[") + "]")
         else:

@@ -44,22 +44,22 @@ _RELEASE_LINE = re.compile(
 _APK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 
 
-def attested(
+def attach_sbom(
     store: Store, made: WrittenImage, name: str, created: int, bases: Iterable[Image]
 ) -> WrittenImage:
     """Add a document of what is in the image, if it has none yet and anything is known of it."""
     manifest = parse_manifest(store.read(made.descriptor), name)
     if made.attestations or not isinstance(manifest, Manifest):
         return made
-    base = _base_of(manifest, bases)
-    carried = _carried(store, base) if base is not None else []
+    base = _find_base(manifest, bases)
+    carried = _base_packages(store, base) if base is not None else []
     above = manifest.layers[len(base.manifest.layers) :] if base and carried else manifest.layers
     try:
-        databases = _databases(store, name, above)
+        databases = _read_databases(store, name, above)
     except LayerError:
         # Its upper layers cannot be read without the lower ones.
-        databases = _databases(store, name, manifest.layers)
-    packages = _joined(carried, databases)
+        databases = _read_databases(store, name, manifest.layers)
+    packages = _merge_packages(carried, databases)
     if not packages:
         return made
     document = image_document(name, made.descriptor.digest, created, packages)
@@ -67,7 +67,7 @@ def attested(
     return replace(made, attestations=(added,))
 
 
-def _base_of(manifest: Manifest, bases: Iterable[Image]) -> Image | None:
+def _find_base(manifest: Manifest, bases: Iterable[Image]) -> Image | None:
     """Return the image that this one begins with: the one that most of its layers are of."""
     digests = [layer.digest for layer in manifest.layers]
     below = [
@@ -79,7 +79,7 @@ def _base_of(manifest: Manifest, bases: Iterable[Image]) -> Image | None:
     return max(below, key=lambda base: len(base.manifest.layers), default=None)
 
 
-def _carried(store: Store, base: Image) -> list[dict[str, Any]]:
+def _base_packages(store: Store, base: Image) -> list[dict[str, Any]]:
     """Return the packages that the documents of an image tell of."""
     found: list[dict[str, Any]] = []
     for manifest in read_attestations(store, base):
@@ -97,7 +97,7 @@ def _carried(store: Store, base: Image) -> list[dict[str, Any]]:
 
 
 @dataclass(slots=True)
-class _Databases:
+class _PackageDatabases:
     """The files of an image that tell what is installed."""
 
     files: dict[bytes, bytes] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class _Databases:
         """Leave it: a database is a file of its own."""
 
     @property
-    def whole(self) -> frozenset[str]:
+    def complete_kinds(self) -> frozenset[str]:
         """Return the kinds of packages that a whole list is there of, and no addition to one."""
         kinds = {"deb": (_DPKG,), "apk": _APK}
         return frozenset(k for k, names in kinds.items() if any(n in self.files for n in names))
@@ -137,7 +137,7 @@ class _Databases:
                 yield control_package(control, distribution or "debian", release)
         for name in _APK:
             for stanza in self.files.get(name, b"").split(b"\n\n"):
-                known = _of_apk(stanza, distribution or "alpine", release)
+                known = _apk_package(stanza, distribution or "alpine", release)
                 if known is not None:
                     yield known
 
@@ -152,7 +152,7 @@ class _Databases:
         return "", ""
 
 
-def _of_apk(stanza: bytes, distribution: str, release: str) -> PackageFacts | None:
+def _apk_package(stanza: bytes, distribution: str, release: str) -> PackageFacts | None:
     fields: Mapping[str, str] = {
         key: value
         for key, colon, value in (
@@ -178,8 +178,8 @@ def _of_apk(stanza: bytes, distribution: str, release: str) -> PackageFacts | No
     )
 
 
-def _databases(store: Store, name: str, layers: Sequence[Descriptor]) -> _Databases:
-    databases = _Databases()
+def _read_databases(store: Store, name: str, layers: Sequence[Descriptor]) -> _PackageDatabases:
+    databases = _PackageDatabases()
 
     def stored(layer: Descriptor) -> StoredLayer:
         return StoredLayer(layer.digest, layer.size, lambda: store.open(layer, name))
@@ -188,12 +188,16 @@ def _databases(store: Store, name: str, layers: Sequence[Descriptor]) -> _Databa
     return databases
 
 
-def _joined(carried: Sequence[dict[str, Any]], databases: _Databases) -> list[dict[str, Any]]:
+def _merge_packages(
+    carried: Sequence[dict[str, Any]], databases: _PackageDatabases
+) -> list[dict[str, Any]]:
     """Return what is told of all packages, each once; a whole list goes before what bases tell."""
     told = {known.purl: describe_package(known) for known in databases.packages()}
-    kept = [p for p in carried if not any(f"pkg:{k}/" in _purl(p) for k in databases.whole)]
-    same = {_plain(purl) for purl in told}
-    both = [*(p for p in kept if _plain(_purl(p)) not in same), *told.values()]
+    kept = [
+        p for p in carried if not any(f"pkg:{k}/" in _purl(p) for k in databases.complete_kinds)
+    ]
+    same = {_without_distro(purl) for purl in told}
+    both = [*(p for p in kept if _without_distro(_purl(p)) not in same), *told.values()]
     seen: dict[str, int] = {}
     found = []
     for package in sorted(both, key=lambda p: (str(p.get("name", "")), _purl(p), p["SPDXID"])):
@@ -211,6 +215,6 @@ def _purl(package: Mapping[str, Any]) -> str:
     return ""
 
 
-def _plain(purl: str) -> str:
+def _without_distro(purl: str) -> str:
     """Return a package URL without the release, which not everybody knows."""
     return purl.split("&distro=", 1)[0] or "none"

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from assembler.oci import TarReader
 
 Contents = Callable[[str], Iterator[bytes]]
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 _CHUNK = 1 << 20
-_WILD = re.compile(r"[*?\[\\]")
+_WILDCARD = re.compile(r"[*?\[\\]")
 
 
 class LinkError(ValueError):
@@ -30,7 +30,7 @@ class LinkError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class FileNode:
     """A file, directory or link, without its content."""
 
     kind: int = FILE
@@ -47,11 +47,11 @@ class Node:
     records: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
-class Files(Protocol):
+class FileTree(Protocol):
     """A tree of files; paths have no slash at their beginning, the root is the empty one."""
 
     @property
-    def nodes(self) -> Mapping[str, Node]:
+    def nodes(self) -> Mapping[str, FileNode]:
         """Return every path there is, the root left out."""
 
     @property
@@ -62,17 +62,17 @@ class Files(Protocol):
         """Give the contents of some files, during a block."""
 
 
-def text_of(name: bytes) -> str:
+def decode_path(name: bytes) -> str:
     """Return a path of a tar as text."""
     return name.decode("utf-8", "surrogateescape")
 
 
-def bytes_of(name: str) -> bytes:
+def encode_path(name: str) -> bytes:
     """Return a path as a tar has it."""
     return name.encode("utf-8", "surrogateescape")
 
 
-def resolved(nodes: Mapping[str, Node], path: str, *, rooted: bool = True) -> str:
+def resolve_links(nodes: Mapping[str, FileNode], path: str, *, rooted: bool = True) -> str:
     """Return the path with all links followed; what is not there is taken as it is."""
     done: list[str] = []
     left = [p for p in path.split("/") if p not in ("", ".")][::-1]
@@ -93,7 +93,7 @@ def resolved(nodes: Mapping[str, Node], path: str, *, rooted: bool = True) -> st
             done.append(part)
             continue
         links += 1
-        if links > _MOST_LINKS:
+        if links > _MAX_LINKS:
             raise LinkError("leads in a circle of links")
         if node.link.startswith("/"):
             if not rooted:
@@ -103,21 +103,21 @@ def resolved(nodes: Mapping[str, Node], path: str, *, rooted: bool = True) -> st
     return "/".join(done)
 
 
-def is_wild(pattern: str) -> bool:
+def has_wildcard(pattern: str) -> bool:
     """Tell whether a pattern may stand for several paths."""
-    return bool(_WILD.search(pattern))
+    return bool(_WILDCARD.search(pattern))
 
 
-def matching(files: Files, pattern: str) -> list[tuple[str, str]]:
+def find_matches(files: FileTree, pattern: str) -> list[tuple[str, str]]:
     """Return what a pattern finds: the name as it was found, and the path it leads to."""
     nodes = files.nodes
     clean = posixpath.normpath("/" + pattern).lstrip("/")
-    if not is_wild(clean):
-        path = resolved(nodes, pattern if not files.rooted else clean, rooted=files.rooted)
+    if not has_wildcard(clean):
+        path = resolve_links(nodes, pattern if not files.rooted else clean, rooted=files.rooted)
         return [(clean, path)] if not path or path in nodes else []
     found = [("", "")]
     for part in clean.split("/"):
-        several = is_wild(part)
+        several = has_wildcard(part)
         further: list[tuple[str, str]] = []
         for name, base in found:
             if several:
@@ -125,14 +125,14 @@ def matching(files: Files, pattern: str) -> list[tuple[str, str]]:
             else:
                 names = [part]
             for n in names:
-                path = resolved(nodes, f"{base}/{n}", rooted=files.rooted)
+                path = resolve_links(nodes, f"{base}/{n}", rooted=files.rooted)
                 if path in nodes:
                     further.append((f"{name}/{n}" if name else n, path))
         found = further
     return found
 
 
-def below(nodes: Mapping[str, Node], directory: str) -> list[str]:
+def descendants(nodes: Mapping[str, FileNode], directory: str) -> list[str]:
     """Return everything in a directory at any depth, directories before what is in them."""
     if not directory:
         return sorted(nodes)
@@ -140,14 +140,14 @@ def below(nodes: Mapping[str, Node], directory: str) -> list[str]:
     return sorted(p for p in nodes if p.startswith(prefix))
 
 
-def _children(nodes: Mapping[str, Node], directory: str) -> list[str]:
+def _children(nodes: Mapping[str, FileNode], directory: str) -> list[str]:
     prefix = f"{directory}/" if directory else ""
     found = (p.removeprefix(prefix) for p in nodes if p.startswith(prefix))
     return sorted(n for n in found if n and "/" not in n)
 
 
 @dataclass(slots=True)
-class ImageFiles:
+class ImageFileTree:
     """The files of an image's layers, or of an archive, flattened."""
 
     what: str
@@ -155,13 +155,13 @@ class ImageFiles:
     # Where contents wait that were asked for.
     workspace: Path
     rooted: bool = True
-    _nodes: dict[str, Node] | None = None
+    _nodes: dict[str, FileNode] | None = None
 
     @property
-    def nodes(self) -> Mapping[str, Node]:
+    def nodes(self) -> Mapping[str, FileNode]:
         """Return every path, read at the first use."""
         if self._nodes is None:
-            collector = _Collector()
+            collector = _NodeCollector()
             flatten_layers(self.what, self.layers, collector)
             self._nodes = collector.nodes
         return self._nodes
@@ -170,12 +170,12 @@ class ImageFiles:
     def contents(self, paths: Collection[str]) -> Iterator[Contents]:
         """Give contents out of a temporary file, written in one pass through the layers."""
         with wrap_os_errors(self.workspace), tempfile.TemporaryFile(dir=self.workspace) as spool:
-            keeper = _Keeper(frozenset(bytes_of(p) for p in paths), spool)
+            keeper = _ContentSpool(frozenset(encode_path(p) for p in paths), spool)
             if paths:
                 flatten_layers(self.what, self.layers, keeper)
 
             def content(path: str) -> Iterator[bytes]:
-                at, left = keeper.places[bytes_of(path)]
+                at, left = keeper.places[encode_path(path)]
                 while left:
                     spool.seek(at)
                     chunk = spool.read(min(left, _CHUNK))
@@ -186,25 +186,25 @@ class ImageFiles:
 
 
 @dataclass(slots=True)
-class _Collector:
+class _NodeCollector:
     """Notes what entries are, and reads no content."""
 
-    nodes: dict[str, Node] = field(default_factory=dict)
+    nodes: dict[str, FileNode] = field(default_factory=dict)
 
     def restart(self) -> None:
         self.nodes.clear()
 
     def add(self, name: bytes, reader: TarReader) -> None:
-        path = text_of(name)
+        path = decode_path(name)
         self._parents(path)
-        self.nodes[path] = Node(
+        self.nodes[path] = FileNode(
             reader.kind,
             reader.mode & 0o7777,
             reader.uid,
             reader.gid,
             reader.size if reader.kind == FILE else 0,
             max(0, reader.mtime),
-            text_of(reader.link) if reader.kind == SYMLINK else "",
+            decode_path(reader.link) if reader.kind == SYMLINK else "",
             reader.major,
             reader.minor,
             dict(reader.records),
@@ -212,7 +212,7 @@ class _Collector:
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
         _ = reader
-        path, real = text_of(name), text_of(target)
+        path, real = decode_path(name), decode_path(target)
         self._parents(path)
         node = self.nodes[real]
         first = node.link if node.kind == HARD_LINK else real
@@ -222,12 +222,12 @@ class _Collector:
         """Note directories that have no entry of their own, or none yet."""
         above = path.rpartition("/")[0]
         while above and above not in self.nodes:
-            self.nodes[above] = Node(DIRECTORY, 0o755)
+            self.nodes[above] = FileNode(DIRECTORY, 0o755)
             above = above.rpartition("/")[0]
 
 
 @dataclass(slots=True)
-class _Keeper:
+class _ContentSpool:
     """Keeps the contents of some files."""
 
     wanted: frozenset[bytes]

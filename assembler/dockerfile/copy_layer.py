@@ -9,18 +9,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from assembler.codes import packages
-from assembler.dockerfile.syntax import Instruction
-from assembler.dockerfile.trees import (
+from assembler.dockerfile.file_tree import (
     Contents,
-    Files,
+    FileNode,
+    FileTree,
     LinkError,
-    Node,
-    below,
-    bytes_of,
-    is_wild,
-    matching,
-    resolved,
+    descendants,
+    encode_path,
+    find_matches,
+    has_wildcard,
+    resolve_links,
 )
+from assembler.dockerfile.syntax import Instruction
 from assembler.errors import PackageError
 from assembler.oci import DIRECTORY, FILE, HARD_LINK, SYMLINK, TAR_END, TarHeader, tar_padding
 
@@ -36,7 +36,7 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Attributes:
+class CopyAttributes:
     """What copies have instead of what their sources have."""
 
     owner: Owner | None = None
@@ -46,34 +46,34 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class LayerEntry:
     """One file of a layer: where it goes, what it is, and whose content it has."""
 
     path: str
-    node: Node
+    node: FileNode
     origin: str = ""
 
 
 @dataclass(slots=True)
-class Laying:
+class CopyLayer:
     """What an instruction lays over the tree of a stage."""
 
-    root: dict[str, Node]
+    root: dict[str, FileNode]
     instruction: Instruction
-    attributes: Attributes
-    copies: dict[str, Copy] = field(default_factory=dict)
+    attributes: CopyAttributes
+    entries: dict[str, LayerEntry] = field(default_factory=dict)
     # The path that has the content of a source already, for hard links among them.
-    linked: dict[str, str] = field(default_factory=dict)
+    link_targets: dict[str, str] = field(default_factory=dict)
 
-    def lay(self, files: Files, sources: list[str], target: str, missing: str) -> None:
+    def copy(self, files: FileTree, sources: list[str], target: str, missing: str) -> None:
         """Copy what the sources find to the target; `missing` says where they were looked for."""
         found: list[tuple[str, str]] = []
         for source in sources:
             found += self._found(files, source, missing)
         into = target.endswith(("/", "/.")) or target == "." or len(found) > 1
-        where = resolved(self.root, target)
+        where = resolve_links(self.root, target)
         for name, path in found:
-            node = files.nodes.get(path, Node(DIRECTORY, 0o755))
+            node = files.nodes.get(path, FileNode(DIRECTORY, 0o755))
             if node.kind == DIRECTORY:
                 self._directory(files, path, where)
                 continue
@@ -82,21 +82,21 @@ class Laying:
             last = posixpath.basename(name)
             self._file(files, path, posixpath.join(where, last) if inside else where)
 
-    def lay_tree(self, files: Files, target: str) -> None:
+    def copy_tree(self, files: FileTree, target: str) -> None:
         """Lay a whole tree, as that of an archive, into the target."""
-        self._directory(files, "", resolved(self.root, target))
+        self._directory(files, "", resolve_links(self.root, target))
 
-    def _found(self, files: Files, source: str, missing: str) -> list[tuple[str, str]]:
+    def _found(self, files: FileTree, source: str, missing: str) -> list[tuple[str, str]]:
         try:
-            found = matching(files, source)
+            found = find_matches(files, source)
         except LinkError as error:
             raise self._bad(source, f"{source!r} {error}") from error
         if not found:
-            what = "nothing is found by" if is_wild(source) else "there is no"
+            what = "nothing is found by" if has_wildcard(source) else "there is no"
             raise self._bad(source, f"{what} {source!r} in {missing}", *self._close(files, source))
         return found
 
-    def _close(self, files: Files, source: str) -> tuple[str, ...]:
+    def _close(self, files: FileTree, source: str) -> tuple[str, ...]:
         base = posixpath.basename(source.rstrip("/")).lower()
         near = sorted(p for p in files.nodes if posixpath.basename(p).lower() == base)[:3]
         return (f"there is {', '.join(near)}",) if near and base else ()
@@ -106,12 +106,12 @@ class Laying:
             packages.BAD_CONTEXT, message, *hints, place=self.instruction.place(word)
         )
 
-    def _directory(self, files: Files, source: str, where: str) -> None:
+    def _directory(self, files: FileTree, source: str, where: str) -> None:
         """Copy what is in a directory."""
         self.make_directory(where)
         prefix = len(source) + 1 if source else 0
         moved: dict[str, str] = {}
-        for path in below(files.nodes, source):
+        for path in descendants(files.nodes, source):
             relative = path[prefix:]
             above, _, name = relative.rpartition("/")
             base = moved.get(above, where) if above else where
@@ -121,7 +121,7 @@ class Laying:
                 self._file(files, path, target)
                 continue
             # A directory over a link to one goes where the link leads.
-            real = resolved(self.root, target)
+            real = resolve_links(self.root, target)
             there = self.root.get(real)
             moved[relative] = real
             if there is None:
@@ -129,21 +129,21 @@ class Laying:
             elif there.kind != DIRECTORY:
                 raise self._bad("", f"/{real} is there already, and is not a directory")
 
-    def _file(self, files: Files, path: str, target: str) -> None:
+    def _file(self, files: FileTree, path: str, target: str) -> None:
         there = self.root.get(target)
         if there is not None and there.kind == DIRECTORY:
             raise self._bad("", f"/{target} is there already, and is a directory")
         self.make_directory(target.rpartition("/")[0])
         node = files.nodes[path]
         origin = node.link if node.kind == HARD_LINK else path
-        if node.kind == HARD_LINK or origin in self.linked:
-            first = self.linked.get(origin)
+        if node.kind == HARD_LINK or origin in self.link_targets:
+            first = self.link_targets.get(origin)
             if first is not None and node.kind == HARD_LINK:
-                self._put(target, Node(HARD_LINK, node.mode, mtime=node.mtime, link=first))
+                self._put(target, FileNode(HARD_LINK, node.mode, mtime=node.mtime, link=first))
                 return
             node = replace(files.nodes[origin], link="")
         if node.kind == FILE:
-            self.linked.setdefault(origin, target)
+            self.link_targets.setdefault(origin, target)
         self._put(target, node, origin)
 
     def make_directory(self, path: str) -> None:
@@ -157,11 +157,11 @@ class Laying:
             return
         self.make_directory(path.rpartition("/")[0])
         owner = self.attributes.owner or Owner(0, 0)
-        made = Node(DIRECTORY, 0o755, owner.uid, owner.gid, mtime=self.attributes.time)
+        made = FileNode(DIRECTORY, 0o755, owner.uid, owner.gid, mtime=self.attributes.time)
         self.root[path] = made
-        self.copies[path] = Copy(path, made)
+        self.entries[path] = LayerEntry(path, made)
 
-    def _put(self, path: str, node: Node, origin: str = "") -> None:
+    def _put(self, path: str, node: FileNode, origin: str = "") -> None:
         owner, mode = self.attributes.owner, self.attributes.mode
         if owner is not None:
             node = replace(node, uid=owner.uid, gid=owner.gid)
@@ -169,24 +169,24 @@ class Laying:
             node = replace(node, mode=mode)
         self.root[path] = node
         # What was copied to the same place before is replaced, and comes at its new turn.
-        self.copies.pop(path, None)
-        self.copies[path] = Copy(path, node, origin)
+        self.entries.pop(path, None)
+        self.entries[path] = LayerEntry(path, node, origin)
 
-    def tar(self, files: Files | None) -> Iterator[bytes]:
+    def tar(self, files: FileTree | None) -> Iterator[bytes]:
         """Yield the layer."""
-        wanted = {c.origin for c in self.copies.values() if c.node.kind == FILE}
+        wanted = {c.origin for c in self.entries.values() if c.node.kind == FILE}
         with ExitStack() as stack:
             contents = stack.enter_context(files.contents(wanted)) if files and wanted else None
-            for copy in self.copies.values():
-                yield from _entry(copy, contents)
+            for copy in self.entries.values():
+                yield from _encode_entry(copy, contents)
         yield TAR_END
 
 
-def _entry(copy: Copy, contents: Contents | None) -> Iterator[bytes]:
+def _encode_entry(copy: LayerEntry, contents: Contents | None) -> Iterator[bytes]:
     node = copy.node
     is_directory = node.kind == DIRECTORY
     yield TarHeader(
-        bytes_of(copy.path) + (b"/" if is_directory else b""),
+        encode_path(copy.path) + (b"/" if is_directory else b""),
         bytes([node.kind]),
         node.mode,
         node.uid,
@@ -194,7 +194,7 @@ def _entry(copy: Copy, contents: Contents | None) -> Iterator[bytes]:
         node.size if node.kind == FILE else 0,
         node.mtime,
         b"",
-        bytes_of(node.link),
+        encode_path(node.link),
         node.major,
         node.minor,
         node.records,
@@ -204,30 +204,30 @@ def _entry(copy: Copy, contents: Contents | None) -> Iterator[bytes]:
         yield tar_padding(node.size)
 
 
-def read_mode(instruction: Instruction, text: str) -> int | None:
+def parse_mode(instruction: Instruction, text: str) -> int | None:
     """Read --chmod."""
     if not text:
         return None
     if not _MODE.fullmatch(text):
-        raise instruction.wrong(
+        raise instruction.error(
             f"not a mode: {text!r}", "write it in octal digits, as 0755", word=text
         )
     return int(text, 8)
 
 
-def read_owner(instruction: Instruction, text: str, accounts: Accounts) -> Owner | None:
+def parse_owner(instruction: Instruction, text: str, accounts: Accounts) -> Owner | None:
     """Read --chown: names or numbers, of a user and perhaps a group."""
     if not text:
         return None
     user, colon, group = text.partition(":")
     uid, gid = accounts.user(user), None
     if uid is None:
-        raise instruction.wrong(
+        raise instruction.error(
             f"the image has no user {user!r}", "name one of its /etc/passwd, or a number", word=text
         )
     gid = accounts.group(group) if colon else uid[1]
     if gid is None:
-        raise instruction.wrong(
+        raise instruction.error(
             f"the image has no group {group!r}",
             "name one of its /etc/group, or a number",
             word=text,

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from assembler.dockerfile.stages import argument_pairs, expanded, words_of
+from assembler.dockerfile.stages import argument_pairs, expand_word, split_words
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.stages import DockerfilePlan
     from assembler.dockerfile.syntax import Instruction
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
@@ -20,11 +20,11 @@ _HIGHEST_PORT = 65535
 
 
 @dataclass(slots=True)
-class Config:
+class StageConfig:
     """The config of a stage as far as its instructions have been read."""
 
-    plan: Plan
-    inner: dict[str, Any]
+    plan: DockerfilePlan
+    values: dict[str, Any]
     author: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
     has_command: bool = False
@@ -32,7 +32,7 @@ class Config:
     @property
     def environment(self) -> dict[str, str]:
         """Return the variables of the image."""
-        pairs = (text.partition("=") for text in self.inner.get("Env") or [])
+        pairs = (text.partition("=") for text in self.values.get("Env") or [])
         return {name: value for name, _, value in pairs}
 
     @property
@@ -43,11 +43,11 @@ class Config:
     @property
     def workdir(self) -> str:
         """Return the directory that relative paths begin at."""
-        return str(self.inner.get("WorkingDir") or "/")
+        return str(self.values.get("WorkingDir") or "/")
 
     def expand(self, instruction: Instruction, word: str) -> str:
         """Return a word with variables put in."""
-        return expanded(instruction, word, self.variables, self.plan.dockerfile.escape)
+        return expand_word(instruction, word, self.variables, self.plan.dockerfile.escape)
 
     def apply(self, instruction: Instruction) -> None:
         """Take in an instruction that changes no files."""
@@ -57,7 +57,7 @@ class Config:
         escape = self.plan.dockerfile.escape
         known = self.plan.arguments
         for name, default in argument_pairs(instruction, self.variables, escape):
-            value = known.given.get(name, known.platforms.get(name))
+            value = known.given.get(name, known.platform_arguments.get(name))
             if value is None:
                 value = default if default is not None else self.plan.defaults.get(name)
             if value is not None:
@@ -68,17 +68,17 @@ class Config:
 
     def _set_env(self, pairs: Mapping[str, str]) -> None:
         merged = self.environment | dict(pairs)
-        self.inner["Env"] = [f"{name}={value}" for name, value in merged.items()]
+        self.values["Env"] = [f"{name}={value}" for name, value in merged.items()]
 
     def label(self, instruction: Instruction) -> None:
-        self.inner["Labels"] = {**(self.inner.get("Labels") or {}), **self._pairs(instruction)}
+        self.values["Labels"] = {**(self.values.get("Labels") or {}), **self._pairs(instruction)}
 
     def _pairs(self, instruction: Instruction) -> dict[str, str]:
-        words = words_of(instruction, self.plan.dockerfile.escape)
+        words = split_words(instruction, self.plan.dockerfile.escape)
         if "=" not in words[0]:
             name, *rest = instruction.text.split(None, 1)
             if not rest:
-                raise instruction.wrong(
+                raise instruction.error(
                     f"{instruction.keyword} {name} has no value", f"write {name}=VALUE", word=name
                 )
             return {self.expand(instruction, name): self.expand(instruction, rest[0])}
@@ -86,7 +86,7 @@ class Config:
         for word in words:
             name, equals, value = word.partition("=")
             if not equals or not name:
-                raise instruction.wrong(
+                raise instruction.error(
                     f"{word!r} is not NAME=VALUE", "put a value with spaces into quotes", word=word
                 )
             found[self.expand(instruction, name)] = self.expand(instruction, value)
@@ -95,76 +95,76 @@ class Config:
     def work_directory(self, instruction: Instruction) -> None:
         given = self.expand(instruction, instruction.text)
         if not given:
-            raise instruction.wrong("WORKDIR comes to nothing")
-        self.inner["WorkingDir"] = posixpath.normpath(posixpath.join(self.workdir, given))
+            raise instruction.error("WORKDIR comes to nothing")
+        self.values["WorkingDir"] = posixpath.normpath(posixpath.join(self.workdir, given))
 
     def user(self, instruction: Instruction) -> None:
-        self.inner["User"] = self.expand(instruction, instruction.text)
+        self.values["User"] = self.expand(instruction, instruction.text)
 
     def stop_signal(self, instruction: Instruction) -> None:
-        self.inner["StopSignal"] = self.expand(instruction, instruction.text)
+        self.values["StopSignal"] = self.expand(instruction, instruction.text)
 
     def maintainer(self, instruction: Instruction) -> None:
         self.author = instruction.text
 
     def shell(self, instruction: Instruction) -> None:
-        if not instruction.listed:
-            raise instruction.wrong("SHELL is a list", 'write it as SHELL ["/bin/sh", "-c"]')
-        self.inner["Shell"] = list(instruction.listed)
+        if not instruction.json_words:
+            raise instruction.error("SHELL is a list", 'write it as SHELL ["/bin/sh", "-c"]')
+        self.values["Shell"] = list(instruction.json_words)
 
     def expose(self, instruction: Instruction) -> None:
-        ports = dict(self.inner.get("ExposedPorts") or {})
+        ports = dict(self.values.get("ExposedPorts") or {})
         for word in instruction.text.split():
             for text in self.expand(instruction, word).split():
                 match = _PORT.fullmatch(text)
                 first = int(match[1]) if match else 0
                 last = int(match[2] or first) if match else -1
                 if not match or not 0 < first <= last <= _HIGHEST_PORT:
-                    raise instruction.wrong(
+                    raise instruction.error(
                         f"not a port: {text!r}", "write 80, 53/udp or 8000-8010", word=word
                     )
                 kind = (match[3] or "tcp").lower()
                 ports |= {f"{number}/{kind}": {} for number in range(first, last + 1)}
-        self.inner["ExposedPorts"] = ports
+        self.values["ExposedPorts"] = ports
 
     def volume(self, instruction: Instruction) -> None:
         names = [self.expand(instruction, word) for word in instruction.words]
         if not all(names):
-            raise instruction.wrong("the name of a volume is empty")
-        there = self.inner.get("Volumes") or {}
-        self.inner["Volumes"] = {**there, **{name: {} for name in names}}
+            raise instruction.error("the name of a volume is empty")
+        there = self.values.get("Volumes") or {}
+        self.values["Volumes"] = {**there, **{name: {} for name in names}}
 
     def command(self, instruction: Instruction) -> None:
-        self.inner["Cmd"] = self._words(instruction)
+        self.values["Cmd"] = self._words(instruction)
         self.has_command = True
 
     def entrypoint(self, instruction: Instruction) -> None:
-        self.inner["Entrypoint"] = self._words(instruction)
+        self.values["Entrypoint"] = self._words(instruction)
         if not self.has_command:
             # What the base would have been started with makes no sense to another program.
-            self.inner.pop("Cmd", None)
+            self.values.pop("Cmd", None)
 
     def _words(self, instruction: Instruction) -> list[str]:
-        if instruction.listed is not None:
-            return list(instruction.listed)
+        if instruction.json_words is not None:
+            return list(instruction.json_words)
         if not instruction.text:
             return []
-        return [*(self.inner.get("Shell") or DEFAULT_SHELL), instruction.text]
+        return [*(self.values.get("Shell") or DEFAULT_SHELL), instruction.text]
 
 
-_HANDLERS: Mapping[str, Callable[[Config, Instruction], None]] = {
-    "ARG": Config.argument,
-    "CMD": Config.command,
-    "ENTRYPOINT": Config.entrypoint,
-    "ENV": Config.environment_of,
-    "EXPOSE": Config.expose,
-    "LABEL": Config.label,
-    "MAINTAINER": Config.maintainer,
-    "SHELL": Config.shell,
-    "STOPSIGNAL": Config.stop_signal,
-    "USER": Config.user,
-    "VOLUME": Config.volume,
-    "WORKDIR": Config.work_directory,
+_HANDLERS: Mapping[str, Callable[[StageConfig, Instruction], None]] = {
+    "ARG": StageConfig.argument,
+    "CMD": StageConfig.command,
+    "ENTRYPOINT": StageConfig.entrypoint,
+    "ENV": StageConfig.environment_of,
+    "EXPOSE": StageConfig.expose,
+    "LABEL": StageConfig.label,
+    "MAINTAINER": StageConfig.maintainer,
+    "SHELL": StageConfig.shell,
+    "STOPSIGNAL": StageConfig.stop_signal,
+    "USER": StageConfig.user,
+    "VOLUME": StageConfig.volume,
+    "WORKDIR": StageConfig.work_directory,
 }
 # The instructions that change the config alone.
-APPLIED = frozenset(_HANDLERS)
+CONFIG_KEYWORDS = frozenset(_HANDLERS)

@@ -10,12 +10,12 @@ from assembler.dockerfile.stages import SCRATCH
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.stages import DockerfilePlan
     from assembler.dockerfile.syntax import Instruction
 
 
-def rewritten(
-    plan: Plan,
+def rewrite_for_builder(
+    plan: DockerfilePlan,
     names: Mapping[tuple[str, str], str],
     said: Mapping[int, str] = MappingProxyType({}),
     *,
@@ -28,34 +28,34 @@ def rewritten(
     they begin at, are said in another way.
     """
     lines = plan.dockerfile.source.text.replace("\r\n", "\n").split("\n")
-    needed = {stage.number for stage in plan.needed()}
+    needed = {stage.number for stage in plan.needed_stages()}
     for stage in plan.stages:
-        is_image = stage.base.lower() != SCRATCH and not plan.stage(stage.base, stage.number)
+        is_image = stage.base.lower() != SCRATCH and not plan.find_stage(stage.base, stage.number)
         base = names.get((stage.base, stage.platform), stage.base)
         if stage.number not in needed:
             # It is not needed, and its base is not there.
             base, is_image = SCRATCH, False
             for instruction in stage.instructions:
-                _replace(lines, instruction, "")
+                _replace_lines(lines, instruction, "")
         platform = stage.platform or str(plan.arguments.target)
         words = ["FROM", *([f"--platform={platform}"] if is_image and platforms else []), base]
-        _replace(
+        _replace_lines(
             lines, stage.start, " ".join([*words, *(["AS", stage.name] if stage.name else [])])
         )
         if stage.number not in needed:
             continue
         for instruction in stage.instructions:
             if instruction.line in said:
-                _replace(lines, instruction, said[instruction.line])
-        for instruction, name in plan.sources(stage):
+                _replace_lines(lines, instruction, said[instruction.line])
+        for instruction, name in plan.file_sources(stage):
             known = names.get((name, ""))
-            if known and not plan.stage(name, stage.number):
+            if known and not plan.find_stage(name, stage.number):
                 for number in range(instruction.line - 1, instruction.last_line):
                     lines[number] = lines[number].replace(f"from={name}", f"from={known}")
     return "\n".join(lines)
 
 
-def _replace(lines: list[str], instruction: Instruction, text: str) -> None:
+def _replace_lines(lines: list[str], instruction: Instruction, text: str) -> None:
     for number in range(instruction.line - 1, instruction.last_line):
         lines[number] = ""
     lines[instruction.line - 1] = text

@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
-from assembler.dockerfile.bases import config_of, layers_of, stored
+from assembler.dockerfile.archives import open_archive
+from assembler.dockerfile.base_images import image_layers, layer_blob, read_image_config
 from assembler.dockerfile.build_inputs import BuildInputs
-from assembler.dockerfile.copying import (
+from assembler.dockerfile.copy_layer import (
     Accounts,
-    Attributes,
-    Laying,
-    read_mode,
-    read_owner,
+    CopyAttributes,
+    CopyLayer,
+    parse_mode,
+    parse_owner,
 )
-from assembler.dockerfile.heredocs import Texts, is_text, texts_of
-from assembler.dockerfile.settings import Config
+from assembler.dockerfile.file_tree import FileNode, ImageFileTree, resolve_links
+from assembler.dockerfile.heredocs import HeredocFiles, heredoc_files, is_heredoc
+from assembler.dockerfile.stage_config import StageConfig
 from assembler.dockerfile.stages import SCRATCH
-from assembler.dockerfile.trees import ImageFiles, Node, resolved
-from assembler.dockerfile.unpacking import opened_archive
 from assembler.dockerfile.words import WordError
 from assembler.errors import LayerError, PackageError
 from assembler.oci import (
@@ -39,71 +39,71 @@ from assembler.oci import (
 from assembler.oci import LayerBlob as StoredLayer
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.stages import Plan, Stage
+    from assembler.dockerfile.file_tree import FileTree
+    from assembler.dockerfile.stages import DockerfilePlan, Stage
     from assembler.dockerfile.syntax import Instruction
-    from assembler.dockerfile.trees import Files
     from assembler.oci import Store
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FLAGS = {"COPY": {"from", "chown", "chmod", "link"}, "ADD": {"chown", "chmod", "link"}}
 
 
-def assemble(store: Store, plan: Plan, ingredients: BuildInputs) -> WrittenImage:
+def build_in_process(store: Store, plan: DockerfilePlan, inputs: BuildInputs) -> WrittenImage:
     """Make the image of the last stage."""
-    stages: dict[int, _Stage] = {}
-    for stage in plan.needed():
-        stages[stage.number] = _Stage.begun(store, plan, stage, ingredients, stages)
+    stages: dict[int, _StageBuild] = {}
+    for stage in plan.needed_stages():
+        stages[stage.number] = _StageBuild.start_stage(store, plan, stage, inputs, stages)
         stages[stage.number].run()
     return stages[plan.target.number].image()
 
 
 @dataclass(slots=True)
-class _Stage:
+class _StageBuild:
     """A stage under way."""
 
     store: Store
-    plan: Plan
+    plan: DockerfilePlan
     stage: Stage
-    ingredients: BuildInputs
-    others: Mapping[int, _Stage]
-    config: Config
+    inputs: BuildInputs
+    stage_builds: Mapping[int, _StageBuild]
+    config: StageConfig
     platform: Platform
     layers: list[WrittenLayer] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     # What is there so far, read when it is first needed.
-    root: dict[str, Node] | None = None
+    root: dict[str, FileNode] | None = None
 
     @classmethod
-    def begun(
+    def start_stage(
         cls,
         store: Store,
-        plan: Plan,
+        plan: DockerfilePlan,
         stage: Stage,
-        ingredients: BuildInputs,
-        others: Mapping[int, _Stage],
-    ) -> _Stage:
+        inputs: BuildInputs,
+        stage_builds: Mapping[int, _StageBuild],
+    ) -> _StageBuild:
         """Return the stage as its FROM leaves it."""
-        before = plan.stage(stage.base, stage.number)
+        before = plan.find_stage(stage.base, stage.number)
         if before is not None:
-            base = others[before.number]
-            config = Config(plan, copy.deepcopy(base.config.inner))
+            base = stage_builds[before.number]
+            config = StageConfig(plan, copy.deepcopy(base.config.values))
             history, layers = [*base.history], [*base.layers]
             return cls(
-                store, plan, stage, ingredients, others, config, base.platform, layers, history
+                store, plan, stage, inputs, stage_builds, config, base.platform, layers, history
             )
         target = plan.arguments.target
         if stage.base.lower() == SCRATCH:
             platform = Platform.parse(stage.platform) if stage.platform else target
-            config = Config(plan, {"Env": [_PATH]})
-            return cls(store, plan, stage, ingredients, others, config, platform)
-        image = ingredients.bases.get(stage.base, stage.platform)
-        document = config_of(store, image)
-        config = Config(plan, copy.deepcopy(document.get("config") or {}))
+            config = StageConfig(plan, {"Env": [_PATH]})
+            return cls(store, plan, stage, inputs, stage_builds, config, platform)
+        image = inputs.base_images.get(stage.base, stage.platform)
+        document = read_image_config(store, image)
+        config = StageConfig(plan, copy.deepcopy(document.get("config") or {}))
         config.author = str(document.get("author") or "")
         history = [h for h in document.get("history") or [] if isinstance(h, dict)]
         platform = image.config.platform if image.config.platform.architecture else target
-        layers = layers_of(store, image)
-        return cls(store, plan, stage, ingredients, others, config, platform, layers, history)
+        layers = image_layers(store, image)
+        return cls(store, plan, stage, inputs, stage_builds, config, platform, layers, history)
 
     def run(self) -> None:
         """Carry out the instructions."""
@@ -114,25 +114,25 @@ class _Stage:
             else:
                 unknown = sorted(instruction.flags)
                 if unknown:
-                    raise instruction.wrong(
+                    raise instruction.error(
                         f"{instruction.keyword} has no --{unknown[0]}", word=f"--{unknown[0]}"
                     )
                 self.config.apply(instruction)
                 if instruction.keyword == "WORKDIR":
                     self._make_workdir(instruction)
-            self._note(instruction, len(self.layers) == before)
+            self._add_history(instruction, len(self.layers) == before)
 
-    def files(self) -> ImageFiles:
+    def files(self) -> ImageFileTree:
         """Return the files of the stage as they are now."""
         what = self.stage.name or self.stage.base
-        layers = [stored(self.store, what, layer.descriptor) for layer in self.layers]
-        return ImageFiles(what, layers, self.ingredients.workspace)
+        layers = [layer_blob(self.store, what, layer.descriptor) for layer in self.layers]
+        return ImageFileTree(what, layers, self.inputs.workspace)
 
     def image(self) -> WrittenImage:
         """Put the image into the store."""
-        created = format_timestamp(self.ingredients.time)
-        inner = dict(self.config.inner)
-        labels = {**(inner.get("Labels") or {}), **self.ingredients.labels}
+        created = format_timestamp(self.inputs.time)
+        inner = dict(self.config.values)
+        labels = {**(inner.get("Labels") or {}), **self.inputs.labels}
         if labels:
             inner["Labels"] = labels
         document = {
@@ -144,19 +144,19 @@ class _Stage:
         }
         if self.config.author:
             document["author"] = self.config.author
-        annotations = self.ingredients.annotations
+        annotations = self.inputs.annotations
         return WrittenImage(
             add_image_with_config(self.store, self.layers, document, self.platform, annotations)
         )
 
-    def _tree(self) -> dict[str, Node]:
+    def _tree(self) -> dict[str, FileNode]:
         if self.root is None:
             self.root = dict(self.files().nodes) if self.layers else {}
         return self.root
 
-    def _note(self, instruction: Instruction, empty: bool) -> None:  # noqa: FBT001
+    def _add_history(self, instruction: Instruction, empty: bool) -> None:  # noqa: FBT001
         entry: dict[str, Any] = {
-            "created": format_timestamp(self.ingredients.time),
+            "created": format_timestamp(self.inputs.time),
             "created_by": " ".join([instruction.keyword, *instruction.text.split()]),
         }
         if empty:
@@ -165,57 +165,57 @@ class _Stage:
 
     def _make_workdir(self, instruction: Instruction) -> None:
         tree = self._tree()
-        laying = Laying(tree, instruction, Attributes(time=self.ingredients.time))
-        laying.make_directory(resolved(tree, self.config.workdir))
-        if laying.copies:
-            self.layers.append(add_layer(self.store, laying.tar(None)))
+        layer = CopyLayer(tree, instruction, CopyAttributes(time=self.inputs.time))
+        layer.make_directory(resolve_links(tree, self.config.workdir))
+        if layer.entries:
+            self.layers.append(add_layer(self.store, layer.tar(None)))
 
     def _copy(self, instruction: Instruction) -> None:
         unknown = sorted(instruction.flags.keys() - _FLAGS[instruction.keyword])
         if unknown:
-            raise instruction.wrong(
+            raise instruction.error(
                 f"{instruction.keyword} has no --{unknown[0]} here", word=f"--{unknown[0]}"
             )
         words = [
-            word if is_text(word) else self.config.expand(instruction, word)
+            word if is_heredoc(word) else self.config.expand(instruction, word)
             for word in instruction.words
         ]
         if len(words) < 2:
-            raise instruction.wrong(
+            raise instruction.error(
                 f"{instruction.keyword} needs a source and a destination",
                 f"write {instruction.keyword} SOURCE DESTINATION",
             )
         *sources, target = words
         if len(sources) > 1 and not target.endswith(("/", "/.")) and target != ".":
-            raise instruction.wrong(
+            raise instruction.error(
                 f"several files cannot all become {target}",
                 f"write {target}/ if it is a directory",
                 word=target,
             )
         files, missing = self._source(instruction)
-        attributes = Attributes(
-            read_owner(instruction, self._flag(instruction, "chown"), self._accounts(instruction)),
-            read_mode(instruction, self._flag(instruction, "chmod")),
-            self.ingredients.time,
+        attributes = CopyAttributes(
+            parse_owner(instruction, self._flag(instruction, "chown"), self._accounts(instruction)),
+            parse_mode(instruction, self._flag(instruction, "chmod")),
+            self.inputs.time,
         )
         place = posixpath.join(self.config.workdir, target)
-        archives = self._archives(instruction, files, sources)
-        plain = [s for s in sources if s not in archives and not is_text(s)]
+        archives = self._find_archives(instruction, files, sources)
+        plain = [s for s in sources if s not in archives and not is_heredoc(s)]
         if plain:
-            laying = Laying(self._tree(), instruction, attributes)
-            laying.lay(files, plain, place, missing)
-            self.layers.append(add_layer(self.store, laying.tar(files)))
+            layer = CopyLayer(self._tree(), instruction, attributes)
+            layer.copy(files, plain, place, missing)
+            self.layers.append(add_layer(self.store, layer.tar(files)))
         if instruction.heredocs:
-            texts = self._texts(instruction)
-            laying = Laying(self._tree(), instruction, attributes)
-            laying.lay(texts, [*texts.files], place, "the Dockerfile")
-            self.layers.append(add_layer(self.store, laying.tar(texts)))
-        for source, layer in archives.items():
-            unpacked = ImageFiles(source, [layer], self.ingredients.workspace)
-            laying = Laying(self._tree(), instruction, attributes)
+            texts = self._heredoc_files(instruction)
+            layer = CopyLayer(self._tree(), instruction, attributes)
+            layer.copy(texts, [*texts.files], place, "the Dockerfile")
+            self.layers.append(add_layer(self.store, layer.tar(texts)))
+        for source, archive in archives.items():
+            unpacked = ImageFileTree(source, [archive], self.inputs.workspace)
+            layer = CopyLayer(self._tree(), instruction, attributes)
             try:
-                laying.lay_tree(unpacked, place)
-                self.layers.append(add_layer(self.store, laying.tar(unpacked)))
+                layer.copy_tree(unpacked, place)
+                self.layers.append(add_layer(self.store, layer.tar(unpacked)))
             except LayerError as error:
                 raise PackageError.of(
                     packages.BAD_CONTEXT,
@@ -227,37 +227,37 @@ class _Stage:
     def _flag(self, instruction: Instruction, name: str) -> str:
         return self.config.expand(instruction, instruction.flags.get(name, ""))
 
-    def _texts(self, instruction: Instruction) -> Texts:
+    def _heredoc_files(self, instruction: Instruction) -> HeredocFiles:
         try:
-            return texts_of(instruction, self.config, self.ingredients.time)
+            return heredoc_files(instruction, self.config, self.inputs.time)
         except WordError as error:
-            raise instruction.wrong(str(error), word="<<") from error
+            raise instruction.error(str(error), word="<<") from error
 
-    def _source(self, instruction: Instruction) -> tuple[Files, str]:
+    def _source(self, instruction: Instruction) -> tuple[FileTree, str]:
         name = instruction.flags.get("from")
         if name is None:
-            return self.ingredients.context, "the build context"
-        stage = self.plan.stage(name, self.stage.number)
+            return self.inputs.context, "the build context"
+        stage = self.plan.find_stage(name, self.stage.number)
         if stage is not None:
-            return self.others[stage.number].files(), f"the stage {name}"
-        image = self.ingredients.bases.get(name)
-        layers = [stored(self.store, name, d) for d in image.manifest.layers]
-        return ImageFiles(name, layers, self.ingredients.workspace), f"the image {name}"
+            return self.stage_builds[stage.number].files(), f"the stage {name}"
+        image = self.inputs.base_images.get(name)
+        layers = [layer_blob(self.store, name, d) for d in image.manifest.layers]
+        return ImageFileTree(name, layers, self.inputs.workspace), f"the image {name}"
 
-    def _archives(
-        self, instruction: Instruction, files: Files, sources: list[str]
+    def _find_archives(
+        self, instruction: Instruction, files: FileTree, sources: list[str]
     ) -> dict[str, StoredLayer]:
         """Return the sources that ADD unpacks."""
         if instruction.keyword != "ADD":
             return {}
-        context = self.ingredients.context
+        context = self.inputs.context
         found = {}
         for source in sources:
             path = posixpath.normpath("/" + source).lstrip("/")
             if path in files.nodes and files.nodes[path].kind == FILE:
-                layer = opened_archive(context.places[path], self.ingredients.workspace)
-                if layer is not None:
-                    found[source] = layer
+                archive = open_archive(context.paths[path], self.inputs.workspace)
+                if archive is not None:
+                    found[source] = archive
         return found
 
     def _accounts(self, instruction: Instruction) -> Accounts:
@@ -266,7 +266,7 @@ class _Stage:
         if not owner or all(p.isdigit() for p in owner.split(":")):
             return Accounts()
         files, tree = self.files(), self._tree()
-        paths = [resolved(tree, p) for p in ("etc/passwd", "etc/group")]
+        paths = [resolve_links(tree, p) for p in ("etc/passwd", "etc/group")]
         real = [tree[p].link if p in tree and tree[p].kind == HARD_LINK else p for p in paths]
         there = [p for p in real if p in tree and tree[p].kind == FILE and tree[p].size < 1 << 20]
         texts = dict.fromkeys(real, "")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """The terms a builder works on; build.yml sets them for a package, options for a run."""
+class DockerfileOptions:
+    """The options a builder works on; build.yml sets them for a package, options for a run."""
 
     network: bool = False
     # Whether steps that were carried out before may be taken from the builder's cache.

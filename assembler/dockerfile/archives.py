@@ -19,14 +19,16 @@ _LARGEST = 16 << 30
 _MAGIC = (magics.GZIP, magics.ZSTD)
 
 
-def opened_archive(path: Path, workspace: Path) -> LayerBlob | None:
+def open_archive(path: Path, workspace: Path) -> LayerBlob | None:
     """Return the archive as a layer that can be read, or nothing if the file is none."""
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(_BLOCK)
-    if magics.is_tar(head) or (head.startswith(_MAGIC) and ".tar" in path.name + _short(path)):
+    if magics.is_tar(head) or (
+        head.startswith(_MAGIC) and ".tar" in path.name + _full_suffix(path)
+    ):
         size = path.stat().st_size
         return LayerBlob(path.name, size, lambda: path.open("rb"))
-    if ".tar" not in path.name + _short(path):
+    if ".tar" not in path.name + _full_suffix(path):
         return None
     if head.startswith(magics.XZ):
         source = cast("IO[bytes]", lzma.open(path))  # noqa: SIM115
@@ -34,17 +36,17 @@ def opened_archive(path: Path, workspace: Path) -> LayerBlob | None:
         source = cast("IO[bytes]", bz2.open(path))  # noqa: SIM115
     else:
         return None
-    plain = _decompressed(source, path, workspace)
+    plain = _decompress(source, path, workspace)
     size = plain.stat().st_size
     return LayerBlob(path.name, size, lambda: plain.open("rb"))
 
 
-def _short(path: Path) -> str:
+def _full_suffix(path: Path) -> str:
     """Return the long form of the short endings of archives."""
     return ".tar" if path.suffix in (".tgz", ".txz", ".tbz", ".tbz2", ".tzst") else ""
 
 
-def _decompressed(source: IO[bytes], path: Path, workspace: Path) -> Path:
+def _decompress(source: IO[bytes], path: Path, workspace: Path) -> Path:
     with wrap_os_errors(workspace), tempfile.NamedTemporaryFile(dir=workspace, delete=False) as out:
         left = _LARGEST
         try:

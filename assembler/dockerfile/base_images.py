@@ -25,7 +25,7 @@ from assembler.oci import LayerBlob as StoredLayer
 
 if TYPE_CHECKING:
     from assembler.diagnostics import Place
-    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.stages import DockerfilePlan
     from assembler.events import Reporter
     from assembler.oci import Descriptor, Image, Store
 
@@ -33,7 +33,7 @@ _OCI_TYPES = {DOCKER_LAYER_GZIP: OCI_LAYER_GZIP}
 
 
 @dataclass(frozen=True, slots=True)
-class Bases:
+class BaseImages:
     """The images of a Dockerfile, by the name and the platform that it gives them."""
 
     images: Mapping[tuple[str, str], Image]
@@ -50,7 +50,9 @@ class Bases:
         }
 
 
-def bring(plan: Plan, sources: ImageSources, reporter: Reporter) -> Bases:
+def fetch_base_images(
+    plan: DockerfilePlan, sources: ImageSources, reporter: Reporter
+) -> BaseImages:
     """Find every image that is needed, and fetch what the store lacks."""
     by_platform: dict[Platform, dict[Reference, Place | None]] = {}
     wanted: dict[tuple[str, str], tuple[Reference, Platform]] = {}
@@ -74,10 +76,10 @@ def bring(plan: Plan, sources: ImageSources, reporter: Reporter) -> Bases:
             named = [p for r, p in references.items() if str(r) in said]
             raise error.with_place((named or list(references.values()))[0]) from error
         found |= {(reference, platform): image for reference, image in here.items()}
-    return Bases({key: found[what] for key, what in wanted.items()})
+    return BaseImages({key: found[what] for key, what in wanted.items()})
 
 
-def there(store: Store, plan: Plan) -> Bases:
+def stored_base_images(store: Store, plan: DockerfilePlan) -> BaseImages:
     """Return the images that are in the store already; nothing is fetched."""
     found = {}
     names = store.names()
@@ -88,14 +90,14 @@ def there(store: Store, plan: Plan) -> Bases:
             image = look_up_image(store, Reference.parse(name), platform, names=names)
             if not isinstance(image, MissingImage):
                 found[key] = image
-    return Bases(found)
+    return BaseImages(found)
 
 
-def config_of(store: Store, image: Image) -> dict[str, Any]:
+def read_image_config(store: Store, image: Image) -> dict[str, Any]:
     """Return the whole config of an image."""
     document = json.loads(store.read(image.manifest.config, f"{image.reference}, config"))
     if not isinstance(document, dict) or not isinstance(document.get("config") or {}, dict):
-        raise _broken(image, "its config is no object")
+        raise _manifest_error(image, "its config is no object")
     if (document.get("config") or {}).get("OnBuild"):
         raise PackageError.of(
             packages.NO_BUILDER,
@@ -105,23 +107,23 @@ def config_of(store: Store, image: Image) -> dict[str, Any]:
     return document
 
 
-def layers_of(store: Store, image: Image) -> list[WrittenLayer]:
+def image_layers(store: Store, image: Image) -> list[WrittenLayer]:
     """Return the layers of an image with the digests of their contents."""
-    rootfs = config_of(store, image).get("rootfs")
+    rootfs = read_image_config(store, image).get("rootfs")
     ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     layers = image.manifest.layers
     if not isinstance(ids, list) or len(ids) != len(layers):
-        raise _broken(image, f"its config does not tell of its {len(layers)} layers")
+        raise _manifest_error(image, f"its config does not tell of its {len(layers)} layers")
     return [
         WrittenLayer(replace(d, media_type=_OCI_TYPES.get(d.media_type, d.media_type)), str(i))
         for d, i in zip(layers, ids, strict=True)
     ]
 
 
-def stored(store: Store, what: str, descriptor: Descriptor) -> StoredLayer:
+def layer_blob(store: Store, what: str, descriptor: Descriptor) -> StoredLayer:
     """Return a layer as it can be read."""
     return StoredLayer(descriptor.digest, descriptor.size, lambda: store.open(descriptor, what))
 
 
-def _broken(image: Image, why: str) -> ImageError:
+def _manifest_error(image: Image, why: str) -> ImageError:
     return ImageError.of(images.BAD_MANIFEST, f"{image.reference}: {why}")

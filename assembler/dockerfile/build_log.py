@@ -10,7 +10,7 @@ from assembler.errors import PackageError
 from assembler.events import LogMessage
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.stages import DockerfilePlan
     from assembler.dockerfile.syntax import Instruction
     from assembler.events import Reporter
 
@@ -18,17 +18,17 @@ _LAST_LINES = 12
 
 
 @dataclass(slots=True)
-class Watcher:
+class BuildLogParser:
     """Takes what is printed, line by line; each builder has its own way to tell its steps."""
 
-    plan: Plan
+    plan: DockerfilePlan
     reporter: Reporter
     network: bool
     at: Instruction | None = None
     lines: list[str] = field(default_factory=list)
     rest: bytes = b""
 
-    def take(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Take a piece of output."""
         *whole, self.rest = (self.rest + data).split(b"\n")
         for raw in whole:
@@ -40,19 +40,19 @@ class Watcher:
             self._line(self.rest)
             self.rest = b""
 
-    def tells_step(self, line: str) -> bool:
+    def parse_step(self, line: str) -> bool:
         """Tell whether a line is about the steps, and note the instruction that it speaks of."""
         raise NotImplementedError
 
     def _line(self, raw: bytes) -> None:
         line = raw.decode("utf-8", "replace").rstrip("\r")
-        if self.tells_step(line):
+        if self.parse_step(line):
             self.reporter.emit(LogMessage(line, 1))
             return
         self.lines = [*self.lines[-_LAST_LINES:], line]
         self.reporter.emit(LogMessage(line, 2))
 
-    def failed(self, *more: str) -> PackageError:
+    def build_error(self, *more: str) -> PackageError:
         """Return the error that tells which instruction failed, and what was printed last."""
         said = [line for line in self.lines if line.strip(" -")]
         last = "\n".join(_printable(line) for line in said[-_LAST_LINES:])

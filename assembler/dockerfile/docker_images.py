@@ -19,15 +19,15 @@ from assembler.oci import (
 if TYPE_CHECKING:
     from assembler.config import DockerImages, Package
     from assembler.diagnostics import Place
-    from assembler.dockerfile.context import Context
+    from assembler.dockerfile.context_tree import ContextTree
     from assembler.events import Reporter
     from assembler.oci import Platform, Store
 
 _MOST_TEXT = 1 << 20
 
 
-def add_images(
-    context: Context,
+def add_docker_images(
+    context: ContextTree,
     package: Package,
     platform: Platform,
     sources: ImageSources,
@@ -49,23 +49,23 @@ def add_images(
         )
     for number, reference in enumerate(found):
         place = workspace / f"depends-{number}.tar"
-        _write(
+        _write_archive(
             sources.open_store(),
             ExportOptions(reference, ArchiveFormat.DOCKER, platform),
             place,
             reporter,
         )
-        context.add_file(str(_target(wanted, reference)), place)
+        context.add_file(str(_archive_path(wanted, reference)), place)
 
 
-def _target(wanted: DockerImages, reference: Reference) -> PurePosixPath:
+def _archive_path(wanted: DockerImages, reference: Reference) -> PurePosixPath:
     if wanted.target is not None:
         return wanted.target
     directory = wanted.target_dir or PurePosixPath()
     return directory / f"{reference.repository.rpartition('/')[2]}.tar"
 
 
-def _write(store: Store, download: ExportOptions, place: Path, reporter: Reporter) -> None:
+def _write_archive(store: Store, download: ExportOptions, place: Path, reporter: Reporter) -> None:
     with wrap_os_errors(place), place.open("xb") as file:
         export_archive(store, download, file, reporter)
 

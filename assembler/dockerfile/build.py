@@ -1,4 +1,4 @@
-"""A package with a Dockerfile, made into images: what it needs is gathered, then it is built."""
+"""A package with a Dockerfile, plan into images: what it needs is gathered, then it is built."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.dockerfile.assembling import assemble
-from assembler.dockerfile.bases import bring, there
+from assembler.dockerfile.base_images import fetch_base_images, stored_base_images
 from assembler.dockerfile.build_inputs import BuildInputs
 from assembler.dockerfile.builders import BUILDKIT, Builders
-from assembler.dockerfile.context import Context, read_ignored
-from assembler.dockerfile.depends import add_images
-from assembler.dockerfile.inventory import attested
-from assembler.dockerfile.stages import Arguments, plan
+from assembler.dockerfile.context_tree import ContextTree, read_ignore_file
+from assembler.dockerfile.docker_images import add_docker_images
+from assembler.dockerfile.image_sbom import attach_sbom
+from assembler.dockerfile.in_process_build import build_in_process
+from assembler.dockerfile.options import DockerfileOptions
+from assembler.dockerfile.stages import DockerfileArguments, plan_dockerfile
 from assembler.dockerfile.syntax import read_dockerfile
-from assembler.dockerfile.terms import Terms
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import LogMessage
 from assembler.oci import (
@@ -36,8 +36,8 @@ from assembler.oci import (
 
 if TYPE_CHECKING:
     from assembler.config import Package
-    from assembler.dockerfile.bases import Bases
-    from assembler.dockerfile.stages import Plan
+    from assembler.dockerfile.base_images import BaseImages
+    from assembler.dockerfile.stages import DockerfilePlan
     from assembler.events import Reporter
     from assembler.oci import Platform, Store, WrittenImage
 
@@ -47,8 +47,8 @@ IN_PROCESS = "in process"
 
 
 @dataclass(frozen=True, slots=True)
-class DockerOrder:
-    """An image to be made of a package's Dockerfile."""
+class DockerfileBuild:
+    """An image to be plan of a package's Dockerfile."""
 
     package: Package
     platform: Platform
@@ -61,82 +61,87 @@ class DockerOrder:
     dockerfile: str
     # As people know the image, for what is attested.
     name: str
-    terms: Terms = field(default_factory=Terms)
+    options: DockerfileOptions = field(default_factory=DockerfileOptions)
 
     @property
     def path(self) -> Path:
         """Return the Dockerfile."""
         return self.package.directory / self.dockerfile
 
-    def plan(self) -> Plan:
+    def plan(self) -> DockerfilePlan:
         """Read the Dockerfile for the platform."""
-        return plan(
-            read_dockerfile(self.path), Arguments(self.arguments, host_platform(), self.platform)
+        return plan_dockerfile(
+            read_dockerfile(self.path),
+            DockerfileArguments(self.arguments, host_platform(), self.platform),
         )
 
 
-def make(
-    store: Store, order: DockerOrder, sources: ImageSources, builders: Builders, reporter: Reporter
+def build_image(
+    store: Store,
+    build: DockerfileBuild,
+    sources: ImageSources,
+    builders: Builders,
+    reporter: Reporter,
 ) -> WrittenImage:
     """Make the image for one platform."""
-    made = order.plan()
-    beyond = made.first_unsupported()
-    builder = builders.choose(made, beyond) if beyond is not None else None
-    if order.terms.scanner is not None and (builder is None or builder.name != BUILDKIT):
+    plan = build.plan()
+    unsupported = plan.first_unsupported()
+    builder = builders.choose(plan, unsupported) if unsupported is not None else None
+    if build.options.scanner is not None and (builder is None or builder.name != BUILDKIT):
         what = "the image's own package databases are listed"
-        reporter.emit(LogMessage(f"{order.path}: BuildKit alone runs scanners; {what}"))
-    bases = bring(made, sources, reporter)
-    inputs = inputs_of(order, made, bases.digests(), builder.name if builder else IN_PROCESS)
+        reporter.emit(LogMessage(f"{build.path}: BuildKit alone runs scanners; {what}"))
+    bases = fetch_base_images(plan, sources, reporter)
+    inputs = _collect_inputs(build, plan, bases.digests(), builder.name if builder else IN_PROCESS)
     with workspace(store) as directory:
-        context = context_of(order)
+        context = _read_context(build)
         # Pinned by build.yml, which is part of the tree: no inputs of their own.
-        add_images(context, order.package, order.platform, sources, (directory, reporter))
-        ingredients = BuildInputs(
+        add_docker_images(context, build.package, build.platform, sources, (directory, reporter))
+        build_inputs = BuildInputs(
             context=context,
-            bases=bases,
-            time=order.time,
+            base_images=bases,
+            time=build.time,
             workspace=directory,
-            labels=order.labels,
-            annotations=_annotations(made, bases, inputs),
+            labels=build.labels,
+            annotations=_annotations(plan, bases, inputs),
         )
         if builder is None:
-            image = assemble(store, made, ingredients)
+            image = build_in_process(store, plan, build_inputs)
         else:
-            image = builder.build(store, made, ingredients, order.terms)
-    return attested(store, image, order.name, order.time, bases.images.values())
+            image = builder.build(store, plan, build_inputs, build.options)
+    return attach_sbom(store, image, build.name, build.time, bases.images.values())
 
 
-def inputs_of(
-    order: DockerOrder, made: Plan, bases: Mapping[str, str], builder: str
+def _collect_inputs(
+    build: DockerfileBuild, plan: DockerfilePlan, bases: Mapping[str, str], builder: str
 ) -> dict[str, str]:
     """Return everything that decides what the image is, each under a name for people."""
-    inputs = dict(order.inputs)
+    inputs = dict(build.inputs)
     inputs |= {f"image {name}": digest for name, digest in bases.items()}
-    declared = made.declared()
-    inputs |= {f"argument {k}": v for k, v in order.arguments.items() if k in declared}
+    declared = plan.declared_arguments()
+    inputs |= {f"argument {k}": v for k, v in build.arguments.items() if k in declared}
     if builder:
         inputs[BUILDER_INPUT] = builder
-    if order.terms.network:
+    if build.options.network:
         inputs["network"] = "allowed"
     return inputs
 
 
-def inputs_now(store: Store, order: DockerOrder) -> dict[str, str]:
+def dockerfile_inputs(store: Store, build: DockerfileBuild) -> dict[str, str]:
     """Return what would go into the image now, as far as the store knows it.
 
     The builder is part of it if somebody wants one by name, and one is needed.
     """
-    made = order.plan()
-    builder = order.terms.builder if made.first_unsupported() is not None else ""
-    return inputs_of(order, made, there(store, made).digests(), builder)
+    plan = build.plan()
+    builder = build.options.builder if plan.first_unsupported() is not None else ""
+    return _collect_inputs(build, plan, stored_base_images(store, plan).digests(), builder)
 
 
-def context_of(order: DockerOrder) -> Context:
+def _read_context(build: DockerfileBuild) -> ContextTree:
     """Return the files that the Dockerfile may take."""
-    package = order.package
-    context = Context(order.time)
+    package = build.package
+    context = ContextTree(build.time)
     context.add_directory(
-        package.directory, ignored=read_ignored(package.directory, order.dockerfile)
+        package.directory, ignored=read_ignore_file(package.directory, build.dockerfile)
     )
     for i, source in enumerate(package.build.extra_sources):
         directory = package.directory / source.source
@@ -162,12 +167,12 @@ def workspace(store: Store) -> Iterator[Path]:
         parent.mkdir(exist_ok=True)
     with hold_lock(store.layout.locks / "building"), wrap_os_errors(parent):
         for left in parent.iterdir():
-            unused = _locked(left)
+            unused = _try_lock_directory(left)
             if unused is not None:
                 shutil.rmtree(left, ignore_errors=True)
                 os.close(unused)
         directory = Path(mkdtemp(dir=parent))
-        lock = _locked(directory)
+        lock = _try_lock_directory(directory)
     try:
         yield directory
     finally:
@@ -176,7 +181,7 @@ def workspace(store: Store) -> Iterator[Path]:
             os.close(lock)
 
 
-def _locked(directory: Path) -> int | None:
+def _try_lock_directory(directory: Path) -> int | None:
     """Lock a directory; return nothing if somebody else has, or has just removed it."""
     try:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -188,10 +193,12 @@ def _locked(directory: Path) -> int | None:
     return None
 
 
-def _annotations(made: Plan, bases: Bases, inputs: Mapping[str, str]) -> dict[str, str]:
+def _annotations(
+    plan: DockerfilePlan, bases: BaseImages, inputs: Mapping[str, str]
+) -> dict[str, str]:
     annotations = {INPUTS_ANNOTATION: inputs_annotation(inputs)}
-    base = made.target.base
-    key = (base, made.target.platform)
+    base = plan.target.base
+    key = (base, plan.target.platform)
     if key in bases.images:
         image = bases.images[key]
         annotations |= {_BASE_NAME: str(image.reference), _BASE_DIGEST: image.digest}
