@@ -40,7 +40,10 @@ class PackageNode:
 def order_by_dependency(
     requested: Sequence[Package], arguments: BuildArguments, dockerfile: str | None = None
 ) -> tuple[PackageNode, ...]:
-    """Return the packages and the local ones that they need, in build order."""
+    """Return the packages and the local ones that they need, in build order.
+
+    `arguments` and `dockerfile` apply to the requested packages only.
+    """
     found: dict[Path, PackageNode] = {}
     needs: dict[Path, set[Path]] = {}
     stack = [(package, True) for package in requested][::-1]
@@ -58,7 +61,8 @@ def order_by_dependency(
         stack += [(read_package(d), False) for d in directories]
     by_name = {f"{n.package.build.org}/{n.package.build.image}": key for key, n in found.items()}
     for key, node in found.items():
-        needs[key] |= _dockerfile_packages(node.package, by_name, dockerfile) - {key}
+        own_dockerfile = dockerfile if node.requested else None
+        needs[key] |= _dockerfile_packages(node.package, by_name, own_dockerfile) - {key}
     sorter = TopologicalSorter({key: sorted(needs[key]) for key in found})
     try:
         order = tuple(sorter.static_order())
