@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
-    from assembler.dockerfile.build import (
-        DockerfileBuild,
-        build_image,
-        dockerfile_inputs,
-        workspace,
-    )
+    from assembler.dockerfile.build import DockerfileBuild, build_image, dockerfile_inputs
     from assembler.dockerfile.builders import BuilderOptions, Builders, parse_builder_contexts
     from assembler.dockerfile.buildx import BuildKitOptions, Buildx, find_buildx
     from assembler.dockerfile.options import DockerfileOptions
-    from assembler.dockerfile.stages import PROXIES
+    from assembler.dockerfile.stages import PROXIES, DockerfileArguments, plan_dockerfile
     from assembler.dockerfile.storage import builder_storage_items, prune_builder_storage
-    from assembler.dockerfile.syntax import read_dockerfile
+    from assembler.dockerfile.syntax import Dockerfile, read_dockerfile
+    from assembler.dockerfile.workspace import open_workspace
 
 _HOMES = {
     "BuildKitOptions": "buildx",
     "BuilderOptions": "builders",
     "Builders": "builders",
     "Buildx": "buildx",
+    "Dockerfile": "syntax",
+    "DockerfileArguments": "stages",
     "DockerfileBuild": "build",
     "DockerfileOptions": "options",
     "PROXIES": "stages",
@@ -32,10 +30,11 @@ _HOMES = {
     "builder_storage_items": "storage",
     "dockerfile_inputs": "build",
     "find_buildx": "buildx",
+    "open_workspace": "workspace",
     "parse_builder_contexts": "builders",
+    "plan_dockerfile": "stages",
     "prune_builder_storage": "storage",
     "read_dockerfile": "syntax",
-    "workspace": "build",
 }
 
 __all__ = [
@@ -44,16 +43,19 @@ __all__ = [
     "BuilderOptions",
     "Builders",
     "Buildx",
+    "Dockerfile",
+    "DockerfileArguments",
     "DockerfileBuild",
     "DockerfileOptions",
     "build_image",
     "builder_storage_items",
     "dockerfile_inputs",
     "find_buildx",
+    "open_workspace",
     "parse_builder_contexts",
+    "plan_dockerfile",
     "prune_builder_storage",
     "read_dockerfile",
-    "workspace",
 ]
 
 if not TYPE_CHECKING:  # Else a type checker would take any name for granted.

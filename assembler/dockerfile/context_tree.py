@@ -7,11 +7,10 @@ time of the checkout and whoever made it have no say.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
@@ -22,7 +21,6 @@ from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import DIRECTORY, FILE, SYMLINK
 
 _CHUNK = 1 << 20
-_LARGEST_IGNORE = 1 << 20
 
 
 @dataclass(slots=True)
@@ -53,12 +51,15 @@ class ContextTree:
                 )
 
     def add_directory(
-        self, directory: Path, prefix: str = "", ignored: Callable[[str], bool] | None = None
+        self,
+        directory: Path,
+        prefix: str = "",
+        is_ignored: Callable[[str], bool] = lambda _path: False,
     ) -> None:
         """Take in a directory with everything in it, below a prefix."""
         if prefix:
             self._parents(prefix + "/x")
-        for path, place, found in _walk(directory, ignored or _ignores_nothing):
+        for path, place, found in _walk(directory, is_ignored):
             self._add(f"{prefix}/{path}" if prefix else path, place, found)
 
     def add_file(self, path: str, place: Path) -> None:
@@ -111,7 +112,7 @@ def _open(place: Path) -> IO[bytes]:
 
 
 def _walk(
-    directory: Path, ignored: Callable[[str], bool]
+    directory: Path, is_ignored: Callable[[str], bool]
 ) -> Iterator[tuple[str, Path, os.stat_result]]:
     left = [("", directory)]
     while left:
@@ -126,65 +127,8 @@ def _walk(
                 continue
             with wrap_os_errors(place, "read"):
                 found = place.lstat()
-            if not ignored(path):
+            if not is_ignored(path):
                 yield path, place, found
             if stat.S_ISDIR(found.st_mode):
                 # Even if it is left out itself: something in it may be taken in again.
                 left.append((path, place))
-
-
-def _ignores_nothing(_path: str) -> bool:
-    return False
-
-
-def read_ignore_file(directory: Path, dockerfile: str) -> Callable[[str], bool]:
-    """Return what .dockerignore, or the one of the Dockerfile's own, leaves out."""
-    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
-        path = directory / name
-        if path.is_file():
-            with wrap_os_errors(path, "read"), path.open("rb") as file:
-                data = file.read(_LARGEST_IGNORE)
-            return compile_patterns(data.decode("utf-8-sig", "surrogateescape").splitlines())
-    return _ignores_nothing
-
-
-def compile_patterns(lines: Sequence[str]) -> Callable[[str], bool]:
-    """Return a test of paths by the patterns of a .dockerignore, of which the last one counts."""
-    rules: list[tuple[bool, re.Pattern[str]]] = []
-    for line in lines:
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        back = text.startswith("!")
-        pattern = os.path.normpath(text.removeprefix("!").strip()).strip("/")
-        if pattern not in ("", "."):
-            # What is below a directory that is left out is left out as well.
-            with suppress(re.error):  # a range of characters that is none finds nothing
-                rules.append(
-                    (not back, re.compile(_regular_expression(pattern) + "(?:/.*)?", re.DOTALL))
-                )
-
-    def is_ignored(path: str) -> bool:
-        out = False
-        for leaves_out, expression in rules:
-            if leaves_out != out and expression.fullmatch(path):
-                out = leaves_out
-        return out
-
-    return is_ignored if rules else _ignores_nothing
-
-
-_WILDCARDS: Mapping[str, str] = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-_PATTERN_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]*\]|\\.|.", re.DOTALL)
-
-
-def _regular_expression(pattern: str) -> str:
-    out = []
-    for piece in _PATTERN_TOKEN.findall(pattern):
-        if piece in _WILDCARDS:
-            out.append(_WILDCARDS[piece])
-        elif len(piece) > 2 and piece[0] == "[":
-            out.append("[" + piece[1:-1].replace("\\", "\\\\").replace("[", "\\[") + "]")
-        else:
-            out.append(re.escape(piece[1:] if len(piece) == 2 else piece))
-    return "".join(out)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError
 from assembler.oci import Platform, Reference, host_platform
-from assembler.packages.jobs import PackageJob, dockerfile_build, target_platforms
+from assembler.packages.jobs import PackageJob, plan_job, target_platforms
 from assembler.packages.tags import derive_name
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def plan_steps(
             job = PackageJob(package, derive_name(package, options.naming), platforms, options)
         if not job.platforms:
             continue
+        job = plan_job(job, node.dockerfile)
         needed = {other.key: other.package for other in ordered if other.key in node.needs}
         step = Step(job, {p: _package_uses(job, p, needed, options.naming) for p in job.platforms})
         steps.append(step)
@@ -79,7 +80,7 @@ def _package_uses(
     named: dict[str, set[Platform]] = {}
     with suppress(DolmenError):  # the build of the package reports the error
         if needed and job.package.build.debs is None:
-            for name, chosen in dockerfile_build(job, platform).plan().images():
+            for name, chosen in job.dockerfile_build(platform).plan.images():
                 uses = named.setdefault(str(Reference.parse(name)), set())
                 uses.add(Platform.parse(chosen) if chosen else platform)
     both = {platform, host_platform()}

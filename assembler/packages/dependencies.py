@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.config import Package
+    from assembler.dockerfile import Dockerfile
 
 _FROM = re.compile(r"from=([^\s,]+)")
 
@@ -30,6 +32,8 @@ class PackageNode:
     requested: bool
     # The directories of the packages that are built before it.
     needs: tuple[Path, ...] = ()
+    # None for a recipe, and if it cannot be read: the build reports the error.
+    dockerfile: Dockerfile | None = None
 
     @property
     def key(self) -> Path:
@@ -52,7 +56,8 @@ def order_by_dependency(
         key = package.directory.resolve()
         if key in found:
             continue
-        found[key] = PackageNode(package, is_requested)
+        parsed = _read_dockerfile(package, dockerfile if is_requested else None)
+        found[key] = PackageNode(package, is_requested, dockerfile=parsed)
         own = arguments if is_requested else BuildArguments()
         directories = [
             d for d in referenced_directories(package, own) if (d / "build.yml").is_file()
@@ -61,8 +66,8 @@ def order_by_dependency(
         stack += [(read_package(d), False) for d in directories]
     by_name = {f"{n.package.build.org}/{n.package.build.image}": key for key, n in found.items()}
     for key, node in found.items():
-        own_dockerfile = dockerfile if node.requested else None
-        needs[key] |= _dockerfile_packages(node.package, by_name, own_dockerfile) - {key}
+        if node.dockerfile is not None:
+            needs[key] |= _named_packages(node.dockerfile, by_name) - {key}
     sorter = TopologicalSorter({key: sorted(needs[key]) for key in found})
     try:
         order = tuple(sorter.static_order())
@@ -74,18 +79,17 @@ def order_by_dependency(
     return tuple(replace(found[key], needs=tuple(sorted(needs[key]))) for key in order)
 
 
-def _dockerfile_packages(
-    package: Package, by_name: Mapping[str, Path], dockerfile: str | None
-) -> set[Path]:
-    """Return the packages whose images the Dockerfile names; variables are ignored."""
-    if package.build.debs is not None:
-        return set()
-    try:
-        read = read_dockerfile(package.directory / (dockerfile or package.build.dockerfile))
-    except DolmenError:
-        return set()  # the build of the package reports the error
+def _read_dockerfile(package: Package, name: str | None) -> Dockerfile | None:
+    if package.build.debs is None:
+        with suppress(DolmenError):
+            return read_dockerfile(package.directory / (name or package.build.dockerfile))
+    return None
+
+
+def _named_packages(dockerfile: Dockerfile, by_name: Mapping[str, Path]) -> set[Path]:
+    """Return the packages whose images a Dockerfile names; variables are ignored."""
     names: list[str] = []
-    for instruction in read.instructions:
+    for instruction in dockerfile.instructions:
         if instruction.keyword == "FROM":
             names += instruction.words[:1]
         names += [v for k, v in instruction.flags.items() if k == "from"]

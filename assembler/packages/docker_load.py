@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from assembler import tools
-from assembler.dockerfile import workspace
+from assembler.dockerfile import open_workspace
 from assembler.errors import wrap_os_errors
 from assembler.events import task
 from assembler.oci import (
@@ -38,7 +38,7 @@ def load_into_docker(store: Store, references: Sequence[Reference], reporter: Re
     for reference in references:
         if isinstance(look_up_image(store, reference, platform), MissingImage):
             continue
-        with workspace(store) as directory, task(reporter, f"load {reference}") as progress:
+        with open_workspace(store) as directory, task(reporter, f"load {reference}") as progress:
             archive = directory / "image.tar"
             with wrap_os_errors(archive), archive.open("xb") as file:
                 export_archive(

@@ -10,7 +10,7 @@ from assembler.packages.batch import check_package_options
 from assembler.packages.build_steps import plan_steps
 from assembler.packages.dependencies import order_by_dependency
 from assembler.packages.inputs import compare_inputs
-from assembler.packages.jobs import dockerfile_build, package_job
+from assembler.packages.jobs import package_job
 from assembler.packages.package_build import BuildContext
 
 if TYPE_CHECKING:
@@ -59,17 +59,16 @@ def _describe_platform(
         how = f"with the packages in {lock}" if lock.is_file() else "with the newest packages"
         yield f"{head}: build {how}{reason}"
         return
-    order = dockerfile_build(job, platform)
-    plan = order.plan()
-    unsupported = plan.first_unsupported()
+    build = job.dockerfile_build(platform)
+    unsupported = build.plan.first_unsupported()
     if unsupported is None:
         yield f"{head}: build in process{reason}"
         return
     try:
-        builder = context.builders.choose(plan, unsupported)
+        builder = context.builders.choose(build.plan, unsupported)
     except DolmenError as error:
         yield f"{head}: cannot be built{reason}: {error.diagnostics[0].message}"
         return
     yield f"{head}: build by {builder.name}{reason}"
-    for command in builder.planned_commands(plan, order.options):
+    for command in builder.planned_commands(build.plan, build.options):
         yield f"    {command}"

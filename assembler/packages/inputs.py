@@ -15,7 +15,7 @@ from assembler.dockerfile import dockerfile_inputs
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import Image, changed_inputs, look_up_image, read_recorded_inputs
 from assembler.packages.build_file_reader import read_package
-from assembler.packages.jobs import NO_TREE_HASH, dockerfile_build, package_job
+from assembler.packages.jobs import NO_TREE_HASH, package_job, plan_job
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def compare_package_inputs(
     """Yield the inputs of each package and platform."""
     store = options.sources.open_store()
     for directory in directories:
-        job = package_job(read_package(directory, options.build_file), options)
+        job = plan_job(package_job(read_package(directory, options.build_file), options))
         for platform in job.platforms:
             yield compare_inputs(store, job, platform)
 
@@ -92,10 +92,10 @@ def changes_since_build(
 
 
 def current_inputs(store: Store, job: PackageJob, platform: Platform) -> dict[str, str]:
-    """Return the inputs of a package's image as they are now, by name."""
+    """Return the inputs of a package's image as they are now, by name; the job is planned."""
     package = job.package
     if package.build.debs is None:
-        return dockerfile_inputs(store, dockerfile_build(job, platform))
+        return dockerfile_inputs(store, job.dockerfile_build(platform))
     lock = package.directory / LOCK_FILE
     inputs = {"tree": job.name.hash or NO_TREE_HASH, "suite": package.build.debs.suite}
     if lock.is_file():

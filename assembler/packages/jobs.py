@@ -1,22 +1,30 @@
-"""A package to build: its name, its platforms, its Dockerfile with all arguments."""
+"""A package to build: its name, its platforms, its Dockerfile planned for each platform."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.config import DEFAULT_GITREPO
-from assembler.dockerfile import DockerfileBuild
-from assembler.errors import PackageError
-from assembler.oci import CONFIG_LABEL, Platform, Reference
+from assembler.dockerfile import (
+    DockerfileArguments,
+    DockerfileBuild,
+    plan_dockerfile,
+    read_dockerfile,
+)
+from assembler.errors import DolmenError, PackageError
+from assembler.oci import CONFIG_LABEL, Platform, Reference, host_platform
 from assembler.packages.build_arguments import collect_arguments, read_commit
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.tags import derive_name, is_lasting
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assembler.config import Package
+    from assembler.dockerfile import Dockerfile
     from assembler.packages.tags import PackageName
 
 NO_TREE_HASH = "not in git"
@@ -31,6 +39,15 @@ class PackageJob:
     name: PackageName
     platforms: tuple[Platform, ...]
     options: PackageBuildOptions = field(default_factory=PackageBuildOptions)
+    # Set by `plan_job`: for each platform the build of its Dockerfile, or why there is none.
+    builds: Mapping[Platform, DockerfileBuild | DolmenError] = field(default_factory=dict)
+
+    def dockerfile_build(self, platform: Platform) -> DockerfileBuild:
+        """Return the build for a platform of a planned job; raise the error of its planning."""
+        build = self.builds[platform]
+        if isinstance(build, DolmenError):
+            raise build
+        return build
 
 
 def package_name(package: Package, options: PackageBuildOptions) -> PackageName:
@@ -69,25 +86,49 @@ def image_references(name: PackageName) -> list[Reference]:
     return references
 
 
-def dockerfile_build(
-    job: PackageJob, platform: Platform, *, with_labels: bool = False
-) -> DockerfileBuild:
-    """Return the Dockerfile of a package, with all arguments for a platform."""
-    package, build = job.package, job.package.build
-    commit = read_commit(package, job.name, job.options.naming.commit)
-    return DockerfileBuild(
-        package=package,
-        platform=platform,
-        arguments=collect_arguments(
-            package, job.name, commit, job.options.arguments, job.options.naming
-        ),
-        inputs={"tree": job.name.hash or NO_TREE_HASH},
-        labels=image_labels(package) if with_labels else {},
-        time=commit.time,
-        dockerfile=job.options.dockerfile or build.dockerfile,
-        name=str(job.name.reference()),
-        options=job.options.dockerfile_options(build),
-    )
+def plan_job(job: PackageJob, dockerfile: Dockerfile | None = None) -> PackageJob:
+    """Return the job with its Dockerfile planned for each platform; errors are kept in it.
+
+    The Dockerfile is read if the caller has not parsed it already. A job that is planned, or that
+    has a recipe, is returned unchanged.
+    """
+    if job.builds or job.package.build.debs is not None:
+        return job
+    return replace(job, builds=_plan_builds(job, dockerfile))
+
+
+def _plan_builds(
+    job: PackageJob, dockerfile: Dockerfile | None
+) -> dict[Platform, DockerfileBuild | DolmenError]:
+    package, options = job.package, job.options
+    name = options.dockerfile or package.build.dockerfile
+    try:
+        commit = read_commit(package, job.name, options.naming.commit)
+        arguments = collect_arguments(package, job.name, commit, options.arguments, options.naming)
+        if dockerfile is None:
+            dockerfile = read_dockerfile(package.directory / name)
+    except DolmenError as error:
+        return dict.fromkeys(job.platforms, error)
+    builds: dict[Platform, DockerfileBuild | DolmenError] = {}
+    for platform in job.platforms:
+        try:
+            plan = plan_dockerfile(
+                dockerfile, DockerfileArguments(arguments, host_platform(), platform)
+            )
+        except DolmenError as error:
+            builds[platform] = error
+            continue
+        builds[platform] = DockerfileBuild(
+            package=package,
+            dockerfile=name,
+            plan=plan,
+            inputs={"tree": job.name.hash or NO_TREE_HASH},
+            labels=image_labels(package),
+            time=commit.time,
+            name=str(job.name.reference()),
+            options=options.dockerfile_options(package.build),
+        )
+    return builds
 
 
 def image_labels(package: Package) -> dict[str, str]:

@@ -12,7 +12,7 @@ from assembler.errors import DolmenError
 from assembler.events import LogMessage, task
 from assembler.oci import hold_lock, tag_images
 from assembler.packages.inputs import changes_since_build, current_inputs
-from assembler.packages.jobs import dockerfile_build, image_labels, image_references
+from assembler.packages.jobs import image_labels, image_references, plan_job
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def build_platforms(
 
     Two builds of one package exclude each other: the second waits for the first.
     """
+    job = plan_job(job)
     with store.in_use(), _package_lock(store, job.name.reference()):
         changes_by_platform = {p: changes_since_build(store, job, p) for p in job.platforms}
         present = tuple(p for p, c in changes_by_platform.items() if c == _NO_CHANGES)
@@ -179,8 +180,8 @@ def _build_image(
 ) -> WrittenImage:
     package = job.package
     if package.build.debs is None:
-        order = dockerfile_build(job, platform, with_labels=True)
-        return build_image(store, order, context.sources, context.builders, reporter)
+        build = job.dockerfile_build(platform)
+        return build_image(store, build, context.sources, context.builders, reporter)
     recipe = RecipeBuild(
         package.build.debs,
         package.directory,

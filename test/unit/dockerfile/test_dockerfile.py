@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assembler.diagnostics import SourceText
-from assembler.dockerfile.context_tree import compile_patterns
+from assembler.dockerfile.dockerignore import compile_patterns
 from assembler.dockerfile.stages import DockerfileArguments, plan_dockerfile
 from assembler.dockerfile.syntax import parse_dockerfile
 from assembler.dockerfile.words import WordError, expand

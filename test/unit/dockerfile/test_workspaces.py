@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from assembler.dockerfile.build import workspace
+from assembler.dockerfile.workspace import open_workspace
 from assembler.oci.store import Store
 
 
@@ -14,7 +14,7 @@ def test_they_come_and_go_at_the_same_time(tmp_path: Path) -> None:
 
     def use(number: int) -> None:
         for _ in range(40):
-            with workspace(store) as directory:
+            with open_workspace(store) as directory:
                 (directory / str(number)).touch()
                 assert [p.name for p in directory.iterdir()] == [str(number)]
 
@@ -29,5 +29,5 @@ def test_what_was_left_is_removed(tmp_path: Path) -> None:
     left = tmp_path / "store" / "building" / "left"
     left.mkdir(parents=True)
     (left / "file").touch()
-    with workspace(store) as directory:
+    with open_workspace(store) as directory:
         assert list(left.parent.iterdir()) == [directory]

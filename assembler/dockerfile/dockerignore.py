@@ -1,0 +1,70 @@
+"""The files that a .dockerignore excludes from the build context."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from assembler.errors import wrap_os_errors
+
+_MAX_SIZE = 1 << 20
+
+
+def read_ignore_file(directory: Path, dockerfile: str) -> Callable[[str], bool]:
+    """Return what .dockerignore, or the one of the Dockerfile's own, leaves out."""
+    for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
+        path = directory / name
+        if path.is_file():
+            with wrap_os_errors(path, "read"), path.open("rb") as file:
+                data = file.read(_MAX_SIZE)
+            return compile_patterns(data.decode("utf-8-sig", "surrogateescape").splitlines())
+    return _ignores_nothing
+
+
+def compile_patterns(lines: Sequence[str]) -> Callable[[str], bool]:
+    """Return a test of paths by the patterns of a .dockerignore, of which the last one counts."""
+    rules: list[tuple[bool, re.Pattern[str]]] = []
+    for line in lines:
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        back = text.startswith("!")
+        pattern = os.path.normpath(text.removeprefix("!").strip()).strip("/")
+        if pattern not in ("", "."):
+            # What is below a directory that is left out is left out as well.
+            with suppress(re.error):  # a range of characters that is none finds nothing
+                rules.append(
+                    (not back, re.compile(_regular_expression(pattern) + "(?:/.*)?", re.DOTALL))
+                )
+
+    def is_ignored(path: str) -> bool:
+        out = False
+        for leaves_out, expression in rules:
+            if leaves_out != out and expression.fullmatch(path):
+                out = leaves_out
+        return out
+
+    return is_ignored if rules else _ignores_nothing
+
+
+_WILDCARDS: Mapping[str, str] = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_PATTERN_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]*\]|\\.|.", re.DOTALL)
+
+
+def _regular_expression(pattern: str) -> str:
+    out = []
+    for piece in _PATTERN_TOKEN.findall(pattern):
+        if piece in _WILDCARDS:
+            out.append(_WILDCARDS[piece])
+        elif len(piece) > 2 and piece[0] == "[":
+            out.append("[" + piece[1:-1].replace("\\", "\\\\").replace("[", "\\[") + "]")
+        else:
+            out.append(re.escape(piece[1:] if len(piece) == 2 else piece))
+    return "".join(out)
+
+
+def _ignores_nothing(_path: str) -> bool:
+    return False
