@@ -9,10 +9,11 @@ from assembler.fronts import front
 if TYPE_CHECKING:
     from assembler.debian.control import parse_control
     from assembler.debian.engine import ArchiveEngine
+    from assembler.debian.engines import open_archive_engine
     from assembler.debian.garbage_collection import collect_debian_garbage
     from assembler.debian.lock import LOCK_FILE, PackageLock, read_package_lock, write_package_lock
     from assembler.debian.lock_updates import lock_differences, merge_lock, resolve_lock
-    from assembler.debian.options import DebianOptions, open_archive_engine
+    from assembler.debian.options import DebianOptions
     from assembler.debian.recipe_build import RecipeBuild, build_recipe
     from assembler.debian.spdx import control_package
 
@@ -27,7 +28,7 @@ _HOMES = {
     "control_package": "spdx",
     "lock_differences": "lock_updates",
     "merge_lock": "lock_updates",
-    "open_archive_engine": "options",
+    "open_archive_engine": "engines",
     "parse_control": "control",
     "read_package_lock": "lock",
     "resolve_lock": "lock_updates",

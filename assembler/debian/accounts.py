@@ -1,4 +1,4 @@
-"""passwd and group: what base-passwd's scripts would make of its lists, and users asked for."""
+"""Generate /etc/passwd and /etc/group from base-passwd's master files and the recipe's users."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from assembler.codes import packages
 from assembler.errors import PackageError
 
-# Debian's users that are the same on every system: uid, gid, home, shell.
+# The users with static IDs (Debian policy 9.2): uid, gid, home, shell.
 _STATIC_USERS: Mapping[str, tuple[int, int, str, str]] = {
     "root": (0, 0, "/root", "/bin/sh"),
     "daemon": (1, 1, "/usr/sbin", "/usr/sbin/nologin"),
@@ -32,26 +32,26 @@ USERS_LIST = "usr/share/base-passwd/passwd.master"
 GROUPS_LIST = "usr/share/base-passwd/group.master"
 
 
-def account_files(users: Iterable[str], masters: Mapping[str, bytes]) -> dict[str, bytes]:
+def account_files(users: Iterable[str], master_files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return etc/passwd and etc/group, or nothing if no file needs them.
 
-    `masters` are base-passwd's lists as far as that package is there; without it the lists have
-    root, nobody and those asked for.  # words: ok
+    `master_files` are those of base-passwd, if it is one of the packages. Without them the
+    files have root, nobody and the users of the recipe.  # words: ok
     """
-    wanted = list(users)
-    if not wanted and USERS_LIST not in masters:
+    specs = list(users)
+    if not specs and USERS_LIST not in master_files:
         return {}
-    passwd = _lines(masters.get(USERS_LIST, b""))
-    groups = _lines(masters.get(GROUPS_LIST, b""))
+    passwd = _parse_accounts(master_files.get(USERS_LIST, b""))
+    groups = _parse_accounts(master_files.get(GROUPS_LIST, b""))
     if not passwd:
         for name in _DEFAULT_USERS:
-            passwd[name] = _user(name, *_STATIC_USERS[name])
+            passwd[name] = _passwd_line(name, *_STATIC_USERS[name])
     if not groups:
         groups |= {name: f"{name}:*:{gid}:" for name, gid in _DEFAULT_GROUPS.items()}
-    for text in wanted:
-        name, _, ids = text.partition(":")
-        uid, gid, home, shell = _ids(name, ids, passwd)
-        passwd[name] = _user(name, uid, gid, home, shell)
+    for spec in specs:
+        name, _, ids = spec.partition(":")
+        uid, gid, home, shell = _user_ids(name, ids, passwd)
+        passwd[name] = _passwd_line(name, uid, gid, home, shell)
         if not any(line.split(":")[2] == str(gid) for line in groups.values()):
             groups[name] = f"{name}:*:{gid}:"
     return {
@@ -60,28 +60,28 @@ def account_files(users: Iterable[str], masters: Mapping[str, bytes]) -> dict[st
     }
 
 
-def _ids(name: str, ids: str, passwd: Mapping[str, str]) -> tuple[int, int, str, str]:
-    known = _STATIC_USERS.get(name)
+def _user_ids(name: str, ids: str, passwd: Mapping[str, str]) -> tuple[int, int, str, str]:
+    defaults = _STATIC_USERS.get(name)
     if name in passwd:
         _, _, uid, gid, _, home, shell = passwd[name].split(":", 6)
-        known = int(uid), int(gid), home, shell
+        defaults = int(uid), int(gid), home, shell
     if ids:
         uid, _, gid = ids.partition(":")
-        home, shell = known[2:] if known else ("/nonexistent", "/usr/sbin/nologin")
+        home, shell = defaults[2:] if defaults else ("/nonexistent", "/usr/sbin/nologin")
         return int(uid), int(gid or uid), home, shell
-    if known is None:
+    if defaults is None:
         raise PackageError.of(
             packages.BAD_RECIPE,
-            f"the user {name} is not one that every Debian has, so its number has to be given",
+            f"the user {name} is not a static user of Debian, so it needs a UID",
             f"write it as {name}:UID or {name}:UID:GID, for example {name}:101",
         )
-    return known
+    return defaults
 
 
-def _user(name: str, uid: int, gid: int, home: str, shell: str) -> str:
+def _passwd_line(name: str, uid: int, gid: int, home: str, shell: str) -> str:
     return f"{name}:*:{uid}:{gid}:{name}:{home}:{shell}"
 
 
-def _lines(data: bytes) -> dict[str, str]:
+def _parse_accounts(data: bytes) -> dict[str, str]:
     text = data.decode("utf-8", "replace")
     return {line.split(":")[0]: line for line in text.splitlines() if line.count(":") >= 3}

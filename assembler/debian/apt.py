@@ -1,8 +1,8 @@
-"""The engine that is apt itself, kept apart from the machine's: own state, lists and cache.
+"""The engine that runs apt with its own state, lists and cache, apart from the machine's.
 
-It runs as whoever runs Dolmen, for any architecture, and nothing is installed by it. The machine's
-configuration is not read, so no hook of it is run; only how to reach archives (proxies, timeouts,
-credentials) is taken over.
+It needs no root, works for any architecture and installs nothing. It does not read the machine's
+apt configuration, so none of its hooks run; it inherits only the options for reaching archives
+(proxies, timeouts, credentials).
 """
 
 from __future__ import annotations
@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 
-_HELPER = Path("/usr/lib/apt/apt-helper")
-_URI = re.compile(r"'(?P<uri>[^'\s]+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
-_DATE = re.compile(rb"^Date: *([ -~]+?) *$", re.MULTILINE)
-# How archives are reached is the machine's business; everything else is ours.
+_APT_HELPER = Path("/usr/lib/apt/apt-helper")
+_PRINTED_URI = re.compile(
+    r"'(?P<uri>[^'\s]+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})"
+)
+_RELEASE_DATE = re.compile(rb"^Date: *([ -~]+?) *$", re.MULTILINE)
+# The machine decides how archives are reached; this engine sets every other option.
 _INHERITED_OPTION = re.compile(
     r"Acquire::(?:(?:http|https|ftp|cdrom|file|copy|mirror|tor)(?:::|\s)|Retries\s|ForceIPv[46]\s"
     r"|Check-Valid-Until|Check-Date|Min-ValidTime|Max-ValidTime|Max-FutureTime|Queue-Mode)"
@@ -71,38 +73,38 @@ Acquire::GzipIndexes "true";
 Dir::Cache::srcpkgcache "";
 Debug::NoLocking "true";
 """
-_UPDATE = ProcessLimits(seconds=900)
-_FETCH = ProcessLimits(seconds=7200)
-# So many files in one call; a command line has an end.
+_UPDATE_LIMITS = ProcessLimits(seconds=900)
+_FETCH_LIMITS = ProcessLimits(seconds=7200)
+# The number of packages in one call: the length of a command line is limited.
 _BATCH_SIZE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class AptEngine:
-    """Resolves and fetches with apt, its state below the pool."""
+    """Resolves and fetches packages with apt, whose state is below the pool."""
 
-    supply: EngineContext
+    context: EngineContext
 
     def resolve(self, request: PackageRequest) -> tuple[PinnedPackage, ...]:
-        """Return all packages that the request comes to, in order of their names."""
+        """Return the requested packages and their dependencies, sorted by name."""
         check_package_names(request)
-        entries = self.supply.mirrors.entries(request.suite, request.components)
-        apt = _AptRoot.prepare(self.supply.pool.root / "apt", entries, request.architecture)
+        entries = self.context.mirrors.entries(request.suite, request.components)
+        apt = _AptRoot.prepare(self.context.pool.root / "apt", entries, request.architecture)
         with hold_lock(apt.root / "lock"):
             self._update(apt, request)
-            status = apt.pretended(request.exclude)
-            what = "install" if request.dependencies else "download"
+            status = apt.write_status(request.exclude)
+            command = "install" if request.dependencies else "download"
             options = ("--print-uris", "-qq", "-o", f"Dir::State::status={status}")
-            outcome = apt.run("apt-get", what, *options, "--", *request.packages)
-        if outcome.status:
-            raise _resolution_error(request, outcome, apt)
-        return tuple(sorted(_parse_uris(outcome.output, entries)))
+            result = apt.run("apt-get", command, *options, "--", *request.packages)
+        if result.status:
+            raise _resolution_error(request, result, apt)
+        return tuple(sorted(_parse_uris(result.output, entries)))
 
     def snapshots(self, request: PackageRequest) -> tuple[ArchiveSnapshot, ...]:
-        """Return what the archives were that `resolve` has just chosen from."""
-        entries = self.supply.mirrors.entries(request.suite, request.components)
-        apt = _AptRoot.prepare(self.supply.pool.root / "apt", entries, request.architecture)
-        found = []
+        """Return the state of the archives that `resolve` used."""
+        entries = self.context.mirrors.entries(request.suite, request.components)
+        apt = _AptRoot.prepare(self.context.pool.root / "apt", entries, request.architecture)
+        releases = []
         for suite in dict.fromkeys(suite for entry in entries for suite in entry.suites):
             name = f"*_dists_{suite.replace('/', '_')}_"
             for path in sorted(apt.root.glob(f"lists/{name}InRelease")) or sorted(
@@ -110,28 +112,28 @@ class AptEngine:
             ):
                 with wrap_os_errors(path, "read"):
                     data = path.read_bytes()
-                date = _DATE.search(data)
+                date = _RELEASE_DATE.search(data)
                 digest = hashlib.sha256(data).hexdigest()
-                found.append(ArchiveSnapshot(suite, date[1].decode() if date else "", digest))
-        return tuple(dict.fromkeys(found))
+                releases.append(ArchiveSnapshot(suite, date[1].decode() if date else "", digest))
+        return tuple(dict.fromkeys(releases))
 
-    def fetch(self, suite: str, chosen: Sequence[PinnedPackage]) -> list[Path]:
-        """Return a verified file for each package; what is not in the pool comes from a mirror."""
-        missing = [c for c in chosen if not self.supply.pool.has(c)]
+    def fetch(self, suite: str, packages: Sequence[PinnedPackage]) -> list[Path]:
+        """Return a verified file for each package; download those that are not in the pool."""
+        missing = [package for package in packages if not self.context.pool.has(package)]
         if missing:
-            entries = self.supply.mirrors.entries(suite, ("main",))
-            total = sum(c.size for c in missing)
+            entries = self.context.mirrors.entries(suite, ("main",))
+            total = sum(package.size for package in missing)
             title = f"fetch {pluralize(len(missing), 'Debian package')}"
             with (
-                task(self.supply.reporter, title, total) as progress,
-                self.supply.pool.workspace() as workspace,
+                task(self.context.reporter, title, total) as progress,
+                self.context.pool.temporary_directory() as directory,
             ):
                 for start in range(0, len(missing), _BATCH_SIZE):
-                    for one in self._fetched(
-                        entries, missing[start : start + _BATCH_SIZE], workspace
+                    for package in self._download(
+                        entries, missing[start : start + _BATCH_SIZE], directory
                     ):
-                        progress.advance(one.size)
-        return [self.supply.pool.used(c) for c in chosen]
+                        progress.advance(package.size)
+        return [self.context.pool.use(package) for package in packages]
 
     def _update(self, apt: _AptRoot, request: PackageRequest) -> None:
         stamp = apt.root / "updated"
@@ -139,58 +141,62 @@ class AptEngine:
             age = time.time() - stamp.stat().st_mtime
         except OSError:
             age = None
-        if age is not None and 0 <= age < self.supply.fresh_for:
+        if age is not None and 0 <= age < self.context.max_index_age:
             return
-        what = f"ask what {request.suite} has for {request.architecture}"
-        with task(self.supply.reporter, what, None):
+        title = f"update the package lists of {request.suite} for {request.architecture}"
+        with task(self.context.reporter, title, None):
             command = ("update", "-q", "--error-on=any")
-            outcome = apt.run("apt-get", *command, limits=_UPDATE)
-        if outcome.status:
-            raise _update_error(apt, outcome)
+            result = apt.run("apt-get", *command, limits=_UPDATE_LIMITS)
+        if result.status:
+            raise _update_error(apt, result)
         with atomic_write(stamp):
             pass
 
-    def _fetched(
-        self, entries: Sequence[AptSource], batch: Sequence[PinnedPackage], workspace: Path
+    def _download(
+        self, entries: Sequence[AptSource], batch: Sequence[PinnedPackage], directory: Path
     ) -> Iterator[PinnedPackage]:
-        """Fetch from the first archive that has a package; yield each that has come."""
-        left = list(batch)
-        outcome = None
-        apt = _AptRoot.prepare(self.supply.pool.root / "apt", entries, batch[0].architecture)
-        for base in dict.fromkeys(e.uri.rstrip("/") for e in entries):
+        """Download each package from the first archive that has it, and yield it."""
+        missing = list(batch)
+        result = None
+        apt = _AptRoot.prepare(self.context.pool.root / "apt", entries, batch[0].architecture)
+        for base in dict.fromkeys(entry.uri.rstrip("/") for entry in entries):
             triples = []
-            for one in left:
+            for package in missing:
                 triples += [
-                    f"{base}/{quote(one.path, safe='/:')}",
-                    str(workspace / f"{one.sha256}.deb"),
-                    f"SHA256:{one.sha256}",
+                    f"{base}/{quote(package.path, safe='/:')}",
+                    str(directory / f"{package.sha256}.deb"),
+                    f"SHA256:{package.sha256}",
                 ]
-            outcome = apt.run(str(_HELPER), "-q", "download-file", *triples, limits=_FETCH)
-            here = [c for c in left if (workspace / f"{c.sha256}.deb").exists()]
-            for one in here:
-                file = workspace / f"{one.sha256}.deb"
-                self.supply.pool.take(file, one)
+            result = apt.run(
+                str(_APT_HELPER), "-q", "download-file", *triples, limits=_FETCH_LIMITS
+            )
+            downloaded = [
+                package for package in missing if (directory / f"{package.sha256}.deb").exists()
+            ]
+            for package in downloaded:
+                file = directory / f"{package.sha256}.deb"
+                self.context.pool.add(file, package)
                 file.unlink()
-                yield one
-            left = [c for c in left if c not in here]
-            if not left:
+                yield package
+            missing = [package for package in missing if package not in downloaded]
+            if not missing:
                 return
-        raise unavailable_error(left, _last_error(outcome) if outcome else "")
+        raise unavailable_error(missing, _last_error(result) if result else "")
 
 
 @dataclass(frozen=True, slots=True)
 class _AptRoot:
-    """The directory of an apt of our own, for a set of archives and an architecture."""
+    """The configuration and state of apt for a set of archives and an architecture."""
 
     root: Path
     program: Path
 
     @classmethod
-    def prepare(cls, above: Path, entries: Iterable[AptSource], architecture: str) -> _AptRoot:
+    def prepare(cls, parent: Path, entries: Iterable[AptSource], architecture: str) -> _AptRoot:
         program = tools.require_program("apt-get")
         text = "".join(f"{line}\n" for entry in entries for line in entry.lines())
         key = hashlib.sha256(f"{architecture}\n{text}".encode()).hexdigest()[:16]
-        root = (above / key).absolute()
+        root = (parent / key).absolute()
         settings = _CONFIG.format(root=root, architecture=architecture) + _inherited_config(program)
         with wrap_os_errors(root):
             for directory in ("lists/partial", "cache/archives/partial"):
@@ -206,27 +212,27 @@ class _AptRoot:
         environment = {**os.environ, "APT_CONFIG": str(self.root / "apt.conf"), "LC_ALL": "C"}
         return run_program((path, *arguments), environment, limits=limits or ProcessLimits())
 
-    def pretended(self, names: Sequence[str]) -> Path:
-        """Return a list of installed packages with those that should not be installed."""
+    def write_status(self, names: Sequence[str]) -> Path:
+        """Return a dpkg status file that lists the excluded packages as installed."""
         if not names:
             return self.root / "status"
-        outcome = self.run("apt-cache", "show", "--no-all-versions", "--", *names)
-        if outcome.status:
+        result = self.run("apt-cache", "show", "--no-all-versions", "--", *names)
+        if result.status:
             raise PackageError.of(
                 packages.UNRESOLVABLE,
-                "a package to exclude does not exist: " + _last_error(outcome),
+                "a package to exclude does not exist: " + _last_error(result),
             )
         stanzas = []
-        for stanza in outcome.output.decode("utf-8", "replace").split("\n\n"):
-            kept = [
+        for stanza in result.output.decode("utf-8", "replace").split("\n\n"):
+            fields = [
                 line
                 for line in stanza.splitlines()
                 if line.split(":")[0]
                 in ("Package", "Version", "Architecture", "Multi-Arch", "Provides")
             ]
-            if kept:
-                # On hold: apt would bring up to date what is of the same source as another.
-                stanzas.append("\n".join([*kept, "Status: hold ok installed", ""]))
+            if fields:
+                # On hold: else apt upgrades packages of the same source as a requested one.
+                stanzas.append("\n".join([*fields, "Status: hold ok installed", ""]))
         text = "\n".join(stanzas)
         path = self.root / f"status-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         _write_if_changed(path, text)
@@ -234,18 +240,18 @@ class _AptRoot:
 
 
 def _inherited_config(program: Path) -> str:
-    """Return what the machine's apt is told of how to reach archives."""
+    """Return the machine's apt options for reaching archives."""
     config = program.with_name("apt-config")
-    outcome = run_program((config, "dump"), {**os.environ, "LC_ALL": "C"})
-    if outcome.status:
-        raise program_error((config, "dump"), outcome)
-    text = outcome.output.decode("utf-8", "replace")
+    result = run_program((config, "dump"), {**os.environ, "LC_ALL": "C"})
+    if result.status:
+        raise program_error((config, "dump"), result)
+    text = result.output.decode("utf-8", "replace")
     lines = [line for line in text.splitlines() if _INHERITED_OPTION.match(line)]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _write_if_changed(path: Path, text: str) -> None:
-    """Write a file unless it says the same already: apt looks at its age."""
+    """Write a file unless it has this text already: apt compares modification times."""
     try:
         if path.read_text("utf-8") == text:
             return
@@ -256,27 +262,31 @@ def _write_if_changed(path: Path, text: str) -> None:
 
 
 def _parse_uris(output: bytes, entries: Sequence[AptSource]) -> Iterator[PinnedPackage]:
-    bases = sorted({unquote(e.uri.rstrip("/")) + "/" for e in entries}, key=len, reverse=True)
+    bases = sorted(
+        {unquote(entry.uri.rstrip("/")) + "/" for entry in entries}, key=len, reverse=True
+    )
     for line in output.decode("utf-8", "replace").splitlines():
-        match = _URI.fullmatch(line)
+        match = _PRINTED_URI.fullmatch(line)
         if match is None:
             continue
         uri = unquote(match["uri"])
-        base = next((b for b in bases if uri.startswith(b)), None)
+        base = next((base_uri for base_uri in bases if uri.startswith(base_uri)), None)
         parts = unquote(match["file"]).removesuffix(".deb").split("_")
         if base is None or len(parts) != 3:
-            raise PackageError.of(packages.UNRESOLVABLE, f"apt says what is not expected: {line}")
+            raise PackageError.of(
+                packages.UNRESOLVABLE, f"apt-get printed an unexpected line: {line}"
+            )
         name, version, architecture = parts
         path, size = uri[len(base) :], int(match["size"])
         yield PinnedPackage(name, version, architecture, path, size, match["sha256"])
 
 
-def _last_error(outcome: ProcessResult) -> str:
-    errors = [line[3:] for line in outcome.errors.splitlines() if line.startswith("E: ")]
-    return "; ".join(errors) or outcome.errors.strip() or "apt does not say why"
+def _last_error(result: ProcessResult) -> str:
+    errors = [line[3:] for line in result.errors.splitlines() if line.startswith("E: ")]
+    return "; ".join(errors) or result.errors.strip() or "apt printed no error message"
 
 
-# What apt says of an archive, what it means, what can be done about it.
+# Parts of apt's error messages, the code for them, and the hint.
 _UPDATE_FAILURES = (
     (
         ("NO_PUBKEY", "public key is not available"),
@@ -292,44 +302,47 @@ _UPDATE_FAILURES = (
     (
         ("Mirror sync in progress", "Hash Sum mismatch"),
         packages.NO_MIRROR,
-        "the mirror contradicts itself, as while it is updated: try again, or --debian-mirror",
+        "the mirror is inconsistent, perhaps during an update: try again, or use --debian-mirror",
     ),
-    (("",), packages.NO_MIRROR, "is the mirror there, and does it have the suite?"),
+    (("",), packages.NO_MIRROR, "check that the mirror is reachable and has the suite"),
 )
 
 
-def _update_error(apt: _AptRoot, outcome: ProcessResult) -> PackageError:
+def _update_error(apt: _AptRoot, result: ProcessResult) -> PackageError:
     sources = (apt.root / "sources.list").read_text("utf-8").strip()
     code, hint = next(
         (code, hint)
-        for signs, code, hint in _UPDATE_FAILURES
-        if any(sign in outcome.errors for sign in signs)
+        for messages, code, hint in _UPDATE_FAILURES
+        if any(message in result.errors for message in messages)
     )
     return PackageError.of(
-        code, f"the archive cannot be used: {_last_error(outcome)}", hint, f"asked were:\n{sources}"
+        code,
+        f"the archive cannot be used: {_last_error(result)}",
+        hint,
+        f"the sources are:\n{sources}",
     )
 
 
 def _resolution_error(
-    request: PackageRequest, outcome: ProcessResult, apt: _AptRoot
+    request: PackageRequest, result: ProcessResult, apt: _AptRoot
 ) -> PackageError:
-    out = outcome.output.decode("utf-8", "replace")
-    unmet = [
+    out = result.output.decode("utf-8", "replace")
+    unmet_dependencies = [
         line.strip()
-        for line in (out + outcome.errors).splitlines()
+        for line in (out + result.errors).splitlines()
         if re.match(r" \S+ : |  +(?:Pre-)?Depends: ", line)
     ]
-    said = _last_error(outcome)
-    gone = "was not found" in said or "Can't find a source" in said
+    reason = _last_error(result)
+    not_found = "was not found" in reason or "Can't find a source" in reason
     code = (
         packages.VERSION_NOT_FOUND
-        if gone and "=" in "".join(request.packages)
+        if not_found and "=" in "".join(request.packages)
         else packages.UNRESOLVABLE
     )
-    hint = "`apt-cache` shows what there is: APT_CONFIG=" + str(apt.root / "apt.conf")
+    hint = "to list the packages: APT_CONFIG=" + str(apt.root / "apt.conf")
     return PackageError.of(
         code,
-        f"{request.suite} cannot give {', '.join(request.packages)} for {request.architecture}: "
-        + "\n".join([said, *unmet]),
+        f"cannot resolve {', '.join(request.packages)} in {request.suite} for "
+        f"{request.architecture}: " + "\n".join([reason, *unmet_dependencies]),
         hint + " apt-cache search NAME",
     )

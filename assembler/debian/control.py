@@ -1,4 +1,4 @@
-"""The control file of a Debian package: who it is, and whose files it takes over."""
+"""The control file of a Debian package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VERSION = re.compile(r"[A-Za-z0-9.+:~-]+")
 
 @dataclass(frozen=True, slots=True)
 class ControlFile:
-    """A package's control file, as text and by its fields."""
+    """The text and the fields of a package's control file, and its md5sums file."""
 
     text: str = field(repr=False)
     fields: Mapping[str, str] = field(repr=False)
@@ -33,7 +33,7 @@ class ControlFile:
 
     @property
     def architecture(self) -> str:
-        """Return what the package is for, `all` included."""
+        """Return the package's architecture, which may be `all`."""
         return self.fields["Architecture"]
 
     @property
@@ -43,13 +43,13 @@ class ControlFile:
 
     @property
     def replaces(self) -> frozenset[str]:
-        """Return the names of packages whose files this one may take over."""
+        """Return the packages whose files this one may overwrite (the field Replaces)."""
         items = re.split(r"[,|]", self.fields.get("Replaces", ""))
         return frozenset(item.strip().split(" ")[0].split(":")[0] for item in items if item.strip())
 
 
 def parse_control(files: Mapping[str, bytes]) -> ControlFile:
-    """Read the control file among a package's control files."""
+    """Parse the control file; `files` are all files of the control.tar."""
     text = files["control"].decode("utf-8", "replace").strip("\n") + "\n"
     fields: dict[str, str] = {}
     key = ""

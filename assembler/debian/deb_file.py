@@ -1,4 +1,4 @@
-"""Reading a .deb: an ar of two compressed tars, streamed in bounded memory, nothing believed."""
+"""Read a .deb: an ar archive of two compressed tars, as a stream, with limits on every size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from assembler.debian.decompression import (
     limit_size,
     prefetch,
 )
-from assembler.debian.tarball import TarballError, TarReaderOfDeb
+from assembler.debian.tarball import DebTarReader, TarballError
 from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _MAGIC = b"!<arch>\n"
 _MAX_MEMBERS = 16
 _CHUNK = 1 << 18
-# Packages become a hundred times larger at most; those that are small may do as they like.
+# Packages grow to 100 times their size at most; small packages are exempt from the limit.
 _MAX_RATIO = 300
 _ALWAYS_ALLOWED = 256 << 20
-# All scripts and lists of a package together.
+# The sum of all files in control.tar.
 _MAX_CONTROL_SIZE = 64 << 20
 
 
@@ -36,12 +36,12 @@ class _ArMember:
     name: str
     offset: int
     size: int
-    time: int
+    timestamp: int
 
 
 @contextmanager
 def open_deb(path: Path) -> Iterator[DebFile]:
-    """Open a .deb; what is wrong with it, here or while it is read, names the file."""
+    """Open a .deb; errors in it, also those during the block, name the file."""
     try:
         with wrap_os_errors(path, "read"), path.open("rb") as file:
             yield DebFile(file, {m.name: m for m in _read_ar_members(file)})
@@ -59,30 +59,30 @@ class DebFile:
         self._members = members
 
     @property
-    def time(self) -> int:
-        """Return when the package was made; none of its files is newer."""
-        return max((m.time for m in self._members.values()), default=0)
+    def timestamp(self) -> int:
+        """Return the time of the newest ar member: no file of the package is newer."""
+        return max((m.timestamp for m in self._members.values()), default=0)
 
     def control(self) -> dict[str, bytes]:
-        """Return the control file, the lists and the scripts by their names."""
-        found = {}
-        left = _MAX_CONTROL_SIZE
-        tarball = TarReaderOfDeb(self._inflated("control.tar"))
+        """Return the files of control.tar by name."""
+        files = {}
+        budget = _MAX_CONTROL_SIZE
+        tarball = DebTarReader(self._open_member("control.tar"))
         for entry in tarball:
             if entry.is_file:
-                left -= entry.size
-                if left < 0:
+                budget -= entry.size
+                if budget < 0:
                     raise ValueError("its control files are too large")
-                found[entry.path] = b"".join(tarball.content())
-        if "control" not in found:
+                files[entry.path] = b"".join(tarball.content())
+        if "control" not in files:
             raise ValueError("it has no control file")
-        return found
+        return files
 
-    def data(self) -> TarReaderOfDeb:
-        """Return the files of the package, to be read from the beginning to the end."""
-        return TarReaderOfDeb(prefetch(self._inflated("data.tar")))
+    def data(self) -> DebTarReader:
+        """Return a reader of data.tar."""
+        return DebTarReader(prefetch(self._open_member("data.tar")))
 
-    def _inflated(self, stem: str) -> Iterator[bytes]:
+    def _open_member(self, stem: str) -> Iterator[bytes]:
         for name, member in self._members.items():
             if name == stem or name.startswith(stem + "."):
                 return _decompress_member(self._file, member, name[len(stem) :])
@@ -110,7 +110,7 @@ def _read_ar_members(file: IO[bytes]) -> Iterator[_ArMember]:
 
 def _decompress_member(file: IO[bytes], member: _ArMember, suffix: str) -> Iterator[bytes]:
     if suffix not in COMPRESSIONS:
-        raise ValueError(f"it is compressed in a way that is not known: {member.name}")
+        raise ValueError(f"the compression of {member.name} is unknown")
     return limit_size(
         decompress(_read_member(file, member), suffix), _MAX_RATIO * member.size + _ALWAYS_ALLOWED
     )
@@ -122,6 +122,6 @@ def _read_member(file: IO[bytes], member: _ArMember) -> Iterator[bytes]:
         file.seek(at)
         chunk = file.read(min(_CHUNK, end - at))
         if not chunk:
-            raise EOFError("it is cut off")
+            raise EOFError("it is truncated")
         at += len(chunk)
         yield chunk

@@ -1,4 +1,4 @@
-"""Undoing the compressions of packages and indexes, chunk by chunk in bounded memory."""
+"""Decompress packages and indexes as streams, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,102 +10,102 @@ from threading import Event, Thread
 from typing import IO, cast
 
 _CHUNK = 1 << 18
-# What xz and zstd may ask for; Debian's packages need 65 MiB at most.
+# The limit for xz and zstd; Debian's packages need 65 MiB at most.
 _MAX_DICTIONARY = 256 << 20
-# So many chunks are made before they are needed.
-_PREFETCHED_CHUNKS = 24
-# What is raised by broken data.
+# The number of decompressed chunks that wait for the reader.
+_PREFETCH_DEPTH = 24
+# The exceptions that broken data raises.
 DECOMPRESSION_ERRORS = (lzma.LZMAError, zlib.error, ValueError, EOFError)
 
 
 def decompress(chunks: Iterator[bytes], suffix: str) -> Iterator[bytes]:
-    """Yield what is inside; the suffix of the file's name tells how it is compressed."""
+    """Yield the decompressed data; the suffix of the file name selects the compression."""
     return _DECOMPRESSORS[suffix](chunks)
 
 
-def limit_size(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
-    """Yield the chunks, and refuse more bytes than `most`."""
-    left = most
+def limit_size(chunks: Iterator[bytes], max_size: int) -> Iterator[bytes]:
+    """Yield the chunks, and raise ValueError after more than `max_size` bytes."""
+    budget = max_size
     for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            raise ValueError(f"it holds more than the {most} bytes that it may")
+        budget -= len(chunk)
+        if budget < 0:
+            raise ValueError(f"it decompresses to more than {max_size} bytes")
         yield chunk
 
 
 def prefetch(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the chunks, which are made in a thread while the last ones are used.
+    """Yield the chunks, and produce the next ones in a thread meanwhile.
 
-    Half of the time that a layer takes is for undoing xz, which another core can do.
+    Half of the time for a layer is the decompression of xz, which another core can do.
     """
-    made: Queue[bytes | BaseException | None] = Queue(_PREFETCHED_CHUNKS)
-    over = Event()
+    queue: Queue[bytes | BaseException | None] = Queue(_PREFETCH_DEPTH)
+    stopped = Event()
 
-    def offer(item: bytes | BaseException | None) -> bool:
-        while not over.is_set():
+    def put(item: bytes | BaseException | None) -> bool:
+        while not stopped.is_set():
             try:
-                made.put(item, timeout=0.1)
+                queue.put(item, timeout=0.1)
             except Full:
                 continue
             return True
         return False
 
-    def make() -> None:
+    def fill_queue() -> None:
         try:
             for chunk in chunks:
-                if not offer(chunk):
+                if not put(chunk):
                     return
-        except BaseException as error:  # it belongs to whoever uses the chunks
-            offer(error)
+        except BaseException as error:  # the reader raises it
+            put(error)
         else:
-            offer(None)
+            put(None)
 
-    thread = Thread(target=make, daemon=True)
+    thread = Thread(target=fill_queue, daemon=True)
     thread.start()
     try:
-        while (item := made.get()) is not None:
+        while (item := queue.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
             yield item
     finally:
-        over.set()
+        stopped.set()
         thread.join()
 
 
 def _decompress_xz(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_DICTIONARY)
+    decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_DICTIONARY)
     for chunk in chunks:
         data = chunk
-        while data or not inflater.needs_input:
-            if inflater.eof:
-                # Streams may follow one another, with zeros between them.
-                data = (inflater.unused_data or data).lstrip(b"\0")
+        while data or not decompressor.needs_input:
+            if decompressor.eof:
+                # A file may have several streams, with zeros between them.
+                data = (decompressor.unused_data or data).lstrip(b"\0")
                 if not data:
                     break
-                inflater = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_DICTIONARY)
-            yield inflater.decompress(data, _CHUNK)
-            data = inflater.unused_data if inflater.eof else b""
-            if inflater.eof and not data.lstrip(b"\0"):
+                decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_DICTIONARY)
+            yield decompressor.decompress(data, _CHUNK)
+            data = decompressor.unused_data if decompressor.eof else b""
+            if decompressor.eof and not data.lstrip(b"\0"):
                 break
-    if not inflater.eof:
-        raise EOFError("it is cut off")
+    if not decompressor.eof:
+        raise EOFError("it is truncated")
 
 
 def _decompress_gzip(chunks: Iterator[bytes]) -> Iterator[bytes]:
     from isal import isal_zlib  # noqa: PLC0415 - few packages are compressed with it
 
-    inflater = isal_zlib.decompressobj(31)
+    decompressor = isal_zlib.decompressobj(31)
     for chunk in chunks:
         data = chunk
         while data:
-            yield inflater.decompress(data, _CHUNK)
-            data = inflater.unconsumed_tail
-            if inflater.eof:
-                data = inflater.unused_data.lstrip(b"\0")
+            yield decompressor.decompress(data, _CHUNK)
+            data = decompressor.unconsumed_tail
+            if decompressor.eof:
+                data = decompressor.unused_data.lstrip(b"\0")
                 if data:
-                    inflater = isal_zlib.decompressobj(31)
-    if not inflater.eof:
-        raise EOFError("it is cut off")
+                    decompressor = isal_zlib.decompressobj(31)
+    if not decompressor.eof:
+        raise EOFError("it is truncated")
 
 
 def _decompress_zstd(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -132,7 +132,7 @@ COMPRESSIONS = frozenset(_DECOMPRESSORS)
 
 
 class _ChunkReader:
-    """Chunks as a file, as zstandard wants it."""
+    """Chunks with the method `read` of a file, for zstandard."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks

@@ -1,4 +1,4 @@
-"""What is asked of whoever knows a Debian archive: which packages, and their files."""
+"""The protocol of archive engines, which resolve and fetch Debian packages, and its data."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from assembler.codes import packages
 from assembler.errors import PackageError
 from assembler.oci import Platform
 
-# Lists of archives that are younger than so many seconds are not asked for again.
+# Package lists are updated when they are older than this, in seconds.
 INDEX_MAX_AGE = 3600.0
-# What can be done about an archive whose signature does not hold, or about the keys.
-UNTRUSTED_ARCHIVE_HINT = "nothing of such an archive is used; try another mirror"
+UNTRUSTED_ARCHIVE_HINT = "Dolmen uses only archives with a valid signature; try another mirror"
 KEYRING_HINT = "install a newer debian-archive-keyring, or name a keyring with --debian-keyring"
 _PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?:=[A-Za-z0-9.+:~-]+)?")
-# What OCI calls an architecture, and what Debian calls it, where they differ.
-_DEBIAN_NAMES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el", "mips64le": "mips64el"}
+# Debian's names of OCI architectures, where the two differ.
+_ARCHITECTURE_NAMES = {"arm": "armhf", "386": "i386", "ppc64le": "ppc64el", "mips64le": "mips64el"}
 _ARCHITECTURES = frozenset(
     {"amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x", "mips64el", "loong64"}
 )
@@ -27,7 +26,7 @@ _ARCHITECTURES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PackageRequest:
-    """What a recipe wants of an archive, for one architecture."""
+    """The packages that a recipe names, for one architecture."""
 
     suite: str
     architecture: str
@@ -39,12 +38,12 @@ class PackageRequest:
 
 @dataclass(frozen=True, slots=True, order=True)
 class PinnedPackage:
-    """A package that was chosen: exactly this file and no other."""
+    """A package file of an archive: one version for one architecture, with its checksum."""
 
     name: str
     version: str
     architecture: str
-    # Below the archive's address, as pool/main/r/runc/runc_1.1_amd64.deb.
+    # Relative to the archive's URI, such as pool/main/r/runc/runc_1.1_amd64.deb.
     path: str
     size: int
     sha256: str
@@ -52,30 +51,30 @@ class PinnedPackage:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ArchiveSnapshot:
-    """What an archive was when packages were chosen from it."""
+    """The state of an archive: the date and the checksum of its Release file."""
 
     suite: str
-    # As its Release says it.
+    # The field Date of the Release file.
     date: str
-    # Of the signed list of its files: InRelease, or Release.
+    # The checksum of InRelease, or of Release if there is no InRelease.
     sha256: str
 
 
 class ArchiveEngine(Protocol):
-    """A way to resolve dependencies and to fetch packages."""
+    """Resolves dependencies and fetches packages."""
 
     def resolve(self, request: PackageRequest) -> tuple[PinnedPackage, ...]:
-        """Return all packages that the request comes to, in order of their names."""
+        """Return the requested packages and their dependencies, sorted by name."""
 
     def snapshots(self, request: PackageRequest) -> tuple[ArchiveSnapshot, ...]:
-        """Return what the archives were that `resolve` has just chosen from."""
+        """Return the state of the archives that `resolve` used."""
 
-    def fetch(self, suite: str, chosen: Sequence[PinnedPackage]) -> list[Path]:
+    def fetch(self, suite: str, packages: Sequence[PinnedPackage]) -> list[Path]:
         """Return a verified file for each package."""
 
 
 def check_package_names(request: PackageRequest) -> None:
-    """Refuse what cannot be the name of a package."""
+    """Raise PackageError for a name that Debian does not allow, or if there are no packages."""
     for name in (*request.packages, *request.exclude):
         if not _PACKAGE_NAME.fullmatch(name):
             raise PackageError.of(
@@ -87,25 +86,27 @@ def check_package_names(request: PackageRequest) -> None:
         raise PackageError.of(packages.BAD_RECIPE, "the recipe names no packages")
 
 
-def unavailable_error(left: Sequence[PinnedPackage], why: str = "") -> PackageError:
-    """Say that no archive has some packages any more."""
-    names = ", ".join(f"{c.name} {c.version}" for c in left[:5]) + (" …" if len(left) > 5 else "")
+def unavailable_error(missing: Sequence[PinnedPackage], reason: str = "") -> PackageError:
+    """Return the error for packages that no archive has any more."""
+    names = ", ".join(f"{package.name} {package.version}" for package in missing[:5]) + (
+        " …" if len(missing) > 5 else ""
+    )
     return PackageError.of(
         packages.VERSION_NOT_FOUND,
-        f"no mirror has {names}" + (f": {why}" if why else ""),
-        "archives keep old versions for some days only: `dolmen pkg lock DIR` chooses what there "
-        "is now",
-        "or name a mirror that keeps them with --debian-mirror",
+        f"no mirror has {names}" + (f": {reason}" if reason else ""),
+        "archives keep old versions for a few days only: `dolmen pkg lock DIR` pins the current "
+        "versions",
+        "or name a mirror that keeps old versions with --debian-mirror",
     )
 
 
 def debian_architecture(platform: Platform) -> str:
-    """Return what Debian calls the platform's architecture."""
-    name = _DEBIAN_NAMES.get(platform.architecture, platform.architecture)
+    """Return Debian's name of the platform's architecture."""
+    name = _ARCHITECTURE_NAMES.get(platform.architecture, platform.architecture)
     if platform.os != "linux" or name not in _ARCHITECTURES:
         raise PackageError.of(
             packages.BAD_RECIPE,
-            f"there is no Debian for {platform}",
-            f"there is Debian for {', '.join(sorted(_ARCHITECTURES))}",
+            f"Debian does not support {platform}",
+            f"Debian supports {', '.join(sorted(_ARCHITECTURES))}",
         )
     return name

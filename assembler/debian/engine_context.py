@@ -1,4 +1,4 @@
-"""Where an engine has Debian packages from, and where it keeps what it fetched and knows."""
+"""The mirrors, the package pool and the settings that archive engines share."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EngineContext:
-    """The archives of a run, and the pool that their packages go to."""
+    """The mirrors of a run, and the pool for their packages."""
 
     # An engine keeps its own state below `pool.root`.
     pool: PackagePool
     mirrors: DebianMirrors = field(default_factory=DebianMirrors)
-    # Lists that are younger than this are not asked for again; 0 asks always.
-    fresh_for: float = INDEX_MAX_AGE
+    # Package lists are updated when they are older than this, in seconds; 0: always.
+    max_index_age: float = INDEX_MAX_AGE
     reporter: Reporter = field(default_factory=NullReporter)

@@ -1,4 +1,4 @@
-"""Which engine recipes are followed with: apt where there is one, else our own."""
+"""Select and open the archive engine: apt if the machine has it, else the one in Python."""
 
 from __future__ import annotations
 
@@ -11,12 +11,32 @@ from assembler.errors import UsageError
 if TYPE_CHECKING:
     from assembler.debian.engine import ArchiveEngine
     from assembler.debian.engine_context import EngineContext
+    from assembler.debian.options import DebianOptions
+    from assembler.events import Reporter
+    from assembler.oci import Store
 
 ENGINE_NAMES = ("auto", "apt", "python")
 
 
-def select_engine(name: str, supply: EngineContext) -> ArchiveEngine:
-    """Return the engine of that name; `auto` is apt if this machine has it."""
+def open_archive_engine(store: Store, options: DebianOptions, reporter: Reporter) -> ArchiveEngine:
+    """Return the engine in the options, with a package pool in the store."""
+    from assembler.debian.engine import INDEX_MAX_AGE  # noqa: PLC0415 - not every build has recipes
+    from assembler.debian.engine_context import EngineContext  # noqa: PLC0415
+    from assembler.debian.pool import PackagePool  # noqa: PLC0415
+    from assembler.debian.sources import DebianMirrors  # noqa: PLC0415
+
+    store.layout.prepare()
+    context = EngineContext(
+        PackagePool(store.root.absolute() / "debs"),
+        DebianMirrors(specs=options.mirrors, keyring=options.keyring),
+        0 if options.refresh else INDEX_MAX_AGE,
+        reporter,
+    )
+    return select_engine(options.engine, context)
+
+
+def select_engine(name: str, context: EngineContext) -> ArchiveEngine:
+    """Return the engine of this name; `auto` is apt if this machine has it."""
     if name not in ENGINE_NAMES:
         raise UsageError.of(
             usage.BAD_OPTION,
@@ -26,7 +46,7 @@ def select_engine(name: str, supply: EngineContext) -> ArchiveEngine:
     if name == "apt" or (name == "auto" and tools.find_program("apt-get") is not None):
         from assembler.debian.apt import AptEngine  # noqa: PLC0415
 
-        return AptEngine(supply)
+        return AptEngine(context)
     from assembler.debian.archives.python_engine import PythonEngine  # noqa: PLC0415
 
-    return PythonEngine(supply)
+    return PythonEngine(context)

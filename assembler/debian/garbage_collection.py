@@ -1,4 +1,4 @@
-"""Making room: Debian packages and lists of archives that no recipe has used for long."""
+"""Garbage collection of Debian packages and package lists."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ from assembler.oci import HOUR, GcLimits, files_in, oldest_run_start, try_lock
 if TYPE_CHECKING:
     from assembler.oci import Store
 
-# Archives drop what they had after some days: what a lock wants may be here and nowhere else.
+# Archives keep old versions for a few days only: a locked version may be in no other place.
 _DEFAULT_MAX_AGE = 30 * 24 * HOUR
 _ENGINES = ("apt", "python")
 
 
 @dataclass(slots=True)
 class DebianGcResult:
-    """What was removed, or would have been."""
+    """The number of removed packages and other files, and their size."""
 
     packages: int = 0
-    # Lists of archives, and what was never whole.
-    others: int = 0
+    # Package lists and incomplete downloads.
+    other_files: int = 0
     bytes: int = 0
 
 
 def collect_debian_garbage(store: Store, limits: GcLimits, now: float) -> DebianGcResult:
-    """Remove what the limits do not keep; what a run under way has used stays."""
-    done = DebianGcResult()
+    """Remove the files that the limits do not protect, except those that a current run uses."""
+    result = DebianGcResult()
     root = store.root / "debs"
     if not root.is_dir():
-        return done
-    begun = oldest_run_start(store, dry_run=limits.dry_run)
-    kept_for = _DEFAULT_MAX_AGE if limits.older_than is None else limits.older_than
-    unused = min(begun - 1, math.inf if limits.everything else now - kept_for)
+        return result
+    run_start = oldest_run_start(store, dry_run=limits.dry_run)
+    max_age = _DEFAULT_MAX_AGE if limits.older_than is None else limits.older_than
+    used_before = min(run_start - 1, math.inf if limits.everything else now - max_age)
     for item in files_in(root / "pool"):
-        whole = item.path.suffix == ".deb"
-        # What was never whole is of a build that was killed, if nothing was written to it lately.
-        if item.used < (unused if whole else min(begun, now - limits.grace)):
+        complete = item.path.suffix == ".deb"
+        # An incomplete file with no recent write is of a build that was killed.
+        if item.used < (used_before if complete else min(run_start, now - limits.grace)):
             if not limits.dry_run:
                 with wrap_os_errors(item.path, "remove"):
                     item.path.unlink(missing_ok=True)
-            done.packages += whole
-            done.others += not whole
-            done.bytes += item.size
-    young = min(begun, now - limits.grace)
+            result.packages += complete
+            result.other_files += not complete
+            result.bytes += item.size
+    modified_before = min(run_start, now - limits.grace)
     for directory in _directories(root / "tmp"):
-        if directory.stat().st_mtime < young:
-            _remove(directory, limits, done)
-    if begun == math.inf:
+        if directory.stat().st_mtime < modified_before:
+            _remove(directory, limits, result)
+    if run_start == math.inf:
         for directory in (d for name in _ENGINES for d in _directories(root / name)):
             with _try_lock_directory(directory) as free:
-                if free and _last_updated(directory) < unused:
-                    _remove(directory, limits, done)
-    return done
+                if free and _last_updated(directory) < used_before:
+                    _remove(directory, limits, result)
+    return result
 
 
 def _directories(root: Path) -> list[Path]:
@@ -68,7 +68,7 @@ def _directories(root: Path) -> list[Path]:
 
 
 def _last_updated(directory: Path) -> float:
-    """Return when archives were last asked for the lists in a directory."""
+    """Return the time of the last update of the package lists in a directory."""
     times = [directory.stat().st_mtime]
     for name in ("updated", "known"):
         with suppress(OSError):
@@ -78,7 +78,7 @@ def _last_updated(directory: Path) -> float:
 
 @contextmanager
 def _try_lock_directory(directory: Path) -> Iterator[bool]:
-    """Tell whether a directory is unused; a build that needs it waits."""
+    """Yield whether the lock of a directory could be taken; builds wait for it."""
     with wrap_os_errors(directory):
         handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -87,10 +87,10 @@ def _try_lock_directory(directory: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def _remove(directory: Path, limits: GcLimits, done: DebianGcResult) -> None:
+def _remove(directory: Path, limits: GcLimits, result: DebianGcResult) -> None:
     size = sum(p.lstat().st_size for p in directory.rglob("*") if p.is_file())
     if not limits.dry_run:
         with wrap_os_errors(directory, "remove"):
             shutil.rmtree(directory)
-    done.others += 1
-    done.bytes += size
+    result.other_files += 1
+    result.bytes += size

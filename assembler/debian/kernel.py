@@ -1,7 +1,7 @@
-"""From Debian's kernel packages to a kernel image: `kernel`, `kernel.tar` with indexed modules.
+"""Make the layer of a kernel image from Debian's kernel packages: `kernel` and `kernel.tar`.
 
-The packages are read twice: once to learn what is in them, once to stream the modules, because
-the size of kernel.tar stands before its content.
+The packages are read twice, because the size of kernel.tar comes before its content: first to
+list and select the files, then to stream them.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from assembler.debian.tarball import DebTarEntry, TarEntryKind
 from assembler.errors import PackageError
 
 if TYPE_CHECKING:
-    from assembler.debian.layer import LayerRecipe
-    from assembler.debian.tarball import TarReaderOfDeb
+    from assembler.debian.layer import LayerInputs
+    from assembler.debian.tarball import DebTarReader
 
 _MODULES = "usr/lib/modules/"
-# What is built on the machine the package is built for, and of no use in an image.
-_SKIPPED = ("build", "source")
+# Symbolic links to the headers, which an image does not have.
+_BUILD_LINKS = ("build", "source")
 _MAX_FILE_SIZE = 192 << 20
-# Modules are inflated by several threads; so many wait in memory at most.
+# Several threads decompress modules; this many modules wait in memory at most.
 _READER_THREADS = 2
-_MAX_WAITING = 8
+_MAX_PENDING = 8
 _MODULE_LISTS = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 
 
 @dataclass(slots=True)
 class _KernelContents:
-    """What the packages of a kernel have."""
+    """The kernel, its config and its modules in the packages."""
 
-    # By version; in the end there is one.
+    # By version; more than one version is an error.
     kernels: dict[str, bytes] = field(default_factory=dict)
     configs: dict[str, bytes] = field(default_factory=dict)
     modules: dict[str, KernelModule] = field(default_factory=dict)
     lists: dict[str, bytes] = field(default_factory=dict)
-    # Everything below the directory of modules, in the packages' order.
+    # All entries below usr/lib/modules, in the packages' order.
     entries: dict[str, DebTarEntry] = field(default_factory=dict)
 
     @property
@@ -60,126 +60,130 @@ class _KernelContents:
         return next(iter(self.kernels))
 
 
-def kernel_layer(recipe: LayerRecipe) -> Iterator[bytes | memoryview]:
+def kernel_layer(inputs: LayerInputs) -> Iterator[bytes | memoryview]:
     """Yield the tar of a kernel image's layer."""
-    found = _read_contents(recipe)
-    wanted = _select_modules(found, recipe.debs.modules)
-    base = f"{_MODULES}{found.version}/"
-    made = {
+    contents = _read_contents(inputs)
+    selected = _select_modules(contents, inputs.debs.modules)
+    base = f"{_MODULES}{contents.version}/"
+    indexes = {
         name: content
         for name, content in module_indexes(
-            [m for p, m in found.modules.items() if p in wanted],
-            *(found.lists.get(name, b"") for name in _MODULE_LISTS),
+            [m for p, m in contents.modules.items() if p in selected],
+            *(contents.lists.get(name, b"") for name in _MODULE_LISTS),
         ).items()
-        if found.modules or found.lists
+        if contents.modules or contents.lists
     }
-    kept = [
+    module_entries = [
         e
-        for path, e in found.entries.items()
-        if (not is_module(path) or path in wanted) and path.removeprefix(base) not in made
+        for path, e in contents.entries.items()
+        if (not is_module(path) or path in selected) and path.removeprefix(base) not in indexes
     ]
-    if recipe.debs.modules:
-        kept = _without_empty_directories(kept)
-    entries = [*_parents(base, recipe.time), *kept]
-    written = {e.path for e in kept}
+    if inputs.debs.modules:
+        module_entries = _drop_empty_directories(module_entries)
+    entries = [*_parent_directories(base, inputs.timestamp), *module_entries]
+    paths = {e.path for e in module_entries}
 
     def file(path: str, content: bytes, mode: int = 0o644) -> Iterator[bytes]:
         size = len(content)
         yield from tar_file(
-            DebTarEntry(path, TarEntryKind.FILE, mode, 0, 0, recipe.time, size), content
+            DebTarEntry(path, TarEntryKind.FILE, mode, 0, 0, inputs.timestamp, size), content
         )
 
-    yield from file("kernel", found.kernels[found.version])
-    if found.version in found.configs:
-        yield from file("kernel-config", found.configs[found.version])
+    yield from file("kernel", contents.kernels[contents.version])
+    if contents.version in contents.configs:
+        yield from file("kernel-config", contents.configs[contents.version])
     generated = b"".join(
-        b"".join(file(base + name, content)) for name, content in sorted(made.items())
+        b"".join(file(base + name, content)) for name, content in sorted(indexes.items())
     )
     size = sum(len(tar_header(e)) + e.size + len(tar_padding(e.size)) for e in entries)
     size += len(generated) + len(TAR_END)
-    yield tar_header(DebTarEntry("kernel.tar", TarEntryKind.FILE, 0o644, 0, 0, recipe.time, size))
-    for entry in _parents(base, recipe.time):
+    yield tar_header(
+        DebTarEntry("kernel.tar", TarEntryKind.FILE, 0o644, 0, 0, inputs.timestamp, size)
+    )
+    for entry in _parent_directories(base, inputs.timestamp):
         yield tar_header(entry)
-    yield from _stream_entries(recipe, lambda path: path in written)
+    yield from _stream_entries(inputs, lambda path: path in paths)
     yield generated
     yield TAR_END
     yield tar_padding(size)
-    yield from package_database(recipe)
+    yield from package_database(inputs)
     yield TAR_END
 
 
-def _read_contents(recipe: LayerRecipe) -> _KernelContents:
-    found = _KernelContents()
+def _read_contents(inputs: LayerInputs) -> _KernelContents:
+    contents = _KernelContents()
     with ThreadPoolExecutor(_READER_THREADS) as pool:
-        reading: deque[tuple[str, Future[KernelModule]]] = deque()
-        for entry, tarball in _read_entries(recipe):
+        pending: deque[tuple[str, Future[KernelModule]]] = deque()
+        for entry, tarball in _read_entries(inputs):
             path = entry.path
             if path.startswith("boot/") and entry.is_file:
-                _read_boot_file(found, path.removeprefix("boot/"), entry, tarball)
+                _read_boot_file(contents, path.removeprefix("boot/"), entry, tarball)
             elif path.startswith(_MODULES) and path.count("/") >= 3:
-                _, _, below = path.removeprefix(_MODULES).partition("/")
-                if not below or below in _SKIPPED:
+                _, _, relative_path = path.removeprefix(_MODULES).partition("/")
+                if not relative_path or relative_path in _BUILD_LINKS:
                     continue
-                found.entries[path] = entry
-                if entry.is_file and below in _MODULE_LISTS:
-                    found.lists[below] = _read_content(entry, tarball)
-                elif entry.is_file and is_module(below):
+                contents.entries[path] = entry
+                if entry.is_file and relative_path in _MODULE_LISTS:
+                    contents.lists[relative_path] = _read_content(entry, tarball)
+                elif entry.is_file and is_module(relative_path):
                     content = _read_content(entry, tarball)
-                    reading.append((path, pool.submit(_parse_module, below, content)))
-                    if len(reading) > _MAX_WAITING:
-                        done, future = reading.popleft()
-                        found.modules[done] = future.result()
-        for done, future in reading:
-            found.modules[done] = future.result()
-    if len(found.kernels) != 1:
-        has = " and ".join(sorted(found.kernels)) or "none"
+                    pending.append((path, pool.submit(_parse_module, relative_path, content)))
+                    if len(pending) > _MAX_PENDING:
+                        read_path, future = pending.popleft()
+                        contents.modules[read_path] = future.result()
+        for read_path, future in pending:
+            contents.modules[read_path] = future.result()
+    if len(contents.kernels) != 1:
+        versions = " and ".join(sorted(contents.kernels)) or "none"
         raise PackageError.of(
             packages.BAD_RECIPE,
-            f"a kernel's packages have one kernel, and these have {has}",
-            "name one package as linux-image-cloud-amd64; see `apt-cache search linux-image`",
+            f"the packages must have one kernel version, and they have {versions}",
+            "name one package, such as linux-image-cloud-amd64; see `apt-cache search linux-image`",
         )
-    for path in [p for p in found.entries if not p.startswith(f"{_MODULES}{found.version}/")]:
-        del found.entries[path]
-        found.modules.pop(path, None)
-    return found
+    for path in [p for p in contents.entries if not p.startswith(f"{_MODULES}{contents.version}/")]:
+        del contents.entries[path]
+        contents.modules.pop(path, None)
+    return contents
 
 
 def _read_boot_file(
-    found: _KernelContents, name: str, entry: DebTarEntry, tarball: TarReaderOfDeb
+    contents: _KernelContents, name: str, entry: DebTarEntry, tarball: DebTarReader
 ) -> None:
     kind, _, version = name.partition("-")
     if kind in ("vmlinuz", "vmlinux"):
-        found.kernels[version] = _read_content(entry, tarball)
+        contents.kernels[version] = _read_content(entry, tarball)
     elif kind == "config":
-        found.configs[version] = _read_content(entry, tarball)
+        contents.configs[version] = _read_content(entry, tarball)
 
 
-def _select_modules(found: _KernelContents, patterns: tuple[str, ...]) -> set[str]:
-    """Return the paths of the modules to keep: those asked for, and what they need."""
+def _select_modules(contents: _KernelContents, patterns: tuple[str, ...]) -> set[str]:
+    """Return the paths of the modules that match the patterns, and of their dependencies."""
     if not patterns:
-        return set(found.modules)
-    by_name = {m.name: m for m in found.modules.values()}
-    built_in = {m for m, _, _ in builtin_modinfo(found.lists.get("modules.builtin.modinfo", b""))}
-    listed = found.lists.get("modules.builtin", b"").decode("utf-8", "replace")
-    built_in |= {module_name(line) for line in listed.splitlines()}
+        return set(contents.modules)
+    by_name = {m.name: m for m in contents.modules.values()}
+    built_in = {
+        m for m, _, _ in builtin_modinfo(contents.lists.get("modules.builtin.modinfo", b""))
+    }
+    builtin_list = contents.lists.get("modules.builtin", b"").decode("utf-8", "replace")
+    built_in |= {module_name(line) for line in builtin_list.splitlines()}
     names: set[str] = set()
     for pattern in patterns:
-        some = {m.name for m in found.modules.values() if _matches(m, pattern)}
-        plain = not set(pattern) & set("*?[/")
-        if plain and not some and pattern.replace("-", "_") not in built_in:
+        matches = {m.name for m in contents.modules.values() if _matches(m, pattern)}
+        is_name = not set(pattern) & set("*?[/")
+        if is_name and not matches and pattern.replace("-", "_") not in built_in:
             raise PackageError.of(
-                packages.BAD_RECIPE, f"the kernel {found.version} has no module {pattern}"
+                packages.BAD_RECIPE, f"the kernel {contents.version} has no module {pattern}"
             )
-        names |= some
+        names |= matches
     todo = sorted(names)
     while todo:
         module = by_name[todo.pop()]
-        needs = [d.name for d in module_dependencies(module, by_name)]
-        needs += [name for name in module.soft_names if name in by_name]
-        new = set(needs) - names
-        names |= new
-        todo += sorted(new)
-    return {path for path, module in found.modules.items() if module.name in names}
+        dependencies = [d.name for d in module_dependencies(module, by_name)]
+        dependencies += [name for name in module.soft_dependencies if name in by_name]
+        missing = set(dependencies) - names
+        names |= missing
+        todo += sorted(missing)
+    return {path for path, module in contents.modules.items() if module.name in names}
 
 
 def _matches(module: KernelModule, pattern: str) -> bool:
@@ -189,7 +193,7 @@ def _matches(module: KernelModule, pattern: str) -> bool:
     return fnmatchcase(module.name, pattern.replace("-", "_"))
 
 
-def _without_empty_directories(entries: list[DebTarEntry]) -> list[DebTarEntry]:
+def _drop_empty_directories(entries: list[DebTarEntry]) -> list[DebTarEntry]:
     needed = {
         "/".join(e.path.split("/")[:i])
         for e in entries
@@ -200,11 +204,11 @@ def _without_empty_directories(entries: list[DebTarEntry]) -> list[DebTarEntry]:
 
 
 def _stream_entries(
-    recipe: LayerRecipe, wanted: Callable[[str], bool]
+    inputs: LayerInputs, is_selected: Callable[[str], bool]
 ) -> Iterator[bytes | memoryview]:
     seen: set[str] = set()
-    for entry, tarball in _read_entries(recipe):
-        if wanted(entry.path) and entry.path not in seen:
+    for entry, tarball in _read_entries(inputs):
+        if is_selected(entry.path) and entry.path not in seen:
             seen.add(entry.path)
             yield tar_header(entry)
             if entry.is_file:
@@ -212,14 +216,14 @@ def _stream_entries(
                 yield tar_padding(entry.size)
 
 
-def _read_entries(recipe: LayerRecipe) -> Iterator[tuple[DebTarEntry, TarReaderOfDeb]]:
-    for ingredient in recipe.ingredients:
-        with open_deb(ingredient.path) as deb:
+def _read_entries(inputs: LayerInputs) -> Iterator[tuple[DebTarEntry, DebTarReader]]:
+    for package in inputs.packages:
+        with open_deb(package.path) as deb:
             tarball = deb.data()
             for entry in tarball:
-                # Where /lib is a link to /usr/lib, older packages still say /lib.
-                old = entry.path == "lib" or entry.path.startswith("lib/")
-                yield (replace(entry, path=f"usr/{entry.path}") if old else entry), tarball
+                # Packages of suites before the merged /usr have their modules in /lib.
+                unmerged = entry.path == "lib" or entry.path.startswith("lib/")
+                yield (replace(entry, path=f"usr/{entry.path}") if unmerged else entry), tarball
 
 
 def _parse_module(path: str, content: bytes) -> KernelModule:
@@ -231,15 +235,15 @@ def _parse_module(path: str, content: bytes) -> KernelModule:
         ) from error
 
 
-def _read_content(entry: DebTarEntry, tarball: TarReaderOfDeb) -> bytes:
+def _read_content(entry: DebTarEntry, tarball: DebTarReader) -> bytes:
     if entry.size > _MAX_FILE_SIZE:
         raise PackageError.of(packages.BROKEN_DEB, f"/{entry.path} is too large")
     return b"".join(tarball.content())
 
 
-def _parents(base: str, time: int) -> list[DebTarEntry]:
+def _parent_directories(base: str, timestamp: int) -> list[DebTarEntry]:
     parts = base.rstrip("/").split("/")
     return [
-        DebTarEntry("/".join(parts[:i]), TarEntryKind.DIR, 0o755, mtime=time)
+        DebTarEntry("/".join(parts[:i]), TarEntryKind.DIR, 0o755, mtime=timestamp)
         for i in range(1, len(parts) + 1)
     ]

@@ -1,4 +1,4 @@
-"""What a kernel module says of itself: read out of its ELF file, whatever its machine."""
+"""Read the modinfo and the exported symbols of kernel modules, for any architecture."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
 @dataclass(frozen=True, slots=True)
 class KernelModule:
-    """A module: its path below the directory of modules, and what modprobe has to know of it."""
+    """A kernel module: its path below usr/lib/modules/VERSION, and the data of its indexes."""
 
     path: str
     name: str
@@ -25,19 +25,19 @@ class KernelModule:
     symbols: tuple[str, ...] = ()
 
     @property
-    def soft_names(self) -> tuple[str, ...]:
-        """Return the modules that should be there, too, if they exist."""
+    def soft_dependencies(self) -> tuple[str, ...]:
+        """Return the names of the modules in softdep lines, `pre:` and `post:` alike."""
         words = " ".join(self.softdeps).replace("pre:", " ").replace("post:", " ").split()
         return tuple(normalize_module_name(word) for word in words)
 
 
 def is_module(path: str) -> bool:
-    """Tell whether a path is that of a module."""
+    """Tell whether a path is that of a kernel module."""
     return path.endswith(_SUFFIXES)
 
 
 def normalize_module_name(name: str) -> str:
-    """Return a module's name as the kernel has it: `-` and `_` are the same."""
+    """Return a module's name with `_` for `-`, as the kernel does."""
     return name.replace("-", "_")
 
 
@@ -47,30 +47,30 @@ def module_name(path: str) -> str:
 
 
 def read_module(path: str, content: bytes) -> KernelModule:
-    """Read a module, compressed or not; ValueError if it is none."""
+    """Read a module, compressed or not; raise ValueError if the file is not a module."""
     try:
         sections = dict(_sections(_decompress_module(path, content)))
     except (lzma.LZMAError, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"not compressed as its name says: {error}") from error
-    said: dict[str, list[str]] = {}
+        raise ValueError(f"its compression does not match its name: {error}") from error
+    info: dict[str, list[str]] = {}
     for text in _strings(sections.get(".modinfo", b"")):
         key, _, value = text.partition("=")
-        said.setdefault(key, []).append(value)
-    depends = [d for text in said.get("depends", ()) for d in text.split(",") if d]
+        info.setdefault(key, []).append(value)
+    depends = [d for text in info.get("depends", ()) for d in text.split(",") if d]
     return KernelModule(
         path=path,
         name=module_name(path),
         depends=tuple(dict.fromkeys(normalize_module_name(d) for d in depends)),
-        aliases=tuple(said.get("alias", ())),
-        softdeps=tuple(said.get("softdep", ())),
+        aliases=tuple(info.get("alias", ())),
+        softdeps=tuple(info.get("softdep", ())),
         symbols=tuple(sorted(_exported_symbols(sections))),
     )
 
 
 def _exported_symbols(sections: Mapping[str, bytes]) -> set[str]:
-    """Return the names of the symbols that a module offers to others.
+    """Return the names of the symbols that a module exports.
 
-    Among the strings beside the table of symbols are the names of namespaces as well.
+    The section __ksymtab_strings also has the names of symbol namespaces, which are left out.
     """
     names = set(_strings(sections.get("__ksymtab_strings", b"")))
     entries = _strings(sections.get(".strtab", b""))
@@ -79,7 +79,7 @@ def _exported_symbols(sections: Mapping[str, bytes]) -> set[str]:
 
 
 def builtin_modinfo(modinfo: bytes) -> Iterator[tuple[str, str, str]]:
-    """Yield module, key and value of what is built in, out of modules.builtin.modinfo."""
+    """Yield module, key and value of each entry in modules.builtin.modinfo."""
     for text in _strings(modinfo):
         head, _, value = text.partition("=")
         module, _, key = head.partition(".")
@@ -113,27 +113,30 @@ def _decompress_module(path: str, content: bytes) -> bytes:
 
 
 def _sections(elf: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the sections of an ELF file by name, of 32 and 64 bits and both orders of bytes."""
+    """Yield the name and content of the sections of an ELF file, of any class and byte order."""
     if len(elf) < 64 or elf[:4] != b"\x7fELF" or elf[4] not in (1, 2) or elf[5] not in (1, 2):
         raise ValueError("a kernel module is not an ELF file")
-    order = "<" if elf[5] == 1 else ">"
-    wide = elf[4] == 2
+    byte_order = "<" if elf[5] == 1 else ">"
+    is_64_bit = elf[4] == 2
     try:
-        if wide:
-            (start,) = struct.unpack_from(order + "Q", elf, 0x28)
-            size, count, names = struct.unpack_from(order + "HHH", elf, 0x3A)
-            form = struct.Struct(order + "IIQQQQ")
+        if is_64_bit:
+            (start,) = struct.unpack_from(byte_order + "Q", elf, 0x28)
+            size, count, names = struct.unpack_from(byte_order + "HHH", elf, 0x3A)
+            section_header = struct.Struct(byte_order + "IIQQQQ")
         else:
-            (start,) = struct.unpack_from(order + "I", elf, 0x20)
-            size, count, names = struct.unpack_from(order + "HHH", elf, 0x2E)
-            form = struct.Struct(order + "IIIIII")
-        headers = [form.unpack_from(elf, start + i * size) for i in range(count)]
-        _, _, _, _, at, length = headers[names]
-        texts = elf[at : at + length]
-        for name, kind, _, _, at, length in headers:
-            end = texts.find(b"\0", name)
-            if kind != 8 and end >= 0:  # 8: without content
-                yield texts[name:end].decode("ascii", "replace"), elf[at : at + length]
+            (start,) = struct.unpack_from(byte_order + "I", elf, 0x20)
+            size, count, names = struct.unpack_from(byte_order + "HHH", elf, 0x2E)
+            section_header = struct.Struct(byte_order + "IIIIII")
+        headers = [section_header.unpack_from(elf, start + i * size) for i in range(count)]
+        _, _, _, _, offset, length = headers[names]
+        section_names = elf[offset : offset + length]
+        for name, kind, _, _, offset, length in headers:
+            end = section_names.find(b"\0", name)
+            if kind != 8 and end >= 0:  # 8: SHT_NOBITS
+                yield (
+                    section_names[name:end].decode("ascii", "replace"),
+                    elf[offset : offset + length],
+                )
     except (struct.error, IndexError, OverflowError) as error:
         raise ValueError("a kernel module is a broken ELF file") from error
 

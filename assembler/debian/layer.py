@@ -1,8 +1,9 @@
-"""From Debian packages to the tar of one layer, streamed, the same bytes for the same recipe.
+"""Unpack Debian packages into the tar of one layer, as a reproducible stream.
 
-Packages are laid over each other as dpkg would: directories are shared, links to directories are
-followed, and a file that two packages have belongs to the one that replaces the other. What
-maintainer scripts would have made, and is needed, is made here: the CA bundle, passwd and group.
+Packages are unpacked as dpkg does it: directories are shared, symbolic links to directories are
+followed, and the field Replaces decides which package owns a file that two packages have. No
+maintainer script runs; this module generates what images need of their results: the CA bundle,
+passwd and group.
 """
 
 from __future__ import annotations
@@ -25,292 +26,306 @@ from assembler.errors import PackageError, wrap_os_errors
 
 _CA_DIRECTORY = "usr/share/ca-certificates/"
 _CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
-_STATUS = "var/lib/dpkg/status.d/"
+_STATUS_DIRECTORY = "var/lib/dpkg/status.d/"
 _COPYRIGHT = path_matcher(["/usr/share/doc/*/copyright"])
 _DOCUMENTATION = "usr/share/doc/"
-_MAX_KEPT_FILE = 16 << 20
-_MAX_LINKS = 40
-# Architectures whose loader is in /lib64.
+_MAX_CONTENT_SIZE = 16 << 20
+_MAX_SYMLINKS = 40
+# The architectures whose dynamic loader is in /lib64.
 _LIB64 = frozenset({"amd64", "ppc64el", "mips64el", "loong64"})
 
 
 @dataclass(frozen=True, slots=True)
 class PackageFile:
-    """A package file and what its control file says."""
+    """A .deb file, its control file and its time."""
 
     path: Path
     control: ControlFile
-    time: int
+    timestamp: int
 
 
 @dataclass(frozen=True, slots=True)
-class LayerRecipe:
-    """All that a layer is made of."""
+class LayerInputs:
+    """The recipe of a layer and its package files."""
 
     debs: DebsRecipe
     architecture: str
-    ingredients: tuple[PackageFile, ...]
-    # Where the sources of `files:` are.
+    packages: tuple[PackageFile, ...]
+    # The directory of the package, which the sources of `files:` are relative to.
     directory: Path = field(default_factory=Path)
 
     @property
-    def time(self) -> int:
-        """Return the time of what is made here: that of the newest package."""
-        return max((i.time for i in self.ingredients), default=0)
+    def timestamp(self) -> int:
+        """Return the time of the newest package, which generated files have."""
+        return max((i.timestamp for i in self.packages), default=0)
 
 
 def read_package_files(paths: Sequence[Path]) -> tuple[PackageFile, ...]:
-    """Read the control files of packages; those that replace others come first, then by name."""
-    found = []
+    """Read the control files of packages, and sort them: by Replaces, then by name."""
+    package_files = []
     for path in paths:
         with open_deb(path) as deb:
-            found.append(PackageFile(path, parse_control(deb.control()), deb.time))
-    return _sort_by_replaces(sorted(found, key=lambda i: (i.control.name, i.control.version)))
+            package_files.append(PackageFile(path, parse_control(deb.control()), deb.timestamp))
+    return _sort_by_replaces(
+        sorted(package_files, key=lambda i: (i.control.name, i.control.version))
+    )
 
 
-def recipe_layer(recipe: LayerRecipe) -> Iterator[bytes | memoryview]:
+def recipe_layer(inputs: LayerInputs) -> Iterator[bytes | memoryview]:
     """Yield the tar of the layer, in bounded memory."""
-    root = _LayerTree(recipe)
-    if recipe.ingredients:
-        yield from root.merged_directories()
-    for ingredient in recipe.ingredients:
-        with open_deb(ingredient.path) as deb:
-            yield from root.package(ingredient, deb)
-    yield from root.generated()
+    layer = _LayerWriter(inputs)
+    if inputs.packages:
+        yield from layer.write_merged_usr()
+    for package in inputs.packages:
+        with open_deb(package.path) as deb:
+            yield from layer.write_package(package, deb)
+    yield from layer.write_generated_files()
     yield TAR_END
 
 
-def package_database(recipe: LayerRecipe) -> Iterator[bytes | memoryview]:
-    """Yield the package database and the copyright files alone, as scanners want them."""
-    root = _LayerTree(recipe)
-    for ingredient in recipe.ingredients:
-        with open_deb(ingredient.path) as deb:
+def package_database(inputs: LayerInputs) -> Iterator[bytes | memoryview]:
+    """Yield only the package database and the copyright files, for scanners."""
+    layer = _LayerWriter(inputs)
+    for package in inputs.packages:
+        with open_deb(package.path) as deb:
             tarball = deb.data()
             for entry in tarball:
-                if entry.is_file and _COPYRIGHT(entry.path) and entry.path not in root.written:
+                if (
+                    entry.is_file
+                    and _COPYRIGHT(entry.path)
+                    and entry.path not in layer.entry_owners
+                ):
                     content = _read_limited(tarball.content(), entry)
-                    yield from root.content(entry, content)
-        yield from root.database(ingredient.control)
+                    yield from layer.write_content(entry, content)
+        yield from layer.write_database_entry(package.control)
 
 
-def _sort_by_replaces(found: Sequence[PackageFile]) -> tuple[PackageFile, ...]:
-    left = list(found)
-    order: list[PackageFile] = []
-    while left:
-        for one in left:
-            rivals = (o for o in left if o is not one and one.control.name in o.control.replaces)
-            # Two that replace each other: the first by name.
-            if all(r.control.name in one.control.replaces for r in rivals):
+def _sort_by_replaces(package_files: Sequence[PackageFile]) -> tuple[PackageFile, ...]:
+    remaining = list(package_files)
+    ordered: list[PackageFile] = []
+    while remaining:
+        for package in remaining:
+            replacers = (
+                other
+                for other in remaining
+                if other is not package and package.control.name in other.control.replaces
+            )
+            # Of two packages that replace each other, the first by name comes first.
+            if all(r.control.name in package.control.replaces for r in replacers):
                 break
         else:
-            one = left[0]
-        left.remove(one)
-        order.append(one)
-    return tuple(order)
+            package = remaining[0]
+        remaining.remove(package)
+        ordered.append(package)
+    return tuple(ordered)
 
 
 @dataclass(slots=True)
-class _LayerTree:
-    """The root filesystem as far as it is written."""
+class _LayerWriter:
+    """Writes the entries of a layer, and remembers their paths and owners."""
 
-    recipe: LayerRecipe
-    # Every path that is written, with its kind and the package it is of.
-    written: dict[str, tuple[TarEntryKind, str]] = field(default_factory=dict)
-    links: dict[str, str] = field(default_factory=dict)
-    # Contents that something is made of.
-    kept: dict[str, bytes] = field(default_factory=dict)
-    dropped: set[str] = field(default_factory=set)
+    inputs: LayerInputs
+    # The kind and the package of every path that was written.
+    entry_owners: dict[str, tuple[TarEntryKind, str]] = field(default_factory=dict)
+    symlinks: dict[str, str] = field(default_factory=dict)
+    # The contents that generated files are made of, by path.
+    contents: dict[str, bytes] = field(default_factory=dict)
 
-    def merged_directories(self) -> Iterator[bytes]:
-        """Write /bin and its like as the links they are in Debian."""
+    def write_merged_usr(self) -> Iterator[bytes]:
+        """Write /bin, /lib and /sbin as symbolic links into /usr."""
         names = ["bin", "lib", "sbin"]
-        if self.recipe.architecture in _LIB64:
+        if self.inputs.architecture in _LIB64:
             names.insert(2, "lib64")
         for name in ("usr", *(f"usr/{n}" for n in names)):
-            yield from self._put(self._made(name, TarEntryKind.DIR, 0o755))
+            yield from self._write_header(self._new_entry(name, TarEntryKind.DIR, 0o755))
         for name in names:
-            yield from self._put(
-                self._made(name, TarEntryKind.SYMLINK, 0o777, target=f"usr/{name}")
+            yield from self._write_header(
+                self._new_entry(name, TarEntryKind.SYMLINK, 0o777, target=f"usr/{name}")
             )
 
-    def package(self, ingredient: PackageFile, deb: DebFile) -> Iterator[bytes | memoryview]:
-        """Write the files of a package, and its entry in the package database."""
-        name = ingredient.control.name
-        drops = path_matcher(self.recipe.debs.drop)
-        reserved = {*self.recipe.debs.links, *(f.path for f in self.recipe.debs.files)}
+    def write_package(self, package: PackageFile, deb: DebFile) -> Iterator[bytes | memoryview]:
+        """Write the files of a package and its entry in the package database."""
+        name = package.control.name
+        is_dropped = path_matcher(self.inputs.debs.drop)
+        reserved = {*self.inputs.debs.links, *(f.path for f in self.inputs.debs.files)}
         tarball = deb.data()
-        for found in tarball:
-            if not found.path:
+        for raw_entry in tarball:
+            if not raw_entry.path:
                 continue
-            entry = replace(found, path=self._followed(found.path))
-            if self._interesting(entry):
-                self.kept[entry.path] = _read_limited(tarball.content(), entry)
-            if entry.path in reserved or self._there(entry, ingredient.control):
+            entry = replace(raw_entry, path=self._follow_symlinks(raw_entry.path))
+            if self._is_generator_input(entry):
+                self.contents[entry.path] = _read_limited(tarball.content(), entry)
+            if entry.path in reserved or self._is_provided(entry, package.control):
                 continue
-            if drops(entry.path) and not _is_copyright(entry):
-                self.dropped.add(entry.path)
+            if is_dropped(entry.path) and not _is_copyright(entry):
                 continue
             if entry.kind is TarEntryKind.HARDLINK:
-                yield from self._hard_link(entry, ingredient, name)
+                yield from self._write_hard_link(entry, package, name)
                 continue
-            yield from self._put(entry, name)
+            yield from self._write_header(entry, name)
             if entry.is_file:
-                if entry.path in self.kept:
-                    yield self.kept[entry.path]
+                if entry.path in self.contents:
+                    yield self.contents[entry.path]
                 else:
                     yield from tarball.content()
                 yield tar_padding(entry.size)
-        yield from self.database(ingredient.control)
+        yield from self.write_database_entry(package.control)
 
-    def generated(self) -> Iterator[bytes]:
-        """Write what scripts would have made, and what the recipe adds."""
-        debs = self.recipe.debs
-        own = {*debs.links, *(f.path for f in debs.files)}
-        made = account_files(debs.users, self.kept)
-        certificates = sorted(p for p in self.kept if p.startswith(_CA_DIRECTORY))
+    def write_generated_files(self) -> Iterator[bytes]:
+        """Write the CA bundle, passwd and group, and the links and files of the recipe."""
+        debs = self.inputs.debs
+        recipe_paths = {*debs.links, *(f.path for f in debs.files)}
+        files = account_files(debs.users, self.contents)
+        certificates = sorted(p for p in self.contents if p.startswith(_CA_DIRECTORY))
         if certificates:
-            bundle = b"".join(self.kept[p].rstrip(b"\n") + b"\n" for p in certificates)
-            made[_CA_BUNDLE] = bundle
-        for path, content in sorted(made.items()):
-            if path not in own and path not in self.written:
-                yield from self._file(path, content)
+            bundle = b"".join(self.contents[p].rstrip(b"\n") + b"\n" for p in certificates)
+            files[_CA_BUNDLE] = bundle
+        for path, content in sorted(files.items()):
+            if path not in recipe_paths and path not in self.entry_owners:
+                yield from self._write_file(path, content)
         for path, target in sorted(debs.links.items()):
-            self._free(path)
-            yield from self._put(self._made(path, TarEntryKind.SYMLINK, 0o777, target=target))
+            self._check_unoccupied(path)
+            yield from self._write_header(
+                self._new_entry(path, TarEntryKind.SYMLINK, 0o777, target=target)
+            )
         for file in debs.files:
-            yield from self._recipe_file(file)
+            yield from self._write_recipe_file(file)
 
-    def database(self, control: ControlFile) -> Iterator[bytes]:
-        path = f"{_STATUS}{control.name}"
-        yield from self._file(path, control.text.encode())
+    def write_database_entry(self, control: ControlFile) -> Iterator[bytes]:
+        """Write the control file and the md5sums of a package, as distroless images have them."""
+        path = f"{_STATUS_DIRECTORY}{control.name}"
+        yield from self._write_file(path, control.text.encode())
         if control.md5sums:
-            yield from self._file(f"{path}.md5sums", control.md5sums)
+            yield from self._write_file(f"{path}.md5sums", control.md5sums)
 
-    def _recipe_file(self, file: RecipeFile) -> Iterator[bytes]:
-        self._free(file.path, directory=file.directory)
-        made = self._made(
+    def _write_recipe_file(self, file: RecipeFile) -> Iterator[bytes]:
+        self._check_unoccupied(file.path, directory=file.directory)
+        entry = self._new_entry(
             file.path, TarEntryKind.FILE, file.mode if file.mode is not None else 0o644
         )
-        made = replace(made, uid=file.uid, gid=file.gid)
+        entry = replace(entry, uid=file.uid, gid=file.gid)
         if file.directory:
             mode = file.mode if file.mode is not None else 0o755
-            yield from self._put(replace(made, kind=TarEntryKind.DIR, mode=mode))
+            yield from self._write_header(replace(entry, kind=TarEntryKind.DIR, mode=mode))
         elif file.contents is not None:
-            yield from self.content(made, file.contents.encode())
+            yield from self.write_content(entry, file.contents.encode())
         else:
-            yield from self._copied(file, made, self._source(file))
+            yield from self._copy_source(file, entry, self._source_path(file))
 
-    def _source(self, file: RecipeFile) -> Path:
-        """Return the source of a file, which is inside the package, links included."""
-        base = self.recipe.directory.resolve()
-        # What is compiled has a directory for each architecture.
-        path = base / (file.source or "").replace("{arch}", self.recipe.architecture)
+    def _source_path(self, file: RecipeFile) -> Path:
+        """Return the path of a file's source; a path outside the package is an error."""
+        base = self.inputs.directory.resolve()
+        # Compiled files have a directory for each architecture.
+        path = base / (file.source or "").replace("{arch}", self.inputs.architecture)
         if not path.resolve().is_relative_to(base):
             raise PackageError.of(
-                packages.BAD_RECIPE, f"{file.source} leads out of the package by a link"
+                packages.BAD_RECIPE, f"{file.source} is a link to a path outside the package"
             )
         if not path.is_file() and not path.is_dir():
             raise PackageError.of(
-                packages.BAD_RECIPE, f"the package has no {file.source}, which is to be {file.path}"
+                packages.BAD_RECIPE, f"the package has no {file.source}, the source of {file.path}"
             )
         return path
 
-    def _copied(self, file: RecipeFile, made: DebTarEntry, source: Path) -> Iterator[bytes]:
+    def _copy_source(self, file: RecipeFile, entry: DebTarEntry, source: Path) -> Iterator[bytes]:
         """Copy a file, or a directory with everything in it."""
         with wrap_os_errors(source, "read"):
-            kind = source.lstat().st_mode if made.path != file.path else source.stat().st_mode
-            if stat.S_ISLNK(kind):
+            source_mode = (
+                source.lstat().st_mode if entry.path != file.path else source.stat().st_mode
+            )
+            if stat.S_ISLNK(source_mode):
                 target = str(source.readlink())
-                yield from self._put(
-                    replace(made, kind=TarEntryKind.SYMLINK, mode=0o777, target=target)
+                yield from self._write_header(
+                    replace(entry, kind=TarEntryKind.SYMLINK, mode=0o777, target=target)
                 )
-            elif stat.S_ISDIR(kind):
-                if made.path not in self.written:
-                    yield from self._put(replace(made, kind=TarEntryKind.DIR, mode=0o755))
-                for inner in sorted(source.iterdir()):
-                    below = replace(made, path=f"{made.path}/{inner.name}")
-                    yield from self._copied(file, below, inner)
-            elif stat.S_ISREG(kind):
-                # Git keeps no more of a mode than this, and the umask has no say.
-                own = 0o755 if kind & stat.S_IXUSR else 0o644
-                mode = file.mode if file.mode is not None else own
-                yield from self.content(replace(made, mode=mode), source.read_bytes())
+            elif stat.S_ISDIR(source_mode):
+                if entry.path not in self.entry_owners:
+                    yield from self._write_header(replace(entry, kind=TarEntryKind.DIR, mode=0o755))
+                for child in sorted(source.iterdir()):
+                    child_entry = replace(entry, path=f"{entry.path}/{child.name}")
+                    yield from self._copy_source(file, child_entry, child)
+            elif stat.S_ISREG(source_mode):
+                # Git keeps only the executable bit, and the umask must not matter.
+                default_mode = 0o755 if source_mode & stat.S_IXUSR else 0o644
+                mode = file.mode if file.mode is not None else default_mode
+                yield from self.write_content(replace(entry, mode=mode), source.read_bytes())
 
-    def _free(self, path: str, *, directory: bool = False) -> None:
-        """Make sure that nothing is at a path of the recipe's own."""
-        there = self.written.get(path)
-        if there is not None and not (directory and there[0] is TarEntryKind.DIR):
+    def _check_unoccupied(self, path: str, *, directory: bool = False) -> None:
+        """Raise PackageError if a path of the recipe exists already."""
+        existing = self.entry_owners.get(path)
+        if existing is not None and not (directory and existing[0] is TarEntryKind.DIR):
             raise PackageError.of(
                 packages.BAD_RECIPE,
-                f"/{path} is there already" + (f", of {there[1]}" if there[1] else ""),
+                f"/{path} exists already"
+                + (f" in the package {existing[1]}" if existing[1] else ""),
             )
 
-    def _made(self, path: str, kind: TarEntryKind, mode: int, target: str = "") -> DebTarEntry:
-        return DebTarEntry(path, kind, mode, mtime=self.recipe.time, target=target)
+    def _new_entry(self, path: str, kind: TarEntryKind, mode: int, target: str = "") -> DebTarEntry:
+        return DebTarEntry(path, kind, mode, mtime=self.inputs.timestamp, target=target)
 
-    def _file(self, path: str, content: bytes) -> Iterator[bytes]:
-        yield from self.content(self._made(path, TarEntryKind.FILE, 0o644), content)
+    def _write_file(self, path: str, content: bytes) -> Iterator[bytes]:
+        yield from self.write_content(self._new_entry(path, TarEntryKind.FILE, 0o644), content)
 
-    def content(self, entry: DebTarEntry, content: bytes) -> Iterator[bytes]:
-        """Write a file whose content is in memory."""
-        whole = replace(entry, size=len(content))
-        yield from self._parents(whole)
-        self.written[whole.path] = (TarEntryKind.FILE, "")
-        yield from tar_file(whole, content)
+    def write_content(self, entry: DebTarEntry, data: bytes) -> Iterator[bytes]:
+        """Write a file with a content in memory."""
+        sized_entry = replace(entry, size=len(data))
+        yield from self._write_parents(sized_entry)
+        self.entry_owners[sized_entry.path] = (TarEntryKind.FILE, "")
+        yield from tar_file(sized_entry, data)
 
-    def _put(self, entry: DebTarEntry, package: str = "") -> Iterator[bytes]:
-        """Write the header of an entry, missing directories before it."""
-        yield from self._parents(entry)
-        self.written[entry.path] = (entry.kind, package)
+    def _write_header(self, entry: DebTarEntry, package: str = "") -> Iterator[bytes]:
+        """Write the header of an entry, after the missing parent directories."""
+        yield from self._write_parents(entry)
+        self.entry_owners[entry.path] = (entry.kind, package)
         if entry.kind is TarEntryKind.SYMLINK:
-            self.links[entry.path] = entry.target
+            self.symlinks[entry.path] = entry.target
         yield tar_header(entry)
 
-    def _parents(self, entry: DebTarEntry) -> Iterator[bytes]:
+    def _write_parents(self, entry: DebTarEntry) -> Iterator[bytes]:
         parts = entry.path.split("/")
         for i in range(1, len(parts)):
-            above = "/".join(parts[:i])
-            if above not in self.written:
-                self.written[above] = (TarEntryKind.DIR, "")
-                yield tar_header(DebTarEntry(above, TarEntryKind.DIR, 0o755, mtime=entry.mtime))
-            elif self.written[above][0] not in (TarEntryKind.DIR, TarEntryKind.SYMLINK):
+            parent = "/".join(parts[:i])
+            if parent not in self.entry_owners:
+                self.entry_owners[parent] = (TarEntryKind.DIR, "")
+                yield tar_header(DebTarEntry(parent, TarEntryKind.DIR, 0o755, mtime=entry.mtime))
+            elif self.entry_owners[parent][0] not in (TarEntryKind.DIR, TarEntryKind.SYMLINK):
                 raise PackageError.of(
                     packages.FILE_CONFLICT,
-                    f"/{entry.path} cannot be, because /{above} is not a directory",
+                    f"/{entry.path} cannot be created: /{parent} is not a directory",
                 )
 
-    def _hard_link(
-        self, entry: DebTarEntry, ingredient: PackageFile, name: str
+    def _write_hard_link(
+        self, entry: DebTarEntry, package: PackageFile, name: str
     ) -> Iterator[bytes | memoryview]:
-        target = self._followed(entry.target)
-        if self.written.get(target) == (TarEntryKind.FILE, name):
-            yield from self._put(replace(entry, target=target), name)
+        target = self._follow_symlinks(entry.target)
+        if self.entry_owners.get(target) == (TarEntryKind.FILE, name):
+            yield from self._write_header(replace(entry, target=target), name)
             return
-        # Its target is not in the image: the content is looked for a second time.
-        with open_deb(ingredient.path) as again:
-            tarball = again.data()
-            for other in tarball:
-                if other.path == entry.target and other.is_file:
-                    yield from self._put(replace(other, path=entry.path), name)
+        # The target is not in the image: read its content from the package again.
+        with open_deb(package.path) as deb:
+            tarball = deb.data()
+            for raw_entry in tarball:
+                if raw_entry.path == entry.target and raw_entry.is_file:
+                    yield from self._write_header(replace(raw_entry, path=entry.path), name)
                     yield from tarball.content()
-                    yield tar_padding(other.size)
+                    yield tar_padding(raw_entry.size)
                     return
-        raise ValueError(f"the hard link {entry.path!r} leads nowhere")
+        raise ValueError(f"the target of the hard link {entry.path!r} does not exist")
 
-    def _there(self, entry: DebTarEntry, control: ControlFile) -> bool:
-        """Tell whether the path is written already, as it may be; else it is a conflict."""
-        there = self.written.get(entry.path)
-        if there is None:
+    def _is_provided(self, entry: DebTarEntry, control: ControlFile) -> bool:
+        """Tell whether an earlier entry provides this one; raise PackageError at a conflict."""
+        existing = self.entry_owners.get(entry.path)
+        if existing is None:
             return False
-        kind, owner = there
-        # As dpkg: a directory and a link to one are the same for those who come later.
+        kind, owner = existing
+        # dpkg keeps a symbolic link to a directory if a later package has the directory.
         if entry.kind is TarEntryKind.DIR and kind in (TarEntryKind.DIR, TarEntryKind.SYMLINK):
             return True
         if entry.kind is TarEntryKind.SYMLINK and (
-            kind is TarEntryKind.DIR or self.links.get(entry.path) == entry.target
+            kind is TarEntryKind.DIR or self.symlinks.get(entry.path) == entry.target
         ):
             return True
-        if control.name in self._replaced_by(owner):
+        if control.name in self._replaces_of(owner):
             return True
         raise PackageError.of(
             packages.FILE_CONFLICT,
@@ -318,28 +333,28 @@ class _LayerTree:
             "leave one of the packages out, or put the path of the file into `drop`",
         )
 
-    def _replaced_by(self, owner: str) -> frozenset[str]:
-        for ingredient in self.recipe.ingredients:
-            if ingredient.control.name == owner:
-                return ingredient.control.replaces
+    def _replaces_of(self, owner: str) -> frozenset[str]:
+        for package in self.inputs.packages:
+            if package.control.name == owner:
+                return package.control.replaces
         return frozenset()
 
-    def _followed(self, path: str) -> str:
-        """Return the path with all links to directories on its way followed."""
-        for _ in range(_MAX_LINKS):
+    def _follow_symlinks(self, path: str) -> str:
+        """Return the path with the symbolic links among its parents resolved."""
+        for _ in range(_MAX_SYMLINKS):
             parts = path.split("/")
             for i in range(1, len(parts)):
-                target = self.links.get("/".join(parts[:i]))
+                target = self.symlinks.get("/".join(parts[:i]))
                 if target is not None:
-                    base = "/" if target.startswith("/") else "/" + "/".join(parts[: i - 1])
-                    landed = posixpath.normpath(posixpath.join(base, target))
-                    path = normalize_path("/".join([landed, *parts[i:]]))
+                    parent = "/" if target.startswith("/") else "/" + "/".join(parts[: i - 1])
+                    resolved = posixpath.normpath(posixpath.join(parent, target))
+                    path = normalize_path("/".join([resolved, *parts[i:]]))
                     break
             else:
                 return path
-        raise ValueError(f"links lead in a circle: {path!r}")
+        raise ValueError(f"the symbolic links of {path!r} form a loop")
 
-    def _interesting(self, entry: DebTarEntry) -> bool:
+    def _is_generator_input(self, entry: DebTarEntry) -> bool:
         if not entry.is_file:
             return False
         certificate = entry.path.startswith(_CA_DIRECTORY) and entry.path.endswith(".crt")
@@ -347,7 +362,7 @@ class _LayerTree:
 
 
 def _is_copyright(entry: DebTarEntry) -> bool:
-    """Tell whether it is a copyright file, or a link instead of a package's documentation."""
+    """Tell whether an entry is a copyright file, or a link to the directory with one."""
     if _COPYRIGHT(entry.path):
         return True
     in_documentation = entry.path.startswith(_DOCUMENTATION) and entry.path.count("/") == 3
@@ -355,6 +370,6 @@ def _is_copyright(entry: DebTarEntry) -> bool:
 
 
 def _read_limited(content: Iterator[memoryview], entry: DebTarEntry) -> bytes:
-    if entry.size > _MAX_KEPT_FILE:
+    if entry.size > _MAX_CONTENT_SIZE:
         raise ValueError(f"{entry.path!r} is too large")
     return b"".join(content)

@@ -1,6 +1,6 @@
-"""The lock of a recipe: exactly which packages it is made of, for each architecture.
+"""The package lock of a recipe: the exact packages for each architecture.
 
-`debs.lock` stands beside build.yml and is committed, so it is part of the package's tag.
+`debs.lock` is beside build.yml and is committed, so it affects the package's tag.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ LOCK_FILE = "debs.lock"
 _VERSION = 1
 _MAX_LOCK_SIZE = 16 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~_-]*")
+_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~_-]*")
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~_/-]*\.deb")
 
 
 @dataclass(frozen=True, slots=True)
 class PackageLock:
-    """What a recipe asked for, and what was chosen, by Debian's names of architectures."""
+    """The requests of a recipe and the packages for them, by Debian architecture."""
 
     suite: str
-    # What the recipe asked for when the lock was made: another recipe needs another lock.
-    wanted: Mapping[str, tuple[str, ...]]
-    chosen: Mapping[str, tuple[PinnedPackage, ...]] = field(default_factory=dict)
-    # What the archives were; for people, and for whoever keeps snapshots of archives.
+    # The `resolution_inputs` of the recipe; if they change, the lock is outdated.
+    requests: Mapping[str, tuple[str, ...]]
+    packages: Mapping[str, tuple[PinnedPackage, ...]] = field(default_factory=dict)
+    # The archives at that time, for messages and to find them in snapshots of archives.
     archives: tuple[ArchiveSnapshot, ...] = ()
 
     def same_packages(self, other: PackageLock) -> bool:
-        """Tell whether both make the same images, whatever archives they were made of."""
+        """Tell whether both locks give the same images; the archives may differ."""
         return replace(self, archives=()) == replace(other, archives=())
 
 
 def read_package_lock(directory: Path) -> PackageLock | None:
-    """Return the lock of a package, or nothing if it has none."""
+    """Return the lock of a package, or None if it has no lock."""
     path = directory / LOCK_FILE
     if not path.exists():
         return None
@@ -53,50 +53,50 @@ def read_package_lock(directory: Path) -> PackageLock | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PackageError.of(
             packages.BAD_LOCK,
-            f"{path} is not a lock as Dolmen writes it: {error}",
+            f"{path} is not a valid package lock: {error}",
             f"renew it: dolmen pkg lock {directory}",
         ) from error
 
 
 def write_package_lock(directory: Path, lock: PackageLock) -> Path:
-    """Write the lock, each package on a line of its own, and return its path."""
+    """Write the lock, one package on each line, and return its path."""
     path = directory / LOCK_FILE
     lines = [
         "{",
         f' "version": {_VERSION},',
         f' "suite": {json.dumps(lock.suite)},',
-        f' "wanted": {json.dumps({k: list(v) for k, v in sorted(lock.wanted.items())})},',
+        f' "wanted": {json.dumps({k: list(v) for k, v in sorted(lock.requests.items())})},',
         ' "packages": {',
     ]
     blocks = []
-    for architecture, chosen in sorted(lock.chosen.items()):
-        rows = ",\n".join(f"   {json.dumps(_package_row(c))}" for c in chosen)
+    for architecture, pinned in sorted(lock.packages.items()):
+        rows = ",\n".join(f"   {json.dumps(_package_row(package))}" for package in pinned)
         blocks.append(f"  {json.dumps(architecture)}: [\n{rows}\n  ]")
     lines += [",\n".join(blocks), " }" + ("," if lock.archives else "")]
     if lock.archives:
-        told_of = [f"  {json.dumps([a.suite, a.date, a.sha256])}" for a in lock.archives]
-        lines += [' "archives": [', ",\n".join(told_of), " ]"]
+        snapshot_rows = [f"  {json.dumps([a.suite, a.date, a.sha256])}" for a in lock.archives]
+        lines += [' "archives": [', ",\n".join(snapshot_rows), " ]"]
     lines += ["}", ""]
     with atomic_write(path) as file:
         file.write("\n".join(lines).encode())
     return path
 
 
-def _package_row(chosen: PinnedPackage) -> list[str | int]:
+def _package_row(package: PinnedPackage) -> list[str | int]:
     return [
-        *(chosen.name, chosen.version, chosen.architecture),
-        *(chosen.path, chosen.size, chosen.sha256),
+        *(package.name, package.version, package.architecture),
+        *(package.path, package.size, package.sha256),
     ]
 
 
-def _parse_lock(data: Any) -> PackageLock:  # noqa: ANN401 - whatever the file holds
+def _parse_lock(data: Any) -> PackageLock:  # noqa: ANN401 - JSON
     if data["version"] != _VERSION:
         raise ValueError(f"its version is {data['version']!r}")
     return PackageLock(
-        suite=_checked_word(data["suite"]),
-        wanted={_checked_word(k): tuple(str(n) for n in v) for k, v in data["wanted"].items()},
-        chosen={
-            _checked_word(arch): tuple(_parse_package(row) for row in rows)
+        suite=_check_word(data["suite"]),
+        requests={_check_word(k): tuple(str(n) for n in v) for k, v in data["wanted"].items()},
+        packages={
+            _check_word(arch): tuple(_parse_package(row) for row in rows)
             for arch, rows in data["packages"].items()
         },
         archives=tuple(_parse_snapshot(*row) for row in data.get("archives", ())),
@@ -110,17 +110,17 @@ def _parse_package(row: Sequence[Any]) -> PinnedPackage:
     if not _SHA256.fullmatch(sha256) or not _PATH.fullmatch(path) or ".." in path.split("/"):
         raise ValueError(f"the entry of {name} is broken")
     return PinnedPackage(
-        _checked_word(name), _checked_word(version), _checked_word(architecture), path, size, sha256
+        _check_word(name), _check_word(version), _check_word(architecture), path, size, sha256
     )
 
 
 def _parse_snapshot(suite: str, date: str, sha256: str) -> ArchiveSnapshot:
     if not _SHA256.fullmatch(sha256) or not isinstance(date, str):
-        raise ValueError(f"what it says of the archive {suite!r} is broken")
+        raise ValueError(f"the entry of the archive {suite!r} is broken")
     return ArchiveSnapshot(str(suite), date, sha256)
 
 
-def _checked_word(text: str) -> str:
-    if not _WORD.fullmatch(text):
+def _check_word(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
         raise ValueError(f"not a name: {text[:60]!r}")
     return text

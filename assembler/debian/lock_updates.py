@@ -1,4 +1,4 @@
-"""Renewed locks: what stays of the old one, and what differs."""
+"""Resolve new package locks, merge them with the old ones, and list the differences."""
 
 from __future__ import annotations
 
@@ -21,62 +21,62 @@ if TYPE_CHECKING:
 def resolve_lock(
     debs: DebsRecipe, platforms: tuple[Platform, ...], engine: ArchiveEngine
 ) -> PackageLock:
-    """Choose the newest packages for each platform."""
+    """Resolve the newest packages for each platform."""
     requests = [recipe_request(debs, debian_architecture(p)) for p in platforms]
-    asking = [r for r in requests if r.packages or not debs.files]
-    chosen = {r.architecture: engine.resolve(r) for r in asking}
-    snapshots = dict.fromkeys(s for r in asking for s in engine.snapshots(r))
+    requests = [r for r in requests if r.packages or not debs.files]
+    pinned = {r.architecture: engine.resolve(r) for r in requests}
+    snapshots = dict.fromkeys(s for r in requests for s in engine.snapshots(r))
     return PackageLock(
         suite=debs.suite,
-        wanted={r.architecture: resolution_inputs(r) for r in asking},
-        chosen=chosen,
+        requests={r.architecture: resolution_inputs(r) for r in requests},
+        packages=pinned,
         archives=tuple(sorted(snapshots)),
     )
 
 
-def merge_lock(directory: Path, debs: DebsRecipe, now: PackageLock) -> PackageLock:
-    """Return the lock that a package should have: of other architectures the old one is kept.
+def merge_lock(directory: Path, debs: DebsRecipe, new: PackageLock) -> PackageLock:
+    """Return the new lock, with the old packages of architectures that it does not have.
 
-    If it makes the same images as the one that is there, it is that one, byte by byte.
+    If it gives the same images as the old lock, the old lock is returned.
     """
-    before = read_package_lock(directory)
-    if before is None or before.suite != now.suite:
-        return now
+    old = read_package_lock(directory)
+    if old is None or old.suite != new.suite:
+        return new
     kept = {
-        architecture: wanted
-        for architecture, wanted in before.wanted.items()
-        if architecture not in now.wanted
-        and wanted == resolution_inputs(recipe_request(debs, architecture))
-        and architecture in before.chosen
+        architecture: request
+        for architecture, request in old.requests.items()
+        if architecture not in new.requests
+        and request == resolution_inputs(recipe_request(debs, architecture))
+        and architecture in old.packages
     }
-    whole = replace(
-        now,
-        wanted={**kept, **now.wanted},
-        chosen={**{a: before.chosen[a] for a in kept}, **now.chosen},
+    merged = replace(
+        new,
+        requests={**kept, **new.requests},
+        packages={**{a: old.packages[a] for a in kept}, **new.packages},
     )
-    if whole.same_packages(before):
-        return before
+    if merged.same_packages(old):
+        return old
     if kept:
-        whole = replace(whole, archives=tuple(sorted({*before.archives, *now.archives})))
-    return whole
+        merged = replace(merged, archives=tuple(sorted({*old.archives, *new.archives})))
+    return merged
 
 
-def lock_differences(before: PackageLock | None, now: PackageLock) -> Iterator[str]:
-    """Yield what is otherwise, a line for each package."""
-    if before is None:
+def lock_differences(old_lock: PackageLock | None, new_lock: PackageLock) -> Iterator[str]:
+    """Yield the differences, one line for each package."""
+    if old_lock is None:
         yield "there is no lock"
         return
-    if before.suite != now.suite:
-        yield f"it is of the suite {before.suite}, the recipe of {now.suite}"
+    if old_lock.suite != new_lock.suite:
+        yield f"the lock is for the suite {old_lock.suite}, the recipe for {new_lock.suite}"
         return
-    for architecture in sorted({*before.wanted, *now.wanted}):
-        wanted = before.wanted.get(architecture)
-        if wanted != now.wanted.get(architecture):
-            said = "has nothing" if wanted is None else "is of another recipe"
-            yield f"{architecture}: the lock {said}"
+    for architecture in sorted({*old_lock.requests, *new_lock.requests}):
+        request = old_lock.requests.get(architecture)
+        if request != new_lock.requests.get(architecture):
+            difference = "has no packages" if request is None else "is for another recipe"
+            yield f"{architecture}: the lock {difference}"
             continue
-        old = {c.name: c for c in before.chosen.get(architecture, ())}
-        new = {c.name: c for c in now.chosen.get(architecture, ())}
+        old = {c.name: c for c in old_lock.packages.get(architecture, ())}
+        new = {c.name: c for c in new_lock.packages.get(architecture, ())}
         for name in sorted({*old, *new}):
             if old.get(name) != new.get(name):
                 versions = [(c[name].version if name in c else "none") for c in (old, new)]

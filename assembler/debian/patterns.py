@@ -1,4 +1,4 @@
-"""Patterns of paths, as `drop:` has them: `*` and `?` within a part, `**` across parts."""
+"""Path patterns for `drop:`: `*` and `?` match within a part of a path, `**` across parts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _WILDCARDS = {"/**/": "/(?:.*/)?", "/**": "/.*", "**/": "(?:.*/)?", "*": "[^/]*"
 
 
 def path_matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
-    """Return a test of paths (without a slash at the beginning) against absolute patterns.
+    """Return a function that matches paths (without a leading slash) against absolute patterns.
 
-    A pattern that matches a directory matches everything in it.
+    A pattern that matches a directory also matches everything below it.
     """
     if not patterns:
         return _matches_nothing

@@ -1,4 +1,4 @@
-"""Packages kept on this machine, each under its digest: what is there is whole and verified."""
+"""The pool of downloaded packages: each file is named by its digest, complete and verified."""
 
 from __future__ import annotations
 
@@ -25,53 +25,53 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class PackagePool:
-    """The packages below a directory."""
+    """A directory of package files."""
 
     root: Path
 
-    def path(self, chosen: PinnedPackage) -> Path:
-        """Return where the package is, or would be."""
-        return self.root / "pool" / f"{chosen.sha256}.deb"
+    def path(self, package: PinnedPackage) -> Path:
+        """Return the path for a package."""
+        return self.root / "pool" / f"{package.sha256}.deb"
 
-    def has(self, chosen: PinnedPackage) -> bool:
-        """Tell whether the package is there."""
+    def has(self, package: PinnedPackage) -> bool:
+        """Tell whether the pool has a package."""
         try:
-            return self.path(chosen).stat().st_size == chosen.size
+            return self.path(package).stat().st_size == package.size
         except OSError:
             return False
 
-    def used(self, chosen: PinnedPackage) -> Path:
-        """Return the package's file and leave a trace of its use."""
-        path = self.path(chosen)
-        with suppress(OSError):  # a pool that may only be read is as good
+    def use(self, package: PinnedPackage) -> Path:
+        """Return the package's path, and set its time for the garbage collection."""
+        path = self.path(package)
+        with suppress(OSError):  # a read-only pool works, too
             os.utime(path)
         return path
 
     @contextmanager
-    def arriving(self, chosen: PinnedPackage) -> Iterator[IO[bytes]]:
-        """Give a file that becomes the package when the block ends well."""
+    def create(self, package: PinnedPackage) -> Iterator[IO[bytes]]:
+        """Open a file that becomes the package if the block ends without an exception."""
         with wrap_os_errors(self.root):
-            self.path(chosen).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path(chosen)) as target:
+            self.path(package).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.path(package)) as target:
             yield target
 
-    def take(self, file: Path, chosen: PinnedPackage) -> None:
-        """Copy a file into the pool if it is what was chosen; it may be a link to a mirror's."""
+    def add(self, file: Path, package: PinnedPackage) -> None:
+        """Copy a file into the pool and verify it; it may be a link into a local mirror."""
         digest, size = hashlib.sha256(), 0
         with (
             wrap_os_errors(file, "read"),
             file.open("rb") as source,
-            self.arriving(chosen) as target,
+            self.create(package) as target,
         ):
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 size += len(chunk)
                 target.write(chunk)
-            verify_package(chosen, digest.hexdigest(), size)
+            verify_package(package, digest.hexdigest(), size)
 
     @contextmanager
-    def workspace(self) -> Iterator[Path]:
-        """Give a directory that is gone after the block."""
+    def temporary_directory(self) -> Iterator[Path]:
+        """Create a directory that is removed after the block."""
         with wrap_os_errors(self.root):
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
             directory = Path(mkdtemp(dir=self.root / "tmp"))
@@ -81,13 +81,13 @@ class PackagePool:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def verify_package(chosen: PinnedPackage, sha256: str, size: int) -> None:
-    """Refuse a package that is not what the archive's index says."""
-    if (sha256, size) != (chosen.sha256, chosen.size):
+def verify_package(package: PinnedPackage, sha256: str, size: int) -> None:
+    """Raise PackageError if a package's digest or size differs from the archive's index."""
+    if (sha256, size) != (package.sha256, package.size):
         raise PackageError.of(
             packages.DIGEST_MISMATCH,
-            f"{chosen.name} {chosen.version} as it was fetched is not what the archive's "
-            f"index says: {size} bytes with the sha256 {sha256} instead of "
-            f"{chosen.size} bytes with {chosen.sha256}",
-            "the mirror may just be changing: try again, or choose another mirror",
+            f"{package.name} {package.version} does not match the archive's index: "
+            f"{size} bytes with the sha256 {sha256} instead of "
+            f"{package.size} bytes with {package.sha256}",
+            "the mirror may be in the middle of an update: try again, or choose another mirror",
         )

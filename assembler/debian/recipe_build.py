@@ -1,4 +1,4 @@
-"""From a recipe to an image in the store: choose, fetch, lay over each other, describe."""
+"""Build the image of a recipe: resolve, fetch and unpack its packages, and attach an SBOM."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assembler.codes import packages
 from assembler.debian.engine import PackageRequest, PinnedPackage, debian_architecture
 from assembler.debian.kernel import kernel_layer
-from assembler.debian.layer import LayerRecipe, read_package_files, recipe_layer
+from assembler.debian.layer import LayerInputs, read_package_files, recipe_layer
 from assembler.debian.lock import LOCK_FILE, PackageLock
 from assembler.debian.spdx import recipe_document
 from assembler.errors import PackageError
@@ -36,36 +36,36 @@ if TYPE_CHECKING:
     from assembler.events import Reporter
     from assembler.oci import Platform, Store
 
-# What was chosen, on the image's manifest: a line for each package.
+# The annotation of the manifest with all packages and their versions.
 PACKAGES_ANNOTATION = "dolmen.debs"
 _ARCHITECTURE_LIST = re.compile(r"(?P<name>[^\s\[\]]+)\s*(?:\[(?P<only>[^\[\]]*)\])?\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeBuild:
-    """An image to be made of a recipe."""
+    """The inputs for the image of a recipe."""
 
     debs: DebsRecipe
-    # Where build.yml, the lock and the sources of files are.
+    # The directory of build.yml, the lock and the sources of files.
     directory: Path
     platform: Platform
-    # As people know the image, for what is attested.
+    # The image's reference, for the attestation.
     name: str
     labels: Mapping[str, str]
     lock: PackageLock | None = None
-    # What is known to go into it, for the record.
+    # The digests of the inputs, for the annotation.
     inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
-        """Return what Debian calls the platform's architecture."""
+        """Return Debian's name of the platform's architecture."""
         return debian_architecture(self.platform)
 
 
 def recipe_request(debs: DebsRecipe, architecture: str) -> PackageRequest:
-    """Return what a recipe asks for on one architecture.
+    """Return the request of a recipe for one architecture.
 
-    A package may be for some only, as Debian writes it: `linux-image-riscv64 [riscv64]`.
+    A name may have a list of architectures, as in Build-Depends: `linux-image-riscv64 [riscv64]`.
     """
     return PackageRequest(
         suite=debs.suite,
@@ -78,89 +78,95 @@ def recipe_request(debs: DebsRecipe, architecture: str) -> PackageRequest:
 
 
 def build_recipe(
-    store: Store, order: RecipeBuild, engine: ArchiveEngine, reporter: Reporter
+    store: Store, build: RecipeBuild, engine: ArchiveEngine, reporter: Reporter
 ) -> WrittenImage:
-    """Make the image, and the document of what is in it."""
-    chosen = _select_packages(order, engine)
-    if order.debs.kernel:
-        chosen = tuple(c for c in chosen if c.name.startswith(("linux-image-", "linux-modules-")))
-    files = dict(zip(chosen, _fetch_packages(engine, order, chosen), strict=True))
-    recipe = LayerRecipe(
-        order.debs, order.architecture, read_package_files([*files.values()]), order.directory
+    """Build the image and its SPDX document."""
+    pinned = _select_packages(build, engine)
+    if build.debs.kernel:
+        pinned = tuple(
+            package
+            for package in pinned
+            if package.name.startswith(("linux-image-", "linux-modules-"))
+        )
+    files = dict(zip(pinned, _fetch_packages(engine, build, pinned), strict=True))
+    inputs = LayerInputs(
+        build.debs, build.architecture, read_package_files([*files.values()]), build.directory
     )
-    title = f"lay out {pluralize(len(chosen), 'Debian package')} for {order.platform}"
+    title = f"unpack {pluralize(len(pinned), 'Debian package')} for {build.platform}"
     with task(reporter, title) as progress:
-        write = kernel_layer if order.debs.kernel else recipe_layer
-        made = add_layer(store, report_progress(write(recipe), progress))
-    described = "; ".join(f"{c.name} {c.version}" for c in chosen)
+        write = kernel_layer if build.debs.kernel else recipe_layer
+        layer = add_layer(store, report_progress(write(inputs), progress))
+    package_list = "; ".join(f"{package.name} {package.version}" for package in pinned)
     settings = ImageSettings(
-        platform=order.platform,
-        created=recipe.time,
-        history=f"Debian {order.debs.suite}: {described}",
-        entrypoint=order.debs.entrypoint,
-        command=order.debs.command,
-        env=order.debs.env,
-        workdir=order.debs.workdir,
-        labels=order.labels,
+        platform=build.platform,
+        created=inputs.timestamp,
+        history=f"Debian {build.debs.suite}: {package_list}",
+        entrypoint=build.debs.entrypoint,
+        command=build.debs.command,
+        env=build.debs.env,
+        workdir=build.debs.workdir,
+        labels=build.labels,
         annotations={
-            PACKAGES_ANNOTATION: described,
-            INPUTS_ANNOTATION: inputs_annotation(order.inputs),
+            PACKAGES_ANNOTATION: package_list,
+            INPUTS_ANNOTATION: inputs_annotation(build.inputs),
         },
     )
-    image = add_image(store, [made], settings)
-    by_path = {path: one for one, path in files.items()}
-    contents = [(i, by_path[i.path]) for i in recipe.ingredients]
-    told: dict[str, Any] = recipe_document(
-        order.name, image.digest, recipe.time, order.debs.suite, contents
+    image = add_image(store, [layer], settings)
+    by_path = {path: package for package, path in files.items()}
+    contents = [(package_file, by_path[package_file.path]) for package_file in inputs.packages]
+    document: dict[str, Any] = recipe_document(
+        build.name, image.digest, inputs.timestamp, build.debs.suite, contents
     )
-    return WrittenImage(image, (add_attestation(store, order.name, image, SPDX_DOCUMENT, told),))
+    return WrittenImage(
+        image, (add_attestation(store, build.name, image, SPDX_DOCUMENT, document),)
+    )
 
 
 def _fetch_packages(
-    engine: ArchiveEngine, order: RecipeBuild, chosen: Sequence[PinnedPackage]
+    engine: ArchiveEngine, build: RecipeBuild, pinned: Sequence[PinnedPackage]
 ) -> list[Path]:
     try:
-        return engine.fetch(order.debs.suite, chosen)
+        return engine.fetch(build.debs.suite, pinned)
     except PackageError as error:
-        raise PackageError([_with_lock_hints(d, order) for d in error.diagnostics]) from error
+        raise PackageError([_with_lock_hints(d, build) for d in error.diagnostics]) from error
 
 
-def _with_lock_hints(diagnostic: Diagnostic, order: RecipeBuild) -> Diagnostic:
-    """Say of a package that is gone which lock wants it, and when the archive had it."""
-    if diagnostic.code is not packages.VERSION_NOT_FOUND or order.lock is None:
+def _with_lock_hints(diagnostic: Diagnostic, build: RecipeBuild) -> Diagnostic:
+    """Add the lock that pins a missing package, and the archive's date, to the hints."""
+    if diagnostic.code is not packages.VERSION_NOT_FOUND or build.lock is None:
         return diagnostic
-    lock = order.directory / LOCK_FILE
-    when = "; ".join(f"{a.suite} of {a.date}" for a in order.lock.archives if a.date)
+    lock = build.directory / LOCK_FILE
+    snapshots = "; ".join(f"{a.suite} of {a.date}" for a in build.lock.archives if a.date)
     hints = [
-        f"{lock} wants it; to choose what there is now: dolmen pkg lock {order.directory}",
+        f"{lock} pins it; to pin the current version: dolmen pkg lock {build.directory}",
         "or name a mirror that keeps old versions with --debian-mirror",
     ]
-    if when:
-        hints[1] += f" (the lock was made of {when})"
+    if snapshots:
+        hints[1] += f" (the lock is from {snapshots})"
     return replace(diagnostic, hints=tuple(hints))
 
 
-def _select_packages(order: RecipeBuild, engine: ArchiveEngine) -> tuple[PinnedPackage, ...]:
-    request = recipe_request(order.debs, order.architecture)
-    if not request.packages and order.debs.files:
-        return ()  # an image of the package's own files alone
-    lock = order.lock
+def _select_packages(build: RecipeBuild, engine: ArchiveEngine) -> tuple[PinnedPackage, ...]:
+    request = recipe_request(build.debs, build.architecture)
+    if not request.packages and build.debs.files:
+        return ()  # the image has only the package's own files
+    lock = build.lock
     if lock is None:
         return engine.resolve(request)
-    if lock.suite != request.suite or lock.wanted.get(request.architecture) != resolution_inputs(
+    if lock.suite != request.suite or lock.requests.get(request.architecture) != resolution_inputs(
         request
     ):
         raise PackageError.of(
             packages.BAD_LOCK,
-            f"{order.directory / LOCK_FILE} is not of this recipe"
-            + ("" if request.architecture in lock.chosen else f" on {request.architecture}"),
-            f"renew it: dolmen pkg lock {order.directory}",
+            f"{build.directory / LOCK_FILE} is not for this recipe"
+            + ("" if request.architecture in lock.packages else f" on {request.architecture}"),
+            f"renew it: dolmen pkg lock {build.directory}",
         )
-    return lock.chosen[request.architecture]
+    return lock.packages[request.architecture]
 
 
 def resolution_inputs(request: PackageRequest) -> tuple[str, ...]:
-    """Return all that decides which packages are chosen."""
+    """Return the parts of a request that affect the resolution, as they are in the lock."""
     return (
         *request.packages,
         *(f"without {name}" for name in request.exclude),
@@ -179,7 +185,11 @@ def _names_for_architecture(names: tuple[str, ...], architecture: str) -> Iterat
                 "write a name as busybox-static, or linux-image-riscv64 [riscv64] for one "
                 "architecture only",
             )
-        only = (match["only"] or "").split()
-        without = {name[1:] for name in only if name.startswith("!")}
-        if not only or architecture in only or (without and architecture not in without):
+        architectures = (match["only"] or "").split()
+        excluded = {name[1:] for name in architectures if name.startswith("!")}
+        if (
+            not architectures
+            or architecture in architectures
+            or (excluded and architecture not in excluded)
+        ):
             yield match["name"]

@@ -1,8 +1,7 @@
-"""Where Debian packages come from: the machine's own apt configuration, or mirrors given.
+"""The package sources: the mirrors in the options, or those of the machine's apt.
 
-No mirror's name is built in. The entries of the machine that serve Debian itself are used for the
-recipe's suite: what they say of the machine's own suite is carried over (`bookworm-security`
-becomes `trixie-security`).
+No mirror is built in. Of the machine's sources, those of Debian itself are used, with the recipe's
+suite instead of the machine's (`bookworm-security` becomes `trixie-security`).
 """
 
 from __future__ import annotations
@@ -19,82 +18,84 @@ DEFAULT_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _ETC_APT = Path("/etc/apt")
 _OS_RELEASE = Path("/etc/os-release")
 _MAX_FILE_SIZE = 1 << 20
-# Suites that have neither updates nor security archives beside them.
+# The suites without -updates and -security.
 _ROLLING = frozenset({"sid", "unstable", "experimental", "rc-buggy"})
 _ALIASES = frozenset({"stable", "oldstable", "oldoldstable", "testing", *_ROLLING})
-# Beside a suite, what belongs to it; backports are somebody's choice and no part of a release.
+# The suites that belong to a release; backports do not.
 _SUITE_SUFFIXES = ("", "-updates", "-security")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*(?:/[A-Za-z0-9.+_-]+)*")
 _MIRROR_HINT = (
-    "name a mirror with --debian-mirror URL or DOLMEN_DEBIAN_MIRROR, as apt would be told: "
-    "[signed-by=KEYRING] URL SUITE..., where {suite} stands for the recipe's"
+    "name a mirror with --debian-mirror URL or DOLMEN_DEBIAN_MIRROR, as in sources.list: "
+    "[signed-by=KEYRING] URL SUITE..., where {suite} stands for the recipe's suite"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class AptSource:
-    """An archive as apt knows it: its address, its suites, and whose signature it has."""
+    """An entry of sources.list: URI, suites, components and keyring."""
 
     uri: str
     suites: tuple[str, ...]
     components: tuple[str, ...] = ("main",)
     signed_by: str = ""
-    # Further options of the one-line format, as `trusted=yes`; only of mirrors given.
+    # Other options of the one-line format, such as `trusted=yes`; only from `DebianMirrors.specs`.
     options: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
         """Yield the entry in the one-line format."""
         options = [*self.options, *([f"signed-by={self.signed_by}"] if self.signed_by else [])]
-        shown = f"[{' '.join(options)}] " if options else ""
+        option_text = f"[{' '.join(options)}] " if options else ""
         for suite in self.suites:
-            yield f"deb {shown}{self.uri} {suite} {' '.join(self.components)}"
+            yield f"deb {option_text}{self.uri} {suite} {' '.join(self.components)}"
 
 
 @dataclass(frozen=True, slots=True)
 class DebianMirrors:
-    """What was said about mirrors; nothing said means the machine's own."""
+    """The mirrors to use: those in `specs`, or by default those of the machine's apt."""
 
-    # Each as after `deb` in sources.list, without components: `[trusted=yes] URL {suite}`.
-    given: tuple[str, ...] = ()
+    # A sources.list entry without `deb` and without components: `[trusted=yes] URL {suite}`.
+    specs: tuple[str, ...] = ()
     keyring: Path | None = None
     etc_apt: Path = field(default=_ETC_APT, repr=False)
     os_release: Path = field(default=_OS_RELEASE, repr=False)
 
     def entries(self, suite: str, components: tuple[str, ...]) -> tuple[AptSource, ...]:
-        """Return the archives to use for a suite; an error says what to do if there are none."""
+        """Return the sources for a suite; raise PackageError if there are none."""
         if not _SUITE.fullmatch(suite):
             raise PackageError.of(packages.BAD_RECIPE, f"{suite!r} is not the name of a suite")
-        if self.given:
-            found = [_parse_mirror(text, suite) for text in self.given]
+        if self.specs:
+            sources = [_parse_mirror(text, suite) for text in self.specs]
         else:
-            found = list(self._of_machine(suite))
-        if not found:
+            sources = list(self._system_entries(suite))
+        if not sources:
             raise PackageError.of(
                 packages.NO_MIRROR,
-                f"this machine's apt is told of no archive of Debian's that could have {suite}",
+                f"the configuration of this machine's apt has no Debian archive for {suite}",
                 _MIRROR_HINT,
             )
-        default = str(self.keyring or DEFAULT_KEYRING)
-        trusted = any("trusted=yes" in entry.options for entry in found)
+        default_keyring = str(self.keyring or DEFAULT_KEYRING)
+        trusted = any("trusted=yes" in entry.options for entry in sources)
         if not trusted and self.keyring is not None and not self.keyring.is_file():
             raise PackageError.of(packages.NO_KEYRING, f"there is no keyring {self.keyring}")
         return tuple(
             replace(
                 entry,
                 components=components,
-                signed_by="" if "trusted=yes" in entry.options else entry.signed_by or default,
+                signed_by=""
+                if "trusted=yes" in entry.options
+                else entry.signed_by or default_keyring,
             )
-            for entry in found
+            for entry in sources
         )
 
-    def _of_machine(self, suite: str) -> Iterator[AptSource]:
+    def _system_entries(self, suite: str) -> Iterator[AptSource]:
         system = _read_os_release(self.os_release)
-        own = system.get("VERSION_CODENAME", "")
+        codename = system.get("VERSION_CODENAME", "")
         seen = set()
         for entry in read_apt_sources(self.etc_apt):
-            if not _serves_debian(entry, own, default=system.get("ID") == "debian"):
+            if not _serves_debian(entry, codename, is_debian=system.get("ID") == "debian"):
                 continue
-            suites = tuple(dict.fromkeys(_translate_suites(entry.suites, own, suite)))
+            suites = tuple(dict.fromkeys(_translate_suites(entry.suites, codename, suite)))
             if suites and (entry.uri, suites) not in seen:
                 seen.add((entry.uri, suites))
                 keyring = str(self.keyring) if self.keyring else entry.signed_by
@@ -102,7 +103,7 @@ class DebianMirrors:
 
 
 def read_apt_sources(etc_apt: Path) -> Iterator[AptSource]:
-    """Yield the archives of binary packages that the machine's apt is told of."""
+    """Yield the enabled `deb` entries of sources.list and sources.list.d."""
     for path in (etc_apt / "sources.list", *sorted((etc_apt / "sources.list.d").glob("*"))):
         if path.suffix not in (".list", ".sources") or not path.is_file():
             continue
@@ -112,8 +113,8 @@ def read_apt_sources(etc_apt: Path) -> Iterator[AptSource]:
 
 
 def _parse_deb822_file(text: str) -> Iterator[AptSource]:
-    kept = "\n".join(line.rstrip() for line in text.splitlines() if not line.startswith("#"))
-    for stanza in re.split(r"\n\n+", kept):
+    content = "\n".join(line.rstrip() for line in text.splitlines() if not line.startswith("#"))
+    for stanza in re.split(r"\n\n+", content):
         fields: dict[str, str] = {}
         key = ""
         for line in stanza.splitlines():
@@ -126,7 +127,7 @@ def _parse_deb822_file(text: str) -> Iterator[AptSource]:
         if fields.get("enabled", "yes").lower() in ("no", "false", "0"):
             continue
         if "deb" in fields.get("types", "").split():
-            # A key given in the text itself, and not as a file, is left to the default keyring.
+            # Signed-By may hold a key instead of a path: then the default keyring is used.
             signed_by = fields.get("signed-by", "").strip()
             for uri in fields.get("uris", "").split():
                 yield AptSource(
@@ -137,12 +138,12 @@ def _parse_deb822_file(text: str) -> Iterator[AptSource]:
                 )
 
 
-_ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<rest>.*)")
+_ONE_LINE_ENTRY = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<uri>\S+)\s+(?P<rest>.*)")
 
 
 def _parse_list_file(text: str) -> Iterator[AptSource]:
     for line in text.splitlines():
-        match = _ONE_LINE.fullmatch(line.partition("#")[0].strip())
+        match = _ONE_LINE_ENTRY.fullmatch(line.partition("#")[0].strip())
         if match is None:
             continue
         suite, *components = match["rest"].split() or [""]
@@ -172,33 +173,34 @@ def _parse_mirror(text: str, suite: str) -> AptSource:
     )
 
 
-def _serves_debian(entry: AptSource, own: str, *, default: bool) -> bool:
-    """Tell whether the entry serves Debian itself, and not somebody's packages for Debian.
+def _serves_debian(entry: AptSource, codename: str, *, is_debian: bool) -> bool:
+    """Tell whether the entry is for Debian itself, and not for a third party's packages.
 
-    The keyring tells; an entry without one is the system's own, so by `default` Debian's on Debian.
+    The name of the keyring decides. An entry without a keyring is for the machine's system, so
+    it is for Debian if `is_debian`.
     """
-    if "main" not in entry.components or not any(_suite_suffix(s, own) for s in entry.suites):
+    if "main" not in entry.components or not any(_suite_suffix(s, codename) for s in entry.suites):
         return False
-    return "debian-archive" in entry.signed_by if entry.signed_by else default
+    return "debian-archive" in entry.signed_by if entry.signed_by else is_debian
 
 
-def _suite_suffix(suite: str, own: str) -> str | None:
-    """Return `-security` for `bookworm-security`, an empty text for `bookworm` itself."""
-    for base in (own, *_ALIASES):
-        if base and suite in (f"{base}{kind}" for kind in _SUITE_SUFFIXES):
+def _suite_suffix(suite: str, codename: str) -> str | None:
+    """Return `-security` for `bookworm-security`, `-` for `bookworm`, None for other suites."""
+    for base in (codename, *_ALIASES):
+        if base and suite in (f"{base}{suffix}" for suffix in _SUITE_SUFFIXES):
             return suite[len(base) :] or "-"
         if base and suite == f"{base}/updates":
             return "-security"
     return None
 
 
-def _translate_suites(suites: Iterable[str], own: str, wanted: str) -> Iterator[str]:
+def _translate_suites(suites: Iterable[str], codename: str, target: str) -> Iterator[str]:
     for suite in suites:
-        kind = _suite_suffix(suite, own)
-        if kind == "-":
-            yield wanted
-        elif kind is not None and wanted not in _ROLLING:
-            yield wanted + kind
+        suffix = _suite_suffix(suite, codename)
+        if suffix == "-":
+            yield target
+        elif suffix is not None and target not in _ROLLING:
+            yield target + suffix
 
 
 def _read_os_release(os_release: Path) -> Mapping[str, str]:

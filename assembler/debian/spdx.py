@@ -21,14 +21,16 @@ def recipe_document(
     suite: str,
     contents: Sequence[tuple[PackageFile, PinnedPackage]],
 ) -> dict[str, Any]:
-    """Return the document for an image; `digest` is that of its manifest."""
-    found = sorted(contents, key=lambda pair: pair[0].control.name)
-    packages = [_described_package(ingredient, chosen, suite) for ingredient, chosen in found]
+    """Return the SPDX document for an image; `digest` is that of its manifest."""
+    ordered = sorted(contents, key=lambda pair: pair[0].control.name)
+    packages = [
+        _describe_package_file(package_file, package, suite) for package_file, package in ordered
+    ]
     return image_document(name, digest, created, packages)
 
 
 def control_package(control: ControlFile, distribution: str, release: str) -> PackageFacts:
-    """Return what a control file says of its package."""
+    """Return the facts of a control file for SPDX."""
     return PackageFacts(
         kind="deb",
         distribution=distribution,
@@ -43,11 +45,11 @@ def control_package(control: ControlFile, distribution: str, release: str) -> Pa
     )
 
 
-def _described_package(
-    ingredient: PackageFile, chosen: PinnedPackage, suite: str
+def _describe_package_file(
+    package_file: PackageFile, package: PinnedPackage, suite: str
 ) -> dict[str, Any]:
     return {
-        **describe_package(control_package(ingredient.control, "debian", suite)),
-        "packageFileName": chosen.path,
-        "checksums": [{"algorithm": "SHA256", "checksumValue": chosen.sha256}],
+        **describe_package(control_package(package_file.control, "debian", suite)),
+        "packageFileName": package.path,
+        "checksums": [{"algorithm": "SHA256", "checksumValue": package.sha256}],
     }

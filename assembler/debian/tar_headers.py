@@ -1,4 +1,4 @@
-"""Writing the tar of a layer: ustar headers, pax records only where they are needed."""
+"""Write tar headers: ustar, with pax records only for values that ustar cannot hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 BLOCK = 512
 TAR_END = bytes(2 * BLOCK)
-_TYPES = {
+_TYPE_FLAGS = {
     TarEntryKind.FILE: b"0",
     TarEntryKind.HARDLINK: b"1",
     TarEntryKind.SYMLINK: b"2",
@@ -21,70 +21,70 @@ _TYPES = {
     TarEntryKind.DIR: b"5",
     TarEntryKind.FIFO: b"6",
 }
-_LARGEST_OCTAL = {8: 0o7777777, 12: 0o77777777777}
+_MAX_OCTAL = {8: 0o7777777, 12: 0o77777777777}
 
 
 def tar_header(entry: DebTarEntry) -> bytes:
-    """Return the header of an entry, with a pax header before it if something does not fit."""
+    """Return the header of an entry, after a pax header if ustar cannot hold a value."""
     path = (entry.path or ".") + ("/" if entry.kind is TarEntryKind.DIR else "")
     records: dict[str, str] = {}
-    name = _fitting("path", path, 100, records)
-    target = _fitting("linkpath", entry.target, 100, records)
-    block = _block(
+    name = _fit_text("path", path, 100, records)
+    target = _fit_text("linkpath", entry.target, 100, records)
+    block = _ustar_header(
         name,
-        _TYPES[entry.kind],
+        _TYPE_FLAGS[entry.kind],
         (
             entry.mode,
-            _number("uid", entry.uid, 8, records),
-            _number("gid", entry.gid, 8, records),
-            _number("size", entry.size, 12, records),
-            _number("mtime", entry.mtime, 12, records),
+            _fit_number("uid", entry.uid, 8, records),
+            _fit_number("gid", entry.gid, 8, records),
+            _fit_number("size", entry.size, 12, records),
+            _fit_number("mtime", entry.mtime, 12, records),
         ),
         target,
         (entry.major, entry.minor),
     )
     if not records:
         return block
-    data = b"".join(_record(key, value) for key, value in sorted(records.items()))
-    extension = _block(b"././@PaxHeader", b"x", (0o644, 0, 0, len(data), 0), b"", (0, 0))
+    data = b"".join(_pax_record(key, value) for key, value in sorted(records.items()))
+    extension = _ustar_header(b"././@PaxHeader", b"x", (0o644, 0, 0, len(data), 0), b"", (0, 0))
     return extension + data + tar_padding(len(data)) + block
 
 
 def tar_padding(size: int) -> bytes:
-    """Return the zeros that follow content of a size."""
+    """Return the zeros after a content of this size."""
     return bytes(-size % BLOCK)
 
 
 def tar_file(entry: DebTarEntry, content: bytes) -> Iterator[bytes]:
-    """Yield a whole file that is in memory."""
+    """Yield the header, content and padding of a file."""
     yield tar_header(entry)
     yield content
     yield tar_padding(len(content))
 
 
-def _fitting(key: str, text: str, room: int, records: dict[str, str]) -> bytes:
+def _fit_text(key: str, text: str, width: int, records: dict[str, str]) -> bytes:
     data = text.encode("utf-8")
-    if len(data) <= room and data.isascii():
+    if len(data) <= width and data.isascii():
         return data
     records[key] = text
-    return data.decode("ascii", "replace").encode("ascii", "replace")[:room]
+    return data.decode("ascii", "replace").encode("ascii", "replace")[:width]
 
 
-def _number(key: str, value: int, width: int, records: dict[str, str]) -> int:
-    if value <= _LARGEST_OCTAL[width]:
+def _fit_number(key: str, value: int, width: int, records: dict[str, str]) -> int:
+    if value <= _MAX_OCTAL[width]:
         return value
     records[key] = str(value)
     return 0
 
 
-def _record(key: str, value: str) -> bytes:
+def _pax_record(key: str, value: str) -> bytes:
     body = f" {key}={value}\n".encode()
     size = len(body) + len(str(len(body)))
     size = len(body) + len(str(size))
     return str(size).encode() + body
 
 
-def _block(
+def _ustar_header(
     name: bytes,
     kind: bytes,
     numbers: tuple[int, int, int, int, int],
@@ -92,16 +92,16 @@ def _block(
     device: tuple[int, int],
 ) -> bytes:
     mode, uid, gid, size, mtime = numbers
-    head = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (
+    before_checksum = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (
         name.ljust(100, b"\0"),
         *(mode, uid, gid, size, mtime),
     )
-    tail = b"%s%sustar\x0000%s%07o\0%07o\0" % (
+    after_checksum = b"%s%sustar\x0000%s%07o\0%07o\0" % (
         kind,
         target.ljust(100, b"\0"),
         bytes(64),
         *device,
     )
-    tail = tail.ljust(BLOCK - 156, b"\0")
-    total = sum(head) + 8 * 0x20 + sum(tail)
-    return b"%s%06o\0 %s" % (head, total, tail)
+    after_checksum = after_checksum.ljust(BLOCK - 156, b"\0")
+    checksum = sum(before_checksum) + 8 * 0x20 + sum(after_checksum)
+    return b"%s%06o\0 %s" % (before_checksum, checksum, after_checksum)

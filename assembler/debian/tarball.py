@@ -1,7 +1,7 @@
-"""A tar as packages have it, read once from front to end out of chunks of bytes.
+"""Read the tars of Debian packages as streams.
 
-Understood are ustar, GNU's long names and large numbers, and pax records. A path is a normal one
-below the root, or the tar is refused.
+The formats are ustar, GNU with long names and large numbers, and pax. Paths are normalized; a path
+that leaves the root is an error.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _BLOCK = 512
-_LARGEST_EXTENSION = 1 << 20
-_LONGEST_PATH = 4096
-_LARGEST_FILE = 1 << 40
-_HIGHEST_ID = (1 << 32) - 2
+_MAX_EXTENSION_SIZE = 1 << 20
+_MAX_PATH_LENGTH = 4096
+_MAX_FILE_SIZE = 1 << 40
+_MAX_ID = (1 << 32) - 2
 
 
 class TarballError(ValueError):
@@ -22,7 +22,7 @@ class TarballError(ValueError):
 
 
 class TarEntryKind(StrEnum):
-    """What an entry is."""
+    """The type of an entry."""
 
     FILE = "file"
     HARDLINK = "hardlink"
@@ -48,7 +48,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class DebTarEntry:
-    """One entry; `path` has no slash at its ends, the root itself is an empty text."""
+    """An entry; `path` has no slash at its ends, and is empty for the root."""
 
     path: str
     kind: TarEntryKind
@@ -57,24 +57,24 @@ class DebTarEntry:
     gid: int = 0
     mtime: int = 0
     size: int = 0
-    # Of a hard link normal like `path`, of a symbolic one as it is.
+    # Normalized like `path` for hard links, unchanged for symbolic links.
     target: str = ""
     major: int = 0
     minor: int = 0
 
     @property
     def is_file(self) -> bool:
-        """Tell whether it is a regular file with content of its own."""
+        """Tell whether it is a regular file; hard links are not."""
         return self.kind is TarEntryKind.FILE
 
 
-class TarReaderOfDeb:
-    """Iterates over the entries; `content` gives that of the entry just seen."""
+class DebTarReader:
+    """Iterates over the entries; `content` yields the content of the current entry."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
-        self._rest = memoryview(b"")
-        self._left = 0
+        self._buffer = memoryview(b"")
+        self._remaining = 0
         self._padding = 0
 
     def __iter__(self) -> Iterator[DebTarEntry]:
@@ -82,121 +82,125 @@ class TarReaderOfDeb:
         while True:
             for _ in self.content():
                 pass
-            self._exactly(self._padding)
+            self._read_exactly(self._padding)
             self._padding = 0
-            header = self._exactly(_BLOCK)
+            header = self._read_exactly(_BLOCK)
             if not header.strip(b"\0"):
                 return
-            _check_sum(header)
-            size = _number(header[124:136])
+            _verify_checksum(header)
+            size = _parse_number(header[124:136])
             kind = header[156:157]
             if kind in b"LKxg":
-                extension = self._extension(size)
+                extension = self._read_extension(size)
                 if kind == b"x":
-                    extra |= _pax(extension)
+                    extra |= _parse_pax_records(extension)
                 elif kind != b"g":
-                    name = _text(extension.split(b"\0", 1)[0])
+                    name = _decode(extension.split(b"\0", 1)[0])
                     extra["path" if kind == b"L" else "linkpath"] = name
                 continue
-            entry = _entry(header, size, extra)
+            entry = _parse_entry(header, size, extra)
             extra = {}
-            self._left = entry.size
+            self._remaining = entry.size
             self._padding = -entry.size % _BLOCK
             yield entry
 
     def content(self) -> Iterator[memoryview]:
-        """Yield what is left of the current entry's content."""
-        while self._left:
-            piece = self._some(self._left)
-            self._left -= len(piece)
+        """Yield the rest of the current entry's content."""
+        while self._remaining:
+            piece = self._read_at_most(self._remaining)
+            self._remaining -= len(piece)
             yield piece
 
-    def _extension(self, size: int) -> bytes:
-        if size > _LARGEST_EXTENSION:
+    def _read_extension(self, size: int) -> bytes:
+        if size > _MAX_EXTENSION_SIZE:
             raise TarballError("a name or record in the tar is too long")
-        data = self._exactly(size)
-        self._exactly(-size % _BLOCK)
+        data = self._read_exactly(size)
+        self._read_exactly(-size % _BLOCK)
         return data
 
-    def _some(self, most: int) -> memoryview:
-        while not self._rest:
+    def _read_at_most(self, max_size: int) -> memoryview:
+        while not self._buffer:
             chunk = next(self._chunks, None)
             if chunk is None:
-                raise TarballError("the tar is cut off")
-            self._rest = memoryview(chunk)
-        piece, self._rest = self._rest[:most], self._rest[most:]
+                raise TarballError("the tar is truncated")
+            self._buffer = memoryview(chunk)
+        piece, self._buffer = self._buffer[:max_size], self._buffer[max_size:]
         return piece
 
-    def _exactly(self, size: int) -> bytes:
-        if len(self._rest) >= size:
-            piece, self._rest = self._rest[:size], self._rest[size:]
+    def _read_exactly(self, size: int) -> bytes:
+        if len(self._buffer) >= size:
+            piece, self._buffer = self._buffer[:size], self._buffer[size:]
             return bytes(piece)
         pieces = []
         while size:
-            pieces.append(bytes(self._some(size)))
+            pieces.append(bytes(self._read_at_most(size)))
             size -= len(pieces[-1])
         return b"".join(pieces)
 
 
-def _entry(header: bytes, size: int, extra: dict[str, str]) -> DebTarEntry:
+def _parse_entry(header: bytes, size: int, extra: dict[str, str]) -> DebTarEntry:
     kind = _KINDS.get(header[156:157])
-    name = _field(header[0:100])
+    name = _parse_string(header[0:100])
     if header[257:263] == b"ustar\0" and header[345] and "path" not in extra:
-        name = f"{_field(header[345:500])}/{name}"
+        name = f"{_parse_string(header[345:500])}/{name}"
     name = extra.get("path", name)
     if kind is None:
         raise TarballError(f"{name[:100]!r} is of an unknown kind {header[156:157]!r}")
     if kind is TarEntryKind.FILE and name.endswith("/"):
         kind = TarEntryKind.DIR
     if "size" in extra:
-        size = _decimal(extra["size"])
-    target = extra.get("linkpath", _field(header[157:257]))
+        size = _parse_decimal(extra["size"])
+    target = extra.get("linkpath", _parse_string(header[157:257]))
     if kind is TarEntryKind.HARDLINK:
         target = normalize_path(target)
     if kind in (TarEntryKind.SYMLINK, TarEntryKind.HARDLINK) and not target:
-        raise TarballError(f"the link {name[:100]!r} leads nowhere")
-    uid = _decimal(extra["uid"]) if "uid" in extra else _number(header[108:116])
-    gid = _decimal(extra["gid"]) if "gid" in extra else _number(header[116:124])
-    if not (0 <= uid <= _HIGHEST_ID and 0 <= gid <= _HIGHEST_ID):
-        raise TarballError(f"{name[:100]!r} has an impossible owner")
+        raise TarballError(f"the link {name[:100]!r} has no target")
+    uid = _parse_decimal(extra["uid"]) if "uid" in extra else _parse_number(header[108:116])
+    gid = _parse_decimal(extra["gid"]) if "gid" in extra else _parse_number(header[116:124])
+    if not (0 <= uid <= _MAX_ID and 0 <= gid <= _MAX_ID):
+        raise TarballError(f"{name[:100]!r} has an invalid owner")
     has_content = kind is TarEntryKind.FILE
-    if not 0 <= size <= _LARGEST_FILE:
-        raise TarballError(f"{name[:100]!r} has an impossible size")
+    if not 0 <= size <= _MAX_FILE_SIZE:
+        raise TarballError(f"{name[:100]!r} has an invalid size")
     if "mtime" in extra:
-        mtime = _decimal(extra["mtime"].partition(".")[0])
+        mtime = _parse_decimal(extra["mtime"].partition(".")[0])
     else:
-        mtime = _number(header[136:148])
+        mtime = _parse_number(header[136:148])
     return DebTarEntry(
         path=normalize_path(name),
         kind=kind,
-        mode=_number(header[100:108]) & 0o7777,
+        mode=_parse_number(header[100:108]) & 0o7777,
         uid=uid,
         gid=gid,
         mtime=max(0, min(mtime, (1 << 33) - 1)),
         size=size if has_content else 0,
         target=target,
-        major=_number(header[329:337]) if kind in (TarEntryKind.CHAR, TarEntryKind.BLOCK) else 0,
-        minor=_number(header[337:345]) if kind in (TarEntryKind.CHAR, TarEntryKind.BLOCK) else 0,
+        major=_parse_number(header[329:337])
+        if kind in (TarEntryKind.CHAR, TarEntryKind.BLOCK)
+        else 0,
+        minor=_parse_number(header[337:345])
+        if kind in (TarEntryKind.CHAR, TarEntryKind.BLOCK)
+        else 0,
     )
 
 
 def normalize_path(path: str) -> str:
-    """Return the path below the root without dots; one that leaves the root is refused."""
-    if len(path) > _LONGEST_PATH or "\0" in path:
-        raise TarballError(f"an impossible path: {path[:100]!r}")
+    """Return the path relative to the root, without `.`; raise TarballError for `..`."""
+    if len(path) > _MAX_PATH_LENGTH or "\0" in path:
+        raise TarballError(f"an invalid path: {path[:100]!r}")
     parts = [p for p in path.split("/") if p not in ("", ".")]
     if ".." in parts:
-        raise TarballError(f"a path that leaves its package: {path[:100]!r}")
+        raise TarballError(f"a path outside the root: {path[:100]!r}")
     return "/".join(parts)
 
 
-def _check_sum(header: bytes) -> None:
-    expected = _number(header[148:156])
+def _verify_checksum(header: bytes) -> None:
+    expected = _parse_number(header[148:156])
     if sum(header) - sum(header[148:156]) + 8 * 0x20 != expected:
         raise TarballError("the checksum of a header in the tar is wrong")
 
 
-def _number(field: bytes) -> int:
+def _parse_number(field: bytes) -> int:
     if field[0] & 0x80:
         value = int.from_bytes(bytes([field[0] & 0x7F, *field[1:]]), "big")
         if field[0] == 0xFF:
@@ -210,26 +214,26 @@ def _number(field: bytes) -> int:
     return int(text, 8)
 
 
-def _decimal(text: str) -> int:
+def _parse_decimal(text: str) -> int:
     digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 20:
         raise TarballError(f"not a number in the tar: {text[:40]!r}")
     return int(text)
 
 
-def _field(field: bytes) -> str:
-    return _text(field.split(b"\0", 1)[0])
+def _parse_string(field: bytes) -> str:
+    return _decode(field.split(b"\0", 1)[0])
 
 
-def _text(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise TarballError(f"a name in the tar is not UTF-8: {data[:100]!r}") from error
 
 
-def _pax(data: bytes) -> dict[str, str]:
-    found = {}
+def _parse_pax_records(data: bytes) -> dict[str, str]:
+    records = {}
     while data:
         length, space, _ = data.partition(b" ")
         if not space or not length.isdigit() or len(length) > 8:
@@ -240,6 +244,6 @@ def _pax(data: bytes) -> dict[str, str]:
             raise TarballError("a pax record is broken")
         key, _, value = record[:-1].partition(b"=")
         if key in (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"):
-            found[key.decode()] = _text(value)
+            records[key.decode()] = _decode(value)
         data = data[size:]
-    return found
+    return records

@@ -102,7 +102,7 @@ def test_a_lock_is_checked(pkg: Packages, package: Path, archive: Path) -> None:
     assert (package / "debs.lock").read_text() == text
     (package / "build.yml").write_text(RECIPE.replace("[tool]", "[tool, libtool]"))
     done = pkg.run("lock", "--check", package)
-    assert "amd64: the lock is of another recipe" in done.stderr
+    assert "amd64: the lock is for another recipe" in done.stderr
 
 
 def test_other_architectures_stay(pkg: Packages, package: Path, archive: Path) -> None:

@@ -1,6 +1,6 @@
-"""Archives of Debian packages read in Python, for machines without apt.
+"""The archive engine in Python, for machines without apt.
 
-From a mirror to an index: `release` is the signed list of an archive's files, `signatures` says
-whether to believe it, `reading` brings files, `index` knows packages by name, `resolving` chooses
-among them as apt would, and `engine` puts these together behind the protocol of all engines.
+`downloads` reads the files of an archive, `release` parses its Release file, `signatures` verifies
+it, `index_updates` brings the Packages files, `index` finds packages in them, `resolver` resolves
+dependencies as apt does, and `python_engine` is the engine.
 """

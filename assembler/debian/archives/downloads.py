@@ -1,4 +1,4 @@
-"""Bringing files of an archive: by HTTP, as the environment's proxies say, or from a directory."""
+"""Download the files of an archive over HTTP, or read them from a directory."""
 
 from __future__ import annotations
 
@@ -27,65 +27,65 @@ _TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class FileNotInArchiveError(Exception):
-    """The archive has no such file."""
+    """The archive does not have the file."""
 
 
 @dataclass(slots=True)
 class Downloader:
-    """Reads files at addresses; to be used by several threads, and stopped by any."""
+    """Downloads files; several threads may use it, and any of them may stop it."""
 
-    stop: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
     _local: threading.local = field(default_factory=threading.local)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _open: set[requests.Response] = field(default_factory=set)
+    _responses: set[requests.Response] = field(default_factory=set)
 
     def close(self) -> None:
-        """End whatever is being read."""
-        self.stop.set()
+        """Stop all downloads."""
+        self.stopped.set()
         with self._lock:
-            for answer in self._open:
-                with suppress(Exception):  # it may be over at this very moment, in any state
-                    answer.raw.shutdown()
+            for response in self._responses:
+                with suppress(Exception):  # it may end at this moment, in any state
+                    response.raw.shutdown()
 
-    def read(self, uri: str, most: int) -> bytes:
-        """Return a small file."""
+    def read(self, uri: str, max_size: int) -> bytes:
+        """Return the content of a small file."""
         pieces: list[bytes] = []
-        self.copy(uri, most, pieces.append, pieces.clear)
+        self.download(uri, max_size, pieces.append, pieces.clear)
         return b"".join(pieces)
 
-    def copy(
+    def download(
         self,
         uri: str,
-        most: int,
-        take: Callable[[bytes], object],
-        again: Callable[[], object] = lambda: None,
+        max_size: int,
+        write: Callable[[bytes], object],
+        restart: Callable[[], object] = lambda: None,
     ) -> None:
-        """Hand a file over piece by piece, `most` bytes of it; `again` precedes each new try."""
-        for pause in (*_RETRY_DELAYS, None):
+        """Pass a file of at most `max_size` bytes to `write`; call `restart` before each retry."""
+        for delay in (*_RETRY_DELAYS, None):
             try:
-                self._once(uri, most, take)
+                self._download_once(uri, max_size, write)
             except _TransientError as error:
-                if pause is None or self.stop.is_set():
+                if delay is None or self.stopped.is_set():
                     raise _download_error(uri, str(error)) from error
             else:
                 return
-            self.stop.wait(pause)
-            again()
+            self.stopped.wait(delay)
+            restart()
 
-    def _once(self, uri: str, most: int, take: Callable[[bytes], object]) -> None:
-        left = most
+    def _download_once(self, uri: str, max_size: int, write: Callable[[bytes], object]) -> None:
+        budget = max_size
         with self._chunks(uri) as chunks:
             for chunk in chunks:
-                if self.stop.is_set():
+                if self.stopped.is_set():
                     raise RunStoppedError
-                left -= len(chunk)
-                if left < 0:
+                budget -= len(chunk)
+                if budget < 0:
                     raise PackageError.of(
                         packages.NO_MIRROR,
-                        f"{uri} is larger than the {most} bytes that it should have",
-                        "the mirror may just be changing: try again, or choose another mirror",
+                        f"{uri} is larger than the expected {max_size} bytes",
+                        "the mirror may be in the middle of an update: try again",
                     )
-                take(chunk)
+                write(chunk)
 
     @contextmanager
     def _chunks(self, uri: str) -> Iterator[Iterator[bytes]]:
@@ -97,48 +97,48 @@ class Downloader:
             with wrap_os_errors(path, "read"), path.open("rb") as file:
                 yield _read_chunks(file)
         elif scheme in ("http", "https"):
-            with self._answer(uri) as answer:
-                yield answer.iter_content(_CHUNK)
+            with self._open_response(uri) as response:
+                yield response.iter_content(_CHUNK)
         else:
             raise PackageError.of(
                 packages.NO_MIRROR,
-                f"archives are read from http, https and file addresses, and not {uri}",
-                "apt knows other ways; without apt, name a mirror with --debian-mirror",
+                f"the URL {uri} is none of http, https and file",
+                "apt supports more schemes; without apt, name a mirror with --debian-mirror",
             )
 
     @contextmanager
-    def _answer(self, uri: str) -> Iterator[requests.Response]:
+    def _open_response(self, uri: str) -> Iterator[requests.Response]:
         import requests  # noqa: PLC0415 - 80 ms, for archives that are not on a disk
         import urllib3  # noqa: PLC0415
 
-        answer = None
+        response = None
         try:
-            answer = self._session().get(uri, stream=True, timeout=_TIMEOUT)
+            response = self._session().get(uri, stream=True, timeout=_TIMEOUT)
             with self._lock:
-                self._open.add(answer)
-            if self.stop.is_set():
+                self._responses.add(response)
+            if self.stopped.is_set():
                 raise RunStoppedError
-            if answer.status_code in (404, 410):
+            if response.status_code in (404, 410):
                 raise FileNotInArchiveError(uri)
-            if answer.status_code in _TRANSIENT_STATUSES:
-                raise _TransientError(f"{answer.status_code} {answer.reason}")
-            if answer.status_code != 200:
-                raise _download_error(uri, f"{answer.status_code} {answer.reason}")
-            yield answer
+            if response.status_code in _TRANSIENT_STATUSES:
+                raise _TransientError(f"{response.status_code} {response.reason}")
+            if response.status_code != 200:
+                raise _download_error(uri, f"{response.status_code} {response.reason}")
+            yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, OSError) and is_disk_error(error):
-                raise  # of whoever writes what is read here
-            if self.stop.is_set():
+                raise  # an error of `write`
+            if self.stopped.is_set():
                 raise RunStoppedError from error
             raise _TransientError(_root_cause(error)) from error
         finally:
-            if answer is not None:
+            if response is not None:
                 with self._lock:
-                    self._open.discard(answer)
-                answer.close()
+                    self._responses.discard(response)
+                response.close()
 
     def _session(self) -> requests.Session:
-        """Return the thread's own session, which follows the proxies of the environment."""
+        """Return the session of this thread, which uses the proxies of the environment."""
         import requests  # noqa: PLC0415
 
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -152,21 +152,21 @@ class Downloader:
 
 
 class HashingWriter:
-    """A file being written, with its digest and size."""
+    """Writes a file, and computes its digest and size."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """Begin with nothing."""
+        """Start with an empty file."""
         self._file = file
-        self.again()
+        self.restart()
 
     def write(self, data: bytes) -> None:
-        """Write what comes next."""
+        """Append data."""
         self._hash.update(data)
         self.size += len(data)
         self._file.write(data)
 
-    def again(self) -> None:
-        """Start over."""
+    def restart(self) -> None:
+        """Truncate the file and start again."""
         self._file.seek(0)
         self._file.truncate()
         self._hash = hashlib.sha256()
@@ -174,12 +174,12 @@ class HashingWriter:
 
     @property
     def sha256(self) -> str:
-        """Return the digest of what was written."""
+        """Return the digest of the written data."""
         return self._hash.hexdigest()
 
 
 class _TransientError(Exception):
-    """Something that may work if it is tried again."""
+    """An error that a retry may overcome."""
 
 
 def _read_chunks(file: IO[bytes]) -> Iterator[bytes]:
@@ -188,7 +188,7 @@ def _read_chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _root_cause(error: BaseException) -> str:
-    """Return the last words of an error that wraps others."""
+    """Return the message of the innermost error."""
     inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     if isinstance(inner, BaseException):
         return _root_cause(inner)
@@ -196,10 +196,9 @@ def _root_cause(error: BaseException) -> str:
     return text.rsplit(">: ", 1)[-1] or type(error).__name__
 
 
-def _download_error(uri: str, why: str) -> PackageError:
+def _download_error(uri: str, reason: str) -> PackageError:
     return PackageError.of(
         packages.NO_MIRROR,
-        f"{uri} cannot be had: {why}",
-        "is the mirror there, and can this machine reach it? A proxy is taken from http_proxy and "
-        "https_proxy",
+        f"cannot download {uri}: {reason}",
+        "check that this machine can reach the mirror; http_proxy and https_proxy name a proxy",
     )

@@ -1,8 +1,8 @@
-"""The packages of archives, by name: their indexes reduced to what choosing needs, read lazily.
+"""Find packages in the Packages files of archives by name, and parse stanzas lazily.
 
-An index of Debian's has 68,000 stanzas in 55 MB. Parsing all of it takes minutes in Python, so what
-is kept is one text with the fields that matter; names and what packages provide are found in it by
-one pass of a regular expression, and only stanzas that somebody asks for are parsed.
+A Packages file of Debian has 68,000 stanzas in 55 MB, which take minutes to parse in Python. So it
+is reduced to the fields that the resolver needs; one pass of a regular expression finds the names
+and the provided names; and only the stanzas that the resolver looks up are parsed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from assembler.codes import packages
 from assembler.debian.engine import PinnedPackage
 from assembler.errors import PackageError
 
-# Relations that are not followed are kept for their names: what is mentioned first comes first.
+# Fields that the resolver does not follow are kept too: `first_mention` needs the names in them.
 _FIELDS = (
     b"Package|Version|Architecture|Multi-Arch|Essential|Important|Priority|Filename|Size|SHA256|"
     b"Pre-Depends|Depends|Recommends|Suggests|Enhances|Replaces|Conflicts|Breaks|Provides"
 )
-_KEPT = re.compile(rb"^(?:" + _FIELDS + rb"):.*\n(?:[ \t].*\n)*|^\n", re.MULTILINE)
-_HEADS = re.compile(rb"^(Package|Provides): *(.*(?:\n[ \t].*)*)$", re.MULTILINE)
-_PROVIDED = re.compile(r"([A-Za-z0-9][A-Za-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(=\s*([^)\s]+)\s*\))?")
+_KEPT_FIELDS = re.compile(rb"^(?:" + _FIELDS + rb"):.*\n(?:[ \t].*\n)*|^\n", re.MULTILINE)
+_NAME_FIELDS = re.compile(rb"^(Package|Provides): *(.*(?:\n[ \t].*)*)$", re.MULTILINE)
+_PROVIDED_NAME = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\(=\s*([^)\s]+)\s*\))?"
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*")
 _COMPARISONS: Mapping[str, Callable[[int], bool]] = {
     "<<": lambda order: order < 0,
@@ -37,32 +39,32 @@ _COMPARISONS: Mapping[str, Callable[[int], bool]] = {
 }
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~_/-]*\.deb")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_IMPORTANCE = ("required", "important", "standard", "optional", "extra")
-# The library says where it cannot read something; here that is an error, which says it better.
+_PRIORITIES = ("required", "important", "standard", "optional", "extra")
+# The library logs each parse error; here a parse error raises an exception.
 logging.getLogger("debian.deb822").addHandler(logging.NullHandler())
 _CHUNK = 1 << 22
 _MAX_STANZA_SIZE = 1 << 20
 
 
 def reduce_index(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield of an index what choosing among packages needs."""
+    """Yield a Packages file with only the fields that the resolver needs."""
     rest = b""
     for chunk in chunks:
         text = rest + chunk
-        whole = text.rfind(b"\n\n") + 2
-        if whole == 1:
+        end = text.rfind(b"\n\n") + 2
+        if end == 1:
             if len(text) > _MAX_STANZA_SIZE + _CHUNK:
                 raise ValueError("the index of packages has a stanza without end")
             rest = text
             continue
-        yield b"".join(_KEPT.findall(text[:whole]))
-        rest = text[whole:]
+        yield b"".join(_KEPT_FIELDS.findall(text[:end]))
+        rest = text[end:]
     if rest:
-        yield b"".join(_KEPT.findall(rest.rstrip(b"\n") + b"\n\n"))
+        yield b"".join(_KEPT_FIELDS.findall(rest.rstrip(b"\n") + b"\n\n"))
 
 
 def compare_versions(one: str, other: str) -> int:
-    """Compare two versions as Debian orders them: less than 0 if `one` is older, 0 if the same."""
+    """Compare two Debian versions: below 0 if `one` is older, 0 if they are equal."""
     from debian.debian_support import NativeVersion  # noqa: PLC0415 - for this engine only
 
     a, b = NativeVersion(one), NativeVersion(other)
@@ -71,21 +73,23 @@ def compare_versions(one: str, other: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """One alternative of a dependency, or a package that another does not go with."""
+    """A relation to a package: one alternative of a dependency, or a conflict."""
 
     name: str
-    qualifier: str = ""
-    sign: str = ""
+    archqual: str = ""
+    operator: str = ""
     version: str = ""
 
     def accepts(self, version: str) -> bool:
-        """Tell whether a version is one that is meant."""
-        return not self.sign or _COMPARISONS[self.sign](compare_versions(version, self.version))
+        """Tell whether a version satisfies the relation."""
+        return not self.operator or _COMPARISONS[self.operator](
+            compare_versions(version, self.version)
+        )
 
     def __str__(self) -> str:
-        """Return it as it is written."""
-        name = f"{self.name}:{self.qualifier}" if self.qualifier else self.name
-        return f"{name} ({self.sign} {self.version})" if self.sign else name
+        """Return the relation in the syntax of control files."""
+        name = f"{self.name}:{self.archqual}" if self.archqual else self.name
+        return f"{name} ({self.operator} {self.version})" if self.operator else name
 
 
 Alternatives = tuple[Relation, ...]
@@ -93,87 +97,89 @@ Alternatives = tuple[Relation, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PackageStanza:
-    """A package of an archive, as far as choosing needs it."""
+    """A package of an archive, with the fields that the resolver needs."""
 
-    chosen: PinnedPackage
+    package: PinnedPackage
     priority: int
     multi_arch: str
     essential: bool
     importance: int
     depends: tuple[Alternatives, ...]
     conflicts: tuple[Relation, ...]
-    # Each name with its version, or nothing.
+    # The version of each provided name, or an empty string.
     provides: Mapping[str, str]
 
     @property
     def name(self) -> str:
         """Return the package's name."""
-        return self.chosen.name
+        return self.package.name
 
     def satisfies(self, relation: Relation) -> bool:
-        """Tell whether the package is what a relation means, by its own name or a provided one."""
-        if relation.qualifier == "any" and self.multi_arch != "allowed":
+        """Tell whether the package satisfies a relation, by its own name or a provided one."""
+        if relation.archqual == "any" and self.multi_arch != "allowed":
             return False
         if relation.name == self.name:
-            return relation.accepts(self.chosen.version)
+            return relation.accepts(self.package.version)
         if relation.name not in self.provides:
             return False
         version = self.provides[relation.name]
-        return not relation.sign or (bool(version) and relation.accepts(version))
+        return not relation.operator or (bool(version) and relation.accepts(version))
 
 
 @dataclass(frozen=True, slots=True)
 class IndexText:
-    """An index, and how much its packages count."""
+    """A reduced Packages file, and the pin priority of its archive."""
 
     text: bytes = field(repr=False)
     priority: int
 
 
 class PackageIndex:
-    """All packages of several indexes; the earlier one goes first where all else is the same."""
+    """The packages of several Packages files; of equal packages, the first file's is preferred."""
 
     def __init__(self, sources: Sequence[IndexText], architecture: str) -> None:
-        """Find the names in the indexes."""
+        """Find the names and the provided names."""
         self._sources = sources
         self._architecture = architecture
-        self._places: dict[str, list[tuple[int, int]]] = {}
+        self._offsets: dict[str, list[tuple[int, int]]] = {}
         self._providers: dict[str, list[str]] = {}
         self._parsed: dict[str, tuple[PackageStanza, ...]] = {}
         for number, source in enumerate(sources):
             name = ""
-            for match in _HEADS.finditer(source.text):
+            for match in _NAME_FIELDS.finditer(source.text):
                 value = match[2].decode("utf-8", "replace")
                 if match[1] == b"Package":
                     name = value.strip()
-                    self._places.setdefault(name, []).append((number, match.start()))
+                    self._offsets.setdefault(name, []).append((number, match.start()))
                 else:
-                    for provided, _ in _PROVIDED.findall(value):
+                    for provided, _ in _PROVIDED_NAME.findall(value):
                         self._providers.setdefault(provided, []).append(name)
 
     def __contains__(self, name: str) -> bool:
-        """Tell whether an archive has a package of that name."""
-        return name in self._places
+        """Tell whether an archive has a package of this name."""
+        return name in self._offsets
 
-    def all_of(self, name: str) -> tuple[PackageStanza, ...]:
-        """Return every version of a package, the one to be taken first."""
+    def versions(self, name: str) -> tuple[PackageStanza, ...]:
+        """Return all versions of a package, the candidate first."""
         if name not in self._parsed:
-            found = [self._stanza(*place) for place in self._places.get(name, ())]
-            mine = [s for s in found if s.chosen.architecture in (self._architecture, "all")]
-            self._parsed[name] = tuple(sorted(mine, key=cmp_to_key(_compare_preference)))
+            stanzas = [self._stanza(*offset) for offset in self._offsets.get(name, ())]
+            installable = [
+                s for s in stanzas if s.package.architecture in (self._architecture, "all")
+            ]
+            self._parsed[name] = tuple(sorted(installable, key=cmp_to_key(_compare_preference)))
         return self._parsed[name]
 
     def candidate(self, name: str) -> PackageStanza | None:
-        """Return the version of a package that is taken if nothing else is asked for."""
-        found = self.all_of(name)
-        return found[0] if found else None
+        """Return the version of a package that is installed by default."""
+        versions = self.versions(name)
+        return versions[0] if versions else None
 
     def providers(self, name: str) -> tuple[str, ...]:
-        """Return the packages that say they provide a name."""
+        """Return the packages that provide a name."""
         return tuple(dict.fromkeys(self._providers.get(name, ())))
 
-    def mentioned(self, name: str) -> tuple[int, int]:
-        """Return where a package is first spoken of, by itself or another."""
+    def first_mention(self, name: str) -> tuple[int, int]:
+        """Return the file and the offset of the first mention of a package in any stanza."""
         word = re.compile(
             rb"^(?:" + _FIELDS + rb"):(?:.*[ ,|])?" + re.escape(name.encode()) + rb"(?=[ ,:(]|$)",
             re.MULTILINE,
@@ -200,9 +206,9 @@ class PackageIndex:
 
 
 def _compare_preference(one: PackageStanza, other: PackageStanza) -> int:
-    """Compare two versions of a package: the one to be taken is the lesser."""
+    """Compare two versions of a package, so that the candidate sorts first."""
     return (other.priority - one.priority) or compare_versions(
-        other.chosen.version, one.chosen.version
+        other.package.version, one.package.version
     )
 
 
@@ -210,17 +216,17 @@ def _parse_stanza(fields: Mapping[str, str], name: str, priority: int) -> Packag
     size, sha256, path = int(fields["Size"]), fields["SHA256"], fields["Filename"]
     path = path.removeprefix("./")
     if not _SHA256.fullmatch(sha256) or not _PATH.fullmatch(path) or ".." in path.split("/"):
-        raise ValueError("its file or its sha256 is not named as it should be")
+        raise ValueError("the field Filename or SHA256 is invalid")
     importance = fields.get("Priority", "")
     depends = (
         *_parse_relations(fields.get("Pre-Depends", "")),
         *_parse_relations(fields.get("Depends", "")),
     )
     conflicts = (
-        one
+        relation
         for key in ("Conflicts", "Breaks")
-        for group in _parse_relations(fields.get(key, ""))
-        for one in group
+        for alternatives in _parse_relations(fields.get(key, ""))
+        for relation in alternatives
     )
     return PackageStanza(
         PinnedPackage(name, fields["Version"], fields["Architecture"], path, size, sha256),
@@ -228,11 +234,11 @@ def _parse_stanza(fields: Mapping[str, str], name: str, priority: int) -> Packag
         multi_arch=fields.get("Multi-Arch", "no"),
         essential=fields.get("Essential", "no") == "yes",
         importance=(
-            _IMPORTANCE.index(importance) if importance in _IMPORTANCE else len(_IMPORTANCE)
+            _PRIORITIES.index(importance) if importance in _PRIORITIES else len(_PRIORITIES)
         ),
         depends=depends,
         conflicts=tuple(conflicts),
-        provides=dict(_PROVIDED.findall(fields.get("Provides", ""))),
+        provides=dict(_PROVIDED_NAME.findall(fields.get("Provides", ""))),
     )
 
 
@@ -240,12 +246,15 @@ def _parse_relations(text: str) -> Iterator[Alternatives]:
     from debian.deb822 import PkgRelation  # noqa: PLC0415 - 46 ms, for this engine only
 
     text = text.strip(" ,\n")
-    for group in PkgRelation.parse_relations(text) if text else ():
-        yield tuple(_parse_relation(one["name"], one["archqual"], one["version"]) for one in group)
+    for alternatives in PkgRelation.parse_relations(text) if text else ():
+        yield tuple(
+            _parse_relation(relation["name"], relation["archqual"], relation["version"])
+            for relation in alternatives
+        )
 
 
-def _parse_relation(name: str, qualifier: str | None, version: tuple[str, str] | None) -> Relation:
-    sign, wanted = version or ("", "")
-    if not _NAME.fullmatch(name) or (version and sign not in _COMPARISONS):
-        raise ValueError(f"not a relation of packages: {name[:80]!r} {sign}")
-    return Relation(name, qualifier or "", sign, wanted)
+def _parse_relation(name: str, archqual: str | None, version: tuple[str, str] | None) -> Relation:
+    operator, operand = version or ("", "")
+    if not _NAME.fullmatch(name) or (version and operator not in _COMPARISONS):
+        raise ValueError(f"not a relation of packages: {name[:80]!r} {operator}")
+    return Relation(name, archqual or "", operator, operand)

@@ -1,4 +1,4 @@
-"""Asking archives what they have: Release, its signature, the indexes it lists, all verified."""
+"""Download the Release files and the Packages files of archives, and verify them."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ _MAX_RELEASE_SIZE = 16 << 20
 _MAX_SIGNATURE_SIZE = 1 << 20
 _MAX_INDEX_SIZE = 1 << 30
 _CHUNK = 1 << 18
-# What is quickest to read comes first.
+# The fastest decompression comes first.
 _COMPRESSIONS = (".zst", ".xz", ".gz", "")
-_RETRY_HINT = "the mirror may just be changing: try again, or choose another mirror"
+_RETRY_HINT = "the mirror may be in the middle of an update: try again, or choose another mirror"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredIndex:
-    """An index as it is kept: reduced, with how much it counts and where it is from."""
+    """A reduced Packages file on disk, with the pin priority and the state of its archive."""
 
     file: str
     priority: int
     snapshot: ArchiveSnapshot
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as it is written down."""
+        """Return the record as JSON data."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, row: Any) -> StoredIndex:  # noqa: ANN401 - whatever a file holds
-        """Read what `as_json` has made."""
+    def from_json(cls, row: Any) -> StoredIndex:  # noqa: ANN401 - JSON
+        """Read the result of `as_json`."""
         name = str(row["file"])
         if "/" in name:
             raise ValueError(f"not the name of an index: {name!r}")
@@ -57,8 +57,8 @@ class StoredIndex:
 def update_indexes(
     root: Path, entries: Sequence[AptSource], architecture: str
 ) -> Iterator[StoredIndex]:
-    """Bring the indexes of archives into a directory, and tell which they are, in their order."""
-    reader = Downloader()
+    """Download the Packages files of archives into a directory, and yield them in order."""
+    downloader = Downloader()
     try:
         for entry in entries:
             options = dict(o.partition("=")[::2] for o in entry.options)
@@ -66,44 +66,44 @@ def update_indexes(
                 continue
             for suite in entry.suites:
                 base = f"{entry.uri.rstrip('/')}/dists/{suite}"
-                release, digest = _fetch_release(reader, entry, base, options)
+                release, digest = _fetch_release(downloader, entry, base, options)
                 snapshot = ArchiveSnapshot(suite, release.date, digest)
                 for component in entry.components:
                     for name in release.indexes(component, architecture):
-                        file = _fetch_index(reader, root, base, name, release)
+                        file = _fetch_index(downloader, root, base, name, release)
                         yield StoredIndex(file, release.priority, snapshot)
     finally:
-        reader.close()
+        downloader.close()
 
 
 def _fetch_release(
-    reader: Downloader, entry: AptSource, base: str, options: dict[str, str]
+    downloader: Downloader, entry: AptSource, base: str, options: dict[str, str]
 ) -> tuple[Release, str]:
-    """Return what an archive says of itself, believed, and the digest of what says it."""
+    """Return the verified Release of an archive, and the digest of its file."""
     trusted = options.get("trusted") == "yes"
     keyrings = [Path(name) for name in entry.signed_by.split(",")]
     if not trusted and not all(path.is_absolute() for path in keyrings):
         raise PackageError.of(
             packages.NO_KEYRING,
-            f"a keyring is a file with an absolute path, and not {entry.signed_by}",
+            f"a keyring must be an absolute path: {entry.signed_by}",
             "write [signed-by=/usr/share/keyrings/NAME.gpg], or --debian-keyring FILE",
         )
     what = f"{base}/InRelease"
     try:
-        data = reader.read(what, _MAX_RELEASE_SIZE)
+        data = downloader.read(what, _MAX_RELEASE_SIZE)
         text = _strip_signature(data) if trusted else verify_inline_signature(data, keyrings, what)
     except FileNotInArchiveError:
         what = f"{base}/Release"
-        data = text = _read_release(reader, what)
+        data = text = _read_release(downloader, what)
         if not trusted:
             try:
-                signature = reader.read(f"{what}.gpg", _MAX_SIGNATURE_SIZE)
+                signature = downloader.read(f"{what}.gpg", _MAX_SIGNATURE_SIZE)
             except FileNotInArchiveError:
                 raise PackageError.of(
                     packages.BAD_SIGNATURE,
                     f"{what} is not signed: there is no Release.gpg and no InRelease",
                     UNTRUSTED_ARCHIVE_HINT,
-                    "to use one all the same: --debian-mirror '[trusted=yes] URL'",
+                    "to use an unsigned archive: --debian-mirror '[trusted=yes] URL'",
                 ) from None
             verify_detached_signature(data, signature, keyrings, what)
     release = parse_release(text, what)
@@ -116,19 +116,19 @@ def _fetch_release(
     return release, hashlib.sha256(data).hexdigest()
 
 
-def _read_release(reader: Downloader, what: str) -> bytes:
+def _read_release(downloader: Downloader, what: str) -> bytes:
     try:
-        return reader.read(what, _MAX_RELEASE_SIZE)
+        return downloader.read(what, _MAX_RELEASE_SIZE)
     except FileNotInArchiveError:
         raise PackageError.of(
             packages.NO_MIRROR,
             f"the archive cannot be used: there is neither {what} nor InRelease beside it",
-            "is the mirror there, and does it have the suite?",
+            "check that the mirror is reachable and has the suite",
         ) from None
 
 
 def _strip_signature(data: bytes) -> bytes:
-    """Return the text inside a signature, without checking it."""
+    """Return the text of a clearsigned file, without verification."""
     head, _, rest = data.partition(b"\n\n")
     if not head.startswith(b"-----BEGIN PGP SIGNED MESSAGE-----"):
         return data
@@ -137,32 +137,34 @@ def _strip_signature(data: bytes) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
-def _fetch_index(reader: Downloader, root: Path, base: str, name: str, release: Release) -> str:
-    """Bring an index in the first compression that there is, and return its reduced file's name."""
+def _fetch_index(downloader: Downloader, root: Path, base: str, name: str, release: Release) -> str:
+    """Download a Packages file in the first listed compression; return the reduced file's name."""
     for suffix in _COMPRESSIONS:
         listed = release.files.get(name + suffix)
         if listed is None:
             continue
-        kept = root / f"{listed.sha256[:32]}.index"
-        if kept.is_file():
-            return kept.name
+        path = root / f"{listed.sha256[:32]}.index"
+        if path.is_file():
+            return path.name
         uris = [f"{base}/{name}{suffix}"]
         if release.by_hash:
             uris.insert(0, f"{base}/{name.rpartition('/')[0]}/by-hash/SHA256/{listed.sha256}")
         for uri in uris:
             with tempfile.TemporaryFile(dir=root) as file:
-                arriving = HashingWriter(file)
+                writer = HashingWriter(file)
                 try:
-                    reader.copy(uri, listed.size, arriving.write, arriving.again)
+                    downloader.download(uri, listed.size, writer.write, writer.restart)
                 except FileNotInArchiveError:
                     continue
-                _verify_file(uri, listed, arriving.sha256, arriving.size)
-                whole = release.files.get(name)
-                _store_reduced(file, suffix, kept, uri, whole.size if whole else _MAX_INDEX_SIZE)
-            return kept.name
+                _verify_file(uri, listed, writer.sha256, writer.size)
+                uncompressed = release.files.get(name)
+                _store_reduced_index(
+                    file, suffix, path, uri, uncompressed.size if uncompressed else _MAX_INDEX_SIZE
+                )
+            return path.name
     raise PackageError.of(
         packages.NO_MIRROR,
-        f"the archive lists {name} at {base} and does not have it",
+        f"the archive lists {name}, and it is missing at {base}",
         _RETRY_HINT,
     )
 
@@ -171,17 +173,17 @@ def _verify_file(uri: str, listed: ReleaseFile, sha256: str, size: int) -> None:
     if (sha256, size) != (listed.sha256, listed.size):
         raise PackageError.of(
             packages.NO_MIRROR,
-            f"{uri} is not what the archive's Release says: {size} bytes with the sha256 {sha256} "
+            f"{uri} does not match the archive's Release: {size} bytes with the sha256 {sha256} "
             f"instead of {listed.size} bytes with {listed.sha256}",
             _RETRY_HINT,
         )
 
 
-def _store_reduced(file: IO[bytes], suffix: str, kept: Path, uri: str, most: int) -> None:
+def _store_reduced_index(file: IO[bytes], suffix: str, path: Path, uri: str, max_size: int) -> None:
     file.seek(0)
     try:
-        with atomic_write(kept, durable=False) as target:
-            for piece in reduce_index(limit_size(decompress(_read_chunks(file), suffix), most)):
+        with atomic_write(path, durable=False) as target:
+            for piece in reduce_index(limit_size(decompress(_read_chunks(file), suffix), max_size)):
                 target.write(piece)
     except DECOMPRESSION_ERRORS as error:
         raise PackageError.of(

@@ -1,4 +1,4 @@
-"""The engine for machines without apt: the same archives, read, believed and resolved in Python."""
+"""The engine for machines without apt, which reads the same archives in Python."""
 
 from __future__ import annotations
 
@@ -32,109 +32,113 @@ from assembler.files import atomic_write
 from assembler.oci import hold_lock, map_unordered
 
 _JOBS = 4
-_STORED_INDEXES = "known"
+_INDEX_LIST = "known"
 
 
 @dataclass(frozen=True, slots=True)
 class PythonEngine:
-    """Resolves and fetches by itself, what it knows of archives kept below the pool."""
+    """Resolves and fetches packages in Python; its package lists are below the pool."""
 
-    supply: EngineContext
+    context: EngineContext
 
     def resolve(self, request: PackageRequest) -> tuple[PinnedPackage, ...]:
-        """Return all packages that the request comes to, in order of their names."""
+        """Return the requested packages and their dependencies, sorted by name."""
         check_package_names(request)
-        parts = self._known(request, self.supply.fresh_for)
+        indexes = self._indexes(request, self.context.max_index_age)
         sources = []
-        for part in parts:
-            path = self._root(request) / part.file
+        for index_file in indexes:
+            path = self._root(request) / index_file.file
             with wrap_os_errors(path, "read"):
-                sources.append(IndexText(path.read_bytes(), part.priority))
+                sources.append(IndexText(path.read_bytes(), index_file.priority))
         index = PackageIndex(sources, request.architecture)
-        return tuple(sorted(one.chosen for one in resolve_packages(index, request)))
+        return tuple(sorted(stanza.package for stanza in resolve_packages(index, request)))
 
     def snapshots(self, request: PackageRequest) -> tuple[ArchiveSnapshot, ...]:
-        """Return what the archives were that `resolve` has just chosen from."""
-        return tuple(dict.fromkeys(p.snapshot for p in self._known(request, float("inf"))))
+        """Return the state of the archives that `resolve` used."""
+        return tuple(dict.fromkeys(p.snapshot for p in self._indexes(request, float("inf"))))
 
-    def fetch(self, suite: str, chosen: Sequence[PinnedPackage]) -> list[Path]:
-        """Return a verified file for each package; what is not in the pool comes from a mirror."""
-        missing = [c for c in dict.fromkeys(chosen) if not self.supply.pool.has(c)]
+    def fetch(self, suite: str, packages: Sequence[PinnedPackage]) -> list[Path]:
+        """Return a verified file for each package; download those that are not in the pool."""
+        missing = [
+            package for package in dict.fromkeys(packages) if not self.context.pool.has(package)
+        ]
         if missing:
-            entries = self.supply.mirrors.entries(suite, ("main",))
+            entries = self.context.mirrors.entries(suite, ("main",))
             bases = tuple(dict.fromkeys(e.uri.rstrip("/") for e in entries))
-            total = sum(c.size for c in missing)
+            total = sum(package.size for package in missing)
             title = f"fetch {pluralize(len(missing), 'Debian package')}"
-            with task(self.supply.reporter, title, total) as progress:
-                reader = Downloader()
-                work = partial(self._bring, reader, bases)
-                for done in map_unordered(missing, work, _JOBS, reader.stop, reader.close):
-                    if done.error is not None:
-                        raise done.error
-                    progress.advance(done.item.size)
-        return [self.supply.pool.used(c) for c in chosen]
+            with task(self.context.reporter, title, total) as progress:
+                downloader = Downloader()
+                download = partial(self._download, downloader, bases)
+                for outcome in map_unordered(
+                    missing, download, _JOBS, downloader.stopped, downloader.close
+                ):
+                    if outcome.error is not None:
+                        raise outcome.error
+                    progress.advance(outcome.item.size)
+        return [self.context.pool.use(package) for package in packages]
 
-    def _bring(
-        self, reader: Downloader, bases: Sequence[str], one: PinnedPackage, _: object
+    def _download(
+        self, downloader: Downloader, bases: Sequence[str], package: PinnedPackage, _: object
     ) -> None:
-        """Fetch a package from the first archive that has it as it was chosen."""
-        refusal: PackageError | None = None
+        """Download a package from the first archive that has it with the right digest."""
+        last_error: PackageError | None = None
         for base in bases:
-            uri = f"{base}/{quote(one.path, safe='/:')}"
+            uri = f"{base}/{quote(package.path, safe='/:')}"
             try:
-                with self.supply.pool.arriving(one) as file:
-                    arriving = HashingWriter(file)
-                    reader.copy(uri, one.size, arriving.write, arriving.again)
-                    verify_package(one, arriving.sha256, arriving.size)
+                with self.context.pool.create(package) as file:
+                    writer = HashingWriter(file)
+                    downloader.download(uri, package.size, writer.write, writer.restart)
+                    verify_package(package, writer.sha256, writer.size)
             except FileNotInArchiveError:
                 continue
             except PackageError as error:
-                refusal = error  # another mirror may have it as it should be
+                last_error = error  # another mirror may have the right file
             else:
                 return
-        raise refusal or unavailable_error([one])
+        raise last_error or unavailable_error([package])
 
     def _root(self, request: PackageRequest) -> Path:
         entries = self._entries(request)
         text = "\n".join(line for entry in entries for line in entry.lines())
         key = hashlib.sha256(f"{request.architecture}\n{text}".encode()).hexdigest()[:16]
-        return self.supply.pool.root.absolute() / "python" / key
+        return self.context.pool.root.absolute() / "python" / key
 
     def _entries(self, request: PackageRequest) -> tuple[AptSource, ...]:
-        return self.supply.mirrors.entries(request.suite, request.components)
+        return self.context.mirrors.entries(request.suite, request.components)
 
-    def _known(self, request: PackageRequest, fresh_for: float) -> tuple[StoredIndex, ...]:
-        """Return the indexes of the archives, fetched again if they are not fresh."""
+    def _indexes(self, request: PackageRequest, max_age: float) -> tuple[StoredIndex, ...]:
+        """Return the package lists of the archives, and update them if they are too old."""
         root = self._root(request)
         with wrap_os_errors(root):
             root.mkdir(parents=True, exist_ok=True)
         with hold_lock(root / "lock"):
-            known = _read_stored_indexes(root / _STORED_INDEXES, fresh_for)
-            if known is None:
-                what = f"ask what {request.suite} has for {request.architecture}"
-                with task(self.supply.reporter, what, None):
-                    known = tuple(
+            indexes = _read_stored_indexes(root / _INDEX_LIST, max_age)
+            if indexes is None:
+                title = f"update the package lists of {request.suite} for {request.architecture}"
+                with task(self.context.reporter, title, None):
+                    indexes = tuple(
                         update_indexes(root, self._entries(request), request.architecture)
                     )
-                with atomic_write(root / _STORED_INDEXES, durable=False) as file:
-                    file.write(json.dumps([part.as_json() for part in known]).encode())
-                _remove_unneeded(root, {part.file for part in known})
-        return known
+                with atomic_write(root / _INDEX_LIST, durable=False) as file:
+                    file.write(json.dumps([index.as_json() for index in indexes]).encode())
+                _remove_old_indexes(root, {index.file for index in indexes})
+        return indexes
 
 
-def _read_stored_indexes(path: Path, fresh_for: float) -> tuple[StoredIndex, ...] | None:
-    """Return what was known of archives the last time, if that is not too long ago."""
+def _read_stored_indexes(path: Path, max_age: float) -> tuple[StoredIndex, ...] | None:
+    """Return the package lists of the last update, or None if they are too old or broken."""
     try:
-        if not 0 <= time.time() - path.stat().st_mtime < fresh_for:
+        if not 0 <= time.time() - path.stat().st_mtime < max_age:
             return None
-        known = tuple(StoredIndex.from_json(row) for row in json.loads(path.read_bytes()))
+        indexes = tuple(StoredIndex.from_json(row) for row in json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return known if all((path.parent / part.file).is_file() for part in known) else None
+    return indexes if all((path.parent / index.file).is_file() for index in indexes) else None
 
 
-def _remove_unneeded(root: Path, needed: set[str]) -> None:
-    """Remove indexes of earlier times."""
+def _remove_old_indexes(root: Path, needed: set[str]) -> None:
+    """Remove the package lists of earlier updates."""
     for path in root.glob("*.index"):
         if path.name not in needed:
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The Release of an archive: what files its indexes are, how much it counts, and until when."""
+"""The Release file of an archive: its files, its pin priority and its validity."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from assembler.codes import packages
 from assembler.errors import PackageError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# A clock may be a little wrong.
+# Clocks may differ by this many seconds.
 _CLOCK_TOLERANCE = 600
 _MAX_INDEX_SIZE = 1 << 30
-# As apt counts them: packages of such archives are taken only if no other archive has any.
-_USUAL, _BACKPORTS, _EXPERIMENTAL = 500, 100, 1
+# apt's default pin priorities: for archives in general, with NotAutomatic and
+# ButAutomaticUpgrades, and with NotAutomatic only.
+_DEFAULT_PRIORITY, _BACKPORTS_PRIORITY, _EXPERIMENTAL_PRIORITY = 500, 100, 1
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFile:
-    """A file of an archive as its Release lists it."""
+    """The digest and size of a file in the Release file."""
 
     sha256: str
     size: int
@@ -29,75 +30,77 @@ class ReleaseFile:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What the signed text of an archive says."""
+    """The fields of a Release file, and the files that it lists."""
 
     fields: Mapping[str, str] = field(repr=False)
     files: Mapping[str, ReleaseFile] = field(repr=False)
 
     @property
     def date(self) -> str:
-        """Return when the archive was made as it is now."""
+        """Return the field Date."""
         return self.fields.get("date", "")
 
     @property
     def priority(self) -> int:
-        """Return how much the archive's packages count beside those of others."""
+        """Return the pin priority of the archive's packages."""
         if self.fields.get("notautomatic", "no") != "yes":
-            return _USUAL
+            return _DEFAULT_PRIORITY
         upgrades = self.fields.get("butautomaticupgrades", "no") == "yes"
-        return _BACKPORTS if upgrades else _EXPERIMENTAL
+        return _BACKPORTS_PRIORITY if upgrades else _EXPERIMENTAL_PRIORITY
 
     @property
     def by_hash(self) -> bool:
-        """Tell whether files can be had under their digests, so that no update is in between."""
+        """Tell whether files are available by digest, so that no update replaces them."""
         return self.fields.get("acquire-by-hash", "no") == "yes"
 
     def indexes(self, component: str, architecture: str) -> tuple[str, ...]:
-        """Return the names of the indexes, without compression, that have a component's packages.
+        """Return the names of a component's Packages files, without compression suffixes.
 
-        Those for all architectures are in each index, or in one of their own if Release says so.
+        Packages for all architectures are in each file, or in a separate file if Release says so.
         """
-        wanted = [architecture]
-        apart = "Packages" not in self.fields.get("no-support-for-architecture-all", "").split()
-        if apart and "all" in self.fields.get("architectures", "").split():
-            wanted.append("all")
-        names = (f"{component}/binary-{one}/Packages" for one in wanted)
+        architectures = [architecture]
+        separate_all = (
+            "Packages" not in self.fields.get("no-support-for-architecture-all", "").split()
+        )
+        if separate_all and "all" in self.fields.get("architectures", "").split():
+            architectures.append("all")
+        names = (f"{component}/binary-{name}/Packages" for name in architectures)
         return tuple(n for n in names if any(f.startswith(n) for f in self.files))
 
     def check_time(self, now: float, what: str, *, until: bool = True, since: bool = True) -> None:
-        """Refuse an archive that is no longer (or not yet) what its signature vouches for."""
-        last = _parse_date(self.fields.get("valid-until", ""))
-        if until and last is not None and now > last:
+        """Raise PackageError if the Release file has expired or is dated in the future."""
+        valid_until = _parse_date(self.fields.get("valid-until", ""))
+        if until and valid_until is not None and now > valid_until:
             raise PackageError.of(
                 packages.BAD_SIGNATURE,
                 f"{what} has expired: it was valid until {self.fields['valid-until']}",
-                "the mirror is not kept up to date, or somebody shows you an old one; try another",
-                "for a mirror that is old on purpose: --debian-mirror '[check-valid-until=no] URL'",
+                "the mirror is outdated, or an attacker serves an old one; try another mirror",
+                "for a snapshot of an archive: --debian-mirror '[check-valid-until=no] URL'",
             )
-        first = _parse_date(self.date)
-        if since and first is not None and first > now + _CLOCK_TOLERANCE:
+        release_date = _parse_date(self.date)
+        if since and release_date is not None and release_date > now + _CLOCK_TOLERANCE:
             raise PackageError.of(
                 packages.BAD_SIGNATURE,
-                f"{what} is of a time to come: {self.date}",
-                "is this machine's clock right?",
+                f"{what} is dated in the future: {self.date}",
+                "check the clock of this machine",
             )
 
 
 def parse_release(text: bytes, what: str) -> Release:
-    """Read the text of a Release whose signature was checked."""
+    """Parse a Release file."""
     from debian.deb822 import Release as Fields  # noqa: PLC0415 - 46 ms, for this engine only
 
     try:
-        found = Fields(text.decode("utf-8"))
-        rows = found.get("SHA256", [])
+        release_fields = Fields(text.decode("utf-8"))
+        rows = release_fields.get("SHA256", [])
         files = {row["name"]: _parse_file(row) for row in rows}
     except (ValueError, KeyError, TypeError) as error:
         raise PackageError.of(
-            packages.NO_MIRROR, f"{what} is not a list of an archive's files: {error}"
+            packages.NO_MIRROR, f"{what} is not a valid Release file: {error}"
         ) from error
     if not files:
-        raise PackageError.of(packages.NO_MIRROR, f"{what} lists no files with their sha256")
-    fields = {k.lower(): v for k, v in found.items() if isinstance(v, str)}
+        raise PackageError.of(packages.NO_MIRROR, f"{what} lists no files with SHA256")
+    fields = {k.lower(): v for k, v in release_fields.items() if isinstance(v, str)}
     return Release(fields, files)
 
 

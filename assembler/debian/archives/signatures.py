@@ -1,4 +1,4 @@
-"""Signatures of archives: what a keyring vouches for, and nothing else of what was fetched."""
+"""Verify the signatures of archives with pysequoia or gpgv."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def verify_inline_signature(data: bytes, keyrings: Sequence[Path], what: str) -> bytes:
-    """Return the part of a text that its own signature (as of InRelease) covers."""
+    """Return the signed text of a clearsigned file (InRelease)."""
     return _verify(data, None, keyrings, what)
 
 
 def verify_detached_signature(
     data: bytes, signature: bytes, keyrings: Sequence[Path], what: str
 ) -> None:
-    """Check a text against a signature in a file of its own (as Release.gpg)."""
+    """Verify a file with a detached signature (Release.gpg)."""
     _verify(data, signature, keyrings, what)
 
 
@@ -41,7 +41,7 @@ def _verify(data: bytes, signature: bytes | None, keyrings: Sequence[Path], what
                 "install debian-archive-keyring, or name a keyring with --debian-keyring",
             )
     try:
-        import pysequoia  # noqa: F401, PLC0415 - there are none for some architectures
+        import pysequoia  # noqa: F401, PLC0415 - no wheels for some architectures
     except ImportError:
         return _verify_with_gpgv(data, signature, keyrings, what)
     return _verify_with_sequoia(data, signature, keyrings, what)
@@ -59,40 +59,40 @@ def _verify_with_sequoia(
                 certs += Cert.split_bytes(keyring.read_bytes())
         except RuntimeError as error:
             raise PackageError.of(
-                packages.NO_KEYRING, f"{keyring} is no keyring: {_first_line(error)}"
+                packages.NO_KEYRING, f"{keyring} is not a keyring: {_first_line(error)}"
             ) from error
-    asked: list[str] = []
+    key_ids: list[str] = []
 
-    def known(ids: list[str]) -> list[Cert]:
-        asked.extend(ids)
+    def lookup(ids: list[str]) -> list[Cert]:
+        key_ids.extend(ids)
         return certs
 
     try:
         detached = Sig.from_bytes(signature) if signature is not None else None
-        found = verify(bytes=data, store=known, signature=detached)
+        verified = verify(bytes=data, store=lookup, signature=detached)
     except RuntimeError as error:
-        raise _signature_error(what, _first_line(error), asked, certs) from error
-    if not found.valid_sigs:
-        raise _signature_error(what, "no valid signatures found", asked, certs)
-    return data if signature is not None else bytes(found.bytes or b"")
+        raise _signature_error(what, _first_line(error), key_ids, certs) from error
+    if not verified.valid_sigs:
+        raise _signature_error(what, "no valid signatures found", key_ids, certs)
+    return data if signature is not None else bytes(verified.bytes or b"")
 
 
 def _signature_error(
-    what: str, why: str, asked: Sequence[str], certs: Sequence[Cert]
+    what: str, reason: str, key_ids: Sequence[str], certs: Sequence[Cert]
 ) -> PackageError:
-    if not asked:
+    if not key_ids:
         return PackageError.of(
             packages.BAD_SIGNATURE,
-            f"{what} is not signed as an archive should be: {why}",
+            f"{what} has no signature of an archive: {reason}",
             UNTRUSTED_ARCHIVE_HINT,
         )
     now = datetime.now(UTC)
-    late = [c.fingerprint for c in certs if c.expiration is not None and c.expiration < now]
-    remarks = [f"expired is the key {fingerprint}" for fingerprint in late]
+    expired = [c.fingerprint for c in certs if c.expiration is not None and c.expiration < now]
+    remarks = [f"the key {fingerprint} has expired" for fingerprint in expired]
     return PackageError.of(
         packages.BAD_SIGNATURE,
-        f"the signature of {what} does not hold: {why.rstrip('.')}; it says it is of the key "
-        + ", ".join(dict.fromkeys(asked)),
+        f"the signature of {what} is not valid: {reason.rstrip('.')}; it names the key "
+        + ", ".join(dict.fromkeys(key_ids)),
         UNTRUSTED_ARCHIVE_HINT,
         *remarks,
         KEYRING_HINT,
@@ -116,15 +116,15 @@ def _verify_with_gpgv(
         else:
             detached.write_bytes(signature)
             files = [str(detached), str(signed)]
-        # An empty home: what somebody trusts otherwise has no say.
+        # An empty home directory: the user's own keyring must not count.
         command: tuple[str | Path, ...] = (program, "--homedir", directory, *options, *files)
-        outcome = run_program(command, {**os.environ, "LC_ALL": "C"})
-    if outcome.status:
-        lines = [line.removeprefix("gpgv: ") for line in outcome.errors.splitlines()]
+        result = run_program(command, {**os.environ, "LC_ALL": "C"})
+    if result.status:
+        lines = [line.removeprefix("gpgv: ") for line in result.errors.splitlines()]
         raise PackageError.of(
             packages.BAD_SIGNATURE,
-            f"the signature of {what} does not hold: {'; '.join(lines)}",
+            f"the signature of {what} is not valid: {'; '.join(lines)}",
             UNTRUSTED_ARCHIVE_HINT,
             KEYRING_HINT,
         )
-    return outcome.output if signature is None else data
+    return result.output if signature is None else data

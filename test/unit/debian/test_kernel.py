@@ -13,7 +13,7 @@ import pytest
 from assembler.config.package_model import DebsRecipe
 from assembler.debian.depmod import binary_index
 from assembler.debian.kernel import kernel_layer
-from assembler.debian.layer import LayerRecipe, read_package_files
+from assembler.debian.layer import LayerInputs, read_package_files
 from assembler.errors import PackageError
 from support.debian import Content, Deb, module
 
@@ -48,7 +48,7 @@ def make(
         paths.append(tmp_path / f"{deb.name}.deb")
         paths[-1].write_bytes(deb.build())
     debs = DebsRecipe("trixie", ("linux-image",), kernel=True, modules=modules)
-    data = b"".join(kernel_layer(LayerRecipe(debs, "amd64", read_package_files(paths))))
+    data = b"".join(kernel_layer(LayerInputs(debs, "amd64", read_package_files(paths))))
     layer = unpacked(data)
     return layer, unpacked(text(layer, "kernel.tar"))
 
@@ -127,9 +127,9 @@ def test_older_packages_have_modules_in_lib(tmp_path: Path) -> None:
 
 def test_there_is_one_kernel(tmp_path: Path) -> None:
     two = Deb("linux-image-2", files={"boot/vmlinuz-7": b""})
-    with pytest.raises(PackageError, match=r"these have 6\.12-cloud and 7"):
+    with pytest.raises(PackageError, match=r"they have 6\.12-cloud and 7"):
         make(tmp_path, packages=(Deb("linux-image", files=files()), two))
-    with pytest.raises(PackageError, match="these have none"):
+    with pytest.raises(PackageError, match="they have none"):
         make(tmp_path, packages=(Deb("linux-image"),))
 
 

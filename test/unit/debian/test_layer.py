@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assembler.config.package_model import DebsRecipe, RecipeFile
-from assembler.debian.layer import LayerRecipe, read_package_files, recipe_layer
+from assembler.debian.layer import LayerInputs, read_package_files, recipe_layer
 from assembler.errors import PackageError
 from support.debian import TIME, Content, Deb, File, Link
 
@@ -37,7 +37,7 @@ def raw(
         paths.append(tmp_path / f"{number}.deb")
         paths[-1].write_bytes(deb.build())
     wanted = debs or DebsRecipe("trixie", tuple(d.name for d in packages))
-    recipe = LayerRecipe(wanted, architecture, read_package_files(paths), tmp_path)
+    recipe = LayerInputs(wanted, architecture, read_package_files(paths), tmp_path)
     return b"".join(recipe_layer(recipe))
 
 
@@ -103,7 +103,7 @@ def test_a_link_to_a_directory_is_followed(tmp_path: Path) -> None:
     got = lay(tmp_path, packages)
     assert content(got, "srv/real/b") == b"b"
     assert got.getmember("srv/link").issym()
-    with pytest.raises(PackageError, match="circle"):
+    with pytest.raises(PackageError, match="form a loop"):
         raw(tmp_path, [Deb("aaa", files={"a": Link("b"), "b": Link("a"), "a/x": b""})])
     with pytest.raises(PackageError, match="DM0728"):
         raw(tmp_path, [Deb("aaa", files={"a": b"file"}), Deb("bbb", files={"a/x": b""})])
@@ -209,7 +209,7 @@ def test_users(tmp_path: Path) -> None:
     assert content(got, "etc/passwd") == b"root:*:0:0:root:/root:/bin/bash\n"
     got = lay(tmp_path, [base], DebsRecipe("trixie", ("base-passwd",), users=("web:5",)))
     assert content(got, "etc/group").endswith(b"shadow:*:42:\nweb:*:5:\n")
-    with pytest.raises(PackageError, match="number has to be given"):
+    with pytest.raises(PackageError, match="needs a UID"):
         raw(tmp_path, [Deb("tool")], DebsRecipe("trixie", ("tool",), users=("web",)))
 
 

@@ -18,7 +18,7 @@ from assembler.debian.control import parse_control
 from assembler.debian.deb_file import open_deb
 from assembler.debian.decompression import prefetch
 from assembler.debian.tar_headers import TAR_END, tar_header, tar_padding
-from assembler.debian.tarball import DebTarEntry, TarballError, TarEntryKind, TarReaderOfDeb
+from assembler.debian.tarball import DebTarEntry, DebTarReader, TarballError, TarEntryKind
 from assembler.errors import DolmenError, PackageError
 from support.debian import Deb, File, Link, ar, tar
 
@@ -57,7 +57,7 @@ def test_every_compression(tmp_path: Path, compression: str) -> None:
     assert found[LONG][1] == b"long"
     with open_deb(path) as deb:
         control = parse_control(deb.control())
-        assert (control.name, control.version, deb.time) == ("tool", "1.0", 1_700_000_000)
+        assert (control.name, control.version, deb.timestamp) == ("tool", "1.0", 1_700_000_000)
         assert control.fields["Description"] == "package tool\n Made by a test."
 
 
@@ -135,7 +135,7 @@ def test_what_is_written_is_read_again(
     target = f"../{path}" if kind is TarEntryKind.SYMLINK else ""
     entry = DebTarEntry(path, kind, mode, *owner, mtime, len(data), target, major, minor)
     written = tar_header(entry) + data + tar_padding(len(data)) + TAR_END
-    tarball = TarReaderOfDeb(iter([written[:700], written[700:]]))
+    tarball = DebTarReader(iter([written[:700], written[700:]]))
     assert [(e, b"".join(tarball.content())) for e in tarball] == [(entry, data)]
     # Others understand it, too.
     with tarfile.open(fileobj=io.BytesIO(written)) as other:
@@ -154,7 +154,7 @@ def test_nothing_but_a_refusal_comes_of_nonsense(noise: bytes, at: int, value: i
     good = bytearray(tar({"usr/bin/x": b"y" * 700}))
     good[at] = value
     for data in (noise, bytes(good), bytes(good[:at])):
-        tarball = TarReaderOfDeb(_pieces(data))
+        tarball = DebTarReader(_pieces(data))
         with contextlib.suppress(TarballError):
             for entry in tarball:
                 assert ".." not in entry.path.split("/")

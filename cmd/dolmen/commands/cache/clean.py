@@ -84,7 +84,7 @@ def clean(
     removed = [
         pluralize(done.blobs, "blob"),
         pluralize(done.segments, "segment"),
-        pluralize(done.others + debs.others, "leftover"),
+        pluralize(done.others + debs.other_files, "leftover"),
     ]
     if debs.packages:
         removed.append(pluralize(debs.packages, "Debian package"))
