@@ -219,6 +219,18 @@ NO_EMULATION = Code(
     "(`FROM --platform=$BUILDPLATFORM …`) and cross-compile for $TARGETARCH, install "
     "qemu-user-static for emulation, or choose platforms with `--platforms`.",
 )
+GO_BUILD_FAILED = Code(
+    746,
+    "A Go program could not be compiled",
+    "The messages are those of `go build`, with their places. Modules are not downloaded unless "
+    "build.yml has `network: true`: commit them with `go mod vendor`.",
+)
+NO_GO_TOOLCHAIN = Code(
+    747,
+    "The image has no Go toolchain",
+    "`go.toolchain` in build.yml names the image, or the package (`@dolmen:pkg:DIR`), whose Go "
+    "compiles the programs: in /usr/lib/go-VERSION as in Debian, or in /usr/local/go.",
+)
 CLASSIC_BUILDER = Code(
     745,
     "Docker's classic builder is used, because no better one is installed",

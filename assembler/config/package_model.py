@@ -19,6 +19,7 @@ DEFAULT_ORG = "linuxkit"
 DEFAULT_TAG = "{{.Hash}}"
 DEFAULT_DOCKERFILE = "Dockerfile"
 DEFAULT_ARCHES = ("amd64", "arm64", "riscv64")
+DEFAULT_LDFLAGS = ("-s", "-w", "-buildid=")
 DEFAULT_GITREPO = "https://github.com/linuxkit/linuxkit"
 
 
@@ -78,6 +79,17 @@ class DebsRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class GoPrograms:
+    """The section `go`: programs to compile into the image."""
+
+    # The image with Go: its name, or `@dolmen:pkg:DIRECTORY`.
+    toolchain: str
+    # By the path in the image, without its leading slash: the directory of package main.
+    programs: Mapping[str, str]
+    ldflags: Strings = DEFAULT_LDFLAGS
+
+
+@dataclass(frozen=True, slots=True)
 class BuildFile:
     """The content of a build.yml, with defaults for missing keys."""
 
@@ -96,6 +108,7 @@ class BuildFile:
     build_args: Strings = ()
     docker_images: DockerImages | None = None
     debs: DebsRecipe | None = None
+    go: GoPrograms | None = None
     positions: Positions = field(default_factory=Positions, compare=False, repr=False, kw_only=True)
 
 

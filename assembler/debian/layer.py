@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -53,11 +53,15 @@ class LayerInputs:
     packages: tuple[PackageFile, ...]
     # The directory of the package, which the sources of `files:` are relative to.
     directory: Path = field(default_factory=Path)
+    # Compiled programs by their paths in the image, and their time.
+    programs: Mapping[str, Path] = field(default_factory=dict)
+    programs_timestamp: int = 0
 
     @property
     def timestamp(self) -> int:
-        """Return the time of the newest package, which generated files have."""
-        return max((i.timestamp for i in self.packages), default=0)
+        """Return the time of the newest package or program, which generated files have."""
+        times = [package.timestamp for package in self.packages]
+        return max([*times, self.programs_timestamp])
 
 
 def read_package_files(paths: Sequence[Path]) -> tuple[PackageFile, ...]:
@@ -188,6 +192,12 @@ class _LayerWriter:
             yield from self._write_header(
                 self._new_entry(path, TarEntryKind.SYMLINK, 0o777, target=target)
             )
+        for path, program in sorted(self.inputs.programs.items()):
+            self._check_unoccupied(path)
+            entry = self._new_entry(path, TarEntryKind.FILE, 0o755)
+            with wrap_os_errors(program, "read"):
+                content = program.read_bytes()
+            yield from self.write_content(entry, content)
         for file in debs.files:
             yield from self._write_recipe_file(file)
 

@@ -55,6 +55,9 @@ class RecipeBuild:
     lock: PackageLock | None = None
     # The digests of the inputs, for the annotation.
     inputs: Mapping[str, str] = field(default_factory=dict)
+    # Compiled programs by their paths in the image, and their time.
+    programs: Mapping[str, Path] = field(default_factory=dict)
+    programs_timestamp: int = 0
 
     @property
     def architecture(self) -> str:
@@ -90,9 +93,15 @@ def build_recipe(
         )
     files = dict(zip(pinned, _fetch_packages(engine, build, pinned), strict=True))
     inputs = LayerInputs(
-        build.debs, build.architecture, read_package_files([*files.values()]), build.directory
+        build.debs,
+        build.architecture,
+        read_package_files([*files.values()]),
+        build.directory,
+        build.programs,
+        build.programs_timestamp,
     )
-    title = f"unpack {pluralize(len(pinned), 'Debian package')} for {build.platform}"
+    what = pluralize(len(pinned), "Debian package") if pinned else "files"
+    title = f"{'unpack' if pinned else 'lay out'} {what} for {build.platform}"
     with task(reporter, title) as progress:
         write = kernel_layer if build.debs.kernel else recipe_layer
         layer = add_layer(store, report_progress(write(inputs), progress))
@@ -100,7 +109,7 @@ def build_recipe(
     settings = ImageSettings(
         platform=build.platform,
         created=inputs.timestamp,
-        history=f"Debian {build.debs.suite}: {package_list}",
+        history=_history(build, package_list),
         entrypoint=build.debs.entrypoint,
         command=build.debs.command,
         env=build.debs.env,
@@ -120,6 +129,14 @@ def build_recipe(
     return WrittenImage(
         image, (add_attestation(store, build.name, image, SPDX_DOCUMENT, document),)
     )
+
+
+def _history(build: RecipeBuild, package_list: str) -> str:
+    programs = "compiled " + ", ".join(f"/{path}" for path in sorted(build.programs))
+    if not package_list and build.programs:
+        return programs
+    packages_text = f"Debian {build.debs.suite}: {package_list}"
+    return f"{packages_text}; {programs}" if build.programs else packages_text
 
 
 def _fetch_packages(
@@ -148,7 +165,7 @@ def _with_lock_hints(diagnostic: Diagnostic, build: RecipeBuild) -> Diagnostic:
 
 def _select_packages(build: RecipeBuild, engine: ArchiveEngine) -> tuple[PinnedPackage, ...]:
     request = recipe_request(build.debs, build.architecture)
-    if not request.packages and build.debs.files:
+    if not request.packages and (build.debs.files or build.programs):
         return ()  # the image has only the package's own files
     lock = build.lock
     if lock is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.dockerfile import PROXIES
 from assembler.errors import PackageError, wrap_os_errors
+from assembler.oci import Reference
 from assembler.packages.build_file_reader import read_package
 from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, derive_name
@@ -18,7 +19,7 @@ from assembler.packages.tags import Naming, derive_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from assembler.config import Package
+    from assembler.config import GoPrograms, Package
     from assembler.packages.tags import PackageName
 
 _PACKAGE_VALUE = re.compile(r"@(?:lkt|dolmen):pkg:(.+)", re.DOTALL)
@@ -120,9 +121,11 @@ def read_argument_file(path: Path) -> tuple[str, ...]:
 def referenced_directories(
     package: Package, caller_arguments: BuildArguments = BuildArguments()
 ) -> list[Path]:
-    """Return the directories of the packages that build arguments refer to."""
+    """Return the directories of the packages that build.yml and build arguments refer to."""
     found: list[Path] = []
-    for text in (*package.build.build_args, *caller_arguments.pairs):
+    go = package.build.go
+    toolchain = [f"={go.toolchain}"] if go is not None else []
+    for text in (*package.build.build_args, *caller_arguments.pairs, *toolchain):
         value = text.partition("=")[2]
         one, several = _PACKAGE_VALUE.fullmatch(value), _PATTERN_VALUE.fullmatch(value)
         if one:
@@ -130,6 +133,13 @@ def referenced_directories(
         elif several:
             found += _matching_directories(package, several[1])
     return found
+
+
+def toolchain_reference(package: Package, programs: GoPrograms, naming: Naming) -> Reference:
+    """Return the image with the Go toolchain of a package."""
+    one = _PACKAGE_VALUE.fullmatch(programs.toolchain)
+    name = _package_name(package.directory / one[1], naming) if one else programs.toolchain
+    return Reference.parse(name)
 
 
 def _resolve_argument(package: Package, text: str, naming: Naming) -> Iterator[tuple[str, str]]:

@@ -14,12 +14,14 @@ from assembler.config import (
     DEFAULT_DOCKERFILE,
     DEFAULT_FILE,
     DEFAULT_GITREPO,
+    DEFAULT_LDFLAGS,
     DEFAULT_ORG,
     DEFAULT_TAG,
     BuildFile,
     DebsRecipe,
     DockerImages,
     ExtraSource,
+    GoPrograms,
     Package,
     RecipeFile,
     read_build_file,
@@ -90,7 +92,8 @@ class _BuildFileReader:
             label=data.get("config"),
             build_args=tuple(self._build_args(data)),
             docker_images=self._docker_images(data),
-            debs=self._debs(data["debs"]) if data.get("debs") is not None else None,
+            debs=self._recipe(data),
+            go=self._go(data["go"]) if data.get("go") is not None else None,
             positions=self.document.positions,
         )
 
@@ -188,6 +191,36 @@ class _BuildFileReader:
                 f"pin it as {name}@sha256:…, so that the package is reproducible",
                 at=at,
             )
+
+    def _recipe(self, data: Data) -> DebsRecipe | None:
+        if data.get("debs") is not None:
+            return self._debs(data["debs"])
+        # Programs alone are an image, too.
+        return DebsRecipe(suite="", packages=()) if data.get("go") is not None else None
+
+    def _go(self, data: Data) -> GoPrograms:
+        programs = {}
+        for path, package in data["programs"].items():
+            at = ("go", "programs", path)
+            clean = self._path(path, at)
+            if package.startswith(("/", "-")) or ".." in PurePosixPath(package).parts:
+                self._report(
+                    packages.BAD_RECIPE,
+                    f"{package!r} is not a directory inside the package",
+                    "write . or ./cmd/NAME",
+                    at=at,
+                )
+            # A name without ./ would be the import path of another module.
+            programs[clean] = "./" + str(PurePosixPath(package))
+        toolchain = data["toolchain"]
+        if not toolchain.startswith(("@dolmen:pkg:", "@lkt:pkg:")):
+            try:
+                Reference.parse(toolchain)
+            except DolmenError as error:
+                place = self.document.positions.place_of("go", "toolchain")
+                self.problems.extend(error.with_place(place).diagnostics)
+        ldflags = tuple(data["ldflags"]) if data.get("ldflags") is not None else DEFAULT_LDFLAGS
+        return GoPrograms(toolchain, programs, ldflags)
 
     def _debs(self, data: Data) -> DebsRecipe:
         links = self._paths(data.get("links") or {})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError
 from assembler.oci import Platform, Reference, host_platform
+from assembler.packages.build_arguments import toolchain_reference
 from assembler.packages.jobs import PackageJob, plan_job, target_platforms
 from assembler.packages.tags import derive_name
 
@@ -83,6 +84,9 @@ def _package_uses(
             for name, chosen in job.dockerfile_build(platform).plan.images():
                 uses = named.setdefault(str(Reference.parse(name)), set())
                 uses.add(Platform.parse(chosen) if chosen else platform)
+        if job.package.build.go is not None:
+            toolchain = toolchain_reference(job.package, job.package.build.go, naming)
+            named[str(toolchain)] = {host_platform()}
     both = {platform, host_platform()}
     return {
         key: frozenset(named.get(str(derive_name(package, naming).reference()), both))

@@ -18,6 +18,7 @@ from assembler.dockerfile import (
     prune_builder_storage,
 )
 from assembler.events import NullReporter
+from assembler.golang import prune_toolchains, toolchains_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,9 @@ def builder_storage_use(store: Store, builder_name: str = "") -> Iterator[Storag
     root = store.root.absolute()
     for item in builder_storage_items(root / "buildah", root / "logs"):
         yield StorageUse(item.name, item.size)
+    size = toolchains_size(store)
+    if size:
+        yield StorageUse("toolchains", size)
     buildx = _find_buildx(builder_name)
     if buildx is not None:
         for name in buildx.builder_names():
@@ -54,6 +58,7 @@ def prune_builders(
     """Clear the storage of all builders, and their logs; yield what each has freed."""
     root = store.root.absolute()
     freed = prune_builder_storage(root / "buildah", root / "logs", reporter or NullReporter())
+    freed += prune_toolchains(store)
     yield StorageUse("", freed)
     buildx = _find_buildx(builder_name)
     if buildx is not None:

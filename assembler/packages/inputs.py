@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from assembler.debian import LOCK_FILE
 from assembler.dockerfile import dockerfile_inputs
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.oci import Image, changed_inputs, look_up_image, read_recorded_inputs
+from assembler.oci import (
+    Image,
+    changed_inputs,
+    host_platform,
+    look_up_image,
+    read_recorded_inputs,
+)
+from assembler.packages.build_arguments import toolchain_reference
 from assembler.packages.build_file_reader import read_package
 from assembler.packages.jobs import NO_TREE_HASH, package_job, plan_job
 from assembler.packages.tags import is_lasting
@@ -98,6 +105,10 @@ def current_inputs(store: Store, job: PackageJob, platform: Platform) -> dict[st
         return dockerfile_inputs(store, job.dockerfile_build(platform))
     lock = package.directory / LOCK_FILE
     inputs = {"tree": job.name.hash or NO_TREE_HASH, "suite": package.build.debs.suite}
+    if package.build.go is not None:
+        toolchain = toolchain_reference(package, package.build.go, job.options.naming)
+        image = look_up_image(store, toolchain, host_platform())
+        inputs[f"image {toolchain}"] = image.digest if isinstance(image, Image) else ""
     if lock.is_file():
         with wrap_os_errors(lock, "read"):
             inputs["lock"] = "sha256:" + hashlib.sha256(lock.read_bytes()).hexdigest()

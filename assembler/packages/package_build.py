@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assembler.debian import RecipeBuild, build_recipe, open_archive_engine, read_package_lock
-from assembler.dockerfile import Builders, build_image
+from assembler.dockerfile import Builders, build_image, open_workspace
 from assembler.errors import DolmenError
 from assembler.events import LogMessage, task
+from assembler.golang import GoBuild, compile_programs
 from assembler.oci import hold_lock, tag_images
+from assembler.packages.build_arguments import read_commit, toolchain_reference
 from assembler.packages.inputs import changes_since_build, current_inputs
 from assembler.packages.jobs import image_labels, image_references, plan_job
 from assembler.packages.tags import is_lasting
@@ -18,6 +20,7 @@ from assembler.packages.tags import is_lasting
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from assembler.debian import ArchiveEngine
     from assembler.events import Reporter
@@ -182,16 +185,39 @@ def _build_image(
     if package.build.debs is None:
         build = job.dockerfile_build(platform)
         return build_image(store, build, context.sources, context.builders, reporter)
-    recipe = RecipeBuild(
-        package.build.debs,
+    with open_workspace(store) as workspace:
+        recipe = RecipeBuild(
+            package.build.debs,
+            package.directory,
+            platform,
+            str(job.name.reference()),
+            image_labels(package),
+            read_package_lock(package.directory),
+            programs=_compile_programs(store, job, platform, (context, reporter, workspace)),
+            # The toolchain is in the store now.
+            inputs=current_inputs(store, job, platform),
+            programs_timestamp=read_commit(package, job.name, job.options.naming.commit).time
+            if package.build.go is not None
+            else 0,
+        )
+        return build_recipe(store, recipe, context.engine, reporter)
+
+
+def _compile_programs(
+    store: Store, job: PackageJob, platform: Platform, shared: tuple[BuildContext, Reporter, Path]
+) -> Mapping[str, Path]:
+    package, programs = job.package, job.package.build.go
+    if programs is None:
+        return {}
+    context, reporter, workspace = shared
+    build = GoBuild(
+        programs,
         package.directory,
+        toolchain_reference(package, programs, job.options.naming),
         platform,
-        str(job.name.reference()),
-        image_labels(package),
-        read_package_lock(package.directory),
-        current_inputs(store, job, platform),
+        package.build.network,
     )
-    return build_recipe(store, recipe, context.engine, reporter)
+    return compile_programs(store, build, context.sources, reporter, workspace)
 
 
 def _package_lock(store: Store, reference: Reference) -> AbstractContextManager[None]:
