@@ -1,24 +1,24 @@
 """Run images in virtual machines.
 
-    run(image, options, progress=..., console=...)    run an image to its end, or until it is ready
+    run(image, options, progress=..., console=...)    run an image until it ends or is ready
                                                       -> RunResult
     start(image, options, progress=...)               start an image -> RunningMachine, a context
                                                       manager: wait_for_text, wait_for_port, wait,
                                                       console_text, stop, kill
-    list_machines(state), find_machine(name, state)   the machines that run or have ended
+    list_machines(state), find_machine(name, state)   running and ended machines
     stop_machine(machine, timeout)                    stop one -> StopOutcome
-    read_log(machine, follow=...)                     the text of its console
-    attach(machine, console)                          work at its console -> AttachResult
-    ssh_command(machine, command)                     the command that logs in
+    read_log(machine, follow=...)                     the text of a console
+    attach(machine, console)                          attach to a console -> AttachResult
+    ssh_command(machine, command)                     the ssh command that logs in
     create_metadata_cd(path, content)                 write a CD with metadata for a guest
-    check_host(store)                                 what this host has and lacks -> HostFinding
+    check_host(store)                                 programs, firmware, KVM, store -> HostFinding
     detect_image(path)                                the kind of an image -> BootImage
 
-    RunOptions       everything that a caller can say about a run
-    ImageToBuild     YAML files that a run builds first
-    ConsoleIO        the protocol of terminals that attend a machine
+    RunOptions       the options of a run
+    ImageToBuild     YAML files that a run builds before it starts
+    ConsoleIO        the protocol of terminals that attach to a machine
 
-A machine that cannot start is a DolmenError; one that does not become ready is a RunResult with
+If a machine cannot start, DolmenError is raised; if it does not become ready, the RunResult has
 diagnostics.
 """
 
@@ -31,13 +31,12 @@ from assembler.fronts import front
 if TYPE_CHECKING:
     from assembler.machine.accelerator import ProbeResult, choose_accelerator, probe_hvf, probe_kvm
     from assembler.machine.attachment import AttachResult, attach
-    from assembler.machine.attended_run import run
     from assembler.machine.console_io import ConsoleIO, NullConsole
     from assembler.machine.console_log import read_log
     from assembler.machine.description import Bus, Disk, Machine, Network, Port, Share
-    from assembler.machine.detection import BootImage, ImageKind, detect_image
     from assembler.machine.firmware import find_firmware
     from assembler.machine.host_check import HostFinding, check_host
+    from assembler.machine.image_detection import BootImage, ImageKind, detect_image
     from assembler.machine.management import (
         StopOutcome,
         find_machine,
@@ -50,18 +49,19 @@ if TYPE_CHECKING:
     from assembler.machine.options import ImageToBuild, RunOptions
     from assembler.machine.records import RecordedMachine, RunRecord, default_state, state_directory
     from assembler.machine.result import RunOutcome, RunResult
+    from assembler.machine.run_machine import run
     from assembler.machine.running_machine import RunningMachine, start
-    from assembler.machine.shares import find_virtiofsd
+    from assembler.machine.virtiofs import find_virtiofsd
 
 _HOMES = {
     "AttachResult": "attachment",
-    "BootImage": "detection",
+    "BootImage": "image_detection",
     "Bus": "description",
     "ConsoleIO": "console_io",
     "Disk": "description",
     "DiskOption": "option_parsing",
     "HostFinding": "host_check",
-    "ImageKind": "detection",
+    "ImageKind": "image_detection",
     "ImageToBuild": "options",
     "Machine": "description",
     "Network": "description",
@@ -81,15 +81,15 @@ _HOMES = {
     "choose_accelerator": "accelerator",
     "create_metadata_cd": "metadata_cd",
     "default_state": "records",
-    "detect_image": "detection",
+    "detect_image": "image_detection",
     "find_firmware": "firmware",
     "find_machine": "management",
-    "find_virtiofsd": "shares",
+    "find_virtiofsd": "virtiofs",
     "list_machines": "management",
     "probe_hvf": "accelerator",
     "probe_kvm": "accelerator",
     "read_log": "console_log",
-    "run": "attended_run",
+    "run": "run_machine",
     "ssh_command": "management",
     "start": "running_machine",
     "state_directory": "records",

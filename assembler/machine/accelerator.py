@@ -1,4 +1,4 @@
-"""Accelerators: which of them really run a machine here, found out by trying."""
+"""Find an accelerator (KVM, HVF or TCG) that works on this host, by trying it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _KVM_CREATE_VM = 0xAE01
 _KVM_CREATE_VCPU = 0xAE41
 _KVM_RUN = 0xAE80
 KINDS = ("kvm", "hvf", "tcg")
-_PATIENCE = 5
+_SYSCTL_TIMEOUT = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """Whether something works, and what was seen."""
+    """Whether an accelerator works, and why not."""
 
     works: bool
     seen: str
 
 
 def probe_kvm() -> ProbeResult:
-    """Start a virtual machine, as the device may be there and refuse to run one."""
+    """Run an empty virtual machine, as /dev/kvm may exist but not work."""
     try:
         device = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -42,67 +42,69 @@ def probe_kvm() -> ProbeResult:
             cpu = fcntl.ioctl(machine, _KVM_CREATE_VCPU, 0)
             opened.callback(os.close, cpu)
             if platform.machine() == "x86_64":
-                # With no memory at all the first instruction ends the run at once, in good order.
+                # Without memory the first instruction exits at once, which is no error.
                 fcntl.ioctl(cpu, _KVM_RUN, 0)
         except OSError as error:
             return ProbeResult(
-                works=False, seen=f"/dev/kvm is there but does not work: {error.strerror}"
+                works=False, seen=f"/dev/kvm exists but does not work: {error.strerror}"
             )
     return ProbeResult(works=True, seen="works")
 
 
 def probe_hvf() -> ProbeResult:
-    """Ask macOS whether it lets programs run machines."""
+    """Ask macOS whether it supports virtual machines."""
     if platform.system() != "Darwin":
         return ProbeResult(works=False, seen="only on macOS")
-    asked = subprocess.run(
+    result = subprocess.run(
         ["/usr/sbin/sysctl", "-n", "kern.hv_support"],
         capture_output=True,
         text=True,
-        timeout=_PATIENCE,
+        timeout=_SYSCTL_TIMEOUT,
         check=False,
     )
-    works = asked.stdout.strip() == "1"
+    works = result.stdout.strip() == "1"
     return ProbeResult(works, "works" if works else "this Mac does not support it")
 
 
-_TRIALS = {"kvm": probe_kvm, "hvf": probe_hvf}
+_PROBES = {"kvm": probe_kvm, "hvf": probe_hvf}
 
 
 @dataclass(frozen=True, slots=True)
 class AcceleratorChoice:
-    """The accelerator to be used, and why it is not a faster one."""
+    """The accelerator to use, and why it is not a faster one."""
 
     kind: str
     slow_because: str = ""
 
 
-def choose_accelerator(architecture: str, wanted: str = "") -> AcceleratorChoice:
-    """Return the fastest accelerator that works, or the one wanted.
+def choose_accelerator(architecture: str, requested: str = "") -> AcceleratorChoice:
+    """Return the fastest accelerator that works, or the requested one.
 
-    As in LinuxKit, `wanted` may be several with colons between them: the first that works is taken.
+    As in LinuxKit, `requested` may be a list separated by colons: the first that works is used.
     """
     own = architecture == host_platform().architecture
     failures: list[str] = []
-    for kind in (w.strip() for w in (wanted or ":".join(KINDS)).split(":")):
+    for kind in (w.strip() for w in (requested or ":".join(KINDS)).split(":")):
         if kind not in KINDS:
             raise MachineError.of(
                 codes.NO_ACCELERATOR,
-                f"there is no accelerator {kind!r}",
-                f"choose of {', '.join(KINDS)}, or leave --accel out",
+                f"unknown accelerator {kind!r}",
+                f"choose one of {', '.join(KINDS)}, or omit --accel",
             )
         if kind == "tcg":
-            reason = failures[0] if failures else "tcg was asked for"
+            reason = failures[0] if failures else "tcg was requested"
             return AcceleratorChoice(
-                kind, reason if own else f"{architecture} is not this machine's own"
+                kind, reason if own else f"{architecture} is not this host's architecture"
             )
-        trial = _TRIALS[kind]()
-        if trial.works and own:
+        probe = _PROBES[kind]()
+        if probe.works and own:
             return AcceleratorChoice(kind)
-        failures.append(f"{kind}: {trial.seen}" if own else f"{kind} runs this machine's own kind")
+        failures.append(
+            f"{kind}: {probe.seen}" if own else f"{kind} runs only this host's architecture"
+        )
     raise MachineError.of(
         codes.NO_ACCELERATOR,
-        f"the accelerator {wanted} cannot run a machine of {architecture} here",
+        f"the accelerator {requested} cannot run {architecture} machines on this host",
         *failures,
-        "leave --accel out: emulation (tcg) works everywhere, and is slow",
+        "omit --accel: emulation (tcg) works everywhere, but is slow",
     )

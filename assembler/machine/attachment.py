@@ -15,7 +15,7 @@ from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.backend import CONSOLE_SOCKET
 from assembler.machine.console_log import console_tail
-from assembler.machine.control import connect_socket
+from assembler.machine.qmp import connect_socket
 
 if TYPE_CHECKING:
     from assembler.machine.console_io import ConsoleIO
@@ -29,7 +29,7 @@ _CHUNK = 65536
 class AttachResult:
     """How a console session ended."""
 
-    # The user left, and the machine goes on.
+    # The user detached, and the machine keeps running.
     left: bool
     # The signal that ended the session, or 0.
     signal: int = 0
@@ -40,11 +40,14 @@ def attach(machine: RecordedMachine, console: ConsoleIO) -> AttachResult:
     name = machine.record.name
     if not machine.alive:
         raise MachineError.of(
-            codes.MACHINE_NOT_FOUND, f"{name} has ended", f"what it said: dolmen logs {name}"
+            codes.MACHINE_NOT_FOUND, f"{name} has ended", f"its output: dolmen logs {name}"
         )
     owner = machine.record.owner
     if owner is not None and owner.alive:
-        raise MachineError.of(codes.MACHINE_BUSY, f"the console of {name} is where it was started")
+        raise MachineError.of(
+            codes.MACHINE_BUSY,
+            f"the console of {name} is attached to the `dolmen run` that started it",
+        )
     with console_lock(machine.folder, name):
         try:
             console_socket = connect_socket(machine.folder, CONSOLE_SOCKET)
@@ -62,21 +65,21 @@ def attach(machine: RecordedMachine, console: ConsoleIO) -> AttachResult:
 
 @contextmanager
 def console_lock(folder: Path, name: str) -> Iterator[None]:
-    """Lock the console: QEMU would let a second client wait silently."""
+    """Lock the console, as QEMU lets a second client wait without an answer."""
     with wrap_os_errors(folder), (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise MachineError.of(
                 codes.MACHINE_BUSY,
-                f"somebody else is at the console of {name}",
-                f"to see what it says: dolmen logs -f {name}",
+                f"another process is attached to the console of {name}",
+                f"to read it: dolmen logs -f {name}",
             ) from None
         yield
 
 
 def _relay(console_socket: socket.socket, console: ConsoleIO) -> bool:
-    """Pass input and output on; return True if the user left, False if the machine ended."""
+    """Relay input and output; return True if the user detached, False if the machine ended."""
     with selectors.DefaultSelector() as selector:
         selector.register(console_socket, selectors.EVENT_READ)
         for handle in console.handles:

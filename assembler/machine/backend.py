@@ -1,4 +1,4 @@
-"""What a program that runs machines has to be able to, so that others than QEMU fit in."""
+"""The protocol of backends, the programs that run VMs, and the names of their files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from assembler.machine.description import Machine
 
-# The names of files in the machine's directory, which its program is started in.
+# Names of files in the machine's directory, the working directory of the backend's program.
 CONSOLE_SOCKET = "console.sock"
 CONTROL_SOCKET = "control.sock"
 CONSOLE_LOG = "console.log"
 VARIABLES = "uefi-variables"
-# The directory that a disk is made of.
+# The directory that QEMU presents as a FAT disk.
 EFI_FOLDER = "efi"
 TPM_SOCKET = "tpm.sock"
 SHARE_SOCKET = "share{}.sock"
@@ -28,7 +28,7 @@ class Command:
     arguments: tuple[str, ...]
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def argv(self) -> tuple[str, ...]:
         """Return the whole command line."""
         return (str(self.program), *self.arguments)
 
@@ -36,13 +36,13 @@ class Command:
 class Backend(Protocol):
     """A program that runs machines.
 
-    It stops before the first instruction until it is told to go on over CONTROL_SOCKET, serves the
-    serial console at CONSOLE_SOCKET, and keeps all that the console says in CONSOLE_LOG.
+    It is paused before the first instruction until it is resumed over CONTROL_SOCKET. It serves the
+    serial console at CONSOLE_SOCKET, and writes the console's output to CONSOLE_LOG.
     """
 
     @property
     def name(self) -> str:
-        """Return what the backend is called on the command line."""
+        """Return the name of the backend on the command line."""
 
     def command(self, machine: Machine) -> Command:
-        """Return what starts the machine."""
+        """Return the command that starts the machine."""

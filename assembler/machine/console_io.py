@@ -1,4 +1,4 @@
-"""The protocol of whoever attends a machine: console output, input, and requests to stop."""
+"""The protocol of terminals: console output, input, and requests to stop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class ConsoleIO(Protocol):
-    """A terminal, or another place that console output goes to and input comes from."""
+    """A terminal, or another source of input and sink of console output."""
 
     @property
     def handles(self) -> Sequence[int]:
@@ -18,16 +18,16 @@ class ConsoleIO(Protocol):
 
     @property
     def stop_requests(self) -> Sequence[int]:
-        """Return the requests to stop so far: numbers of signals, or 0 for leaving by a key.
+        """Return the requests to stop so far: signal numbers, or 0 for the detach key.
 
-        The first asks the guest to shut down, the second ends the machine at once.
+        The first asks the guest to shut down, the second kills the machine.
         """
 
     def opened(self) -> AbstractContextManager[object]:
         """Collect requests to stop during the block, from before the machine starts."""
 
     def attached(self) -> AbstractContextManager[object]:
-        """Take input and show output during the block."""
+        """Read input and show output during the block."""
 
     def read(self, handle: int) -> bytes | None:
         """Return input for the guest from a readable handle, or None at its end."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class KernelBoot:
-    """Boot a kernel directly, perhaps with an initrd."""
+    """Boot a kernel directly, with or without an initrd."""
 
     kernel: Path
     initrd: Path | None = None
@@ -37,13 +37,13 @@ class Bus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A file that is a disk of the machine."""
+    """A disk of the machine, backed by a file."""
 
     path: Path
     format: str = "raw"
     bus: Bus = Bus.SCSI
     read_only: bool = False
-    # Writes are discarded at the end.
+    # Discard writes at the end.
     snapshot: bool = False
 
 
@@ -58,7 +58,7 @@ class Port:
 
     @property
     def reachable_address(self) -> str:
-        """Return an address of this host that the port answers at."""
+        """Return an address of this host at which the port is reachable."""
         return "127.0.0.1" if self.address == "0.0.0.0" else self.address  # noqa: S104
 
     def __str__(self) -> str:
@@ -69,22 +69,22 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The network of a machine: QEMU's own, a device of this host or none, and private segments."""
+    """The network of a machine: user-mode, a device of this host or none, and private segments."""
 
-    # user, none, tap or bridge; the last two through a device of this host.
+    # user, none, tap or bridge; tap and bridge use a device of this host.
     mode: str = "user"
     device: str = ""
-    # The open file of a device that ends with the machine.
+    # The file descriptor of a tap device that ends with the machine.
     handle: int | None = None
-    # Translate the guest's addresses to those of this host.
+    # Masquerade the guest's addresses with those of this host.
     nat: bool = False
     ports: tuple[Port, ...] = ()
-    # The names of private segments, each with a card of its own.
+    # The names of private segments, each with its own network card.
     segments: tuple[str, ...] = ()
 
     @property
     def handles(self) -> tuple[int, ...]:
-        """Return the open files that the machine's program inherits."""
+        """Return the file descriptors that QEMU inherits."""
         return () if self.handle is None else (self.handle,)
 
 
@@ -96,13 +96,13 @@ class Firmware:
     variables: Path | None = None
     code_format: str = "raw"
     variables_format: str = "raw"
-    # It refuses unsigned programs, and only the firmware may write to the variables.
+    # Whether it refuses unsigned programs, and protects its variables from the guest.
     secure_boot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A directory of this host, which the guest mounts by its tag."""
+    """A directory of this host that the guest mounts by its tag."""
 
     tag: str
     folder: Path
@@ -110,7 +110,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A virtual machine, complete."""
+    """The complete description of a virtual machine."""
 
     architecture: str
     boot: BootMethod

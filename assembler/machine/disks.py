@@ -1,4 +1,4 @@
-"""Disks for machines: made empty if there is no file yet, used as they are if there is one."""
+"""Create the disks of a VM, or use existing ones."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from assembler.machine.option_parsing import DiskOption
 from assembler.tools import require_program
 
 _CLUSTER_BITS = 16
-_CLUSTER = 1 << _CLUSTER_BITS
-# What one table of the second level reaches: a cluster of 8-byte entries.
-_REACH = _CLUSTER * (_CLUSTER // 8)
+_CLUSTER_SIZE = 1 << _CLUSTER_BITS
+# The bytes that one L2 table maps: a cluster of 8-byte entries.
+_L2_COVERAGE = _CLUSTER_SIZE * (_CLUSTER_SIZE // 8)
 
 
-def prepare_disk(option: DiskOption, fallback: Path, *, snapshot: bool = False) -> Disk:
-    """Return the disk asked for, made if it is not there; `fallback` is its place if it has none.
+def prepare_disk(option: DiskOption, default_path: Path, *, snapshot: bool = False) -> Disk:
+    """Return the disk of an option; create it if it does not exist.
 
-    A new disk is qcow2 if nothing else is said, as in LinuxKit: it takes only the room it fills.
+    `default_path` is used if the option has no path. A new disk is qcow2 by default, as in
+    LinuxKit: it uses only the space that the guest has written.
     """
-    path = option.path or fallback
+    path = option.path or default_path
     if path.exists():
-        found = content_format(path)
-        if option.format and found not in ("raw", option.format):
+        detected = content_format(path)
+        if option.format and detected not in ("raw", option.format):
             raise MachineError.of(
                 codes.BAD_DISK,
-                f"{path} is {found}, and not {option.format}",
-                "leave format= out: it is seen from the content",
+                f"{path} is {detected}, not {option.format}",
+                "omit format=: it is detected from the content",
             )
-        return Disk(path, option.format or found, option.bus, option.read_only, snapshot)
+        return Disk(path, option.format or detected, option.bus, option.read_only, snapshot)
     if not option.size:
         raise MachineError.of(
-            codes.BAD_DISK, f"there is no disk {path}", "give a size to have it made: size=4G"
+            codes.BAD_DISK, f"disk {path} not found", "give a size to create it: size=4G"
         )
     kind = option.format or "qcow2"
     create_disk(path, kind, option.size)
@@ -47,7 +48,7 @@ def prepare_disk(option: DiskOption, fallback: Path, *, snapshot: bool = False) 
 
 
 def content_format(path: Path) -> str:
-    """Return the format of a disk that is there."""
+    """Return the format of an existing disk."""
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(32)
         size = file.seek(0, 2)
@@ -60,7 +61,7 @@ def content_format(path: Path) -> str:
 
 
 def create_disk(path: Path, kind: str, size: int) -> None:
-    """Make an empty disk that takes no room yet."""
+    """Create an empty disk that uses no space yet."""
     with wrap_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     if kind in ("raw", "qcow2"):
@@ -70,20 +71,22 @@ def create_disk(path: Path, kind: str, size: int) -> None:
             else:
                 _write_qcow2(file, size)
         return
-    made = subprocess.run(
+    result = subprocess.run(
         [require_program("qemu-img"), "create", "-q", "-f", kind, path, str(size)],
         capture_output=True,
         text=True,
         check=False,
     )
-    if made.returncode:
-        raise HostError.of(host.TOOL_FAILED, f"qemu-img cannot make {path}", made.stderr.strip())
+    if result.returncode:
+        raise HostError.of(
+            host.TOOL_FAILED, f"qemu-img cannot create {path}", result.stderr.strip()
+        )
 
 
 def _write_qcow2(file: IO[bytes], size: int) -> None:
-    """Write the tables of an empty qcow2, version 3: header, counts of references, first level."""
-    entries = -(-size // _REACH)
-    table_clusters = -(-entries * 8 // _CLUSTER)
+    """Write an empty qcow2, version 3: header, refcount table and block, L1 table."""
+    entries = -(-size // _L2_COVERAGE)
+    table_clusters = -(-entries * 8 // _CLUSTER_SIZE)
     header = struct.pack(
         ">4sIQIIQIIQQIIQQQQII",
         magics.QCOW2,
@@ -94,21 +97,21 @@ def _write_qcow2(file: IO[bytes], size: int) -> None:
         size,
         0,  # not encrypted
         entries,
-        3 * _CLUSTER,  # where the first level is
-        _CLUSTER,  # where the table of counts is
+        3 * _CLUSTER_SIZE,  # offset of the L1 table
+        _CLUSTER_SIZE,  # offset of the refcount table
         1,
         0,  # no snapshots
         0,
         0,  # features: none
         0,
         0,
-        4,  # counts have 16 bits
+        4,  # refcounts have 16 bits
         104,
     )
     used = 3 + table_clusters
     file.write(header)
-    file.seek(_CLUSTER)
-    file.write(struct.pack(">Q", 2 * _CLUSTER))
-    file.seek(2 * _CLUSTER)
+    file.seek(_CLUSTER_SIZE)
+    file.write(struct.pack(">Q", 2 * _CLUSTER_SIZE))
+    file.seek(2 * _CLUSTER_SIZE)
     file.write(b"\0\1" * used)
-    file.truncate(used * _CLUSTER)
+    file.truncate(used * _CLUSTER_SIZE)

@@ -1,4 +1,4 @@
-"""UEFI firmware: where distributions put it, and which file belongs to which."""
+"""Find UEFI firmware and its variable templates where distributions install them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from assembler.tools import install_command
 
 @dataclass(frozen=True, slots=True)
 class FirmwareFiles:
-    """For an architecture: Debian's package, QEMU's name of it, and pairs of code and variables."""
+    """The firmware of an architecture: Debian's package, QEMU's name, code and variables."""
 
     package: str
     target: str
     pairs: tuple[tuple[str, str], ...]
-    # Those that know Secure Boot, with variables that have Microsoft's keys where there are such.
+    # Pairs with Secure Boot, whose variables have Microsoft's keys if the distribution has them.
     secure: tuple[tuple[str, str], ...] = ()
 
 
@@ -90,78 +90,92 @@ FIRMWARE_FILES = {
         ),
     ),
 }
-# QEMU's own list, which distributions fill: https://qemu.org/docs/master/interop/firmware.json
-_LISTS = ("/etc/qemu/firmware", "/usr/share/qemu/firmware")
-_SPECIAL = {"secure-boot", "enrolled-keys", "requires-smm", "amd-sev", "amd-sev-es", "intel-tdx"}
-# How the names of code and variables differ.
+# Firmware descriptors of distributions: https://qemu.org/docs/master/interop/firmware.json
+_DESCRIPTOR_DIRECTORIES = ("/etc/qemu/firmware", "/usr/share/qemu/firmware")
+_UNSUPPORTED_FEATURES = {
+    "secure-boot",
+    "enrolled-keys",
+    "requires-smm",
+    "amd-sev",
+    "amd-sev-es",
+    "intel-tdx",
+}
+# The part of the name of the code that differs from the variables.
 _CODE = re.compile(r"CODE|code")
 
 
 def find_firmware(
     architecture: str, root: Path = Path("/"), *, secure: bool = False
 ) -> Firmware | None:
-    """Return the firmware for an architecture, if this machine has one."""
-    places = FIRMWARE_FILES.get(architecture)
-    if places is None:
+    """Return the firmware for an architecture, if this host has one."""
+    files = FIRMWARE_FILES.get(architecture)
+    if files is None:
         return None
-    for code, variables in places.secure if secure else places.pairs:
-        found = _pair(_below(root, code), _below(root, variables) if variables else None)
+    for code, variables in files.secure if secure else files.pairs:
+        found = _firmware_of_pair(
+            _in_root(root, code), _in_root(root, variables) if variables else None
+        )
         if found:
             return replace(found, secure_boot=secure)
     if secure:
         return None
     return next(
-        (f for place in _LISTS for f in _listed(_below(root, place), places.target, root)), None
+        (
+            f
+            for directory in _DESCRIPTOR_DIRECTORIES
+            for f in _firmware_of_descriptors(_in_root(root, directory), files.target, root)
+        ),
+        None,
     )
 
 
 def require_firmware(
     architecture: str, chosen: Path | None = None, *, secure: bool = False
 ) -> Firmware:
-    """Return the firmware chosen or found, or raise an error that says how to get one."""
+    """Return the chosen or found firmware, or raise an error with the package to install."""
     if chosen is not None:
-        return replace(_beside(chosen), secure_boot=secure)
+        return replace(_with_variables(chosen), secure_boot=secure)
     found = find_firmware(architecture, secure=secure)
     if found is None:
-        places = FIRMWARE_FILES.get(architecture)
-        hint = install_command(places.package) if places else "choose another architecture"
-        what = " with Secure Boot" if secure else ""
-        if secure and places is not None and not places.secure:
+        files = FIRMWARE_FILES.get(architecture)
+        hint = install_command(files.package) if files else "choose another architecture"
+        kind = " with Secure Boot" if secure else ""
+        if secure and files is not None and not files.secure:
             hint = "choose another architecture"
         raise MachineError.of(
             codes.NO_FIRMWARE,
-            f"there is no UEFI firmware{what} for {architecture} on this machine",
+            f"UEFI firmware{kind} for {architecture} not found",
             hint,
-            "or name the file: --fw FILE",
+            "or give its file: --fw FILE",
         )
     return found
 
 
-def _beside(chosen: Path) -> Firmware:
-    """Return the firmware of the user's choice, with the variables that lie beside it."""
+def _with_variables(chosen: Path) -> Firmware:
+    """Return the chosen firmware, with the variables in the same directory."""
     if not chosen.is_file():
-        raise MachineError.of(codes.NO_FIRMWARE, f"--fw: there is no file {chosen}")
+        raise MachineError.of(codes.NO_FIRMWARE, f"--fw: {chosen} not found")
     names = [
         _CODE.sub(lambda m: "VARS" if m[0] == "CODE" else "vars", chosen.name),
-        # A firmware for Secure Boot has the variables of the plain one.
+        # Firmware for Secure Boot may share the variables of the plain one.
         re.sub(r"CODE(.*?)\.secboot", r"VARS\1", chosen.name),
     ]
     variables = (chosen.with_name(n) for n in names if n != chosen.name)
     return Firmware(chosen.absolute(), next((v.absolute() for v in variables if v.is_file()), None))
 
 
-def _pair(code: Path, variables: Path | None) -> Firmware | None:
+def _firmware_of_pair(code: Path, variables: Path | None) -> Firmware | None:
     if not code.is_file() or (variables is not None and not variables.is_file()):
         return None
     return Firmware(code, variables)
 
 
-def _listed(folder: Path, target: str, root: Path) -> list[Firmware]:
+def _firmware_of_descriptors(folder: Path, target: str, root: Path) -> list[Firmware]:
     found = []
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
         try:
-            said: dict[str, Any] = json.loads(path.read_bytes())
-            firmware = _described(said, target, root)
+            descriptor: dict[str, Any] = json.loads(path.read_bytes())
+            firmware = _firmware_of_descriptor(descriptor, target, root)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         if firmware is not None:
@@ -169,19 +183,20 @@ def _listed(folder: Path, target: str, root: Path) -> list[Firmware]:
     return found
 
 
-def _described(said: dict[str, Any], target: str, root: Path) -> Firmware | None:
-    mapping = said["mapping"]
+def _firmware_of_descriptor(descriptor: dict[str, Any], target: str, root: Path) -> Firmware | None:
+    mapping = descriptor["mapping"]
     fits = (
-        "uefi" in said["interface-types"]
+        "uefi" in descriptor["interface-types"]
         and mapping["device"] == "flash"
-        and any(t["architecture"] == target for t in said["targets"])
-        and not _SPECIAL & set(said["features"])
+        and any(t["architecture"] == target for t in descriptor["targets"])
+        and not _UNSUPPORTED_FEATURES & set(descriptor["features"])
     )
     if not fits:
         return None
     code, variables = mapping["executable"], mapping.get("nvram-template")
-    pair = _pair(
-        _below(root, code["filename"]), _below(root, variables["filename"]) if variables else None
+    pair = _firmware_of_pair(
+        _in_root(root, code["filename"]),
+        _in_root(root, variables["filename"]) if variables else None,
     )
     if pair is None:
         return None
@@ -193,5 +208,5 @@ def _described(said: dict[str, Any], target: str, root: Path) -> Firmware | None
     )
 
 
-def _below(root: Path, path: str) -> Path:
+def _in_root(root: Path, path: str) -> Path:
     return root / path.lstrip("/")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from assembler.machine.accelerator import probe_kvm
 from assembler.machine.firmware import FIRMWARE_FILES, find_firmware
-from assembler.machine.shares import find_virtiofsd
+from assembler.machine.virtiofs import find_virtiofsd
 from assembler.oci import ImageSources
 from assembler.tools import TOOLS, Tool, find_program, install_command, program_version
 from assembler.version import __version__
@@ -21,7 +21,7 @@ _VERSION_TIMEOUT = 5
 
 @dataclass(frozen=True, slots=True)
 class HostFinding:
-    """One check of a host: whether it is well, what was seen, and how to mend it."""
+    """One check of a host: whether it passed (`well`), the result (`seen`), the fix (`mend`)."""
 
     group: str
     name: str
@@ -32,7 +32,7 @@ class HostFinding:
 
 
 def check_host(store: Path | None = None) -> list[HostFinding]:
-    """Return the findings about this host; `store` is the directory of images."""
+    """Return the findings about this host; `store` is the store's directory."""
     return list(_findings(store or ImageSources().store))
 
 
@@ -53,7 +53,7 @@ def _findings(store: Path) -> Iterator[HostFinding]:
         "virtiofsd",
         well=virtiofsd is not None,
         seen=f"installed ({virtiofsd})" if virtiofsd else "not installed",
-        purpose="directories that machines share (dolmen run qemu --virtiofs)",
+        purpose="share directories with machines (dolmen run qemu --virtiofs)",
         mend="" if virtiofsd else install_command("virtiofsd"),
     )
     for architecture, files in FIRMWARE_FILES.items():
@@ -69,21 +69,21 @@ def _findings(store: Path) -> Iterator[HostFinding]:
 
 
 def _check_store(store: Path) -> HostFinding:
-    place = store
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    directory = store
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
     try:
-        with tempfile.TemporaryFile(dir=place):
+        with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError:
         return HostFinding(
             "dolmen",
             "store",
             well=False,
-            seen=f"{store} cannot be written",
-            mend="choose another place: --cache DIR or DOLMEN_CACHE",
+            seen=f"{store} is not writable",
+            mend="choose another directory: --cache DIR or DOLMEN_CACHE",
         )
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(directory).free
     return HostFinding("dolmen", "store", well=True, seen=f"{store}, {free // 10**9} GB free")
 
 

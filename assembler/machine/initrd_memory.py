@@ -1,4 +1,4 @@
-"""Whether an initrd fits into a machine's memory."""
+"""Check that an initrd fits into a VM's memory."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from assembler.errors import MachineError, wrap_os_errors
 from assembler.rootfs import DECOMPRESSORS, detect_compression
 
 _MB = 1 << 20
-# What a kernel takes for itself before anything else, at the least.
-_KERNEL = 48 * _MB
-# Nothing compresses better in practice: below this there is nothing to look into.
-_BEST_RATIO = 8
+# The minimum memory of the kernel itself.
+_KERNEL_MEMORY = 48 * _MB
+# Real initrds compress less than this, so smaller ones need no measuring.
+_MAX_RATIO = 8
 _CHUNK = 1 << 20
-_MAGIC = 8
+_MAGIC_SIZE = 8
 _CPIO_HEADER = 110
 _CPIO_MAGICS = (magics.NEWC, magics.NEWC_CRC)
 _LZ4_BLOCK = 8 << 20
-# A block that cannot be compressed is a little larger than it was.
-_LZ4_LARGEST = _LZ4_BLOCK + (_LZ4_BLOCK >> 7)
+# Incompressible blocks grow a little.
+_LZ4_MAX_COMPRESSED = _LZ4_BLOCK + (_LZ4_BLOCK >> 7)
 
 
 def check_initrd_memory(initrd: Path, memory: int) -> None:
     """Raise an error if the initrd cannot be unpacked in a machine with `memory` MB.
 
-    The unpacked system may fill half of the memory; the packed one is there at the same time.
+    The unpacked files may fill half of the memory, and the packed initrd is in memory too.
     """
     with wrap_os_errors(initrd, "read"):
         packed = initrd.stat().st_size
     available = memory * _MB
-    if packed * _BEST_RATIO * 2 + _KERNEL < available:
+    if packed * _MAX_RATIO * 2 + _KERNEL_MEMORY < available:
         return
-    # What cannot be measured is at least not smaller than it is packed.
+    # An initrd that cannot be measured is at least as large as its packed size.
     unpacked = max(unpacked_initrd_size(initrd, limit=4 * available), packed)
-    needed = max(2 * unpacked, unpacked + packed) + _KERNEL
+    needed = max(2 * unpacked, unpacked + packed) + _KERNEL_MEMORY
     if needed > available:
         fitting = -(-needed // (256 * _MB)) * 256
         raise MachineError.of(
             codes.TOO_LITTLE_MEMORY,
-            f"{memory} MB of memory are too little: {initrd.name} is {unpacked // _MB} MB or more "
-            "when it is unpacked, and may fill half of the memory",
+            f"{memory} MB of memory are too little: {initrd.name} unpacks to {unpacked // _MB} MB "
+            "or more, and may fill half of the memory",
             f"give the machine more: --mem {fitting}",
         )
 
@@ -52,39 +52,39 @@ def check_initrd_memory(initrd: Path, memory: int) -> None:
 def unpacked_initrd_size(path: Path, limit: int) -> int:
     """Return the size of an initrd when it is unpacked, or a lower bound.
 
-    Counting ends at `limit`, and at a part that is damaged or compressed in an unknown way, of
-    which the packed size counts.
+    Counting ends at `limit`, and at a part that is damaged or has an unknown compression, which
+    counts with its packed size.
     """
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(0)
-        return _count(file, size, limit)
+        return _unpacked_size(file, size, limit)
 
 
-def _count(file: IO[bytes], size: int, limit: int) -> int:
+def _unpacked_size(file: IO[bytes], size: int, limit: int) -> int:
     total = 0
     while total <= limit:
         start = _skip_zeros(file)
-        head = file.read(_MAGIC)
+        head = file.read(_MAGIC_SIZE)
         file.seek(start)
         if not head:
             break
         kind = detect_compression(head)
         before = total
         if head.startswith(_CPIO_MAGICS):
-            total += _plain(file)
+            total += _cpio_size(file)
         elif kind == "lz4":
-            total += _lz4(file, limit - total)
+            total += _lz4_size(file, limit - total)
         elif kind in DECOMPRESSORS:
-            total += _inflated(file, kind, limit - total)
+            total += _inflated_size(file, kind, limit - total)
         if total == before:
-            # Nothing that could be measured.
+            # This part cannot be measured.
             return total + size - start
     return total
 
 
 def _skip_zeros(file: IO[bytes]) -> int:
-    """Go to the next byte that is not zero, and return where it is."""
+    """Seek to the next byte that is not zero, and return its offset."""
     at = file.tell()
     while data := file.read(_CHUNK):
         rest = data.lstrip(b"\0")
@@ -95,14 +95,14 @@ def _skip_zeros(file: IO[bytes]) -> int:
     return at
 
 
-def _plain(file: IO[bytes]) -> int:
-    """Pass over an archive that is not compressed; return its size."""
+def _cpio_size(file: IO[bytes]) -> int:
+    """Skip an uncompressed archive; return its size."""
     start = file.tell()
     while True:
         at = file.tell()
         header = file.read(_CPIO_HEADER)
         if len(header) < _CPIO_HEADER or not header.startswith(_CPIO_MAGICS):
-            # The end of the file, or of all that is whole.
+            # The end of the file or of its intact part.
             return at - start
         try:
             name, content = int(header[94:102], 16), int(header[54:62], 16)
@@ -115,40 +115,40 @@ def _plain(file: IO[bytes]) -> int:
             return at - start
 
 
-def _inflated(file: IO[bytes], kind: str, limit: int) -> int:
-    """Pass over one compressed stream; return its size when it is unpacked."""
-    inflater = DECOMPRESSORS[kind]()
+def _inflated_size(file: IO[bytes], kind: str, limit: int) -> int:
+    """Skip one compressed stream; return its unpacked size."""
+    decompressor = DECOMPRESSORS[kind]()
     total = 0
     try:
-        while not inflater.eof and total <= limit:
-            data = file.read(_CHUNK) if inflater.needs_input else b""
-            if not data and inflater.needs_input:
+        while not decompressor.eof and total <= limit:
+            data = file.read(_CHUNK) if decompressor.needs_input else b""
+            if not data and decompressor.needs_input:
                 return total
-            total += len(inflater.decompress(data, _CHUNK))
+            total += len(decompressor.decompress(data, _CHUNK))
     except (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError):
         file.seek(0, 2)
         return total
-    if inflater.eof:
-        file.seek(-len(inflater.unused_data), 1)
+    if decompressor.eof:
+        file.seek(-len(decompressor.unused_data), 1)
     return total
 
 
-def _lz4(file: IO[bytes], limit: int) -> int:
-    """Pass over a stream in lz4's old format; return its size when it is unpacked."""
-    import lz4.block  # noqa: PLC0415 - only for those who need it
+def _lz4_size(file: IO[bytes], limit: int) -> int:
+    """Skip a stream in lz4's legacy format; return its unpacked size."""
+    import lz4.block  # noqa: PLC0415 - only for lz4
 
     file.read(4)
     total = 0
     while total <= limit:
         at = file.tell()
         size = int.from_bytes(file.read(4), "little")
-        block = file.read(size) if 0 < size <= _LZ4_LARGEST else b""
+        block = file.read(size) if 0 < size <= _LZ4_MAX_COMPRESSED else b""
         try:
             if not block or len(block) < size:
                 raise lz4.block.LZ4BlockError
             total += len(lz4.block.decompress(block, uncompressed_size=_LZ4_BLOCK))
         except lz4.block.LZ4BlockError:
-            # The next stream, the zeros between two, the end.
+            # The next stream, padding, or the end of the file.
             file.seek(at)
             return total
     return total

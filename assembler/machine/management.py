@@ -1,4 +1,4 @@
-"""Manage machines that run or have ended: list, find and stop them, and log in by ssh."""
+"""List, find and stop VMs, and log in over ssh."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from assembler.codes import machine as codes
 from assembler.errors import MachineError
 from assembler.machine.program import stop_program
 from assembler.machine.records import MachineDirectory, RecordedMachine, default_state
-from assembler.machine.ssh import ssh_words
+from assembler.machine.ssh import ssh_argv
 from assembler.tools import require_program
 
 
 class StopOutcome(StrEnum):
-    """The ways in which a machine ends that is asked to stop."""
+    """How a machine ended that was asked to stop."""
 
     ENDED_BEFORE = "ended-before"
     SHUT_DOWN = "shut-down"
@@ -25,7 +25,7 @@ class StopOutcome(StrEnum):
 def list_machines(state: Path | None = None) -> list[RecordedMachine]:
     """Return all machines that have a run record, without stale ones."""
     machines = MachineDirectory(state or default_state())
-    machines.forget_stale()
+    machines.remove_stale()
     return list(machines.all())
 
 
@@ -35,30 +35,30 @@ def find_machine(name: str = "", state: Path | None = None) -> RecordedMachine:
 
 
 def stop_machine(machine: RecordedMachine, timeout: float = 10.0) -> StopOutcome:
-    """Stop a machine that another process has started, and remove its files.
+    """Stop a machine of another process, and remove its files.
 
-    The guest is asked to shut down first, and ended after the timeout.
+    The guest is asked to shut down first; after the timeout the machine is killed.
     """
     outcome = StopOutcome.ENDED_BEFORE
     if machine.alive:
-        well = stop_program(machine.folder, machine.record.process, timeout)
-        outcome = StopOutcome.SHUT_DOWN if well else StopOutcome.KILLED
+        shut_down = stop_program(machine.folder, machine.record.process, timeout)
+        outcome = StopOutcome.SHUT_DOWN if shut_down else StopOutcome.KILLED
     owner = machine.record.owner
     if owner is None or not owner.alive:
         machines = MachineDirectory.of(machine)
-        machines.settle(machine)
+        machines.release_resources(machine)
         machines.remove(machine.folder)
     return outcome
 
 
 def ssh_command(machine: RecordedMachine, command: Sequence[str] = ()) -> list[str]:
-    """Return the command that logs in at a machine, the program's path first.
+    """Return the command line that logs in to a machine with ssh.
 
-    `command` runs there instead of a shell; options of ssh may come before it.
+    `command` runs in the guest instead of a shell; options of ssh may precede it.
     """
     program = require_program("ssh")
     record = machine.record
     if not record.ssh or not machine.alive:
         problem = "has ended" if not machine.alive else "was not started with --ssh"
         raise MachineError.of(codes.SSH_UNAVAILABLE, f"{record.name} {problem}")
-    return [str(program), *ssh_words(machine.folder, record.ssh, command)[1:]]
+    return [str(program), *ssh_argv(machine.folder, record.ssh, command)[1:]]

@@ -1,4 +1,4 @@
-"""Checks of the options of a run, before anything is built or started."""
+"""Check the options of a run before anything is built or started."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assembler.machine.description import Network, Port
 from assembler.machine.option_parsing import DiskOption, parse_disk, parse_port, parse_size
 from assembler.machine.qemu import supported_architectures
 from assembler.machine.secure_boot_keys import read_key_lists
-from assembler.machine.shares import parse_shares
+from assembler.machine.virtiofs import parse_shares
 from assembler.oci import host_platform, normalize_architecture
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from assembler.machine.options import RunOptions
 
-_LONGEST_DEVICE = 15
+_MAX_DEVICE_NAME = 15
 
 
 def check_run_options(options: RunOptions) -> None:
@@ -33,13 +33,13 @@ def check_run_options(options: RunOptions) -> None:
     choose_accelerator(architecture or host_platform().architecture, options.accelerator)
     problem = ""
     if options.cpus < 1:
-        problem = "--cpus: a machine has at least one"
+        problem = "--cpus: at least 1"
     elif options.metadata and options.metadata_file:
-        problem = "--data and --data-file contradict each other"
+        problem = "--data and --data-file exclude each other"
     elif options.ssh and network.mode != "user":
-        problem = "--ssh is for --networking user: otherwise the guest has an address of its own"
+        problem = "--ssh needs --networking user: otherwise the guest has its own address"
     elif architecture and architecture not in supported_architectures():
-        problem = f"--arch: {options.architecture} cannot be run"
+        problem = f"--arch: {options.architecture} is not supported"
     if problem:
         raise UsageError.of(usage.BAD_OPTION, problem)
     if options.secure_boot_keys is not None:
@@ -47,13 +47,13 @@ def check_run_options(options: RunOptions) -> None:
 
 
 def target_architecture(options: RunOptions) -> str:
-    """Return the architecture that the options name, or nothing."""
+    """Return the architecture in the options, or an empty text."""
     return normalize_architecture(options.architecture) if options.architecture else ""
 
 
 def requested_network(options: RunOptions) -> Network:
     """Return the network that the options describe."""
-    mode, *words = (options.networking or "user").split(",")
+    mode, *fields = (options.networking or "user").split(",")
     mode = "user" if mode == "default" else mode
     if mode not in ("user", "none", "tap", "bridge"):
         raise UsageError.of(
@@ -61,22 +61,22 @@ def requested_network(options: RunOptions) -> Network:
             f"--networking {mode} is not supported",
             "choose user, none, tap,DEVICE or bridge,DEVICE",
         )
-    nat = words[-1:] == ["nat"]
-    device = ",".join(words[:-1] if nat else words)
+    nat = fields[-1:] == ["nat"]
+    device = ",".join(fields[:-1] if nat else fields)
     if (mode == "bridge") > bool(device) or (device and mode in ("user", "none")) or "," in device:
         raise UsageError.of(
             usage.BAD_OPTION,
-            f"--networking {options.networking}: write it as bridge,br0 or user",
-            "tap, tap,tap0, bridge,br0; each of them may have `,nat` at the end",
+            f"--networking {options.networking}: not valid",
+            "write it as user, none, tap, tap,tap0 or bridge,br0; `,nat` may follow tap and bridge",
         )
-    if len(device) > _LONGEST_DEVICE or "/" in device:
-        raise UsageError.of(usage.BAD_OPTION, f"{device} cannot be the name of a network device")
+    if len(device) > _MAX_DEVICE_NAME or "/" in device:
+        raise UsageError.of(usage.BAD_OPTION, f"{device} is not a valid name of a network device")
     ports = tuple(p if isinstance(p, Port) else parse_port(p) for p in options.publish)
     if ports and mode != "user":
         raise UsageError.of(
             codes.BAD_PORT,
-            f"--publish has no part in --networking {mode}",
-            "leave --networking out" if mode == "none" else "the guest has an address of its own",
+            f"--publish does not work with --networking {mode}",
+            "omit --networking" if mode == "none" else "the guest has its own address",
         )
     return Network(mode, device, ports=ports, segments=options.segments, nat=nat)
 

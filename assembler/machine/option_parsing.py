@@ -1,4 +1,4 @@
-"""Reading what users write: disks, ports and sizes."""
+"""Parse the options for disks, ports and sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assembler.errors import UsageError
 from assembler.machine.description import Bus, Port
 
 _SIZE = re.compile(r"(\d{1,9})\s*([MGT]?)i?B?", re.IGNORECASE)
-_SHIFT = {"": 20, "M": 20, "G": 30, "T": 40}
+_UNIT_SHIFTS = {"": 20, "M": 20, "G": 30, "T": 40}
 _PUBLISH = re.compile(
     r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>\d{1,5}):(?P<guest>\d{1,5})"
     r"(?:/(?P<protocol>[a-zA-Z]+))?"
@@ -22,10 +22,10 @@ FORMATS = ("raw", "qcow2", "vmdk", "vpc", "vhdx")
 
 @dataclass(frozen=True, slots=True)
 class DiskOption:
-    """A disk as `--disk` asks for it."""
+    """The parsed value of `--disk`."""
 
     path: Path | None = None
-    # In bytes; 0 if nothing is said.
+    # In bytes; 0 if not given.
     size: int = 0
     format: str = ""
     bus: Bus = Bus.SCSI
@@ -39,11 +39,11 @@ def parse_size(text: str, option: str) -> int:
         raise UsageError.of(
             codes.BAD_DISK, f"{option}: not a size: {text!r}", "write it as 512M or 2G"
         )
-    return int(found[1]) << _SHIFT[found[2].upper()]
+    return int(found[1]) << _UNIT_SHIFTS[found[2].upper()]
 
 
 def parse_disk(text: str) -> DiskOption:
-    """Read `[file=]path[,size=1G][,format=qcow2][,bus=virtio][,readonly=on]`."""
+    """Parse `[file=]path[,size=1G][,format=qcow2][,bus=virtio][,readonly=on]`."""
     path: Path | None = None
     size, kind, bus, read_only = 0, "", Bus.SCSI, False
     for number, part in enumerate(text.split(",")):
@@ -64,21 +64,23 @@ def parse_disk(text: str) -> DiskOption:
             case _:
                 raise _bad_disk(text, part)
     if path is None and not size:
-        raise _bad_disk(text, "neither a file nor a size is given")
+        raise _bad_disk(text, "it needs a file or a size")
     return DiskOption(path, size, kind, bus, read_only)
 
 
-def _bad_disk(text: str, what: str) -> UsageError:
+def _bad_disk(text: str, problem: str) -> UsageError:
     return UsageError.of(
         codes.BAD_DISK,
-        f"--disk {text}: {what}" if " " in what else f"--disk {text}: {what!r} is not understood",
+        f"--disk {text}: {problem}"
+        if " " in problem
+        else f"--disk {text}: {problem!r} is not valid",
         "write it as file=data.img,size=4G,format=qcow2",
         f"formats: {', '.join(FORMATS)}; bus: {', '.join(Bus)}; readonly: on or off",
     )
 
 
 def parse_port(text: str) -> Port:
-    """Read `[ADDRESS:]HOST:GUEST[/PROTOCOL]`."""
+    """Parse `[ADDRESS:]HOST:GUEST[/PROTOCOL]`."""
     found = _PUBLISH.fullmatch(text.strip())
     if not found:
         raise _bad_port(text, "it is not HOST:GUEST")
@@ -90,17 +92,17 @@ def parse_port(text: str) -> Port:
         raise _bad_port(text, "ports are numbers from 1 to 65535")
     address = (found["address"] or "127.0.0.1").strip("[]")
     try:
-        known = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         raise _bad_port(text, f"{address} is not an address") from None
-    if known.version != 4:
+    if parsed.version != 4:
         raise _bad_port(text, "QEMU's network forwards from IPv4 addresses only")
     return Port(host, guest, protocol, address)
 
 
-def _bad_port(text: str, what: str) -> UsageError:
+def _bad_port(text: str, problem: str) -> UsageError:
     return UsageError.of(
         codes.BAD_PORT,
-        f"--publish {text}: {what}",
+        f"--publish {text}: {problem}",
         "write it as 8080:80, 5353:53/udp or 0.0.0.0:8080:80/tcp",
     )

@@ -1,4 +1,4 @@
-"""The options of a run: one frozen type that says what the machine is and how long to attend it."""
+"""The options of a run: the VM's hardware, the wait conditions and the timeouts."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assembler.machine.description import Port
-from assembler.machine.detection import ImageKind
+from assembler.machine.image_detection import ImageKind
 from assembler.machine.option_parsing import DiskOption
 from assembler.machine.records import default_state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """Everything that a caller can say about a run."""
+    """The options of a run."""
 
     # The machine's name; by default, one made from the image's name.
     name: str = ""
     # The directory of run records and of the machines' own files.
     state: Path = field(default_factory=default_state)
 
-    # How the image is read: its kind instead of looking, and squashfs instead of an initrd.
+    # The kind of the image instead of detection, and squashfs instead of an initrd.
     kind: ImageKind | None = None
     squashfs: bool = False
 
@@ -32,12 +32,12 @@ class RunOptions:
     memory: int | str = 1024
     # Disks as text: [file=]PATH[,size=1G][,format=qcow2][,bus=scsi][,readonly=on].
     disks: tuple[str | DiskOption, ...] = ()
-    # Discard at the end what the machine writes to disks.
+    # Discard writes to disks at the end.
     snapshot: bool = False
-    # Keep nothing that the machine writes, wherever it is.
+    # Discard all state at the end: disks, UEFI variables and the TPM.
     ephemeral: bool = False
-    # The directory of disks without a file of their own, UEFI's variables and the TPM's state;
-    # without one they are removed with the machine.
+    # The directory of disks without a path, UEFI variables and the TPM's state; by default they are
+    # removed with the machine.
     machine_state: Path | None = None
     # Shared directories as text: [NAME=]DIR.
     shares: tuple[str, ...] = ()
@@ -46,18 +46,18 @@ class RunOptions:
     metadata: str = ""
     metadata_file: Path | None = None
 
-    # user, none, tap[,DEVICE] or bridge,DEVICE; the last two perhaps with `,nat`.
+    # user, none, tap[,DEVICE][,nat] or bridge,DEVICE[,nat].
     networking: str = "user"
     # Published ports as text: [ADDRESS:]HOST:GUEST[/udp].
     publish: tuple[str | Port, ...] = ()
-    # Private segments, each with a card of its own.
+    # Private segments, each with its own network card.
     segments: tuple[str, ...] = ()
     # Forward a port to the guest's ssh, and give the guest a new key as metadata.
     ssh: bool = False
 
     uefi: bool = False
     firmware: Path | None = None
-    # Boot only what the keys in the firmware have signed: Microsoft's, or the certificates PK, KEK
+    # Boot only programs signed with the firmware's keys: Microsoft's, or the certificates PK, KEK
     # and db of a directory.
     secure_boot: bool = False
     secure_boot_keys: Path | None = None
@@ -65,7 +65,7 @@ class RunOptions:
 
     # kvm, hvf or tcg, or several with colons; by default, the fastest that works.
     accelerator: str = ""
-    # The program of QEMU; by default, the one for the architecture.
+    # The path of QEMU; by default, the program for the architecture.
     qemu: Path | None = None
     gui: bool = False
     usb: bool = False
@@ -74,11 +74,11 @@ class RunOptions:
 
     # Leave the machine running.
     detached: bool = False
-    # Wait for a line of the console that matches a regular expression, and for published ports, by
-    # their numbers on this host.
+    # Wait for a line of the console that matches a regular expression, and for published ports of
+    # this host.
     wait_for: str = ""
     wait_ports: tuple[int, ...] = ()
-    # Seconds to wait for them; None waits for ever.
+    # Seconds to wait for them; None waits forever.
     timeout: float | None = 300.0
     # End the machine as soon as it is ready.
     once: bool = False

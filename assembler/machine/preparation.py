@@ -1,4 +1,4 @@
-"""Prepare a machine: from the options of a run to the machine and the files that it needs."""
+"""Prepare a VM: turn the options of a run into the machine's description and its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from assembler.codes import usage
 from assembler.errors import MachineError, UsageError, wrap_os_errors
 from assembler.machine.accelerator import choose_accelerator
 from assembler.machine.backend import EFI_FOLDER, VARIABLES
-from assembler.machine.companions import Companion
 from assembler.machine.description import (
     BootMethod,
     Bus,
@@ -23,13 +22,14 @@ from assembler.machine.description import (
     KernelBoot,
     Machine,
 )
-from assembler.machine.detection import BootImage, ImageKind, detect_image
 from assembler.machine.disks import prepare_disk
 from assembler.machine.firmware import require_firmware
+from assembler.machine.helper_processes import HelperProcess
+from assembler.machine.host_network import NO_CLEANUP, ConnectedNetwork, NetworkCleanup
 from assembler.machine.host_ports import check_port_free
+from assembler.machine.image_detection import BootImage, ImageKind, detect_image
 from assembler.machine.initrd_memory import check_initrd_memory
 from assembler.machine.metadata_cd import write_metadata_cd
-from assembler.machine.networks import NO_CLEANUP, ConnectedNetwork, NetworkCleanup
 from assembler.machine.option_checks import (
     memory_megabytes,
     requested_disks,
@@ -39,45 +39,45 @@ from assembler.machine.option_checks import (
 from assembler.machine.options import RunOptions
 from assembler.machine.qemu import program_for
 from assembler.machine.secure_boot_keys import enroll_keys, has_keys, read_key_lists
-from assembler.machine.shares import parse_shares, share_companions
 from assembler.machine.ssh import SshAccess, prepare_ssh
-from assembler.machine.tpm import tpm_companion
+from assembler.machine.tpm import swtpm_process
+from assembler.machine.virtiofs import parse_shares, virtiofsd_processes
 from assembler.oci import host_platform
 
-_MOST_SATA = 6
+_MAX_SATA_DISKS = 6
 _TPM = "tpm"
 _NAMESPACE = uuid.UUID("6d9cf5a8-8a25-5d0f-a7f1-3f1b6c2b1d7e")
-# The program that firmware boots from an unknown disk, in EFI/BOOT.
-_REMOVABLE = {"amd64": "BOOTX64.EFI", "arm64": "BOOTAA64.EFI", "riscv64": "BOOTRISCV64.EFI"}
+# The names in EFI/BOOT that firmware boots from a removable disk.
+_REMOVABLE_PATHS = {"amd64": "BOOTX64.EFI", "arm64": "BOOTAA64.EFI", "riscv64": "BOOTRISCV64.EFI"}
 
 
 @dataclass(frozen=True, slots=True)
 class MachineFiles:
-    """The directories of a machine's own files: `state` for those to keep, `folder` for others."""
+    """The directories of a machine's files: `state` for persistent ones, `folder` for others."""
 
     folder: Path
     state: Path | None
     ephemeral: bool
 
     @property
-    def lasting(self) -> Path:
-        """Return the directory of new files that may outlive the machine."""
+    def persistent(self) -> Path:
+        """Return the directory of files that outlive the machine, if any do."""
         return self.state if self.state is not None and not self.ephemeral else self.folder
 
-    def kept(self, name: str) -> Path | None:
-        """Return a file that an earlier machine has left, or None."""
+    def saved(self, name: str) -> Path | None:
+        """Return a file of an earlier run, or None."""
         path = self.state / name if self.state is not None else None
         return path if path is not None and path.exists() else None
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedMachine:
-    """A machine, its companions, and notes for its user."""
+    """A machine, its helper processes, and notes for its user."""
 
     machine: Machine
-    # The reason for slow emulation, or nothing.
+    # The reason for slow emulation, or empty.
     slow_because: str
-    companions: tuple[Companion, ...] = ()
+    helper_processes: tuple[HelperProcess, ...] = ()
     ssh: SshAccess | None = None
     notes: tuple[str, ...] = ()
     cleanup: NetworkCleanup = NO_CLEANUP
@@ -87,7 +87,7 @@ class PreparedMachine:
         return replace(
             self,
             machine=replace(self.machine, network=connected.network),
-            companions=(*self.companions, *connected.companions),
+            helper_processes=(*self.helper_processes, *connected.helper_processes),
             notes=(*self.notes, *connected.notes),
             cleanup=connected.cleanup,
         )
@@ -123,7 +123,7 @@ def prepare_machine(path: Path, options: RunOptions, folder: Path) -> PreparedMa
         memory=memory,
         accelerator=accelerator.kind,
         disks=_disks(options, image, files, architecture),
-        cds=_cds(options, image, files.lasting, ssh),
+        cds=_cds(options, image, files.persistent, ssh),
         network=network,
         firmware=_firmware(options, image, architecture),
         gui=options.gui,
@@ -137,11 +137,11 @@ def prepare_machine(path: Path, options: RunOptions, folder: Path) -> PreparedMa
     _prepare_variables(options, machine.firmware, files)
     for port in machine.network.ports:
         check_port_free(port)
-    companions = [*share_companions(machine.shares, options.virtiofsd)]
+    helper_processes = [*virtiofsd_processes(machine.shares, options.virtiofsd)]
     if machine.tpm is not None:
-        companions.append(tpm_companion(machine.tpm))
+        helper_processes.append(swtpm_process(machine.tpm))
     notes = tuple(_notes(machine))
-    return PreparedMachine(machine, accelerator.slow_because, tuple(companions), ssh, notes)
+    return PreparedMachine(machine, accelerator.slow_because, tuple(helper_processes), ssh, notes)
 
 
 def _notes(machine: Machine) -> Iterator[str]:
@@ -160,11 +160,11 @@ def _machine_files(options: RunOptions, folder: Path) -> MachineFiles:
 
 
 def _tpm_state(files: MachineFiles) -> Path:
-    path = files.lasting / _TPM
-    kept = files.kept(_TPM)
-    if kept is not None and kept != path:
-        with wrap_os_errors(kept, "read"):
-            shutil.copytree(kept, path)
+    path = files.persistent / _TPM
+    saved = files.saved(_TPM)
+    if saved is not None and saved != path:
+        with wrap_os_errors(saved, "read"):
+            shutil.copytree(saved, path)
     return path
 
 
@@ -173,7 +173,7 @@ def _check_architecture(image: BootImage, architecture: str) -> None:
         raise MachineError.of(
             codes.NOT_AN_IMAGE,
             f"the kernel of {image.path} is for {image.architecture}, not for {architecture}",
-            f"--arch {image.architecture}, or build it for {architecture}",
+            f"use --arch {image.architecture}, or build the image for {architecture}",
         )
 
 
@@ -199,28 +199,30 @@ def _disks(
     if image.kind is ImageKind.DISK:
         disks.append(Disk(image.path.absolute(), image.format, snapshot=discard))
     elif image.kind is ImageKind.EFI:
-        disks.append(_program_disk(image.path, files.folder, architecture))
+        disks.append(_efi_program_disk(image.path, files.folder, architecture))
     elif image.squashfs is not None:
         disks.append(Disk(image.squashfs.absolute(), read_only=True))
     for number, requested in enumerate(requested_disks(options)):
         option = requested
         name = f"disk{number or ''}.img"
         if options.ephemeral:
-            path = option.path or files.kept(name)
+            path = option.path or files.saved(name)
             # A new disk is made in the machine's directory, and removed with it.
             option = replace(option, path=path if path is not None and path.exists() else None)
-        disks.append(prepare_disk(option, files.lasting / name, snapshot=discard))
-    if sum(d.bus is Bus.SATA for d in disks) > _MOST_SATA:
-        raise MachineError.of(codes.BAD_DISK, f"at most {_MOST_SATA} disks fit on the bus sata")
+        disks.append(prepare_disk(option, files.persistent / name, snapshot=discard))
+    if sum(d.bus is Bus.SATA for d in disks) > _MAX_SATA_DISKS:
+        raise MachineError.of(
+            codes.BAD_DISK, f"at most {_MAX_SATA_DISKS} disks fit on the bus sata"
+        )
     return tuple(disks)
 
 
-def _program_disk(path: Path, folder: Path, architecture: str) -> Disk:
-    """Return a disk with only the EFI program, which QEMU makes from a directory on each read."""
+def _efi_program_disk(path: Path, folder: Path, architecture: str) -> Disk:
+    """Return a disk with only the EFI program: a directory that QEMU presents as a FAT volume."""
     directory = folder / EFI_FOLDER / "EFI" / "BOOT"
     with wrap_os_errors(folder):
         directory.mkdir(parents=True)
-        (directory / _REMOVABLE.get(architecture, "BOOT.EFI")).symlink_to(path.absolute())
+        (directory / _REMOVABLE_PATHS.get(architecture, "BOOT.EFI")).symlink_to(path.absolute())
     return Disk(Path(EFI_FOLDER), "vvfat", read_only=True)
 
 
@@ -248,9 +250,8 @@ def _firmware(options: RunOptions, image: BootImage, architecture: str) -> Firmw
     if secure and image.kernel is not None:
         raise UsageError.of(
             usage.BAD_OPTION,
-            "--secure-boot: a kernel that the machine is given directly is not checked by its "
-            "firmware",
-            "boot something that the firmware loads: a signed disk, ISO or EFI program",
+            "--secure-boot: the firmware does not check a kernel that QEMU loads directly",
+            "boot an image that the firmware loads: a signed disk, ISO or EFI program",
         )
     if not (options.uefi or options.firmware or needs_uefi or secure):
         return None
@@ -258,16 +259,16 @@ def _firmware(options: RunOptions, image: BootImage, architecture: str) -> Firmw
 
 
 def _prepare_variables(options: RunOptions, firmware: Firmware | None, files: MachineFiles) -> None:
-    """Copy the firmware's variables to a file that the machine may change."""
+    """Copy the firmware's variables to a file that the machine may write."""
     if firmware is None or firmware.variables is None:
         return
-    path = files.lasting / VARIABLES
-    kept = files.kept(VARIABLES)
+    path = files.persistent / VARIABLES
+    saved = files.saved(VARIABLES)
     with wrap_os_errors(path):
-        if kept is None:
+        if saved is None:
             path.write_bytes(_new_variables(options, firmware, firmware.variables))
-        elif kept != path:
-            shutil.copyfile(kept, path)
+        elif saved != path:
+            shutil.copyfile(saved, path)
         if path.parent != files.folder:
             (files.folder / VARIABLES).symlink_to(path)
 
@@ -280,7 +281,7 @@ def _new_variables(options: RunOptions, firmware: Firmware, template: Path) -> b
     if firmware.secure_boot and not has_keys(flash):
         raise MachineError.of(
             codes.BAD_KEYS,
-            f"there are no keys in {template}: this firmware would refuse nothing",
-            "name your own: --secure-boot-keys DIR",
+            f"{template} has no keys: this firmware would boot unsigned programs",
+            "use your own keys: --secure-boot-keys DIR",
         )
     return flash

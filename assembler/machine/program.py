@@ -1,4 +1,4 @@
-"""The program that runs a machine: start it, and stop it."""
+"""Start and stop the backend's program, such as QEMU."""
 
 from __future__ import annotations
 
@@ -13,33 +13,37 @@ from pathlib import Path
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.backend import CONTROL_SOCKET, Command
-from assembler.machine.companions import Companion, Companions, start_companions
-from assembler.machine.control import Control, ControlError
-from assembler.machine.launching import launch
-from assembler.machine.processes import Process
+from assembler.machine.helper_processes import (
+    HelperProcess,
+    HelperProcesses,
+    start_helper_processes,
+)
+from assembler.machine.launcher import launch_process
+from assembler.machine.process_identity import Process
+from assembler.machine.qmp import QmpClient, QmpError
 
-_STARTING = 20.0
+_START_TIMEOUT = 20.0
 _LOG = "program.log"
 # Seconds that a killed process may take to end.
-_ENDING = 5.0
-_MOMENT = 0.02
+_EXIT_TIMEOUT = 5.0
+_POLL_INTERVAL = 0.02
 
 
 class MachineProgram:
-    """The program of a machine, started by this process."""
+    """A running program of the backend that this process has started."""
 
     def __init__(
         self,
         program: subprocess.Popen[bytes],
         folder: Path,
-        control: Control,
-        companions: Companions,
+        qmp: QmpClient,
+        helper_processes: HelperProcesses,
     ) -> None:
-        """Hold the program, which waits for `go`."""
+        """Hold the program, which is paused until `resume`."""
         self.program = program
         self.folder = folder
-        self.control = control
-        self.companions = companions
+        self.qmp = qmp
+        self.helper_processes = helper_processes
         self.process = Process.of(program.pid)
 
     @property
@@ -47,51 +51,54 @@ class MachineProgram:
         """Tell whether the program has ended."""
         return self.program.poll() is not None
 
-    def go(self) -> None:
-        """Let the machine run."""
-        with suppress(ControlError):
-            self.control.execute("cont")
+    def resume(self) -> None:
+        """Start the paused virtual CPUs."""
+        with suppress(QmpError):
+            self.qmp.execute("cont")
 
     def log(self) -> str:
-        """Return what the program itself has printed."""
+        """Return the output of the program itself."""
         return _read_log(self.folder)
 
     def press_power_button(self) -> None:
         """Ask the guest to shut down."""
-        with suppress(ControlError):
-            self.control.power_button()
+        with suppress(QmpError):
+            self.qmp.power_button()
 
     def end(self) -> None:
         """End the machine at once."""
         if not self.ended:
-            self.control.quit()
+            self.qmp.quit()
             with suppress(subprocess.TimeoutExpired):
-                self.program.wait(_ENDING)
+                self.program.wait(_EXIT_TIMEOUT)
         if not self.ended:
             self.program.kill()
             self.program.wait()
-        self.control.close()
-        self.companions.end()
+        self.qmp.close()
+        self.helper_processes.end()
 
 
 def start_program(
     command: Command,
     folder: Path,
     *,
-    with_us: bool,
-    companions: Sequence[Companion] = (),
+    die_with_parent: bool,
+    helper_processes: Sequence[HelperProcess] = (),
     handles: Sequence[int] = (),
 ) -> MachineProgram:
-    """Start the program of a machine, after its companions.
+    """Start the program of a machine, after its helper processes.
 
-    With `with_us` they end with this process. `handles` are open files that the command names.
+    With `die_with_parent` they end with this process. `handles` are file descriptors that the
+    program inherits.
     """
-    started = start_companions(companions, folder, with_us=with_us)
+    started = start_helper_processes(helper_processes, folder, die_with_parent=die_with_parent)
     try:
         with wrap_os_errors(folder), (folder / _LOG).open("wb") as log:
-            program = launch(command.words, folder, log, with_us=with_us, handles=handles)
+            program = launch_process(
+                command.argv, folder, log, die_with_parent=die_with_parent, handles=handles
+            )
         try:
-            control = _connect_control(program, folder, command)
+            qmp = _connect_qmp(program, folder, command)
         except BaseException:
             program.kill()
             program.wait()
@@ -100,26 +107,26 @@ def start_program(
     except BaseException:
         started.end()
         raise
-    return MachineProgram(program, folder, control, started)
+    return MachineProgram(program, folder, qmp, started)
 
 
-def _connect_control(program: subprocess.Popen[bytes], folder: Path, command: Command) -> Control:
-    deadline = time.monotonic() + _STARTING
+def _connect_qmp(program: subprocess.Popen[bytes], folder: Path, command: Command) -> QmpClient:
+    deadline = time.monotonic() + _START_TIMEOUT
     while True:
         if program.poll() is not None:
             raise MachineError.of(
                 codes.CANNOT_START,
                 f"{command.program.name} ended with code {program.returncode}",
-                *_explanation(_read_log(folder)),
+                *_log_hints(_read_log(folder)),
             )
         try:
-            return Control(folder, CONTROL_SOCKET)
-        except ControlError as error:
+            return QmpClient(folder, CONTROL_SOCKET)
+        except QmpError as error:
             if time.monotonic() > deadline:
                 raise MachineError.of(
                     codes.CANNOT_START, f"{command.program.name} does not answer: {error}"
                 ) from error
-        time.sleep(_MOMENT)
+        time.sleep(_POLL_INTERVAL)
 
 
 def _read_log(folder: Path) -> str:
@@ -129,31 +136,31 @@ def _read_log(folder: Path) -> str:
         return ""
 
 
-def _explanation(log: str) -> list[str]:
+def _log_hints(log: str) -> list[str]:
     lines = [line.partition(": ")[2] or line for line in log.splitlines()[-5:]]
-    return lines or ["it said nothing"]
+    return lines or ["it printed nothing"]
 
 
 def stop_program(folder: Path, process: Process, timeout: float) -> bool:
-    """Stop a machine that another process has started; tell whether the guest shut down.
+    """Stop a machine of another process; tell whether the guest shut down.
 
-    The guest is asked first, and has `timeout` seconds.
+    The power button is pressed first; after `timeout` seconds the machine is killed.
     """
     try:
-        with Control(folder, CONTROL_SOCKET) as control:
+        with QmpClient(folder, CONTROL_SOCKET) as qmp:
             if timeout > 0:
-                control.power_button()
+                qmp.power_button()
                 if _wait_for_end(process, timeout):
                     return True
-            control.quit()
-    except ControlError:
+            qmp.quit()
+    except QmpError:
         pass
     for number in (None, signal.SIGTERM, signal.SIGKILL):
         # Another process may have the number by now.
         if number is not None and process.alive:
             with suppress(ProcessLookupError):
                 os.kill(process.number, number)
-        if _wait_for_end(process, _ENDING):
+        if _wait_for_end(process, _EXIT_TIMEOUT):
             break
     return False
 
@@ -163,5 +170,5 @@ def _wait_for_end(process: Process, timeout: float) -> bool:
     while process.alive:
         if time.monotonic() > deadline:
             return False
-        time.sleep(_MOMENT)
+        time.sleep(_POLL_INTERVAL)
     return True

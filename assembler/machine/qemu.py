@@ -1,4 +1,4 @@
-"""QEMU: the command line that a machine's description comes to."""
+"""Turn the description of a VM into QEMU's command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from assembler.tools import TOOLS, require_program
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """What is different between architectures."""
+    """The differences between architectures."""
 
     program: str
     machine: str
@@ -45,7 +45,7 @@ _TARGETS = {
     "arm64": _Target("qemu-system-aarch64", "virt", "tpm-tis-device"),
     "riscv64": _Target("qemu-system-riscv64", "virt"),
 }
-# Compare-and-exchange of 16 bytes is emulated wrongly now and then, and crashes kernels.
+# TCG sometimes emulates cmpxchg16b wrongly, which crashes kernels.
 _TCG_CPU = {"amd64": "max,cx16=off", "arm64": "max", "riscv64": "rv64"}
 
 
@@ -57,7 +57,7 @@ class Qemu:
     name: str = "qemu"
 
     def command(self, machine: Machine) -> Command:
-        """Return what starts the machine."""
+        """Return the command that starts the machine."""
         target = _target(machine.architecture)
         program = self.program or require_program(target.program)
         return Command(program, tuple(_arguments(machine, target)))
@@ -69,7 +69,7 @@ def supported_architectures() -> tuple[str, ...]:
 
 
 def program_for(architecture: str) -> Path:
-    """Return the program for an architecture, or raise an error that says how to get it."""
+    """Return the program for an architecture, or raise an error with the package to install."""
     return require_program(_target(architecture).program)
 
 
@@ -78,14 +78,14 @@ def _target(architecture: str) -> _Target:
     if target is None or target.program not in TOOLS:
         raise MachineError.of(
             codes.CANNOT_START,
-            f"machines of the architecture {architecture} cannot be run",
-            f"those that can: {', '.join(_TARGETS)}",
+            f"the architecture {architecture} is not supported",
+            f"supported: {', '.join(_TARGETS)}",
         )
     return target
 
 
 def _arguments(machine: Machine, target: _Target) -> Iterator[str]:
-    yield from ("-name", escaped(machine.name))
+    yield from ("-name", escape_commas(machine.name))
     yield from ("-machine", _board(machine, target))
     yield from ("-accel", machine.accelerator)
     tcg = machine.accelerator == "tcg"
@@ -115,7 +115,7 @@ def _arguments(machine: Machine, target: _Target) -> Iterator[str]:
 def _board(machine: Machine, target: _Target) -> str:
     options = [target.machine]
     if not machine.gui and machine.architecture == "amd64":
-        # Without graphics the BIOS talks to the serial console.
+        # Without graphics the BIOS uses the serial console.
         options.append("graphics=off")
     if _protects_variables(machine):
         options.append("smm=on")
@@ -125,7 +125,7 @@ def _board(machine: Machine, target: _Target) -> str:
 
 
 def _protects_variables(machine: Machine) -> bool:
-    """Tell whether the firmware keeps its variables from the system, which takes SMM."""
+    """Tell whether SMM protects the firmware's variables from the guest."""
     firmware = machine.firmware
     return firmware is not None and firmware.secure_boot and machine.architecture == "amd64"
 
@@ -142,13 +142,13 @@ def _firmware(machine: Machine) -> Iterator[str]:
     if firmware is None:
         return
     code = f"if=pflash,unit=0,format={firmware.code_format},readonly=on"
-    yield from ("-drive", f"{code},file={escaped(firmware.code)}")
+    yield from ("-drive", f"{code},file={escape_commas(firmware.code)}")
     if firmware.variables is not None:
         kept = f"if=pflash,unit=1,format={firmware.variables_format}"
         yield from ("-drive", f"{kept},file={VARIABLES}")
     if _protects_variables(machine):
         yield from ("-global", "driver=cfi.pflash01,property=secure,value=on")
-        # Waking up from sleep would get around it.
+        # Resume from S3 would bypass the protection.
         yield from ("-global", "ICH9-LPC.disable_s3=1")
 
 
@@ -165,13 +165,13 @@ def _boot(machine: Machine) -> Iterator[str]:
 
 def _shares(machine: Machine) -> Iterator[str]:
     if machine.shares:
-        # The programs that share directories read and write the guest's memory.
+        # virtiofsd reads and writes the guest's memory.
         memory = f"memory-backend-memfd,id=memory,size={machine.memory}M,share=on"
         yield from ("-object", memory)
     for number, share in enumerate(machine.shares):
         path = SHARE_SOCKET.format(number)
         yield from ("-chardev", f"socket,id=share{number},path={path}")
-        tag = escaped(share.tag)
+        tag = escape_commas(share.tag)
         yield from ("-device", f"vhost-user-fs-pci,chardev=share{number},tag={tag}")
 
 
@@ -180,7 +180,7 @@ def _tpm(machine: Machine, target: _Target) -> Iterator[str]:
         return
     if not target.tpm:
         raise MachineError.of(
-            codes.CANNOT_START, f"machines of {machine.architecture} cannot have a TPM"
+            codes.CANNOT_START, f"{machine.architecture} machines cannot have a TPM"
         )
     yield from ("-chardev", f"socket,id=tpm,path={TPM_SOCKET}")
     yield from ("-tpmdev", "emulator,id=tpm0,chardev=tpm")
@@ -190,15 +190,15 @@ def _tpm(machine: Machine, target: _Target) -> Iterator[str]:
 def _drives(machine: Machine) -> Iterator[str]:
     """Yield disks and CDs.
 
-    The default bus is virtio-scsi: disks are /dev/sda and so on, and CDs /dev/sr0, as with
-    LinuxKit, and also in kernels for clouds, which have no drivers of real hardware.
+    The default bus is virtio-scsi: disks are /dev/sda and CDs /dev/sr0, as with LinuxKit. Cloud
+    kernels without drivers for real hardware have virtio-scsi too.
     """
     if machine.cds or any(d.bus is Bus.SCSI for d in machine.disks):
         yield from ("-device", "virtio-scsi-pci,id=scsi")
     if machine.architecture != "amd64" and any(d.bus is Bus.SATA for d in machine.disks):
         yield from ("-device", "ahci,id=ide")
     sata = 0
-    # A kernel that is started directly is what is booted.
+    # With a direct kernel boot no disk needs a boot index.
     direct = isinstance(machine.boot, KernelBoot)
     from_cd = isinstance(machine.boot, FirmwareBoot) and machine.boot.from_cd
     first = len(machine.cds) if from_cd else 0
@@ -212,7 +212,7 @@ def _drives(machine: Machine) -> Iterator[str]:
         sata += disk.bus is Bus.SATA
     for number, path in enumerate(machine.cds):
         options = f"if=none,id=cd{number},format=raw,media=cdrom,readonly=on"
-        yield from ("-drive", f"{options},file={escaped(path)}")
+        yield from ("-drive", f"{options},file={escape_commas(path)}")
         place = number if from_cd else len(machine.disks) + number
         index = "" if direct else f",bootindex={place}"
         yield from ("-device", f"scsi-cd,drive=cd{number}{index}")
@@ -220,11 +220,13 @@ def _drives(machine: Machine) -> Iterator[str]:
 
 def _drive(disk: Disk, name: str) -> str:
     if disk.format == "vvfat":
-        return f"if=none,id={name},driver=vvfat,dir={escaped(disk.path)},fat-type=16,readonly=on"
+        return (
+            f"if=none,id={name},driver=vvfat,dir={escape_commas(disk.path)},fat-type=16,readonly=on"
+        )
     options = f"if=none,id={name},format={disk.format}"
     options += ",readonly=on" if disk.read_only else ""
     options += ",snapshot=on" if disk.snapshot else ""
-    return f"{options},discard=unmap,file={escaped(disk.path)}"
+    return f"{options},discard=unmap,file={escape_commas(disk.path)}"
 
 
 def _disk_device(bus: Bus, number: int, sata: int) -> str:
@@ -245,8 +247,8 @@ def _network(machine: Machine) -> Iterator[str]:
     if network.mode == "none" and not network.segments:
         yield from ("-nic", "none")
     if network.mode != "none":
-        yield from ("-netdev", _outside(network))
-        # Without the card's own boot program, which would only cost time.
+        yield from ("-netdev", _host_netdev(network))
+        # Without the card's option ROM, which only delays the boot.
         mac = "" if network.mode == "user" else f",mac={_mac(machine.uuid)}"
         yield from ("-device", f"virtio-net-pci,netdev=net0,romfile={mac}")
     for number, name in enumerate(network.segments):
@@ -255,10 +257,10 @@ def _network(machine: Machine) -> Iterator[str]:
         yield from ("-device", f"virtio-net-pci,netdev=segment{number},mac={mac},romfile=")
 
 
-def _outside(network: Network) -> str:
+def _host_netdev(network: Network) -> str:
     if network.handle is not None:
         return f"tap,id=net0,fd={network.handle}"
-    device = escaped(network.device)
+    device = escape_commas(network.device)
     match network.mode:
         case "tap":
             return f"tap,id=net0,ifname={device},script=no,downscript=no"
@@ -269,14 +271,14 @@ def _outside(network: Network) -> str:
 
 
 def _segment(name: str) -> str:
-    """Return the group that all machines of a segment send to: of this machine, by the name."""
+    """Return the multicast group of a segment, derived from its name."""
     number = hashlib.sha256(name.encode()).digest()
     port = 20000 + int.from_bytes(number[3:5], "big") % 20000
     return f"mcast=239.{number[0]}.{number[1]}.{number[2]}:{port}"
 
 
 def _mac(text: str) -> str:
-    """Return an address of those that anybody may use, which others are unlikely to have."""
+    """Return a MAC address of QEMU's prefix, derived from a text."""
     number = hashlib.sha256(text.encode()).digest()
     return ":".join(f"{byte:02x}" for byte in (0x52, 0x54, 0x00, *number[:3]))
 
@@ -285,6 +287,6 @@ def _forward(port: Port) -> str:
     return f"{port.protocol}:{port.address}:{port.host}-:{port.guest}"
 
 
-def escaped(value: str | os.PathLike[str]) -> str:
-    """Return a value as it stands in a list of options, where a comma is written twice."""
+def escape_commas(value: str | os.PathLike[str]) -> str:
+    """Return a value for QEMU's option lists, where commas are doubled."""
     return os.fspath(value).replace(",", ",,")

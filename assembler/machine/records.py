@@ -1,8 +1,7 @@
 """The run records of machines, in a directory for each machine.
 
-A machine's directory is `machines/NAME` below the state directory. It holds the run record, the
-sockets and the console's log. A record is stale if its processes have ended. A process is known by
-its number and its start time, as numbers are used again.
+A machine's directory is `machines/NAME` below the state directory. It contains the run record, the
+sockets and the console's log. A record is stale if its processes have ended.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from typing import Any, Self
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, UsageError, wrap_os_errors
 from assembler.files import atomic_write
-from assembler.machine.companions import end_companions
-from assembler.machine.networks import NO_CLEANUP, NetworkCleanup, release_network
-from assembler.machine.processes import Process
+from assembler.machine.helper_processes import end_helper_processes
+from assembler.machine.host_network import NO_CLEANUP, NetworkCleanup, release_network
+from assembler.machine.process_identity import Process
 
-_RECORD = "record.json"
-_CLAIM = "prepared-by.json"
+_RECORD_FILE = "record.json"
+_CLAIM_FILE = "prepared-by.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_MOST = 1000
+_MAX_SUFFIX = 1000
 # The keys in JSON that differ from the names of fields.
-_JSON_KEYS = {"companions": "beside", "cleanup": "undo"}
+_JSON_KEYS = {"helper_processes": "beside", "cleanup": "undo"}
 
 
 def default_state() -> Path:
@@ -37,7 +36,7 @@ def default_state() -> Path:
 
 
 def state_directory(env: Mapping[str, str]) -> Path:
-    """Return the directory of machines that an environment names."""
+    """Return the directory of machines: XDG_STATE_HOME of the environment, or the default."""
     base = env.get("XDG_STATE_HOME")
     return Path(base).expanduser() / "dolmen" if base else default_state()
 
@@ -49,7 +48,7 @@ class RunRecord:
     name: str
     image: str
     process: Process
-    # The process of `dolmen run` that has the console, if it does not run detached.
+    # The process of `dolmen run` that is attached to the console; None for a detached machine.
     owner: Process | None
     architecture: str
     accelerator: str
@@ -58,11 +57,11 @@ class RunRecord:
     ports: tuple[str, ...]
     # Seconds since 1970.
     started: int
-    # The processes of companions.
-    companions: tuple[Process, ...] = ()
+    # Programs such as virtiofsd and swtpm.
+    helper_processes: tuple[Process, ...] = ()
     # The port of this host that is forwarded to the guest's ssh, or 0.
     ssh: int = 0
-    # What to remove from this host's network after the machine.
+    # The changes to this host's network to undo after the machine.
     cleanup: NetworkCleanup = NO_CLEANUP
 
     @classmethod
@@ -74,7 +73,7 @@ class RunRecord:
             owner=Process(**owner) if owner else None,
             ports=tuple(data.pop("ports")),
             cleanup=NetworkCleanup(**data.pop("undo", {})),
-            companions=tuple(Process(**p) for p in data.pop("beside", ())),
+            helper_processes=tuple(Process(**p) for p in data.pop("beside", ())),
             **data,
         )
 
@@ -83,11 +82,11 @@ class RunRecord:
         return {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
 
-def _claimant_lives(claim: Path) -> bool:
+def _is_claimed(claim: Path) -> bool:
     try:
         return Process(**json.loads(claim.read_bytes())).alive
     except (OSError, ValueError, TypeError):
-        # Another process is writing or removing it.
+        # Another process is writing or removing the file.
         return True
 
 
@@ -104,7 +103,7 @@ class RecordedMachine:
         return self.record.process.alive
 
     def as_json(self) -> dict[str, Any]:
-        """Return the machine for scripts."""
+        """Return the machine as JSON for scripts."""
         return {**self.record.to_json(), "running": self.alive, "folder": str(self.folder)}
 
 
@@ -116,7 +115,7 @@ class MachineDirectory:
 
     @classmethod
     def of(cls, machine: RecordedMachine) -> Self:
-        """Return the directory that a machine is in."""
+        """Return the directory that contains a machine."""
         return cls(machine.folder.parents[1])
 
     @property
@@ -125,7 +124,7 @@ class MachineDirectory:
         return self.root / "machines"
 
     def new(self, name: str, *, exactly: bool) -> Path:
-        """Make a directory for a machine; unless `exactly`, a taken name gets a number."""
+        """Create a directory for a machine; unless `exactly`, a taken name gets a number."""
         if not _NAME.fullmatch(name):
             if exactly:
                 raise UsageError.of(
@@ -134,10 +133,10 @@ class MachineDirectory:
                     "at most 63 letters, digits, '.', '_' and '-'",
                 )
             name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")[:50] or "machine"
-        self.forget_stale()
+        self.remove_stale()
         with wrap_os_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for number in range(1, _MOST):
+            for number in range(1, _MAX_SUFFIX):
                 folder = self.folder / (name if number == 1 else f"{name}-{number}")
                 try:
                     folder.mkdir(mode=0o700)
@@ -149,34 +148,36 @@ class MachineDirectory:
                 return folder
         raise MachineError.of(
             codes.CANNOT_START,
-            f"there is a machine {name} already",
-            f"end it: dolmen stop {name}",
+            f"machine {name} already exists",
+            f"stop it: dolmen stop {name}",
             "or choose another name: --name",
         )
 
-    def keep(self, folder: Path, record: RunRecord) -> None:
+    def write_record(self, folder: Path, record: RunRecord) -> None:
         """Write a machine's run record."""
-        with atomic_write(folder / _RECORD, mode=0o600, durable=False) as file:
+        with atomic_write(folder / _RECORD_FILE, mode=0o600, durable=False) as file:
             file.write(json.dumps(record.to_json()).encode())
 
     def remove(self, folder: Path) -> None:
         """Remove a machine's directory."""
         shutil.rmtree(folder, ignore_errors=True)
 
-    def settle(self, entry: RecordedMachine) -> None:
-        """End the companions of a machine that has ended, and release its network."""
-        record = entry.record
-        if record.companions or record.cleanup != NO_CLEANUP:
-            end_companions(record.companions)
+    def release_resources(self, machine: RecordedMachine) -> None:
+        """End the helper processes of a machine that has ended, and release its network."""
+        record = machine.record
+        if record.helper_processes or record.cleanup != NO_CLEANUP:
+            end_helper_processes(record.helper_processes)
             release_network(record.cleanup)
-            self.keep(entry.folder, replace(record, companions=(), cleanup=NO_CLEANUP))
+            self.write_record(
+                machine.folder, replace(record, helper_processes=(), cleanup=NO_CLEANUP)
+            )
 
     def all(self) -> Iterator[RecordedMachine]:
         """Yield every machine that has a run record."""
-        for path in sorted(self.folder.glob(f"*/{_RECORD}")):
-            entry = self._read(path)
-            if entry is not None:
-                yield entry
+        for path in sorted(self.folder.glob(f"*/{_RECORD_FILE}")):
+            machine = self._read(path)
+            if machine is not None:
+                yield machine
 
     def find(self, name: str = "") -> RecordedMachine:
         """Return the machine of a name, or the only one."""
@@ -189,31 +190,33 @@ class MachineDirectory:
             return found[0]
         names = ", ".join(e.record.name for e in known)
         if name or not known:
-            what = f"there is no machine {name}" if name else "there is no machine"
+            problem = f"machine {name} not found" if name else "no machine found"
             raise MachineError.of(
-                codes.MACHINE_NOT_FOUND, what, f"there are: {names}" if names else "none is running"
+                codes.MACHINE_NOT_FOUND,
+                problem,
+                f"machines: {names}" if names else "none is running",
             )
         raise MachineError.of(
             codes.MACHINE_NOT_FOUND, "there are several machines", f"name one of: {names}"
         )
 
-    def forget_stale(self) -> None:
-        """Remove the files of killed runs, which could not clean up."""
-        for entry in self.all():
-            owner = entry.record.owner
-            if entry.alive or (owner is not None and owner.alive):
+    def remove_stale(self) -> None:
+        """Remove the files of runs that were killed before they could clean up."""
+        for machine in self.all():
+            owner = machine.record.owner
+            if machine.alive or (owner is not None and owner.alive):
                 continue
-            self.settle(entry)
+            self.release_resources(machine)
             if owner is not None:
-                self.remove(entry.folder)
-        for claim in self.folder.glob(f"*/{_CLAIM}"):
-            if not (claim.parent / _RECORD).exists() and not _claimant_lives(claim):
+                self.remove(machine.folder)
+        for claim in self.folder.glob(f"*/{_CLAIM_FILE}"):
+            if not (claim.parent / _RECORD_FILE).exists() and not _is_claimed(claim):
                 self.remove(claim.parent)
 
     def _claim(self, folder: Path) -> None:
-        """Record which process prepares a machine there, until there is a run record."""
+        """Record which process is preparing the machine, until there is a run record."""
         claim = Process.of(os.getpid())
-        (folder / _CLAIM).write_text(json.dumps(asdict(claim)))
+        (folder / _CLAIM_FILE).write_text(json.dumps(asdict(claim)))
 
     def _read(self, path: Path) -> RecordedMachine | None:
         try:

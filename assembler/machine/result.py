@@ -1,4 +1,4 @@
-"""The result of a run: how it ended, and why a machine did not come up."""
+"""The result of a run: its outcome, and diagnostics of a failure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.diagnostics import Diagnostic
-from assembler.machine.diagnosis import diagnose_console, last_lines
+from assembler.machine.console_diagnosis import diagnose_console, last_lines
 from assembler.machine.yaml_places import yaml_place
 
 if TYPE_CHECKING:
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 class RunOutcome(StrEnum):
-    """The ways in which a run ends."""
+    """How a run ended."""
 
-    # The machine ended by itself, and nothing was waited for.
+    # The machine ended by itself; the run had no wait condition.
     ENDED = "ended"
-    # The text and the ports that were waited for came.
+    # The wait condition was met.
     READY = "ready"
-    # They did not come in time.
+    # The wait condition was not met in time.
     TIMED_OUT = "timed-out"
-    # The kernel or the firmware gave up before they came.
+    # The kernel panicked, or the firmware found no boot device, before that.
     GAVE_UP = "gave-up"
-    # The machine ended before they came.
+    # The machine ended before the wait condition was met.
     ENDED_EARLY = "ended-early"
-    # Somebody asked for the end.
+    # The user stopped the machine.
     STOPPED = "stopped"
-    # The machine was started and left running; nothing was waited for.
+    # The machine was started and left running, without a wait condition.
     STARTED = "started"
 
 
-_SUCCESSES = (RunOutcome.ENDED, RunOutcome.READY, RunOutcome.STARTED)
+_SUCCESSFUL = (RunOutcome.ENDED, RunOutcome.READY, RunOutcome.STARTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +49,28 @@ class RunResult:
     seconds: float = 0.0
     # The end of the console, as plain text.
     console: str = ""
-    # The signal that asked for the end, if the outcome is STOPPED.
+    # The signal that stopped the run, if the outcome is STOPPED.
     signal: int = 0
-    # What went wrong, and the known causes.
+    # The failure, and its known causes.
     diagnostics: tuple[Diagnostic, ...] = ()
-    # Whether the machine goes on.
+    # Whether the machine is still running.
     running: bool = False
 
     @property
     def succeeded(self) -> bool:
         """Tell whether the machine was ready, ended by itself, or was left running."""
-        return self.outcome in _SUCCESSES
+        return self.outcome in _SUCCESSFUL
 
     @property
     def console_tail(self) -> list[str]:
-        """Return the last lines of the console that say something."""
+        """Return the last lines of the console that are not empty."""
         return last_lines(self.console)
 
 
 def failure_diagnostics(
     outcome: RunOutcome, seconds: float, console: str, machine: Machine, files: Sequence[str]
 ) -> tuple[Diagnostic, ...]:
-    """Return what went wrong in a run that failed, and its known causes."""
+    """Return the failure of a run, and its known causes."""
     if outcome is RunOutcome.TIMED_OUT:
         failure = Diagnostic(codes.WAIT_FAILED, f"not ready after {seconds:.0f} s")
     else:
@@ -83,7 +83,7 @@ def failure_diagnostics(
 def console_diagnostics(
     console: str, machine: Machine, files: Sequence[str]
 ) -> tuple[Diagnostic, ...]:
-    """Return the known causes of what a console says, at their places in the YAML files."""
+    """Return the known causes in a console's output, with their places in the YAML files."""
     return tuple(
         finding.diagnostic(yaml_place(files, finding.keys))
         for finding in diagnose_console(console, machine)

@@ -1,4 +1,4 @@
-"""Start a machine, and work with it while it runs: wait, read its console, stop it."""
+"""Start a VM as a context manager: wait for it, read its console, stop it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Self
 
 from assembler.errors import MachineError
 from assembler.events import CallbackReporter
-from assembler.machine.attended_run import check_exit_code
+from assembler.machine.console_diagnosis import has_given_up
 from assembler.machine.console_io import NullConsole
 from assembler.machine.console_log import console_text
-from assembler.machine.diagnosis import has_given_up
 from assembler.machine.options import RunOptions
 from assembler.machine.result import RunOutcome, RunResult, failure_diagnostics
+from assembler.machine.run_machine import check_exit_code
 from assembler.machine.started_machine import StartedMachine, started_machine
-from assembler.machine.waiting import PortProbe, compile_pattern, parse_wait_condition
+from assembler.machine.wait_conditions import PortProbe, compile_pattern, parse_wait_condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from assembler.machine.description import Port
     from assembler.machine.options import ImageArgument
 
-_PAUSE = 0.1
-# After a panic the last lines still have to come.
-_LAST_WORDS = 1.0
+_POLL_INTERVAL = 0.1
+# Seconds to wait for the last lines after a panic.
+_PANIC_DELAY = 1.0
 
 
 def start(
@@ -36,17 +36,17 @@ def start(
     *,
     progress: Callable[[Event], None] | None = None,
 ) -> RunningMachine:
-    """Start an image in a machine, which ends with the block of the returned context manager.
+    """Start an image in a machine; the returned context manager ends it.
 
-    A detached machine goes on after the block. What `options` say about waiting is for `run`: here
-    the methods of the machine wait.
+    A detached machine keeps running after the block. `wait_for`, `wait_ports`, `timeout` and `once`
+    of the options apply to `run` only: here the methods of the machine wait.
     """
     options = options or RunOptions()
     cleanup = ExitStack()
     started = cleanup.enter_context(
         started_machine(image, options, CallbackReporter.of(progress), NullConsole())
     )
-    started.program.go()
+    started.program.resume()
     return RunningMachine(started, cleanup, detached=options.detached)
 
 
@@ -54,7 +54,7 @@ class RunningMachine:
     """A machine that this process has started."""
 
     def __init__(self, started: StartedMachine, cleanup: ExitStack, *, detached: bool) -> None:
-        """Hold the machine, which runs by now."""
+        """Hold the running machine."""
         self._started = started
         self._cleanup = cleanup
         self._detached = detached
@@ -72,7 +72,7 @@ class RunningMachine:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        """End the machine and remove its files, unless it is detached and all is well."""
+        """End the machine and remove its files; a detached one only if the block has failed."""
         self._close(keep=self._detached and error is None and self.running)
 
     @property
@@ -92,7 +92,7 @@ class RunningMachine:
 
     @property
     def running(self) -> bool:
-        """Tell whether the machine runs."""
+        """Tell whether the machine is running."""
         return not self._started.program.ended
 
     def console_text(self) -> str:
@@ -112,7 +112,7 @@ class RunningMachine:
         condition = parse_wait_condition("", (port,), network)
         probe = PortProbe(network, condition.ports)
         try:
-            self._wait(lambda: probe.answered(self._started.program.control), timeout)
+            self._wait(lambda: probe.answered(self._started.program.qmp), timeout)
         finally:
             probe.close()
 
@@ -122,7 +122,7 @@ class RunningMachine:
         while self.running:
             if deadline is not None and time.monotonic() > deadline:
                 raise self._failure(RunOutcome.TIMED_OUT)
-            time.sleep(_PAUSE)
+            time.sleep(_POLL_INTERVAL)
         check_exit_code(self._started.program)
         return RunResult(self.name, RunOutcome.ENDED, self._seconds, self.console_text())
 
@@ -132,10 +132,10 @@ class RunningMachine:
         if self.running and timeout > 0:
             self._started.program.press_power_button()
         while self.running and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
-        well = not self.running
+            time.sleep(_POLL_INTERVAL)
+        shut_down = not self.running
         self._close(keep=False)
-        return well
+        return shut_down
 
     def kill(self) -> None:
         """End the machine at once."""
@@ -151,18 +151,18 @@ class RunningMachine:
         while not condition():
             now = time.monotonic()
             if not self.running:
-                # The last words may have come after the condition was checked.
+                # The last output may have come after the condition was checked.
                 if condition():
                     return
                 check_exit_code(self._started.program)
                 raise self._failure(RunOutcome.ENDED_EARLY)
             if gave_up_at is None and has_given_up(self.console_text()):
                 gave_up_at = now
-            elif gave_up_at is not None and now - gave_up_at > _LAST_WORDS:
+            elif gave_up_at is not None and now - gave_up_at > _PANIC_DELAY:
                 raise self._failure(RunOutcome.GAVE_UP)
             if deadline is not None and now > deadline:
                 raise self._failure(RunOutcome.TIMED_OUT)
-            time.sleep(_PAUSE)
+            time.sleep(_POLL_INTERVAL)
 
     def _failure(self, outcome: RunOutcome) -> MachineError:
         return MachineError(

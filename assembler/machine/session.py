@@ -1,4 +1,4 @@
-"""Attend a running machine: its console, what is waited for, and an orderly end."""
+"""Attach to a running VM: relay its console, wait for readiness, and shut it down."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.events import LogMessage
-from assembler.machine.diagnosis import has_given_up
+from assembler.machine.console_diagnosis import has_given_up
 from assembler.machine.result import RunOutcome
-from assembler.machine.waiting import ConsoleBuffer, PortProbe, WaitCondition
+from assembler.machine.wait_conditions import ConsoleBuffer, PortProbe, WaitCondition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from assembler.machine.console_io import ConsoleIO
     from assembler.machine.program import MachineProgram
 
-_TICK = 0.25
-# After a panic the last lines still have to come.
-_LAST_WORDS = 1.0
-_MOST_PENDING = 1 << 16
-_SHORT_PAUSE = 0.02
+_POLL_INTERVAL = 0.25
+# Seconds to wait for the last lines after a panic.
+_PANIC_DELAY = 1.0
+_MAX_PENDING = 1 << 16
+_INPUT_PAUSE = 0.02
 _CHUNK = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """What a session waits for, and when it ends."""
+    """The wait condition and the timeouts of a session."""
 
     condition: WaitCondition
     # Seconds to wait; None waits for ever.
     timeout: float | None
-    # Whether the session goes on when the machine is ready.
+    # Whether the session continues when the machine is ready.
     stay: bool
     # Seconds that the guest has to shut down.
     stop_timeout: float
@@ -53,7 +53,7 @@ class SessionEnd:
 
 
 class Session:
-    """The time from starting a machine to its end, or until it may run alone."""
+    """The time that this process is attached to a machine's console."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Session:
         probe: PortProbe | None,
         reporter: Reporter,
     ) -> None:
-        """Prepare the session; nothing runs yet."""
+        """Prepare the session; the machine is still paused."""
         self._program = program
         self._socket = console_socket
         self._console = console
@@ -72,21 +72,21 @@ class Session:
         self._probe = probe
         self._reporter = reporter
         self._buffer = ConsoleBuffer()
-        # Input that the guest has not taken yet.
+        # Input that the guest has not read yet.
         self._pending = bytearray()
         self._selector = selectors.DefaultSelector()
         self._start = time.monotonic()
         self._waiting = bool(options.condition)
         self._matched = options.condition.pattern is None
-        self._gave_up_at: float | None = None
+        self._panic_at: float | None = None
         self._deadline: float | None = None
         self._asked_to_stop = False
 
-    def attend(self, on_giving_up: Callable[[str], None]) -> SessionEnd:
-        """Let the machine run, and attend it; it may still run afterwards.
+    def attend(self, on_panic: Callable[[str], None]) -> SessionEnd:
+        """Resume the machine, and relay its console until the session ends.
 
-        `on_giving_up` is called with the console's text if the kernel gives up and nothing is
-        waited for.
+        The machine may still run afterwards. Without a wait condition, `on_panic` is called with
+        the console's text when the kernel panics or the firmware finds no boot device.
         """
         with self._selector:
             self._selector.register(self._socket, selectors.EVENT_READ)
@@ -94,16 +94,16 @@ class Session:
                 # A closed or unusual standard input cannot be watched.
                 with suppress(ValueError, OSError):
                     self._selector.register(handle, selectors.EVENT_READ)
-            self._program.go()
+            self._program.resume()
             while True:
                 self._handle_events()
-                outcome = self._outcome(on_giving_up)
+                outcome = self._outcome(on_panic)
                 if outcome is not None:
                     self._read_rest()
                     return self._end(outcome)
 
     def _handle_events(self) -> None:
-        for key, events in self._selector.select(_TICK):
+        for key, events in self._selector.select(_POLL_INTERVAL):
             if key.fileobj is self._socket:
                 if events & selectors.EVENT_WRITE:
                     self._send_pending()
@@ -126,9 +126,9 @@ class Session:
         return True
 
     def _read_input(self, handle: int) -> None:
-        if len(self._pending) > _MOST_PENDING:
-            # More input stays unread until the guest has taken some.
-            time.sleep(_SHORT_PAUSE)
+        if len(self._pending) > _MAX_PENDING:
+            # More input stays unread until the guest has read some.
+            time.sleep(_INPUT_PAUSE)
             return
         data = self._console.read(handle)
         if data is None:
@@ -138,7 +138,7 @@ class Session:
         self._send_pending()
 
     def _send_pending(self) -> None:
-        """Send as much of the input as the guest takes; a guest may read nothing."""
+        """Send as much of the input as the socket accepts; the guest may not read any."""
         with suppress(OSError):
             sent = self._socket.send(self._pending, socket.MSG_DONTWAIT) if self._pending else 0
             del self._pending[:sent]
@@ -146,7 +146,7 @@ class Session:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._pending else 0)
             self._selector.modify(self._socket, events)
 
-    def _outcome(self, on_giving_up: Callable[[str], None]) -> RunOutcome | None:
+    def _outcome(self, on_panic: Callable[[str], None]) -> RunOutcome | None:
         now = time.monotonic()
         if self._program.ended:
             if self._asked_to_stop:
@@ -155,15 +155,15 @@ class Session:
         if self._console.stop_requests and self._stop(now):
             return RunOutcome.STOPPED
         text = self._buffer.text()
-        if self._gave_up_at is None and has_given_up(text):
-            self._gave_up_at = now
-        elif self._gave_up_at is not None and now - self._gave_up_at > _LAST_WORDS:
+        if self._panic_at is None and has_given_up(text):
+            self._panic_at = now
+        elif self._panic_at is not None and now - self._panic_at > _PANIC_DELAY:
             if self._waiting:
                 return RunOutcome.GAVE_UP
-            if self._gave_up_at > 0:
-                on_giving_up(text)
-                # Once is enough.
-                self._gave_up_at = float("inf")
+            if self._panic_at > 0:
+                on_panic(text)
+                # Call it only once.
+                self._panic_at = float("inf")
         if self._waiting and not self._asked_to_stop:
             return self._wait(text, now)
         return None
@@ -171,7 +171,7 @@ class Session:
     def _wait(self, text: str, now: float) -> RunOutcome | None:
         pattern = self._options.condition.pattern
         self._matched = self._matched or (pattern is not None and bool(pattern.search(text)))
-        if self._matched and (self._probe is None or self._probe.answered(self._program.control)):
+        if self._matched and (self._probe is None or self._probe.answered(self._program.qmp)):
             self._waiting = False
             self._reporter.emit(LogMessage(f"ready after {now - self._start:.1f} s"))
             return None if self._options.stay else RunOutcome.READY
@@ -185,13 +185,15 @@ class Session:
             self._asked_to_stop = True
             self._deadline = now + self._options.stop_timeout
             if self._options.stop_timeout > 0:
-                self._reporter.emit(LogMessage("ending the machine; once more ends it at once"))
+                self._reporter.emit(
+                    LogMessage("shutting the machine down; a second request ends it at once")
+                )
                 self._program.press_power_button()
         late = self._deadline is not None and now >= self._deadline
         return len(self._console.stop_requests) > 1 or late
 
     def _read_rest(self) -> None:
-        """Read what is left in the console's socket."""
+        """Read the remaining output from the console's socket."""
         self._socket.settimeout(0.1)
         while self._read_console():
             pass

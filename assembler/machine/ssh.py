@@ -1,4 +1,4 @@
-"""Access to a guest by ssh: a port, a new key, and metadata with the key."""
+"""Access to a guest over ssh: a forwarded port, a new key, and metadata with the key."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from assembler.machine.host_ports import free_port
 from assembler.tools import require_program
 
 _KEY = "ssh-key"
-_KNOWN = "ssh-known-hosts"
+_KNOWN_HOSTS = "ssh-known-hosts"
 _PORT = 22
 _USER = "root"
 
 
 @dataclass(frozen=True, slots=True)
 class SshAccess:
-    """The port of this host for ssh, and the key in the machine's directory."""
+    """The forwarded port for ssh, and the machine's directory, which contains the key."""
 
     folder: Path
     port: Port
@@ -34,22 +34,22 @@ class SshAccess:
         return (self.folder / f"{_KEY}.pub").read_text().strip()
 
     def metadata(self, content: bytes) -> bytes:
-        """Return the user's metadata with the key added where the package metadata reads it."""
-        whole = _parsed(content)
-        ssh = whole.setdefault("ssh", {})
+        """Return the user's metadata with the key added where the metadata package reads it."""
+        metadata = _parse_metadata(content)
+        ssh = metadata.setdefault("ssh", {})
         entries = ssh.setdefault("entries", {}) if isinstance(ssh, dict) else None
         if not isinstance(entries, dict):
             raise _unusable_metadata()
         before = entries.get("authorized_keys", {}).get("content", "")
         lines = [*before.splitlines(), self.public_key]
         entries["authorized_keys"] = {"perm": "0600", "content": "\n".join(lines) + "\n"}
-        return json.dumps(whole, indent=2).encode()
+        return json.dumps(metadata, indent=2).encode()
 
 
 def prepare_ssh(folder: Path) -> SshAccess:
-    """Make a key, and find a free port."""
+    """Create a key, and find a free port."""
     path = folder / _KEY
-    made = subprocess.run(
+    result = subprocess.run(
         [
             require_program("ssh-keygen"),
             "-q",
@@ -67,46 +67,46 @@ def prepare_ssh(folder: Path) -> SshAccess:
         text=True,
         check=False,
     )
-    if made.returncode:
+    if result.returncode:
         raise HostError.of(
-            host.TOOL_FAILED, "ssh-keygen cannot make a key", *made.stderr.splitlines()[-3:]
+            host.TOOL_FAILED, "ssh-keygen cannot create a key", *result.stderr.splitlines()[-3:]
         )
     return SshAccess(folder, Port(free_port(), _PORT))
 
 
-def ssh_words(folder: Path, port: int, command: Sequence[str] = ()) -> list[str]:
-    """Return the command that logs in at a machine, whose directory has the key.
+def ssh_argv(folder: Path, port: int, command: Sequence[str] = ()) -> list[str]:
+    """Return the command line that logs in to a machine with the key in its directory.
 
-    `command` runs there; options of ssh may come before it.
+    `command` runs in the guest; options of ssh may precede it.
     """
-    # The guest makes its host key at the first boot: no key is known before.
+    # The guest creates its host key at the first boot, so the key is unknown before.
     options = {
         "IdentitiesOnly": "yes",
         "StrictHostKeyChecking": "accept-new",
-        "UserKnownHostsFile": str(folder / _KNOWN),
+        "UserKnownHostsFile": str(folder / _KNOWN_HOSTS),
         "LogLevel": "ERROR",
     }
-    words = ["ssh", "-i", str(folder / _KEY), "-p", str(port)]
-    words += [w for name, value in options.items() for w in ("-o", f"{name}={value}")]
-    # ssh takes its options also after the name of the host.
-    return [*words, f"{_USER}@127.0.0.1", *command]
+    argv = ["ssh", "-i", str(folder / _KEY), "-p", str(port)]
+    argv += [w for name, value in options.items() for w in ("-o", f"{name}={value}")]
+    # ssh also accepts options after the host name.
+    return [*argv, f"{_USER}@127.0.0.1", *command]
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
+def _parse_metadata(content: bytes) -> dict[str, Any]:
     if not content.strip():
         return {}
     try:
-        whole = json.loads(content)
+        metadata = json.loads(content)
     except ValueError:
-        whole = None
-    if not isinstance(whole, dict):
+        metadata = None
+    if not isinstance(metadata, dict):
         raise _unusable_metadata()
-    return whole
+    return metadata
 
 
 def _unusable_metadata() -> UsageError:
     return UsageError.of(
         usage.BAD_OPTION,
-        "--ssh: no key can be added to the metadata of --data",
-        "write it as a JSON object, or put a key of your own into the image",
+        "--ssh: cannot add the key to the metadata of --data",
+        "write the metadata as a JSON object, or put your own key into the image",
     )

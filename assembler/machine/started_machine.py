@@ -1,4 +1,4 @@
-"""Start a machine in a directory of its own, and clean up after it."""
+"""Start a VM in a new directory, and clean up when it ends."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from assembler.events import LogMessage
 from assembler.machine.description import KernelBoot
-from assembler.machine.networks import closing_handles, connect_network, release_network
+from assembler.machine.host_network import close_handles_after, connect_network, release_network
 from assembler.machine.option_checks import check_run_options, requested_network
 from assembler.machine.options import ImageToBuild, image_label
 from assembler.machine.preparation import PreparedMachine, prepare_machine
-from assembler.machine.processes import Process
+from assembler.machine.process_identity import Process
 from assembler.machine.program import MachineProgram, start_program
 from assembler.machine.qemu import Qemu
 from assembler.machine.records import MachineDirectory, RunRecord
-from assembler.machine.ssh import ssh_words
-from assembler.machine.waiting import WaitCondition, parse_wait_condition
+from assembler.machine.ssh import ssh_argv
+from assembler.machine.wait_conditions import WaitCondition, parse_wait_condition
 from assembler.quantities import size_text
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class StartedMachine:
-    """A machine whose program has started, and waits for `go`."""
+    """A machine whose program has started, and is paused until `resume`."""
 
     prepared: PreparedMachine
     program: MachineProgram
@@ -67,16 +67,16 @@ class _OwnDirectory:
 def started_machine(
     image: ImageArgument, options: RunOptions, reporter: Reporter, console: ConsoleIO
 ) -> Iterator[StartedMachine]:
-    """Start a machine for the block; at its end, end the machine and remove its files.
+    """Start a machine; at the end of the block, end it and remove its files.
 
-    Nothing is ended or removed if the block sets `keep`.
+    If the block sets `keep`, the machine keeps running.
     """
     check_run_options(options)
     condition = parse_wait_condition(
         options.wait_for, options.wait_ports, requested_network(options)
     )
     label = image_label(image)
-    with _own_directory(options, label) as own:
+    with _machine_directory(options, label) as own:
         files: tuple[str, ...] = ()
         if isinstance(image, ImageToBuild):
             files = image.files
@@ -84,22 +84,22 @@ def started_machine(
         else:
             path = Path(image)
         prepared = prepare_machine(path, options, own.folder)
-        with _connected(prepared, own) as connected:
+        with _connected_network(prepared, own) as connected:
             command = Qemu(options.qemu).command(connected.machine)
-            _introduce(connected, command, label, reporter)
+            _report_start(connected, command, label, reporter)
             with console.opened():
                 program = start_program(
                     command,
                     own.folder,
-                    with_us=not options.detached,
-                    companions=connected.companions,
+                    die_with_parent=not options.detached,
+                    helper_processes=connected.helper_processes,
                     handles=connected.machine.network.handles,
                 )
                 started = StartedMachine(connected, program, condition, files)
                 own.started = started
                 try:
                     record = _record(started, label, detached=options.detached)
-                    MachineDirectory(options.state).keep(own.folder, record)
+                    MachineDirectory(options.state).write_record(own.folder, record)
                     yield started
                 finally:
                     if not started.keep:
@@ -107,7 +107,7 @@ def started_machine(
 
 
 @contextmanager
-def _own_directory(options: RunOptions, label: str) -> Iterator[_OwnDirectory]:
+def _machine_directory(options: RunOptions, label: str) -> Iterator[_OwnDirectory]:
     machines = MachineDirectory(options.state)
     name = options.name or Path(label).stem or "machine"
     own = _OwnDirectory(machines.new(name, exactly=bool(options.name)))
@@ -119,48 +119,51 @@ def _own_directory(options: RunOptions, label: str) -> Iterator[_OwnDirectory]:
 
 
 @contextmanager
-def _connected(prepared: PreparedMachine, own: _OwnDirectory) -> Iterator[PreparedMachine]:
+def _connected_network(prepared: PreparedMachine, own: _OwnDirectory) -> Iterator[PreparedMachine]:
     """Connect the machine's network for the block."""
     connected = connect_network(prepared.machine.network)
     try:
-        with closing_handles(connected.network):
+        with close_handles_after(connected.network):
             yield prepared.with_network(connected)
     finally:
         if not own.keep:
             release_network(connected.cleanup)
 
 
-def _introduce(prepared: PreparedMachine, command: Command, label: str, reporter: Reporter) -> None:
-    """Report what is about to run, and how to reach it."""
-    for text in _introduction(prepared, label):
+def _report_start(
+    prepared: PreparedMachine, command: Command, label: str, reporter: Reporter
+) -> None:
+    """Report the machine's properties, and how to connect to it."""
+    for text in _start_messages(prepared, label):
         reporter.emit(LogMessage(text))
-    reporter.emit(LogMessage(shlex.join(command.words), level=1))
-    for text in _access(prepared):
+    reporter.emit(LogMessage(shlex.join(command.argv), level=1))
+    for text in _access_messages(prepared):
         reporter.emit(LogMessage(text))
 
 
-def _introduction(prepared: PreparedMachine, label: str) -> Iterator[str]:
+def _start_messages(prepared: PreparedMachine, label: str) -> Iterator[str]:
     machine = prepared.machine
     sizes = ""
     if isinstance(machine.boot, KernelBoot):
         named = [("kernel", machine.boot.kernel), ("initrd", machine.boot.initrd)]
         sizes = ", ".join(f"{n} {size_text(p.stat().st_size)}" for n, p in named if p)
         sizes = f" ({sizes})"
-    what = f"{machine.architecture}, {machine.cpus} cpu, {machine.memory} MB"
-    yield f"{label}{sizes} on qemu, {what}, {machine.accelerator}"
+    size = f"{machine.architecture}, {machine.cpus} cpu, {machine.memory} MB"
+    yield f"{label}{sizes} on qemu, {size}, {machine.accelerator}"
     if prepared.slow_because and machine.accelerator == "tcg":
-        yield f"every instruction is emulated, which is slow ({prepared.slow_because})"
+        yield f"emulation without hardware acceleration is slow ({prepared.slow_because})"
 
 
-def _access(prepared: PreparedMachine) -> Iterator[str]:
+def _access_messages(prepared: PreparedMachine) -> Iterator[str]:
     machine = prepared.machine
     for port in machine.network.ports:
-        yield f"{port.address}:{port.host}/{port.protocol} is port {port.guest} of it"
+        here = f"{port.address}:{port.host}/{port.protocol}"
+        yield f"{here} is forwarded to port {port.guest} of the guest"
     yield from prepared.notes
     if prepared.ssh is not None:
-        yield f"by ssh, as soon as it is up: dolmen ssh {machine.name}"
-        words = ssh_words(prepared.ssh.folder, prepared.ssh.port.host)
-        yield f"which is {shlex.join(words)}"
+        yield f"log in when it is up: dolmen ssh {machine.name}"
+        argv = ssh_argv(prepared.ssh.folder, prepared.ssh.port.host)
+        yield f"the same with ssh: {shlex.join(argv)}"
 
 
 def _record(started: StartedMachine, label: str, *, detached: bool) -> RunRecord:
@@ -177,7 +180,7 @@ def _record(started: StartedMachine, label: str, *, detached: bool) -> RunRecord
         cpus=machine.cpus,
         ports=tuple(str(p) for p in machine.network.ports),
         started=int(time.time()),
-        companions=started.program.companions.processes,
+        helper_processes=started.program.helper_processes.processes,
         cleanup=started.prepared.cleanup,
         ssh=ssh.port.host if ssh else 0,
     )

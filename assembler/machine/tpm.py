@@ -1,4 +1,4 @@
-"""The TPM of a machine: a program that emulates one, and where it keeps its state."""
+"""The emulated TPM of a VM: swtpm and the directory of its state."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from assembler.errors import wrap_os_errors
 from assembler.machine.backend import TPM_SOCKET, Command
-from assembler.machine.companions import Companion
+from assembler.machine.helper_processes import HelperProcess
 from assembler.tools import require_program
 
 
-def tpm_companion(state: Path) -> Companion:
-    """Return the program for a TPM 2.0 with its state in a directory, which is made."""
+def swtpm_process(state: Path) -> HelperProcess:
+    """Return swtpm as a TPM 2.0 with its state in a directory, which is created."""
     program = require_program("swtpm")
     with wrap_os_errors(state):
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -20,7 +20,7 @@ def tpm_companion(state: Path) -> Companion:
         "--tpm2",
         *("--tpmstate", f"dir={state}"),
         *("--ctrl", f"type=unixio,path={TPM_SOCKET}"),
-        # It ends when the machine hangs up.
+        # It ends when QEMU closes the connection.
         "--terminate",
     )
-    return Companion("swtpm", Command(program, arguments), TPM_SOCKET)
+    return HelperProcess("swtpm", Command(program, arguments), TPM_SOCKET)

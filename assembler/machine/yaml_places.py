@@ -1,4 +1,4 @@
-"""The place in the YAML files of an image that a diagnostic is about."""
+"""Find the place in the YAML files of an image that a diagnostic refers to."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _STDIN = "-"
 
 
 def yaml_place(files: Sequence[str], keys: tuple[str, ...]) -> Place | None:
-    """Return the place that a path of keys leads to, or None without files.
+    """Return the place of a key path, or None without files.
 
-    A container is known by its name.
+    A container is identified by its name.
     """
     if not files or not keys or _STDIN in files:
         return None
-    config = _load(files)
-    return None if config is None else _find(config, keys)
+    config = _load_config(files)
+    return None if config is None else _find_place(config, keys)
 
 
-def _load(files: Sequence[str]) -> Config | None:
+def _load_config(files: Sequence[str]) -> Config | None:
     from assembler.config import LoadOptions, load_config  # noqa: PLC0415 - only after a failure
 
     try:
         return load_config(files, LoadOptions(check_sources=False)).config
     except DolmenError:
-        # They were valid when they were built: somebody has changed them.
+        # The files have changed since the build.
         return None
 
 
-def _find(config: Config, keys: tuple[str, ...]) -> Place | None:
+def _find_place(config: Config, keys: tuple[str, ...]) -> Place | None:
     section, *rest = keys
     if section in ("onboot", "onshutdown", "services"):
         containers = getattr(config, section)

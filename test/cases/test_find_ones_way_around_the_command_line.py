@@ -80,7 +80,7 @@ def test_doctor_names_what_is_missing_and_how_to_install_it(dolmen: Dolmen) -> N
 def test_doctor_fails_when_the_store_cannot_be_written(dolmen: Dolmen) -> None:
     failed = dolmen.run("doctor", "--cache", "/proc/nowhere/cache")
     assert failed.returncode == 1
-    assert "cannot be written" in failed.stdout
+    assert "is not writable" in failed.stdout
 
 
 def test_global_options_fit_before_and_after_the_command() -> None:

@@ -63,7 +63,7 @@ def test_a_yaml_file_is_built_and_runs_until_ctrl_c(dolmen: Dolmen, tiny_system:
     assert left_behind(dolmen.home) == []
     said = run.errors.read_text()
     assert "ready after" in said
-    assert "ending the machine" in said
+    assert "shutting the machine down" in said
 
 
 def test_a_machine_that_ends_by_itself_is_well(dolmen: Dolmen, tiny_system: System) -> None:
@@ -193,7 +193,7 @@ def test_the_terminal_is_the_console_and_is_clean_afterwards(
         time.sleep(1)
         os.write(master, b"\x1dc")
         os.write(master, b"\x03")
-        until(b"once more ends it at once\r\n")
+        until(b"a second request ends it at once\r\n")
         os.write(master, b"\x03")
         assert process.wait(20) == 130
         until(b"\x1b[?7h")
@@ -227,7 +227,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
         port = taken.getsockname()[1]
         done = dolmen.run("run", "qemu", "--publish", f"{port}:80", tiny_system.prefix)
     assert done.returncode == 1
-    assert "something else listens to it" in done.stderr
+    assert "it is already in use" in done.stderr
     assert left_behind(dolmen.home) == []
 
 

@@ -69,12 +69,12 @@ def module_of(system: System) -> bytes:
         pytest.param(
             lambda _: archive({"etc": (0o40755, b"")}),
             "DM1024",
-            "no /init in the initrd",
+            "the initrd has no /init",
             id="no-init",
         ),
-        pytest.param(with_init(FOREIGN), "DM1024", "no program that this kernel", id="foreign"),
+        pytest.param(with_init(FOREIGN), "DM1024", "this kernel cannot execute", id="foreign"),
         pytest.param(with_init(b"#!/bin/nothing\n"), "DM1024", "interpreter", id="no-interpreter"),
-        pytest.param(with_init(SHELL, FILE), "DM1024", "not be executed", id="not-executable"),
+        pytest.param(with_init(SHELL, FILE), "DM1024", "is not executable", id="not-executable"),
         pytest.param(
             with_init(SHELL + b"exit 3\n"), "DM1025", "exitcode=0x00000300", id="init-ends"
         ),
@@ -123,7 +123,7 @@ def test_a_console_that_is_missing_is_told(
     assert done.returncode == 3
     assert "DM1010" in done.stderr
     assert "DM1027" in done.stderr
-    assert "names no console" in done.stderr
+    assert "has no console" in done.stderr
     assert "add console=ttyS0" in done.stderr
 
 
@@ -135,7 +135,7 @@ def test_the_place_in_the_yaml_is_told(dolmen: Dolmen, tiny_system: System, tmp_
         *("--wait-for", "x is up", "--timeout", "4s"),
     )
     assert done.returncode == 3, done.stderr
-    assert "names only console=tty0" in done.stderr
+    assert "has only console=tty0" in done.stderr
     # The line and the column of the command line, and the line itself.
     assert f"{yaml}:2:48: error[DM1027]" in done.stderr
     assert "^" in done.stderr
@@ -162,7 +162,7 @@ def test_a_service_that_crashes_again_and_again_is_told_at_its_line(tmp_path: Pa
     assert done.returncode == 4, done.stderr
     assert f"{yaml}:6:11: error[DM1032]: the service crashing ended: exit status 5" in done.stderr
     assert re.search(r"exit status 5; .*, [23] times so far", done.stderr)
-    assert 'it said last: "the disk is odd"' in done.stderr
+    assert 'its last output: "the disk is odd"' in done.stderr
     assert "the service end" not in done.stderr
 
 

@@ -61,7 +61,7 @@ def test_a_shell_by_ssh_in_an_image_that_takes_keys_from_metadata(
     own = dolmen.run("ssh", "-", "cat", "/run/config/notes/one")
     assert own.stdout == "from the user"
     # The command that was told does it, too.
-    shown = done.stderr.partition("which is ssh ")[2].splitlines()[0]
+    shown = done.stderr.partition("the same with ssh: ssh ")[2].splitlines()[0]
     by_hand = subprocess.run(
         ["ssh", *shown.split(), "hostname"], capture_output=True, text=True, timeout=60, check=False
     )
@@ -83,9 +83,9 @@ def test_a_machine_without_ssh_is_told(dolmen: Dolmen, tiny_system: System) -> N
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--data", "no JSON"), "no key can be added to the metadata of --data"),
-        (("--data", '{"ssh": 1}'), "no key can be added to the metadata of --data"),
-        (("--networking", "none"), "--ssh is for --networking user"),
+        (("--data", "no JSON"), "cannot add the key to the metadata of --data"),
+        (("--data", '{"ssh": 1}'), "cannot add the key to the metadata of --data"),
+        (("--networking", "none"), "--ssh needs --networking user"),
     ],
 )
 def test_what_contradicts_ssh_is_told(

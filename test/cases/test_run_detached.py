@@ -93,7 +93,7 @@ def test_several_machines_have_names_of_their_own(dolmen: Dolmen, tiny_system: S
     assert detach(dolmen, tiny_system, "--name", "web") == "web"
     again = dolmen.run("run", tiny_system.prefix, "--name", "web")
     assert again.returncode == 1
-    assert "there is a machine web already" in again.stderr
+    assert "machine web already exists" in again.stderr
     several = dolmen.run("logs")
     assert several.returncode == 1
     assert "image, image-2, web" in several.stderr

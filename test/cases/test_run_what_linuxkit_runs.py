@@ -133,4 +133,4 @@ def test_what_is_asked_for_wins_over_the_variable(dolmen: Dolmen, images: Path) 
     done = dolmen.run(*words, env={"LINUXKIT_QEMU_ACCEL": "magic"}, cwd=images)
     assert "qemu ended with code 3" in done.stderr
     wrong = dolmen.run(*words[:4], "image", env={"LINUXKIT_QEMU_ACCEL": "magic"}, cwd=images)
-    assert "there is no accelerator 'magic'" in wrong.stderr
+    assert "unknown accelerator 'magic'" in wrong.stderr

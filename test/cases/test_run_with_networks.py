@@ -138,7 +138,7 @@ ip -o link show | cut -d: -f2
     [
         ("tap,no-such0", "sudo ip tuntap add no-such0 mode tap"),
         ("bridge,no-such0", "sudo ip link add no-such0 type bridge"),
-        ("bridge,no-such0,nat", "--networking user needs no rights"),
+        ("bridge,no-such0,nat", "--networking user does not need root"),
     ],
 )
 def test_who_may_not_make_a_device_is_told_who_may(
@@ -222,7 +222,7 @@ def test_a_guest_reaches_out_with_the_address_of_this_machine(
     assert "hello from outside to 192.0.2.1" in console
     before, after, *_ = done.stdout.splitlines()
     assert (before, after) == ("1", "0")
-    assert "reaches out through br7, which is 10.111.0.1" in done.stdout
+    assert "reaches other networks through br7 (10.111.0.1)" in done.stdout
     assert "masquerade" not in done.stdout
 
 

@@ -127,12 +127,12 @@ def test_a_machine_is_run_and_ended_on_a_terminal(
         assert ours == []
         # Only with the narrow one something has to be broken, and not within a word.
         introduced = shown.partition("SeaBIOS")[0]
-        assert " ".join(introduced.split()).count("emulated, which is slow") == 1
+        assert " ".join(introduced.split()).count("hardware acceleration is slow") == 1
         assert "twice Ctrl-]" in " ".join(introduced.split())
         assert ("\n  " in introduced) is (columns == 80)
         screen.press("C-c")
         shown = screen.wait_for(r"ended with \d+[\s\S]* echo ")
-        assert "dolmen: ending the machine; once more ends it at once" in shown
+        assert "dolmen: shutting the machine down; a second request ends it at once" in shown
         assert "dolmen: the machine has ended\nended with 130\n" in shown
         # The terminal is as it was: it echoes, and edits lines.
         assert re.search(r"(?<!-)\bicanon\b", shown)

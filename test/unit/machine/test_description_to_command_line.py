@@ -26,7 +26,7 @@ PLAIN = Machine("amd64", KernelBoot(Path("/k"), Path("/i"), "console=ttyS0 quiet
 
 def words(machine: Machine) -> list[str]:
     command = Qemu(Path("/bin/qemu")).command(machine)
-    assert command.words[0] == "/bin/qemu"
+    assert command.argv[0] == "/bin/qemu"
     return list(command.arguments)
 
 
@@ -140,5 +140,5 @@ def test_windows_usb_and_further_devices() -> None:
 
 
 def test_an_architecture_without_a_program_is_told() -> None:
-    with pytest.raises(MachineError, match="s390x cannot be run"):
+    with pytest.raises(MachineError, match="s390x is not supported"):
         Qemu().command(replace(PLAIN, architecture="s390x"))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import MachineError
-from assembler.machine.detection import ImageKind, detect_image
 from assembler.machine.disks import create_disk
+from assembler.machine.image_detection import ImageKind, detect_image
 from assembler.machine.metadata_cd import write_metadata_cd
 
 BZIMAGE = bytes(0x1FE) + b"\x55\xaa" + b"\xeb\x6a" + b"HdrS" + bytes(600)
@@ -102,7 +102,7 @@ def test_a_missing_image_names_those_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "web-kernel").write_bytes(BZIMAGE)
     with pytest.raises(MachineError, match=r"images in .*: web"):
         detect_image(tmp_path / "wbe")
-    with pytest.raises(MachineError, match=r"no web-initrd\.img"):
+    with pytest.raises(MachineError, match=r"not web-initrd\.img"):
         detect_image(tmp_path / "web")
     with pytest.raises(MachineError, match="directory"):
         detect_image(tmp_path)

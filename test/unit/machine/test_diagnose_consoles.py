@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from assembler.machine.console_diagnosis import (
+    SIGNATURES,
+    diagnose_console,
+    has_given_up,
+    last_lines,
+)
 from assembler.machine.description import FirmwareBoot, KernelBoot, Machine
-from assembler.machine.diagnosis import SIGNATURES, diagnose_console, has_given_up, last_lines
-from assembler.machine.waiting import plain_text
+from assembler.machine.wait_conditions import plain_text
 
 DIRECT = Machine("amd64", KernelBoot(Path("/k"), Path("/i"), "console=ttyS0"))
 DOCUMENT = Path(__file__).parents[3] / "docs" / "run.md"

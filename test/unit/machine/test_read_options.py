@@ -76,9 +76,9 @@ def test_a_disk_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
     before = path.read_bytes()
     assert prepare_disk(DiskOption(path, 9 << 30), path).format == "qcow2"
     assert path.read_bytes() == before
-    with pytest.raises(MachineError, match="qcow2, and not vmdk"):
+    with pytest.raises(MachineError, match="qcow2, not vmdk"):
         prepare_disk(DiskOption(path, format="vmdk"), path)
-    with pytest.raises(MachineError, match="there is no disk"):
+    with pytest.raises(MachineError, match="not found"):
         prepare_disk(DiskOption(tmp_path / "other"), path)
 
 
@@ -164,5 +164,5 @@ def test_firmware_that_is_named_brings_its_variables(tmp_path: Path) -> None:
     assert firmware.require_firmware("amd64", code).variables is None
     (tmp_path / "OVMF_VARS_4M.fd").touch()
     assert firmware.require_firmware("amd64", code).variables == tmp_path / "OVMF_VARS_4M.fd"
-    with pytest.raises(MachineError, match="there is no file"):
+    with pytest.raises(MachineError, match=r"other\.fd not found"):
         firmware.require_firmware("amd64", tmp_path / "other.fd")

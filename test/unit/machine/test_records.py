@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import MachineError, UsageError
-from assembler.machine.processes import Process
+from assembler.machine.process_identity import Process
 from assembler.machine.records import MachineDirectory, RunRecord, state_directory
 
 
@@ -40,12 +40,12 @@ def test_records_come_back_as_they_were(tmp_path: Path, dead: Process) -> None:
     here = Process.of(os.getpid())
     kept = [record("a", here, here), record("b", dead)]
     for one in kept:
-        machines.keep(machines.new(one.name, exactly=True), one)
+        machines.write_record(machines.new(one.name, exactly=True), one)
     assert [e.record for e in machines.all()] == kept
     assert [e.alive for e in machines.all()] == [True, False]
     assert machines.find().record.name == "a"
     assert machines.find("b").record == kept[1]
-    with pytest.raises(MachineError, match="there is no machine c"):
+    with pytest.raises(MachineError, match="machine c not found"):
         machines.find("c")
 
 
@@ -70,14 +70,14 @@ def test_names_are_found_or_refused(tmp_path: Path) -> None:
 def test_what_was_killed_is_forgotten_and_nothing_else(tmp_path: Path, dead: Process) -> None:
     machines = MachineDirectory(tmp_path)
     here = Process.of(os.getpid())
-    machines.keep(machines.new("ours", exactly=True), record("ours", here, here))
-    machines.keep(machines.new("detached", exactly=True), record("detached", dead))
-    machines.keep(machines.new("killed", exactly=True), record("killed", dead, dead))
+    machines.write_record(machines.new("ours", exactly=True), record("ours", here, here))
+    machines.write_record(machines.new("detached", exactly=True), record("detached", dead))
+    machines.write_record(machines.new("killed", exactly=True), record("killed", dead, dead))
     machines.new("being-prepared", exactly=True)
     killed = machines.new("killed-while-preparing", exactly=True)
     (killed / "prepared-by.json").write_text(
         json.dumps({"number": dead.number, "started": dead.started})
     )
-    machines.forget_stale()
+    machines.remove_stale()
     left = sorted(p.name for p in machines.folder.iterdir())
     assert left == ["being-prepared", "detached", "ours"]

@@ -1,4 +1,4 @@
-"""What kind of image a path is, seen from its content."""
+"""Detect the kind of an image from its content."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ _SQUASHFS, _SQUASHFS_INITRD = (SUFFIXES["kernel+squashfs"][role] for role in ("r
 _SECTOR = 2048
 _BOOT_RECORD = 17 * _SECTOR
 _EL_TORITO = b"EL TORITO SPECIFICATION"
-_LONGEST_CMDLINE = 64 << 10
+_MAX_CMDLINE = 64 << 10
 # The machine types in the header of a PE file.
 _PE_MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64"}
 _EFI_PLATFORM = 0xEF
 
 
 class ImageKind(StrEnum):
-    """The kinds of images."""
+    """The kinds of images that can be run."""
 
     KERNEL = "kernel"
     ISO = "iso"
     DISK = "disk"
-    # A program for the firmware, such as a kernel with all it needs in one file.
+    # An EFI program, such as a unified kernel image.
     EFI = "efi"
 
 
 @dataclass(frozen=True, slots=True)
 class BootImage:
-    """An image, and what was seen of it."""
+    """An image, and its detected properties."""
 
     kind: ImageKind
     path: Path
     # The format of a disk: raw, qcow2.
     format: str = "raw"
     kernel: KernelBoot | None = None
-    # A root filesystem beside the kernel, for which it needs a disk.
+    # A squashfs root filesystem beside the kernel, which becomes a disk.
     squashfs: Path | None = None
-    # Empty if it cannot be seen.
+    # Empty if it is unknown.
     architecture: str = ""
     # Whether it boots by UEFI only.
     only_uefi: bool = False
 
 
 def detect_image(path: Path, *, kind: ImageKind | None = None, squashfs: bool = False) -> BootImage:
-    """Return what is at the path, or what the prefix stands for.
+    """Return the image at a path, or the kernel and initrd with a prefix.
 
-    `kind` says what it is instead of looking; `squashfs` prefers kernel and squashfs to an initrd.
+    `kind` overrides detection; `squashfs` prefers kernel and squashfs to kernel and initrd.
     """
     if path.is_dir():
-        raise _nothing(path, "it is a directory")
+        raise _not_an_image(path, "it is a directory")
     if kind is not ImageKind.KERNEL and not squashfs and path.exists():
-        return _file(path, kind)
+        return _detect_file(path, kind)
     if kind in (None, ImageKind.KERNEL):
         kernel = path.with_name(path.name + _KERNEL)
         if kernel.is_file():
-            return _by_prefix(path, kernel, squashfs=squashfs)
-    raise _nothing(path, *_similar(path))
+            return _detect_prefix(path, kernel, squashfs=squashfs)
+    raise _not_an_image(path, *_prefix_hints(path))
 
 
-def _file(path: Path, kind: ImageKind | None) -> BootImage:
+def _detect_file(path: Path, kind: ImageKind | None) -> BootImage:
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(_SECTOR)
         file.seek(16 * _SECTOR)
@@ -76,15 +76,15 @@ def _file(path: Path, kind: ImageKind | None) -> BootImage:
         size = file.tell()
         catalog = _boot_catalog(volumes)
         file.seek(catalog * _SECTOR)
-        platforms = _platforms(file.read(_SECTOR)) if catalog else set()
+        platforms = _el_torito_platforms(file.read(_SECTOR)) if catalog else set()
     architecture = kernel_architecture(head)
-    # An ISO may begin with a partition table for USB sticks: it is an ISO nevertheless.
+    # A hybrid ISO begins with a partition table, but is an ISO.
     if kind is ImageKind.ISO or (kind is None and volumes[1:6] == magics.ISO_9660):
         if kind is None and not catalog:
-            raise _nothing(path, "it is an ISO without a boot loader")
+            raise _not_an_image(path, "it is an ISO without a boot loader")
         return BootImage(ImageKind.ISO, path, only_uefi=platforms == {_EFI_PLATFORM})
-    if kind is None and architecture and not _is_disk(head):
-        if _is_program(head):
+    if kind is None and architecture and not _has_boot_sector(head):
+        if _is_efi_program(head):
             return BootImage(ImageKind.EFI, path, architecture=architecture, only_uefi=True)
         return BootImage(ImageKind.KERNEL, path, kernel=KernelBoot(path), architecture=architecture)
     if head.startswith(magics.QCOW2):
@@ -93,37 +93,37 @@ def _file(path: Path, kind: ImageKind | None) -> BootImage:
         return BootImage(ImageKind.DISK, path, "vmdk")
     if head.startswith(magics.VHDX):
         return BootImage(ImageKind.DISK, path, "vhdx")
-    if head.startswith(magics.VHD) or _ends_as_vhd(path, size):
+    if head.startswith(magics.VHD) or _has_vhd_footer(path, size):
         return BootImage(ImageKind.DISK, path, "vpc")
-    if kind is ImageKind.DISK or _is_disk(head):
-        # A protective partition without boot code is what disks for UEFI begin with.
+    if kind is ImageKind.DISK or _has_boot_sector(head):
+        # Disks for UEFI begin with a protective MBR without boot code.
         only_uefi = head[450:451] == b"\xee" and not any(head[:440])
         return BootImage(ImageKind.DISK, path, only_uefi=only_uefi)
-    raise _nothing(path, _what_else(head))
+    raise _not_an_image(path, _describe_unsupported(head))
 
 
-def _is_disk(head: bytes) -> bool:
-    """Tell whether there is a boot sector that is no kernel's."""
+def _has_boot_sector(head: bytes) -> bool:
+    """Tell whether the boot sector is not that of a kernel."""
     return magics.is_boot_sector(head) and not magics.is_bzimage(head)
 
 
-def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
+def _detect_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
     initrd = path.with_name(path.name + _INITRD)
     root = path.with_name(path.name + _SQUASHFS)
     use_root = root.is_file() and (squashfs or not initrd.is_file())
     if squashfs and not root.is_file():
-        raise _nothing(path, f"there is no {root.name} beside {kernel.name}")
+        raise _not_an_image(path, f"{root.name} not found beside {kernel.name}")
     if not use_root and not initrd.is_file():
-        raise _nothing(path, f"there is {kernel.name}, and no {initrd.name} beside it")
+        raise _not_an_image(path, f"{kernel.name} found, but not {initrd.name} beside it")
     cmdline = path.with_name(path.name + _CMDLINE)
     text = ""
     if cmdline.is_file():
         with wrap_os_errors(cmdline, "read"), cmdline.open("rb") as file:
-            text = file.read(_LONGEST_CMDLINE).decode("utf-8", "replace").strip()
+            text = file.read(_MAX_CMDLINE).decode("utf-8", "replace").strip()
     with wrap_os_errors(kernel, "read"), kernel.open("rb") as file:
         architecture = kernel_architecture(file.read(_SECTOR))
     if use_root:
-        # What leads to the root filesystem, where the kernel does not find it alone.
+        # The early initrd, if the kernel needs modules to mount the root filesystem.
         initrd = path.with_name(path.name + _SQUASHFS_INITRD)
     boot = KernelBoot(kernel, initrd if initrd.is_file() else None, text)
     return BootImage(
@@ -136,7 +136,7 @@ def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
 
 
 def kernel_architecture(head: bytes) -> str:
-    """Return the architecture of a kernel by its first bytes, or nothing."""
+    """Return the architecture of a kernel from its first bytes, or an empty text."""
     if magics.is_bzimage(head):
         return "amd64"
     if magics.is_arm64_image(head):
@@ -150,21 +150,21 @@ def kernel_architecture(head: bytes) -> str:
     return ""
 
 
-def _is_program(head: bytes) -> bool:
-    """Tell whether it is a program for UEFI that is no kernel which loaders know, too."""
+def _is_efi_program(head: bytes) -> bool:
+    """Tell whether it is an EFI program, and not a kernel that QEMU loads directly."""
     kernels = (magics.is_bzimage, magics.is_arm64_image, magics.is_riscv_image, magics.is_zboot)
     return head.startswith(magics.DOS) and not any(matches(head) for matches in kernels)
 
 
 def _boot_catalog(volumes: bytes) -> int:
-    """Return the sector of an ISO's boot catalog, or nothing."""
+    """Return the sector of an ISO's boot catalog, or 0."""
     record = volumes[_SECTOR:]
     if record[:1] != b"\0" or record[7:30] != _EL_TORITO:
         return 0
     return int(struct.unpack_from("<I", record, 0x47)[0])
 
 
-def _platforms(catalog: bytes) -> set[int]:
+def _el_torito_platforms(catalog: bytes) -> set[int]:
     """Return the platforms that an ISO's boot catalog has entries for: 0 is the BIOS."""
     found = {catalog[1]} if len(catalog) > 64 else set()
     for at in range(64, len(catalog) - 32, 32):
@@ -173,7 +173,7 @@ def _platforms(catalog: bytes) -> set[int]:
     return found
 
 
-def _ends_as_vhd(path: Path, size: int) -> bool:
+def _has_vhd_footer(path: Path, size: int) -> bool:
     if size < 512:
         return False
     with wrap_os_errors(path, "read"), path.open("rb") as file:
@@ -181,29 +181,32 @@ def _ends_as_vhd(path: Path, size: int) -> bool:
         return file.read(8) == magics.VHD
 
 
-def _what_else(head: bytes) -> str:
+def _describe_unsupported(head: bytes) -> str:
     known = (
-        (magics.GZIP, "it is a gzip file; an initrd is found by the prefix it shares with kernel"),
+        (
+            magics.GZIP,
+            "it is a gzip file; for an initrd give the prefix that it shares with the kernel",
+        ),
         (magics.NEWC, "it is an initrd: give the prefix that it shares with the kernel"),
         (magics.ZSTD, "it is a zstd file: unpack it first"),
         (magics.XZ, "it is an xz file: unpack it first"),
         (magics.SQUASHFS, "it is a squashfs: give the prefix that it shares with the kernel"),
     )
-    found = next((what for magic, what in known if head.startswith(magic)), "")
+    found = next((text for magic, text in known if head.startswith(magic)), "")
     if not found and magics.is_tar(head):
         found = "it is a tar: build another format, or run the YAML itself"
     return found or "it has neither a boot sector nor the signature of an ISO or a disk format"
 
 
-def _similar(path: Path) -> list[str]:
+def _prefix_hints(path: Path) -> list[str]:
     if not path.parent.is_dir():
-        return [f"there is no directory {path.parent}"]
+        return [f"directory {path.parent} not found"]
     found = sorted(p.name[: -len(_KERNEL)] for p in path.parent.glob(f"*{_KERNEL}"))
-    hints = [f"there is neither {path.name} nor {path.name}{_KERNEL}"]
+    hints = [f"neither {path.name} nor {path.name}{_KERNEL} found"]
     if found:
         hints.append(f"images in {path.parent}: {', '.join(found[:5])}")
     return hints
 
 
-def _nothing(path: Path, *hints: str) -> MachineError:
-    return MachineError.of(codes.NOT_AN_IMAGE, f"{path} is not an image to be run", *hints)
+def _not_an_image(path: Path, *hints: str) -> MachineError:
+    return MachineError.of(codes.NOT_AN_IMAGE, f"{path} is not a bootable image", *hints)

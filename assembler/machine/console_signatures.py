@@ -1,4 +1,4 @@
-"""What consoles say when a machine does not come up: the table of known signatures."""
+"""The table of console messages that explain a failed boot."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from assembler.codes import machine as codes
 
 @dataclass(frozen=True, slots=True)
 class ConsoleSignature:
-    """What a console says in a case, and what to tell about it.
+    """A pattern of console output, its cause and remedy.
 
-    `cause` and `remedy` may have the names of groups of the pattern in braces.
+    `{what}` in `cause` is replaced by the text of the pattern's first matching group.
     """
 
     code: Code
     pattern: re.Pattern[str]
     cause: str
     remedy: str
-    # Found together with others, it does not explain as much as they do.
+    # Other signatures that match explain more.
     vague: bool = False
-    # Means this only if the machine was given an initrd.
+    # Applies only to a machine with an initrd.
     with_initrd: bool = False
-    # The part of image.yml where it is mended, as the keys that lead there.
+    # The keys of the value in image.yml to fix.
     keys: tuple[str, ...] = ()
 
 
@@ -32,12 +32,12 @@ _CMDLINE, _KERNEL, _INIT = ("kernel", "cmdline"), ("kernel", "image"), ("init",)
 
 
 def _signature(
-    code: Code, pattern: str, cause: str, remedy: str, about: tuple[str, ...] = ()
+    code: Code, pattern: str, cause: str, remedy: str, keys: tuple[str, ...] = ()
 ) -> ConsoleSignature:
-    return ConsoleSignature(code, re.compile(pattern), cause, remedy, keys=about)
+    return ConsoleSignature(code, re.compile(pattern), cause, remedy, keys=keys)
 
 
-# The first that is found is the cause; what follows from it is further down.
+# Ordered from causes to consequences: the first match is the cause.
 SIGNATURES = (
     _signature(
         codes.EMULATOR_FAULT,
@@ -50,17 +50,17 @@ SIGNATURES = (
         codes.SECURE_BOOT_REFUSED,
         r"(?P<what>BdsDxe: failed to load .*: (?:Access Denied|Security Violation)"
         r"|Verification failed: .*Security Violation.*|bad shim signature)",
-        "the firmware refused what is not signed ({what})",
-        "sign it with a key that this firmware has (`dolmen build --secure-boot-key`, and "
+        "the firmware refused an unsigned program ({what})",
+        "sign it with a key that the firmware trusts (`dolmen build --secure-boot-key`, and "
         "--secure-boot-keys here), or start without Secure Boot",
     ),
     _signature(
         codes.NOT_BOOTABLE,
         r"(?P<what>No bootable device|BdsDxe: No bootable option or device was found"
         r"|Boot failed: not a bootable disk|Boot failed: Could not read from CDROM)",
-        "the firmware found nothing that it can boot ({what})",
-        "start images for UEFI with --uefi, and those for the BIOS without; see whether the image "
-        "is whole",
+        "the firmware found no boot loader ({what})",
+        "run images for UEFI with --uefi, and images for the BIOS without; check that the image is "
+        "complete",
     ),
     _signature(
         codes.OUT_OF_MEMORY,
@@ -78,38 +78,38 @@ SIGNATURES = (
         r"archive|compression method \S+ not configured|invalid magic at start of compressed"
         r"|rootfs image is not initramfs \((?P<why>.*)\))",
         "the initrd could not be unpacked ({what})",
-        "build it again; if it is whole, the kernel lacks its compression: choose another with "
-        "--compression",
+        "build it again; if it is complete, the kernel does not support its compression: choose "
+        "another with --compression",
         _KERNEL,
     ),
     _signature(
         codes.NO_INIT,
         r"Failed to execute (?P<what>\S+) \(error -8\)",
-        "{what} is no program that this kernel runs",
-        "take the image under `init:` for the machine's architecture; a script begins with #! and "
-        "an interpreter",
+        "this kernel cannot execute {what}",
+        "use an image for the machine's architecture under `init:`; a script begins with #! and an "
+        "interpreter",
         _INIT,
     ),
     _signature(
         codes.NO_INIT,
         r"Failed to execute (?P<what>\S+) \(error -13\)|check access for rdinit=(?P<other>\S+) "
         r"failed: -13",
-        "{what} may not be executed",
+        "{what} is not executable",
         "its mode lacks the x bits: see `mode` in `files:` of image.yml",
         _INIT,
     ),
     _signature(
         codes.NO_INIT,
         r"(?:Failed to execute (?P<what>\S+) \(error -2\)|Requested init (?P<other>\S+) failed)",
-        "{what}, or the interpreter or library loader that it needs, is not there",
-        "see what the images under `init:` bring, and `init=` in `kernel.cmdline`",
+        "{what}, or its interpreter or dynamic loader, is missing",
+        "check the files of the images under `init:`, and `init=` in `kernel.cmdline`",
         _INIT,
     ),
     _signature(
         codes.NO_INIT,
         r"(?P<what>No working init found|No init found)",
         "the system has no init",
-        "put an image that brings /init under `init:` in image.yml",
+        "add an image with /init under `init:` in image.yml",
         _INIT,
     ),
     replace(
@@ -117,8 +117,8 @@ SIGNATURES = (
             codes.NO_INIT,
             r"check access for rdinit=\S+ failed: -2"
             r"|VFS: Cannot open root device \"(?:\(null\))?\"",
-            "there is no /init in the initrd, or what `rdinit=` names",
-            "put an image that brings it under `init:` in image.yml",
+            "the initrd has no /init, or not the program of `rdinit=`",
+            "add an image with it under `init:` in image.yml",
             _INIT,
         ),
         with_initrd=True,
@@ -140,8 +140,8 @@ SIGNATURES = (
             r"|modprobe: can't change directory to '\S+'"
             r"|can't insert '?\S+'?: (?:Key was rejected by service|invalid module format)"
             r"|\S+: Unknown symbol \S+ \(err \S+\))",
-            "the modules are not this kernel's ({what})",
-            "take the modules from the image under `kernel:`, and look for what else brings "
+            "the modules are not for this kernel ({what})",
+            "use the modules of the image under `kernel:`, and find the image that also has "
             "/lib/modules",
             _KERNEL,
         ),
@@ -151,19 +151,19 @@ SIGNATURES = (
         codes.INIT_ENDED,
         r"init: cannot go on: (?P<what>.*)",
         "init cannot go on: {what}",
-        "the lines before tell more; see the section of image.yml that it names",
+        "see the lines above, and the section of image.yml that it names",
     ),
     _signature(
         codes.INIT_ENDED,
         r"Kernel panic - not syncing: (?P<what>Attempted to kill init! exitcode=\S+)",
         "the first process ended ({what})",
-        "the lines before tell why; try the image under `init:` by itself",
+        "see the lines above; try the image under `init:` alone",
         _INIT,
     ),
     _signature(
         codes.KERNEL_PANIC,
         r"Kernel panic - not syncing: (?P<what>.*)",
         "the kernel panicked: {what}",
-        "the lines before tell what happened",
+        "see the lines above",
     ),
 )

@@ -1,4 +1,4 @@
-"""Why a machine did not come up: known signatures on its console, their causes and remedies."""
+"""Diagnose a failed boot from known messages on the console."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from assembler.codes import Code
 from assembler.codes import machine as codes
 from assembler.consoles import SERIAL_CONSOLES
 from assembler.diagnostics import Diagnostic, Place, Severity
+from assembler.machine.console_signatures import SIGNATURES
 from assembler.machine.description import KernelBoot, Machine
-from assembler.machine.signatures import SIGNATURES
 
 _PANIC = re.compile(r"Kernel panic - not syncing: (?P<what>.*)")
-# What a firmware says last: it waits for somebody at the keyboard.
-_NOTHING_TO_BOOT = re.compile(r"BdsDxe: No bootable option or device was found|No bootable device")
-# What a firmware says before any kernel does.
-_FIRMWARE = re.compile(
+# The last message of a firmware that waits for a key.
+_NO_BOOT_DEVICE = re.compile(r"BdsDxe: No bootable option or device was found|No bootable device")
+# The output of firmware before a kernel starts.
+_FIRMWARE_OUTPUT = re.compile(
     r"SeaBIOS \(version|Machine UUID|i?PXE|Press Ctrl-B|Press ESC|Booting from|Probing EDD|BdsDxe:"
     r"|UEFI firmware|EFI stub:"
 )
-# What init says of containers, and below it what they said last themselves.
-_CONTAINER = re.compile(
+# Init's message about a failed container, followed by the container's last output.
+_CONTAINER_FAILURE = re.compile(
     r"init: (?P<kind>service|onboot|onshutdown) (?P<name>\S+) "
     r"(?P<what>ended: .+|failed after [\d.]+ s: .+|cannot run: .+)(?P<tail>(?:\n +\| .*)*)"
 )
-_MOST_CONTAINERS = 3
+_MAX_CONTAINERS = 3
 _SECTIONS = {"service": "services"}
 
 
 @dataclass(frozen=True, slots=True)
 class ConsoleFinding:
-    """A cause that was found, and what to do about it."""
+    """A cause that was found, and its remedy."""
 
     code: Code
     cause: str
     remedy: str
-    # The part of image.yml where it is mended; a container is known by its name.
+    # The keys of the value in image.yml to fix; a container is identified by its name.
     keys: tuple[str, ...] = ()
 
     def diagnostic(self, place: Place | None = None) -> Diagnostic:
-        """Return it as it is shown, at its place in image.yml if that is known."""
+        """Return the diagnostic, with its place in image.yml if that is known."""
         return Diagnostic(self.code, self.cause, place, (self.remedy,), (), Severity.ERROR)
 
 
 def has_given_up(text: str) -> bool:
-    """Tell whether the kernel or the firmware cannot go on."""
-    return (_PANIC.search(text) or _NOTHING_TO_BOOT.search(text)) is not None
+    """Tell whether the kernel has panicked or the firmware found no boot device."""
+    return (_PANIC.search(text) or _NO_BOOT_DEVICE.search(text)) is not None
 
 
 def is_emulator_fault(text: str) -> bool:
-    """Tell whether QEMU, and not the image, is what failed."""
+    """Tell whether QEMU failed, and not the image."""
     return SIGNATURES[0].pattern.search(text) is not None
 
 
 def diagnose_console(text: str, machine: Machine) -> list[ConsoleFinding]:
-    """Return what is known to be wrong, the cause first."""
+    """Return the known causes of a failed boot, the most certain first."""
     certain: list[ConsoleFinding] = []
     vague: list[ConsoleFinding] = []
     boot = machine.boot
@@ -71,36 +71,35 @@ def diagnose_console(text: str, machine: Machine) -> list[ConsoleFinding]:
         (vague if signature.vague else certain).append(finding)
         if certain:
             break
-    # A cause that is certain comes first.
-    found = [*certain, *vague, *_containers(text)]
-    if not found and not any(_said_by_system(line) for line in text.splitlines()):
-        return [_silent(machine)]
+    found = [*certain, *vague, *_failed_containers(text)]
+    if not found and not any(_is_system_output(line) for line in text.splitlines()):
+        return [_no_output_finding(machine)]
     return found
 
 
-def _containers(text: str) -> list[ConsoleFinding]:
-    """Return what init says of containers that failed, once for each of them."""
+def _failed_containers(text: str) -> list[ConsoleFinding]:
+    """Return a finding for each container that init reports as failed."""
     failures: dict[tuple[str, str], list[re.Match[str]]] = {}
-    for match in _CONTAINER.finditer(text):
+    for match in _CONTAINER_FAILURE.finditer(text):
         failures.setdefault((match["kind"], match["name"]), []).append(match)
     found = []
-    for (kind, name), matches in list(failures.items())[:_MOST_CONTAINERS]:
+    for (kind, name), matches in list(failures.items())[:_MAX_CONTAINERS]:
         last = matches[-1]
-        said = [line.strip().removeprefix("|").strip() for line in last["tail"].splitlines()]
-        words = f'; it said last: "{said[-1]}"' if said and said[-1] else ""
-        often = f", {len(matches)} times so far" if len(matches) > 1 else ""
+        output = [line.strip().removeprefix("|").strip() for line in last["tail"].splitlines()]
+        last_output = f'; its last output: "{output[-1]}"' if output and output[-1] else ""
+        repeated = f", {len(matches)} times so far" if len(matches) > 1 else ""
         found.append(
             ConsoleFinding(
                 codes.SERVICE_FAILED,
-                f"the {kind} {name} {last['what']}{often}{words}",
-                "see its entry in image.yml, and what it says itself on the console or in /var/log",
+                f"the {kind} {name} {last['what']}{repeated}{last_output}",
+                "see its entry in image.yml, and its output on the console or in /var/log",
                 (_SECTIONS.get(kind, kind), name),
             )
         )
     return found
 
 
-def _silent(machine: Machine) -> ConsoleFinding:
+def _no_output_finding(machine: Machine) -> ConsoleFinding:
     console = SERIAL_CONSOLES.get(machine.architecture, "ttyS0")
     boot = machine.boot
     if isinstance(boot, KernelBoot):
@@ -110,26 +109,26 @@ def _silent(machine: Machine) -> ConsoleFinding:
             named = f"only {', '.join(consoles)}" if consoles else "no console"
             return ConsoleFinding(
                 codes.NO_CONSOLE,
-                f"nothing came over the serial console: the command line names {named}",
+                f"no output on the serial console: the kernel command line has {named}",
                 f"add console={console} to `kernel.cmdline` in image.yml",
                 ("kernel", "cmdline"),
             )
     return ConsoleFinding(
         codes.NO_CONSOLE,
-        "nothing came over the serial console",
-        f"the command line of its kernel needs console={console}; --gui shows the screen",
+        "no output on the serial console",
+        f"its kernel command line needs console={console}; --gui shows the screen",
     )
 
 
-def _said_by_system(line: str) -> bool:
-    return len(line.strip()) > 1 and not _FIRMWARE.search(line)
+def _is_system_output(line: str) -> bool:
+    return len(line.strip()) > 1 and not _FIRMWARE_OUTPUT.search(line)
 
 
 def last_lines(text: str, count: int = 20) -> list[str]:
-    """Return the last lines that say something; of a panic, those that lead to it."""
+    """Return the last lines that are not empty; after a panic, the lines up to it."""
     panic = _PANIC.search(text)
     if panic is not None:
-        # After it come only addresses, and perhaps the next attempt to boot.
+        # Only a stack trace follows, and perhaps the next boot.
         text = text[: panic.end()]
     lines = [line.rstrip() for line in text.splitlines()]
     return [line for line in lines if line][-count:]

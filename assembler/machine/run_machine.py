@@ -1,4 +1,4 @@
-"""Run a machine from its start to its end, or until it is ready."""
+"""Run an image in a VM until the VM ends or is ready."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from assembler.errors import MachineError
 from assembler.events import CallbackReporter, LogMessage, WarningEmitted
 from assembler.machine.backend import CONSOLE_SOCKET
 from assembler.machine.console_io import NullConsole
-from assembler.machine.control import connect_socket
 from assembler.machine.options import RunOptions
+from assembler.machine.qmp import connect_socket
 from assembler.machine.result import (
     RunOutcome,
     RunResult,
@@ -21,7 +21,7 @@ from assembler.machine.result import (
 )
 from assembler.machine.session import Session, SessionEnd, SessionOptions
 from assembler.machine.started_machine import StartedMachine, started_machine
-from assembler.machine.waiting import PortProbe
+from assembler.machine.wait_conditions import PortProbe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def _attend(
 ) -> RunResult:
     name = started.machine.name
     if options.detached and not started.condition:
-        started.program.go()
+        started.program.resume()
         return RunResult(name, RunOutcome.STARTED)
     end = _session_end(started, options, reporter, console)
     if end.outcome is RunOutcome.STOPPED:
@@ -78,7 +78,7 @@ def _attend(
 def _session_end(
     started: StartedMachine, options: RunOptions, reporter: Reporter, console: ConsoleIO
 ) -> SessionEnd:
-    """Attend the machine, and return how the session ended."""
+    """Attach to the machine's console, and return how the session ended."""
     condition = started.condition
     session_options = SessionOptions(
         condition,
@@ -110,5 +110,5 @@ def check_exit_code(program: MachineProgram) -> None:
         raise MachineError.of(
             codes.CANNOT_START,
             f"QEMU ended with code {code}",
-            *(program.log().splitlines()[-5:] or ["it said nothing"]),
+            *(program.log().splitlines()[-5:] or ["it printed nothing"]),
         )

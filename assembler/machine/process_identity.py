@@ -1,4 +1,4 @@
-"""Processes that cannot be taken for others that have their number later."""
+"""Identify a process by its PID and start time, as the kernel reuses PIDs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _HAS_PROC = Path("/proc/self/stat").exists()
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that cannot be taken for another one."""
+    """A process, identified by its PID (`number`) and start time."""
 
     number: int
     started: str
 
     @classmethod
     def of(cls, number: int) -> Self:
-        """Return the process that has the number now."""
+        """Return the process that has the PID now."""
         return cls(number, _start_time(number))
 
     @property
@@ -31,11 +31,11 @@ class Process:
 def _start_time(number: int) -> str:
     if _HAS_PROC:
         try:
-            said = Path(f"/proc/{number}/stat").read_text()
+            stat = Path(f"/proc/{number}/stat").read_text()
         except OSError:
             return ""
-        # After the name, which may hold anything: state is the first, start time the twentieth.
-        fields = said.rpartition(")")[2].split()
+        # After the name, which may contain anything: field 1 is the state, 20 the start time.
+        fields = stat.rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]
     try:
         os.kill(number, 0)

@@ -1,4 +1,4 @@
-"""Conditions to wait for: a text on the console, and ports that the guest accepts."""
+"""Wait conditions: a text on the console, and ports that accept connections."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from dataclasses import dataclass
 
 from assembler.codes import machine as codes
 from assembler.errors import UsageError
-from assembler.machine.control import Control, ControlError
 from assembler.machine.description import Network
+from assembler.machine.qmp import QmpClient, QmpError
 
 # Escape sequences of terminals.
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-~])")
-# Texts are looked for in this many bytes of the console's end.
-_WINDOW = 64 << 10
-# Seconds that one attempt to connect may take.
-_ATTEMPT = 1.5
+# The size of the console's end that is searched for texts.
+_BUFFER_SIZE = 64 << 10
+# Seconds for one attempt to connect.
+_CONNECT_TIMEOUT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class WaitCondition:
-    """A text and ports to wait for; without any, a run waits for the machine's end."""
+    """A text and ports to wait for; an empty condition waits for the machine's end."""
 
     pattern: re.Pattern[str] | None = None
     ports: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
-        """Tell whether anything is waited for."""
+        """Tell whether the condition has a text or ports."""
         return self.pattern is not None or bool(self.ports)
 
 
@@ -41,7 +41,7 @@ def parse_wait_condition(text: str, ports: tuple[int, ...], network: Network) ->
         if port not in published:
             raise UsageError.of(
                 codes.BAD_PORT,
-                f"--wait-port {port}: this port of this host is not published",
+                f"--wait-port {port}: port {port} of this host is not published",
                 f"publish it: --publish {port}:{port}",
             )
     return WaitCondition(pattern, ports)
@@ -75,8 +75,8 @@ class ConsoleBuffer:
         """Add output."""
         self.total += len(data)
         self._data += data
-        if len(self._data) > 2 * _WINDOW:
-            del self._data[:-_WINDOW]
+        if len(self._data) > 2 * _BUFFER_SIZE:
+            del self._data[:-_BUFFER_SIZE]
 
     def text(self) -> str:
         """Return the buffer as plain text."""
@@ -84,47 +84,52 @@ class ConsoleBuffer:
 
 
 class PortProbe:
-    """Checks whether a guest accepts connections at published ports.
+    """A probe of whether a guest accepts connections at published ports.
 
-    QEMU itself accepts every connection at once; its table of connections tells whether the guest
-    did as well. A connection is kept open meanwhile, but not for long: the pauses between QEMU's
-    own attempts grow.
+    QEMU accepts every connection at once; its connection table shows whether the guest has accepted
+    it too. Connections are reopened after a short time, as the pauses between QEMU's retries grow.
     """
 
     def __init__(self, network: Network, ports: tuple[int, ...]) -> None:
         """Prepare to check ports of this host."""
-        self._left = {p.host: p for p in network.ports if p.host in ports and p.protocol == "tcp"}
+        self._pending = {
+            p.host: p for p in network.ports if p.host in ports and p.protocol == "tcp"
+        }
         self._open: dict[int, tuple[socket.socket, float]] = {}
 
-    def answered(self, control: Control) -> bool:
-        """Check once, and tell whether every port has answered by now."""
-        accepted = _accepted(control) if self._open else set()
-        for host, port in list(self._left.items()):
+    def answered(self, qmp: QmpClient) -> bool:
+        """Check once; tell whether every port has answered by now."""
+        accepted = _accepted_ports(qmp) if self._open else set()
+        for host, port in list(self._pending.items()):
             opened = self._open.get(host)
             if opened is not None:
-                tried, since = opened
-                found = host in accepted and not _closed(tried)
-                if not found and not _closed(tried) and time.monotonic() - since < _ATTEMPT:
+                connection, since = opened
+                found = host in accepted and not _is_closed(connection)
+                if (
+                    not found
+                    and not _is_closed(connection)
+                    and time.monotonic() - since < _CONNECT_TIMEOUT
+                ):
                     continue
-                tried.close()
+                connection.close()
                 del self._open[host]
                 if found:
-                    del self._left[host]
+                    del self._pending[host]
                     continue
             address = (port.reachable_address, host)
             with suppress(OSError):
                 self._open[host] = (socket.create_connection(address, 1), time.monotonic())
-        return not self._left
+        return not self._pending
 
     def close(self) -> None:
         """Close all connections."""
-        for tried, _since in self._open.values():
-            tried.close()
+        for connection, _since in self._open.values():
+            connection.close()
         self._open.clear()
 
 
-def _closed(connection: socket.socket) -> bool:
-    """Tell whether the other side has closed the connection without sending anything."""
+def _is_closed(connection: socket.socket) -> bool:
+    """Tell whether the peer has closed the connection without sending anything."""
     connection.setblocking(False)
     try:
         return not connection.recv(1, socket.MSG_PEEK)
@@ -134,12 +139,12 @@ def _closed(connection: socket.socket) -> bool:
         return True
 
 
-def _accepted(control: Control) -> set[int]:
+def _accepted_ports(qmp: QmpClient) -> set[int]:
     """Return the ports of this host with connections that the guest has accepted."""
     found: set[int] = set()
     try:
-        table = control.connections()
-    except ControlError:
+        table = qmp.connections()
+    except QmpError:
         return found
     for line in table.splitlines():
         words = line.split()

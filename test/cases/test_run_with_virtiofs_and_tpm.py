@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assembler.machine import shares
+from assembler.machine import virtiofs
 from support.booting import LIMIT, Run, System, left_behind, machines_of
 from support.cli import Dolmen
 from support.nobody import LAUNCHER, NOBODY, home_of_nobody, why_not
@@ -26,12 +26,12 @@ UP = "the system is up"
 SMALL = ("--mem", "256", "--stop-timeout", "1s")
 needs_swtpm = pytest.mark.skipif(not shutil.which("swtpm"), reason="swtpm is not installed")
 needs_virtiofsd = pytest.mark.skipif(
-    shares.find_virtiofsd() is None, reason="virtiofsd is not installed"
+    virtiofs.find_virtiofsd() is None, reason="virtiofsd is not installed"
 )
 
 
-def companions(dolmen: Dolmen) -> list[int]:
-    """Return the numbers of the programs beside the only machine."""
+def helper_pids(dolmen: Dolmen) -> list[int]:
+    """Return the PIDs of the helper processes of the only machine."""
     (machine,) = json.loads(dolmen.run("ps", "--json").stdout)
     return [process["number"] for process in machine["beside"]]
 
@@ -55,8 +55,8 @@ def test_a_directory_is_shared_both_ways(
     words = ("--virtiofs", f"pictures={one}", "--virtiofs", other)
     with Run.start(dolmen, "run", "qemu", tiny_system.prefix, *SMALL, *words) as run:
         run.expect(UP)
-        beside = companions(dolmen)
-        assert len(beside) == 2
+        pids = helper_pids(dolmen)
+        assert len(pids) == 2
         run.type("mkdir /a /b; mount -t virtiofs pictures /a; mount -t virtiofs virtiofs1 /b")
         run.type(
             "cat /a/from-here /b/from-here; echo back $((6*7)) > /a/from-there; sync; poweroff -f"
@@ -67,7 +67,7 @@ def test_a_directory_is_shared_both_ways(
     assert (one / "from-there").read_text() == "back 42\n"
     said = run.errors.read_text()
     assert f"{one} is shared: mount -t virtiofs pictures /mnt" in said
-    assert gone(beside)
+    assert gone(pids)
     assert left_behind(dolmen.home) == []
 
 
@@ -109,13 +109,13 @@ def test_a_tpm_and_disks_are_kept_in_a_state_directory_unless_ephemeral(
     words = (*words, "--disk", "size=64M,format=raw")
     with Run.start(dolmen, *words) as run:
         run.expect(UP)
-        beside = companions(dolmen)
-        assert len(beside) == 1
+        pids = helper_pids(dolmen)
+        assert len(pids) == 1
         run.type("cat /sys/class/tpm/tpm0/tpm_version_major; ls /dev/tpm*")
         run.expect(r"2\n/dev/tpm0\s")
         run.type("echo kept for later > /dev/sda; sync; poweroff -f")
         assert run.end() == 0
-    assert gone(beside)
+    assert gone(pids)
     assert left_behind(dolmen.home) == []
     disk, tpm = state / "disk.img", state / "tpm" / "tpm2-00.permall"
     assert disk.read_bytes().startswith(b"kept for later")
@@ -137,47 +137,47 @@ def test_a_tpm_and_disks_are_kept_in_a_state_directory_unless_ephemeral(
 
 @needs_swtpm
 @needs_virtiofsd
-def test_companions_of_a_detached_machine_end_with_it(
+def test_helper_processes_of_a_detached_machine_end_with_it(
     dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
     words = ("run", tiny_system.prefix, "--detached", "--mem", "256", "--tpm")
     done = dolmen.run(*words, "--virtiofs", tmp_path)
     assert done.returncode == 0, done.stderr
-    beside = companions(dolmen)
-    assert len(beside) == 2
-    assert all(Path(f"/proc/{n}").exists() for n in beside)
+    pids = helper_pids(dolmen)
+    assert len(pids) == 2
+    assert all(Path(f"/proc/{n}").exists() for n in pids)
     assert dolmen.run("stop", "--timeout", "0").returncode == 0
-    assert gone(beside)
+    assert gone(pids)
     assert machines_of(dolmen.home) == []
     assert left_behind(dolmen.home) == []
 
 
 @needs_virtiofsd
 @needs_swtpm
-def test_a_killed_run_takes_companions_along(
+def test_helper_processes_end_with_a_killed_run(
     dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
     words = ("run", tiny_system.prefix, *SMALL, "--tpm", "--virtiofs", tmp_path)
     with Run.start(dolmen, *words) as run:
         run.expect("SeaBIOS")
-        beside = companions(dolmen)
+        pids = helper_pids(dolmen)
         run.process.kill()
         run.process.wait()
-        assert gone(beside)
+        assert gone(pids)
     assert machines_of(dolmen.home) == []
 
 
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (("--virtiofs", "x=/no/such/place"), 1, "there is no /no/such/place"),
-        (("--virtiofs", "a=/tmp", "--virtiofs", "a=/var"), 2, "a is there twice"),
-        (("--virtiofs", f"{'x' * 40}=/tmp"), 2, "cannot be the name"),
-        (("--virtiofs", "/tmp", "--virtiofsd", "/no/virtiofsd"), 1, "there is no /no/virtiofsd"),
+        (("--virtiofs", "x=/no/such/place"), 1, "/no/such/place not found"),
+        (("--virtiofs", "a=/tmp", "--virtiofs", "a=/var"), 2, "duplicate name a"),
+        (("--virtiofs", f"{'x' * 40}=/tmp"), 2, "is not a valid name"),
+        (("--virtiofs", "/tmp", "--virtiofsd", "/no/virtiofsd"), 1, "/no/virtiofsd not found"),
         (("--virtiofs", "/tmp", "--virtiofsd", "/bin/false"), 1, "false ended with code 1"),
     ],
 )
-def test_what_cannot_be_shared_is_told(
+def test_an_invalid_share_is_an_error(
     dolmen: Dolmen, tiny_system: System, words: tuple[str, ...], code: int, told: str
 ) -> None:
     done = dolmen.run("run", tiny_system.prefix, "--timeout", "20s", "--wait-for", "x", *words)

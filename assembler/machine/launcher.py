@@ -1,4 +1,4 @@
-"""Starting the programs that a machine consists of, which may have to end with this process."""
+"""Start QEMU and its helper processes, which may have to end with this process."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from assembler.errors import MachineError
 _PR_SET_PDEATHSIG = 1
 
 
-def launch(
-    words: Sequence[str],
+def launch_process(
+    argv: Sequence[str],
     folder: Path,
     log: IO[bytes],
     *,
-    with_us: bool,
+    die_with_parent: bool,
     handles: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a machine's directory; `with_us` if it must not outlive this process.
+    """Start a program in a machine's directory.
 
-    `handles` are open files that its arguments name.
+    With `die_with_parent` it ends with this process. It inherits the file descriptors `handles`.
     """
     try:
         return subprocess.Popen(
-            words,
+            argv,
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             pass_fds=tuple(handles),
-            # Ctrl-C in a terminal is for us to handle, not for the program.
+            # Ctrl-C in a terminal is for this process, not for the program.
             start_new_session=True,
-            preexec_fn=_die_with_parent() if with_us else None,  # noqa: PLW1509 - one thread
+            preexec_fn=_parent_death_signal() if die_with_parent else None,  # noqa: PLW1509 - one thread
         )
     except OSError as error:
         raise MachineError.of(
-            codes.CANNOT_START, f"cannot start {words[0]}: {error.strerror}"
+            codes.CANNOT_START, f"cannot start {argv[0]}: {error.strerror}"
         ) from error
 
 
-def _die_with_parent() -> Callable[[], None] | None:
+def _parent_death_signal() -> Callable[[], None] | None:
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
-    def ask() -> None:
+    def set_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
-    return ask
+    return set_signal
