@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def main() -> NoReturn:
     """Run `dolmen` with the process's arguments."""
     try:
-        from dolmen.entry import enter  # noqa: PLC0415
+        from dolmen.entry import run_command_line  # noqa: PLC0415
 
-        enter()
+        run_command_line()
     except BaseException as error:
         if not _is_interrupt(error):
             raise
@@ -26,7 +26,7 @@ def main() -> NoReturn:
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    """Tell whether Ctrl-C caused an error; creating a class, for one, wraps exceptions."""
+    """Tell whether Ctrl-C caused an error; some Python operations wrap exceptions."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, KeyboardInterrupt):

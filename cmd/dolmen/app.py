@@ -9,31 +9,35 @@ from typing import Annotated
 import typer
 
 from assembler.version import __version__
-from dolmen.console import say
-from dolmen.lazy import Lazy, lazy_group
+from dolmen.lazy import LazyCommand, lazy_group
+from dolmen.output import print_line
 from dolmen.settings import Settings, default_cache, env_list_or_linuxkit
 
 COMMANDS = (
-    Lazy("build", "dolmen.commands.build", "Assemble a bootable image from YAML files."),
-    Lazy("run", "dolmen.commands.run", "Run an image in a virtual machine."),
-    Lazy("ps", "dolmen.commands.ps", "List running machines."),
-    Lazy("logs", "dolmen.commands.logs", "Print the console output of a machine."),
-    Lazy("console", "dolmen.commands.console", "Attach to the console of a machine."),
-    Lazy("ssh", "dolmen.commands.ssh", "Log in to a machine with SSH."),
-    Lazy("stop", "dolmen.commands.stop", "Stop machines."),
-    Lazy("validate", "dolmen.commands.validate", "Check YAML files, and show every mistake."),
-    Lazy("new", "dolmen.commands.new", "Create a commented YAML file."),
-    Lazy("cache", "dolmen.commands.cache", "Manage the image store."),
-    Lazy("pkg", "dolmen.commands.pkg", "Build packages: images made from directories."),
-    Lazy("metadata", "dolmen.commands.metadata", "Create metadata CDs for guests."),
-    Lazy("inspect", "dolmen.commands.inspect", "Show the contents of an image file."),
-    Lazy("keys", "dolmen.commands.keys", "Create Secure Boot keys."),
-    Lazy("serve", "dolmen.commands.serve", "Serve images over HTTP for network boot."),
-    Lazy("schema", "dolmen.commands.schema", "Print the JSON Schema of image.yml or build.yml."),
-    Lazy("explain", "dolmen.commands.explain", "Explain error codes."),
-    Lazy("doctor", "dolmen.commands.doctor", "Check this machine for required programs."),
-    Lazy("completion", "dolmen.commands.completion", "Print a shell completion script."),
-    Lazy("version", "dolmen.commands.version", "Print Dolmen's version."),
+    LazyCommand("build", "dolmen.commands.build", "Assemble a bootable image from YAML files."),
+    LazyCommand("run", "dolmen.commands.run", "Run an image in a virtual machine."),
+    LazyCommand("ps", "dolmen.commands.ps", "List running machines."),
+    LazyCommand("logs", "dolmen.commands.logs", "Print the console output of a machine."),
+    LazyCommand("console", "dolmen.commands.console", "Attach to the console of a machine."),
+    LazyCommand("ssh", "dolmen.commands.ssh", "Log in to a machine with SSH."),
+    LazyCommand("stop", "dolmen.commands.stop", "Stop machines."),
+    LazyCommand(
+        "validate", "dolmen.commands.validate", "Check YAML files, and show every mistake."
+    ),
+    LazyCommand("new", "dolmen.commands.new", "Create a commented YAML file."),
+    LazyCommand("cache", "dolmen.commands.cache", "Manage the image store."),
+    LazyCommand("pkg", "dolmen.commands.pkg", "Build packages: images made from directories."),
+    LazyCommand("metadata", "dolmen.commands.metadata", "Create metadata CDs for guests."),
+    LazyCommand("inspect", "dolmen.commands.inspect", "Show the contents of an image file."),
+    LazyCommand("keys", "dolmen.commands.keys", "Create Secure Boot keys."),
+    LazyCommand("serve", "dolmen.commands.serve", "Serve images over HTTP for network boot."),
+    LazyCommand(
+        "schema", "dolmen.commands.schema", "Print the JSON Schema of image.yml or build.yml."
+    ),
+    LazyCommand("explain", "dolmen.commands.explain", "Explain error codes."),
+    LazyCommand("doctor", "dolmen.commands.doctor", "Check this machine for required programs."),
+    LazyCommand("completion", "dolmen.commands.completion", "Print a shell completion script."),
+    LazyCommand("version", "dolmen.commands.version", "Print Dolmen's version."),
 )
 
 _HELP = """Assemble bootable Linux images from OCI images.
@@ -64,7 +68,7 @@ def _check_color(value: str) -> str:
 
 def _print_version(value: bool) -> None:
     if value:
-        say(f"dolmen {__version__}")
+        print_line(f"dolmen {__version__}")
         raise typer.Exit
 
 

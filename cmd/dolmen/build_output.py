@@ -1,4 +1,4 @@
-"""Printing the result of a build, as text or JSON."""
+"""Print the result of a build as text or JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError, host_error, is_disk_error
 from assembler.quantities import size_text
-from dolmen.console import say, show_diagnostics, wants_color
+from dolmen.output import print_line, show_diagnostics, wants_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ def print_result(settings: Settings, result: BuildResult, *, as_json: bool) -> N
     if result.unchanged and not settings.quiet:
         show_diagnostics(result.warnings, color=wants_color(sys.stderr, settings.color))
     if as_json:
-        say(json.dumps(result.as_json(), indent=2))
+        print_line(json.dumps(result.as_json(), indent=2))
     elif not settings.quiet:
         for output in result.outputs:
             name = output.path or output.reference or "standard output"
@@ -47,7 +47,7 @@ def print_failure(error: DolmenError | OSError, warnings: Sequence[Diagnostic]) 
         "warnings": [w.as_json() for w in warnings],
         "errors": [d.as_json() for d in error.diagnostics],
     }
-    say(json.dumps(result, indent=2))
+    print_line(json.dumps(result, indent=2))
 
 
 def list_formats() -> None:
@@ -57,4 +57,4 @@ def list_formats() -> None:
     listed = available_formats()
     widest = max(len(f.name) for f in listed)
     for f in listed:
-        say(f"{f.name:{widest}}  {f.description}")
+        print_line(f"{f.name:{widest}}  {f.description}")

@@ -1,4 +1,4 @@
-"""Running the command line: streams, signals, error messages, exit codes.
+"""Run the command line: streams, signals, error messages, exit codes.
 
 Exit codes: 0 success, 1 an error with diagnostics, 2 an invalid command line,
 130 interrupted, 143 terminated.
@@ -15,10 +15,10 @@ from typing import NoReturn
 from dolmen.argv import hoist_global_options
 
 
-def enter() -> NoReturn:
+def run_command_line() -> NoReturn:
     """Run `dolmen` with the process's arguments."""
     _open_streams()
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _exit_on_sigterm)
     arguments = hoist_global_options(sys.argv[1:])
     try:
         _run(arguments)
@@ -29,7 +29,7 @@ def enter() -> NoReturn:
         sys.exit(1)
     except Exception as error:
         _raise_interrupt(error)
-        _explain(error, arguments)
+        _print_error(error, arguments)
     sys.exit(0)
 
 
@@ -56,7 +56,7 @@ def _run(arguments: list[str]) -> None:
     except (typer.Abort, EOFError):
         raise KeyboardInterrupt from None
     except typer.TyperException as error:
-        from dolmen.misuse import usage_error  # noqa: PLC0415
+        from dolmen.usage_errors import usage_error  # noqa: PLC0415
 
         raise usage_error(error) from error
 
@@ -79,9 +79,9 @@ def _raise_interrupt(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _explain(error: Exception, arguments: list[str]) -> NoReturn:
+def _print_error(error: Exception, arguments: list[str]) -> NoReturn:
     from assembler.errors import DolmenError, UsageError, host_error, is_disk_error  # noqa: PLC0415
-    from dolmen.console import show_diagnostics, wants_color  # noqa: PLC0415
+    from dolmen.output import show_diagnostics, wants_color  # noqa: PLC0415
 
     if isinstance(error, OSError) and is_disk_error(error):
         error = host_error(error, error.filename or _stream_name(), "write")
@@ -100,6 +100,6 @@ def _stream_name() -> str:
     return "a file" if sys.stdout.isatty() else "standard output"
 
 
-def _terminated(number: int, _frame: object) -> NoReturn:
+def _exit_on_sigterm(number: int, _frame: object) -> NoReturn:
     # An exception, so that everything under way cleans up after itself.
     sys.exit(128 + number)

@@ -16,7 +16,7 @@ _EPILOG = "Global options are accepted here, too; see `dolmen --help`."
 
 
 @dataclass(frozen=True, slots=True)
-class Lazy:
+class LazyCommand:
     """A command: its name, the module with its `app`, and its summary."""
 
     name: str
@@ -25,7 +25,7 @@ class Lazy:
     hidden: bool = False
 
 
-def load(command: Lazy) -> Any:  # noqa: ANN401 - a command of the click inside typer
+def load_command(command: LazyCommand) -> Any:  # noqa: ANN401 - a command of the click inside typer
     """Import the command's module, and return its command."""
     app: typer.Typer = importlib.import_module(command.module).app
     loaded = typer.main.get_command(app)
@@ -34,7 +34,7 @@ def load(command: Lazy) -> Any:  # noqa: ANN401 - a command of the click inside 
     return loaded
 
 
-def lazy_group(table: Iterable[Lazy]) -> type[TyperGroup]:
+def lazy_group(table: Iterable[LazyCommand]) -> type[TyperGroup]:
     """Return a group class that lists placeholders, and loads a command to run it."""
     entries = {entry.name: entry for entry in table}
 
@@ -51,13 +51,13 @@ def lazy_group(table: Iterable[Lazy]) -> type[TyperGroup]:
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
             name, command, rest = super().resolve_command(ctx, args)
             if command is not None and name in entries:
-                command = load(entries[name])
+                command = load_command(entries[name])
             return name, command, rest
 
     return LazyGroup
 
 
-def group(help_text: str, table: Iterable[Lazy]) -> typer.Typer:
+def command_group(help_text: str, table: Iterable[LazyCommand]) -> typer.Typer:
     """Return the typer app of a group of lazy commands."""
     app = typer.Typer(
         cls=lazy_group(table),

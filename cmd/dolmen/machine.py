@@ -1,4 +1,4 @@
-"""Run images in virtual machines: the part of the Python API that `dolmen run` stands on."""
+"""Run images in virtual machines: the part of the Python API for `dolmen run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build packages: the part of the Python API that `dolmen pkg` stands on."""
+"""Build packages: the part of the Python API for `dolmen pkg`."""
 
 from __future__ import annotations
 

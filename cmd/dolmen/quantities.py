@@ -1,4 +1,4 @@
-"""Parsing and printing sizes and ages."""
+"""Parse sizes and ages in options, and print ages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def parse_bytes(text: str, option: str) -> int:
-    """Read `500M`, `5G`, `2GiB` or a plain number of bytes."""
+    """Parse `500M`, `5G`, `2GiB` or a plain number of bytes."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?", text.strip().lower())
     if not found:
         raise UsageError.of(
@@ -23,7 +23,7 @@ def parse_bytes(text: str, option: str) -> int:
 
 
 def parse_age(text: str, option: str) -> float:
-    """Read `12h`, `30d` or `2w` as seconds."""
+    """Parse `12h`, `30d` or `2w` as seconds."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", text.strip().lower())
     if not found:
         raise UsageError.of(
@@ -32,7 +32,7 @@ def parse_age(text: str, option: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def age(seconds: float) -> str:
+def age_text(seconds: float) -> str:
     """Return an age as text: `5 minutes`, `3 days`."""
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         count = int(seconds // length)

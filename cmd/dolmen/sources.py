@@ -29,7 +29,7 @@ def image_sources(
 
     registries = partial(registry_options, settings, insecure, registry_creds)
     if insecure or registry_creds or os.environ.get("DOLMEN_REGISTRY_CREDS"):
-        # What the user says is checked, even if no registry is going to be asked.
+        # Check these options even if no registry is contacted.
         registries()
     return ImageSources(
         store=settings.cache,

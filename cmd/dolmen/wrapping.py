@@ -30,7 +30,7 @@ def columns_of(stream: TextIO) -> int | None:
     return max(_MIN_COLUMNS, columns) if columns else None
 
 
-def wrapped(text: str, columns: int | None) -> str:
+def wrap_text(text: str, columns: int | None) -> str:
     """Wrap a paragraph; continuation lines are indented."""
     if columns is None:
         return text
@@ -43,12 +43,12 @@ def wrapped(text: str, columns: int | None) -> str:
     )
 
 
-def short(text: str) -> str:
+def shorten_hashes(text: str) -> str:
     """Return a text with shortened hashes."""
     return _HASH.sub(r"\1", text)
 
 
-def wrapped_pieces(
+def wrap_pieces(
     pieces: Iterable[tuple[TextStyle, str]], columns: int | None
 ) -> Iterator[tuple[TextStyle, str]]:
     """Yield the pieces of a diagnostic, with wrapped messages and hints."""

@@ -183,7 +183,7 @@ def test_the_terminal_is_the_console_and_is_clean_afterwards(
 
     try:
         shown = until(UP.encode())
-        assert b"Ctrl-C ends it" in shown
+        assert b"Ctrl-C ends the machine" in shown
         # The firmware would clear the screen, and have long lines cut off.
         assert b"\x1bc" not in shown
         assert b"\x1b[?7l" not in shown

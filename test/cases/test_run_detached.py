@@ -126,7 +126,7 @@ def test_a_machine_that_was_killed_is_known_to_have_ended(
     while listed(dolmen)[0]["running"] and time.monotonic() < deadline:
         time.sleep(0.1)
     assert dolmen.run("ps").stdout.splitlines()[1].split()[1] == "ended"
-    assert "had ended before" in dolmen.run("stop").stderr
+    assert "had already ended" in dolmen.run("stop").stderr
     assert left_behind(dolmen.home) == []
 
 
@@ -168,7 +168,7 @@ def test_the_console_is_left_with_a_key(dolmen: Dolmen, tiny_system: System) -> 
     seen = b""
     try:
         deadline = time.monotonic() + 30
-        while b"the machine goes on" not in seen and time.monotonic() < deadline:
+        while b"the machine keeps running" not in seen and time.monotonic() < deadline:
             seen += read_soon(master)
         os.write(master, b"\x03\x1dq")
         assert process.wait(20) == 0

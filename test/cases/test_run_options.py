@@ -12,7 +12,7 @@ from support.cli import Dolmen
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        ((), 2, "which image"),
+        ((), 2, "no image to run"),
         (("a", "b"), 2, "only one image"),
         (("a.yml", "b"), 2, "cannot be run together"),
         (("x", "--cpus", "0"), 2, "at least 1"),
@@ -29,9 +29,9 @@ from support.cli import Dolmen
         (("x", "--arch", "vax"), 2, "is not supported"),
         (("x", "--wait-for", "("), 2, "regular expression"),
         (("x", "--wait-port", "80"), 2, "not published"),
-        (("x", "--timeout", "soon"), 2, "not a time"),
+        (("x", "--timeout", "soon"), 2, "invalid duration"),
         (("x", "--data", "a", "--data-file", "b"), 2, "exclude each other"),
-        (("x", "--iso", "--kernel"), 2, "contradict"),
+        (("x", "--iso", "--kernel"), 2, "exclude each other"),
         (("nothing-here",), 1, "nothing-here is not a bootable image"),
         (("missing.yml",), 1, "missing.yml"),
     ],

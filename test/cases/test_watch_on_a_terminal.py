@@ -31,7 +31,7 @@ DOLMEN = (sys.executable, "-m", "dolmen")
 BUSY = """
 import time
 from assembler.events import TaskAdvanced, TaskEnded, TaskStarted
-from dolmen.console import progress
+from dolmen.output import progress
 from dolmen.settings import Settings
 from pathlib import Path
 with progress(Settings(Path("store"), 0, "auto")) as reporter:
@@ -51,7 +51,7 @@ with progress(Settings(Path("store"), 0, "auto")) as reporter:
 HASTY = """
 import random, time
 from assembler.events import TaskEnded, TaskStarted
-from dolmen.console import progress
+from dolmen.output import progress
 from dolmen.settings import Settings
 from pathlib import Path
 chance = random.Random(1)
@@ -128,7 +128,7 @@ def test_a_machine_is_run_and_ended_on_a_terminal(
         # Only with the narrow one something has to be broken, and not within a word.
         introduced = shown.partition("SeaBIOS")[0]
         assert " ".join(introduced.split()).count("hardware acceleration is slow") == 1
-        assert "twice Ctrl-]" in " ".join(introduced.split())
+        assert "twice sends Ctrl-]" in " ".join(introduced.split())
         assert ("\n  " in introduced) is (columns == 80)
         screen.press("C-c")
         shown = screen.wait_for(r"ended with \d+[\s\S]* echo ")

@@ -15,9 +15,9 @@ import typer
 from assembler.codes import usage
 from assembler.errors import DolmenError, UsageError
 from assembler.events import WarningRecorder
-from dolmen import completing
-from dolmen.console import progress
+from dolmen import completions
 from dolmen.lazy import command_app
+from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
 
@@ -46,14 +46,12 @@ def build(
             help="Output formats, comma-separated or repeated; `help` lists them.  "
             "[default: kernel+initrd, or tar with --output]",
             metavar="FORMAT",
-            autocompletion=completing.formats,
+            autocompletion=completions.complete_formats,
         ),
     ] = None,
     name: Annotated[
         str,
-        typer.Option(
-            help="Base name of the outputs.  [default: that of the last file]", metavar="NAME"
-        ),
+        typer.Option(help="Base name of the outputs.  [default: the last file's]", metavar="NAME"),
     ] = "",
     directory: Annotated[
         Path | None,
@@ -74,9 +72,9 @@ def build(
         typer.Option(
             "--arch",
             "-a",
-            help="Architecture: amd64, arm64, riscv64 …  [default: this machine's]",
+            help="Architecture: amd64, arm64, riscv64 …  [default: this host's]",
             metavar="ARCH",
-            autocompletion=completing.architectures,
+            autocompletion=completions.complete_architectures,
         ),
     ] = "",
     compression: Annotated[
@@ -97,15 +95,15 @@ def build(
     bootloaders: Annotated[
         str,
         typer.Option(
-            help="Image with boot loaders.  [default: that of pkg/bootloaders]",
+            help="Image with boot loaders.  [default: the image of pkg/bootloaders]",
             metavar="IMAGE",
         ),
     ] = "",
     imagetools: Annotated[
         str,
         typer.Option(
-            help="Image with mksquashfs and mkfs.erofs, used if this machine's are missing or too "
-            "old.  [default: that of pkg/imagetools]",
+            help="Image with mksquashfs and mkfs.erofs, used if this host's are missing or too "
+            "old.  [default: the image of pkg/imagetools]",
             metavar="IMAGE",
         ),
     ] = "",
@@ -223,7 +221,7 @@ def build(
             build_missing=build_missing,
             input_tar=input_tar,
             sbom=None if no_sbom else SbomOptions(sbom_output, _created(current=sbom_current_time)),
-            helper_images=_given_images(
+            helper_images=_selected_images(
                 bootloaders=bootloaders, imagetools=imagetools, firmware=firmware
             ),
             secure_boot_key=secure_boot_key,
@@ -235,7 +233,7 @@ def build(
         if dry_run:
             sys.stdout.write(merged_yaml(files or (), options))
             return
-        with progress(settings) as reporter:
+        with progress_reporter(settings) as reporter:
             recorder = WarningRecorder(reporter)
             result = run_build(files or (), options, progress=recorder.emit)
     except (DolmenError, OSError) as error:
@@ -289,11 +287,11 @@ def _created(*, current: bool) -> int | None:
     return int(text) if text else int(time.time())
 
 
-def _given_images(**images: str) -> dict[str, str]:
+def _selected_images(**images: str) -> dict[str, str]:
     return {kind: image for kind, image in images.items() if image}
 
 
 def _passphrase(key: Path | None) -> str:
-    from dolmen.secrets import passphrase
+    from dolmen.passphrases import read_passphrase
 
-    return passphrase(str(key))
+    return read_passphrase(str(key))

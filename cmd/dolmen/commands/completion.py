@@ -8,8 +8,8 @@ import typer
 
 from assembler.codes import usage
 from assembler.errors import UsageError
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 
 app = command_app()
 _SHELLS = ("bash", "zsh", "fish")
@@ -37,4 +37,6 @@ def completion(
         raise UsageError.of(
             usage.BAD_OPTION, f"unsupported shell {shell!r}", "use bash, zsh or fish"
         )
-    say(get_completion_script(prog_name="dolmen", complete_var="_DOLMEN_COMPLETE", shell=shell))
+    print_line(
+        get_completion_script(prog_name="dolmen", complete_var="_DOLMEN_COMPLETE", shell=shell)
+    )

@@ -1,4 +1,4 @@
-"""`dolmen console`: the console of a machine that runs detached."""
+"""`dolmen console`: attach to the console of a detached machine."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import typer
 from dolmen.lazy import command_app
 
 app = command_app()
-_HINT = "dolmen: Ctrl-] and q leaves the console, the machine goes on\r\n"
+_HINT = "dolmen: Ctrl-] q detaches; the machine keeps running\r\n"
 
 
 @app.command()
 def console(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="The machine; may be left out if there is only one."),
+        typer.Argument(metavar="NAME", help="Name of the machine; optional if there is only one."),
     ] = "",
 ) -> None:
-    """Work at the console of a machine that runs detached.
+    """Attach to the console of a detached machine.
 
     \b
     dolmen console web
 
-    All keys go to the guest, Ctrl-C too. Ctrl-] and q leaves; the machine goes on.
+    All keys go to the guest, including Ctrl-C. Ctrl-] q detaches; the machine keeps running.
     """
     from assembler.machine import attach, find_machine, state_directory
     from dolmen.run.terminal_console import TerminalConsole
@@ -34,5 +34,5 @@ def console(
     terminal = TerminalConsole(ends_machine=False, attach_hint=_HINT)
     result = attach(find_machine(name, state_directory(os.environ)), terminal)
     if result.left and terminal.was_raw:
-        sys.stderr.write("\ndolmen: left; the machine goes on\n")
+        sys.stderr.write("\ndolmen: detached; the machine keeps running\n")
     raise typer.Exit(128 + result.signal if result.signal else 0)

@@ -1,4 +1,4 @@
-"""`dolmen doctor`: the programs and features of this host."""
+"""`dolmen doctor`: check this host for programs and features."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.console import say, wants_color
 from dolmen.lazy import command_app
+from dolmen.output import print_line, wants_color
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -27,21 +27,21 @@ def doctor(
     ctx: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
-    """Show which programs and features this host has and lacks, and how to install them.
+    """Show the available and missing programs and features of this host, and how to install them.
 
     \b
     dolmen doctor
     dolmen doctor --json | jq '.[] | select(.well | not)'
 
-    Nothing in the list is needed for tar, kernel+initrd and OCI outputs: each line
-    says what its program is for. The exit code is 0 unless the store cannot be written.
+    tar, kernel+initrd and OCI outputs need none of them; each line shows the purpose of its
+    program. The exit code is 0 unless the store is not writable.
     """
     from assembler.machine import check_host
 
     settings = settings_of(ctx)
     found = check_host(settings.cache)
     if as_json:
-        say(json.dumps([asdict(f) for f in found], indent=2))
+        print_line(json.dumps([asdict(f) for f in found], indent=2))
     else:
         _show(found, color=wants_color(sys.stdout, settings.color))
     if not all(f.well for f in found if f.name == "store"):
@@ -53,7 +53,7 @@ def _show(found: list[HostFinding], *, color: bool) -> None:
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     room = max(20, columns - widest - len("  ok   "))
     for group, members in itertools.groupby(found, key=lambda f: f.group):
-        say(group)
+        print_line(group)
         for f in members:
             mark, sgr = ("ok", "32") if f.well else ("--", "33")
             shown = f"\x1b[{sgr}m{mark}\x1b[0m" if color else mark
@@ -61,9 +61,9 @@ def _show(found: list[HostFinding], *, color: bool) -> None:
             lines = [
                 part for note in (f.seen, *filter(None, notes)) for part in _wrapped(note, room)
             ]
-            say(f"  {shown} {f.name:{widest}}  {lines[0]}")
+            print_line(f"  {shown} {f.name:{widest}}  {lines[0]}")
             for line in lines[1:]:
-                say(f"     {'':{widest}}  {line}")
+                print_line(f"     {'':{widest}}  {line}")
 
 
 def _wrapped(text: str, room: int) -> list[str]:

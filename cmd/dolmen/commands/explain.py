@@ -11,9 +11,9 @@ import typer
 from assembler.codes import all_codes, usage
 from assembler.codes.search import search_codes
 from assembler.errors import UsageError
-from dolmen import completing
-from dolmen.console import say
+from dolmen import completions
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def explain(
         typer.Argument(
             help="Codes such as DM0102, or words to search for.",
             metavar="[CODE...]",
-            autocompletion=completing.codes,
+            autocompletion=completions.complete_codes,
             show_default=False,
         ),
     ] = None,
@@ -49,11 +49,11 @@ def explain(
     groups = groups or [tuple(all_codes().values())]
     if as_json:
         found = dict.fromkeys(code for group in groups for code in group)
-        say(json.dumps([_as_json(code) for code in found], indent=2))
+        print_line(json.dumps([_as_json(code) for code in found], indent=2))
         return
     for number, group in enumerate(groups):
         if number:
-            say("")
+            print_line("")
         _show(group)
 
 
@@ -64,8 +64,8 @@ def _find(query: str) -> tuple[Code, ...]:
         return search.codes
     raise UsageError.of(
         usage.UNKNOWN_CODE,
-        f"there is no code {search.query}",
-        *(f"{code} is: {code.title}" for code in search.suggestions),
+        f"unknown code {search.query}",
+        *(f"{code}: {code.title}" for code in search.suggestions),
         "`dolmen explain` lists all codes",
     )
 
@@ -73,11 +73,11 @@ def _find(query: str) -> tuple[Code, ...]:
 def _show(codes: Sequence[Code]) -> None:
     """Explain a single code, or list several."""
     if len(codes) == 1:
-        say(f"{codes[0]}: {codes[0].title}\n")
-        say(textwrap.fill(codes[0].explanation, _WIDTH, break_on_hyphens=False))
+        print_line(f"{codes[0]}: {codes[0].title}\n")
+        print_line(textwrap.fill(codes[0].explanation, _WIDTH, break_on_hyphens=False))
         return
     for code in codes:
-        say(f"{code}  {code.title}")
+        print_line(f"{code}  {code.title}")
 
 
 def _as_json(code: Code) -> dict[str, str]:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 
 app = command_app()
 
@@ -43,13 +43,13 @@ def inspect(
     store, see `dolmen cache inspect`.
     """
     from assembler.inspection import check_signed_by, inspect_file
-    from dolmen.showing import inspection_lines
+    from dolmen.inspection_text import inspection_lines
 
     found = inspect_file(path)
     if certificate is not None:
         check_signed_by(found, path, certificate)
     if as_json:
-        say(json.dumps({"path": str(path), **found.as_json()}, indent=2))
+        print_line(json.dumps({"path": str(path), **found.as_json()}, indent=2))
     else:
         for line in inspection_lines(found, str(path), every_file=files):
-            say(line)
+            print_line(line)

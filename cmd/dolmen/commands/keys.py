@@ -1,4 +1,4 @@
-"""`dolmen keys`: keys of one's own for Secure Boot."""
+"""`dolmen keys`: create Secure Boot keys."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import say
+from dolmen.output import print_line
 
 app = typer.Typer(
-    help="Make keys for Secure Boot.",
+    help="Create Secure Boot keys.",
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
@@ -19,47 +19,44 @@ app = typer.Typer(
 
 @app.callback()
 def keys() -> None:
-    """Make keys for Secure Boot."""
+    """Create Secure Boot keys."""
 
 
 @app.command()
 def generate(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where they go; made if it is not there.")
+        Path, typer.Argument(metavar="DIR", help="Directory for the keys; created if missing.")
     ],
-    name: Annotated[
-        str, typer.Option(help="Whose keys they are; it stands in the certificates.")
-    ] = "Dolmen",
+    name: Annotated[str, typer.Option(help="Name of the owner in the certificates.")] = "Dolmen",
     days: Annotated[
-        int, typer.Option(help="How long the certificates are valid.", min=1, max=36500)
+        int, typer.Option(help="Days that the certificates are valid.", min=1, max=36500)
     ] = 3650,
     encrypt: Annotated[
         bool,
         typer.Option(
             "--encrypt",
-            help="Encrypt the private keys; the passphrase is asked for.  "
+            help="Encrypt the private keys with a passphrase from the terminal.  "
             "[env: DOLMEN_SECURE_BOOT_PASSPHRASE]",
         ),
     ] = False,
 ) -> None:
-    """Make a set of keys for Secure Boot, with the files that enrol them.
+    """Create a set of Secure Boot keys, with the files to enroll them.
 
     \b
     dolmen keys generate keys
     dolmen build --format raw-efi --secure-boot-key keys/db.key \\
       --secure-boot-cert keys/db.crt image.yml
 
-    PK, KEK and db are each a private key (.key), a certificate (.crt), what firmware keeps of it
-    (.esl) and the same signed (.auth), for the firmware's menu or for loader/keys of systemd-boot.
-    db.key signs images, the others are needed to change the set, and are best kept elsewhere.
-    GUID says whose lists they are.
+    PK, KEK and db each have a private key (.key), a certificate (.crt), a signature list (.esl) and
+    a signed one (.auth), for the firmware's menu or for loader/keys of systemd-boot. db.key signs
+    images. The other keys only change the set; store them elsewhere. GUID identifies the owner.
     """
     from datetime import UTC, datetime
 
-    from assembler.media import KeySetOptions, generate_keys
-    from dolmen.secrets import new_passphrase
+    from assembler.media.keys import KeySetOptions, generate_keys
+    from dolmen.passphrases import read_new_passphrase
 
-    passphrase = new_passphrase() if encrypt else ""
+    passphrase = read_new_passphrase() if encrypt else ""
     options = KeySetOptions(name, datetime.now(UTC), days, passphrase)
     for path in generate_keys(directory, options):
-        say(str(path))
+        print_line(str(path))

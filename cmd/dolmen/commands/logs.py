@@ -1,4 +1,4 @@
-"""`dolmen logs`: what a machine has said on its console."""
+"""`dolmen logs`: print the console output of a machine."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ app = command_app()
 def logs(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="The machine; may be left out if there is only one."),
+        typer.Argument(metavar="NAME", help="Name of the machine; optional if there is only one."),
     ] = "",
     follow: Annotated[
-        bool, typer.Option("-f", "--follow", help="Go on until the machine ends.")
+        bool, typer.Option("-f", "--follow", help="Follow the output until the machine ends.")
     ] = False,
 ) -> None:
-    """Print what a machine has said on its console.
+    """Print the console output of a machine.
 
     \b
     dolmen logs
     dolmen logs -f web
     """
     from assembler.machine import find_machine, read_log, state_directory
-    from dolmen.run.terminal import write_all
+    from dolmen.run.tty_mode import write_all
 
     for text in read_log(find_machine(name, state_directory(os.environ)), follow=follow):
         write_all(sys.stdout.fileno(), text.encode())

@@ -1,4 +1,4 @@
-"""`dolmen metadata`: CDs with metadata for guests."""
+"""`dolmen metadata`: create metadata CDs for guests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Make CDs with metadata for guests.",
+    help="Create metadata CDs for guests.",
     rich_markup_mode=None,
     add_completion=False,
     no_args_is_help=True,
@@ -17,7 +17,7 @@ app = typer.Typer(
 
 @app.callback()
 def metadata() -> None:
-    """Make CDs with metadata for guests."""
+    """Create metadata CDs for guests."""
 
 
 @app.command()
@@ -27,7 +27,7 @@ def create(
         str | None, typer.Argument(metavar="[TEXT]", help="The metadata.", show_default=False)
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="Take it from a file instead.", metavar="FILE")
+        Path | None, typer.Option("--file", help="Read the metadata from a file.", metavar="FILE")
     ] = None,
     cloud: Annotated[
         bool,
@@ -36,21 +36,23 @@ def create(
         ),
     ] = False,
 ) -> None:
-    """Write an ISO with metadata, to be given to a machine as a CD.
+    """Write an ISO with metadata, to attach to a machine as a CD.
 
     \b
     dolmen metadata create meta.iso '{"hostname": "web"}'
     dolmen metadata create --nocloud --file user-data.yml seed.iso
 
-    The guest finds it in the file `config`, where LinuxKit's metadata package looks.
-    `dolmen run qemu --data TEXT` makes such a CD by itself.
+    The metadata is in the file `config`, which LinuxKit's metadata package reads.
+    `dolmen run qemu --data TEXT` creates such a CD automatically.
     """
     from assembler.codes import usage
     from assembler.errors import UsageError, wrap_os_errors
     from assembler.machine import create_metadata_cd
 
     if (text is None) == (file is None):
-        raise UsageError.of(usage.BAD_OPTION, "the metadata is either a text or --file FILE")
+        raise UsageError.of(
+            usage.BAD_OPTION, "give the metadata either as TEXT or with --file FILE"
+        )
     content = (text or "").encode()
     if file is not None:
         with wrap_os_errors(file, "read"):

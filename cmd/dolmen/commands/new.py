@@ -1,4 +1,4 @@
-"""`dolmen new`: a commented YAML file to start from."""
+"""`dolmen new`: write a commented YAML file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 from dolmen.settings import settings_of
 
 app = command_app()
@@ -53,13 +53,12 @@ def new(
     dolmen new --template sshd box.yml         # ... and a login by SSH
     dolmen new                                 # to standard output
 
-    Its first line tells editors with a YAML language server which schema completes
-    and explains the keys.
+    The first line names the schema, with which editors complete and explain keys.
     """
     from assembler.scaffold import render_template, write_new_file
 
     if file == "-":
-        say(render_template(template).rstrip("\n"))
+        print_line(render_template(template).rstrip("\n"))
         return
     write_new_file(Path(file), template, replace=force)
     if not settings_of(ctx).quiet:

@@ -1,4 +1,4 @@
-"""`dolmen ps`: the machines that are running."""
+"""`dolmen ps`: list machines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 
 if TYPE_CHECKING:
     from assembler.machine import RecordedMachine
@@ -22,26 +22,26 @@ app = command_app()
 def ps(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
     names: Annotated[
-        bool, typer.Option("--names", help="Print only the names of those that are running.")
+        bool, typer.Option("--names", help="Print only the names of running machines.")
     ] = False,
 ) -> None:
-    """List the machines that are running, and those that have ended by themselves.
+    """List running machines, and detached machines that have ended.
 
     \b
     dolmen ps
     dolmen ps --json | jq -r '.[].name'
 
-    What a machine that ended has said can be read until `dolmen stop NAME` forgets it.
+    The files of an ended machine, such as its console log, are kept until `dolmen stop NAME`.
     """
     from assembler.machine import list_machines, state_directory
 
     machines = list_machines(state_directory(os.environ))
     if as_json:
-        say(json.dumps([machine.as_json() for machine in machines], indent=2))
+        print_line(json.dumps([machine.as_json() for machine in machines], indent=2))
     elif names:
         for machine in machines:
             if machine.alive:
-                say(machine.record.name)
+                print_line(machine.record.name)
     elif machines:
         _show_table(machines)
 
@@ -64,7 +64,7 @@ def _show_table(machines: list[RecordedMachine]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        say("  ".join(cells).rstrip())
+        print_line("  ".join(cells).rstrip())
 
 
 def _age(seconds: float) -> str:

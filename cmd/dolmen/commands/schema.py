@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 
 app = command_app()
 
@@ -47,6 +47,6 @@ def schema(
     from assembler.config import load_schema, schema_path
 
     if path:
-        say(str(schema_path(kind)))
+        print_line(str(schema_path(kind)))
     else:
-        say(json.dumps(load_schema(kind), indent=2, ensure_ascii=False))
+        print_line(json.dumps(load_schema(kind), indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""`dolmen serve`: images over HTTP, for machines that boot from the network."""
+"""`dolmen serve`: serve images over HTTP for network boot."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ def serve(
     port: Annotated[
         str,
         typer.Option(
-            help="Where to listen: PORT, which only this machine reaches, or ADDRESS:PORT.",
+            help="Port to listen on, as PORT for this host only or as ADDRESS:PORT.",
             metavar="PORT",
         ),
     ] = "8080",
     directory: Annotated[
-        Path, typer.Option("--directory", "--dir", help="What to serve.", metavar="DIR")
+        Path, typer.Option("--directory", "--dir", help="Directory to serve.", metavar="DIR")
     ] = Path(),
 ) -> None:
-    """Serve a directory with images over HTTP, until Ctrl-C.
+    """Serve a directory of images over HTTP until Ctrl-C.
 
     \b
     dolmen serve
     dolmen serve --port 0.0.0.0:8080 --directory out
 
-    For every NAME-kernel there is a script NAME.ipxe, which iPXE boots: chain
-    http://HOST:8080/NAME.ipxe. With one image only it is boot.ipxe, too.
+    Each NAME-kernel gets a script NAME.ipxe for iPXE: chain http://HOST:8080/NAME.ipxe.
+    A single image is also boot.ipxe.
     """
     from assembler.serve import ServeOptions, Server, parse_listen_address
-    from dolmen.lines import LineLog
+    from dolmen.line_log import LineLog
 
     settings = settings_of(ctx)
     host, number = parse_listen_address(port)
     options = ServeOptions(directory=directory, host=host, port=number)
     with Server(options, progress=LineLog(settings.verbosity).emit) as server:
         if not settings.quiet:
-            sys.stderr.write(f"dolmen: {directory.resolve()} is {server.address}\n")
+            sys.stderr.write(f"dolmen: serving {directory.resolve()} at {server.address}\n")
             sys.stderr.flush()
         server.serve_forever()

@@ -1,4 +1,4 @@
-"""`dolmen ssh`: a shell in a machine that was started with --ssh."""
+"""`dolmen ssh`: log in to a machine that was started with --ssh."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ app = command_app()
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def ssh(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The machine; - if there is only one.")
+        str, typer.Argument(metavar="NAME", help="Name of the machine; `-` if there is only one.")
     ] = "-",
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COMMAND...", help="What to run there; a shell otherwise."),
+        typer.Argument(
+            metavar="COMMAND...", help="Command to run in the guest.  [default: a shell]"
+        ),
     ] = None,
 ) -> None:
-    """Log in at a machine that `dolmen run qemu --ssh` has started, as root.
+    """Log in as root to a machine started by `dolmen run qemu --ssh`.
 
     \b
     dolmen ssh                     # the only machine
     dolmen ssh web
     dolmen ssh web cat /etc/hostname
-    dolmen ssh - -L 5432:localhost:5432     # options of ssh come before a command
+    dolmen ssh - -L 5432:localhost:5432     # options of ssh precede a command
 
     The exit code is that of the command.
     """
     from assembler.machine import find_machine, ssh_command, state_directory
 
     machine = find_machine("" if name == "-" else name, state_directory(os.environ))
-    words = ssh_command(machine, command or ())
-    os.execv(words[0], ["ssh", *words[1:]])  # noqa: S606 - ssh takes over the terminal
+    argv = ssh_command(machine, command or ())
+    os.execv(argv[0], ["ssh", *argv[1:]])  # noqa: S606 - ssh takes over the terminal

@@ -1,4 +1,4 @@
-"""`dolmen stop`: ending machines in order."""
+"""`dolmen stop`: stop machines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dolmen.lazy import command_app
-from dolmen.run.times import seconds
+from dolmen.run.durations import parse_duration
 from dolmen.settings import settings_of
 
 app = command_app()
@@ -20,23 +20,21 @@ def stop(
     ctx: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="NAME...", help="The machines; may be left out if there is only one."
-        ),
+        typer.Argument(metavar="NAME...", help="Names of machines; optional if there is only one."),
     ] = None,
-    all_of_them: Annotated[bool, typer.Option("--all", help="End every machine.")] = False,
+    all_machines: Annotated[bool, typer.Option("--all", help="Stop all machines.")] = False,
     timeout: Annotated[
         str,
-        typer.Option(help="How long the guest may take; 0 ends it at once.", metavar="TIME"),
+        typer.Option(help="Time for the guest to shut down; 0 ends it at once.", metavar="TIME"),
     ] = "10s",
 ) -> None:
-    """End machines: the guest is asked first, and ended when the time is over.
+    """Stop machines: shut the guests down, and end them after the timeout.
 
     \b
     dolmen stop web
     dolmen stop --all --timeout 0
 
-    Of machines that have ended by themselves, what is kept is forgotten.
+    The files of ended machines are removed.
     """
     from assembler.machine import (
         StopOutcome,
@@ -47,14 +45,14 @@ def stop(
     )
 
     texts = {
-        StopOutcome.ENDED_BEFORE: "had ended before",
-        StopOutcome.SHUT_DOWN: "has ended",
-        StopOutcome.KILLED: "was ended",
+        StopOutcome.ENDED_BEFORE: "had already ended",
+        StopOutcome.SHUT_DOWN: "has shut down",
+        StopOutcome.KILLED: "was killed",
     }
-    wait = seconds(timeout)
+    wait = parse_duration(timeout)
     state = state_directory(os.environ)
     machines = list_machines(state)
-    if not all_of_them:
+    if not all_machines:
         machines = [find_machine(name, state) for name in names or [""]]
     for machine in machines:
         outcome = stop_machine(machine, wait)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import say, show_diagnostics, wants_color
 from dolmen.lazy import command_app
+from dolmen.output import print_line, show_diagnostics, wants_color
 from dolmen.settings import settings_of
 
 app = command_app()
@@ -63,10 +63,10 @@ def validate(
         result = check(group, schema=schema)
         results.append(result)
         if not as_json and not settings.quiet and result.valid:
-            say(f"{' + '.join(group)}: valid")
+            print_line(f"{' + '.join(group)}: valid")
     every = ValidationResult(tuple(d for result in results for d in result.diagnostics))
     if as_json:
-        say(json.dumps(every.as_json(), indent=2, ensure_ascii=False))
+        print_line(json.dumps(every.as_json(), indent=2, ensure_ascii=False))
     else:
         show_diagnostics(every.diagnostics, color=wants_color(sys.stderr, settings.color))
     if not every.valid:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from assembler.version import __version__
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 
 app = command_app()
 
@@ -26,6 +26,6 @@ def version(
     dolmen version --json
     """
     if as_json:
-        say(json.dumps({"version": __version__, "python": platform.python_version()}))
+        print_line(json.dumps({"version": __version__, "python": platform.python_version()}))
     else:
-        say(f"dolmen {__version__}")
+        print_line(f"dolmen {__version__}")

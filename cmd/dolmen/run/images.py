@@ -24,7 +24,7 @@ def image_argument(
 ) -> str | ImageToBuild:
     """Return the path of an image, or YAML files with a function that builds them.
 
-    `build_options` is called only if there is something to build.
+    `build_options` is called only for YAML files.
     """
     files = tuple(p for p in paths if p.lower().endswith((".yml", ".yaml")))
     if files and len(files) != len(paths):
@@ -33,16 +33,16 @@ def image_argument(
         if len(paths) != 1:
             raise UsageError.of(
                 usage.BAD_OPTION,
-                "which image is to be run?" if not paths else "only one image can be run",
-                "dolmen run qemu image.yml, or the prefix or path of an image",
+                "no image to run" if not paths else "only one image can be run",
+                "use `dolmen run qemu image.yml`, or the prefix or path of an image",
             )
         return paths[0]
 
     def build_image(directory: Path) -> Path:
         from assembler.build import build  # noqa: PLC0415 - not for a finished image
-        from dolmen.console import progress  # noqa: PLC0415
+        from dolmen.progress import progress_reporter  # noqa: PLC0415
 
-        with progress(settings) as reporter:
+        with progress_reporter(settings) as reporter:
             options = replace(build_options(), name=_PREFIX, directory=directory)
             build(files, options, progress=reporter.emit)
         return directory / _PREFIX

@@ -1,8 +1,8 @@
-"""The messages of a run on standard error, whatever state the terminal is in, and its exit code.
+"""Report a run on standard error, also while the terminal is raw, and return its exit code.
 
-Exit codes of `dolmen run`: 0 the machine ended by itself, or what was waited for came; 1 it could
-not be started; 2 the command line makes no sense; 3 the time was over; 4 it ended or gave up
-before what was waited for came; 130 interrupted, 143 terminated.
+Exit codes of `dolmen run`: 0 the machine ended by itself or became ready; 1 it could not be
+started; 2 an invalid command line; 3 it did not become ready in time; 4 it ended, panicked or found
+no boot device before it was ready; 130 interrupted, 143 terminated.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from assembler.events import Event, LogMessage, WarningEmitted
 from assembler.machine import RunOutcome
-from dolmen.console import show_diagnostics, wants_color
-from dolmen.wrapping import columns_of, wrapped
+from dolmen.output import show_diagnostics, wants_color
+from dolmen.wrapping import columns_of, wrap_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ _EXIT_CODES = {RunOutcome.TIMED_OUT: 3, RunOutcome.GAVE_UP: 4, RunOutcome.ENDED_
 
 @dataclass(frozen=True, slots=True)
 class RunReporter:
-    """A reporter that writes messages as lines, and diagnostics at once."""
+    """A reporter that writes messages as lines, and warnings as diagnostics."""
 
     settings: Settings
     console: SignalConsole
@@ -44,7 +44,7 @@ class RunReporter:
                 self._show_diagnostics([event.diagnostic])
 
     def show_result(self, result: RunResult) -> int:
-        """Write what went wrong, if anything did, and return the exit code."""
+        """Write the failure of a run, if there is one, and return the exit code."""
         if result.outcome is RunOutcome.STOPPED:
             return 128 + result.signal
         if result.diagnostics:
@@ -69,5 +69,5 @@ class RunReporter:
 
 
 def run_message(text: str) -> str:
-    """Return a message as a line, wrapped to the width of the terminal."""
-    return f"{wrapped(f'dolmen: {text}', columns_of(sys.stderr))}\n"
+    """Return a message as a line, wrapped to the terminal's width."""
+    return f"{wrap_text(f'dolmen: {text}', columns_of(sys.stderr))}\n"

@@ -1,4 +1,4 @@
-"""The terminal as the console of a machine, with signals as requests to stop."""
+"""Use the terminal as the console of a VM; signals are requests to stop."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dolmen.run.interrupts import Interrupts, watched
-from dolmen.run.terminal import Keys, Screen, clean, may_read, raw, write_all
+from dolmen.run.console_filters import FirmwareFilter, KeyFilter
+from dolmen.run.signal_pipe import SignalPipe, catch_signals
+from dolmen.run.tty_mode import can_read_stdin, raw_mode, reset_terminal, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,37 +21,37 @@ _CHUNK = 65536
 
 @dataclass(slots=True)
 class SignalConsole:
-    """A console that shows nothing, for waiting: only signals are watched."""
+    """A console without input and output that only receives signals."""
 
-    # Whether the terminal takes line ends literally.
+    # Whether the terminal is in raw mode, where lines end with CR LF.
     is_raw: bool = False
-    _interrupts: Interrupts | None = field(default=None, init=False)
+    _signals: SignalPipe | None = field(default=None, init=False)
 
     @property
     def handles(self) -> Sequence[int]:
-        """Return the handle that becomes readable when a signal comes."""
-        return (self._interrupts.handle,) if self._interrupts else ()
+        """Return the pipe that becomes readable when a signal arrives."""
+        return (self._signals.reader,) if self._signals else ()
 
     @property
     def stop_requests(self) -> Sequence[int]:
-        """Return the signals so far."""
-        return self._interrupts.came if self._interrupts else ()
+        """Return the received signals."""
+        return self._signals.received if self._signals else ()
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Collect signals during the block instead of ending by them."""
-        with watched() as self._interrupts:
+        """Record signals during the block instead of ending the process."""
+        with catch_signals() as self._signals:
             yield
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """Leave the terminal as it is."""
+        """Do not change the terminal."""
         yield
 
-    def read(self, handle: int) -> bytes | None:  # noqa: ARG002 - there is only one handle
-        """Take note of signals; there is no input."""
-        if self._interrupts:
-            self._interrupts.drain()
+    def read(self, handle: int) -> bytes | None:  # noqa: ARG002 - only the pipe is watched
+        """Empty the pipe; there is no input."""
+        if self._signals:
+            self._signals.drain()
         return b""
 
     def write(self, data: bytes) -> None:
@@ -59,48 +60,50 @@ class SignalConsole:
 
 @dataclass(slots=True)
 class TerminalConsole(SignalConsole):
-    """Standard input and output as the console; on a terminal, with its keys one by one.
+    """Standard input and output as the console; a terminal is switched to raw mode.
 
-    With `ends_machine` Ctrl-C and Ctrl-] q are requests to stop as signals are; otherwise Ctrl-C is
-    for the guest, and Ctrl-] q only leaves.
+    With `ends_machine`, Ctrl-C and Ctrl-] q are requests to stop, like signals. Otherwise Ctrl-C
+    goes to the guest, and Ctrl-] q detaches.
     """
 
     ends_machine: bool = True
     # Written to the terminal before the machine starts, and when the terminal is attached.
     start_hint: str = ""
     attach_hint: str = ""
-    # Whether a terminal was attached.
+    # Whether the terminal was in raw mode.
     was_raw: bool = field(default=False, init=False)
-    _keys: Keys = field(init=False)
-    _screen: Screen | None = field(init=False)
+    _key_filter: KeyFilter = field(init=False)
+    _firmware_filter: FirmwareFilter | None = field(init=False)
 
     def __post_init__(self) -> None:
-        """Prepare for keys and for what firmware does to terminals."""
-        self._keys = Keys(interrupt_leaves=self.ends_machine)
-        self._screen = Screen() if self.ends_machine and sys.stdout.isatty() else None
+        """Create the filters of input and output."""
+        self._key_filter = KeyFilter(interrupt_detaches=self.ends_machine)
+        self._firmware_filter = (
+            FirmwareFilter() if self.ends_machine and sys.stdout.isatty() else None
+        )
 
     @property
     def handles(self) -> Sequence[int]:
-        """Return the handle of signals, and standard input if it may be read."""
-        handles = [self._interrupts.handle] if self._interrupts else []
+        """Return the signal pipe, and standard input if it can be read."""
+        handles = [self._signals.reader] if self._signals else []
         with suppress(ValueError, OSError):
-            if may_read():
+            if can_read_stdin():
                 handles.append(sys.stdin.fileno())
         return handles
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Collect signals during the block instead of ending by them."""
+        """Record signals during the block instead of ending the process."""
         if self.start_hint and sys.stdin.isatty():
             sys.stderr.write(self.start_hint)
             sys.stderr.flush()
-        with watched() as self._interrupts:
+        with catch_signals() as self._signals:
             yield
 
     @contextmanager
     def attached(self) -> Iterator[None]:
-        """Take the keys of the terminal one by one, and clean up what the guest did to it."""
-        with raw() as is_terminal:
+        """Switch the terminal to raw mode, and reset it afterwards."""
+        with raw_mode() as is_terminal:
             self.is_raw = self.was_raw = is_terminal
             if self.is_raw and self.attach_hint:
                 sys.stderr.write(self.attach_hint)
@@ -109,25 +112,25 @@ class TerminalConsole(SignalConsole):
                 yield
             finally:
                 self.is_raw = False
-                clean()
+                reset_terminal()
 
     def read(self, handle: int) -> bytes | None:
-        """Return the keys that are for the guest."""
-        if self._interrupts and handle == self._interrupts.handle:
-            self._interrupts.drain()
+        """Return the keys for the guest."""
+        if self._signals and handle == self._signals.reader:
+            self._signals.drain()
             return b""
         data = os.read(handle, _CHUNK)
         if not data:
             return None
         if sys.stdin.isatty():
-            data = self._keys.to_guest(data)
-        if self._keys.leaving and self._interrupts:
-            self._keys.leaving = False
-            self._interrupts.note(signal.SIGINT if self.ends_machine else 0)
+            data = self._key_filter.filter(data)
+        if self._key_filter.detach_requested and self._signals:
+            self._key_filter.detach_requested = False
+            self._signals.record(signal.SIGINT if self.ends_machine else 0)
         return data
 
     def write(self, data: bytes) -> None:
         """Write to standard output."""
-        if self._screen is not None:
-            data = self._screen.shown(data)
+        if self._firmware_filter is not None:
+            data = self._firmware_filter.filter(data)
         write_all(sys.stdout.fileno(), data)

@@ -1,11 +1,11 @@
-"""Parsing and printing sizes and ages."""
+"""Parse sizes and ages, and print ages."""
 
 from __future__ import annotations
 
 import pytest
 
 from assembler.errors import UsageError
-from dolmen.quantities import age, parse_age, parse_bytes
+from dolmen.quantities import age_text, parse_age, parse_bytes
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_an_age_is_parsed(text: str, seconds: float) -> None:
 
 
 def test_an_age_is_printed_in_its_largest_unit() -> None:
-    assert [age(s) for s in (5, 61, 7300, 86400, 200000)] == [
+    assert [age_text(s) for s in (5, 61, 7300, 86400, 200000)] == [
         "now",
         "1 minute",
         "2 hours",

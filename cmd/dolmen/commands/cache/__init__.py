@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dolmen.lazy import Lazy, group
+from dolmen.lazy import LazyCommand, command_group
 
 _HELP = """Manage the image store.
 
@@ -17,17 +17,17 @@ The store is an OCI image layout that other tools can read and write. Set its di
 """
 _PACKAGE = "dolmen.commands.cache"
 
-app = group(
+app = command_group(
     _HELP,
     (
-        Lazy("ls", f"{_PACKAGE}.ls", "List the images in the store."),
-        Lazy("pull", f"{_PACKAGE}.pull", "Pull images from registries."),
-        Lazy("push", f"{_PACKAGE}.push", "Push images to registries."),
-        Lazy("import", f"{_PACKAGE}.import_", "Import images from an archive."),
-        Lazy("export", f"{_PACKAGE}.export", "Export an image as an archive."),
-        Lazy("inspect", f"{_PACKAGE}.inspect", "Show an image in detail."),
-        Lazy("rm", f"{_PACKAGE}.rm", "Remove images from the store."),
-        Lazy("clean", f"{_PACKAGE}.clean", "Remove unneeded data from the store."),
-        Lazy("verify", f"{_PACKAGE}.verify", "Verify the store, and repair it."),
+        LazyCommand("ls", f"{_PACKAGE}.ls", "List the images in the store."),
+        LazyCommand("pull", f"{_PACKAGE}.pull", "Pull images from registries."),
+        LazyCommand("push", f"{_PACKAGE}.push", "Push images to registries."),
+        LazyCommand("import", f"{_PACKAGE}.import_", "Import images from an archive."),
+        LazyCommand("export", f"{_PACKAGE}.export", "Export an image as an archive."),
+        LazyCommand("inspect", f"{_PACKAGE}.inspect", "Show an image in detail."),
+        LazyCommand("rm", f"{_PACKAGE}.rm", "Remove images from the store."),
+        LazyCommand("clean", f"{_PACKAGE}.clean", "Remove unneeded data from the store."),
+        LazyCommand("verify", f"{_PACKAGE}.verify", "Verify the store, and repair it."),
     ),
 )

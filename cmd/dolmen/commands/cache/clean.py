@@ -9,8 +9,9 @@ import typer
 
 from assembler.events import pluralize
 from assembler.quantities import size_text
-from dolmen.console import progress, say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
+from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
@@ -63,7 +64,7 @@ def clean(
 
     settings = settings_of(ctx)
     store = Store(settings.cache)
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         published = None
         if published_only:
             from assembler.oci import find_published
@@ -80,7 +81,7 @@ def clean(
         done = collect_garbage(store, limits)
         debs = collect_debian_garbage(store, limits, time.time())
     for name in done.names:
-        say(f"{'would remove' if dry_run else 'removed'} {name}")
+        print_line(f"{'would remove' if dry_run else 'removed'} {name}")
     removed = [
         pluralize(done.blobs, "blob"),
         pluralize(done.segments, "segment"),
@@ -89,4 +90,6 @@ def clean(
     if debs.packages:
         removed.append(pluralize(debs.packages, "Debian package"))
     parts = ", ".join(removed)
-    say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes + debs.bytes)}: {parts}")
+    print_line(
+        f"{'would free' if dry_run else 'freed'} {size_text(done.bytes + debs.bytes)}: {parts}"
+    )

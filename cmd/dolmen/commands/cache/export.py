@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from dolmen import completing
-from dolmen.console import progress
+from dolmen import completions
 from dolmen.lazy import command_app
+from dolmen.progress import progress_reporter
 from dolmen.settings import settings_of
 
 app = command_app()
@@ -21,7 +21,9 @@ def export(
     ctx: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Image name.", autocompletion=completing.images),
+        typer.Argument(
+            metavar="NAME", help="Image name.", autocompletion=completions.complete_images
+        ),
     ],
     outfile: Annotated[
         str,
@@ -83,7 +85,7 @@ def export(
         Reference.parse(new_name) if new_name else None,
     )
     store = Store(settings.cache)
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         if outfile == "-":
             export_archive(store, options, sys.stdout.buffer, reporter)
             sys.stdout.flush()

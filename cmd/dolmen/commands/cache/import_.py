@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import progress, say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
+from dolmen.progress import progress_reporter
 from dolmen.settings import settings_of
 
 app = command_app()
@@ -41,11 +42,11 @@ def import_(
     settings = settings_of(ctx)
     reference = Reference.parse(name) if name else None
     store = Store(settings.cache)
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         if file == "-":
             archive = ArchiveInput(sys.stdin.buffer, "import", None, reference)
             imported = import_archive(store, archive, reporter)
         else:
             imported = import_file(store, Path(file), reference, reporter)
     for image in imported:
-        say(f"{image.reference} {image.descriptor.digest}")
+        print_line(f"{image.reference} {image.descriptor.digest}")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assembler.quantities import size_text
-from dolmen import completing
+from dolmen import completions
 from dolmen.commands.cache.text import printable
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def inspect(
     ctx: typer.Context,
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Image name.", autocompletion=completing.images),
+        typer.Argument(
+            metavar="NAME", help="Image name.", autocompletion=completions.complete_images
+        ),
     ],
     platform: Annotated[
         str | None,
@@ -50,7 +52,7 @@ def inspect(
         Platform.parse(platform) if platform else None,
     )
     if as_json:
-        say(json.dumps(report.as_json(), indent=2))
+        print_line(json.dumps(report.as_json(), indent=2))
     else:
         _show(report)
 
@@ -83,4 +85,4 @@ def _show(report: ImageReport) -> None:
 
 def _print_fact(key: str, value: str) -> None:
     for number, line in enumerate(printable(value).splitlines()):
-        say(f"{'' if number else key:12}{line}")
+        print_line(f"{'' if number else key:12}{line}")

@@ -12,8 +12,8 @@ import typer
 
 from assembler.quantities import size_text
 from dolmen.commands.cache.text import printable
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def ls(
 
     rows = list_images(Store(settings_of(ctx).cache))
     if as_json:
-        say(json.dumps([row.as_json() for row in rows], indent=2))
+        print_line(json.dumps([row.as_json() for row in rows], indent=2))
         return
     table = [("IMAGE", "PLATFORMS", "SIZE", "USED", "DIGEST")] + [_row(row) for row in rows]
     for line in _fitted(table) if sys.stdout.isatty() else _lines(table):
-        say(line)
+        print_line(line)
 
 
 def _lines(table: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -70,13 +70,13 @@ def _fitted(table: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _row(row: ListedImage) -> tuple[str, str, str, str, str]:
-    from dolmen.quantities import age
+    from dolmen.quantities import age_text
 
     platforms = [str(p) for p in row.platforms] + [f"({p})" for p in row.not_fetched]
     return (
         printable(row.name) or "<no name>",
         printable(",".join(platforms)) or "-",
         size_text(row.size) + ("" if row.complete else " incomplete"),
-        age((datetime.now(UTC) - datetime.fromtimestamp(row.used, UTC)).total_seconds()),
+        age_text((datetime.now(UTC) - datetime.fromtimestamp(row.used, UTC)).total_seconds()),
         row.descriptor.digest,
     )

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import progress
 from dolmen.lazy import command_app
+from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
@@ -59,5 +59,5 @@ def pull(
         registry_options(settings, insecure, registry_creds),
         tuple(Platform.parse(p) for p in platform or ()),
     )
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         pull_images(Store(settings.cache), references, options, reporter)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from dolmen import completing
-from dolmen.console import progress
+from dolmen import completions
 from dolmen.lazy import command_app
+from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
@@ -20,7 +20,9 @@ def push(
     ctx: typer.Context,
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="Image names.", autocompletion=completing.images),
+        typer.Argument(
+            metavar="NAME...", help="Image names.", autocompletion=completions.complete_images
+        ),
     ],
     remote_name: Annotated[
         str | None,
@@ -62,5 +64,5 @@ def push(
         arch_tags=with_arch_tags,
         override=override,
     )
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         push_images(Store(settings.cache), references, options, reporter)

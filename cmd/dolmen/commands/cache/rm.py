@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from assembler.quantities import size_text
-from dolmen import completing
-from dolmen.console import progress, say
+from dolmen import completions
 from dolmen.lazy import command_app
+from dolmen.output import print_line
+from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
@@ -21,7 +22,9 @@ def rm(
     ctx: typer.Context,
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="Image names.", autocompletion=completing.images),
+        typer.Argument(
+            metavar="NAME...", help="Image names.", autocompletion=completions.complete_images
+        ),
     ],
     published_only: Annotated[
         bool,
@@ -47,7 +50,7 @@ def rm(
     settings = settings_of(ctx)
     store = Store(settings.cache)
     entries = find_named_entries(store.names(), names)
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         if published_only:
             from assembler.oci import find_published
 
@@ -56,5 +59,7 @@ def rm(
             entries = [e for e in entries if (e.name, e.descriptor.digest) in published]
         done = remove_images(store, entries, dry_run=dry_run)
     for name in done.names:
-        say(f"{'would remove' if dry_run else 'removed'} {name}")
-    say(f"{'would free' if dry_run else 'freed'} {size_text(done.bytes)} in {done.blobs} blobs")
+        print_line(f"{'would remove' if dry_run else 'removed'} {name}")
+    print_line(
+        f"{'would free' if dry_run else 'freed'} {size_text(done.bytes)} in {done.blobs} blobs"
+    )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from assembler.quantities import size_text
-from dolmen.console import progress, say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
+from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
@@ -51,7 +52,7 @@ def verify(
             store=settings.cache,
             registries=registry_options(settings, insecure, registry_creds),
         ).fetcher()
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         report = verify_store(Store(settings.cache), reporter, repair=repair, fetch=fetch)
     _show(report, as_json=as_json)
     if report.problems:
@@ -60,11 +61,11 @@ def verify(
 
 def _show(report: VerifyReport, *, as_json: bool) -> None:
     if as_json:
-        say(json.dumps(report.as_json(), indent=2))
+        print_line(json.dumps(report.as_json(), indent=2))
         return
     for line in report.repaired:
-        say(line)
-    say(f"{report.images} images, {report.blobs} blobs, {size_text(report.bytes)} verified")
+        print_line(line)
+    print_line(f"{report.images} images, {report.blobs} blobs, {size_text(report.bytes)} verified")
     if report.orphans:
         orphans = f"{report.orphans} blobs, {size_text(report.orphan_bytes)}, belong to no image"
-        say(f"{orphans}; `dolmen cache clean` removes those older than an hour")
+        print_line(f"{orphans}; `dolmen cache clean` removes those older than an hour")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dolmen.lazy import Lazy, group
+from dolmen.lazy import LazyCommand, command_group
 
 _HELP = """Build packages: images made from directories.
 
@@ -14,18 +14,26 @@ the directory's tree, so the same sources have the same name everywhere.
     dolmen pkg show-tag pkg/sshd     # print the image's name
 """
 
-app = group(
+app = command_group(
     _HELP,
     (
-        Lazy("build", "dolmen.commands.pkg.build", "Build the images of packages."),
-        Lazy("show-tag", "dolmen.commands.pkg.show_tag", "Print the image names of packages."),
-        Lazy("inputs", "dolmen.commands.pkg.inputs", "Print the inputs of packages' images."),
-        Lazy("new", "dolmen.commands.pkg.new", "Create a package from a commented template."),
-        Lazy("push", "dolmen.commands.pkg.push", "Build packages and push their images."),
-        Lazy("index", "dolmen.commands.pkg.index", "Push an index of pushed architectures."),
-        Lazy("manifest", "dolmen.commands.pkg.index", "Alias of `index`."),
-        Lazy("builder", "dolmen.commands.pkg.builder", "Show or clear the storage of builders."),
-        Lazy("remote-tag", "dolmen.commands.pkg.remote_tag", "Tag an image at a registry."),
-        Lazy("lock", "dolmen.commands.pkg.lock", "Lock the Debian packages of recipes."),
+        LazyCommand("build", "dolmen.commands.pkg.build", "Build the images of packages."),
+        LazyCommand(
+            "show-tag", "dolmen.commands.pkg.show_tag", "Print the image names of packages."
+        ),
+        LazyCommand(
+            "inputs", "dolmen.commands.pkg.inputs", "Print the inputs of packages' images."
+        ),
+        LazyCommand(
+            "new", "dolmen.commands.pkg.new", "Create a package from a commented template."
+        ),
+        LazyCommand("push", "dolmen.commands.pkg.push", "Build packages and push their images."),
+        LazyCommand("index", "dolmen.commands.pkg.index", "Push an index of pushed architectures."),
+        LazyCommand("manifest", "dolmen.commands.pkg.index", "Alias of `index`."),
+        LazyCommand(
+            "builder", "dolmen.commands.pkg.builder", "Show or clear the storage of builders."
+        ),
+        LazyCommand("remote-tag", "dolmen.commands.pkg.remote_tag", "Tag an image at a registry."),
+        LazyCommand("lock", "dolmen.commands.pkg.lock", "Lock the Debian packages of recipes."),
     ),
 )

@@ -6,7 +6,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dolmen.console import progress, say, show_diagnostics, wants_color
+from dolmen.output import print_line, show_diagnostics, wants_color
+from dolmen.progress import progress_reporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,17 +48,17 @@ def run_build(
     packages = read_packages(settings, directories, options)
     if printing.progress == "plain":
         settings = replace(settings, verbosity=max(settings.verbosity, _BUILDER_OUTPUT))
-    with progress(settings, printing.progress) as reporter:
+    with progress_reporter(settings, printing.progress) as reporter:
         if printing.dry_run:
             lines = [*describe_steps(packages, options, reporter)]
         else:
             result = build_packages(packages, options, reporter)
     if printing.dry_run:
         for line in lines:
-            say(line)
+            print_line(line)
         return
     for package in result.packages:
         if package.complete:
-            say(package.name)
+            print_line(package.name)
     sys.stdout.flush()
     result.check()

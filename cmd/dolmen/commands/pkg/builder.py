@@ -1,4 +1,4 @@
-"""`dolmen pkg builder`: the storage of builders on this machine."""
+"""`dolmen pkg builder`: show or clear the storage of builders on this host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from assembler.quantities import size_text
-from dolmen.console import progress, say
+from dolmen.output import print_line
+from dolmen.progress import progress_reporter
 from dolmen.settings import settings_of
 
 app = typer.Typer(
@@ -34,7 +35,7 @@ def du(ctx: typer.Context, builder_name: BuilderName = "") -> None:
     from assembler.packages import builder_storage_use
 
     for use in builder_storage_use(Store(settings_of(ctx).cache), builder_name):
-        say(f"{use.name:8} {_amount(use.size)}")
+        print_line(f"{use.name:8} {_amount(use.size)}")
 
 
 @app.command()
@@ -44,12 +45,12 @@ def prune(ctx: typer.Context, builder_name: BuilderName = "") -> None:
     from assembler.packages import prune_builders
 
     settings = settings_of(ctx)
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         freed = [*prune_builders(Store(settings.cache), builder_name, reporter)]
     if settings.quiet:
         return
     for use in freed:
-        say(f"freed {_amount(use.size)}{f' of {use.name}' if use.in_docker else ''}")
+        print_line(f"freed {_amount(use.size)}{f' of {use.name}' if use.in_docker else ''}")
 
 
 def _amount(size: int | str) -> str:

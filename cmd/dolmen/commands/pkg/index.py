@@ -9,8 +9,9 @@ import typer
 
 from dolmen.commands.pkg.option_groups import with_options
 from dolmen.commands.pkg.options import Directories, Release, naming_options
-from dolmen.console import progress, say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
+from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
 from dolmen.sources import image_sources
@@ -44,9 +45,9 @@ def index(
 
     settings = settings_of(ctx)
     sources = image_sources(settings, insecure=insecure, registry_creds=registry_creds)
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         pushed = push_package_indexes(
             directories, replace(options, release=release, sources=sources), reporter
         )
     for item in pushed:
-        say(f"{item.name} {','.join(map(str, item.platforms))}")
+        print_line(f"{item.name} {','.join(map(str, item.platforms))}")

@@ -17,8 +17,8 @@ from dolmen.commands.pkg.options import (
     Platforms,
     naming_options,
 )
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 from dolmen.package_options import build_arguments, builder_options, platforms
 from dolmen.settings import settings_of
 from dolmen.sources import image_sources
@@ -63,13 +63,13 @@ def inputs(
     )
     comparisons = compare_package_inputs(directories, chosen)
     if as_json:
-        say(json.dumps([comparison.as_json() for comparison in comparisons], indent=2))
+        print_line(json.dumps([comparison.as_json() for comparison in comparisons], indent=2))
         return
     for comparison in comparisons:
-        say(f"{comparison.name} for {comparison.platform}")
+        print_line(f"{comparison.name} for {comparison.platform}")
         for name, value in sorted(comparison.current.items()):
-            say(f"  {name}: {value}")
-        say(f"  ({_state(comparison)})")
+            print_line(f"  {name}: {value}")
+        print_line(f"  ({_state(comparison)})")
 
 
 def _state(comparison: InputComparison) -> str:

@@ -14,9 +14,10 @@ from dolmen.commands.pkg.options import (
     Platforms,
     RecipeEngine,
 )
-from dolmen.console import progress, say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 from dolmen.package_options import debian_options, platforms
+from dolmen.progress import progress_reporter
 from dolmen.settings import settings_of
 from dolmen.sources import image_sources
 
@@ -54,9 +55,9 @@ def lock(
         debian=debian_options(debian_mirror, debian_keyring, recipe_engine, refresh=True),
         sources=image_sources(settings),
     )
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         locks = lock_packages(directories, options, reporter)
     if check:
         check_locks(locks)
     for lock in locks:
-        say(str(lock.path if check else lock.write()))
+        print_line(str(lock.path if check else lock.write()))

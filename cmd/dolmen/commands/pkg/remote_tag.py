@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from dolmen.console import progress, say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
+from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
 
@@ -33,6 +34,6 @@ def remote_tag(
 
     settings = settings_of(ctx)
     registries = registry_options(settings, insecure, registry_creds)
-    with progress(settings) as reporter:
+    with progress_reporter(settings) as reporter:
         tagged = tag_remote_image(source, target, registries, reporter)
-    say(f"{tagged.reference} {tagged.digest}")
+    print_line(f"{tagged.reference} {tagged.digest}")

@@ -11,8 +11,8 @@ import typer
 from dolmen.commands.pkg.build_run import read_packages
 from dolmen.commands.pkg.option_groups import with_options
 from dolmen.commands.pkg.options import Directories, Release, naming_options
-from dolmen.console import say, show_diagnostics, wants_color
 from dolmen.lazy import command_app
+from dolmen.output import print_line, show_diagnostics, wants_color
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -49,4 +49,4 @@ def show_tag(
         warnings = [w for name in names for w in name.warnings]
         show_diagnostics(warnings, color=wants_color(sys.stderr, settings.color))
     for name in names:
-        say(name.canonical if canonical else str(name))
+        print_line(name.canonical if canonical else str(name))

@@ -1,4 +1,4 @@
-"""`dolmen run`: images in virtual machines."""
+"""`dolmen run`: run images in virtual machines."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Any
 
 import typer
 
-from dolmen.lazy import Lazy, lazy_group
+from dolmen.lazy import LazyCommand, lazy_group
 
-_TABLE = (Lazy("qemu", "dolmen.commands.run.qemu", "Run an image in QEMU."),)
+_TABLE = (LazyCommand("qemu", "dolmen.commands.run.qemu", "Run an image in QEMU."),)
 _HELP = """Run an image in a virtual machine.
 
 \b
-    dolmen run qemu image.yml            # build it and run it
-    dolmen run image                     # what was built: qemu is what is meant
+    dolmen run qemu image.yml            # build an image and run it
+    dolmen run image                     # run a built image; the default backend is qemu
 
-The machines that are running are shown by `dolmen ps`.
+`dolmen ps` lists running machines.
 """
 
 
 class _Backends(lazy_group(_TABLE)):  # type: ignore[misc]
-    """The backends; a path in the place of one means qemu, as in LinuxKit."""
+    """The backends; a path instead of a backend means qemu, as in LinuxKit."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
-        """Put the name in front that was left out."""
+        """Insert the default backend."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             args = ["qemu", *args]
         return super().resolve_command(ctx, args)

@@ -1,4 +1,4 @@
-"""`dolmen run qemu`: an image in QEMU, with its console in the terminal."""
+"""`dolmen run qemu`: run an image in QEMU, with its console in the terminal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dolmen.console import say
 from dolmen.lazy import command_app
+from dolmen.output import print_line
 from dolmen.registries import Creds, Insecure
-from dolmen.run.times import seconds
+from dolmen.run.durations import parse_duration
 from dolmen.settings import env_or_linuxkit, settings_of
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 app = command_app()
 _DISK_SIZE = 1 << 30
-_KEYS_HINT = "Ctrl-C ends it; for the guest: Ctrl-] and c is Ctrl-C, Ctrl-] twice Ctrl-]"
+_KEYS_HINT = (
+    "Ctrl-C ends the machine; Ctrl-] c sends Ctrl-C to the guest, Ctrl-] twice sends Ctrl-]"
+)
 
 
 @app.command()
@@ -29,57 +31,59 @@ def qemu(
         list[str] | None,
         typer.Argument(
             metavar="PATH",
-            help="YAML files, which are built first; or the prefix of a kernel and initrd, an ISO, "
-            "or a disk.",
+            help="YAML files to build first, or the prefix of a kernel and initrd, an ISO or a "
+            "disk.",
             show_default=False,
         ),
     ] = None,
     name: Annotated[
-        str, typer.Option(help="The machine's name.  [default: after the image]", metavar="NAME")
+        str, typer.Option(help="The machine's name.  [default: the image's name]", metavar="NAME")
     ] = "",
     cpus: Annotated[int, typer.Option(help="Number of CPUs.", metavar="N")] = 1,
-    mem: Annotated[str, typer.Option(help="Memory in MB, or as 2G.", metavar="SIZE")] = "1024",
+    mem: Annotated[
+        str, typer.Option(help="Memory in MB, or with a unit such as 2G.", metavar="SIZE")
+    ] = "1024",
     disk: Annotated[
         list[str] | None,
         typer.Option(
-            help="A disk: [file=]PATH[,size=1G][,format=qcow2][,bus=scsi][,readonly=on]. It is "
-            "made if it is not there; repeatable.",
+            help="A disk: [file=]PATH[,size=1G][,format=qcow2][,bus=scsi][,readonly=on]. Created "
+            "if it does not exist; repeatable.",
             metavar="DISK",
         ),
     ] = None,
     snapshot: Annotated[
-        bool, typer.Option("--snapshot", help="Forget at the end what is written to disks.")
+        bool, typer.Option("--snapshot", help="Discard writes to disks on exit.")
     ] = False,
     ephemeral: Annotated[
         bool,
         typer.Option(
             "--ephemeral",
-            help="Keep nothing: as --snapshot, and new disks, UEFI's variables and the TPM's state "
-            "are gone with the machine; --state is only read.",
+            help="Discard all state on exit: writes to disks, new disks, UEFI variables and the "
+            "TPM's state. --state is only read.",
         ),
     ] = False,
     virtiofs: Annotated[
         list[str] | None,
         typer.Option(
-            help="Share a directory; the guest mounts it by its name: mount -t virtiofs NAME /mnt. "
-            "Without a name they are virtiofs0, virtiofs1 …; repeatable.",
+            help="Share a directory; the guest mounts it with mount -t virtiofs NAME /mnt. The "
+            "default names are virtiofs0, virtiofs1 …; repeatable.",
             metavar="[NAME=]DIR",
         ),
     ] = None,
     virtiofsd: Annotated[
         Path | None,
-        typer.Option(help="The program that shares directories.", metavar="PROGRAM"),
+        typer.Option(help="The path of virtiofsd.", metavar="PROGRAM"),
     ] = None,
     ssh: Annotated[
         bool,
         typer.Option(
             "--ssh",
-            help="Forward a port to the guest's ssh, and give it a new key as metadata: see "
+            help="Forward a port to the guest's SSH server, and pass a new key as metadata; see "
             "`dolmen ssh`.",
         ),
     ] = False,
     data: Annotated[
-        str, typer.Option(help="Metadata for the guest, as a text.", metavar="TEXT")
+        str, typer.Option(help="Metadata for the guest, as text.", metavar="TEXT")
     ] = "",
     data_file: Annotated[
         Path | None, typer.Option(help="Metadata for the guest, from a file.", metavar="FILE")
@@ -87,86 +91,85 @@ def qemu(
     state: Annotated[
         Path | None,
         typer.Option(
-            help="Keep disks without a file of their own, UEFI's variables and the TPM's state in "
-            "DIR.",
+            help="Keep disks without a path, UEFI variables and the TPM's state in DIR.",
             metavar="DIR",
         ),
     ] = None,
     networking: Annotated[
         str,
         typer.Option(
-            help="user, none, tap[,DEVICE] or bridge,DEVICE, perhaps with `,nat`; devices that are "
-            "not there are made, if you may.",
+            help="user, none, tap[,DEVICE][,nat] or bridge,DEVICE[,nat]. Missing devices are "
+            "created, which needs root.",
             metavar="MODE",
         ),
     ] = "user",
     publish: Annotated[
         list[str] | None,
         typer.Option(
-            help="Make a port of the guest reachable: [ADDRESS:]HOST:GUEST[/udp]; repeatable.",
+            help="Forward a port of this host to the guest: [ADDRESS:]HOST:GUEST[/udp]; "
+            "repeatable.",
             metavar="PORT",
         ),
     ] = None,
     network: Annotated[
         list[str] | None,
         typer.Option(
-            help="Connect a further card to the private segment NAME, which other machines of this "
-            "host share; repeatable.",
+            help="Add a network card on the private segment NAME, shared with other machines of "
+            "this host; repeatable.",
             metavar="NAME",
         ),
     ] = None,
-    uefi: Annotated[bool, typer.Option("--uefi", help="Boot by UEFI.")] = False,
+    uefi: Annotated[bool, typer.Option("--uefi", help="Boot with UEFI.")] = False,
     fw: Annotated[
         Path | None,
-        typer.Option(help="The UEFI firmware, if none is found or another wanted.", metavar="FILE"),
+        typer.Option(help="UEFI firmware.  [default: the installed one]", metavar="FILE"),
     ] = None,
     secure_boot: Annotated[
         bool,
         typer.Option(
-            "--secure-boot", help="Boot by UEFI, and only what Microsoft's keys have signed."
+            "--secure-boot", help="Boot with UEFI, and only programs signed with Microsoft's keys."
         ),
     ] = False,
     secure_boot_keys: Annotated[
         Path | None,
         typer.Option(
-            help="As --secure-boot, with the certificates PK, KEK and db of DIR instead.",
+            help="Like --secure-boot, with the certificates PK, KEK and db in DIR.",
             metavar="DIR",
         ),
     ] = None,
-    tpm: Annotated[bool, typer.Option("--tpm", help="Have a TPM 2.0 (by swtpm).")] = False,
-    iso: Annotated[
-        bool, typer.Option("--iso", help="It is an ISO, whatever it looks like.")
-    ] = False,
+    tpm: Annotated[bool, typer.Option("--tpm", help="Add a TPM 2.0, emulated by swtpm.")] = False,
+    iso: Annotated[bool, typer.Option("--iso", help="Treat PATH as an ISO.")] = False,
     kernel: Annotated[
-        bool, typer.Option("--kernel", help="It is the prefix of a kernel and an initrd.")
+        bool, typer.Option("--kernel", help="Treat PATH as the prefix of a kernel and an initrd.")
     ] = False,
     squashfs: Annotated[
-        bool, typer.Option("--squashfs", help="It is the prefix of a kernel and a squashfs.")
+        bool,
+        typer.Option("--squashfs", help="Treat PATH as the prefix of a kernel and a squashfs."),
     ] = False,
     arch: Annotated[
         str,
-        typer.Option(help="The architecture.  [default: the kernel's, or this machine's]"),
+        typer.Option(help="Architecture.  [default: the kernel's, or this host's]"),
     ] = "",
     accel: Annotated[
         str,
         typer.Option(
-            help="kvm, hvf or tcg, or several with colons.  [default: the fastest that works; "
-            "env: DOLMEN_QEMU_ACCEL, LINUXKIT_QEMU_ACCEL]",
+            help="kvm, hvf or tcg, or a list separated by colons.  [default: the fastest that "
+            "works; env: DOLMEN_QEMU_ACCEL, LINUXKIT_QEMU_ACCEL]",
             metavar="KIND",
         ),
     ] = "",
     program: Annotated[
         Path | None,
-        typer.Option("--qemu", help="The program to use.", metavar="PROGRAM"),
+        typer.Option("--qemu", help="The path of QEMU.", metavar="PROGRAM"),
     ] = None,
     gui: Annotated[bool, typer.Option("--gui", help="Show the screen in a window.")] = False,
-    usb: Annotated[bool, typer.Option("--usb", help="Have a USB controller.")] = False,
+    usb: Annotated[bool, typer.Option("--usb", help="Add a USB controller.")] = False,
     device: Annotated[
         list[str] | None,
-        typer.Option(help="A further device, as QEMU's -device takes it; repeatable."),
+        typer.Option(help="Additional device, in the syntax of QEMU's -device; repeatable."),
     ] = None,
     detached: Annotated[
-        bool, typer.Option("--detached", help="Return, and leave the machine running.")
+        bool, typer.Option("--detached", help="Exit, and leave the machine running.")
     ] = False,
     wait_for: Annotated[
         str,
@@ -175,30 +178,36 @@ def qemu(
     wait_port: Annotated[
         list[int] | None,
         typer.Option(
-            help="Wait until the guest accepts connections at a published port, by its number "
-            "here; repeatable.",
+            help="Wait until the guest accepts connections at this published port of the host; "
+            "repeatable.",
             metavar="PORT",
         ),
     ] = None,
     timeout: Annotated[
         str,
-        typer.Option(help="How long to wait for it, as 90s or 5m.", metavar="TIME"),
+        typer.Option(
+            help="Time to wait for --wait-for and --wait-port, such as 90s or 5m.", metavar="TIME"
+        ),
     ] = "300s",
     once: Annotated[
-        bool, typer.Option("--once", help="End the machine when what is waited for has come.")
+        bool, typer.Option("--once", help="End the machine as soon as it is ready.")
     ] = False,
     stop_timeout: Annotated[
         str,
-        typer.Option(help="How long the guest may take to end when asked.", metavar="TIME"),
+        typer.Option(help="Time for the guest to shut down.", metavar="TIME"),
     ] = "10s",
     offline: Annotated[
-        bool, typer.Option("--offline", help="Build without opening a socket.")
+        bool,
+        typer.Option(
+            "--offline", help="Use no network for the build; images must be in the store."
+        ),
     ] = False,
     pull: Annotated[
         bool, typer.Option("--pull", help="Re-check registries for cached images before building.")
     ] = False,
     docker: Annotated[
-        bool, typer.Option("--docker", help="Build with images of the local Docker daemon first.")
+        bool,
+        typer.Option("--docker", help="Prefer images from the local Docker daemon for the build."),
     ] = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
@@ -206,18 +215,18 @@ def qemu(
     """Run an image in QEMU, with its console in the terminal.
 
     \b
-    dolmen run qemu image.yml                        # build it, then run it
+    dolmen run qemu image.yml                        # build an image and run it
     dolmen run qemu image                            # image-kernel, image-initrd.img
     dolmen run qemu --publish 8080:80 --wait-port 8080 web.yml
     dolmen run qemu --disk data.qcow2,size=4G --mem 2G image.yml
     dolmen run qemu --wait-for 'login:' --timeout 90s --once image.yml   # a test
     dolmen run qemu --detached image.yml && dolmen logs -f
 
-    Ctrl-C ends the machine: the guest is asked first, a second one ends it at once.
-    Nothing is left behind but disks with files of their own, and what --state keeps.
+    Ctrl-C shuts the guest down; a second Ctrl-C ends the machine at once. On exit all files of the
+    machine are removed, except disks with a path and the files in --state.
 
-    Exit codes besides the usual: 3 what was waited for did not come in time,
-    4 the machine ended, or its firmware or kernel gave up, before it came.
+    Additional exit codes: 3 the machine was not ready in time, 4 the machine ended, panicked or
+    found no boot device before it was ready.
     """
     from assembler.machine import ImageKind, RunOptions, run, state_directory
     from dolmen.run.images import image_argument
@@ -225,7 +234,7 @@ def qemu(
     from dolmen.run.terminal_console import SignalConsole, TerminalConsole
 
     if iso and kernel:
-        raise typer.BadParameter("--iso and --kernel contradict each other")
+        raise typer.BadParameter("--iso and --kernel exclude each other")
     settings = settings_of(ctx)
     options = RunOptions(
         name=name,
@@ -260,9 +269,9 @@ def qemu(
         detached=detached,
         wait_for=wait_for,
         wait_ports=tuple(wait_port or ()),
-        timeout=seconds(timeout),
+        timeout=parse_duration(timeout),
         once=once,
-        stop_timeout=seconds(stop_timeout),
+        stop_timeout=parse_duration(stop_timeout),
     )
 
     def build_options() -> BuildOptions:
@@ -294,5 +303,5 @@ def qemu(
     result = run(image, options, progress=reporter.emit, console=console)
     code = reporter.show_result(result)
     if result.running:
-        say(result.name)
+        print_line(result.name)
     raise typer.Exit(code)

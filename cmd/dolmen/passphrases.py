@@ -1,4 +1,4 @@
-"""Passphrases of keys, from the environment or the terminal."""
+"""Read the passphrases of keys from the environment or the terminal."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from assembler.errors import UsageError
 VARIABLE = "DOLMEN_SECURE_BOOT_PASSPHRASE"
 
 
-def passphrase(what: str) -> str:
+def read_passphrase(name: str) -> str:
     """Return the passphrase of a key."""
-    given = os.environ.get(VARIABLE)
-    if given is not None:
-        return given
+    passphrase = os.environ.get(VARIABLE)
+    if passphrase is not None:
+        return passphrase
     if not sys.stdin.isatty():
         raise UsageError.of(
             usage.BAD_OPTION,
-            f"{what} is encrypted, and there is no terminal to ask for its passphrase",
+            f"{name} is encrypted, and standard input is no terminal to read a passphrase from",
             f"set {VARIABLE} in the environment",
         )
-    return getpass.getpass(f"Passphrase of {what}: ")
+    return getpass.getpass(f"Passphrase of {name}: ")
 
 
-def new_passphrase() -> str:
-    """Return the passphrase for new keys; it is typed twice."""
-    first = passphrase("the new keys")
+def read_new_passphrase() -> str:
+    """Return the passphrase for new keys, which is typed twice."""
+    first = read_passphrase("the new keys")
     if not first:
         raise UsageError.of(usage.BAD_OPTION, "the passphrase is empty")
     if VARIABLE not in os.environ and getpass.getpass("Repeat the passphrase: ") != first:

@@ -1,4 +1,4 @@
-"""Progress as lines, for pipes, logs and CI: one line per finished task."""
+"""Print progress as lines for pipes, logs and CI: one line per finished task."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from assembler.events import Event, LogMessage, TaskAdvanced, TaskEnded, TaskStarted, WarningEmitted
 from assembler.quantities import size_text
-from dolmen.console import show_diagnostics
-from dolmen.wrapping import short
+from dolmen.output import show_diagnostics
+from dolmen.wrapping import shorten_hashes
 
 # The interval in seconds between lines of a long task.
 _INTERVAL = 10.0
@@ -75,7 +75,9 @@ class LineLog:
         self._line(f"{self._title(running)}: {event.outcome}{amount} in {seconds:.1f}s")
 
     def _title(self, running: _Running) -> str:
-        return short(running.started.title) if self.beside_display else running.started.title
+        return (
+            shorten_hashes(running.started.title) if self.beside_display else running.started.title
+        )
 
     def _amount(self, running: _Running, amount: int) -> str:
         unit = running.started.unit

@@ -1,4 +1,4 @@
-"""Usage errors of typer, as diagnostics."""
+"""Turn usage errors of typer into diagnostics."""
 
 from __future__ import annotations
 

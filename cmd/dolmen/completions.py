@@ -1,4 +1,4 @@
-"""Values for shell completion, found without slow imports."""
+"""Values for shell completion, without slow imports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from dolmen.settings import default_cache
 
 
-def formats(incomplete: str) -> list[str]:
+def complete_formats(incomplete: str) -> list[str]:
     """Complete the last of several comma-separated formats."""
     from assembler.formats import available_formats  # noqa: PLC0415
 
@@ -20,21 +20,21 @@ def formats(incomplete: str) -> list[str]:
     ]
 
 
-def architectures() -> list[str]:
+def complete_architectures() -> list[str]:
     """Return all architectures."""
     from assembler.oci import ARCHITECTURES  # noqa: PLC0415
 
     return list(ARCHITECTURES)
 
 
-def codes() -> list[str]:
+def complete_codes() -> list[str]:
     """Return all error codes."""
     from assembler.codes import all_codes  # noqa: PLC0415
 
     return list(all_codes())
 
 
-def images(ctx: typer.Context, incomplete: str) -> list[str]:
+def complete_images(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the image names in the store, without docker.io unless it is typed.
 
     A store that cannot be read gives no names, because errors would disturb the command line.

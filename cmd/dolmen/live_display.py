@@ -1,4 +1,4 @@
-"""Progress as a live display on a terminal."""
+"""Show progress as a live display on a terminal."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from assembler.events import (
     WarningEmitted,
 )
 from assembler.quantities import size_text
-from dolmen.console import show_diagnostics
-from dolmen.lines import LineLog
-from dolmen.wrapping import short
+from dolmen.line_log import LineLog
+from dolmen.output import show_diagnostics
+from dolmen.wrapping import shorten_hashes
 
 _BAR = 12
 # The width of bar, amount and time.
@@ -111,7 +111,7 @@ class LiveDisplay:
             match event:
                 case TaskStarted():
                     self._begin()
-                    title = escape(short(event.title))
+                    title = escape(shorten_hashes(event.title))
                     self._bars[event.task] = self._progress.add_task(
                         title, total=event.total, unit=event.unit, title=title
                     )
@@ -146,4 +146,6 @@ class LiveDisplay:
         if bar is not None:
             note = "".join(c if c.isprintable() else " " for c in event.note[:_MAX_NAME_WIDTH])
             title = self._progress.tasks[self._progress.task_ids.index(bar)].fields["title"]
-            self._progress.update(bar, description=f"{title}  [dim]{escape(short(note))}[/dim]")
+            self._progress.update(
+                bar, description=f"{title}  [dim]{escape(shorten_hashes(note))}[/dim]"
+            )

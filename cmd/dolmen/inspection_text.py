@@ -1,4 +1,4 @@
-"""An inspection as an indented list."""
+"""Format an inspection as an indented list."""
 
 from __future__ import annotations
 
