@@ -68,7 +68,7 @@ WAIT_FAILED = Code(
 MACHINE_ENDED = Code(
     1011,
     "The machine ended too early",
-    "The machine ended, or its firmware or kernel gave up, before the end of the wait. The message "
+    "The machine ended, panicked or found no boot device before the end of the wait. The message "
     "has the last lines of the console and, if it is known, the cause.",
 )
 BAD_METADATA = Code(
