@@ -22,16 +22,14 @@ DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "linuxkit.md"
 COMPARE = {"mtime": False, "pax": False, "unordered": True, "last": True}
 
 _TREE = r"(?:containers/(?:\w+)/[^/]+/(?:lower|rootfs)/)?"
-# What is done right, as the comparison shows it: the sign, the path, and the rest of the line.
+# The corrections, as the comparison prints them: the sign, the path, and the rest of the line.
 KINDS = {
-    "hard links in an initrd stay hard links": (
+    "hard links in an initrd are kept": (
         r"! \S+ (type: want 'symlink' got 'file'|linkname: want '\S+' got None"
         r"|content: want None .*|[ug]id: want \d+ got \d+)"
     ),
-    "directories that lead to something are made, where the kernel would not": (
-        rf"\+ (?:{_TREE}|containers/)\S+: extra \(dir\)"
-    ),
-    "a hard link shows the file that it was made to": (
+    "missing parent directories are created": (rf"\+ (?:{_TREE}|containers/)\S+: extra \(dir\)"),
+    "a hard link keeps the content of its original target": (
         rf"! {_TREE}(?:hl/\w+|three) (type|linkname|content|mode): want .*"
     ),
     "whiteouts": (
@@ -42,11 +40,11 @@ KINDS = {
         rf"|\.: missing \(dir\)|/?abs/olute: .*)"
         r"|\+ containers/\w+/[^/]+/lower: extra \(dir\)|\+ (?:abs/olute): extra \(file\)"
     ),
-    "directories that images have keep their modes": (
+    "directories of images keep their modes": (
         r"! (?:etc|tmp|var|root|usr)(?:/\S+)?"
         r" (?:mode: want '\d+' got '(?:0755|1777|0700)'|[ug]id: want [1-9]\d* got 0)"
     ),
-    "labels lose nothing": (
+    "labels are complete": (
         r"! containers/\S+/config\.json /linux/(?:[ug]idMappings|resources)\S*: .*"
     ),
 }
