@@ -61,7 +61,7 @@ def on_a_disk(yaml: Path, folder: Path) -> tuple[Files, Path]:
 
 
 @pytest.mark.skipif(not shutil.which("sqfstar"), reason="squashfs-tools is not installed")
-def test_a_small_initrd_leads_there(tmp_path: Path) -> None:
+def test_an_early_initrd_mounts_the_root_filesystem(tmp_path: Path) -> None:
     yaml = tmp_path / "system.yml"
     yaml.write_text(system(SYSTEM))
     files, disk = on_a_disk(yaml, tmp_path)

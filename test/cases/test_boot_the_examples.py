@@ -52,7 +52,7 @@ def test_minimal_gives_a_shell_and_an_address(tmp_path: Path, architecture: str)
 
 
 @both
-def test_nginx_serves_its_page_without_rights(tmp_path: Path, architecture: str) -> None:
+def test_nginx_serves_its_page_without_privileges(tmp_path: Path, architecture: str) -> None:
     files = assemble(EXAMPLES / "nginx.yml", tmp_path, architecture)
 
     def check(guest: Guest) -> None:
@@ -95,7 +95,7 @@ def redis(guest: Guest, *words: str) -> str:
     raise AssertionError(f"redis does not answer; the console:\n{guest.text()[-3000:]}")
 
 
-def test_redis_keeps_what_it_is_told_when_the_system_ends(tmp_path: Path) -> None:
+def test_redis_keeps_its_data_after_a_shutdown(tmp_path: Path) -> None:
     files = assemble(EXAMPLES / "redis.yml", tmp_path)
     disk = tmp_path / "data.img"
     with disk.open("wb") as file:
@@ -121,7 +121,7 @@ def test_redis_keeps_what_it_is_told_when_the_system_ends(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(not shutil.which("ssh"), reason="ssh is not installed")
-def test_sshd_lets_in_who_has_the_key(tmp_path: Path) -> None:
+def test_sshd_accepts_the_key(tmp_path: Path) -> None:
     keys = {name: tmp_path / name for name in ("known", "stranger")}
     for path in keys.values():
         made = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path))
@@ -147,7 +147,7 @@ files:
     boot_and(files, check, guest_port=22)
 
 
-def test_volumes_are_shared_or_cannot_be_written(tmp_path: Path) -> None:
+def test_volumes_are_shared_or_read_only(tmp_path: Path) -> None:
     files = assemble(EXAMPLES / "volumes.yml", tmp_path)
 
     def check(guest: Guest) -> None:
@@ -160,7 +160,7 @@ def test_volumes_are_shared_or_cannot_be_written(tmp_path: Path) -> None:
     boot_and(files, check)
 
 
-def test_namespaces_let_one_service_reach_the_other(tmp_path: Path) -> None:
+def test_services_share_a_namespace(tmp_path: Path) -> None:
     files = assemble(EXAMPLES / "namespaces.yml", tmp_path)
 
     def check(guest: Guest) -> None:
@@ -169,7 +169,7 @@ def test_namespaces_let_one_service_reach_the_other(tmp_path: Path) -> None:
     boot_and(files, check)
 
 
-def test_logging_writes_to_a_disk_what_came_before_it(tmp_path: Path) -> None:
+def test_logging_writes_earlier_messages_to_a_disk(tmp_path: Path) -> None:
     files = assemble(EXAMPLES / "logging.yml", tmp_path)
     disk = tmp_path / "logs.img"
     with disk.open("wb") as file:
@@ -196,7 +196,7 @@ def test_logging_writes_to_a_disk_what_came_before_it(tmp_path: Path) -> None:
     boot_and(files, check, disks=(disk,))
 
 
-def test_static_ip_has_the_address_that_is_written_down(tmp_path: Path) -> None:
+def test_static_ip_has_the_configured_address(tmp_path: Path) -> None:
     files = assemble(EXAMPLES / "static-ip.yml", tmp_path)
 
     def check(guest: Guest) -> None:
@@ -207,7 +207,7 @@ def test_static_ip_has_the_address_that_is_written_down(tmp_path: Path) -> None:
     boot_and(files, check, append="dolmen.output")
 
 
-def test_least_privilege_lets_each_do_its_work_and_no_more(tmp_path: Path) -> None:
+def test_least_privilege_services_work(tmp_path: Path) -> None:
     files = assemble(EXAMPLES / "least-privilege.yml", tmp_path)
 
     def check(guest: Guest) -> None:
@@ -240,7 +240,7 @@ def test_least_privilege_lets_each_do_its_work_and_no_more(tmp_path: Path) -> No
     boot_and(files, check, guest_port=8080)
 
 
-def test_runc_runs_them_as_well(tmp_path: Path) -> None:
+def test_runc_runs_the_examples(tmp_path: Path) -> None:
     yaml = tmp_path / "runc.yml"
     text = (EXAMPLES / "nginx.yml").read_text().replace("@pkg:../pkg/crun", "@pkg:../pkg/runc")
     yaml.write_text(text.replace("@pkg:..", f"@pkg:{REPOSITORY}"))

@@ -1,4 +1,4 @@
-"""A user gives a machine disks: they are formatted, mounted and swapped to, and nothing is lost."""
+"""A user adds disks to a machine: they are formatted, mounted and used as swap; no data is lost."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_empty_disks_are_formatted_and_others_left(tmp_path: Path) -> None:
+def test_only_empty_disks_are_formatted(tmp_path: Path) -> None:
     path = tmp_path / "disks.yml"
     path.write_text(system(DISKS))
     files = assemble(path, tmp_path)

@@ -68,7 +68,7 @@ def listed(root: Path) -> dict[str, tuple[object, ...]]:
 
 @pytest.mark.slow
 @needs_xorriso
-def test_it_holds_what_the_tar_holds(
+def test_the_iso_has_the_tree_of_the_tar(
     dolmen: Dolmen, conformance_layout: Path, tmp_path: Path
 ) -> None:
     rich_store(conformance_layout, tmp_path / "store")
@@ -99,7 +99,7 @@ def test_it_holds_what_the_tar_holds(
 
 
 @needs_xorriso
-def test_later_entries_take_the_place_of_earlier_ones(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_later_entries_replace_earlier_ones(dolmen: Dolmen, tmp_path: Path) -> None:
     kept = Store(tmp_path / "store")
     image(
         kept,
@@ -145,7 +145,7 @@ def test_later_entries_take_the_place_of_earlier_ones(dolmen: Dolmen, tmp_path: 
 
 
 @pytest.mark.slow
-def test_more_files_than_an_iso_volume_is_laid_out_for(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_too_many_files_for_an_iso_volume(dolmen: Dolmen, tmp_path: Path) -> None:
     kept = Store(tmp_path / "store")
     for name, count in (("made/many:1", MAX_ISO_ENTRIES - 1000), ("made/more:1", 2000)):
         files = (E(f"{name}/d{n // 300}/file-{n}", b"%d" % n) for n in range(count))

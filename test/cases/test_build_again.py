@@ -1,4 +1,4 @@
-"""Building once more: at once if nothing has changed, and anew for every change that matters."""
+"""A user builds again: an unchanged build returns at once, every relevant change rebuilds."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def project(dolmen: Dolmen, conformance_layout: Path, tmp_path: Path) -> Project
     return Project(dolmen, directory, store)
 
 
-def test_nothing_has_changed(project: Project) -> None:
+def test_an_unchanged_build_writes_nothing(project: Project) -> None:
     first = project.build()
     seen = {p: p.stat().st_mtime_ns for p in project.directory.iterdir()}
     second = project.build()
@@ -87,7 +87,7 @@ def test_nothing_has_changed(project: Project) -> None:
         assert output["digest"] == "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def test_it_says_so(project: Project) -> None:
+def test_an_unchanged_build_is_reported(project: Project) -> None:
     project.build()
     words = ("build", "--cache", project.store.root, "--offline", "image.yml")
     run = project.dolmen.run(*words, cwd=project.directory)
@@ -101,7 +101,7 @@ def test_it_says_so(project: Project) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tar", "docker", "tar-kernel-initrd", "oci"])
-def test_every_format(name: str, project: Project) -> None:
+def test_every_format_is_unchanged(name: str, project: Project) -> None:
     first = project.build("--format", name)
     second = project.build("--format", name)
     assert (first["unchanged"], second["unchanged"]) == (False, True)
@@ -144,7 +144,7 @@ def _image_by_its_tag(project: Project) -> None:
     "change",
     [_yaml, _source, _source_of_the_same_size_and_time, _optional_source, _image_by_its_tag],
 )
-def test_a_change_is_in_the_output(change: Callable[[Project], None], project: Project) -> None:
+def test_a_change_rebuilds_the_output(change: Callable[[Project], None], project: Project) -> None:
     first = project.build()
     change(project)
     second = project.build()
@@ -172,7 +172,7 @@ def _touched(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [_deleted, _edited, _cut_short, _touched])
 @pytest.mark.parametrize("name", ["image-kernel", "image-initrd.img"])
-def test_an_output_that_was_changed(
+def test_a_modified_output_is_rebuilt(
     change: Callable[[Path], None], name: str, project: Project
 ) -> None:
     first = project.build()
@@ -185,7 +185,7 @@ def test_an_output_that_was_changed(
 
 
 @pytest.mark.slow
-def test_the_image_of_format_oci_was_moved(project: Project) -> None:
+def test_a_moved_image_of_format_oci_is_rebuilt(project: Project) -> None:
     project.build("--format", "oci")
     other = Painter(project.store).image({"a": b"1"})
     project.store.put(Reference.parse("image"), other)
@@ -208,7 +208,7 @@ def test_the_image_of_format_oci_was_moved(project: Project) -> None:
     ],
     ids=" ".join,
 )
-def test_other_options(options: list[str], project: Project) -> None:
+def test_other_options_rebuild(options: list[str], project: Project) -> None:
     image_yml = project.file("image.yml")
     image_yml.write_text(YAML.replace("kernel:6.1", "kernel:gz"))
     project.build()
@@ -217,7 +217,7 @@ def test_other_options(options: list[str], project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_options_that_change_nothing(project: Project) -> None:
+def test_irrelevant_options_do_not_rebuild(project: Project) -> None:
     project.build()
     assert project.build("--jobs", "1")["unchanged"]
     online = project.dolmen.run(
@@ -255,7 +255,7 @@ def test_standard_output_and_input(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_broken_stamps_are_no_stamps(project: Project) -> None:
+def test_damaged_stamps_are_ignored(project: Project) -> None:
     project.build()
     (stamp,) = (project.store.root / "stamps").iterdir()
     for content in (b"", b"{", b"[]", b'{"names": 3}', stamp.read_bytes()[:-20]):
@@ -265,7 +265,7 @@ def test_broken_stamps_are_no_stamps(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_home_counts_for_sources(project: Project) -> None:
+def test_another_home_directory_rebuilds_sources(project: Project) -> None:
     for name in ("one", "two"):
         (project.directory / name).mkdir()
         (project.directory / name / "note").write_text(name)

@@ -1,4 +1,4 @@
-"""A user builds the root filesystem as squashfs or erofs, with what this machine has or lacks."""
+"""A user builds the root filesystem as squashfs or erofs, with the host's programs or without."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("image-*.img")}
 
 
-def test_the_programs_come_from_the_store_where_the_machine_has_none(tmp_path: Path) -> None:
+def test_programs_of_the_store_are_used_if_the_host_has_none(tmp_path: Path) -> None:
     path = without_programs(tmp_path / "bin")
     build(tmp_path / "a", "--jobs", "1", env={"PATH": path})
     build(
@@ -89,7 +89,7 @@ def test_the_programs_come_from_the_store_where_the_machine_has_none(tmp_path: P
 
 
 @pytest.mark.skipif(not shutil.which("unsquashfs"), reason="unsquashfs is not installed")
-def test_a_squashfs_has_what_the_tar_has(tmp_path: Path) -> None:
+def test_a_squashfs_has_the_tree_of_the_tar(tmp_path: Path) -> None:
     build(tmp_path, "--compression", "zstd")
     build(tmp_path, "--format", "tar")
     done = subprocess.run(
@@ -119,7 +119,7 @@ def test_a_squashfs_has_what_the_tar_has(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["squashfs", "erofs"])
-def test_an_interrupt_ends_the_program_as_well(tmp_path: Path, name: str) -> None:
+def test_an_interrupt_ends_the_filesystem_tool(tmp_path: Path, name: str) -> None:
     build(tmp_path)
     made = digests(tmp_path)
     # All of it is soon handed over, and compressing it takes the program many seconds.
@@ -190,7 +190,7 @@ def test_an_image_without_the_programs_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*.part"))
 
 
-def test_offline_says_what_to_do(tmp_path: Path) -> None:
+def test_offline_without_the_programs_has_a_hint(tmp_path: Path) -> None:
     store = small(tmp_path, b"")
     done = Dolmen(tmp_path).run(
         *("--cache", store, "build", "--offline", "--no-sbom"),

@@ -1,4 +1,4 @@
-"""A user writes what a Raspberry Pi 3's card holds, with firmware from an image of their own."""
+"""A user builds the files of a Raspberry Pi 3, with firmware from an image of their own."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def build(dolmen: Dolmen, *more: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("kernel", [KERNEL, gzip.compress(KERNEL, mtime=0)])
-def test_the_card_has_all_that_the_firmware_looks_for(tmp_path: Path, kernel: bytes) -> None:
+def test_the_card_has_the_files_of_the_firmware(tmp_path: Path, kernel: bytes) -> None:
     status, said = build(project(tmp_path, kernel), "--firmware", "t/firmware:1")
     assert status == 0, said
     with tarfile.open(tmp_path / "pi.tar") as archive:
@@ -72,7 +72,7 @@ def test_the_card_has_all_that_the_firmware_looks_for(tmp_path: Path, kernel: by
         (("--firmware", "t/nowhere:1"), FIRMWARE, KERNEL, "t/nowhere:1"),
     ],
 )
-def test_what_is_missing_is_said(
+def test_missing_firmware_is_an_error(
     tmp_path: Path, options: tuple[str, ...], firmware: tuple[E, ...], kernel: bytes, message: str
 ) -> None:
     status, said = build(project(tmp_path, kernel, firmware), *options)

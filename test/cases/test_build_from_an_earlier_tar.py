@@ -1,4 +1,4 @@
-"""`--input-tar`: building from the tar of an earlier build where images can no longer be had."""
+"""`--input-tar`: building from the tar of an earlier build if images are unavailable."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def there(here: Place, tmp_path: Path) -> Place:
 FROM = ("--input-tar", "earlier.tar")
 
 
-def test_the_same_bytes_without_any_image(here: Place, there: Place) -> None:
+def test_a_build_without_images_has_the_same_bytes(here: Place, there: Place) -> None:
     said = there.build(*FROM, "--format", "tar")
     assert "docker.io/example/plain:1 cannot be had: it is taken from earlier.tar" in said
     assert there.outputs("image.tar") == here.outputs("earlier.tar")
@@ -91,7 +91,7 @@ def test_the_same_bytes_without_any_image(here: Place, there: Place) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--decompress-kernel"], ["--compression", "zstd"]])
-def test_the_same_bytes_of_a_system_with_everything_in_it(
+def test_a_full_system_has_the_same_bytes(
     options: list[str], dolmen: Dolmen, conformance_layout: Path, tmp_path: Path
 ) -> None:
     store = rich_store(conformance_layout, tmp_path / "store")
@@ -148,7 +148,7 @@ def test_the_yaml_may_change(here: Place, there: Place) -> None:
 
 
 @pytest.mark.slow
-def test_images_that_are_there_come_first(there: Place) -> None:
+def test_images_in_the_store_are_preferred(there: Place) -> None:
     image(Store(there.store), "example/onlycmd:1", [E("new", b"new")], config={"Cmd": ["new"]})
     said = there.build(*FROM, "--format", "tar")
     assert "example/plain:1 cannot be had" in said
@@ -159,7 +159,7 @@ def test_images_that_are_there_come_first(there: Place) -> None:
 
 
 @pytest.mark.slow
-def test_what_the_tar_does_not_have(there: Place) -> None:
+def test_an_image_that_the_tar_lacks_is_an_error(there: Place) -> None:
     there.write(
         YAML.replace("onlycmd:1", "onlycmd:2").replace("kernel:6.1'", "kernel:6.1', tar: x")
     )
@@ -180,7 +180,7 @@ def test_what_the_tar_does_not_have(there: Place) -> None:
 
 
 @pytest.mark.slow
-def test_another_image_of_the_same_name_is_not_mistaken(there: Place) -> None:
+def test_another_digest_of_the_same_name_is_refused(there: Place) -> None:
     store = Store(there.store)
     other = image(store, "example/onlycmd:1", [E("other", b"other")])
     store.path(other.manifest.layers[0].digest).unlink()
@@ -233,7 +233,9 @@ def _without_record(data: bytes) -> bytes:
     ("damage", "told"),
     [(_cut, "is damaged"), (_flip, "is damaged"), (_without_record, "no record of the images")],
 )
-def test_a_tar_that_was_damaged(damage: Callable[[bytes], bytes], told: str, there: Place) -> None:
+def test_a_damaged_tar_is_refused(
+    damage: Callable[[bytes], bytes], told: str, there: Place
+) -> None:
     path = there.directory / "earlier.tar"
     path.write_bytes(damage(path.read_bytes()))
     said = there.build(*FROM, status=1)
@@ -243,7 +245,7 @@ def test_a_tar_that_was_damaged(damage: Callable[[bytes], bytes], told: str, the
 
 
 @pytest.mark.slow
-def test_what_is_no_tar_is_refused_even_if_nothing_is_needed(here: Place) -> None:
+def test_an_invalid_tar_is_refused_even_if_unused(here: Place) -> None:
     for content in (b"", b"hello\n" * 200, b"\x1f\x8b" + bytes(2000)):
         (here.directory / "no.tar").write_bytes(content)
         said = here.build("--input-tar", "no.tar", status=2)

@@ -1,4 +1,4 @@
-"""Every option of `dolmen build`, used as somebody would who comes from LinuxKit."""
+"""Every option of `dolmen build`, as users of LinuxKit use them."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_formats_repeated_and_with_commas(desk: Desk) -> None:
     assert Store(desk.store).names().named("docker.io/library/image:latest")
 
 
-def test_formats_that_stand_alone(desk: Desk) -> None:
+def test_formats_that_exclude_others(desk: Desk) -> None:
     for name in ("tar", "docker"):
         assert f"{name} must be the only format" in desk.refused(
             "--format", f"kernel+initrd,{name}"
@@ -179,7 +179,7 @@ def test_standard_output(desk: Desk) -> None:
     assert b"standard output" in run.stderr
 
 
-def test_standard_output_that_somebody_looks_at(desk: Desk) -> None:
+def test_a_terminal_as_output_is_refused(desk: Desk) -> None:
     ours, theirs = pty.openpty()
     run = subprocess.run(
         [sys.executable, "-m", "dolmen", "build", "--offline", "-o", "-", "image.yml"],
@@ -200,7 +200,7 @@ def test_standard_output_that_somebody_looks_at(desk: Desk) -> None:
     assert "terminal" in run.stderr
 
 
-def test_outputs_that_contradict_themselves(desk: Desk) -> None:
+def test_contradicting_outputs_are_refused(desk: Desk) -> None:
     assert "--name" in desk.refused("-o", "x.tar", "--name", "y")
     assert "--dir" in desk.refused("-o", "x.tar", "--dir", "y")
     assert "is more than one file" in desk.refused("-o", "x", "--format", "kernel+initrd")
@@ -215,11 +215,11 @@ def test_sizes(desk: Desk, size: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "x", "12K", "1.5G"])
-def test_sizes_that_are_none(desk: Desk, size: str) -> None:
+def test_invalid_sizes_are_refused(desk: Desk, size: str) -> None:
     assert "--size" in desk.refused(f"--size={size}")
 
 
-def test_pull_asks_the_registry_for_what_is_in_the_store(desk: Desk, tmp_path: Path) -> None:
+def test_pull_contacts_the_registry_for_stored_images(desk: Desk, tmp_path: Path) -> None:
     elsewhere = Store(tmp_path / "registry")
     with faulty_registry(elsewhere) as registry:
         painter = Painter(elsewhere)
@@ -241,7 +241,7 @@ def test_pull_asks_the_registry_for_what_is_in_the_store(desk: Desk, tmp_path: P
     assert "image.yml:1:" in run.stderr
 
 
-def test_docker_comes_first(desk: Desk, tmp_path: Path) -> None:
+def test_docker_images_are_preferred(desk: Desk, tmp_path: Path) -> None:
     source = Store(tmp_path / "source")
     painter, name = Painter(source), Reference.parse("made/local:1")
     source.put(name, painter.image({"from": b"the daemon"}))
@@ -359,7 +359,7 @@ def test_jobs(desk: Desk, jobs: str) -> None:
 
 
 @pytest.mark.parametrize("jobs", ["0", "65", "many"])
-def test_jobs_that_make_no_sense(desk: Desk, jobs: str) -> None:
+def test_invalid_jobs_are_refused(desk: Desk, jobs: str) -> None:
     assert "--jobs" in desk.refused("-j", jobs)
 
 
@@ -403,19 +403,19 @@ def test_compressions(desk: Desk, codec: str) -> None:
     assert "containers/services/s/config.json" in names
 
 
-def test_compressions_that_are_none(desk: Desk) -> None:
+def test_invalid_compressions_are_refused(desk: Desk) -> None:
     assert "zstd has no level 99" in desk.refused("--compression", "zstd:99")
     assert "gzip, zstd" in desk.refused("--compression", "zip")
 
 
-def test_one_dash_as_in_older_scripts(desk: Desk) -> None:
+def test_long_options_with_a_single_dash(desk: Desk) -> None:
     desk.build("-format=tar", "-name", "old", "-dir=out", "-size", "1G", "-arch=amd64")
     assert desk.files == {"out/old.tar"}
     desk.build("-format", "kernel+initrd,tar-kernel-initrd", "-name=old")
     assert "old-initrd.tar" in desk.files
 
 
-def test_options_may_stand_behind_files(desk: Desk, store: Path) -> None:
+def test_options_may_follow_files(desk: Desk, store: Path) -> None:
     run = desk.dolmen.run(
         *("build", "image.yml", "--offline", "--format", "tar", "-q", "--cache", store),
         cwd=desk.directory,
@@ -446,7 +446,7 @@ def test_json_of_a_build_that_failed(desk: Desk) -> None:
     assert json.loads(run.stdout)["errors"] == []
 
 
-def test_saying_more(desk: Desk) -> None:
+def test_verbose_output(desk: Desk) -> None:
     words = ("--compression", "gzip:2")
     said = desk.build("-v", *words)
     assert "docker.io/example/onlycmd:1 is sha256:" in said

@@ -1,4 +1,4 @@
-"""A system is built twice, and the circumstances are not the same: the bytes are."""
+"""A system is built twice under different circumstances, and has the same bytes."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_time_place_and_workers_do_not_matter(
     assert changed(other, umask=0, options=("--jobs", "5")).build_everything() == usual
 
 
-def test_it_does_not_matter_who(place: Circumstances, usual: dict[str, str]) -> None:
+def test_the_user_does_not_matter(place: Circumstances, usual: dict[str, str]) -> None:
     if reason := why_not():
         pytest.skip(reason)
     top = place.directory
@@ -234,7 +234,7 @@ def _through_archives(place: Circumstances) -> None:
     shutil.rmtree(here)
 
 
-def test_it_does_not_matter_what_is_kept(place: Circumstances, usual: dict[str, str]) -> None:
+def test_the_segment_cache_does_not_matter(place: Circumstances, usual: dict[str, str]) -> None:
     again = changed(place, options=("--force",))
     assert place.build_everything() == usual
     assert again.build_everything() == usual
@@ -247,7 +247,7 @@ def test_it_does_not_matter_what_is_kept(place: Circumstances, usual: dict[str, 
 
 
 @pytest.mark.parametrize("history", [_half_warm, _through_archives])
-def test_it_does_not_matter_what_the_store_went_through(
+def test_the_history_of_the_store_does_not_matter(
     history: Callable[[Circumstances], None], place: Circumstances, usual: dict[str, str]
 ) -> None:
     history(place)

@@ -1,4 +1,4 @@
-"""Taking images along in files: `dolmen cache import` and `dolmen cache export`."""
+"""A user transfers images in files: `dolmen cache import` and `dolmen cache export`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_through_a_pipe(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
     assert find_image(Store(tmp_path / "other"), Reference.parse("other:2"), ARM64)
 
 
-def test_the_files_alone(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
+def test_export_of_the_filesystem(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
     out = tmp_path / "root.tar"
     dolmen.run(
         *("cache", "export", "example/app:1", "-o", out, "--format", "filesystem"),
@@ -75,7 +75,7 @@ def test_the_files_alone(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
         assert tar.extractfile("a").read() == b"amd64"  # type: ignore[union-attr]
 
 
-def test_an_export_that_fails_leaves_no_file(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
+def test_a_failed_export_leaves_no_file(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
     layer = find_image(store, APP, AMD64).manifest.layers[0]
     store.path(layer.digest).write_bytes(bytes(layer.size))
     out = tmp_path / "out.tar"
@@ -85,7 +85,7 @@ def test_an_export_that_fails_leaves_no_file(dolmen: Dolmen, store: Store, tmp_p
     assert [p.name for p in tmp_path.iterdir() if "out" in p.name] == []
 
 
-def test_what_cannot_be_imported_is_told(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_an_invalid_archive_is_refused(dolmen: Dolmen, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("hello" * 500)
     for argument in (text, tmp_path / "missing.tar", tmp_path):
@@ -101,7 +101,7 @@ def test_an_unknown_format(dolmen: Dolmen, store: Store) -> None:
     assert "use oci, docker, filesystem" in done.stderr
 
 
-def test_a_reader_that_has_seen_enough(dolmen: Dolmen, store: Store) -> None:
+def test_a_closed_pipe_ends_the_export(dolmen: Dolmen, store: Store) -> None:
     big = Painter(store, compression="none").image({"a": bytes(5_000_000)})
     store.put("docker.io/example/big:1", big)
     process = subprocess.Popen(
@@ -122,7 +122,7 @@ def test_a_reader_that_has_seen_enough(dolmen: Dolmen, store: Store) -> None:
     assert process.wait() == 1
 
 
-def test_what_is_no_archive(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_another_file_is_not_imported(dolmen: Dolmen, tmp_path: Path) -> None:
     """A text, nothing at all and a directory are called what they are."""
     run = partial(dolmen.run, "cache", "--cache", tmp_path / "cache", cwd=tmp_path)
     (tmp_path / "short.txt").write_text("hello")
@@ -138,7 +138,9 @@ def test_what_is_no_archive(dolmen: Dolmen, tmp_path: Path) -> None:
     assert "tar -C 'lay out' -cf - . | dolmen cache import -" in said
 
 
-def test_into_a_directory_that_is_not_there(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
+def test_an_export_into_a_missing_directory_fails(
+    dolmen: Dolmen, store: Store, tmp_path: Path
+) -> None:
     """The error names the target and what is missing, not a temporary file."""
     arguments = ("cache", "export", "example/app:1", "-o", "nodir/x", "--cache", store.root)
     said = dolmen.run(*arguments, cwd=tmp_path).stderr

@@ -1,4 +1,4 @@
-"""Seeing what is in the store: `dolmen cache ls` and `dolmen cache inspect`."""
+"""A user lists images: `dolmen cache ls` and `dolmen cache inspect`."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def test_json(dolmen: Dolmen, cache: Path) -> None:
     assert all(r["complete"] and r["size"] > 0 and r["used"].startswith("20") for r in rows)
 
 
-def test_no_store_is_an_empty_list(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_a_missing_store_is_an_empty_list(dolmen: Dolmen, tmp_path: Path) -> None:
     done = dolmen.run("cache", "ls", "--json", "--cache", tmp_path / "none")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("variable", ["DOLMEN_CACHE", "LINUXKIT_CACHE", "XDG_CACHE_HOME"])
-def test_places_by_the_environment(dolmen: Dolmen, cache: Path, variable: str) -> None:
+def test_the_environment_sets_the_store(dolmen: Dolmen, cache: Path, variable: str) -> None:
     if variable == "XDG_CACHE_HOME":
         shutil.copytree(cache, cache.parent / "xdg" / "dolmen")
         cache = cache.parent / "xdg"
@@ -78,7 +78,7 @@ def test_a_cache_of_another_tool(dolmen: Dolmen, conformance_layout: Path) -> No
     assert all(r["complete"] for r in rows)
 
 
-def test_what_an_image_is_made_of(dolmen: Dolmen, cache: Path) -> None:
+def test_inspect_shows_config_and_layers(dolmen: Dolmen, cache: Path) -> None:
     done = dolmen.run("cache", "inspect", "example/app:1", "--platform", "amd64", "--cache", cache)
     lines = {line[:12].strip(): line[12:] for line in done.stdout.splitlines()}
     assert lines["name"] == "docker.io/example/app:1"
@@ -89,7 +89,7 @@ def test_what_an_image_is_made_of(dolmen: Dolmen, cache: Path) -> None:
     assert "attested" in lines
 
 
-def test_everything_about_an_image(dolmen: Dolmen, cache: Path) -> None:
+def test_inspect_prints_json(dolmen: Dolmen, cache: Path) -> None:
     done = dolmen.run("cache", "inspect", "--json", "example/app:1", "--cache", cache)
     found = json.loads(done.stdout)
     assert found["manifest"]["layers"] == found["layers"]
@@ -99,7 +99,7 @@ def test_everything_about_an_image(dolmen: Dolmen, cache: Path) -> None:
     assert found["platforms"] == ["linux/amd64"]
 
 
-def test_the_only_platform_need_not_be_named(dolmen: Dolmen, cache: Path) -> None:
+def test_the_only_platform_is_the_default(dolmen: Dolmen, cache: Path) -> None:
     done = dolmen.run("cache", "inspect", "--json", "base", "--cache", cache)
     assert json.loads(done.stdout)["platform"] == "linux/arm64"
     done = dolmen.run("cache", "inspect", "base", "--platform", "riscv64", "--cache", cache)
@@ -114,7 +114,7 @@ def test_an_unknown_name(dolmen: Dolmen, cache: Path) -> None:
     assert "of this repository the store has docker.io/example/app:1" in done.stderr
 
 
-def test_garbage_instead_of_a_store(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_a_directory_with_other_files_is_refused(dolmen: Dolmen, tmp_path: Path) -> None:
     (tmp_path / "index.json").write_text("garbage")
     done = dolmen.run("cache", "ls", "--cache", tmp_path)
     assert done.returncode == 1

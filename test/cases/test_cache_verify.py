@@ -1,4 +1,4 @@
-"""Trusting the store: `dolmen cache verify`."""
+"""A user verifies the store: `dolmen cache verify`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store does with a registry's help: repair itself, and forget what can be had again."""
+"""A user repairs the store from a registry, and removes published images."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def store(dolmen: Dolmen, server: RegistryServer, tmp_path: Path) -> Store:
     return store
 
 
-def test_repair_fetches_what_is_wrong(dolmen: Dolmen, server: RegistryServer, store: Store) -> None:
+def test_repair_fetches_a_corrupt_blob(
+    dolmen: Dolmen, server: RegistryServer, store: Store
+) -> None:
     reference = Reference.parse(server.name("app:1"))
     for platform in (AMD64, ARM64):
         layer = store.path(find_image(store, reference, platform).manifest.layers[0].digest)
@@ -49,7 +51,7 @@ def test_repair_fetches_what_is_wrong(dolmen: Dolmen, server: RegistryServer, st
     assert json.loads(store.layout.index.read_bytes()) == json.loads(names)
 
 
-def test_repair_fetches_an_index_that_is_wrong(
+def test_repair_fetches_a_corrupt_index(
     dolmen: Dolmen, server: RegistryServer, store: Store
 ) -> None:
     path = store.path(store.names().entries[0].descriptor.digest)
@@ -60,7 +62,7 @@ def test_repair_fetches_an_index_that_is_wrong(
     assert find_image(store, Reference.parse(server.name("app:1")), ARM64)
 
 
-def test_only_what_is_published_is_removed(
+def test_only_published_images_are_removed(
     dolmen: Dolmen, server: RegistryServer, store: Store
 ) -> None:
     changed = Painter(store).image({"a": b"3"})

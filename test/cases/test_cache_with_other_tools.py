@@ -1,4 +1,4 @@
-"""Other tools read what Dolmen writes, and Dolmen reads what they write."""
+"""Other tools read the store and its archives, and Dolmen reads theirs."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_skopeo_reads_archives(dolmen: Dolmen, store: Store, tmp_path: Path) -> 
         skopeo("copy", f"{transport}:{archive}", f"dir:{tmp_path}/{kind}")
 
 
-def test_dolmen_imports_what_skopeo_archives(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
+def test_dolmen_imports_an_archive_of_skopeo(dolmen: Dolmen, store: Store, tmp_path: Path) -> None:
     skopeo("copy", "--all", f"oci:{store.root}:{NAME}", f"oci-archive:{tmp_path}/o.tar:{NAME}")
     archives = ["o.tar"]
     if find_image(store, X, AMD64).manifest.layers[0].media_type != media_types.OCI_LAYER_ZSTD:

@@ -1,4 +1,4 @@
-"""`dolmen explain`, and the documents made from the same tables."""
+"""`dolmen explain`, and the documents that are generated from the same tables."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize("asked", ["DM0114", "dm0114", "114", "0114", "DM114"])
-def test_a_code_however_it_is_written(dolmen: Dolmen, asked: str) -> None:
+def test_a_code_in_any_spelling(dolmen: Dolmen, asked: str) -> None:
     """The code of a message is all one needs."""
     result = dolmen.run("explain", asked)
     assert result.returncode == 0
     assert result.stdout.startswith("DM0114: An unknown volume\n\n")
 
 
-def test_a_word(dolmen: Dolmen) -> None:
+def test_a_search_word(dolmen: Dolmen) -> None:
     """A word finds the codes that speak of it."""
     result = dolmen.run("explain", "tmpfs")
     assert "DM0121  An invalid tmpfs mount" in result.stdout

@@ -84,7 +84,7 @@ def test_mistakes_behind_a_url(dolmen: Dolmen, server: str) -> None:
         ("/round", "too many redirects"),
     ],
 )
-def test_urls_that_give_no_file(server: str, path: str, words: str) -> None:
+def test_urls_without_a_yaml_file_are_refused(server: str, path: str, words: str) -> None:
     """The server's answer is told."""
     with pytest.raises(ConfigError, match=words):
         load_config([server + path])
@@ -99,13 +99,13 @@ def test_urls_that_give_no_file(server: str, path: str, words: str) -> None:
         ("http://127.0.0.1:99999/x", "cannot fetch"),
     ],
 )
-def test_urls_that_lead_nowhere(url: str, words: str) -> None:
+def test_unreachable_urls_are_an_error(url: str, words: str) -> None:
     """No server, or no URL at all."""
     with pytest.raises(ConfigError, match=words):
         load_config([url])
 
 
-def test_a_server_that_dawdles(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_server_times_out(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole fetch has a limit, however often a little comes."""
     monkeypatch.setattr(download, "_MAX_SECONDS", 0.3)
     monkeypatch.setattr(download, "_CHUNK_SIZE", 2)

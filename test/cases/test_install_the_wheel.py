@@ -1,4 +1,4 @@
-"""What somebody has who installs the wheel: the API, its types, and the command."""
+"""A user installs the wheel: the API, its types, and the command."""
 
 from __future__ import annotations
 

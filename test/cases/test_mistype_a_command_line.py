@@ -1,4 +1,4 @@
-"""Options, names and values that make no sense: all are told alike, and at once."""
+"""Invalid options, names and values: all are diagnostics, all at once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from support.cli import Dolmen
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )
-def test_it_is_told_as_other_mistakes_are(
+def test_a_usage_error_is_a_diagnostic(
     dolmen: Dolmen, words: list[str], message: str, hint: str
 ) -> None:
     failed = dolmen.run(*words)
@@ -46,7 +46,7 @@ def test_without_a_command_there_is_help(dolmen: Dolmen) -> None:
         assert helped.stderr.startswith("Usage: dolmen")
 
 
-def test_mirrors_and_certificates_count_even_if_nothing_is_fetched(dolmen: Dolmen) -> None:
+def test_mirrors_and_certificates_are_checked_even_if_unused(dolmen: Dolmen) -> None:
     (dolmen.home / "no.pem").write_text("nothing\n")
     failed = dolmen.run(
         *("--mirror", "foo", "--cert-file", "/nowhere/ca.pem", "--cert-file", "no.pem"),
@@ -90,7 +90,7 @@ def test_several_codes_are_explained(dolmen: Dolmen) -> None:
     assert (failed.returncode, failed.stdout) == (2, "")
 
 
-def test_an_interrupt_says_so_in_one_word(dolmen: Dolmen) -> None:
+def test_an_interrupt_prints_one_word(dolmen: Dolmen) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "dolmen", "build", "-"],
         cwd=dolmen.home,

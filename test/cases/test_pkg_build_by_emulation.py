@@ -1,4 +1,4 @@
-"""A user builds for another architecture, with RUN, where programs of it are emulated."""
+"""A user builds a Dockerfile with RUN for another architecture, with emulation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user makes images of Debian's own packages, with nothing but its archive."""
+"""A user builds images of packages from Debian's own archive."""
 
 from __future__ import annotations
 

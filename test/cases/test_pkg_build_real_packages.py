@@ -1,4 +1,4 @@
-"""A user builds what packages are made of: Debian's compilers, with nothing but its archive."""
+"""A user builds the included packages, with compilers from Debian's archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user makes images of Debian packages, from an archive of their own."""
+"""A user builds images of Debian packages, from a private archive."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_an_image_for_every_architecture(pkg: Packages, package: Path) -> None:
         assert {"usr/bin/tool", "usr/lib/libtool.so", "bin"} <= set(layer.getnames())
 
 
-def test_the_image_says_what_is_in_it(pkg: Packages, package: Path) -> None:
+def test_the_image_lists_its_packages(pkg: Packages, package: Path) -> None:
     name = pkg.build(package, "--platforms", "linux/arm64")
     store = Store(pkg.store)
     image = find_image(store, Reference.parse(name), Platform("linux", "arm64"))
@@ -102,7 +102,7 @@ def test_the_image_says_what_is_in_it(pkg: Packages, package: Path) -> None:
     assert purl == "pkg:deb/debian/libtool@2:1.0%2Bb1?arch=arm64&distro=trixie"
 
 
-def test_what_is_there_is_not_built_again(pkg: Packages, package: Path, tmp_path: Path) -> None:
+def test_an_existing_image_is_not_built_again(pkg: Packages, package: Path, tmp_path: Path) -> None:
     name = pkg.build(package, "--platforms", "amd64")
     # Another architecture is added to the image, and needs no more than itself.
     assert pkg.build(package) == name
@@ -219,7 +219,7 @@ def test_excluded_packages_and_single_architectures(pkg: Packages, package: Path
     assert "usr/lib/libtool.so" not in pkg.layer(done.stdout.strip()).getnames()
 
 
-def test_what_is_excluded_stays_away_though_its_kin_come(
+def test_an_excluded_package_is_not_installed_as_a_dependency(
     pkg: Packages, package: Path, archive: Path
 ) -> None:
     # apt brings packages of one source up to date together.
@@ -269,7 +269,7 @@ def test_a_kernel(pkg: Packages, package: Path, archive: Path) -> None:
         ("packages: [tool]\n  components: [contrib]", "DM0726", "Unable to locate"),
     ],
 )
-def test_packages_that_cannot_be_had(
+def test_missing_packages_are_an_error(
     pkg: Packages, package: Path, change: str, code: str, words: str
 ) -> None:
     (package / "build.yml").write_text(RECIPE.replace("packages: [tool]", change))
@@ -319,7 +319,7 @@ def test_two_builds_at_once(pkg: Packages, package: Path) -> None:
     assert sorted("up to date" in errors for _, errors in said) == [False, True]
 
 
-def test_a_package_without_a_recipe_is_told_plainly(pkg: Packages, package: Path) -> None:
+def test_a_package_without_a_recipe_is_an_error(pkg: Packages, package: Path) -> None:
     (package / "build.yml").write_text("image: tool\n")
     done = pkg.run("build", package)
     assert (done.returncode, "DM0741" in done.stderr) == (1, True)
@@ -331,7 +331,9 @@ def test_a_package_without_a_recipe_is_told_plainly(pkg: Packages, package: Path
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_nobody_needs_to_be_root(archive: Path, package: Path, tmp_path: Path, engine: str) -> None:
+def test_an_unprivileged_user_can_build(
+    archive: Path, package: Path, tmp_path: Path, engine: str
+) -> None:
     shutil.rmtree(package.parent / ".git")
     stores = tmp_path / "roots", tmp_path / "nobodys"
     stores[1].mkdir()
@@ -384,7 +386,7 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_archives_are_reached_as_the_machine_reaches_them(
+def test_archives_use_the_settings_of_the_hosts_apt(
     pkg: Packages, package: Path, archive: Path, tmp_path: Path, engine: str
 ) -> None:
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""A user builds several packages at once: side by side, as far as they can be, and stops them."""
+"""A user builds several packages in parallel, and stops them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_dry_run_does_nothing(cook: Cook) -> None:
 
 
 @pytest.mark.parametrize("switch", ["--manifest=false", "--no-manifest", "--pull=true"])
-def test_switches_as_go_has_them(cook: Cook, switch: str) -> None:
+def test_boolean_options_in_gos_syntax(cook: Cook, switch: str) -> None:
     package = cook.package("app", "FROM scratch\nCOPY Dockerfile /\n")
     done = cook.dolmen.run(
         *("pkg", "build", "--hash", "h", "--cache", cook.kitchen.store.root),

@@ -1,4 +1,4 @@
-"""The same package is the same image, whenever, wherever and by whomever it is built."""
+"""A package gives the same image at any time, on any host and for any user."""
 
 from __future__ import annotations
 

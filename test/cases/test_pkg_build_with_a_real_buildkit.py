@@ -1,4 +1,4 @@
-"""A user builds packages by BuildKit: the one in Debian's newer Docker, which the test installs."""
+"""A user builds packages with the BuildKit in Debian's newer Docker, which the test installs."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_an_agent_for_keys(cook: Cook, tmp_path: Path, builder: str) -> None:
     assert "made" in cook.kitchen.tree(platform=HERE)
 
 
-def test_where_there_is_no_buildah(cook: Cook, tmp_path: Path) -> None:
+def test_a_host_without_buildah(cook: Cook, tmp_path: Path) -> None:
     # Nothing but the daemon's programs, git and what the daemon's need.
     for program in ("git", "python3"):
         (tmp_path / "bin").mkdir(exist_ok=True)

@@ -35,7 +35,7 @@ def kitchen(tmp_path: Path) -> Kitchen:
     return kitchen_with_a_shell(tmp_path)
 
 
-def test_a_program_is_run_and_its_result_taken(kitchen: Kitchen) -> None:
+def test_run_executes_a_program(kitchen: Kitchen) -> None:
     dockerfile = """
 FROM example/base:1 AS build
 ARG MINE TARGETARCH
@@ -131,7 +131,7 @@ COPY --from=build /out/ /out/
         assert caught.value.diagnostics[0].place.line == 2
 
 
-def test_there_is_no_network_unless_it_is_allowed(kitchen: Kitchen) -> None:
+def test_network_access_needs_an_option(kitchen: Kitchen) -> None:
     package = kitchen.package("FROM example/base:1\nRUN cat /proc/net/dev > /net\n")
     kitchen.build(package, HERE)
     devices = kitchen.tree(platform=HERE)["net"][1].decode().splitlines()[2:]
@@ -180,7 +180,7 @@ def test_an_interrupted_build_leaves_nothing(kitchen: Kitchen, dolmen: Dolmen) -
     assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
 
 
-def test_what_a_killed_build_has_left_goes_with_the_next(kitchen: Kitchen, dolmen: Dolmen) -> None:
+def test_the_next_build_removes_the_files_of_a_killed_one(kitchen: Kitchen, dolmen: Dolmen) -> None:
     kitchen.package("FROM example/base:1\nRUN sleep 4323\n")
     package = kitchen.root / "app"
     command = [sys.executable, "-m", "dolmen", "pkg", "build", "--hash", "h", "--offline"]
@@ -201,7 +201,7 @@ def test_what_a_killed_build_has_left_goes_with_the_next(kitchen: Kitchen, dolme
     assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
 
 
-def test_a_builder_that_is_asked_for_is_a_reason(kitchen: Kitchen, dolmen: Dolmen) -> None:
+def test_another_requested_builder_causes_a_rebuild(kitchen: Kitchen, dolmen: Dolmen) -> None:
     package = kitchen.package("FROM example/base:1\nRUN mkdir /made\n")
     kitchen.build(package, HERE)
     options = ("--hash", "h", "--platforms", HERE, "--cache", kitchen.store.root, package)
@@ -218,7 +218,7 @@ def test_a_builder_that_is_asked_for_is_a_reason(kitchen: Kitchen, dolmen: Dolme
     assert "(up to date)" in said("inputs")
 
 
-def test_what_the_builder_keeps_is_cleared_away(kitchen: Kitchen, dolmen: Dolmen) -> None:
+def test_prune_clears_the_builders_storage(kitchen: Kitchen, dolmen: Dolmen) -> None:
     kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
     words = ("pkg", "builder", "--cache", kitchen.store.root)
     done = dolmen.run(*words, "du")
@@ -236,7 +236,7 @@ def test_what_the_builder_keeps_is_cleared_away(kitchen: Kitchen, dolmen: Dolmen
 
 
 @pytest.mark.skipif(not shutil.which("newuidmap"), reason="newuidmap is not installed")
-def test_nobody_needs_to_be_root(kitchen: Kitchen, tmp_path: Path) -> None:
+def test_an_unprivileged_user_can_build(kitchen: Kitchen, tmp_path: Path) -> None:
     if reason := why_not():
         pytest.skip(reason)
     dockerfile = "FROM example/base:1\nRUN mkdir /made && cat /proc/net/dev > /made/net\n"

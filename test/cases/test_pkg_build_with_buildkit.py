@@ -125,7 +125,7 @@ def calls(kitchen: Kitchen) -> list[list[str]]:
     return [json.loads(line)["words"] for line in lines]
 
 
-def test_how_buildkit_is_asked(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
+def test_the_command_line_of_buildkit(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
     options = ("--platforms", "linux/amd64", "--builders", "linux/amd64=farm")
     status, errors = build(kitchen, dolmen, *options, "--builder-image", "bk:1", package)
     assert status == 0, errors
@@ -184,7 +184,7 @@ def test_a_step_that_fails_is_shown(kitchen: Kitchen, dolmen: Dolmen, package: P
     assert "  4 | RUN make" in errors
 
 
-def test_what_is_no_image_is_refused(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
+def test_an_invalid_result_is_refused(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
     (kitchen.root / "bin" / "answer.tar").write_bytes(bytes(1024))
     status, errors = build(kitchen, dolmen, "--platforms", "linux/amd64", package)
     assert (status, "what BuildKit has made cannot be used" in errors) == (1, True)
@@ -201,7 +201,7 @@ def test_what_is_no_image_is_refused(kitchen: Kitchen, dolmen: Dolmen, package: 
         ("default", {"DOLMEN_BUILDERS": "linux/arm64=other,linux/amd64=farm"}, "farm"),
     ],
 )
-def test_which_machine_builds_for_a_platform(
+def test_the_builder_of_a_platform(
     kitchen: Kitchen,
     dolmen: Dolmen,
     package: Path,
@@ -223,7 +223,7 @@ def test_which_machine_builds_for_a_platform(
     assert made[-1] == (context or "docker-container")
 
 
-def test_a_builder_of_ones_own_and_made_anew(
+def test_a_named_builder_is_recreated(
     kitchen: Kitchen, dolmen: Dolmen, package: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "buildkitd.toml").write_text("")
@@ -242,7 +242,7 @@ def test_a_builder_of_ones_own_and_made_anew(
     assert {call[call.index("--builder") + 1] for call in (first, second, third)} == {"mine"}
 
 
-def test_what_else_buildkit_is_told(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
+def test_other_options_of_buildkit(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
     words = ("--platforms", "linux/amd64", "--ssh", "default", "--ssh", "key=/id", package)
     options = ("--disable-cache", "--network", "--sbom-scanner", "scan:1")
     status, errors = build(kitchen, dolmen, *options, *words)
@@ -258,7 +258,7 @@ def test_what_else_buildkit_is_told(kitchen: Kitchen, dolmen: Dolmen, package: P
     assert (status, "BuildKit alone runs scanners" in errors) == (0, True)
 
 
-def test_what_a_scanner_has_found_stays(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
+def test_the_sbom_of_a_scanner_is_kept(kitchen: Kitchen, dolmen: Dolmen, package: Path) -> None:
     other = Kitchen(kitchen.root / "other")
     image = other.image()
     spdx = {"spdxVersion": "SPDX-2.3", "name": "what is in it"}
@@ -293,7 +293,7 @@ def test_a_dry_run_prints_the_command(kitchen: Kitchen, dolmen: Dolmen, package:
     assert not (kitchen.root / "bin" / "calls").exists()
 
 
-def test_what_builders_keep(kitchen: Kitchen, dolmen: Dolmen) -> None:
+def test_the_storage_of_builders(kitchen: Kitchen, dolmen: Dolmen) -> None:
     env = {"PATH": f"{kitchen.root / 'bin'}:{os.environ['PATH']}"}
     words = ("pkg", "builder", "--cache", kitchen.store.root)
     done = dolmen.run(*words, "du", env=env)

@@ -1,4 +1,4 @@
-"""A user has nothing but a Docker daemon: packages are built by it, and go in and out."""
+"""A user has only a Docker daemon: it builds packages, and images are loaded and exported."""
 
 from __future__ import annotations
 
@@ -107,14 +107,14 @@ def test_a_step_that_fails_is_shown(cook: Cook, kitchen: Kitchen) -> None:
     assert not kitchen.store.names().named("docker.io/example/app:h")
 
 
-def test_what_the_classic_builder_does_not_know(cook: Cook, kitchen: Kitchen) -> None:
+def test_unsupported_features_of_the_classic_builder(cook: Cook, kitchen: Kitchen) -> None:
     package = kitchen.package("FROM example/base:1\nRUN --mount=type=cache,target=/c true\n")
     done = cook.build("--platforms", str(HERE), package)
     assert (done.returncode, "Dockerfile:2:5" in done.stderr) == (1, True), done.stderr
     assert "classic builder does not know RUN --mount" in done.stderr
 
 
-def test_programs_for_another_platform_are_made_on_this_one(cook: Cook, kitchen: Kitchen) -> None:
+def test_cross_compilation_on_this_host(cook: Cook, kitchen: Kitchen) -> None:
     package = kitchen.package(
         "FROM --platform=$BUILDPLATFORM example/base:1 AS build\nARG TARGETARCH\n"
         "RUN echo for $TARGETARCH > /made\nFROM scratch\nCOPY --from=build /made /\n"
@@ -140,7 +140,7 @@ def test_an_interrupted_build_leaves_nothing(cook: Cook, kitchen: Kitchen) -> No
     assert not kitchen.store.names().named("docker.io/example/app:h")
 
 
-def test_an_image_goes_into_the_daemon_and_comes_out_of_it(
+def test_an_image_is_loaded_into_the_daemon_and_used(
     cook: Cook, kitchen: Kitchen, tmp_path: Path
 ) -> None:
     package = kitchen.package("FROM example/base:1\nCMD cat /proc/self/comm\n")
@@ -157,7 +157,7 @@ def test_an_image_goes_into_the_daemon_and_comes_out_of_it(
         assert "bin/cat" in tar.getnames()
 
 
-def test_no_daemon_answers(cook: Cook, kitchen: Kitchen, tmp_path: Path) -> None:
+def test_a_missing_daemon_is_an_error(cook: Cook, kitchen: Kitchen, tmp_path: Path) -> None:
     package = kitchen.package("FROM example/base:1\nRUN true\n")
     env = {"DOCKER_HOST": f"unix://{tmp_path}/nothing"}
     done = cook.dolmen.run(*cook.words("--platforms", str(HERE), package), env=env)

@@ -1,4 +1,4 @@
-"""A user asks what goes into a package's image, and something of it changes."""
+"""A user prints the inputs of a package's image, and changes them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_changed_network_setting_causes_a_rebuild(kitchen: Kitchen) -> None:
 
 
 @pytest.mark.slow
-def test_a_lock_and_a_suite_are_reasons(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_a_changed_lock_or_suite_causes_a_rebuild(dolmen: Dolmen, tmp_path: Path) -> None:
     package = make_package(tmp_path / "work" / "tool")
     archive = tmp_path / "archive"
     for suite in ("trixie", "forky"):

@@ -1,4 +1,4 @@
-"""A user writes down which Debian packages recipes are made of, and keeps that up to date."""
+"""A user locks the Debian packages of recipes, and updates the lock."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_lock_is_checked(pkg: Packages, package: Path, archive: Path) -> None:
     assert "amd64: the lock is for another recipe" in done.stderr
 
 
-def test_other_architectures_stay(pkg: Packages, package: Path, archive: Path) -> None:
+def test_other_architectures_are_not_changed(pkg: Packages, package: Path, archive: Path) -> None:
     assert pkg.run("lock", package).returncode == 0
     make_archive(archive, [*both(LIBRARY), *both(TOOL), *both(NEWER)])
     assert pkg.run("lock", "--platforms", "linux/arm64", package).returncode == 0
@@ -117,7 +117,7 @@ def test_other_architectures_stay(pkg: Packages, package: Path, archive: Path) -
     pkg.build(package)
 
 
-def test_what_a_lock_wants_is_gone(pkg: Packages, package: Path, archive: Path) -> None:
+def test_a_locked_package_that_no_mirror_has(pkg: Packages, package: Path, archive: Path) -> None:
     assert pkg.run("lock", package).returncode == 0
     shutil.rmtree(archive)
     make_archive(archive, [*both(LIBRARY), *both(NEWER)])
@@ -147,7 +147,7 @@ def test_what_a_lock_wants_is_gone(pkg: Packages, package: Path, archive: Path) 
         '[["a", "1", "amd64", "../x.deb", 1, "' + "0" * 64 + '"]]}}',
     ],
 )
-def test_a_lock_that_is_broken(pkg: Packages, package: Path, broken: str) -> None:
+def test_an_invalid_lock_is_refused(pkg: Packages, package: Path, broken: str) -> None:
     (package / "debs.lock").write_text(broken)
     done = pkg.run("build", package)
     assert (done.returncode, "DM0729" in done.stderr) == (1, True), done.stderr

@@ -1,4 +1,4 @@
-"""A user asks what packages are called, before building or referring to them."""
+"""A user prints the names of packages before building them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_all_names_are_those_of_linuxkit() -> None:
     assert (count, int(of) > 50) == (of, True), done.stdout
 
 
-def test_the_tree_is_what_the_name_is_made_of(dolmen: Dolmen, work: Path) -> None:
+def test_the_name_depends_on_the_tree(dolmen: Dolmen, work: Path) -> None:
     tree = subprocess.run(
         [GIT, "rev-parse", "HEAD:tool"], cwd=work, capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -71,7 +71,7 @@ def test_the_tree_is_what_the_name_is_made_of(dolmen: Dolmen, work: Path) -> Non
     assert "dirty" not in committed
 
 
-def test_a_release_is_made_of_what_is_committed(dolmen: Dolmen, work: Path) -> None:
+def test_a_release_needs_a_clean_tree(dolmen: Dolmen, work: Path) -> None:
     done = dolmen.run("pkg", "show-tag", "--canonical", "--release", "v1.0", "tool", cwd=work)
     assert done.stdout == "docker.io/example/tool:v1.0\n"
     (work / "tool" / "Dockerfile").write_text("FROM other\n")
@@ -119,7 +119,7 @@ def test_names_of_files_do_not_matter_to_git(dolmen: Dolmen, work: Path) -> None
     assert (done.returncode, "-dirty-" in done.stdout) == (0, True), done.stderr
 
 
-def test_mistakes_are_shown_where_they_are(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_mistakes_are_shown_with_their_place(dolmen: Dolmen, tmp_path: Path) -> None:
     (tmp_path / "build.yml").write_text("image: tool\ntag: '{{if .Hash}}'\n")
     done = dolmen.run("pkg", "show-tag", ".", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
@@ -132,7 +132,7 @@ def test_all_mistakes_of_a_build_yml_are_shown(dolmen: Dolmen, tmp_path: Path) -
     assert done.stderr.count("error[") == 3
 
 
-def test_a_directory_that_is_no_package(dolmen: Dolmen, work: Path) -> None:
+def test_a_directory_without_a_package(dolmen: Dolmen, work: Path) -> None:
     done = dolmen.run("pkg", "show-tag", ".", cwd=work)
     assert done.returncode == 1
     assert "DM0701" in done.stderr
@@ -141,7 +141,7 @@ def test_a_directory_that_is_no_package(dolmen: Dolmen, work: Path) -> None:
     assert "directory nowhere not found" in missing.stderr
 
 
-def test_a_tag_that_no_registry_accepts_is_told(dolmen: Dolmen, work: Path) -> None:
+def test_a_tag_that_no_registry_accepts_gives_a_warning(dolmen: Dolmen, work: Path) -> None:
     done = dolmen.run("pkg", "show-tag", "--tag", "{{.Nope}}", "tool", cwd=work)
     assert (done.returncode, done.stdout) == (0, "example/tool:<no value>\n")
     assert "warning[DM0705]" in done.stderr

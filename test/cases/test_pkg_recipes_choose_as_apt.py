@@ -1,4 +1,4 @@
-"""Recipes come to the same packages, and the same images, with apt and without it."""
+"""Recipes give the same packages, and the same images, with apt and without it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def some_deb(chance: random.Random, name: str, version: str) -> Deb:
     return Deb(name, version, fields=fields)
 
 
-def test_of_archives_at_random(tmp_path: Path) -> None:
+def test_random_archives_give_the_same_packages(tmp_path: Path) -> None:
     chance = random.Random(4711)
     possible = 0
     for number in range(12):

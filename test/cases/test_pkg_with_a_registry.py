@@ -1,4 +1,4 @@
-"""A user shares packages by a registry, and builds several that need one another."""
+"""A user shares packages through a registry, and builds several with dependencies."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def pkg(
     return Packages(dolmen, server, tmp_path / "work", team)
 
 
-def test_what_the_registry_has_is_not_built(pkg: Packages, tmp_path: Path) -> None:
+def test_images_of_the_registry_are_not_built(pkg: Packages, tmp_path: Path) -> None:
     package = pkg.write("one", "FROM scratch\nCOPY Dockerfile /\n")
     here, there = tmp_path / "here", tmp_path / "there"
     name = pkg.done(here, "build", "--push", package)
@@ -97,9 +97,7 @@ def test_what_the_registry_has_is_not_built(pkg: Packages, tmp_path: Path) -> No
     assert pulled.returncode == 0, pulled.stderr
 
 
-def test_what_differs_from_what_would_be_built_now_is_no_reason_not_to_build(
-    pkg: Packages, tmp_path: Path
-) -> None:
+def test_an_outdated_image_of_the_registry_is_built(pkg: Packages, tmp_path: Path) -> None:
     package = pkg.write("one", "FROM scratch\nARG A\nENV A=$A\nCOPY Dockerfile /\n")
     for number in (1, 2):
         (tmp_path / str(number)).write_text(f"A={number}\n")
@@ -152,7 +150,7 @@ def test_only_the_architectures_are_pushed(pkg: Packages, tmp_path: Path) -> Non
     assert pkg.dolmen.run(*words[:-1], name, env=pkg.env).returncode == 0
 
 
-def test_a_package_that_is_not_whole_is_not_pushed(pkg: Packages, tmp_path: Path) -> None:
+def test_an_incomplete_package_is_not_pushed(pkg: Packages, tmp_path: Path) -> None:
     whole = pkg.write("whole", "FROM scratch\nCOPY Dockerfile /\n")
     half = pkg.write("half", "FROM scratch\nARG TARGETARCH\nCOPY for-$TARGETARCH /\n")
     (half / "for-amd64").touch()
@@ -165,9 +163,7 @@ def test_a_package_that_is_not_whole_is_not_pushed(pkg: Packages, tmp_path: Path
         assert (pkg.dolmen.run(*words, env=pkg.env).returncode == 0) is found, name
 
 
-def test_a_registry_that_does_not_answer_keeps_nobody_from_building(
-    pkg: Packages, tmp_path: Path
-) -> None:
+def test_an_unreachable_registry_does_not_prevent_a_build(pkg: Packages, tmp_path: Path) -> None:
     pkg.org = "127.0.0.1:1/team"
     package = pkg.write("one", "FROM scratch\nCOPY Dockerfile /\n")
     began = time.monotonic()
@@ -177,7 +173,7 @@ def test_a_registry_that_does_not_answer_keeps_nobody_from_building(
     assert pkg.run(tmp_path / "store", "build", "--push", package).returncode == 1
 
 
-def test_nothing_is_pushed_that_is_not_there(pkg: Packages, tmp_path: Path) -> None:
+def test_a_missing_image_is_not_pushed(pkg: Packages, tmp_path: Path) -> None:
     package = pkg.write("one", "FROM scratch\nCOPY Dockerfile /\n")
     store = tmp_path / "store"
     done = pkg.run(store, "push", "--nobuild", package)
@@ -188,7 +184,7 @@ def test_nothing_is_pushed_that_is_not_there(pkg: Packages, tmp_path: Path) -> N
     assert pkg.done(store, "push", "--nobuild", package) == name
 
 
-def test_an_index_of_what_two_machines_have_pushed(pkg: Packages, tmp_path: Path) -> None:
+def test_an_index_of_images_from_two_hosts(pkg: Packages, tmp_path: Path) -> None:
     package = pkg.write("one", "FROM scratch\nCOPY Dockerfile /\n")
     stores = tmp_path / "a", tmp_path / "b"
     name = ""
@@ -212,7 +208,7 @@ def test_an_index_of_what_two_machines_have_pushed(pkg: Packages, tmp_path: Path
     assert (done.returncode, "dolmen pkg push" in done.stderr) == (1, True)
 
 
-def test_packages_come_after_those_they_need(pkg: Packages, tmp_path: Path) -> None:
+def test_packages_are_built_after_their_dependencies(pkg: Packages, tmp_path: Path) -> None:
     pkg.write("base", "FROM scratch\nCOPY Dockerfile /base\n")
     pkg.write("tool", "FROM scratch\nCOPY Dockerfile /tool\n")
     top = pkg.write(
@@ -230,7 +226,7 @@ def test_packages_come_after_those_they_need(pkg: Packages, tmp_path: Path) -> N
     assert {tags["base"], tags["tool"]} <= names
 
 
-def test_packages_that_need_one_another(pkg: Packages, tmp_path: Path) -> None:
+def test_circular_dependencies_are_an_error(pkg: Packages, tmp_path: Path) -> None:
     one = pkg.write("one", "FROM scratch\n", "buildArgs: ['X=@lkt:pkg:../two']\n")
     pkg.write("two", "FROM scratch\n", "buildArgs: ['X=@lkt:pkg:../one']\n")
     done = pkg.run(tmp_path / "store", "build", "--offline", one)

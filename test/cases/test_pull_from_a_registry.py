@@ -1,4 +1,4 @@
-"""Pulling from real registries: plain, with a login, with TLS; what was pulled can be used."""
+"""A user pulls from real registries: plain, with a login, with TLS; pulled images can be used."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def logged_in(server: RegistryServer) -> list[str]:
     return ["--registry-creds", f"{server.host}={LOGIN}"] if server.login else []
 
 
-def test_an_image_comes_with_all_its_platforms(
+def test_an_image_is_pulled_with_all_platforms(
     dolmen: Dolmen, server: RegistryServer, tmp_path: Path
 ) -> None:
     store, name = Store(tmp_path / "store"), server.name("org/app:1")
@@ -93,9 +93,7 @@ def test_one_platform_alone(dolmen: Dolmen, server: RegistryServer, tmp_path: Pa
     assert verify_store(store, NullReporter()).clean
 
 
-def test_a_platform_that_is_not_there(
-    dolmen: Dolmen, server: RegistryServer, tmp_path: Path
-) -> None:
+def test_a_missing_platform(dolmen: Dolmen, server: RegistryServer, tmp_path: Path) -> None:
     name = server.name("org/app:1")
     options = ["--cache", tmp_path / "store", *trusting(server)]
     done = dolmen.run(*options, "cache", "pull", "--platform", "riscv64", *logged_in(server), name)
@@ -103,7 +101,7 @@ def test_a_platform_that_is_not_there(
     assert f"{name} has linux/amd64, linux/arm64, not linux/riscv64" in done.stderr
 
 
-def test_who_we_are_from_dockers_config(
+def test_credentials_of_dockers_config(
     dolmen: Dolmen, server: RegistryServer, tmp_path: Path
 ) -> None:
     config = dolmen.home / ".docker" / "config.json"
@@ -115,7 +113,7 @@ def test_who_we_are_from_dockers_config(
     assert done.returncode == 0, done.stderr
 
 
-def test_who_we_are_from_a_helper(dolmen: Dolmen, server: RegistryServer, tmp_path: Path) -> None:
+def test_credentials_of_a_helper(dolmen: Dolmen, server: RegistryServer, tmp_path: Path) -> None:
     helper = tmp_path / "bin" / "docker-credential-test"
     helper.parent.mkdir()
     user, password = LOGIN.split(":")
@@ -158,7 +156,9 @@ def test_with_a_wrong_password(dolmen: Dolmen, server: RegistryServer, tmp_path:
 
 
 @pytest.mark.parametrize("server", ["tls", "tls and login"], indirect=True)
-def test_an_authority_nobody_knows(dolmen: Dolmen, server: RegistryServer, tmp_path: Path) -> None:
+def test_an_unknown_certificate_authority(
+    dolmen: Dolmen, server: RegistryServer, tmp_path: Path
+) -> None:
     name = server.name("org/app:1")
     done = dolmen.run("--cache", tmp_path / "s", "cache", "pull", *logged_in(server), name)
     assert done.returncode == 1
@@ -173,7 +173,7 @@ def test_an_authority_nobody_knows(dolmen: Dolmen, server: RegistryServer, tmp_p
     assert careless.returncode == 0, careless.stderr
 
 
-def test_a_tag_that_is_not_there(dolmen: Dolmen, server: RegistryServer, tmp_path: Path) -> None:
+def test_a_missing_tag(dolmen: Dolmen, server: RegistryServer, tmp_path: Path) -> None:
     done = dolmen.run(
         *["--cache", tmp_path / "s", *trusting(server), "cache", "pull", *logged_in(server)],
         server.name("org/app:2"),

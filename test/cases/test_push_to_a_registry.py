@@ -1,4 +1,4 @@
-"""Pushing to a real registry, and what others make of it; what others pushed, and what we make."""
+"""A user pushes to a real registry; other tools read the images, and Dolmen reads theirs."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def at(server: RegistryServer, name: str) -> str:
 
 
 @KINDS
-def test_skopeo_reads_what_was_pushed(
+def test_skopeo_reads_a_pushed_image(
     dolmen: Dolmen, server: RegistryServer, tmp_path: Path, kind: Kind
 ) -> None:
     store, top = painted(tmp_path / "store", kind)
@@ -91,7 +91,7 @@ def test_skopeo_reads_what_was_pushed(
 
 
 @KINDS
-def test_what_skopeo_pushed_is_pulled_and_read_by_skopeo_again(
+def test_an_image_pushed_by_skopeo_is_pulled_and_exported(
     dolmen: Dolmen, server: RegistryServer, tmp_path: Path, kind: Kind
 ) -> None:
     source, top = painted(tmp_path / "source", kind)
@@ -109,7 +109,7 @@ def test_what_skopeo_pushed_is_pulled_and_read_by_skopeo_again(
     skopeo("copy", *kind.everything, layout, f"dir:{tmp_path / 'out'}")
 
 
-def test_what_is_there_is_not_sent_again(
+def test_existing_blobs_are_not_sent_again(
     dolmen: Dolmen, server: RegistryServer, tmp_path: Path
 ) -> None:
     store, top = painted(tmp_path / "store", ONE)
@@ -127,7 +127,7 @@ def test_what_is_there_is_not_sent_again(
     assert at(server, near) == top.digest
 
 
-def test_a_tag_is_not_replaced_without_being_asked(
+def test_a_tag_is_not_replaced_without_override(
     dolmen: Dolmen, server: RegistryServer, tmp_path: Path
 ) -> None:
     _, old = painted(tmp_path / "store", ONE)
@@ -163,9 +163,7 @@ def test_another_name_and_a_tag_for_each_architecture(
     assert at(server, f"{remote}-arm64") == listed[1]["digest"]
 
 
-def test_an_image_of_which_a_part_is_missing(
-    dolmen: Dolmen, server: RegistryServer, tmp_path: Path
-) -> None:
+def test_an_incomplete_image(dolmen: Dolmen, server: RegistryServer, tmp_path: Path) -> None:
     source, top = painted(tmp_path / "source", SEVERAL)
     name = server.name("partly/app:1")
     source.put(name, top)

@@ -1,4 +1,4 @@
-"""A user runs images in machines, works at their console, and leaves them."""
+"""A user runs images in machines, uses their console, and ends them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_yaml_file_is_built_and_runs_until_ctrl_c(dolmen: Dolmen, tiny_system:
     assert "shutting the machine down" in said
 
 
-def test_a_machine_that_ends_by_itself_is_well(dolmen: Dolmen, tiny_system: System) -> None:
+def test_a_machine_that_ends_by_itself_is_a_success(dolmen: Dolmen, tiny_system: System) -> None:
     with Run.start(dolmen, "run", tiny_system.prefix, *SMALL) as run:
         run.expect(UP)
         run.type("poweroff -f")
@@ -89,7 +89,7 @@ def test_a_second_signal_ends_it_at_once(dolmen: Dolmen, tiny_system: System) ->
     assert left_behind(dolmen.home) == []
 
 
-def test_a_killed_run_takes_its_machine_along(dolmen: Dolmen, tiny_system: System) -> None:
+def test_the_machine_of_a_killed_run_ends(dolmen: Dolmen, tiny_system: System) -> None:
     with Run.start(dolmen, "run", "qemu", tiny_system.prefix, *SMALL) as run:
         run.expect(UP)
         run.process.kill()
@@ -103,7 +103,7 @@ def test_a_killed_run_takes_its_machine_along(dolmen: Dolmen, tiny_system: Syste
     assert left_behind(dolmen.home) == []
 
 
-def test_disks_are_made_kept_and_used_again(dolmen: Dolmen, tiny_system: System) -> None:
+def test_disks_are_created_kept_and_reused(dolmen: Dolmen, tiny_system: System) -> None:
     disk = dolmen.home / "data.qcow2"
     words = ("run", "qemu", tiny_system.prefix, *SMALL, "--disk", f"{disk},size=64M")
     with Run.start(dolmen, *words) as run:
@@ -140,9 +140,7 @@ def test_a_state_directory_is_kept(dolmen: Dolmen, tiny_system: System) -> None:
     assert left_behind(dolmen.home) == []
 
 
-def test_a_kernel_is_started_by_uefi_if_there_is_firmware(
-    dolmen: Dolmen, tiny_system: System
-) -> None:
+def test_a_kernel_is_started_with_uefi(dolmen: Dolmen, tiny_system: System) -> None:
     if firmware.find_firmware("amd64") is None:
         pytest.skip("there is no UEFI firmware on this machine")
     state = dolmen.home / "kept"
@@ -155,7 +153,7 @@ def test_a_kernel_is_started_by_uefi_if_there_is_firmware(
     assert (state / "uefi-variables").stat().st_size > 100_000
 
 
-def test_the_terminal_is_the_console_and_is_clean_afterwards(
+def test_the_terminal_is_the_console_and_is_reset_afterwards(
     dolmen: Dolmen, tiny_system: System
 ) -> None:
     master, slave = pty.openpty()
@@ -208,7 +206,7 @@ def test_the_terminal_is_the_console_and_is_clean_afterwards(
     assert left_behind(dolmen.home) == []
 
 
-def test_a_kernel_given_too_little_memory_is_not_started(
+def test_a_machine_with_too_little_memory_is_not_started(
     dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
     prefix = tiny_system.variant(tmp_path / "x", initrd=os.urandom(40 << 20))
@@ -218,9 +216,7 @@ def test_a_kernel_given_too_little_memory_is_not_started(
     assert "--mem 256" in done.stderr
 
 
-def test_a_port_that_is_taken_is_told_before_anything_starts(
-    dolmen: Dolmen, tiny_system: System
-) -> None:
+def test_a_port_in_use_is_an_error_before_the_start(dolmen: Dolmen, tiny_system: System) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -231,7 +227,7 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(
     assert left_behind(dolmen.home) == []
 
 
-def test_qemu_that_refuses_is_quoted(dolmen: Dolmen, tiny_system: System) -> None:
+def test_an_error_of_qemu_is_shown(dolmen: Dolmen, tiny_system: System) -> None:
     done = dolmen.run("run", "qemu", "--device", "no-such-thing", tiny_system.prefix)
     assert done.returncode == 1
     assert "no-such-thing" in done.stderr

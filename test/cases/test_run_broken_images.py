@@ -1,4 +1,4 @@
-"""A user runs an image that does not boot, and is told why."""
+"""A user runs an image that does not boot, and gets the cause."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def module_of(system: System) -> bytes:
         ),
     ],
 )
-def test_the_cause_of_a_panic_is_told(
+def test_the_cause_of_a_panic_is_shown(
     dolmen: Dolmen,
     tiny_system: System,
     tmp_path: Path,
@@ -115,7 +115,7 @@ def test_the_cause_of_a_panic_is_told(
     assert left_behind(dolmen.home) == []
 
 
-def test_a_console_that_is_missing_is_told(
+def test_a_missing_console_is_diagnosed(
     dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
     prefix = tiny_system.variant(tmp_path / "x", cmdline="quiet")
@@ -127,7 +127,9 @@ def test_a_console_that_is_missing_is_told(
     assert "add console=ttyS0" in done.stderr
 
 
-def test_the_place_in_the_yaml_is_told(dolmen: Dolmen, tiny_system: System, tmp_path: Path) -> None:
+def test_the_place_in_the_yaml_is_shown(
+    dolmen: Dolmen, tiny_system: System, tmp_path: Path
+) -> None:
     yaml = tmp_path / "silent.yml"
     yaml.write_text(tiny_system.yaml.read_text().replace("console=ttyS0", "console=tty0"))
     done = dolmen.run(
@@ -152,7 +154,7 @@ services:
 
 
 @needs_qemu
-def test_a_service_that_crashes_again_and_again_is_told_at_its_line(tmp_path: Path) -> None:
+def test_a_crashing_service_is_shown_with_its_line(tmp_path: Path) -> None:
     yaml = tmp_path / "crash.yml"
     yaml.write_text(system(CRASHING).replace("console=ttyS0", f"console=ttyS0 {EMULATED}"))
     assemble(yaml, tmp_path)
@@ -166,7 +168,7 @@ def test_a_service_that_crashes_again_and_again_is_told_at_its_line(tmp_path: Pa
     assert "the service end" not in done.stderr
 
 
-def test_modules_of_another_kernel_are_told(
+def test_modules_of_another_kernel_are_diagnosed(
     dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
     prefix = tiny_system.variant(tmp_path / "x", initrd=with_foreign_module(tiny_system))
@@ -178,7 +180,9 @@ def test_modules_of_another_kernel_are_told(
     assert "version magic" in done.stderr
 
 
-def test_a_missing_root_disk_is_told(dolmen: Dolmen, tiny_system: System, tmp_path: Path) -> None:
+def test_a_missing_root_disk_is_diagnosed(
+    dolmen: Dolmen, tiny_system: System, tmp_path: Path
+) -> None:
     prefix = tiny_system.variant(tmp_path / "x", cmdline="console=ttyS0 root=/dev/vdz panic=-1")
     (tmp_path / "x" / "broken-initrd.img").unlink()
     (tmp_path / "x" / "broken-squashfs.img").write_bytes(b"hsqs" + bytes(4092))
@@ -190,7 +194,7 @@ def test_a_missing_root_disk_is_told(dolmen: Dolmen, tiny_system: System, tmp_pa
     assert "/dev/vdz" in done.stderr
 
 
-def test_a_disk_that_does_not_boot_is_told(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_a_disk_without_a_boot_loader_is_diagnosed(dolmen: Dolmen, tmp_path: Path) -> None:
     disk = tmp_path / "disk.img"
     # A boot sector that gives the firmware its control back.
     disk.write_bytes(b"\xcd\x18".ljust(510, b"\0") + b"\x55\xaa" + bytes(1 << 20))
@@ -200,7 +204,7 @@ def test_a_disk_that_does_not_boot_is_told(dolmen: Dolmen, tmp_path: Path) -> No
     assert "No bootable device" in done.stderr
 
 
-def test_a_machine_that_ends_early_is_told(
+def test_a_machine_that_ends_early_is_an_error(
     dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
     script = SHELL + b"echo all is done\n/bin/busybox poweroff -f\n"

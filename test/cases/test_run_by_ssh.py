@@ -1,4 +1,4 @@
-"""A user starts a machine and logs in by ssh, with a key that nobody had to make."""
+"""A user starts a machine and logs in with SSH, with a generated key."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def dolmen(dolmen: Dolmen) -> Iterator[Dolmen]:
 
 
 @needs_qemu
-def test_a_shell_by_ssh_in_an_image_that_takes_keys_from_metadata(
-    dolmen: Dolmen, tmp_path: Path
-) -> None:
+def test_a_shell_in_an_image_with_keys_from_metadata(dolmen: Dolmen, tmp_path: Path) -> None:
     assemble(REPOSITORY / "examples" / "sshd.yml", tmp_path)
     data = json.dumps({"hostname": "told", "notes": {"entries": {"one": "from the user"}}})
     done = dolmen.run(
@@ -71,7 +69,7 @@ def test_a_shell_by_ssh_in_an_image_that_takes_keys_from_metadata(
     assert dolmen.run("ssh").returncode == 1
 
 
-def test_a_machine_without_ssh_is_told(dolmen: Dolmen, tiny_system: System) -> None:
+def test_login_to_a_machine_without_ssh_is_an_error(dolmen: Dolmen, tiny_system: System) -> None:
     done = dolmen.run("run", tiny_system.prefix, "--detached", "--mem", "256")
     assert done.returncode == 0, done.stderr
     refused = dolmen.run("ssh")
@@ -88,7 +86,7 @@ def test_a_machine_without_ssh_is_told(dolmen: Dolmen, tiny_system: System) -> N
         (("--networking", "none"), "--ssh needs --networking user"),
     ],
 )
-def test_what_contradicts_ssh_is_told(
+def test_options_that_contradict_ssh_are_refused(
     dolmen: Dolmen, tiny_system: System, words: tuple[str, ...], told: str
 ) -> None:
     done = dolmen.run("run", tiny_system.prefix, "--ssh", *words)

@@ -1,4 +1,4 @@
-"""A user leaves machines running, lists them, reads and uses their consoles, and ends them."""
+"""A user leaves machines running, lists them, reads and uses their consoles, and stops them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def listed(dolmen: Dolmen) -> list[dict[str, object]]:
     return found
 
 
-def test_a_machine_goes_on_by_itself(dolmen: Dolmen, tiny_system: System) -> None:
+def test_a_detached_machine_keeps_running(dolmen: Dolmen, tiny_system: System) -> None:
     name = detach(dolmen, tiny_system, "--wait-for", UP, "--timeout", "110s")
     assert name == "image"
     (machine,) = listed(dolmen)
@@ -87,7 +87,7 @@ def test_a_machine_goes_on_by_itself(dolmen: Dolmen, tiny_system: System) -> Non
     assert left_behind(dolmen.home) == []
 
 
-def test_several_machines_have_names_of_their_own(dolmen: Dolmen, tiny_system: System) -> None:
+def test_several_machines_have_different_names(dolmen: Dolmen, tiny_system: System) -> None:
     assert detach(dolmen, tiny_system) == "image"
     assert detach(dolmen, tiny_system) == "image-2"
     assert detach(dolmen, tiny_system, "--name", "web") == "web"
@@ -105,7 +105,7 @@ def test_several_machines_have_names_of_their_own(dolmen: Dolmen, tiny_system: S
     assert left_behind(dolmen.home) == []
 
 
-def test_what_is_waited_for_in_vain_leaves_no_machine(dolmen: Dolmen, tiny_system: System) -> None:
+def test_a_machine_that_is_not_ready_is_ended(dolmen: Dolmen, tiny_system: System) -> None:
     done = dolmen.run(
         *("run", tiny_system.prefix, "--detached", "--mem", "256"),
         *("--wait-for", "never seen", "--timeout", "2s"),
@@ -116,9 +116,7 @@ def test_what_is_waited_for_in_vain_leaves_no_machine(dolmen: Dolmen, tiny_syste
     assert left_behind(dolmen.home) == []
 
 
-def test_a_machine_that_was_killed_is_known_to_have_ended(
-    dolmen: Dolmen, tiny_system: System
-) -> None:
+def test_a_killed_machine_is_listed_as_ended(dolmen: Dolmen, tiny_system: System) -> None:
     detach(dolmen, tiny_system)
     (number,) = machines_of(dolmen.home)
     os.kill(number, signal.SIGKILL)
@@ -130,9 +128,7 @@ def test_a_machine_that_was_killed_is_known_to_have_ended(
     assert left_behind(dolmen.home) == []
 
 
-def test_a_number_that_another_process_has_now_is_not_taken_for_it(
-    dolmen: Dolmen, tiny_system: System
-) -> None:
+def test_a_reused_pid_is_another_process(dolmen: Dolmen, tiny_system: System) -> None:
     detach(dolmen, tiny_system)
     (record,) = (dolmen.home / ".local/state/dolmen/machines").glob("*/record.json")
     (number,) = machines_of(dolmen.home)
@@ -153,7 +149,7 @@ def test_a_number_that_another_process_has_now_is_not_taken_for_it(
         time.sleep(0.1)
 
 
-def test_the_console_is_left_with_a_key(dolmen: Dolmen, tiny_system: System) -> None:
+def test_a_key_detaches_from_the_console(dolmen: Dolmen, tiny_system: System) -> None:
     detach(dolmen, tiny_system, "--wait-for", UP, "--timeout", "110s")
     master, slave = pty.openpty()
     process = subprocess.Popen(
@@ -181,7 +177,7 @@ def test_the_console_is_left_with_a_key(dolmen: Dolmen, tiny_system: System) -> 
     assert listed(dolmen)[0]["running"]
 
 
-def test_there_is_no_such_machine(dolmen: Dolmen) -> None:
+def test_an_unknown_machine_is_an_error(dolmen: Dolmen) -> None:
     for words in (("logs",), ("console", "x"), ("stop", "x"), ("stop",)):
         done = dolmen.run(*words)
         assert done.returncode == 1

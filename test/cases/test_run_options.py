@@ -1,4 +1,4 @@
-"""A user gets the options of `dolmen run qemu` wrong, and is told before anything starts."""
+"""A user makes mistakes in the options of `dolmen run qemu`, and gets errors before the start."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from support.cli import Dolmen
         (("missing.yml",), 1, "missing.yml"),
     ],
 )
-def test_wrong_options_are_told(
+def test_invalid_options_are_refused(
     dolmen: Dolmen, words: tuple[str, ...], code: int, told: str
 ) -> None:
     done = dolmen.run("run", "qemu", *words)
@@ -45,7 +45,7 @@ def test_wrong_options_are_told(
     assert not [p for p in (dolmen.home / ".local").rglob("*") if p.is_file()]
 
 
-def test_the_name_of_the_backend_may_be_left_out(dolmen: Dolmen) -> None:
+def test_the_name_of_the_backend_is_optional(dolmen: Dolmen) -> None:
     assert "nothing-here is not a bootable image" in dolmen.run("run", "nothing-here").stderr
 
 

@@ -1,4 +1,4 @@
-"""A user connects machines to this machine's network, and to each other."""
+"""A user connects machines to this host's network, and to each other."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def in_a_namespace(dolmen: Dolmen, system: System, script: str) -> subprocess.Co
 
 
 @needs_root
-def test_a_tap_device_that_is_there_is_used_and_left(dolmen: Dolmen, tiny_system: System) -> None:
+def test_an_existing_tap_device_is_used_and_kept(dolmen: Dolmen, tiny_system: System) -> None:
     done = in_a_namespace(
         dolmen,
         tiny_system,
@@ -85,7 +85,7 @@ ip link show tap0 > /dev/null
 
 
 @needs_root
-def test_a_tap_device_is_made_and_gone_even_after_a_killed_run(
+def test_a_tap_device_is_created_and_removed_even_after_a_killed_run(
     dolmen: Dolmen, tiny_system: System
 ) -> None:
     done = in_a_namespace(
@@ -107,9 +107,7 @@ DOLMEN run qemu nothing 2>/dev/null || true
 
 
 @needs_root
-def test_machines_at_a_bridge_that_the_last_one_removes(
-    dolmen: Dolmen, tiny_system: System
-) -> None:
+def test_the_last_machine_removes_the_bridge(dolmen: Dolmen, tiny_system: System) -> None:
     done = in_a_namespace(
         dolmen,
         tiny_system,
@@ -141,7 +139,7 @@ ip -o link show | cut -d: -f2
         ("bridge,no-such0,nat", "--networking user does not need root"),
     ],
 )
-def test_who_may_not_make_a_device_is_told_who_may(
+def test_a_missing_device_without_root_has_a_hint(
     tiny_system: System, networking: str, told: str
 ) -> None:
     if reason := why_not():
@@ -212,9 +210,7 @@ udhcpc -i eth0 -n -q -s /lease; wget -q -O - http://192.0.2.2/
 
 @pytest.mark.skipif(not shutil.which("dnsmasq"), reason="dnsmasq is not installed")
 @needs_root
-def test_a_guest_reaches_out_with_the_address_of_this_machine(
-    dolmen: Dolmen, tiny_system: System
-) -> None:
+def test_nat_uses_the_address_of_this_host(dolmen: Dolmen, tiny_system: System) -> None:
     (dolmen.home / "server.py").write_text(SERVER)
     (dolmen.home / "typed").write_text(TYPED)
     done = in_a_namespace(dolmen, tiny_system, START + OUTSIDE)
@@ -226,7 +222,7 @@ def test_a_guest_reaches_out_with_the_address_of_this_machine(
     assert "masquerade" not in done.stdout
 
 
-def test_machines_of_a_segment_reach_each_other(dolmen: Dolmen, tiny_system: System) -> None:
+def test_machines_of_a_segment_are_connected(dolmen: Dolmen, tiny_system: System) -> None:
     segment = f"test-{os.getpid()}"
     words = ("run", "qemu", tiny_system.prefix, *SMALL, "--network", segment)
     with Run.start(dolmen, *words) as one, Run.start(dolmen, *words) as other:

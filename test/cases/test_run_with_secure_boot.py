@@ -1,4 +1,4 @@
-"""A user boots by UEFI: what is signed starts under Secure Boot, and nothing else does."""
+"""A user boots with UEFI: under Secure Boot only signed programs start."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def disk_with(program: Path, path: Path) -> Path:
     return path
 
 
-def test_what_is_signed_by_ones_own_key_starts(
+def test_a_program_signed_with_the_own_key_starts(
     dolmen: Dolmen, tiny_system: System, keys: Path, tmp_path: Path
 ) -> None:
     kernel = tiny_system.prefix.with_name("image-kernel")
@@ -84,9 +84,7 @@ services:
 
 @needs_qemu
 @pytest.mark.skipif(not shutil.which("swtpm"), reason="swtpm is not installed")
-def test_a_signed_system_starts_as_a_whole_and_sees_its_tpm(
-    dolmen: Dolmen, keys: Path, tmp_path: Path
-) -> None:
+def test_a_signed_system_starts_with_a_tpm(dolmen: Dolmen, keys: Path, tmp_path: Path) -> None:
     yaml = tmp_path / "signed.yml"
     yaml.write_text(system(SERVICE).replace("console=ttyS0", f"console=ttyS0 {EMULATED}"))
     assemble(yaml, tmp_path)
@@ -104,7 +102,7 @@ def test_a_signed_system_starts_as_a_whole_and_sees_its_tpm(
 
 
 @pytest.mark.parametrize("key", ["", "stranger"])
-def test_what_is_not_is_refused(
+def test_an_unsigned_program_is_refused(
     dolmen: Dolmen, tiny_system: System, keys: Path, tmp_path: Path, key: str
 ) -> None:
     program = tiny_system.prefix.with_name("image-kernel")
@@ -122,7 +120,7 @@ def test_what_is_not_is_refused(
     assert left_behind(dolmen.home) == []
 
 
-def test_without_keys_of_ones_own_those_of_microsoft_are_in_force(
+def test_the_default_keys_are_those_of_microsoft(
     dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
     disk = disk_with(tiny_system.prefix.with_name("image-kernel"), tmp_path / "disk.img")
@@ -131,7 +129,7 @@ def test_without_keys_of_ones_own_those_of_microsoft_are_in_force(
     assert "DM1029" in done.stderr
 
 
-def test_a_kernel_given_directly_is_not_what_secure_boot_checks(
+def test_a_direct_kernel_boot_with_secure_boot_is_refused(
     dolmen: Dolmen, tiny_system: System
 ) -> None:
     done = dolmen.run("run", tiny_system.prefix, "--secure-boot")
@@ -140,7 +138,7 @@ def test_a_kernel_given_directly_is_not_what_secure_boot_checks(
     assert left_behind(dolmen.home) == []
 
 
-def test_keys_that_are_missing_or_no_certificates_are_told(
+def test_missing_or_invalid_certificates_are_refused(
     dolmen: Dolmen, tiny_system: System, keys: Path, tmp_path: Path
 ) -> None:
     words = ("run", tiny_system.prefix, "--secure-boot-keys")

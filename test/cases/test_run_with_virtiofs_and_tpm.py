@@ -1,4 +1,4 @@
-"""A user gives machines a shared directory and a TPM, and keeps what they have written, or not."""
+"""A user adds a shared directory and a TPM to machines, and keeps or discards their state."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_directory_is_shared_both_ways(
 
 
 @needs_virtiofsd
-def test_who_is_not_root_shares_directories_as_well(tiny_system: System) -> None:
+def test_an_unprivileged_user_shares_directories(tiny_system: System) -> None:
     if reason := why_not():
         pytest.skip(reason)
     with home_of_nobody() as home:
@@ -101,7 +101,7 @@ def test_who_is_not_root_shares_directories_as_well(tiny_system: System) -> None
 
 
 @needs_swtpm
-def test_a_tpm_and_disks_are_kept_in_a_state_directory_unless_ephemeral(
+def test_a_state_directory_keeps_tpm_and_disks_unless_ephemeral(
     dolmen: Dolmen, tiny_system: System
 ) -> None:
     state = dolmen.home / "kept"

@@ -1,4 +1,4 @@
-"""A user makes CDs with metadata, and serves images to machines that boot from the network."""
+"""A user creates metadata CDs, and serves images for network boot."""
 
 from __future__ import annotations
 
@@ -66,13 +66,15 @@ def test_files_and_scripts_are_served(server: http.client.HTTPConnection) -> Non
 @pytest.mark.parametrize(
     "path", ["/.hidden", "/link", "/../outside", "/%2e%2e/outside", "/none", "/web-kernel/", "/%00"]
 )
-def test_nothing_else_is_served(server: http.client.HTTPConnection, path: str) -> None:
+def test_hidden_files_and_outside_links_are_not_served(
+    server: http.client.HTTPConnection, path: str
+) -> None:
     status, body = get(server, path)
     assert status == 404 or body == b"kernel"
     assert b"secret" not in body
 
 
-def test_addresses_that_do_not_fit(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_invalid_addresses_are_refused(dolmen: Dolmen, tmp_path: Path) -> None:
     assert dolmen.run("serve", "--port", "many").returncode == 2
     assert dolmen.run("serve", "--port", "0", "--directory", tmp_path / "x").returncode == 2
     done = dolmen.run("serve", "--port", "192.0.2.1:8080")

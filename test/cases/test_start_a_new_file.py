@@ -1,4 +1,4 @@
-"""`dolmen new` and `dolmen schema`: a file to start from, which an editor understands."""
+"""`dolmen new` and `dolmen schema`: a commented file, which editors support."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_template_is_valid(dolmen: Dolmen, tmp_path: Path, template: str) 
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_the_first_line_leads_to_the_schema(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_the_first_line_names_the_schema(dolmen: Dolmen, tmp_path: Path) -> None:
     """Editors find the schema by it."""
     text = dolmen.run("new", cwd=tmp_path).stdout
     first, mark, path = text.splitlines()[0].partition("$schema=")
@@ -48,9 +48,7 @@ def test_packages_of_a_checkout_are_named(dolmen: Dolmen, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_all_packages_of_a_template_are_there(
-    dolmen: Dolmen, tmp_path: Path, template: str
-) -> None:
+def test_all_packages_of_a_template_exist(dolmen: Dolmen, tmp_path: Path, template: str) -> None:
     dolmen.run("new", "--template", template, "a.yml", cwd=tmp_path, check=True)
     text = (tmp_path / "a.yml").read_text()
     named = re.findall(r'"@pkg:([^"]+)"', text)
@@ -70,7 +68,7 @@ def test_nothing_is_overwritten(dolmen: Dolmen, tmp_path: Path) -> None:
     assert (tmp_path / "a.yml").read_text() != "mine"
 
 
-def test_places_that_cannot_be_written(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_unwritable_paths_are_an_error(dolmen: Dolmen, tmp_path: Path) -> None:
     """A directory that is not there is told; so is one in the place of the file."""
     missing = dolmen.run("new", "no/a.yml", cwd=tmp_path)
     assert missing.returncode == 1
@@ -81,7 +79,7 @@ def test_places_that_cannot_be_written(dolmen: Dolmen, tmp_path: Path) -> None:
     assert "minimal, service, sshd" in unknown.stderr
 
 
-def test_schemas_are_complete_by_themselves(dolmen: Dolmen) -> None:
+def test_schemas_have_no_external_references(dolmen: Dolmen) -> None:
     """Printed, a schema refers to no other file."""
     for kind in ("image", "build"):
         text = dolmen.run("schema", kind, check=True).stdout

@@ -1,4 +1,4 @@
-"""`dolmen validate`: all mistakes at once, with place, excerpt and what would be right."""
+"""`dolmen validate`: all mistakes at once, with place, excerpt and hint."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_five_mistakes_are_all_shown(dolmen: Dolmen, tmp_path: Path) -> None:
     assert result.returncode == 1
 
 
-def test_a_file_that_is_fine(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_a_valid_file(dolmen: Dolmen, tmp_path: Path) -> None:
     """It is said to be, and the exit code is 0, also with a warning."""
     (tmp_path / "image.yml").write_text("services: [{name: a, image: 'b:1', cwd: x}]")
     result = dolmen.run("validate", "image.yml", cwd=tmp_path)
@@ -103,7 +103,7 @@ def test_diagnostics_for_editors(dolmen: Dolmen, tmp_path: Path) -> None:
     assert found["diagnostics"][3]["related"][0]["line"] == 8
 
 
-def test_files_by_themselves_or_as_one_system(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_files_separately_or_merged(dolmen: Dolmen, tmp_path: Path) -> None:
     """Each file is checked alone, unless `--merge` says that they belong together."""
     (tmp_path / "a.yml").write_text("volumes: [{name: v}]")
     (tmp_path / "b.yml").write_text("services: [{name: a, image: 'b:1', binds: ['v:/v']}]")
@@ -120,7 +120,7 @@ def test_standard_input(dolmen: Dolmen) -> None:
     assert "<stdin>:1:7: error[DM0102]" in result.stderr
 
 
-def test_a_package_is_checked_as_one(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_a_build_yml_is_checked_with_its_schema(dolmen: Dolmen, tmp_path: Path) -> None:
     """build.yml is known by its name, or by `--schema build`."""
     (tmp_path / "build.yml").write_text("image: x\nbogus: 1\nconfig: {capabilities: [KILL]}\n")
     result = dolmen.run("validate", "build.yml", cwd=tmp_path)
@@ -236,8 +236,8 @@ def test_output_into_a_pipe_that_closes(dolmen: Dolmen, tmp_path: Path) -> None:
     assert (result.stdout, result.stderr) == ("{\n", "")
 
 
-def test_hints_that_lead_on(dolmen: Dolmen, tmp_path: Path) -> None:
-    """What is advised would be accepted; a link to nothing is not offered as its own remedy."""
+def test_hints_are_valid_fixes(dolmen: Dolmen, tmp_path: Path) -> None:
+    """The advice would be accepted; a dangling link is not its own remedy."""
     (tmp_path / "tab.yml").write_text("kernel:\n\timage: foo\n")
     said = dolmen.run("validate", "tab.yml", cwd=tmp_path).stderr
     assert "tab.yml:2:1: error[DM0011]" in said

@@ -142,9 +142,7 @@ def test_a_machine_is_run_and_ended_on_a_terminal(
 
 
 @needs_a_machine
-def test_why_it_does_not_boot_is_readable(
-    dolmen: Dolmen, tiny_system: System, tmp_path: Path
-) -> None:
+def test_a_boot_diagnosis_is_readable(dolmen: Dolmen, tiny_system: System, tmp_path: Path) -> None:
     prefix = tiny_system.variant(tmp_path / "x", initrd=b"\x07x" * 9999)
     words = ("run", prefix, "--mem", "256", "--wait-for", "never", "--timeout", "110s")
     with Screen.start(dolmen, (*DOLMEN, *words)) as screen:
@@ -157,7 +155,7 @@ def test_why_it_does_not_boot_is_readable(
         assert re.search(r"\x1b\[[0-9;]*31m", screen.text(escapes=True))
 
 
-def test_mistakes_are_shown_without_colour_if_that_is_wanted(dolmen: Dolmen) -> None:
+def test_diagnostics_without_color(dolmen: Dolmen) -> None:
     # By a short path: what has no spaces cannot be broken between words.
     (dolmen.home / "wrong.yml").write_text(
         "kernel: {image: 'linuxkit/kernel:6', cmdlin: 'x'}\nservice: []\n"

@@ -1,4 +1,4 @@
-"""A machine's description comes to a command line of QEMU."""
+"""A machine's description becomes QEMU's command line."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_kernel_is_started_with_its_initrd_and_command_line() -> None:
     assert after("-display", given) == ["none"]
 
 
-def test_emulation_avoids_what_crashes_kernels() -> None:
+def test_emulation_turns_off_cx16() -> None:
     assert after("-cpu", words(PLAIN)) == ["max,cx16=off"]
     assert after("-cpu", words(replace(PLAIN, accelerator="kvm"))) == ["host"]
     assert after("-cpu", words(replace(PLAIN, architecture="arm64"))) == ["max"]
@@ -58,7 +58,7 @@ def test_emulation_avoids_what_crashes_kernels() -> None:
         (Bus.NVME, "nvme,drive=disk0,serial=disk0,bootindex=0"),
     ],
 )
-def test_disks_are_connected_to_the_bus_asked_for(bus: Bus, device: str) -> None:
+def test_disks_use_the_requested_bus(bus: Bus, device: str) -> None:
     disk = Disk(Path("/a,b.img"), "qcow2", bus, read_only=True, snapshot=True)
     given = words(replace(PLAIN, boot=FirmwareBoot(), disks=(disk,)))
     assert device in after("-device", given)
@@ -83,18 +83,18 @@ def test_metadata_is_not_booted_before_disks() -> None:
     assert "scsi-cd,drive=cd0,bootindex=1" in after("-device", words(machine))
 
 
-def test_nothing_comes_before_a_kernel_that_is_started_directly() -> None:
+def test_a_direct_kernel_boot_has_no_boot_order() -> None:
     given = words(replace(PLAIN, disks=(Disk(Path("/d")),), cds=(Path("/m.iso"),)))
     assert "bootindex" not in " ".join(given)
 
 
-def test_ports_are_forwarded_from_this_machine_only() -> None:
+def test_ports_are_forwarded_from_this_host_only() -> None:
     network = Network(ports=(Port(8080, 80), Port(53, 5353, "udp", "10.0.0.1")))
     (netdev,) = after("-netdev", words(replace(PLAIN, network=network)))
     assert netdev == ("user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp:10.0.0.1:53-:5353")
 
 
-def test_without_a_network_there_is_none() -> None:
+def test_no_network() -> None:
     given = words(replace(PLAIN, network=Network("none")))
     assert after("-nic", given) == ["none"]
     assert not after("-netdev", given)
@@ -107,13 +107,13 @@ def test_without_a_network_there_is_none() -> None:
         ("bridge", "bridge,id=net0,br=dev0"),
     ],
 )
-def test_devices_of_this_machine(mode: str, netdev: str) -> None:
+def test_tap_and_bridge_devices(mode: str, netdev: str) -> None:
     given = words(replace(PLAIN, network=Network(mode, "dev0")))
     assert after("-netdev", given) == [netdev]
     assert ",mac=52:54:00:" in " ".join(after("-device", given))
 
 
-def test_machines_of_a_segment_meet_and_others_do_not() -> None:
+def test_a_segment_has_its_own_multicast_group() -> None:
     def group(uuid: str, *names: str) -> tuple[list[str], list[str]]:
         given = words(replace(PLAIN, uuid=uuid, network=Network("none", segments=names)))
         cards = [d for d in after("-device", given) if d.startswith("virtio-net")]
@@ -132,13 +132,13 @@ def test_firmware_is_read_only_and_its_variables_are_a_copy() -> None:
     assert variables == "if=pflash,unit=1,format=raw,file=uefi-variables"
 
 
-def test_windows_usb_and_further_devices() -> None:
+def test_gui_usb_and_additional_devices() -> None:
     given = words(replace(PLAIN, gui=True, usb=True, devices=("edu,id=x",)))
     devices = after("-device", given)
     assert {"VGA", "qemu-xhci", "edu,id=x"} <= set(devices)
     assert not after("-display", given)
 
 
-def test_an_architecture_without_a_program_is_told() -> None:
+def test_an_unsupported_architecture_is_refused() -> None:
     with pytest.raises(MachineError, match="s390x is not supported"):
         Qemu().command(replace(PLAIN, architecture="s390x"))

@@ -1,4 +1,4 @@
-"""The kind of an image is seen from its content."""
+"""The kind of an image is detected from its content."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_prefix_stands_for_kernel_initrd_and_command_line(tmp_path: Path) -> N
     assert image.kernel.initrd == tmp_path / "a-initrd.img"
 
 
-def test_a_squashfs_is_taken_if_there_is_no_initrd_or_if_it_is_wanted(tmp_path: Path) -> None:
+def test_a_squashfs_is_used_without_an_initrd_or_on_request(tmp_path: Path) -> None:
     (tmp_path / "a-kernel").write_bytes(ARM64)
     (tmp_path / "a-squashfs.img").write_bytes(b"hsqs")
     assert detect_image(tmp_path / "a").squashfs == tmp_path / "a-squashfs.img"
@@ -56,20 +56,20 @@ def test_a_squashfs_is_taken_if_there_is_no_initrd_or_if_it_is_wanted(tmp_path: 
 @pytest.mark.parametrize(
     ("platforms", "only_uefi"), [((0,), False), ((0xEF,), True), ((0, 0xEF), False)]
 )
-def test_an_iso_tells_what_it_boots_by(
+def test_the_firmware_of_an_iso_is_detected(
     tmp_path: Path, platforms: tuple[int, ...], *, only_uefi: bool
 ) -> None:
     image = detect_image(iso(tmp_path / "called.img", platforms))
     assert (image.kind, image.only_uefi) == (ImageKind.ISO, only_uefi)
 
 
-def test_an_iso_that_nothing_boots_is_refused(tmp_path: Path) -> None:
+def test_an_iso_without_a_boot_loader_is_refused(tmp_path: Path) -> None:
     write_metadata_cd(tmp_path / "data.iso", {"config": b"x"})
     with pytest.raises(MachineError, match="without a boot loader"):
         detect_image(tmp_path / "data.iso")
 
 
-def test_disks_are_known_by_their_content(tmp_path: Path) -> None:
+def test_disks_are_detected_by_their_content(tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     create_disk(path, "qcow2", 1 << 30)
     assert (detect_image(path).kind, detect_image(path).format) == (ImageKind.DISK, "qcow2")
@@ -91,14 +91,14 @@ def test_disks_are_known_by_their_content(tmp_path: Path) -> None:
         (b"kernel: x", "neither a boot sector"),
     ],
 )
-def test_what_is_no_image_is_told(tmp_path: Path, content: bytes, told: str) -> None:
+def test_other_files_are_refused_with_a_hint(tmp_path: Path, content: bytes, told: str) -> None:
     path = tmp_path / "thing"
     path.write_bytes(content)
     with pytest.raises(MachineError, match=told):
         detect_image(path)
 
 
-def test_a_missing_image_names_those_that_are_there(tmp_path: Path) -> None:
+def test_a_missing_image_is_refused_with_similar_names(tmp_path: Path) -> None:
     (tmp_path / "web-kernel").write_bytes(BZIMAGE)
     with pytest.raises(MachineError, match=r"images in .*: web"):
         detect_image(tmp_path / "wbe")

@@ -1,4 +1,4 @@
-"""What consoles say is mapped to a cause, the first one and not what follows from it."""
+"""Console output is diagnosed: the cause is found, not its consequences."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ BANNER = "SeaBIOS (version 1.16)\nBooting from ROM...\n"
         ("BdsDxe: No bootable option or device was found.", "DM1028"),
     ],
 )
-def test_signatures(said: str, code: str) -> None:
+def test_a_signature_is_diagnosed(said: str, code: str) -> None:
     found = diagnose_console(f"{BANNER}[    0.1] Linux version 6.1\n{said}\n", DIRECT)
     assert str(found[0].code) == code
     assert found[0].remedy
     assert "{" not in found[0].cause
 
 
-def test_a_system_that_says_nothing_wrong_has_no_diagnosis() -> None:
+def test_a_console_without_errors_has_no_diagnosis() -> None:
     assert diagnose_console("[    0.1] Linux version 6.1\nlogin: ", DIRECT) == []
 
 
-def test_silence_is_a_missing_console() -> None:
+def test_no_output_is_a_missing_console() -> None:
     assert str(diagnose_console(BANNER, DIRECT)[0].code) == "DM1027"
     (found,) = diagnose_console("", Machine("arm64", FirmwareBoot()))
     assert "ttyAMA0" in found.remedy
 
 
-def test_modules_do_not_hide_the_cause() -> None:
+def test_module_errors_do_not_hide_the_cause() -> None:
     said = "x: version magic '1' should be '2'\nKernel panic - not syncing: Attempted to kill init!"
     codes = [str(f.code) for f in diagnose_console(f"{said} exitcode=0x1", DIRECT)]
     assert codes == ["DM1025", "DM1026"]
@@ -71,7 +71,7 @@ def test_the_last_lines_end_with_the_panic() -> None:
     assert last_lines(text, 2) == ["b", "Kernel panic - not syncing: no"]
 
 
-def test_what_only_terminals_obey_is_left_out() -> None:
+def test_escape_sequences_are_removed() -> None:
     assert plain_text(b"\x1bc\x1b[?7l\x1b[2Ja\x1b[1;31mb\r\nc") == "ab\nc"
 
 

@@ -1,4 +1,4 @@
-"""The size of an initrd when it is unpacked is known before a machine is started."""
+"""The unpacked size of an initrd is measured before a machine is started."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_each_codec_is_measured(tmp_path: Path, codec: str) -> None:
     assert initrd_memory.unpacked_initrd_size(path, NO_LIMIT) == len(content)
 
 
-def test_a_chain_of_all_of_them_is_measured(tmp_path: Path) -> None:
+def test_joined_archives_are_measured(tmp_path: Path) -> None:
     path = tmp_path / "initrd"
     content = plain_archive(10 << 20)
     padding = itertools.cycle((b"", bytes(4), bytes(3 << 20)))
@@ -48,14 +48,14 @@ def test_a_chain_of_all_of_them_is_measured(tmp_path: Path) -> None:
     assert measured == len(order) * len(content)
 
 
-def test_the_measure_ends_where_it_is_large_enough(tmp_path: Path) -> None:
+def test_measuring_ends_at_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "initrd"
     path.write_bytes(packed("zstd", bytes(1 << 28)) + packed("xz", bytes(1 << 24)))
     assert 20 << 20 < initrd_memory.unpacked_initrd_size(path, 20 << 20) < 30 << 20
 
 
 @pytest.mark.parametrize("codec", [c for c in CODECS if c != "none"])
-def test_what_is_damaged_counts_as_far_as_it_goes(tmp_path: Path, codec: str) -> None:
+def test_a_damaged_archive_counts_up_to_the_damage(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "initrd"
     whole = packed(codec, random.Random(1).randbytes(1 << 18) * 4)
     path.write_bytes(whole[: len(whole) // 2])
@@ -66,7 +66,7 @@ def test_what_is_damaged_counts_as_far_as_it_goes(tmp_path: Path, codec: str) ->
     assert initrd_memory.unpacked_initrd_size(path, NO_LIMIT) == 206
 
 
-def test_memory_that_is_too_small_is_told_with_what_would_do(tmp_path: Path) -> None:
+def test_too_little_memory_is_refused_with_a_sufficient_size(tmp_path: Path) -> None:
     path = tmp_path / "initrd"
     for codec in ("zstd", "lz4", "none"):
         path.write_bytes(packed(codec, plain_archive(100 << 20) + os.urandom(6 << 20)))

@@ -1,4 +1,4 @@
-"""Disks, ports and memory as users write them; disks, metadata and firmware as they are made."""
+"""Disk, port and memory options are parsed; disks, metadata and firmware are created."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from assembler.machine.metadata_cd import write_metadata_cd
 from assembler.machine.option_parsing import DiskOption, parse_disk, parse_port, parse_size
 
 
-def test_disks_as_linuxkit_writes_them() -> None:
+def test_disk_options_of_linuxkit_are_parsed() -> None:
     assert parse_disk("size=1G") == DiskOption(None, 1 << 30)
     assert parse_disk("/d.img,size=512,format=raw") == DiskOption(Path("/d.img"), 512 << 20, "raw")
     assert parse_disk("file=/d,bus=virtio,readonly=on") == DiskOption(
@@ -31,12 +31,12 @@ def test_disks_as_linuxkit_writes_them() -> None:
     "text",
     ["", "size=", "size=0", "file=", "x.img,format=floppy", "x,bus=ide", "x,y", "format=raw"],
 )
-def test_disks_that_are_not_understood(text: str) -> None:
+def test_invalid_disk_options_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_disk(text)
 
 
-def test_ports() -> None:
+def test_a_port_is_parsed() -> None:
     assert parse_port("8080:80") == Port(8080, 80)
     assert parse_port("10.0.0.1:53:53/UDP") == Port(53, 53, "udp", "10.0.0.1")
     assert str(parse_port("10.0.0.1:53:53/udp")) == "10.0.0.1:53:53/udp"
@@ -45,18 +45,18 @@ def test_ports() -> None:
 @pytest.mark.parametrize(
     "text", ["80", "0:80", "80:70000", "a:b", "80:80/sctp", "[::1]:80:80", "999.0.0.1:80:80", ""]
 )
-def test_ports_that_are_not_understood(text: str) -> None:
+def test_invalid_ports_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_port(text)
 
 
-def test_sizes() -> None:
+def test_a_size_is_parsed() -> None:
     assert parse_size("2048", "--mem") == parse_size("2G", "--mem") == 2 << 30
 
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
 @pytest.mark.parametrize("size", [1 << 20, (1 << 29) + 512, 3 << 40])
-def test_a_disk_is_made_and_takes_no_room(tmp_path: Path, kind: str, size: int) -> None:
+def test_a_new_disk_uses_no_space(tmp_path: Path, kind: str, size: int) -> None:
     path = tmp_path / "new" / "disk.img"
     disk = prepare_disk(DiskOption(path, size, kind), tmp_path / "unused")
     assert (disk.path, disk.format) == (path, kind)
@@ -70,7 +70,7 @@ def test_a_disk_is_made_and_takes_no_room(tmp_path: Path, kind: str, size: int) 
         subprocess.run(["qemu-img", "check", "-q", path], check=kind == "qcow2")
 
 
-def test_a_disk_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
+def test_an_existing_disk_is_used_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "d"
     create_disk(path, "qcow2", 1 << 20)
     before = path.read_bytes()
@@ -82,7 +82,7 @@ def test_a_disk_that_is_there_is_used_as_it_is(tmp_path: Path) -> None:
         prepare_disk(DiskOption(tmp_path / "other"), path)
 
 
-def test_formats_of_disks_are_seen(tmp_path: Path) -> None:
+def test_formats_of_disks_are_detected(tmp_path: Path) -> None:
     for content, name in (
         (b"KDMV", "vmdk"),
         (b"vhdxfile", "vhdx"),
@@ -94,7 +94,7 @@ def test_formats_of_disks_are_seen(tmp_path: Path) -> None:
         assert content_format(path) == name
 
 
-def test_metadata_is_a_cd_that_others_read(tmp_path: Path) -> None:
+def test_other_programs_read_a_metadata_cd(tmp_path: Path) -> None:
     path = tmp_path / "m.iso"
     content = os.urandom(5000)
     write_metadata_cd(path, {"config": content, "user-data": b"#!"}, "cidata")
@@ -124,7 +124,7 @@ def test_memory_is_checked_against_the_unpacked_initrd(tmp_path: Path) -> None:
     assert "--mem 512" in str(caught.value)
 
 
-def test_firmware_is_found_where_distributions_put_it(tmp_path: Path) -> None:
+def test_firmware_of_distributions_is_found(tmp_path: Path) -> None:
     assert firmware.find_firmware("amd64", tmp_path) is None
     listed = tmp_path / "usr/share/qemu/firmware/60-x.json"
     listed.parent.mkdir(parents=True)
@@ -158,7 +158,7 @@ def test_firmware_is_found_where_distributions_put_it(tmp_path: Path) -> None:
     assert found.code == debian
 
 
-def test_firmware_that_is_named_brings_its_variables(tmp_path: Path) -> None:
+def test_chosen_firmware_has_its_variables(tmp_path: Path) -> None:
     code = tmp_path / "OVMF_CODE_4M.fd"
     code.touch()
     assert firmware.require_firmware("amd64", code).variables is None

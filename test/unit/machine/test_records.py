@@ -1,4 +1,4 @@
-"""What is kept of machines, and what is known to be stale."""
+"""Run records are written and read, and stale ones removed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_state_directory_is_the_users() -> None:
     assert state_directory({}) == Path("~/.local/state/dolmen").expanduser()
 
 
-def test_records_come_back_as_they_were(tmp_path: Path, dead: Process) -> None:
+def test_records_are_read_as_written(tmp_path: Path, dead: Process) -> None:
     machines = MachineDirectory(tmp_path)
     here = Process.of(os.getpid())
     kept = [record("a", here, here), record("b", dead)]
@@ -49,7 +49,7 @@ def test_records_come_back_as_they_were(tmp_path: Path, dead: Process) -> None:
         machines.find("c")
 
 
-def test_a_number_used_again_is_another_process() -> None:
+def test_a_reused_pid_is_another_process() -> None:
     here = Process.of(os.getpid())
     assert here.alive
     assert not Process(here.number, "12345").alive
@@ -67,7 +67,7 @@ def test_names_are_found_or_refused(tmp_path: Path) -> None:
         machines.new("a", exactly=True)
 
 
-def test_what_was_killed_is_forgotten_and_nothing_else(tmp_path: Path, dead: Process) -> None:
+def test_only_stale_machines_are_removed(tmp_path: Path, dead: Process) -> None:
     machines = MachineDirectory(tmp_path)
     here = Process.of(os.getpid())
     machines.write_record(machines.new("ours", exactly=True), record("ours", here, here))

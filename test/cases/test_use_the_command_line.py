@@ -1,4 +1,4 @@
-"""A user looks around: help, version, completion, doctor, mistyped commands."""
+"""A user tries the command line: help, version, completion, doctor, mistyped commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.cli import Dolmen
 from support.pictures import Painter
 
 
-def test_help_lists_every_command_with_the_summary_its_module_gives(dolmen: Dolmen) -> None:
+def test_help_lists_every_command_with_its_summary(dolmen: Dolmen) -> None:
     shown = dolmen.run("--help").stdout
     for command in COMMANDS:
         assert f"  {command.name}" in shown
@@ -63,7 +63,7 @@ def test_bash_completes_commands(dolmen: Dolmen) -> None:
     assert completed.stdout.split() == ["validate"]
 
 
-def test_an_unknown_shell_is_told_which_there_are(dolmen: Dolmen) -> None:
+def test_an_unknown_shell_is_refused_with_the_known_ones(dolmen: Dolmen) -> None:
     failed = dolmen.run("completion", "tcsh")
     assert failed.returncode == 2
     assert "bash, zsh or fish" in failed.stderr
@@ -83,7 +83,7 @@ def test_doctor_fails_when_the_store_cannot_be_written(dolmen: Dolmen) -> None:
     assert "is not writable" in failed.stdout
 
 
-def test_global_options_fit_before_and_after_the_command() -> None:
+def test_global_options_may_precede_and_follow_the_command() -> None:
     assert hoist_global_options(["build", "--cache", "X", "a.yml"]) == [
         "--cache",
         "X",
@@ -104,13 +104,13 @@ def test_global_options_fit_before_and_after_the_command() -> None:
     ]
 
 
-def test_long_options_with_one_dash_are_those_of_older_scripts() -> None:
+def test_long_options_with_one_dash_are_accepted() -> None:
     assert hoist_global_options(["build", "-format", "tar", "-arch=arm64"]) == [
         *("build", "--format", "tar", "--arch=arm64")
     ]
 
 
-def test_closed_streams_are_no_reason_to_fall_over(dolmen: Dolmen) -> None:
+def test_closed_streams_cause_no_traceback(dolmen: Dolmen) -> None:
     closed = subprocess.run(
         f"{sys.executable} -m dolmen version >&-; {sys.executable} -m dolmen validate - <&-",
         shell=True,
@@ -123,9 +123,7 @@ def test_closed_streams_are_no_reason_to_fall_over(dolmen: Dolmen) -> None:
     assert "the file is empty" in closed.stderr
 
 
-def test_an_error_that_leads_back_to_itself_is_told(
-    conformance_layout: Path, dolmen: Dolmen
-) -> None:
+def test_a_circular_exception_chain_is_reported(conformance_layout: Path, dolmen: Dolmen) -> None:
     yaml = dolmen.home / "image.yml"
     yaml.write_text('services: [{name: s, image: "example/hostslink:1"}]\n')
     store = dolmen.home / "store"
@@ -135,7 +133,7 @@ def test_an_error_that_leads_back_to_itself_is_told(
     assert "etc/hosts" in failed.stderr
 
 
-def test_the_version_is_an_option_as_well(dolmen: Dolmen) -> None:
+def test_version_is_also_an_option(dolmen: Dolmen) -> None:
     assert dolmen.run("--version").stdout == dolmen.run("version").stdout
 
 
@@ -156,7 +154,7 @@ def test_nothing_heavy_is_imported_for_help_and_version() -> None:
         assert not heavy & modules, words
 
 
-def test_a_reader_that_stops_early_is_no_error(dolmen: Dolmen) -> None:
+def test_a_closed_pipe_is_no_traceback(dolmen: Dolmen) -> None:
     piped = subprocess.run(
         f"{sys.executable} -m dolmen explain | head -n 1",
         shell=True,
@@ -168,7 +166,7 @@ def test_a_reader_that_stops_early_is_no_error(dolmen: Dolmen) -> None:
     assert "Traceback" not in piped.stderr
 
 
-def test_colour_only_where_it_is_wanted(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_color_follows_the_option_and_the_terminal(dolmen: Dolmen, tmp_path: Path) -> None:
     wrong = tmp_path / "image.yml"
     wrong.write_text("kernle: {}\n")
     assert "\x1b[" not in dolmen.run("validate", wrong).stderr
@@ -176,7 +174,7 @@ def test_colour_only_where_it_is_wanted(dolmen: Dolmen, tmp_path: Path) -> None:
     assert "\x1b[" not in dolmen.run("validate", "--color", "never", wrong).stderr
 
 
-def test_standard_output_that_is_full_is_named(dolmen: Dolmen) -> None:
+def test_a_full_standard_output_is_reported(dolmen: Dolmen) -> None:
     with Path("/dev/full").open("w") as full:
         failed = subprocess.run(
             [sys.executable, "-m", "dolmen", "schema", "image"],

@@ -1,4 +1,4 @@
-"""The small initrd that leads to a root filesystem on a disk has what that takes, and no more."""
+"""The early initrd has the modules for the root filesystem, and no others."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_it_has_the_modules_of_disks_and_of_the_filesystem(tmp_path: Path) -> No
     assert files[f"{V}/kernel/squashfs.ko.xz"] == b"squash"
 
 
-def test_its_indexes_speak_of_nothing_else(tmp_path: Path) -> None:
+def test_its_indexes_have_only_these_modules(tmp_path: Path) -> None:
     _, files = early(tmp_path, INIT, KERNEL, "iso9660")
     assert files[f"{V}/modules.alias"] == b"alias virtio:d2v* virtio_blk\n"
     assert files[f"{V}/modules.softdep"] == b""
@@ -94,7 +94,7 @@ def test_its_indexes_speak_of_nothing_else(tmp_path: Path) -> None:
     assert f"{V}/modules.symbols" not in files
 
 
-def test_what_a_kernel_cannot_mount_is_told(tmp_path: Path) -> None:
+def test_a_filesystem_that_the_kernel_lacks_is_an_error(tmp_path: Path) -> None:
     made, _ = early(tmp_path / "a", INIT, KERNEL, "erofs", "ext4", "iso9660")
     assert made is not None
     assert made.missing_filesystems == ("erofs",)
@@ -105,5 +105,5 @@ def test_what_a_kernel_cannot_mount_is_told(tmp_path: Path) -> None:
     assert bare.module_count == 0
 
 
-def test_another_init_does_not_know_how(tmp_path: Path) -> None:
+def test_an_init_without_early_modules_has_no_early_initrd(tmp_path: Path) -> None:
     assert early(tmp_path, {"init": b"another"}, KERNEL, "squashfs")[0] is None

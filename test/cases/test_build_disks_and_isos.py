@@ -115,7 +115,7 @@ def test_files_have_linuxkits_names(outputs: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["-bios.img", ".img", ".raw"])
-def test_disks_are_whole(outputs: Path, suffix: str, tmp_path: Path) -> None:
+def test_disks_are_valid(outputs: Path, suffix: str, tmp_path: Path) -> None:
     path = outputs / f"image{suffix}"
     told = run("sfdisk", "--verify", path)
     assert "No errors" in told
@@ -143,7 +143,7 @@ def test_disks_are_whole(outputs: Path, suffix: str, tmp_path: Path) -> None:
         (".vmdk", "vmdk", "-bios.img"),
     ],
 )
-def test_containers_hold_the_disk(
+def test_disk_containers_have_the_disk(
     outputs: Path, suffix: str, driver: str, same: str, tmp_path: Path
 ) -> None:
     raw = tmp_path / "raw"
@@ -153,14 +153,14 @@ def test_containers_hold_the_disk(
     assert not found[len(wanted) :].strip(b"\0")
 
 
-def test_google_gets_whole_gibibytes(outputs: Path) -> None:
+def test_gcp_disks_are_whole_gibibytes(outputs: Path) -> None:
     with tarfile.open(outputs / "image.img.tar.gz") as archive:
         (member,) = archive.getmembers()
     assert (member.name, member.size) == ("disk.raw", 1 << 30)
     assert (outputs / "image.img.tar.gz").stat().st_size < MIB
 
 
-def test_azure_gets_whole_mebibytes_and_a_table_in_its_place(outputs: Path, tmp_path: Path) -> None:
+def test_azure_disks_are_whole_mebibytes_with_a_valid_table(outputs: Path, tmp_path: Path) -> None:
     path = outputs / "image-azure.vhd"
     assert path.stat().st_size % MIB == 512
     disk = part_of(path, 0, path.stat().st_size - 512, tmp_path / "disk")
@@ -168,7 +168,9 @@ def test_azure_gets_whole_mebibytes_and_a_table_in_its_place(outputs: Path, tmp_
 
 
 @pytest.mark.parametrize("suffix", [".iso", "-efi.iso", "-efi-initrd.iso", "-hybrid.iso"])
-def test_cds_hold_what_both_loaders_read(outputs: Path, suffix: str, tmp_path: Path) -> None:
+def test_isos_have_the_files_of_both_boot_loaders(
+    outputs: Path, suffix: str, tmp_path: Path
+) -> None:
     path = outputs / f"image{suffix}"
     xorriso = ("xorriso", "-abort_on", "WARNING", "-report_about", "WARNING")
     run(*xorriso, "-osirrox", "on:auto_chmod_on", "-indev", path, "-extract", "/", tmp_path / "x")
@@ -192,7 +194,7 @@ def test_cds_hold_what_both_loaders_read(outputs: Path, suffix: str, tmp_path: P
 
 
 @pytest.mark.slow
-def test_on_arm_disks_are_for_uefi(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_arm64_disks_are_for_uefi(dolmen: Dolmen, tmp_path: Path) -> None:
     fill(tmp_path, "arm64")
     done = build(dolmen, tmp_path, tmp_path, "--format", ",".join(EVERYWHERE), "--arch", "arm64")
     assert done.returncode == 0, done.stderr
@@ -202,7 +204,9 @@ def test_on_arm_disks_are_for_uefi(dolmen: Dolmen, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["raw-bios", "iso"])
-def test_there_is_no_bios_on_arm(dolmen: Dolmen, project: Path, tmp_path: Path, name: str) -> None:
+def test_bios_formats_are_refused_for_arm64(
+    dolmen: Dolmen, project: Path, tmp_path: Path, name: str
+) -> None:
     done = build(dolmen, project, tmp_path, "--format", name, "--arch", "arm64")
     assert done.returncode == 1
     assert f"{name} is not for arm64" in done.stderr
@@ -217,7 +221,7 @@ def digests(out: Path) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_circumstances_have_no_say(
+def test_the_environment_does_not_affect_the_bytes(
     dolmen: Dolmen, project: Path, outputs: Path, tmp_path: Path
 ) -> None:
     moved = tmp_path / "elsewhere" / "project"
@@ -267,7 +271,7 @@ def test_no_program_of_the_host_is_needed(dolmen: Dolmen, project: Path, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["raw-bios", "raw", "azure"])
-def test_a_disk_too_small_is_told_the_size_that_would_do(
+def test_a_disk_size_that_is_too_small_is_refused_with_a_sufficient_one(
     dolmen: Dolmen, project: Path, tmp_path: Path, name: str
 ) -> None:
     done = build(dolmen, project, tmp_path, "--format", name, "--size", "1M")
@@ -280,9 +284,7 @@ def test_a_disk_too_small_is_told_the_size_that_would_do(
 
 
 @pytest.mark.slow
-def test_a_disk_has_the_size_that_was_asked_for(
-    dolmen: Dolmen, project: Path, tmp_path: Path
-) -> None:
+def test_a_disk_has_the_requested_size(dolmen: Dolmen, project: Path, tmp_path: Path) -> None:
     names = "raw-bios,raw,qcow2-efi,aws"
     done = build(dolmen, project, tmp_path, "--format", names, "--size", "700M")
     assert done.returncode == 0, done.stderr
@@ -307,7 +309,9 @@ def refused(
     return done.stderr
 
 
-def test_a_kernel_that_no_bios_boots(dolmen: Dolmen, project: Path, tmp_path: Path) -> None:
+def test_a_kernel_that_a_bios_cannot_boot_is_refused(
+    dolmen: Dolmen, project: Path, tmp_path: Path
+) -> None:
     image(Store(project / "store"), "made/bare:1", (E("kernel", b"\x7fELF" + bytes(9000)),))
     text = YAML.replace(KERNEL, "made/bare:1")
     said = refused(dolmen, project, tmp_path, "raw-bios", text)
@@ -343,7 +347,7 @@ def test_two_formats_of_one_name(dolmen: Dolmen, project: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["iso-efi", "iso"])
-def test_a_root_filesystem_that_is_named_lies_on_the_cd(
+def test_a_command_line_with_root_puts_the_system_on_the_iso(
     dolmen: Dolmen, project: Path, tmp_path: Path, name: str
 ) -> None:
     yaml = tmp_path / "image.yml"

@@ -1,4 +1,4 @@
-"""Making room in the store: `dolmen cache rm` and `dolmen cache clean`."""
+"""A user frees space in the store: `dolmen cache rm` and `dolmen cache clean`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def test_remove_by_name(dolmen: Dolmen, store: Store) -> None:
     assert blobs(store) == 4
 
 
-def test_unknown_names_are_all_told_and_nothing_is_removed(dolmen: Dolmen, store: Store) -> None:
+def test_unknown_names_are_all_reported_and_nothing_is_removed(
+    dolmen: Dolmen, store: Store
+) -> None:
     done = dolmen.run("cache", "rm", "old:1", "old:2", "nope", "--cache", store.root)
     assert done.returncode == 1
     assert "docker.io/library/old:2 is not in the store" in done.stderr
@@ -53,14 +55,14 @@ def test_unknown_names_are_all_told_and_nothing_is_removed(dolmen: Dolmen, store
     assert len(names(store)) == 2
 
 
-def test_names_as_other_tools_wrote_them(dolmen: Dolmen, store: Store) -> None:
+def test_names_of_other_tools_are_removed(dolmen: Dolmen, store: Store) -> None:
     text = store.layout.index.read_text().replace("docker.io/library/old:1", "Some Name")
     store.layout.index.write_text(text)
     assert dolmen.run("cache", "rm", "Some Name", "--cache", store.root).returncode == 0
     assert names(store) == ["docker.io/library/new:1"]
 
 
-def test_clean_takes_what_belongs_to_no_image(dolmen: Dolmen, store: Store) -> None:
+def test_clean_removes_blobs_without_an_image(dolmen: Dolmen, store: Store) -> None:
     done = dolmen.run("cache", "clean", "--dry-run", "--cache", store.root)
     assert "would free 6 B: 1 blob," in done.stdout
     assert blobs(store) == 7
@@ -69,7 +71,7 @@ def test_clean_takes_what_belongs_to_no_image(dolmen: Dolmen, store: Store) -> N
 
 
 @pytest.mark.parametrize("options", [["--older-than", "30d"], ["--keep-bytes", "2kB"]])
-def test_clean_takes_what_was_not_used_for_long(
+def test_clean_removes_images_unused_for_long(
     dolmen: Dolmen, store: Store, options: list[str]
 ) -> None:
     done = dolmen.run("cache", "clean", *options, "--cache", store.root)
@@ -84,14 +86,16 @@ def test_clean_everything(dolmen: Dolmen, store: Store) -> None:
 
 
 @pytest.mark.parametrize("options", [["--keep-bytes", "much"], ["--older-than", "soon"]])
-def test_amounts_that_are_none(dolmen: Dolmen, store: Store, options: list[str]) -> None:
+def test_invalid_sizes_and_ages_are_refused(
+    dolmen: Dolmen, store: Store, options: list[str]
+) -> None:
     done = dolmen.run("cache", "clean", *options, "--cache", store.root)
     assert done.returncode == 2
     assert options[0] in done.stderr
 
 
 @pytest.mark.slow
-def test_what_no_registry_answers_for_is_not_published(dolmen: Dolmen, store: Store) -> None:
+def test_an_unreachable_registry_publishes_nothing(dolmen: Dolmen, store: Store) -> None:
     store.put("localhost:1/x:1", store.names().entries[0].descriptor)
     store.remove(["docker.io/library/old:1", "docker.io/library/new:1"])
     done = dolmen.run("cache", "rm", "--published-only", "localhost:1/x:1", "--cache", store.root)

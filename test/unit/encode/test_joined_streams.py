@@ -1,4 +1,4 @@
-"""Pieces that were compressed apart join into one stream, checksums included."""
+"""Separately compressed streams are joined into one, with their checksums."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from assembler.errors import UsageError
 
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=3000), max_size=6), st.sampled_from([1, 2, 3, 6, 9]))
-def test_gzip_pieces_are_one_member(pieces: list[bytes], level: int) -> None:
+def test_joined_gzip_streams_are_one_member(pieces: list[bytes], level: int) -> None:
     out = io.BytesIO()
     archive = JoinedArchive(out, Compression("gzip", level))
     archive.begin()
@@ -36,11 +36,11 @@ def test_gzip_pieces_are_one_member(pieces: list[bytes], level: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["gzip:0", "zstd:23", "lz5", "none:1", "", "gzip:", "xz:10"])
-def test_what_is_no_compression_is_refused(text: str) -> None:
+def test_an_unknown_compression_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         Compression.parse(text)
 
 
 @pytest.mark.parametrize("text", ["gzip:1", "gzip:9", "zstd:3", "lz4:12", "xz:0", "none"])
-def test_a_compression_reads_what_it_writes(text: str) -> None:
+def test_a_codec_reads_its_own_output(text: str) -> None:
     assert str(Compression.parse(text)) == text

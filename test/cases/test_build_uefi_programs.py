@@ -1,4 +1,4 @@
-"""A user builds programs and disks for UEFI, signs them, and looks at them."""
+"""A user builds programs and disks for UEFI, signs them, and inspects them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_disk(dolmen: Dolmen, work: Path, size: str | None, tmp_path: Path) ->
     assert content == (work / "image.efi").read_bytes()
 
 
-def test_a_disk_that_is_too_small_is_refused_with_a_size_that_would_do(
+def test_a_disk_size_that_is_too_small_is_refused_with_a_sufficient_one(
     dolmen: Dolmen, work: Path
 ) -> None:
     (work / "large").write_bytes(os.urandom(9 << 20))
@@ -180,21 +180,21 @@ def test_a_kernel_that_uefi_cannot_start(
     assert not (work / "image-efi.img").exists()
 
 
-def test_what_uefi_does_not_exist_for(dolmen: Dolmen, work: Path) -> None:
+def test_uefi_formats_are_refused_for_other_architectures(dolmen: Dolmen, work: Path) -> None:
     done = build(dolmen, work, "--format", "uki", "--arch", "s390x")
     assert done.returncode == 1
     assert "the format uki is not for s390x" in done.stderr
     assert "amd64, arm64, riscv64" in done.stderr
 
 
-def test_a_command_line_without_a_console_is_told(dolmen: Dolmen, work: Path) -> None:
+def test_a_command_line_without_a_console_has_a_hint(dolmen: Dolmen, work: Path) -> None:
     (work / "image.yml").write_text(YAML.replace("console=ttyS0 ", ""))
     done = build(dolmen, work, "--format", "uki")
     assert done.returncode == 0, done.stderr
     assert "console=ttyS0" in done.stderr
 
 
-def test_boot_loaders_that_cannot_be_had(dolmen: Dolmen, work: Path) -> None:
+def test_missing_boot_loaders_are_an_error(dolmen: Dolmen, work: Path) -> None:
     options = ("--offline", "--arch", "amd64", "--format", "uki")
     done = dolmen.run("--cache", work / "store", "build", *options, "image.yml", cwd=work)
     assert done.returncode == 1
@@ -234,7 +234,7 @@ def test_no_other_program_is_needed(dolmen: Dolmen, work: Path) -> None:
 
 
 @pytest.mark.slow
-def test_nobody_can_do_it(work: Path) -> None:
+def test_an_unprivileged_user_can_build_it(work: Path) -> None:
     if reason := why_not():
         pytest.skip(reason)
     for path in (work, *work.rglob("*")):

@@ -1,4 +1,4 @@
-"""A user joins initrds of several codecs; a real kernel unpacks them all, links and overrides."""
+"""A user joins initrds of several codecs; a real kernel unpacks them, with links and overrides."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.boot]
 COMPLAINTS = ("unpacking failed", "junk", "invalid magic", "Decoding failed", "broken padding")
 
 
-def test_pieces_of_every_codec_make_one_tree(
+def test_archives_of_every_codec_are_one_tree(
     dolmen: Dolmen, tiny_system: System, tmp_path: Path
 ) -> None:
     store = Store(tiny_system.store)

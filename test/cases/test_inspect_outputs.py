@@ -1,4 +1,4 @@
-"""A user asks what a file holds, whatever its name is."""
+"""A user inspects files of any name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_an_initrd_in_a_terminal(dolmen: Dolmen, tmp_path: Path) -> None:
     assert "etc/file29  29 B" in dolmen.run("inspect", "--files", path).stdout
 
 
-def test_the_same_for_a_script(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_json_for_a_script(dolmen: Dolmen, tmp_path: Path) -> None:
     path = tmp_path / "initrd.img"
     path.write_bytes(archive(FILES))
     found = json.loads(dolmen.run("inspect", "--json", path).stdout)
@@ -33,7 +33,7 @@ def test_the_same_for_a_script(dolmen: Dolmen, tmp_path: Path) -> None:
     assert {"path": "etc/file07", "size": 7} in found["files"]
 
 
-def test_what_is_broken_is_told_with_what_was_found(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_a_broken_file_is_reported_with_its_readable_parts(dolmen: Dolmen, tmp_path: Path) -> None:
     path = tmp_path / "initrd.img"
     path.write_bytes(archive(FILES)[:-40])
     done = dolmen.run("inspect", path)
@@ -42,7 +42,7 @@ def test_what_is_broken_is_told_with_what_was_found(dolmen: Dolmen, tmp_path: Pa
     assert "etc/file00" in done.stdout
 
 
-def test_what_nobody_knows(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_an_unknown_file(dolmen: Dolmen, tmp_path: Path) -> None:
     path = tmp_path / "noise"
     path.write_bytes(bytes(range(256)) * 20)
     done = dolmen.run("inspect", path)

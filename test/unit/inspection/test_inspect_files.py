@@ -1,4 +1,4 @@
-"""What is found in files of every kind, made by our writers and by other programs."""
+"""Files of every kind are inspected, from our writers and from other programs."""
 
 from __future__ import annotations
 
@@ -252,13 +252,13 @@ def test_a_command_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02" * 1000, bytes(100_000)])
-def test_what_is_of_no_known_kind(content: bytes, tmp_path: Path) -> None:
+def test_an_unknown_kind(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(OutputError, match="DM0618"):
         inspect_file(tmp_path / "file")
 
 
-def test_damage_is_told_with_what_is_sound(raw: Path) -> None:
+def test_damage_is_reported_with_the_intact_parts(raw: Path) -> None:
     with raw.open("r+b") as file:
         file.seek(-512, 2)
         file.write(bytes(512))
@@ -270,7 +270,7 @@ def test_damage_is_told_with_what_is_sound(raw: Path) -> None:
     assert "it is not on the disk" in part(inspect_file(raw), "partition 1").problem
 
 
-def test_a_little_that_unpacks_to_much_takes_no_memory(tmp_path: Path) -> None:
+def test_a_decompression_bomb_takes_no_memory(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     path = tmp_path / "bomb"
     compressor = zstandard.ZstdCompressor(level=1).compressobj()
@@ -335,7 +335,7 @@ SAMPLES = samples()
     ),
     st.floats(0, 1),
 )
-def test_nothing_but_words_comes_of_broken_files(
+def test_broken_files_cause_no_traceback(
     kind: str, changes: list[tuple[float, bool, bytes]], cut: float
 ) -> None:
     data = bytearray(SAMPLES[kind])

@@ -1,4 +1,4 @@
-"""Pulls that are killed at any moment, and many pulls at once into one store."""
+"""Pulls that are killed at any moment, and parallel pulls into one store."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_killed_at_fifty_moments(dolmen: Dolmen, registry: FaultyRegistry, tmp_p
     assert states["named"] > 0, states
 
 
-def test_killed_again_and_again_in_one_store(
+def test_killed_repeatedly_in_one_store(
     dolmen: Dolmen, registry: FaultyRegistry, tmp_path: Path
 ) -> None:
     chance = random.Random(4)
@@ -119,7 +119,7 @@ def test_killed_again_and_again_in_one_store(
     assert verify_store(store, NullReporter()).clean
 
 
-def test_eight_at_once_in_one_store(
+def test_eight_parallel_pulls_into_one_store(
     dolmen: Dolmen, registry: FaultyRegistry, tmp_path: Path
 ) -> None:
     registry.forget()

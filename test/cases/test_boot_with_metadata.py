@@ -1,4 +1,4 @@
-"""A user tells a machine its name and keys when it starts; the time comes from elsewhere."""
+"""A user passes name, keys and files as metadata; the time comes from a server."""
 
 from __future__ import annotations
 

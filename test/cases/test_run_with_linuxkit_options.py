@@ -1,4 +1,4 @@
-"""A user gives `dolmen run qemu` the options and variables of LinuxKit's, and QEMU gets them."""
+"""A user runs `dolmen run qemu` with LinuxKit's options and variables, and QEMU gets them."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_each_option_has_a_test(dolmen: Dolmen) -> None:
     assert options >= BOOTED | WAITING
 
 
-def test_what_is_asked_for_wins_over_the_variable(dolmen: Dolmen, images: Path) -> None:
+def test_an_option_overrides_the_variable(dolmen: Dolmen, images: Path) -> None:
     words = ("run", "qemu", "--qemu", images / "qemu", "--accel", "tcg", "image")
     done = dolmen.run(*words, env={"LINUXKIT_QEMU_ACCEL": "magic"}, cwd=images)
     assert "qemu ended with code 3" in done.stderr

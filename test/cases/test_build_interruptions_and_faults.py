@@ -1,4 +1,4 @@
-"""Builds that are killed, interrupted, run at once, run out of room, or find a damaged disk."""
+"""Builds that are killed, interrupted, parallel, out of space, or use a damaged disk."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ def test_interrupted(
     assert verify_store(builder.store, NullReporter()).clean
 
 
-def test_many_at_once(builder: Builder, expected: dict[str, str], tmp_path: Path) -> None:
+def test_parallel_builds(builder: Builder, expected: dict[str, str], tmp_path: Path) -> None:
     builders = []
     for n in range(4):
         # Two and two write the same files, too.
@@ -275,7 +275,7 @@ def read_only(directory: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", ["build-initrd.img", "build.tar"])
-def test_no_room_for_outputs(name: str, builder: Builder) -> None:
+def test_no_space_for_outputs(name: str, builder: Builder) -> None:
     kind = "tar" if name.endswith("tar") else "kernel+initrd"
     with mounted(builder.directory, "-t", "tmpfs", "-o", "size=3m", "tmpfs"):
         (builder.directory / name).write_bytes(OLD)
@@ -288,7 +288,7 @@ def test_no_room_for_outputs(name: str, builder: Builder) -> None:
     assert builder.run("--format", kind).returncode == 0
 
 
-def test_no_room_in_the_store(builder: Builder, expected: dict[str, str], tmp_path: Path) -> None:
+def test_no_space_in_the_store(builder: Builder, expected: dict[str, str], tmp_path: Path) -> None:
     used = sum(p.stat().st_size for p in builder.store.layout.blobs.iterdir())
     root = tmp_path / "small"
     root.mkdir()
@@ -413,7 +413,7 @@ def test_damaged_segments(place: float, builder: Builder, expected: dict[str, st
     assert builder.outputs() == expected
 
 
-def test_offline_tells_of_all_that_is_missing_and_opens_no_socket(
+def test_offline_reports_all_missing_images_and_opens_no_socket(
     builder: Builder, tmp_path: Path
 ) -> None:
     strace = shutil.which("strace")

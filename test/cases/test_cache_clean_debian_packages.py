@@ -1,4 +1,4 @@
-"""A user makes room: Debian packages and lists of archives leave the store."""
+"""A user frees space: Debian packages and package lists are removed from the store."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def aged(path: Path, days: float) -> Path:
     return path
 
 
-def test_what_was_not_used_for_a_month_goes(pkg: Packages) -> None:
+def test_packages_unused_for_a_month_are_removed(pkg: Packages) -> None:
     pool = pkg.store / "debs" / "pool"
     old, young = sorted(pool.iterdir())
     (lists,) = (pkg.store / "debs" / "python").iterdir()
@@ -57,7 +57,7 @@ def test_what_was_not_used_for_a_month_goes(pkg: Packages) -> None:
     assert [*pool.iterdir()] == []
 
 
-def test_everything_goes_that_is_not_in_use(pkg: Packages) -> None:
+def test_clean_all_removes_unused_packages(pkg: Packages) -> None:
     pool = pkg.store / "debs" / "pool"
     (pool / ".x.part").write_bytes(b"half")
     left = pkg.store / "debs" / "tmp" / "left"

@@ -63,7 +63,7 @@ def compare() -> ModuleType:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda p: p.name)
-def test_the_same_system_comes_out(
+def test_a_recorded_case_gives_the_same_system(
     case: Path, compare: ModuleType, conformance_layout: Path
 ) -> None:
     command = f"{shlex.quote(sys.executable)} -m dolmen build {{opts}}"
@@ -96,7 +96,7 @@ def listed() -> dict[str, set[str]]:
     return told
 
 
-def test_every_case_that_is_listed_exists() -> None:
+def test_every_listed_case_exists() -> None:
     names = {case.name for case in CASES}
     told = listed()
     assert all(told.values())

@@ -1,4 +1,4 @@
-"""A user takes outputs apart with the usual tools: nothing is missing, nobody complains."""
+"""A user unpacks outputs with the usual tools, completely and without warnings."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def quiet(command: list[str], **more: object) -> str:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_every_codec_holds_the_same_tree(dolmen: Dolmen, store: Path, codec: str) -> None:
+def test_every_codec_has_the_same_tree(dolmen: Dolmen, store: Path, codec: str) -> None:
     path = built(dolmen, store, "--compression", codec) / "system-initrd.img"
     archives = list(archives_of(path.read_bytes()))
     assert (len(archives) == 1) == (codec in ("gzip", "none"))
@@ -80,7 +80,7 @@ def test_every_codec_holds_the_same_tree(dolmen: Dolmen, store: Path, codec: str
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_directories_come_before_what_is_in_them(dolmen: Dolmen, store: Path, codec: str) -> None:
+def test_directories_precede_their_files(dolmen: Dolmen, store: Path, codec: str) -> None:
     path = built(dolmen, store, "--compression", codec) / "system-initrd.img"
     seen: set[str] = set()
     for archive in archives_of(path.read_bytes()):
@@ -117,7 +117,7 @@ def test_bsdtar_lists_an_initrd(dolmen: Dolmen, store: Path) -> None:
 
 
 @pytest.mark.parametrize("tool", ["tar", "bsdtar"])
-def test_a_tar_is_unpacked_without_a_complaint(
+def test_a_tar_is_unpacked_without_warnings(
     dolmen: Dolmen, store: Path, tmp_path: Path, tool: str
 ) -> None:
     if not shutil.which(tool):

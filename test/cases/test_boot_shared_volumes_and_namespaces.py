@@ -1,4 +1,4 @@
-"""A user gives containers volumes, directories, interfaces and namespaces of each other."""
+"""A user shares volumes, directories, interfaces and namespaces between containers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _interfaces(console: str, who: str) -> set[str]:
     return set(re.findall(rf"init: {who}: \d+: (\w+)[@:]", console))
 
 
-def test_what_one_makes_the_other_has(tmp_path: Path) -> None:
+def test_containers_share_volumes_interfaces_and_namespaces(tmp_path: Path) -> None:
     path = tmp_path / "system.yml"
     path.write_text(system(SHARED.replace("STAY", STAY)))
     files = assemble(path, tmp_path)

@@ -1,4 +1,4 @@
-"""A user boots a system in which things go wrong, and reads on the console what and why."""
+"""A user boots a system with failures, and reads their causes on the console."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ services:
     boot_and(files, check, append="dolmen.onboot=stop panic=-1")
 
 
-def test_a_system_without_a_runtime_says_so(tmp_path: Path) -> None:
+def test_a_system_without_an_oci_runtime_reports_it(tmp_path: Path) -> None:
     path = write(tmp_path, "\nservices:\n  - name: never\n    image: SH 'echo no'\n")
     path.write_text(path.read_text().replace("/pkg/crun", "/pkg/dummy"))
     files = assemble(path, tmp_path)

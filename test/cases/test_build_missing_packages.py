@@ -1,4 +1,4 @@
-"""A user builds an image from packages beside it, without a command for each of them."""
+"""A user builds an image, and its missing local packages are built first."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_packages_that_are_missing_are_built(dolmen: Dolmen, work: Path) -> None
     assert "built" not in build(dolmen, work, "--force").stderr
 
 
-def test_packages_are_not_built_if_that_is_not_wanted(dolmen: Dolmen, work: Path) -> None:
+def test_no_build_missing_builds_no_packages(dolmen: Dolmen, work: Path) -> None:
     done = build(dolmen, work, "--no-build-missing")
     assert done.returncode == 1
     assert "image.yml:2:" in done.stderr
@@ -77,9 +77,7 @@ def test_a_package_that_cannot_be_built(dolmen: Dolmen, work: Path) -> None:
     assert not (work / "image.tar").exists()
 
 
-def test_registries_are_not_asked_anew_for_packages_of_this_machine(
-    dolmen: Dolmen, work: Path
-) -> None:
+def test_registries_are_not_contacted_for_local_packages(dolmen: Dolmen, work: Path) -> None:
     # A registry that nobody answers at: whoever asks it fails.
     for name in ("one", "two"):
         text = f"image: {name}\norg: 127.0.0.1:9/example\narches: [amd64]\n"

@@ -1,4 +1,4 @@
-"""Layers drawn by chance are flattened to what applying them one after the other gives."""
+"""Flattening random layers gives the same tree as applying them in order."""
 
 from __future__ import annotations
 

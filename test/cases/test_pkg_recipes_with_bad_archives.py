@@ -1,4 +1,4 @@
-"""A user's recipes meet archives that are gone, expired, forged, or full of hostile packages."""
+"""Recipes use archives that are unreachable, expired, forged, or have hostile packages."""
 
 from __future__ import annotations
 
@@ -138,13 +138,13 @@ def test_an_index_that_is_not_the_one_that_was_signed(
     refused(pkg, package, "DM0721")
 
 
-def test_a_keyring_that_is_none(pkg: Packages, package: Path, archive: Path, key: Key) -> None:
+def test_an_invalid_keyring(pkg: Packages, package: Path, archive: Path, key: Key) -> None:
     make_archive(archive, DEBS, shape=Shape(key))
     nothing = str(archive.parent / "nothing.gpg")
     refused(pkg, package, "DM0722", nothing, DOLMEN_DEBIAN_KEYRING=nothing)
 
 
-def test_a_mirror_that_is_gone(pkg: Packages, package: Path) -> None:
+def test_an_unreachable_mirror(pkg: Packages, package: Path) -> None:
     refused(pkg, package, "DM0721")
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         port = server.server_port
@@ -172,9 +172,7 @@ def test_a_package_with_hostile_paths(
     assert "DM0723" in said or "DM0728" in said
 
 
-def test_packages_that_are_not_what_they_seem(
-    dolmen: Dolmen, package: Path, archive: Path, tmp_path: Path
-) -> None:
+def test_invalid_packages(dolmen: Dolmen, package: Path, archive: Path, tmp_path: Path) -> None:
     bomb = Deb("tool", files={"usr/zeros": File(bytes(1 << 20))})
     whole = bomb.build()
     pkg = Packages(dolmen, archive, tmp_path / "store")
@@ -260,7 +258,9 @@ def halting(archive: Path, wait: threading.Event | None) -> Iterator[tuple[str, 
             server.shutdown()
 
 
-def test_a_mirror_that_hangs_up(pkg: Packages, package: Path, archive: Path, key: Key) -> None:
+def test_a_mirror_that_closes_the_connection(
+    pkg: Packages, package: Path, archive: Path, key: Key
+) -> None:
     make_archive(archive, DEBS, shape=Shape(key))
     with halting(archive, None) as (mirror, _):
         said = refused(pkg, package, DOLMEN_DEBIAN_MIRROR=mirror)
@@ -270,7 +270,7 @@ def test_a_mirror_that_hangs_up(pkg: Packages, package: Path, archive: Path, key
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_download_leaves_nothing_half(
+def test_an_interrupted_download_leaves_no_partial_file(
     pkg: Packages, package: Path, archive: Path, key: Key, number: signal.Signals
 ) -> None:
     make_archive(archive, DEBS, shape=Shape(key))

@@ -1,4 +1,4 @@
-"""A user reads what is in an image that a Dockerfile made: packages of its bases and its own."""
+"""A user reads the SBOM of an image made by a Dockerfile: packages of its bases and its own."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_the_database_of_apk(kitchen: Kitchen) -> None:
     assert purls(kitchen) == ["pkg:apk/alpine/musl@1.2.5-r8?arch=x86_64&distro=3.22.1"]
 
 
-def test_what_bases_tell_is_carried_over(kitchen: Kitchen) -> None:
+def test_the_sbom_of_a_base_image_is_included(kitchen: Kitchen) -> None:
     files = {"root/var/lib/dpkg/status.d/libc6": STATUS.split("\n\n", maxsplit=1)[0].encode()}
     base = kitchen.package("FROM scratch\nCOPY root /\n", files, BASE, "base")
     kitchen.build(base)
@@ -124,7 +124,7 @@ def test_what_bases_tell_is_carried_over(kitchen: Kitchen) -> None:
     assert purls(kitchen, "example/app:new") == ["pkg:deb/debian/libc6@2.42-12?arch=amd64"]
 
 
-def test_what_a_base_tells_goes_before_what_is_found(kitchen: Kitchen) -> None:
+def test_the_sbom_of_a_base_image_overrides_the_scan(kitchen: Kitchen) -> None:
     files = {"root/var/lib/dpkg/status.d/libc6": STATUS.split("\n\n", maxsplit=1)[0].encode()}
     base = kitchen.package("FROM scratch\nCOPY root /\n", files, BASE, "base")
     kitchen.build(base)
@@ -149,7 +149,7 @@ def test_what_a_base_tells_goes_before_what_is_found(kitchen: Kitchen) -> None:
     assert document["packages"][0]["licenseDeclared"] == "LGPL-2.1"
 
 
-def test_nothing_is_told_where_nothing_is_known(kitchen: Kitchen) -> None:
+def test_no_sbom_without_packages(kitchen: Kitchen) -> None:
     kitchen.build(kitchen.package("FROM scratch\nCOPY x /\n", {"x": b"1"}))
     assert attested_documents(kitchen) is None
 
