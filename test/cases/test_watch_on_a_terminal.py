@@ -31,10 +31,10 @@ DOLMEN = (sys.executable, "-m", "dolmen")
 BUSY = """
 import time
 from assembler.events import TaskAdvanced, TaskEnded, TaskStarted
-from dolmen.output import progress
+from dolmen.progress import progress_reporter
 from dolmen.settings import Settings
 from pathlib import Path
-with progress(Settings(Path("store"), 0, "auto")) as reporter:
+with progress_reporter(Settings(Path("store"), 0, "auto")) as reporter:
     reporter.emit(TaskStarted(1, "build dolmen/kernel-virtual:%s for linux/amd64" % ("0a1b" * 10)))
     reporter.emit(TaskStarted(2, "pull docker.io/library/redis:7", 123456789))
     reporter.emit(TaskStarted(3, "fetch [22] Debian packages", 22, "packages"))
@@ -51,11 +51,11 @@ with progress(Settings(Path("store"), 0, "auto")) as reporter:
 HASTY = """
 import random, time
 from assembler.events import TaskEnded, TaskStarted
-from dolmen.output import progress
+from dolmen.progress import progress_reporter
 from dolmen.settings import Settings
 from pathlib import Path
 chance = random.Random(1)
-with progress(Settings(Path("store"), 0, "auto")) as reporter:
+with progress_reporter(Settings(Path("store"), 0, "auto")) as reporter:
     running = []
     for number in range(1000):
         reporter.emit(TaskStarted(number, f"task {number}"))
