@@ -74,8 +74,8 @@ def failure_diagnostics(
     if outcome is RunOutcome.TIMED_OUT:
         failure = Diagnostic(codes.WAIT_FAILED, f"not ready after {seconds:.0f} s")
     else:
-        verb = "gave up" if outcome is RunOutcome.GAVE_UP else "ended"
-        message = f"the machine {verb} after {seconds:.0f} s, before it was ready"
+        problem = "the boot failed" if outcome is RunOutcome.GAVE_UP else "the machine ended"
+        message = f"{problem} after {seconds:.0f} s, before it was ready"
         failure = Diagnostic(codes.MACHINE_ENDED, message)
     return (failure, *console_diagnostics(console, machine, files))
 

@@ -1,1 +1,1 @@
-"""Running machines from the command line: options, the terminal, waiting, what is said."""
+"""Run machines from the command line: the image, the terminal, signals, messages."""
