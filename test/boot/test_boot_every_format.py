@@ -63,7 +63,7 @@ def built(row: Row, keys: Path, folder: Path) -> Outputs:
     "row",
     [pytest.param(row, id=row.name, marks=() if row.quick else pytest.mark.whole) for row in ROWS],
 )
-def test_it_boots(row: Row, keys: Path, tmp_path: Path) -> None:
+def test_a_format_boots(row: Row, keys: Path, tmp_path: Path) -> None:
     if why := lacking(row):
         pytest.skip(why)
     outputs = built(row, keys, tmp_path)

@@ -131,7 +131,7 @@ def test_the_tests_of_a_module_are_those_of_its_stage_and_those_that_import_it(
         ("def f(x=1): ...", "def f(x=2): ...", True),
     ],
 )
-def test_what_makes_no_difference_is_no_change(before: str, after: str, *, changes: bool) -> None:
+def test_equivalent_code_is_no_mutation(before: str, after: str, *, changes: bool) -> None:
     assert mutation.is_change(before, after) is changes
 
 

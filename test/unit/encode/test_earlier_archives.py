@@ -89,7 +89,7 @@ ANYTHING = st.recursive(
 
 @settings(max_examples=250, deadline=None, derandomize=True)
 @given(st.data())
-def test_a_record_may_say_anything(
+def test_any_record_gives_an_image_or_an_error(
     made: tuple[Image, dict[str, Any], bytes],
     tmp_path_factory: pytest.TempPathFactory,
     data: st.DataObject,
@@ -127,7 +127,7 @@ def test_a_record_may_say_anything(
         ([E(PREFIX + f"{n}") for n in range(9)], "more than 5 entries"),
     ],
 )
-def test_entries_that_no_build_writes(
+def test_unexpected_entries_are_refused(
     made: tuple[Image, dict[str, Any], bytes], entries: list[E], why: str, tmp_path: Path
 ) -> None:
     tree = tar([symlink(PREFIX + "l", "../../anywhere"), *entries])

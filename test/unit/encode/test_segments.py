@@ -56,7 +56,7 @@ def test_a_writer_that_fails_leaves_nothing(cache: SegmentCache) -> None:
     assert list(cache.directory.iterdir()) == []
 
 
-def test_a_draft_begins_anew(cache: SegmentCache) -> None:
+def test_a_writer_restarts(cache: SegmentCache) -> None:
     with cache.create(NAME) as draft:
         os.write(draft.file.fileno(), b"wrong" * 3000)
         draft.inventory.directories.append(b"wrong")
@@ -71,7 +71,7 @@ def test_a_draft_begins_anew(cache: SegmentCache) -> None:
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_every_damage_is_noticed(
+def test_every_damage_is_detected(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     cache = SegmentCache(tmp_path_factory.getbasetemp() / "damaged")
@@ -96,7 +96,7 @@ def test_every_damage_is_noticed(
     segment.close()
 
 
-def test_a_copy_without_its_times_is_looked_at_and_believed(cache: SegmentCache) -> None:
+def test_a_copy_without_times_is_verified_and_used(cache: SegmentCache) -> None:
     path = written(cache)
     os.utime(path, (1_000_000_000, 1_000_000_000))
     segment = cache.open(NAME)
@@ -105,7 +105,7 @@ def test_a_copy_without_its_times_is_looked_at_and_believed(cache: SegmentCache)
     assert path.stat().st_mtime > 1_500_000_000
 
 
-def test_only_what_nobody_writes_any_more_is_swept(cache: SegmentCache) -> None:
+def test_only_abandoned_partial_segments_are_removed(cache: SegmentCache) -> None:
     path = written(cache)
     fresh, old = cache.directory / ".a.x.part", cache.directory / ".b.x.part"
     for part in (fresh, old):

@@ -29,10 +29,10 @@ def test_blocks_of_both_sorts() -> None:
     assert packed[4:8] == bytes(4)
 
 
-def test_what_can_be_compressed_is() -> None:
+def test_compressible_data_is_compressed() -> None:
     assert len(deflate_block(TEXT)) < len(TEXT) // 20
     assert len(b"".join(gzip_blocks([TEXT] * 5))) < len(TEXT)
 
 
-def test_nothing_at_all() -> None:
+def test_empty_input() -> None:
     assert gzip.decompress(b"".join(gzip_blocks([]))) == b""

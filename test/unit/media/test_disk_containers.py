@@ -119,7 +119,7 @@ def test_qemu_reads_the_disk_that_went_in(
     st.lists(st.tuples(st.integers(0, 20 * MIB), st.integers(1, 200_000)), max_size=5),
     st.sampled_from(sorted(CONTAINERS)),
 )
-def test_things_may_lie_anywhere(
+def test_extents_may_have_any_offset(
     tmp_path_factory: pytest.TempPathFactory, spans: list[tuple[int, int]], name: str
 ) -> None:
     things, end = [], 0
@@ -138,7 +138,7 @@ def test_things_may_lie_anywhere(
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_what_holds_nothing_takes_no_room(name: str, tmp_path: Path) -> None:
+def test_empty_blocks_use_no_space(name: str, tmp_path: Path) -> None:
     path = tmp_path / "disk"
     wanted = ExtentImage.of([(0, b"boot"), (1000 << 30, b"end")], 1001 << 30)
     with path.open("w+b") as file:
@@ -147,9 +147,7 @@ def test_what_holds_nothing_takes_no_room(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_nothing_but_the_disk_decides_about_the_bytes(
-    name: str, source: IO[bytes], tmp_path: Path
-) -> None:
+def test_the_bytes_depend_only_on_the_disk(name: str, source: IO[bytes], tmp_path: Path) -> None:
     written = []
     for number in range(2):
         path = tmp_path / f"name-{number}"
@@ -160,7 +158,7 @@ def test_nothing_but_the_disk_decides_about_the_bytes(
 
 
 @needs_qemu_img
-def test_a_disk_of_terabytes_keeps_its_tables_right(source: IO[bytes], tmp_path: Path) -> None:
+def test_a_disk_of_terabytes_has_valid_tables(source: IO[bytes], tmp_path: Path) -> None:
     size = 3 << 40
     things = [(n * (123 << 30) + n, FileRange(source.fileno(), 4000, n)) for n in range(20)]
     path = tmp_path / "disk.qcow2"

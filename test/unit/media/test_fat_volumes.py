@@ -116,7 +116,7 @@ def test_the_order_of_files_does_not_matter_and_their_content_does() -> None:
     assert other.serial != first.serial
 
 
-def test_contents_can_be_replaced_once_it_is_known_where_they_lie(tmp_path: Path) -> None:
+def test_contents_can_be_replaced_at_their_offsets(tmp_path: Path) -> None:
     volume = FatVolume.plan([FatFile("loader.sys", bytes(5000)), FatFile("z", b"z")])
     sector = b"\xeb\x58\x90LOADER  " + bytes(range(256)) * 2
     changed = volume.with_contents({"loader.sys": b"L" * 5000}).with_boot_sector(sector[:512])
@@ -159,7 +159,7 @@ def test_a_volume_of_2_tib_is_refused() -> None:
         FatVolume.plan(SOME, size=1 << 41)
 
 
-def test_a_size_that_is_too_small_is_told_with_one_that_would_do() -> None:
+def test_a_size_that_is_too_small_is_refused_with_a_sufficient_one() -> None:
     with pytest.raises(OutputError, match=r"they need \d+ bytes") as caught:
         FatVolume.plan(SOME, size=100 * KIB)
     hint = caught.value.diagnostics[0].hints[0]
@@ -196,7 +196,7 @@ def test_any_files_make_a_sound_volume(
 
 @needs_judges
 @pytest.mark.parametrize("size", [1, 3 * MIB, 5 * MIB, 9 * MIB, 11 * MIB, 262 * MIB])
-def test_files_can_lie_as_another_filesystem_wants_it(size: int, tmp_path: Path) -> None:
+def test_files_can_be_aligned_for_another_filesystem(size: int, tmp_path: Path) -> None:
     with (tmp_path / "large").open("w+b") as file:
         file.truncate(size)
         large = FatFile("kernel", FileRange(file.fileno(), size))

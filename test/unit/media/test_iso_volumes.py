@@ -103,7 +103,7 @@ def all_sorts() -> list[IsoEntry]:
 
 
 @needs_xorriso
-def test_every_entry_comes_back(tmp_path: Path) -> None:
+def test_xorriso_reads_every_entry(tmp_path: Path) -> None:
     entries = all_sorts()
     path = written(volume(entries), tmp_path / "all.iso")
     out = tmp_path / "out"
@@ -132,7 +132,7 @@ def test_every_entry_comes_back(tmp_path: Path) -> None:
 
 
 @needs_xorriso
-def test_names_differ_for_whoever_does_not_know_rock_ridge(tmp_path: Path) -> None:
+def test_names_are_unique_without_rock_ridge(tmp_path: Path) -> None:
     path = written(volume(all_sorts()), tmp_path / "all.iso")
     told = xorriso(path, "-find", "/", before=("-read_fs", "norock"))
     names = re.findall(r"'(.*)'", told)
@@ -204,7 +204,7 @@ def test_the_partitions_do_not_overlap(tmp_path: Path) -> None:
 
 
 @needs_xorriso
-def test_a_file_can_lie_within_another(tmp_path: Path) -> None:
+def test_a_file_can_be_an_extent_of_another(tmp_path: Path) -> None:
     content = random.Random(2).randbytes(9 * ISO_SECTOR)
     entries = [
         regular_file("boot/efi.img", content),
@@ -217,7 +217,7 @@ def test_a_file_can_lie_within_another(tmp_path: Path) -> None:
     assert found.size <= 1 << 20
 
 
-def test_order_of_entries_has_no_say(tmp_path: Path) -> None:
+def test_the_order_of_entries_does_not_matter(tmp_path: Path) -> None:
     entries = all_sorts()
     one = written(volume(entries), tmp_path / "one.iso").read_bytes()
     random.Random(4).shuffle(entries)
@@ -234,7 +234,7 @@ def test_too_many_directories_are_refused() -> None:
         volume([IsoEntry(b"d%d" % n, DIRECTORY | 0o755) for n in range(65536)])
 
 
-def test_links_may_go_far() -> None:
+def test_long_link_targets_are_kept() -> None:
     target = b"/" + b"/".join(b"%d" % n * 60 for n in range(30, 50))
     found = volume([IsoEntry(b"far", LINK | 0o777, target=target)])
     data = sparse_image.read_image(found, 0, 1 << 20)

@@ -32,7 +32,7 @@ def written(disk: GptDisk, path: Path) -> Path:
 
 @needs_judges
 @pytest.mark.parametrize("size", [None, 7 * MIB, 7 * MIB + 512 * 9, 3 << 30, 3 << 40])
-def test_the_judges_find_nothing(size: int | None, tmp_path: Path) -> None:
+def test_sgdisk_and_sfdisk_find_no_problem(size: int | None, tmp_path: Path) -> None:
     parts = [
         GptPartition(gpt.ESP_TYPE, "EFI system", SMALL, gpt.LEGACY_BOOT_FLAG),
         GptPartition(gpt.LINUX_TYPE, "data", LARGE, uuid="01234567-89ab-cdef-0123-456789abcdef"),
@@ -68,8 +68,8 @@ def test_uuids_follow_from_the_mark(tmp_path: Path) -> None:
     assert made(b"one", "c") != made(b"two", "d")
 
 
-def test_a_disk_that_is_too_small_is_refused_with_a_size_that_would_do() -> None:
-    parts = [GptPartition(gpt.ESP_TYPE, "x", LARGE)]
+def test_a_disk_that_is_too_small_is_refused_with_a_sufficient_size() -> None:
+    parts = [Partition(gpt.ESP, "x", LARGE)]
     with pytest.raises(OutputError, match=r"they need \d+ bytes") as caught:
         GptDisk.plan(parts, seed=b"", size=4 * MIB)
     needed = int(caught.value.diagnostics[0].hints[0].split()[-2])

@@ -79,7 +79,7 @@ def test_a_stub_without_room_is_refused() -> None:
         pe.add_pe_sections(program(room=False), [(".linux", b"x")])
 
 
-def test_what_is_no_program_is_refused() -> None:
+def test_an_invalid_program_is_refused() -> None:
     for data in (b"", b"MZ", b"\x7fELF" + bytes(500), program()[:0x90]):
         with pytest.raises(OutputError, match="DM0612"):
             pe.add_pe_sections(data, [(".linux", b"x")])
@@ -92,7 +92,7 @@ def test_a_program_of_4_gib_is_refused() -> None:
 
 @needs_judges
 @pytest.mark.parametrize("size", [1, 511, 512, 99_999])
-def test_the_judges_accept_signatures(
+def test_sbverify_and_osslsigncode_accept_signatures(
     size: int, keys: Path, signer: Signer, tmp_path: Path
 ) -> None:
     path = tmp_path / "signed.efi"
@@ -140,7 +140,7 @@ def test_a_signature_is_read_again_and_a_changed_program_is_noticed(signer: Sign
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 8000), st.integers(0, 255), st.integers(0, 9000))
-def test_broken_programs_are_refused_in_words(place: int, value: int, cut: int) -> None:
+def test_broken_programs_cause_no_traceback(place: int, value: int, cut: int) -> None:
     data = bytearray(program() + kernel())
     data[place] = value
     medium = ExtentImage.of([(0, bytes(data[: max(cut, 1)]))])
@@ -148,7 +148,7 @@ def test_broken_programs_are_refused_in_words(place: int, value: int, cut: int) 
         program_signatures(medium, program_headers(medium, "it"))
 
 
-def test_keys_come_with_what_enrols_them(keys: Path) -> None:
+def test_keys_have_files_to_enroll_them(keys: Path) -> None:
     owner = uuid.UUID((keys / "GUID").read_text().strip())
     for name in ("PK", "KEK", "db"):
         listed = (keys / f"{name}.esl").read_bytes()
@@ -160,7 +160,7 @@ def test_keys_come_with_what_enrols_them(keys: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed")
 @pytest.mark.parametrize(("name", "by"), [("PK", "PK"), ("KEK", "PK"), ("db", "KEK")])
-def test_what_enrols_keys_is_signed(name: str, by: str, keys: Path, tmp_path: Path) -> None:
+def test_enrollment_files_are_signed(name: str, by: str, keys: Path, tmp_path: Path) -> None:
     data = (keys / f"{name}.auth").read_bytes()
     time, (length,) = data[:16], struct.unpack_from("<I", data, 16)
     listed = (keys / f"{name}.esl").read_bytes()

@@ -44,7 +44,7 @@ def packed(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def test_what_is_given_by_name_goes_first(config: Writer) -> None:
+def test_credentials_of_the_command_line_come_first(config: Writer) -> None:
     path = config({"auths": {"reg.example": {"auth": packed("file:secret")}}})
     found = find_credentials(
         "reg.example", [parse_credentials("reg.example=me:pa:ss", "an option")], [path]
@@ -74,7 +74,7 @@ def test_credentials_are_for_one_host_only(config: Writer, host: str) -> None:
     assert str(path) in search.tried[0]
 
 
-def test_docker_io_has_names_of_its_own(config: Writer) -> None:
+def test_docker_io_has_several_names(config: Writer) -> None:
     path = config({"auths": {"https://index.docker.io/v1/": {"auth": packed("me:pw")}}})
     found = find_credentials("registry-1.docker.io", [], [path]).found
     assert found is not None
@@ -134,7 +134,7 @@ def test_helpers(
         assert search.found.password == "pw" or search.found.identity_token == "pw"
 
 
-def test_a_helper_that_is_not_there_is_no_error(config: Writer) -> None:
+def test_a_missing_helper_is_no_error(config: Writer) -> None:
     document = {
         "credHelpers": {"reg.example": "gone"},
         "auths": {"reg.example": {"auth": packed("a:b")}},
@@ -145,13 +145,13 @@ def test_a_helper_that_is_not_there_is_no_error(config: Writer) -> None:
 
 
 @pytest.mark.parametrize("name", ["../../bin/sh", "a b", "x;y"])
-def test_names_of_helpers_are_names(config: Writer, name: str) -> None:
+def test_names_of_helpers_are_validated(config: Writer, name: str) -> None:
     with pytest.raises(DolmenError):
         find_credentials("reg.example", [], [config({"credsStore": name})])
 
 
 @pytest.mark.parametrize("text", ["", "reg.example", "reg.example=", "=a:b", "https://r/x=a:b"])
-def test_what_is_no_credentials_is_not_repeated(text: str) -> None:
+def test_invalid_credentials_are_not_shown(text: str) -> None:
     with pytest.raises(DolmenError) as caught:
         parse_credentials(text + "" if "=" not in text else text, "--registry-creds")
     assert "a:b" not in str(caught.value)
@@ -186,7 +186,7 @@ def knowing(registry: FaultyRegistry, secret: str) -> RegistryOptions:
     )
 
 
-def test_a_token_is_got_once_and_used(registry: FaultyRegistry, store: Store, app: str) -> None:
+def test_a_token_is_requested_once(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.login, registry.tokens = "me:secret", True
     pulled(store, app, knowing(registry, "me:secret"), EventRecorder())
     assert len(registry.asked("/token")) == 1
@@ -209,7 +209,7 @@ def test_the_token_service_at_another_host(
         assert not any(r.authorization.startswith("Basic") for r in registry.requests)
 
 
-def test_a_token_that_runs_out(registry: FaultyRegistry, store: Store, app: str) -> None:
+def test_an_expired_token_is_renewed(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.login, registry.tokens = "me:secret", True
     challenge = (
         f'Bearer realm="http://{registry.host}/token",service="s",scope="repository:org/app:pull"'
@@ -265,7 +265,7 @@ def test_a_token_service_that_fails(
 
 
 @pytest.mark.parametrize("realm", ["http://example.com/token", "ftp://127.0.0.1/", "", "//x/y"])
-def test_a_token_service_nobody_should_trust(
+def test_an_untrusted_token_service_gets_no_credentials(
     registry: FaultyRegistry, store: Store, app: str, realm: str
 ) -> None:
     registry.fail("/v2/org", status=401, headers={"WWW-Authenticate": f'Bearer realm="{realm}"'})
@@ -274,7 +274,7 @@ def test_a_token_service_nobody_should_trust(
     assert caught.value.diagnostics[0].code is codes.TOKEN_REFUSED
 
 
-def test_secrets_are_nowhere_to_be_seen(registry: FaultyRegistry, store: Store, app: str) -> None:
+def test_secrets_are_in_no_message(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.login = "me:secret"
     recorder = EventRecorder()
     header = packed("me:wrong-secret")

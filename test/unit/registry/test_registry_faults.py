@@ -65,7 +65,7 @@ def says(error: DolmenError, code: Code, *words: str) -> None:
 
 
 @pytest.mark.parametrize("where", [MANIFESTS, BLOBS])
-def test_server_errors_are_tried_again_and_told(
+def test_server_errors_are_retried_and_reported(
     registry: FaultyRegistry, store: Store, app: str, where: str
 ) -> None:
     fault = registry.fail(where, status=503, body=b'{"errors":[{"message":"on fire"}]}')
@@ -74,7 +74,7 @@ def test_server_errors_are_tried_again_and_told(
     is_well_again(registry, store, app)
 
 
-def test_a_server_error_that_passes_is_not_noticed(
+def test_a_temporary_server_error_is_retried(
     registry: FaultyRegistry, store: Store, app: str
 ) -> None:
     registry.fail(MANIFESTS, status=500, times=2)
@@ -83,22 +83,20 @@ def test_a_server_error_that_passes_is_not_noticed(
     is_well_again(registry, store, app)
 
 
-def test_what_cannot_pass_is_not_tried_again(
-    registry: FaultyRegistry, store: Store, app: str
-) -> None:
+def test_permanent_errors_are_not_retried(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(MANIFESTS, status=400, body=b'{"errors":[{"message":"no"}]}')
     refused(store, app)
     assert len(registry.asked(MANIFESTS)) == 1
 
 
-def test_a_tag_that_is_not_there(registry: FaultyRegistry, store: Store, app: str) -> None:
+def test_a_missing_tag(registry: FaultyRegistry, store: Store, app: str) -> None:
     error = refused(store, app.replace("1.0", "1.1"))
     says(error, codes.NOT_FOUND, "org/app:1.1", "not found", r"tags there are.*1\.0")
     assert len(registry.asked("manifests")) == 1
     is_well_again(registry, store, app)
 
 
-def test_a_blob_that_is_not_there(registry: FaultyRegistry, store: Store, app: str) -> None:
+def test_a_missing_blob(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(BLOBS, status=404)
     with pytest.raises(DolmenError) as caught:
         pulled(store, app)
@@ -107,7 +105,7 @@ def test_a_blob_that_is_not_there(registry: FaultyRegistry, store: Store, app: s
     is_well_again(registry, store, app)
 
 
-def test_asked_too_often_waits_as_it_is_told(
+def test_too_many_requests_waits_for_retry_after(
     registry: FaultyRegistry, store: Store, app: str
 ) -> None:
     registry.fail(MANIFESTS, status=429, headers={"Retry-After": "1"}, times=1)
@@ -116,7 +114,7 @@ def test_asked_too_often_waits_as_it_is_told(
     assert time.monotonic() - began >= 1.0
 
 
-def test_asked_too_often_gives_up_when_it_would_take_too_long(
+def test_too_many_requests_with_a_long_retry_after_fails(
     registry: FaultyRegistry, store: Store, app: str
 ) -> None:
     registry.fail(MANIFESTS, status=429, headers={"Retry-After": "3600"})
@@ -134,9 +132,7 @@ def test_garbage_instead_of_a_manifest(
     is_well_again(registry, store, app)
 
 
-def test_another_manifest_than_its_digest_says(
-    registry: FaultyRegistry, store: Store, app: str
-) -> None:
+def test_a_manifest_with_another_digest(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(MANIFESTS + "sha256", corrupt=True)
     says(refused(store, app), codes.WRONG_CONTENT, "its digest is")
     is_well_again(registry, store, app)
@@ -163,7 +159,7 @@ def test_a_blob_that_ends_before_its_length(
     is_well_again(registry, store, app)
 
 
-def test_a_blob_of_wrong_bytes(registry: FaultyRegistry, store: Store, app: str) -> None:
+def test_a_corrupt_blob(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(BLOBS, corrupt=True)
     with pytest.raises(DolmenError) as caught:
         pulled(store, app)
@@ -172,14 +168,16 @@ def test_a_blob_of_wrong_bytes(registry: FaultyRegistry, store: Store, app: str)
     is_well_again(registry, store, app)
 
 
-def test_a_cut_is_taken_up_where_it_was(registry: FaultyRegistry, store: Store, app: str) -> None:
+def test_an_interrupted_download_resumes(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(BLOBS, cut_after=100_000, times=1)
     pulled(store, app, ONE_BY_ONE)
     ranges = [r.headers["range"] for r in registry.asked(BLOBS) if "range" in r.headers]
     assert ranges == ["bytes=100000-"]
 
 
-def test_a_cut_is_taken_up_by_another_run(registry: FaultyRegistry, store: Store, app: str) -> None:
+def test_an_interrupted_download_resumes_in_another_run(
+    registry: FaultyRegistry, store: Store, app: str
+) -> None:
     registry.fail(BLOBS, cut_after=200_000, times=1)
     once = replace(ONE_BY_ONE, retry_policy=RetryPolicy(attempts=1))
     says(refused(store, app, once), codes.UNREACHABLE, "broke", "has arrived is kept")
@@ -189,7 +187,7 @@ def test_a_cut_is_taken_up_by_another_run(registry: FaultyRegistry, store: Store
     assert ranges == ["bytes=200000-"]
 
 
-def test_a_server_that_knows_no_ranges(registry: FaultyRegistry, store: Store, app: str) -> None:
+def test_a_server_without_range_requests(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(BLOBS, cut_after=100_000, times=1)
     registry.fail(BLOBS, no_ranges=True)
     pulled(store, app, ONE_BY_ONE)
@@ -207,7 +205,7 @@ def test_a_server_that_sends_another_range(
     is_well_again(registry, store, app)
 
 
-def test_what_is_kept_of_a_cut_may_be_wrong(
+def test_a_corrupt_partial_download_is_fetched_again(
     registry: FaultyRegistry, store: Store, app: str
 ) -> None:
     registry.fail(BLOBS, corrupt=True, longer=-5, honest=False, times=1)
@@ -215,9 +213,7 @@ def test_what_is_kept_of_a_cut_may_be_wrong(
     is_well_again(registry, store, app)
 
 
-def test_a_connection_that_is_cut_for_ever(
-    registry: FaultyRegistry, store: Store, app: str
-) -> None:
+def test_a_connection_that_always_breaks(registry: FaultyRegistry, store: Store, app: str) -> None:
     registry.fail(MANIFESTS, cut_after=10)
     says(refused(store, app), codes.UNREACHABLE, "broke")
     is_well_again(registry, store, app)
@@ -237,11 +233,11 @@ def test_a_stall_ends(
     is_well_again(registry, store, app)
 
 
-def test_nobody_is_there(store: Store) -> None:
+def test_no_connection(store: Store) -> None:
     says(refused(store, "127.0.0.1:1/app:1"), codes.UNREACHABLE, "connection refused", "running")
 
 
-def test_nobody_has_that_name(store: Store) -> None:
+def test_an_unknown_host(store: Store) -> None:
     error = refused(store, "registry.invalid/app:1")
     says(
         error, codes.UNKNOWN_HOST, "there is no host registry.invalid", "check the registry's name"
@@ -258,7 +254,7 @@ def test_redirects_in_circles(registry: FaultyRegistry, store: Store, app: str) 
     "target",
     ["http://mirror.invalid/blob", "ftp://127.0.0.1/blob", "http://", "file:///etc/passwd"],
 )
-def test_redirects_to_where_nobody_goes(
+def test_redirects_to_unsupported_addresses(
     registry: FaultyRegistry, store: Store, app: str, target: str
 ) -> None:
     registry.fail(MANIFESTS, status=302, headers={"Location": target})
@@ -344,6 +340,6 @@ def test_through_a_proxy(
         ("", None),
     ],
 )
-def test_when_to_come_back(value: str, seconds: float | None) -> None:
+def test_the_values_of_retry_after(value: str, seconds: float | None) -> None:
     headers = {"Retry-After": value, "Date": "Fri, 21 Nov 2025 10:00:00 GMT"}
     assert failure_from_response(429, headers, b"", "an image", "a host").retry_after == seconds

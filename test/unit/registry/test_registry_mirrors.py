@@ -45,7 +45,7 @@ def warnings(recorder: EventRecorder) -> list[str]:
     return [e.diagnostic.message for e in recorder.events if isinstance(e, WarningEmitted)]
 
 
-def test_the_registry_is_not_asked(
+def test_the_mirror_replaces_the_registry(
     registry: FaultyRegistry, mirror: FaultyRegistry, store: Store, app: str
 ) -> None:
     told = pulled(store, app, through(f"http://{mirror.host}"))
@@ -64,7 +64,7 @@ def test_a_mirror_of_another_registry(
     assert registry.requests
 
 
-def test_a_path_goes_before_the_names(
+def test_a_path_precedes_repository_names(
     registry: FaultyRegistry, mirror: FaultyRegistry, store: Store, app: str
 ) -> None:
     mirror.tags = {("hub/org/app", tag): top for (_, tag), top in registry.tags.items()}
@@ -72,7 +72,7 @@ def test_a_path_goes_before_the_names(
     assert {r.path.split("/")[2] for r in mirror.requests} == {"hub"}
 
 
-def test_what_the_mirror_lacks_comes_from_the_registry(
+def test_a_blob_that_the_mirror_lacks_comes_from_the_registry(
     registry: FaultyRegistry, mirror: FaultyRegistry, store: Store, app: str
 ) -> None:
     mirror.fail("GET .*/blobs/", status=404)
@@ -101,7 +101,7 @@ def test_a_mirror_that_fails(
     assert all(f"mirror http://{mirror.host} did not help" in w for w in warnings(told))
 
 
-def test_a_mirror_that_is_down_is_asked_once(
+def test_an_unreachable_mirror_is_tried_once(
     registry: FaultyRegistry, mirror: FaultyRegistry, store: Store, app: str
 ) -> None:
     told = pulled(store, app, through("http://127.0.0.1:1", f"http://{mirror.host}"))
@@ -117,7 +117,7 @@ def test_wrong_bytes_of_a_mirror_are_not_mixed_with_right_ones(
     assert registry.asked("GET .*/blobs/")
 
 
-def test_nobody_has_it(
+def test_an_image_that_no_registry_has(
     registry: FaultyRegistry, mirror: FaultyRegistry, store: Store, app: str
 ) -> None:
     for one in (mirror, registry):
@@ -128,7 +128,7 @@ def test_nobody_has_it(
     assert f"mirror http://{mirror.host} did not help" in str(caught.value)
 
 
-def test_credentials_of_the_registry_stay_there(
+def test_a_mirror_gets_no_credentials_of_the_registry(
     registry: FaultyRegistry, mirror: FaultyRegistry, store: Store, app: str
 ) -> None:
     from assembler.oci.registry.credentials import parse_credentials
@@ -149,7 +149,7 @@ def test_credentials_of_the_registry_stay_there(
         ("r:5=https://m.example:1/v2", Mirror("r:5", "https", "m.example:1")),
     ],
 )
-def test_how_mirrors_are_written(text: str, mirror: Mirror) -> None:
+def test_valid_mirror_options(text: str, mirror: Mirror) -> None:
     assert parse_mirror(text) == mirror
 
 
@@ -157,7 +157,7 @@ def test_how_mirrors_are_written(text: str, mirror: Mirror) -> None:
     "text",
     ["m.example", "ftp://m", "http://", "http://u:secret@m", "http://m:x", "http://m?a=b", ""],
 )
-def test_what_is_no_mirror(text: str) -> None:
+def test_invalid_mirror_options(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_mirror(text)
     assert "secret" not in str(caught.value)

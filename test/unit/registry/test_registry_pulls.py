@@ -38,7 +38,7 @@ def paths(registry: FaultyRegistry, pattern: str = "") -> Counter[str]:
     return Counter(r.path for r in registry.asked(pattern))
 
 
-def test_what_images_share_is_fetched_once(
+def test_shared_layers_are_fetched_once(
     registry: FaultyRegistry, painter: Painter, store: Store
 ) -> None:
     base = {"base": noise(0, 50_000)}
@@ -53,9 +53,7 @@ def test_what_images_share_is_fetched_once(
     assert verify_store(store, NullReporter()).clean
 
 
-def test_what_the_store_has_is_not_fetched(
-    registry: FaultyRegistry, app: str, store: Store
-) -> None:
+def test_existing_blobs_are_not_fetched(registry: FaultyRegistry, app: str, store: Store) -> None:
     pull_all(store, app, platforms=(AMD64,))
     registry.forget()
     pull_all(store, app)
@@ -67,7 +65,7 @@ def test_what_the_store_has_is_not_fetched(
     assert [r.path for r in registry.requests if r.path != "/v2/"] == ["/v2/org/app/manifests/1.0"]
 
 
-def test_a_blob_that_became_wrong_in_the_store_is_fetched_again(
+def test_a_corrupt_blob_in_the_store_is_fetched_again(
     registry: FaultyRegistry, app: str, store: Store
 ) -> None:
     pull_all(store, app)
@@ -79,7 +77,7 @@ def test_a_blob_that_became_wrong_in_the_store_is_fetched_again(
     assert verify_store(store, NullReporter()).clean
 
 
-def test_a_build_fetches_its_platform_and_what_is_attested_of_it(
+def test_a_build_fetches_its_platform_and_attestations(
     registry: FaultyRegistry, painter: Painter, store: Store
 ) -> None:
     ours, theirs = painter.image({"a": b"1"}, AMD64), painter.image({"a": b"2"}, ARM64)
@@ -125,7 +123,7 @@ def test_an_index_of_indexes(registry: FaultyRegistry, painter: Painter, store: 
         find_image(store, Reference.parse(name), platform)
 
 
-def test_an_index_that_goes_too_deep(
+def test_a_too_deeply_nested_index(
     registry: FaultyRegistry, painter: Painter, store: Store
 ) -> None:
     top = painter.image({"a": b"1"})
@@ -137,7 +135,7 @@ def test_an_index_that_goes_too_deep(
     assert caught.value.diagnostics[0].code is images.BAD_MANIFEST
 
 
-def test_an_index_that_lists_too_much(
+def test_an_index_with_too_many_entries(
     registry: FaultyRegistry, painter: Painter, store: Store
 ) -> None:
     many = [
@@ -150,7 +148,7 @@ def test_an_index_that_lists_too_much(
     assert len(registry.asked("manifests")) == 1
 
 
-def test_images_that_disagree_about_a_blob(
+def test_images_with_different_sizes_of_a_blob(
     registry: FaultyRegistry, painter: Painter, store: Store, remote: Store
 ) -> None:
     good = painter.image({"a": noise(1, 5000)})
@@ -209,7 +207,7 @@ def test_a_tag_that_has_moved(registry: FaultyRegistry, painter: Painter, store:
     assert len(store.names().named(name)) == 1
 
 
-def test_what_is_told(registry: FaultyRegistry, app: str, store: Store) -> None:
+def test_the_events_of_a_pull(registry: FaultyRegistry, app: str, store: Store) -> None:
     recorder = pull_all(store, app)
     started = {e.task: e for e in recorder.events if isinstance(e, TaskStarted)}
     ended = {e.task: e.outcome for e in recorder.events if isinstance(e, TaskEnded)}
@@ -221,7 +219,9 @@ def test_what_is_told(registry: FaultyRegistry, app: str, store: Store) -> None:
     assert done[summary] == sum(n for t, n in done.items() if t != summary)
 
 
-def test_what_is_told_of_a_cut(registry: FaultyRegistry, app: str, store: Store) -> None:
+def test_the_events_of_an_interrupted_download(
+    registry: FaultyRegistry, app: str, store: Store
+) -> None:
     registry.fail(BLOBS, cut_after=100_000, times=1)
     recorder = pull_all(store, app)
     lasts = {e.task: e.done for e in recorder.events if isinstance(e, TaskAdvanced)}

@@ -51,7 +51,7 @@ def elsewhere(remote: Store) -> Store:
     return Store(remote.root.parent / "elsewhere")
 
 
-def test_everything_goes_well(
+def test_a_push_succeeds(
     registry: FaultyRegistry, store: Store, elsewhere: Store, name: str
 ) -> None:
     recorder = EventRecorder()
@@ -70,7 +70,7 @@ def test_everything_goes_well(
 
 @pytest.mark.parametrize("where", ["HEAD", "POST", "PUT .*/blobs", "PUT .*/manifests"])
 @pytest.mark.parametrize("fault", [{"status": 503}, {"cut_after": 0}, {"status": 429}])
-def test_what_passes_is_not_noticed(
+def test_temporary_errors_are_retried(
     registry: FaultyRegistry,
     store: Store,
     elsewhere: Store,
@@ -86,7 +86,7 @@ def test_what_passes_is_not_noticed(
 
 
 @pytest.mark.parametrize("where", ["HEAD", "POST", "PUT .*/blobs", "PUT .*/manifests"])
-def test_what_does_not_pass_is_told(
+def test_permanent_errors_are_reported(
     registry: FaultyRegistry, store: Store, elsewhere: Store, name: str, where: str
 ) -> None:
     registry.fail(where, status=500, body=b'{"errors":[{"message":"the disk is full"}]}')
@@ -101,7 +101,7 @@ def test_what_does_not_pass_is_told(
     is_there(registry, name, elsewhere)
 
 
-def test_refused(registry: FaultyRegistry, store: Store, name: str) -> None:
+def test_a_refused_push_is_an_error(registry: FaultyRegistry, store: Store, name: str) -> None:
     body = b'{"errors":[{"code":"DENIED","message":"requested access is denied"}]}'
     registry.fail("POST", status=403, body=body)
     with pytest.raises(DolmenError) as caught:
@@ -111,7 +111,7 @@ def test_refused(registry: FaultyRegistry, store: Store, name: str) -> None:
     assert len(registry.asked("POST")) <= 3
 
 
-def test_a_manifest_that_is_not_liked(registry: FaultyRegistry, store: Store, name: str) -> None:
+def test_a_rejected_manifest_is_an_error(registry: FaultyRegistry, store: Store, name: str) -> None:
     body = b'{"errors":[{"code":"MANIFEST_INVALID","message":"unknown media type"}]}'
     registry.fail("PUT .*/manifests", status=400, body=body)
     with pytest.raises(DolmenError) as caught:
@@ -120,7 +120,7 @@ def test_a_manifest_that_is_not_liked(registry: FaultyRegistry, store: Store, na
     assert "unknown media type" in str(caught.value)
 
 
-def test_large_blobs_go_in_pieces_where_they_must(
+def test_large_blobs_are_uploaded_in_chunks_if_required(
     registry: FaultyRegistry, store: Store, elsewhere: Store, name: str
 ) -> None:
     # The proxy before the registry does not let a large request pass.
@@ -139,7 +139,7 @@ def test_large_blobs_are_sent_as_a_stream(
     assert not registry.asked("PATCH")
 
 
-def test_a_blob_of_a_neighbour_is_mounted(
+def test_a_blob_of_another_repository_is_mounted(
     registry: FaultyRegistry, store: Store, elsewhere: Store, name: str
 ) -> None:
     registry.strict_repositories = True
@@ -152,7 +152,7 @@ def test_a_blob_of_a_neighbour_is_mounted(
 
 
 @pytest.mark.parametrize("status", [0, 400, 500])
-def test_where_mounting_does_not_work(
+def test_a_registry_without_mounting(
     registry: FaultyRegistry, store: Store, elsewhere: Store, name: str, status: int
 ) -> None:
     registry.strict_repositories = True
@@ -183,7 +183,7 @@ def test_an_upload_at_another_host_gets_no_credentials(
         assert not any(r.authorization for r in other.requests)
 
 
-def test_an_upload_that_goes_nowhere(registry: FaultyRegistry, store: Store, name: str) -> None:
+def test_an_upload_without_a_location(registry: FaultyRegistry, store: Store, name: str) -> None:
     registry.fail("POST", status=202)
     with pytest.raises(DolmenError) as caught:
         pushed(store, name)

@@ -72,7 +72,7 @@ def test_mounts_with_id_mappings(store: Store) -> None:
     assert mounts(spec)["/b"]["uidMappings"] == [{"containerID": 2, "hostID": 1, "size": 3}]
 
 
-def test_labels_lose_nothing(store: Store) -> None:
+def test_labels_are_complete(store: Store) -> None:
     plan = planned(loaded("services: [{name: s, image: example/lab-all:1}]"), store)
     assert plan.warnings == ()
     linux = spec_of(store, "image: example/lab-all:1")["linux"]
@@ -80,7 +80,7 @@ def test_labels_lose_nothing(store: Store) -> None:
     assert linux["resources"]["memory"]["disableOOMKiller"] is True
 
 
-def test_the_same_key_in_the_yaml_counts_as_a_whole(store: Store) -> None:
+def test_a_key_in_the_yaml_replaces_the_labels(store: Store) -> None:
     spec = spec_of(
         store,
         "image: example/lab-all:1, resources: {memory: {disableOOMKiller: true}},"
@@ -89,7 +89,7 @@ def test_the_same_key_in_the_yaml_counts_as_a_whole(store: Store) -> None:
     assert spec["linux"]["resources"]["memory"] == {"disableOOMKiller": True}
 
 
-def test_capabilities_are_there_once(store: Store) -> None:
+def test_capabilities_are_not_duplicated(store: Store) -> None:
     spec = spec_of(store, "image: example/lab-all:1, capabilities.add: [CAP_CHOWN, CAP_NET_ADMIN]")
     sets = spec["process"]["capabilities"]
     assert sets["effective"] == ["CAP_NET_ADMIN", "CAP_SYS_TIME", "CAP_CHOWN"]
@@ -103,13 +103,13 @@ def test_all_with_anything_is_all(store: Store, label: str) -> None:
     assert len(spec["process"]["capabilities"]["effective"]) == 41
 
 
-def test_adding_beside_the_plain_field_has_no_effect_and_is_told(store: Store) -> None:
+def test_add_with_the_plain_key_has_no_effect_and_a_warning(store: Store) -> None:
     text = """services: [{name: s, image: example/lab-all:1, uidMappings: [], gidMappings: [],
       resources: {}, capabilities: [CAP_KILL], capabilities.add: [CAP_CHOWN]}]"""
     assert warnings_of(store, text) == [str(rootfs.NO_EFFECT)]
 
 
-def test_the_users_of_images_are_ignored_and_told(store: Store) -> None:
+def test_users_of_images_are_ignored_with_a_warning(store: Store) -> None:
     plan = planned(loaded("services: [{name: s, image: example/plain:1}]"), store)
     spec = json_of(made(plan)["containers/services/s/config.json"].content)
     assert spec["process"]["user"] == {"uid": 0, "gid": 0}
@@ -119,7 +119,7 @@ def test_the_users_of_images_are_ignored_and_told(store: Store) -> None:
     assert warnings_of(store, "services: [{name: s, image: example/plain:1, uid: 0}]") == []
 
 
-def test_a_container_without_a_command_is_told(store: Store) -> None:
+def test_a_container_without_a_command_gives_a_warning(store: Store) -> None:
     assert warnings_of(store, "services: [{name: s, image: example/nocmd:1}]") == [
         str(rootfs.NO_COMMAND)
     ]
@@ -133,7 +133,7 @@ def test_volumes_in_mounts_and_labels_are_resolved(store: Store) -> None:
     assert mounts(spec)["/scratch"]["source"] == "/containers/volumes/scratch/merged"
 
 
-def test_a_volume_of_a_label_that_is_not_there_is_told(store: Store) -> None:
+def test_an_unknown_volume_in_a_label_gives_a_warning(store: Store) -> None:
     plan = planned(loaded("services: [{name: s, image: example/lab-vol:1}]"), store)
     (warning,) = plan.warnings
     assert warning.code == rootfs.UNKNOWN_VOLUME
@@ -176,7 +176,7 @@ services: [{name: b, image: docker.io/example/nocmd:1}, {name: c, image: example
     assert runtime["mounts"][2]["options"][0] == "lowerdir=/containers/onboot/000-a/rootfs"
 
 
-def test_everything_wrong_is_told_at_once(store: Store) -> None:
+def test_all_mistakes_are_reported_at_once(store: Store) -> None:
     text = """
 services:
 - {name: a, image: "example/bad-caps:1"}

@@ -87,7 +87,7 @@ def test_several_streams_one_after_the_other() -> None:
 
 @pytest.mark.parametrize("packer", PACKERS)
 @pytest.mark.parametrize("kept", [0.5, 0.99])
-def test_a_kernel_cut_short_is_refused(packer: str, kept: float) -> None:
+def test_a_truncated_kernel_is_refused(packer: str, kept: float) -> None:
     packed = PACKERS[packer](KERNEL)
     refused(packed[: int(len(packed) * kept)], "is not whole")
     refused(bzimage(packed[: int(len(packed) * kept)]), "is not whole")
@@ -103,7 +103,7 @@ def test_a_kernel_cut_short_is_refused(packer: str, kept: float) -> None:
         (bzimage(gzip.compress(b"x", mtime=0), 0x207), "boot protocol 2.07"),
     ],
 )
-def test_what_is_not_compressed_is_refused(image: bytes, message: str) -> None:
+def test_an_uncompressed_kernel_is_refused(image: bytes, message: str) -> None:
     refused(image, message)
 
 

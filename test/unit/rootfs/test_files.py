@@ -23,7 +23,7 @@ def plan_of(*files: RootfsFile, directory: Path = Path(), home: Path | None = No
     return make_plan(Config(files=files), NOTHING, options)
 
 
-def test_parents_that_images_have_are_left_alone(store: Store) -> None:
+def test_parent_directories_of_images_are_not_changed(store: Store) -> None:
     config = loaded("init: ['example/init:v1']\nfiles: [{path: tmp/a, contents: x}]")
     plan = planned(config, store)
     assert made(plan)["tmp"] == GeneratedEntry("tmp", EntryKind.DIRECTORY, 0o700, implied=True)
@@ -44,7 +44,7 @@ def test_a_directory_that_was_listed_keeps_its_mode() -> None:
     ("mode", "parent"),
     [("0600", 0o700), ("0644", 0o755), ("0040", 0o050), ("0400", 0o500), ("0", 0), (None, 0o700)],
 )
-def test_parents_can_be_entered_by_whoever_may_use_the_file(mode: str | None, parent: int) -> None:
+def test_parent_directories_get_the_execute_bits_of_the_file(mode: str | None, parent: int) -> None:
     plan = plan_of(RootfsFile("a/b", contents="x", mode=mode, uid=3, gid=4))
     assert made(plan)["a"] == GeneratedEntry(
         "a", EntryKind.DIRECTORY, parent, uid=3, gid=4, implied=True
@@ -75,13 +75,13 @@ def test_contradictions_and_gaps_are_refused(file: RootfsFile) -> None:
 
 
 @pytest.mark.parametrize("mode", ["0999", "u+rw", "10000", "-1", "+7", " 7", "0o7", "7_7"])
-def test_what_is_no_mode_is_refused(mode: str) -> None:
+def test_an_invalid_mode_is_refused(mode: str) -> None:
     with pytest.raises(PlanError) as caught:
         plan_of(RootfsFile("a", contents="", mode=mode))
     assert [d.code for d in caught.value.diagnostics] == [rootfs.BAD_MODE]
 
 
-def test_sources_are_files_of_this_machine(tmp_path: Path) -> None:
+def test_sources_are_files_of_the_host(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(b"123")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "mine").write_bytes(b"4567")
@@ -102,7 +102,7 @@ def test_sources_are_files_of_this_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["not-there", "directory", "pipe", "here/below", "\0"])
-def test_sources_that_are_no_files_are_refused(tmp_path: Path, source: str) -> None:
+def test_other_sources_than_files_are_refused(tmp_path: Path, source: str) -> None:
     import os
 
     (tmp_path / "directory").mkdir()
@@ -113,7 +113,7 @@ def test_sources_that_are_no_files_are_refused(tmp_path: Path, source: str) -> N
     assert [d.code for d in caught.value.diagnostics] == [rootfs.BAD_SOURCE]
 
 
-def test_every_entry_is_a_part_that_says_where_it_comes_from() -> None:
+def test_every_entry_is_a_part_with_its_origin() -> None:
     plan = plan_of(RootfsFile("a/b", contents="x"), RootfsFile("c", symlink="d"))
     origins = [
         (p.origin.source, p.origin.location) for p in plan.parts if isinstance(p, GeneratedPart)
@@ -122,7 +122,7 @@ def test_every_entry_is_a_part_that_says_where_it_comes_from() -> None:
 
 
 @pytest.mark.parametrize("uid", [-1, 1 << 32, "ghost", "1000"])
-def test_ids_that_are_none_are_refused(uid: int | str) -> None:
+def test_invalid_ids_are_refused(uid: int | str) -> None:
     with pytest.raises(PlanError) as caught:
         plan_of(RootfsFile("a", contents="", uid=uid))
     (diagnostic,) = caught.value.diagnostics

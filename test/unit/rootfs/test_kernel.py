@@ -23,7 +23,7 @@ kernel: {image: example/kernel:6.1, cmdline: quiet, ucode: intel-ucode.cpio}
 """
 
 
-def test_sections_have_an_order_of_their_own(store: Store) -> None:
+def test_sections_have_a_fixed_order(store: Store) -> None:
     config = loaded(WHOLE)
     plan = planned(config, store)
     locations = list(dict.fromkeys(p.origin.location for p in plan.parts))
@@ -67,7 +67,7 @@ def test_the_kernel_of_the_boot_loader_is_the_one_in_the_tree(store: Store) -> N
 
 
 @pytest.mark.parametrize(("tar", "names"), [("", []), ("none", []), ("mods.tar", ["mods.tar"])])
-def test_modules_can_be_left_out(store: Store, tar: str, names: list[str]) -> None:
+def test_modules_are_optional(store: Store, tar: str, names: list[str]) -> None:
     plan = planned(loaded(f"kernel: {{image: example/kernel:6.1, tar: '{tar}'}}"), store)
     assert [p.member for p in plan.parts if isinstance(p, ArchiveTree)] == names
 
@@ -87,7 +87,7 @@ def test_a_single_init_image_needs_no_joined_database(store: Store) -> None:
     assert not [p for p in plan.parts if isinstance(p, MergedPackageDatabase)]
 
 
-def test_a_missing_member_is_told_with_what_there_is(store: Store) -> None:
+def test_a_missing_member_is_refused_with_the_existing_ones(store: Store) -> None:
     plan = planned(loaded("kernel:\n  image: example/kernel:6.1\n  ucode: x\n"), store)
     assert plan.boot is not None
     assert isinstance(plan.boot.ucode, ImageMember)

@@ -55,7 +55,7 @@ def test_a_layout_of_some_platforms_keeps_the_name_of_its_index(store: Store) ->
     assert below(plan, "v")[-3:] == ["lower/index.json", "tmp", "merged"]
 
 
-def test_an_index_of_docker_is_called_what_it_is(store: Store) -> None:
+def test_an_index_of_docker_keeps_its_media_type(store: Store) -> None:
     text = "volumes: [{name: v, image: example/multi-docker:1, format: oci}]"
     plan = planned(loaded(text), store)
     assert index_of(plan)["mediaType"] == media_types.DOCKER_INDEX
@@ -67,7 +67,7 @@ def test_a_single_manifest_makes_a_layout(store: Store) -> None:
 
 
 @pytest.mark.parametrize("image", ["multi", "plain"])
-def test_a_platform_that_is_not_there_is_refused(store: Store, image: str) -> None:
+def test_a_missing_platform_is_refused(store: Store, image: str) -> None:
     text = (
         f"volumes: [{{name: v, image: 'example/{image}:1', format: oci, platforms: [linux/s390x]}}]"
     )

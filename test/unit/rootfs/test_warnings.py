@@ -12,12 +12,12 @@ def warnings_of(store: Store, *services: str) -> tuple[Diagnostic, ...]:
     return planned(loaded(f"services: [{', '.join(services)}]"), store).warnings
 
 
-def test_one_container_is_told_of_by_its_name(store: Store) -> None:
+def test_a_warning_for_one_container_has_its_name(store: Store) -> None:
     (warning,) = warnings_of(store, "{name: a, image: 'example/nocmd:1'}")
     assert warning.message == "'a' has no command, it cannot start"
 
 
-def test_the_same_of_several_containers(store: Store) -> None:
+def test_a_warning_for_several_containers_is_shown_once(store: Store) -> None:
     names = [f"n{number}" for number in range(9)]
     for count, listed in ((2, "'n0' and 'n1'"), (6, "'n0', 'n1', 'n2', 'n3', 'n4' and 'n5'")):
         (warning,) = warnings_of(
@@ -29,7 +29,7 @@ def test_the_same_of_several_containers(store: Store) -> None:
     assert "'n4' and 4 more have no command" in warning.message
 
 
-def test_other_images_are_told_of_by_themselves(store: Store) -> None:
+def test_other_images_get_their_own_warnings(store: Store) -> None:
     asks = "{{name: {0}, image: 'example/plain:1'}}"
     warnings = warnings_of(
         store, asks.format("a"), "{name: x, image: 'example/nocmd:1'}", asks.format("b")
@@ -39,7 +39,7 @@ def test_other_images_are_told_of_by_themselves(store: Store) -> None:
     assert warnings[0].hints == ("to run it as the image asks, say uid: 1000, gid: 1001",)
 
 
-def test_what_is_in_a_label_is_told_once_for_all_who_use_it(store: Store) -> None:
+def test_a_warning_for_a_label_is_shown_once(store: Store) -> None:
     names = ("a", "b", "c")
     (warning,) = warnings_of(
         store, *(f"{{name: {n}, image: 'example/lab-vol:1', command: [x]}}" for n in names)

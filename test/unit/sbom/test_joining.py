@@ -122,7 +122,7 @@ def test_the_same_images_make_the_same_bytes_and_others_another_name(shelf: Imag
     assert all(n.startswith("https://spdx.org/spdxdocs/sbom-") for n in names)
 
 
-def test_names_that_collide_are_made_different_with_all_that_refers_to_them(shelf: Images) -> None:
+def test_colliding_names_are_renamed_with_their_references(shelf: Images) -> None:
     def document(text: str) -> dict[str, Any]:
         return spdx(
             packages=[package("p", licenseDeclared="LicenseRef-1 AND MIT", hasFiles=["SPDXRef-f"])],
@@ -160,19 +160,19 @@ def test_a_licence_in_the_same_words_is_the_same(shelf: Images) -> None:
     assert whole["hasExtractedLicensingInfos"] == [licence]
 
 
-def test_an_image_laid_out_twice_at_one_place_counts_once(shelf: Images) -> None:
+def test_an_image_used_twice_at_one_path_counts_once(shelf: Images) -> None:
     one = shelf.image("x/a:1", spdx(packages=[package("p")]))
     whole = read(shelf.join((one, ""), (one, ""), (one, "below/")))
     assert [p["SPDXID"] for p in whole["packages"]] == ["SPDXRef-p", "SPDXRef-p-2"]
 
 
-def test_the_old_way_to_describe(shelf: Images) -> None:
+def test_the_older_describes_field(shelf: Images) -> None:
     one = shelf.image("x/a:1", spdx(packages=[package("p")], documentDescribes=["SPDXRef-p", 5]))
     (relation,) = read(shelf.join((one, "")))["relationships"]
     assert relation["relatedSpdxElement"] == "SPDXRef-p"
 
 
-def test_names_of_files_stay_below_their_prefix(shelf: Images) -> None:
+def test_names_of_files_get_the_prefix_of_their_image(shelf: Images) -> None:
     files = [
         {"SPDXID": f"SPDXRef-{n}", "fileName": name}
         for n, name in enumerate(("../../etc", "/a/./b"))
@@ -202,7 +202,9 @@ def test_names_of_files_stay_below_their_prefix(shelf: Images) -> None:
         ),
     ],
 )
-def test_what_cannot_be_read_is_left_out_and_said(shelf: Images, document: bytes, why: str) -> None:
+def test_an_invalid_document_is_omitted_with_a_comment(
+    shelf: Images, document: bytes, why: str
+) -> None:
     good = shelf.image("x/a:1", spdx(packages=[package("p")]))
     joined = shelf.join((shelf.image("x/b:1", document), ""), (good, ""))
     (warning,) = joined.warnings

@@ -46,7 +46,7 @@ def names(store: Store) -> list[str]:
     return [e.name.removeprefix("docker.io/library/") for e in store.names().entries]
 
 
-def test_old_garbage_goes_and_images_stay(store: Store, painter: Painter) -> None:
+def test_old_garbage_is_removed_and_images_are_kept(store: Store, painter: Painter) -> None:
     kept = put(store, painter, "x:1", b"1")
     painter.image({"a": b"2"})
     age(store, 1)
@@ -56,7 +56,7 @@ def test_old_garbage_goes_and_images_stay(store: Store, painter: Painter) -> Non
     assert done.bytes > 0
 
 
-def test_young_garbage_stays(store: Store, painter: Painter) -> None:
+def test_young_garbage_is_kept(store: Store, painter: Painter) -> None:
     painter.image({"a": b"2"})
     before = digests(store)
     assert collect_garbage(store).blobs == 0
@@ -65,9 +65,7 @@ def test_young_garbage_stays(store: Store, painter: Painter) -> None:
     assert digests(store) == set()
 
 
-def test_what_a_run_under_way_has_used_stays_whatever_its_age(
-    store: Store, painter: Painter
-) -> None:
+def test_blobs_of_an_active_run_are_kept(store: Store, painter: Painter) -> None:
     painter.image({"a": b"1"})
     age(store, 1)
     unused = painter.image({"a": b"2"})
@@ -83,14 +81,14 @@ def test_what_a_run_under_way_has_used_stays_whatever_its_age(
     assert digests(store) == set()
 
 
-def test_dead_runs_keep_nothing(store: Store, painter: Painter) -> None:
+def test_killed_runs_keep_no_blobs(store: Store, painter: Painter) -> None:
     painter.image({"a": b"1"})
     (store.layout.locks / "use-0123").touch()
     assert collect_garbage(store, GcLimits(grace=-1)).blobs == 3
     assert list(store.layout.locks.glob("use-*")) == []
 
 
-def test_a_blob_on_its_way_stays(store: Store) -> None:
+def test_a_partial_download_is_kept(store: Store) -> None:
     store.add_bytes(b"whole")
     with store.incoming(PARTLY) as blob:
         blob.write(b"par")
@@ -101,7 +99,7 @@ def test_a_blob_on_its_way_stays(store: Store) -> None:
         blob.commit()
 
 
-def test_leftovers_go_when_they_are_old(store: Store) -> None:
+def test_old_temporary_files_are_removed(store: Store) -> None:
     store.add_bytes(b"x")
     with store.incoming(PARTLY) as blob:
         blob.write(b"par")
@@ -138,7 +136,7 @@ def test_removing_what_is_in_use_takes_only_the_name(store: Store, painter: Pain
         assert store.has(image.manifest.layers[0])
 
 
-def test_images_not_used_for_long_go(store: Store, painter: Painter) -> None:
+def test_images_unused_for_long_are_removed(store: Store, painter: Painter) -> None:
     put(store, painter, "old:1", b"1", days=30)
     kept = put(store, painter, "new:1", b"2", days=1)
     done = collect_garbage(store, GcLimits(older_than=7 * DAY))
@@ -146,7 +144,9 @@ def test_images_not_used_for_long_go(store: Store, painter: Painter) -> None:
     assert (names(store), digests(store)) == (["new:1"], kept)
 
 
-def test_the_least_recently_used_go_until_the_rest_fits(store: Store, painter: Painter) -> None:
+def test_the_least_recently_used_images_are_removed_until_the_rest_fits(
+    store: Store, painter: Painter
+) -> None:
     sizes = {}
     for number, days in enumerate([3, 9, 1, 5]):
         mine = put(store, painter, f"x:{number}", os.urandom(1000), days=days)
@@ -163,7 +163,7 @@ def test_the_least_recently_used_go_until_the_rest_fits(store: Store, painter: P
     assert digests(store) == set()
 
 
-def test_segments_of_a_run_under_way_stay(store: Store, painter: Painter) -> None:
+def test_segments_of_an_active_run_are_kept(store: Store, painter: Painter) -> None:
     painter.image({"a": b"1"})
     store.layout.segments.mkdir()
     with store.in_use():
@@ -172,7 +172,7 @@ def test_segments_of_a_run_under_way_stay(store: Store, painter: Painter) -> Non
     assert collect_garbage(store, GcLimits(keep_bytes=0)).segments == 1
 
 
-def test_only_what_is_published_goes(store: Store, painter: Painter) -> None:
+def test_only_published_images_are_removed(store: Store, painter: Painter) -> None:
     put(store, painter, "mine:1", b"1")
     put(store, painter, "theirs:1", b"2")
     theirs = store.names().entries[1]
@@ -181,7 +181,7 @@ def test_only_what_is_published_goes(store: Store, painter: Painter) -> None:
     assert names(store) == ["mine:1"]
 
 
-def test_everything_goes_if_that_is_asked_for(store: Store, painter: Painter) -> None:
+def test_all_images_are_removed_on_request(store: Store, painter: Painter) -> None:
     put(store, painter, "x:1", b"1")
     collect_garbage(store, GcLimits(everything=True))
     assert (names(store), digests(store)) == ([], set())
@@ -206,15 +206,13 @@ def test_an_image_with_several_platforms_is_one_thing(store: Store, painter: Pai
     assert remove_images(store, store.names().entries).blobs == 7
 
 
-def test_collecting_in_no_store_makes_none(tmp_path: Path) -> None:
+def test_collecting_does_not_create_a_store(tmp_path: Path) -> None:
     collect_garbage(Store(tmp_path / "none"))
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("bare", [True, False])
-def test_what_others_put_among_our_files_stays(
-    store: Store, painter: Painter, *, bare: bool
-) -> None:
+def test_files_of_other_tools_are_kept(store: Store, painter: Painter, *, bare: bool) -> None:
     painter.image({"a": b"1"})
     theirs = store.root / ("notes.txt" if bare else "other/notes.txt")
     theirs.parent.mkdir(exist_ok=True)

@@ -41,14 +41,16 @@ def source(tmp_path: Path) -> Store:
     return store
 
 
-def test_what_the_daemon_has_is_used(daemon: Daemon, source: Store, store: Store) -> None:
+def test_an_image_of_the_daemon_is_used(daemon: Daemon, source: Store, store: Store) -> None:
     daemon.has(source, X, AMD64)
     assert import_from_daemon(store, [X, Y], AMD64, NullReporter()) == [X]
     assert find_image(store, X, AMD64).config == find_image(source, X, AMD64).config
     assert len(find_image(store, X, AMD64).manifest.layers) == 2
 
 
-def test_what_is_here_already_is_not_asked_for(daemon: Daemon, source: Store, store: Store) -> None:
+def test_an_existing_image_is_not_exported_again(
+    daemon: Daemon, source: Store, store: Store
+) -> None:
     daemon.has(source, X, AMD64)
     import_from_daemon(store, [X], AMD64, NullReporter())
     daemon.asked.clear()
@@ -64,7 +66,9 @@ def test_an_image_for_another_machine_is_not_used(
     assert store.names().entries == ()
 
 
-def test_digests_are_not_the_daemons(daemon: Daemon, source: Store, store: Store) -> None:
+def test_references_with_a_digest_do_not_use_the_daemon(
+    daemon: Daemon, source: Store, store: Store
+) -> None:
     daemon.has(source, X, AMD64)
     pinned = Reference.parse(f"x@{find_image(source, X, AMD64).digest}")
     assert import_from_daemon(store, [pinned], AMD64, NullReporter()) == []

@@ -41,7 +41,7 @@ class Registry:
             store.put(reference, Painter(store).image(files, self.platform))
 
 
-def test_what_is_there_is_not_fetched(store: Store, painter: Painter) -> None:
+def test_existing_images_are_not_fetched(store: Store, painter: Painter) -> None:
     store.put(A, painter.image({"a": b"1"}))
     registry = Registry()
     found = resolve_images(
@@ -51,7 +51,7 @@ def test_what_is_there_is_not_fetched(store: Store, painter: Painter) -> None:
     assert registry.asked == []
 
 
-def test_all_that_is_missing_is_fetched_at_once_in_order(store: Store, painter: Painter) -> None:
+def test_all_missing_images_are_fetched_in_order(store: Store, painter: Painter) -> None:
     store.put(B, painter.image({"a": b"1"}))
     registry = Registry()
     found = resolve_images(
@@ -61,7 +61,7 @@ def test_all_that_is_missing_is_fetched_at_once_in_order(store: Store, painter: 
     assert registry.asked == [[str(A), str(C)]]
 
 
-def test_offline_tells_of_everything_that_is_missing(store: Store, painter: Painter) -> None:
+def test_offline_reports_all_missing_images(store: Store, painter: Painter) -> None:
     store.put(C, painter.image({"a": b"1"}, ARM64))
     with pytest.raises(ImageError) as caught:
         resolve_images(
@@ -78,7 +78,7 @@ def test_offline_tells_of_everything_that_is_missing(store: Store, painter: Pain
     assert "image.yml:2:7: error[DM0205]: docker.io/library/b:1 is not in" in str(caught.value)
 
 
-def test_pull_asks_for_everything_but_digests(store: Store, painter: Painter) -> None:
+def test_pull_checks_all_references_without_a_digest(store: Store, painter: Painter) -> None:
     old = painter.image({"a": b"old"})
     store.put(A, old)
     pinned = Reference.parse(f"a@{old.digest}")
@@ -104,7 +104,7 @@ def test_a_platform_that_the_store_lacks_is_fetched(store: Store, painter: Paint
     )[A]
 
 
-def test_a_platform_that_nobody_has(store: Store) -> None:
+def test_a_platform_that_no_registry_has(store: Store) -> None:
     sources = ImageSources(store=store.root, fetch=Registry(platform=ARM64))
     with pytest.raises(ImageError) as caught:
         resolve_images(PLACES, AMD64, sources, NullReporter())

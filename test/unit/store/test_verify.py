@@ -76,18 +76,18 @@ def test_a_store_without_mistakes(store: Store) -> None:
     assert report.bytes == sum(p.stat().st_size for p in store.layout.blobs.iterdir())
 
 
-def test_no_store_has_no_mistakes(store: Store) -> None:
+def test_a_missing_store_has_no_mistakes(store: Store) -> None:
     assert verify_store(store, QUIET).clean
     assert not store.root.exists()
 
 
-def test_a_foreign_layout_has_none_either(conformance_layout: Path) -> None:
+def test_a_layout_of_another_tool_has_no_mistakes(conformance_layout: Path) -> None:
     report = verify_store(Store(conformance_layout), QUIET)
     assert report.problems == []
 
 
 @pytest.mark.parametrize("part", ["layer", "config", "index"])
-def test_a_flipped_bit_is_found_and_mended(store: Store, origin: Origin, part: str) -> None:
+def test_a_flipped_bit_is_found_and_repaired(store: Store, origin: Origin, part: str) -> None:
     path = blob(store, part)
     right = path.read_bytes()
     flip(path)
@@ -105,7 +105,7 @@ def test_a_flipped_bit_is_found_and_mended(store: Store, origin: Origin, part: s
     assert origin.asked == [f"docker.io/library/x:1@{digest} {platform}"]
 
 
-def test_a_missing_platform_is_no_mistake(store: Store, origin: Origin) -> None:
+def test_a_missing_platform_is_no_problem(store: Store, origin: Origin) -> None:
     blob(store, "manifest").unlink()
     report = verify_store(store, QUIET, repair=True, fetch=origin)
     assert report.clean
@@ -113,7 +113,7 @@ def test_a_missing_platform_is_no_mistake(store: Store, origin: Origin) -> None:
     assert origin.asked == []
 
 
-def test_an_index_without_any_image_is_one(store: Store, painter: Painter) -> None:
+def test_an_index_without_an_image_is_a_problem(store: Store, painter: Painter) -> None:
     image = painter.image({"a": b"1"})
     store.put("docker.io/library/x:1", painter.index(image))
     store.path(image.digest).unlink()
@@ -122,7 +122,7 @@ def test_an_index_without_any_image_is_one(store: Store, painter: Painter) -> No
 
 
 @pytest.mark.usefixtures("origin")
-def test_what_cannot_be_fetched_is_told(store: Store) -> None:
+def test_a_blob_that_cannot_be_fetched_is_reported(store: Store) -> None:
     def refuse(*_: object) -> None:
         raise RegistryError.of(images.NOT_IN_STORE, "the registry has burnt down")
 
@@ -133,7 +133,7 @@ def test_what_cannot_be_fetched_is_told(store: Store) -> None:
     assert "is not complete" in incomplete.message
 
 
-def test_garbage_in_index_json_is_put_aside(store: Store, origin: Origin) -> None:
+def test_an_invalid_index_json_is_quarantined(store: Store, origin: Origin) -> None:
     store.layout.index.write_bytes(b"{ garbage")
     assert [d.code for d in verify_store(store, QUIET).problems] == [images.BROKEN_STORE]
     assert store.layout.index.read_bytes() == b"{ garbage"
@@ -147,7 +147,7 @@ def test_garbage_in_index_json_is_put_aside(store: Store, origin: Origin) -> Non
     assert (store.layout.quarantine / "index.json.2").exists()
 
 
-def test_entries_that_are_none_are_removed_by_a_repair(store: Store, painter: Painter) -> None:
+def test_invalid_entries_are_removed_by_a_repair(store: Store, painter: Painter) -> None:
     store.put("docker.io/library/x:1", painter.image({"a": b"1"}))
     text = store.layout.index.read_text()
     store.layout.index.write_text(text.replace('"manifests": [', '"manifests": [ 7, {"x": 1},'))
@@ -156,7 +156,7 @@ def test_entries_that_are_none_are_removed_by_a_repair(store: Store, painter: Pa
     assert store.layout.index.read_text() == text
 
 
-def test_a_wrong_orphan_is_put_aside(store: Store) -> None:
+def test_a_corrupt_orphan_is_quarantined(store: Store) -> None:
     path = store.path(store.add_bytes(b"abc").digest)
     flip(path)
     report = verify_store(store, QUIET)
@@ -165,9 +165,7 @@ def test_a_wrong_orphan_is_put_aside(store: Store) -> None:
     assert not path.exists()
 
 
-def test_names_that_no_registry_knows_are_told(
-    store: Store, painter: Painter, origin: Origin
-) -> None:
+def test_invalid_names_are_reported(store: Store, painter: Painter, origin: Origin) -> None:
     image = painter.image({"a": b"lost"})
     index = store.layout.index
     text = index.read_text().replace('"docker.io/library/x:1"', '"Not A Name"')
