@@ -8,10 +8,7 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.golang.compilation import GoBuild, compile_programs
-    from assembler.golang.toolchain import (
-        prune_toolchains,
-        toolchains_size,
-    )
+    from assembler.golang.toolchain import prune_toolchains, toolchains_size
 
 _HOMES = {
     "GoBuild": "compilation",

@@ -53,7 +53,7 @@ def generate(
     """
     from datetime import UTC, datetime
 
-    from assembler.media.keys import KeySetOptions, generate_keys
+    from assembler.media import KeySetOptions, generate_keys
     from dolmen.passphrases import read_new_passphrase
 
     passphrase = read_new_passphrase() if encrypt else ""

@@ -69,7 +69,7 @@ def test_uuids_follow_from_the_mark(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_too_small_is_refused_with_a_sufficient_size() -> None:
-    parts = [Partition(gpt.ESP, "x", LARGE)]
+    parts = [GptPartition(gpt.ESP_TYPE, "x", LARGE)]
     with pytest.raises(OutputError, match=r"they need \d+ bytes") as caught:
         GptDisk.plan(parts, seed=b"", size=4 * MIB)
     needed = int(caught.value.diagnostics[0].hints[0].split()[-2])
