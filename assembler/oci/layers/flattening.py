@@ -36,9 +36,11 @@ from assembler.oci.layers.flattened_tree import (
     WHITED_OUT,
     Corrections,
     FlattenedTree,
+    LayerPath,
     display_path,
     normalize_entry_name,
     split_path,
+    symlink_target,
 )
 from assembler.oci.layers.hard_links import HardLinks
 from assembler.oci.layers.tar_entry_types import DIRECTORY, FILE, HARD_LINK, SYMLINK
@@ -80,15 +82,14 @@ def flatten_layers(
     """Send the tree of the layers, lowest first, to the sink; `image` names it in errors."""
     corrections = Corrections()
     for _ in range(MAX_PASSES):
-        before = corrections.counts()
+        known = corrections.copy()
         flattening = _FlattenPass(
             image, sink, exceptions or ExcludedPaths(), limits or LayerLimits(), corrections
         )
         tree = flattening.run(layers)
-        if corrections.counts() == before:
+        if corrections.settle(known, tree, flattening.superseded):
             flattening.check_waiting_links()
             return tree
-        corrections.forget_doubtful(before)
         sink.restart()
     raise LayerError.of(
         codes.BROKEN_LAYER,
@@ -114,6 +115,8 @@ class _FlattenPass:
         self.limits = limits
         self.corrections = corrections
         self.pending_repeats = dict(corrections.repeated)
+        # Repeated paths whose last occurrence has not come yet.
+        self.superseded: set[LayerPath] = set()
         self.tree = FlattenedTree()
         self.hiding = HiddenPaths(self.tree)
         self.links = HardLinks(self.tree, sink, corrections, self._repeat)
@@ -129,6 +132,9 @@ class _FlattenPass:
         for self.layer, layer in enumerate(reversed(layers), 1):
             self.hiding.begin_layer(self.layer)
             self.links.begin_layer(self.layer)
+            for link in self.corrections.traversed.get(self.layer, ()):
+                if self.corrections.moved.get(link, (0, b""))[0] != self.layer:
+                    self.hiding.occupied[link] = True
             self.current = b""
             with layer.open() as file:
                 try:
@@ -144,10 +150,10 @@ class _FlattenPass:
 
     def check_waiting_links(self) -> None:
         """Raise if a hard link has no target."""
-        for target, links in self.links.waiting.items():
+        for link, target in self.links.unresolved():
             raise LayerError.of(
                 codes.BROKEN_LAYER,
-                f"{self.image}: {display_path(links[0][1])} is a hard link to "
+                f"{self.image}: {display_path(link)} is a hard link to "
                 f"{display_path(target)}, which no layer has",
                 "build the image again",
             )
@@ -201,7 +207,9 @@ class _FlattenPass:
                 directory = parent
                 hidden = hiding.is_hidden(parent)
                 if not hidden:
-                    hiding.expect_directories(parent)
+                    link = hiding.expect_directories(parent)
+                    if link:
+                        self.corrections.traversed.setdefault(self.layer, set()).add(link)
                 hiding.occupy(parent, by_entry=True)
                 known = names.get(parent)
                 if known is None:
@@ -231,11 +239,16 @@ class _FlattenPass:
         hidden: bool,
     ) -> None:
         kind = reader.kind
-        if self.pending_repeats.get((self.layer, name)):
-            self.pending_repeats[self.layer, name] -= 1
+        key = self.layer, name
+        self.superseded.discard(key)
+        if self.pending_repeats.get(key):
+            self.pending_repeats[key] -= 1
+            self.superseded.add(key)
             if kind != DIRECTORY and not hidden:
                 self.hiding.close(name)
             return
+        if kind == SYMLINK and self.links.waiting:
+            self.links.pass_symlink(name, reader.link)
         if not hidden:
             hidden = self._decide(name, siblings, base, reader)
         if hidden:
@@ -280,10 +293,8 @@ class _FlattenPass:
         if how in (None, WHITED_OUT) and own != DIR and by_entry is not None:
             if own == SYMLINKED:
                 self._move(name, reader.link)
-            if own == SYMLINKED or by_entry:
-                siblings[base] = layer * LAYER_STEP + (
-                    SYMLINKED if own == SYMLINKED else COVERED_DIR
-                )
+            elif by_entry:
+                siblings[base] = layer * LAYER_STEP + COVERED_DIR
                 return True
         siblings[base] = layer * LAYER_STEP + own
         return False
@@ -295,11 +306,6 @@ class _FlattenPass:
 
     def _move(self, name: bytes, link: bytes) -> None:
         """Record that upper layers have entries below a symbolic link of this layer."""
-        directory = b"" if link[:1] == b"/" else split_path(name)[0]
-        parts = directory.split(b"/") if directory else []
-        for part in link.split(b"/"):
-            if part == b"..":
-                del parts[-1:]
-            elif part and part != b".":
-                parts.append(part)
-        self.corrections.moved[name] = self.layer, b"/".join(parts)
+        move = self.layer, symlink_target(name, link)
+        if self.corrections.moved.get(name) != move:
+            self.corrections.found[name] = move

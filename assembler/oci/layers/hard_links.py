@@ -12,14 +12,16 @@ from assembler.oci.layers.flattened_tree import (
     Corrections,
     FlattenedTree,
     display_path,
+    follow_links,
     normalize_entry_name,
     split_path,
+    symlink_target,
 )
-from assembler.oci.layers.tar_entry_types import DIRECTORY, HARD_LINK
+from assembler.oci.layers.tar_entry_types import DIRECTORY, HARD_LINK, SYMLINK
 from assembler.oci.layers.tar_fields import MalformedTarError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from assembler.oci.layers.tar_reader import TarReader
     from assembler.oci.layers.tree_sink import TreeSink
@@ -48,9 +50,13 @@ class HardLinks:
         # Links to waiting links.
         self._followers: dict[bytes, list[bytes]] = {}
         self._done: set[bytes] = set()
+        # Directories of targets that links wait for, or have waited for.
+        self._sought: set[bytes] = set()
         # Of the current layer:
         self._layer = 0
         self._hidden_names: set[bytes] = set()
+        # Hidden symbolic links, and where they lead.
+        self._hidden_symlinks: dict[bytes, bytes] = {}
         # Hidden names that gave links their content.
         self._hidden_links: set[bytes] = set()
 
@@ -58,6 +64,7 @@ class HardLinks:
         """Move to the next layer."""
         self._layer = layer
         self._hidden_names = set()
+        self._hidden_symlinks = {}
         self._hidden_links = set()
 
     def add_visible(self, name: bytes, reader: TarReader) -> None:
@@ -69,17 +76,44 @@ class HardLinks:
         else:
             self._followers.setdefault(name, []).extend(arrived)
         if not done:
-            self._hard_link(name, self._target(reader), reader)
+            self._hard_link(name, self._target(name, reader), reader)
 
-    def _target(self, reader: TarReader) -> bytes:
+    def _target(self, name: bytes, reader: TarReader) -> bytes:
         """Return the path of a hard link's target."""
         target = normalize_entry_name(reader.link)
         if not target or target == reader.name:
             raise MalformedTarError("it is a hard link to itself")
         directory, base = split_path(target)
-        if self._corrections.moved:
-            directory = self._corrections.redirected(directory, self._layer)
-        return directory + b"/" + base if directory else base
+        if directory and directory == split_path(reader.name)[0]:
+            directory = split_path(name)[0]
+        elif directory:
+            directory = follow_links(directory, self._leads_to)
+        target = directory + b"/" + base if directory else base
+        if target == name:
+            raise MalformedTarError("it is a hard link to itself")
+        return target
+
+    def _leads_to(self, path: bytes) -> bytes | None:
+        """Return where a path led when the current link was made, if it was a symbolic link."""
+        layer, target = self._corrections.moved.get(path, (0, b""))
+        own = self._tree.kind(path) == self._layer * LAYER_STEP + SYMLINKED
+        if layer > self._layer or (own and layer == self._layer):
+            return target
+        if own:
+            self._corrections.traversed.setdefault(self._layer, set()).add(path)
+            return None
+        hidden = self._hidden_symlinks.get(path)
+        return self._corrections.detours.get((self._layer, path)) if hidden is None else hidden
+
+    def pass_symlink(self, name: bytes, link: bytes) -> None:
+        """Record that targets of waiting links lie below a symbolic link of a lower layer."""
+        if name not in self._sought:
+            return
+        for target, links in self.waiting.items():
+            if target.startswith(name + b"/"):
+                for layer, waiting in links:
+                    if layer < self._layer and waiting in self._unlinked:
+                        self._corrections.detours[layer, name] = symlink_target(name, link)
 
     def _hard_link(self, name: bytes, target: bytes, reader: TarReader) -> None:
         """Add a link to the sink, or let it wait for its target."""
@@ -107,6 +141,10 @@ class HardLinks:
     def _wait(self, target: bytes, link: bytes) -> None:
         self._unlinked.add(link)
         self.waiting.setdefault(target, []).append((self._layer, link))
+        directory = split_path(target)[0]
+        while directory and directory not in self._sought:
+            self._sought.add(directory)
+            directory = split_path(directory)[0]
 
     def _ready(self, target: bytes) -> list[bytes]:
         """Return the links of upper layers that wait for a target, and stop waiting."""
@@ -114,7 +152,19 @@ class HardLinks:
         later = [(layer, link) for layer, link in links if layer >= self._layer]
         if later:
             self.waiting[target] = later
-        return [link for layer, link in links if layer < self._layer]
+        # Hidden content may have come before the target.
+        return [link for layer, link in links if layer < self._layer and link in self._unlinked]
+
+    def unresolved(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the links that never got their content, with their targets."""
+        for target, links in self.waiting.items():
+            for _, link in links:
+                if link in self._unlinked:
+                    yield link, target
+        for target, followers in self._followers.items():
+            for link in followers:
+                if link in self._unlinked:
+                    yield link, target
 
     def target_added(self, name: bytes, reader: TarReader) -> None:
         """Add the links that waited for a name, and those that waited for them."""
@@ -133,7 +183,8 @@ class HardLinks:
         if kind == DIRECTORY:
             return
         links = self._corrections.rescued.get((self._layer, name), [])
-        fresh = [link for link in links if link not in self._done]
+        # A link that waits again needs the content of the hidden target's own target.
+        fresh = [link for link in links if link not in self._done or link in self._unlinked]
         self._done.update(fresh)
         waited = self._ready(name)
         if name in self._hidden_links:
@@ -141,8 +192,10 @@ class HardLinks:
         elif waited or links:
             self._hidden_links.add(name)
         self._hidden_names.add(name)
+        if kind == SYMLINK:
+            self._hidden_symlinks[name] = symlink_target(name, reader.link)
         if kind == HARD_LINK:
-            target = self._target(reader)
+            target = self._target(name, reader)
             for link in waited:
                 self._hard_link(link, target, reader)
             for link in fresh:

@@ -7,6 +7,7 @@ from assembler.oci.layers.flattened_tree import (
     EXCLUDED,
     LAYER_STEP,
     OTHER,
+    SYMLINKED,
     WHITED_OUT,
     FlattenedTree,
     display_path,
@@ -67,22 +68,32 @@ class HiddenPaths:
             return state % LAYER_STEP == EXCLUDED and 0 < state // LAYER_STEP < self._layer
         return state // LAYER_STEP < self._layer
 
-    def expect_directories(self, directory: bytes) -> None:
-        """Raise if the path lies below a file of the same layer."""
+    def expect_directories(self, directory: bytes) -> bytes:
+        """Return the link of the same layer above the path; raise if it lies below a file."""
+        names, link = self._tree.names, b""
+        own_file = self._layer * LAYER_STEP + OTHER
+        own_link = self._layer * LAYER_STEP + SYMLINKED
         while directory:
-            state = self._tree.kind(directory)
-            if state == self._layer * LAYER_STEP + OTHER:
-                raise MalformedTarError(
-                    f"it lies below {display_path(directory)}, which is not a directory"
-                )
-            directory = split_path(directory)[0]
+            parent, _, base = directory.rpartition(b"/")
+            siblings = names.get(parent)
+            if siblings is not None:
+                state = siblings.get(base)
+                if state == own_file:
+                    raise MalformedTarError(
+                        f"it lies below {display_path(directory)}, which is not a directory"
+                    )
+                if state == own_link:
+                    link = directory
+            directory = parent
+        return link
 
     def whiteout(self, directory: bytes, base: bytes) -> None:
         """Hide the path that a whiteout names."""
+        if base == b".wh..wh..opq":
+            self.occupy(directory, by_entry=True)
         if self.is_hidden(directory):
             return
         if base == b".wh..wh..opq":
-            self.occupy(directory, by_entry=True)
             self.close(directory)
             return
         if base.startswith(b".wh..wh."):
