@@ -11,6 +11,7 @@ import stat
 from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
+from itertools import count
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
@@ -56,14 +57,15 @@ MAX_ISO_ENTRIES = 35_000
 def iso_entries(assembly: Assembly, spill: IO[bytes]) -> Iterator[IsoEntry]:
     """Return the entries of an assembly's tree without those below boot.
 
+    A hard link to a file below boot is that file.
+
     Contents that are in no segment are copied to `spill`, which stays open while the entries are
     in use.
     """
     merged = _MergedTree()
     capable: list[bytes] = []
     for entry, link in _read_tar(assembly.tree(), spill, capable):
-        if not entry.path.startswith(_BOOT):
-            merged.add(entry, link)
+        merged.add(entry, link)
     if capable:
         assembly.reporter.emit(WarningEmitted(_capability_warning(capable)))
     return merged.entries()
@@ -87,15 +89,24 @@ class _MergedTree:
         self._entries: dict[bytes, IsoEntry] = {}
         # Directories without symbolic links, by the directories of entries.
         self._resolved: dict[bytes, bytes] = {}
+        # Entries below boot, which only hard links make part of the volume.
+        self._below_boot: dict[bytes, IsoEntry] = {}
         # The hard links of a file have the same number.
         self._groups: dict[bytes, int] = {}
+        self._group_numbers = count()
 
     def add(self, entry: IsoEntry, link: bytes | None) -> None:
         directory, _, name = entry.path.rpartition(b"/")
         directory = self._real(directory)
         path = directory + b"/" + name if directory else name
+        is_below_boot = entry.path.startswith(_BOOT) or path.startswith(_BOOT)
+        entries = self._below_boot if is_below_boot else self._entries
         if link is not None:
-            self._link(path, link)
+            self._link(path, self._target_path(link), entries)
+            return
+        if is_below_boot:
+            self._groups.pop(path, None)
+            entries[path] = entry
             return
         before = self._entries.get(path)
         is_covered = before is not None and before.is_directory and not entry.is_directory
@@ -113,21 +124,30 @@ class _MergedTree:
                 "choose kernel+squashfs or kernel+erofs",
             )
 
-    def _link(self, path: bytes, link: bytes) -> None:
+    def _target_path(self, link: bytes) -> bytes:
         directory, _, name = link.rpartition(b"/")
         directory = self._real(directory)
-        target = directory + b"/" + name if directory else name
-        if target in self._entries and path != target:
-            self._groups.setdefault(target, len(self._groups))
+        return directory + b"/" + name if directory else name
+
+    def _find(self, path: bytes) -> IsoEntry | None:
+        return self._entries.get(path) or self._below_boot.get(path)
+
+    def _link(self, path: bytes, target: bytes, entries: dict[bytes, IsoEntry]) -> None:
+        file = self._find(target)
+        if file is not None and path != target:
+            if target not in self._groups:
+                self._groups[target] = next(self._group_numbers)
             self._groups[path] = self._groups[target]
-            self._entries[path] = replace(self._entries[target], path=path)
+            entries[path] = replace(file, path=path)
 
     def entries(self) -> Iterator[IsoEntry]:
         """Yield all entries, and forget each: memory has no room for all of them twice."""
-        counts = Counter(self._groups.values())
-        for path, group in self._groups.items():
+        groups = {p: group for p, group in self._groups.items() if p in self._entries}
+        counts = Counter(groups.values())
+        for path, group in groups.items():
             self._entries[path] = replace(self._entries[path], links=counts[group])
         self._groups.clear()
+        self._below_boot.clear()
         while self._entries:
             yield self._entries.popitem()[1]
 

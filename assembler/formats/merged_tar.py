@@ -6,7 +6,8 @@ directories, symbolic links and hard links.
 
 What stays is what a kernel has after unpacking the tree as an initrd: the last entry of each path,
 but a directory that is not empty is never replaced by something else. Symbolic links in the
-directories of a path are followed. Entries below boot are left out.
+directories of a path are followed. Entries below boot are left out, but a hard link to a file below
+boot is that file.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Pieces = Iterable[bytes | memoryview | FileRange]
 
 _BOOT = b"boot"
 _HASH_MASK = (1 << 64) - 1
-# The fate of an entry: it stays, a later one replaces it, or it is ignored.
+# The fate of an entry: it stays, a later one replaces it or it is below boot, or it is ignored.
 _STAYS, _REPLACED, _REFUSED = range(3)
 
 
@@ -53,7 +54,12 @@ class MergedTar:
                 checksum = crc32(data, checksum)
                 yield data
 
+        below_boot = 0
         for path, reader in _read_entries(chunks(), self._survey.resolver):
+            if _is_below_boot(path):
+                below_boot += 1
+                self._survey.add_below_boot(path, reader)
+                continue
             about = (path, reader.kind, reader.mode, reader.uid, reader.gid, reader.size)
             seen.update(b"%r %d\n" % (about, reader.mtime))
             self._survey.add(path, reader)
@@ -62,7 +68,7 @@ class MergedTar:
         # Equal trees have equal ones, and different trees have different ones.
         self.identity = seen.digest()
         # The number of entries, including those that are replaced.
-        self.count = len(self._survey.fates)
+        self.count = len(self._survey.fates) - below_boot
 
     def chunks(self) -> Iterator[Bytes]:
         """Yield the tar."""
@@ -130,12 +136,16 @@ class _LinkResolver:
 def _read_entries(
     chunks: Iterable[bytes], resolver: _LinkResolver
 ) -> Iterator[tuple[bytes, TarReader]]:
-    """Yield the real path of each entry that is not below boot, and the reader at it."""
+    """Yield the real path of each entry, and the reader at it."""
     reader = TarReader(chunks)
     while reader.next():
         path = resolver.real(normalize_tar_path(reader.name))
-        if path and path != _BOOT and not path.startswith(b"boot/"):
+        if path:
             yield path, reader
+
+
+def _is_below_boot(path: bytes) -> bool:
+    return path == _BOOT or path.startswith(b"boot/")
 
 
 def _piece_chunks(pieces: Pieces) -> Iterator[bytes]:
@@ -178,8 +188,7 @@ class _TreeSurvey:
         else:
             self.directories.pop(path, None)
             if kind == HARD_LINK:
-                target = self.resolver.real(normalize_tar_path(reader.link))
-                self._hard_links[len(self.fates)] = path, target
+                self._add_link(path, reader)
         self.resolver.note(path, reader.link if kind == SYMLINK else None)
         directory = path.rpartition(b"/")[0]
         while directory and directory not in self._used:
@@ -190,10 +199,25 @@ class _TreeSurvey:
             directory = directory.rpartition(b"/")[0]
         self.fates.append(_STAYS)
 
+    def add_below_boot(self, path: bytes, reader: TarReader) -> None:
+        """Add an entry that is left out, but may have hard links that stay."""
+        self._paths.append(hash(path) & _HASH_MASK)
+        if reader.kind == HARD_LINK:
+            self._add_link(path, reader)
+        self.fates.append(_REPLACED)
+
+    def _add_link(self, path: bytes, reader: TarReader) -> None:
+        target = self.resolver.real(normalize_tar_path(reader.link))
+        self._hard_links[len(self.fates)] = path, target
+
     def settle(self) -> None:
         """Decide which entries stay."""
         paths, fates = self._paths, self.fates
         order = sorted(range(len(paths)), key=paths.__getitem__)
+        for number in self._hard_links:
+            if self._file_of(number, order) is None:
+                # The file does not exist, so the link is ignored and replaces nothing.
+                fates[number] = _REFUSED
         last = -1
         for number in reversed(order):
             if fates[number] != _STAYS:
@@ -213,22 +237,26 @@ class _TreeSurvey:
 
     def _settle_link(self, number: int, order: list[int]) -> None:
         """Find the file of a hard link, and the link that gets its content if it is replaced."""
-        path, target = self._hard_links[number]
-        found, name = self._before(number, target, order), target
+        file = self._file_of(number, order)
+        if file is None or self.fates[number] != _STAYS:
+            return
+        found, name = file
+        if self.fates[found] == _STAYS:
+            self.originals[number] = name
+        elif found in self.heirs:
+            self.originals[number] = self.heirs[found]
+        else:
+            self.heirs[found] = self._hard_links[number][0]
+            self.originals[number] = None
+
+    def _file_of(self, number: int, order: list[int]) -> tuple[int, bytes] | None:
+        """Return the number and the path of the file of a hard link, if there is one."""
+        name = self._hard_links[number][1]
+        found = self._before(number, name, order)
         while found is not None and found in self._hard_links:
             name = self._hard_links[found][1]
             found = self._before(found, name, order)
-        if found is None:
-            # The file does not exist, so the link is ignored.
-            self.fates[number] = _REFUSED
-        elif self.fates[number] == _STAYS:
-            if self.fates[found] == _STAYS:
-                self.originals[number] = name
-            elif found in self.heirs:
-                self.originals[number] = self.heirs[found]
-            else:
-                self.heirs[found] = path
-                self.originals[number] = None
+        return None if found is None else (found, name)
 
     def _before(self, number: int, path: bytes, order: list[int]) -> int | None:
         """Return the number of the last entry at a path before a number."""
@@ -266,7 +294,7 @@ class _MergedTarWriter:
         self._encoder.add(b".", cast("TarReader", _DirectoryHeader()))
         for number, (path, reader) in enumerate(_read_entries(chunks, resolver)):
             fate = survey.fates[number]
-            if fate != _REFUSED:
+            if fate != _REFUSED and not _is_below_boot(path):
                 resolver.note(path, reader.link if reader.kind == SYMLINK else None)
             if fate == _REPLACED and number in survey.heirs:
                 self._add(survey.heirs[number], reader)

@@ -111,15 +111,14 @@ def test_each_path_is_there_once_and_is_the_right_one(entries: list[tuple[str, s
     expected = _MergedTree()
     with tempfile.TemporaryFile() as fresh:
         for entry, link in _read_tar([data], fresh, []):
-            if not (entry.path + b"/").startswith(b"boot/"):
-                expected.add(entry, link)
+            expected.add(entry, link)
         want = {
             e.path.decode(): (
                 *(stat.S_IFMT(e.mode), stat.S_IMODE(e.mode), e.uid),
                 *(read_content(e.content), e.target.decode()),
             )
             for e in expected.entries()
-            # Also where a link leads there.
+            # The volume has a directory boot of its own.
             if not (e.path + b"/").startswith(b"boot/")
         }
     # A file in the place of a directory gives way to what is below it.
@@ -143,6 +142,58 @@ def test_a_file_lives_on_in_its_other_names() -> None:
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         assert archive.getmember("x/three").linkname == "x/two"
     assert len(found) == 4
+
+
+@pytest.mark.parametrize("before", [[], [("file", "b/m/a/f", 1)]])
+def test_a_hard_link_to_a_file_below_boot_is_that_file(before: list[tuple[str, str, Any]]) -> None:
+    links = [("link", "b/m/a/f", "boot/g"), ("link", "b/two", "boot/g")]
+    tree = tar_of([("dir", "a", 0o755), *before, ("file", "boot/g", 2), *links])
+    found = once(b"".join(map(bytes, MergedTar(as_pieces(tree)).chunks())))
+    assert set(found) == {"a", "b", "b/m", "b/m/a", "b/m/a/f", "b/two"}
+    assert found["b/m/a/f"][3] == found["b/two"][3] == b"C" * 200
+    merged = _MergedTree()
+    with tempfile.TemporaryFile() as fresh:
+        for entry, link in _read_tar([tree], fresh, []):
+            merged.add(entry, link)
+        entries = {e.path: e for e in merged.entries()}
+        assert set(entries) == {b"boot", *(path.encode() for path in found)}
+        for path in (b"b/m/a/f", b"b/two"):
+            assert read_content(entries[path].content) == b"C" * 200
+            assert entries[path].links == 2
+
+
+def test_a_hard_link_to_nothing_replaces_nothing() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        file, link = tarfile.TarInfo("f"), tarfile.TarInfo("f")
+        file.size, link.type, link.linkname = 3, tarfile.LNKTYPE, "g"
+        archive.addfile(file, io.BytesIO(b"abc"))
+        archive.addfile(link)
+    found = once(b"".join(map(bytes, MergedTar(as_pieces(out.getvalue())).chunks())))
+    assert found["f"][3] == b"abc"
+
+
+def test_the_names_of_different_files_are_counted_apart() -> None:
+    tree = tar_of(
+        [
+            ("file", "x/a", 1),
+            ("link", "x/b", "x/a"),
+            ("file", "x/c", 2),
+            ("link", "x/d", "x/c"),
+            ("file", "x/a", 3),
+            ("file", "x/b", 3),
+            ("file", "x/e", 4),
+            ("link", "x/f", "x/e"),
+        ]
+    )
+    merged = _MergedTree()
+    with tempfile.TemporaryFile() as fresh:
+        for entry, link in _read_tar([tree], fresh, []):
+            merged.add(entry, link)
+        links = {e.path: e.links for e in merged.entries()}
+    assert {p: links[p] for p in (b"x/c", b"x/d", b"x/e", b"x/f")} == dict.fromkeys(
+        (b"x/c", b"x/d", b"x/e", b"x/f"), 2
+    )
 
 
 def test_each_tree_has_an_identity_of_its_own() -> None:
