@@ -12,9 +12,10 @@ Hard links stay hard links. A link whose target is in a lower layer waits for th
 whose target is hidden by an upper layer gets the content of its own layer, and other links to the
 same target become links to it.
 
-A single pass learns three facts too late: that a path comes again in its layer, that a link needs
-hidden content before it, and that a directory of an upper layer is a symbolic link in a lower one
-(`lib/x` over `lib -> usr/lib` means `usr/lib/x`). They are recorded, and the pass is repeated.
+A single pass learns some facts too late: that a path comes again in its layer, that a link needs
+hidden content before it, that a directory of this or an upper layer is a symbolic link
+(`lib/x` over `lib -> usr/lib` means `usr/lib/x`), and that the target of a hard link is below one.
+They are recorded, and the pass is repeated.
 """
 
 from __future__ import annotations

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -176,8 +178,127 @@ def draw_entry(rng: random.Random, tree: Tree, entries: list[E], number: int) ->
     return hardlink(name, rng.choice(names)) if names else directory(name)
 
 
-def shape(tree: Tree) -> dict[bytes, tuple[int, bytes, bytes, int]]:
+def shape(tree: dict[bytes, Node]) -> dict[bytes, tuple[int, bytes, bytes, int]]:
     return {p: (n.kind, n.content, n.link, n.mode) for p, n in tree.items()}
+
+
+class Directory:
+    """A real directory into which layers are unpacked, whiteouts before the other entries."""
+
+    def __init__(self, place: Path) -> None:
+        self.root = place / "root"
+        self.hidden = place / "hidden"
+        self.root.mkdir()
+
+    def real(self, name: str) -> Path:
+        """Return the place of a path, following symbolic links in its directories."""
+        *parts, base = name.split("/")
+        at = self.root
+        while parts:
+            part = parts.pop(0)
+            if part == "..":
+                at = at if at == self.root else at.parent
+            elif (at / part).is_symlink():
+                link = str((at / part).readlink())
+                at = self.root if link[0] == "/" else at
+                parts = [*link.strip("/").split("/"), *parts]
+            else:
+                at /= part
+        return at / base
+
+    def hide(self, path: Path) -> None:
+        """Move a path where only hard links of the layer find it."""
+        if path.is_dir() and not path.is_symlink():
+            for child in path.iterdir():
+                self.hide(child)
+            path.rmdir()
+        elif os.path.lexists(path):
+            place = self.hidden / path.relative_to(self.root)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(place)
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory and those above it, instead of files."""
+        at = self.root
+        for part in path.relative_to(self.root).parts:
+            at /= part
+            if at.is_symlink() or at.is_file():
+                at.unlink()
+            at.mkdir(exist_ok=True)
+
+    def unpack(self, entries: list[E]) -> None:
+        """Unpack a layer."""
+        shutil.rmtree(self.hidden, ignore_errors=True)
+        for name in (e.name for e in entries if ".wh." in e.name):
+            above, _, base = name.rpartition("/")
+            if base != ".wh..wh..opq":
+                self.hide(self.real(f"{above}/{base[4:]}" if above else base[4:]))
+                continue
+            place = self.real(f"{above}/x").parent
+            for at in [place, *place.parents]:
+                if at.is_file():
+                    self.hide(at)
+            for path in place.iterdir() if place.is_dir() else ():
+                self.hide(path)
+        for entry in entries:
+            if ".wh." not in entry.name:
+                self.put(entry)
+
+    def put(self, entry: E) -> None:
+        """Unpack an entry that is no whiteout."""
+        path = self.real(entry.name)
+        self.make_directory(path.parent)
+        if entry.type == tarfile.DIRTYPE:
+            self.make_directory(path)
+            path.chmod(entry.mode)
+            return
+        new = self.root.parent / "new"
+        if entry.type == tarfile.LNKTYPE:
+            target = self.real(entry.link)
+            if not os.path.lexists(target) or (target.is_dir() and not target.is_symlink()):
+                target = self.hidden / target.relative_to(self.root)
+            # The target may lie below what it replaces.
+            os.link(target, new, follow_symlinks=False)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        if entry.type == tarfile.LNKTYPE:
+            new.rename(path)
+        elif entry.type == tarfile.SYMTYPE:
+            path.symlink_to(entry.link)
+        else:
+            path.write_bytes(entry.data)
+            path.chmod(entry.mode)
+
+    def tree(self) -> dict[bytes, Node]:
+        """Return what is there."""
+        nodes: dict[int, Node] = {}
+        found = {}
+        for path in self.root.rglob("*"):
+            status = path.lstat()
+            if path.is_symlink():
+                node = Node(SYMLINK, b"", os.fsencode(path.readlink()), 0o777)
+            elif path.is_dir():
+                node = Node(DIRECTORY, b"", b"", status.st_mode & 0o7777)
+            else:
+                node = Node(FILE, path.read_bytes(), b"", status.st_mode & 0o7777)
+            found[os.fsencode(path.relative_to(self.root))] = nodes.setdefault(status.st_ino, node)
+        return found
+
+
+def test_the_model_is_what_a_directory_has_after_unpacking(tmp_path: Path) -> None:
+    for seed in range(STACKS // 10):
+        layers, expected = draw(random.Random(seed))
+        (tmp_path / str(seed)).mkdir()
+        unpacked = Directory(tmp_path / str(seed))
+        for entries in layers:
+            unpacked.unpack(entries)
+        tree = unpacked.tree()
+        # Directories without an entry of their own are there, too.
+        for path in [p for p, n in tree.items() if n.kind == DIRECTORY and p not in expected]:
+            del tree[path]
+        assert shape(tree) == shape(expected), f"seed {seed}"
+        assert groups(tree) == groups(expected), f"seed {seed}"
 
 
 @pytest.mark.parametrize("start", range(0, STACKS, 500))
