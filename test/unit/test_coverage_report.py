@@ -35,7 +35,7 @@ def test_figures_for_folders_and_modules_are_printed(
     report: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coverage_report, "LEAST", 2)
-    assert coverage_report.main([str(report), "60"]) == 0
+    assert coverage_report.main([str(report), "71.4"]) == 0
     assert capsys.readouterr().out == (
         "Lines that ran, by folder:\n"
         "  100.0 %      0 missing  assembler/\n"
@@ -45,10 +45,12 @@ def test_figures_for_folders_and_modules_are_printed(
         "The 2 modules that are covered least:\n"
         "    0.0 %     40 missing  cmd/dolmen/app.py\n"
         "   50.0 %     50 missing  assembler/oci/image_pull.py\n"
-        "   60.0 %    100 missing  total\n"
+        "Together:\n"
+        "   71.4 %     60 missing  assembler\n"
+        "    0.0 %     40 missing  cmd\n"
     )
 
 
-def test_too_little_fails(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert coverage_report.main([str(report), "60.1"]) == 1
-    assert capsys.readouterr().err == "less than 60.1 % ran\n"
+def test_too_little_of_the_library_fails(report: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert coverage_report.main([str(report), "71.5"]) == 1
+    assert capsys.readouterr().err == "less than 71.5 % of assembler ran\n"
