@@ -77,6 +77,7 @@ def test_a_text_is_composed_to_data(text: str | bytes, data: object) -> None:
         ("a: !!int b", "DM0020", "x.yml:1:4"),
         (r'a: "\ud800"', "DM0020", "x.yml:1:4"),
         (r'b: "\UFFFFFFFF"', "DM0020", "x.yml:1:5"),
+        ("a: b\n...\n%YAML 1." + "9" * 5000 + "\n--- c", "DM0020", "x.yml:2:1"),
     ],
 )
 def test_invalid_yaml_is_refused_at_its_place(text: str | bytes, code: str, place: str) -> None:

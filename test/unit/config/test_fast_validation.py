@@ -53,6 +53,23 @@ def test_generated_data_gets_the_verdict_of_jsonschema(data: dict[str, Any]) -> 
     agree("build", data)
 
 
+@pytest.mark.parametrize(
+    ("value", "types"),
+    [
+        (1, {"integer", "number"}),
+        (1.0, {"number"}),
+        (True, {"boolean"}),
+        (None, {"null"}),
+        ("1", {"string"}),
+        ([], {"array"}),
+        ({}, {"object"}),
+    ],
+)
+def test_a_value_has_the_types_that_yaml_gives_it(value: object, types: set[str]) -> None:
+    every = ("integer", "number", "boolean", "null", "string", "array", "object")
+    assert {name for name in every if conforms(value, {"type": name}, {})} == types
+
+
 def test_every_keyword_of_the_schemas_is_supported() -> None:
     """A rule that is not known is never passed, so files with it would only be slower."""
     assert conforms({"image": "a"}, load_schema("build"), load_schema("build"))

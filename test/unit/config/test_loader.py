@@ -42,6 +42,15 @@ def test_lists_are_joined_and_kernel_members_replaced(load_text: Load) -> None:
     assert (kernel.image, kernel.cmdline, kernel.binary, kernel.ucode) == ("k:1", "two", "b", "")
 
 
+def test_the_last_section_trust_counts(load_text: Load) -> None:
+    """A file without the section does not remove that of an earlier file."""
+    one, two = "trust: {org: [one]}", "trust: {org: [two]}"
+    for texts, org in (((one, "init: []"), "one"), (("init: []", one), "one"), ((one, two), "two")):
+        trust = load_text(*texts).config.trust
+        assert trust is not None
+        assert trust.org == (org,)
+
+
 def test_merged_values_know_their_files(load_text: Load) -> None:
     """After merging every value still knows the file it came from."""
     config = load_text(
@@ -77,7 +86,7 @@ def test_resources_are_as_the_runtime_specification_spells_them(load_text: Load)
         load_text(
             "services: [{name: s, image: 'i:1', resources: {blockio: {weight: 10}, hugepageLimits: "
             "[{pageSize: 2, limit: 9}, {pageSize: 1073741824, limit: 1}, "
-            "{pageSize: 64KB, limit: 2}]}}]"
+            "{pageSize: 64KB, limit: 2}, {pageSize: 66048, limit: 3}, {pageSize: 65535}]}}]"
         )
         .config.services[0]
         .resources
@@ -88,6 +97,8 @@ def test_resources_are_as_the_runtime_specification_spells_them(load_text: Load)
             {"pageSize": "2MB", "limit": 9},
             {"pageSize": "1GB", "limit": 1},
             {"pageSize": "64KB", "limit": 2},
+            {"pageSize": "64KB", "limit": 3},
+            {"pageSize": "65535MB"},
         ],
     }
 
@@ -124,6 +135,9 @@ def test_a_name_that_a_mistake_may_have_removed_is_not_unknown(load_text: Load) 
     assert refusals(load_text, bind, "volumes: [") == [
         "b.yml:1:11: the file ends, but a value is expected"
     ]
+    # Nor is a command line without effect, if the key of the image may be misspelled.
+    (only,) = refusals(load_text, "kernel: {imge: 'k:1', cmdline: x}")
+    assert "unknown key 'imge'" in only
     wrong_elsewhere = refusals(load_text, bind + "volumes: [{name: w, format: zip}]")
     assert any("no volume" in r for r in wrong_elsewhere)
 
@@ -196,8 +210,21 @@ def test_templates_are_replaced_wherever_a_text_begins_with_one() -> None:
 def test_an_image_needs_its_package(load_text: Load) -> None:
     """Where the name of an image is wanted, a package that is not there is an error."""
     options = LoadOptions(packages=Packages())
-    assert refusals(load_text, "init: ['@pkg:none']", options=options) == [
-        "a.yml:1:8: there is no package none"
+    text = (
+        "init: ['@pkg:none']\n"
+        "kernel: {image: '@pkg:none', cmdline: '@pkg:none'}\n"
+        "volumes: [{name: v, image: '@pkg:none'}]\n"
+        "onshutdown: [{name: s, image: '@pkg:none', hostname: '@pkg:none'}]"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_text(text, options=options)
+    assert [(str(d.severity), str(d.place)) for d in caught.value.diagnostics] == [
+        ("error", "a.yml:1:8"),
+        ("error", "a.yml:2:17"),
+        ("warning", "a.yml:2:39"),
+        ("error", "a.yml:3:28"),
+        ("error", "a.yml:4:31"),
+        ("warning", "a.yml:4:54"),
     ]
 
 

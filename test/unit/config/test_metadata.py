@@ -98,6 +98,29 @@ def test_a_rendered_config_loads_as_the_same_config(case: Path) -> None:
         assert render_metadata(read(text), form) == text
 
 
+def test_a_file_in_metadata_has_its_keys_in_linuxkits_order() -> None:
+    text = (
+        "files: [{path: a, uid: 1, mode: '0600', contents: x}, "
+        "{path: b, source: s, optional: true}, "
+        "{path: c, optional: true, source: s, gid: 2}, {path: d, directory: true}]"
+    )
+    config = load_config_inputs([ConfigInput("a.yml", text.encode(), Path())], QUIET).config
+    files = json.loads(render_metadata(config, "json"))["files"]
+    assert [list(file.items()) for file in files] == [
+        [
+            ("path", "a"),
+            ("directory", False),
+            ("contents", "x"),
+            ("optional", False),
+            ("mode", "0600"),
+            ("uid", 1),
+        ],
+        [("path", "b"), ("directory", False), ("source", "s"), ("optional", True)],
+        [("path", "c"), ("directory", False), ("source", "s"), ("optional", True), ("gid", 2)],
+        [("path", "d"), ("directory", True), ("optional", False)],
+    ]
+
+
 _ODD = [
     "",
     "yes",

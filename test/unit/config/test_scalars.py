@@ -43,6 +43,8 @@ from assembler.config import scalars
         (".", "."),
         ("0x", "0x"),
         ("٣", "٣"),
+        ("1" * 70, int("1" * 70)),
+        ("1" * 71, float("1" * 71)),
         ("9" * 5000, math.inf),
     ],
 )
@@ -65,7 +67,8 @@ def test_nan_is_a_float() -> None:
 )
 def test_a_tag_determines_the_type_of_a_scalar(text: str, tag: str, value: object) -> None:
     """A tag decides what a scalar is."""
-    assert scalars.parse_tagged(text, tag) == value
+    found = scalars.parse_tagged(text, tag)
+    assert (found, type(found)) == (value, type(value))
 
 
 @pytest.mark.parametrize(("text", "tag"), [("x", "int"), ("1", "bool"), ("x", "null")])
