@@ -31,7 +31,8 @@ def refused(data: bytes, **options: object) -> str:
 
 def header(**changes: bytes) -> bytes:
     """Return an archive of one entry with fields of its header changed, checksum made right."""
-    fields = {"name": 0, "mode": 100, "uid": 108, "size": 124, "mtime": 136, "type": 156}
+    fields = {"name": 0, "mode": 100, "uid": 108, "size": 124, "mtime": 136, "type": 156,
+              "major": 329, "minor": 337}  # fmt: skip
     block = bytearray(tar([E("file", b"x")])[:512])
     for name, value in changes.items():
         at = fields[name]
@@ -78,6 +79,9 @@ PACKED = gzip.compress(GOOD, mtime=0)
         (header(size=b"0000000_001\0"), "not a number"),
         (header(mode=b"0000009\0"), "octal"),
         (header(uid=b"\xff" * 8), "owner"),
+        (header(type=b"3", major=b"\xff" * 8), "device number is -1:0"),
+        (header(type=b"4", minor=b"\x80\0\0\1\0\0\0\0"), "device number is 0:4294967296"),
+        (tar([E("f", pax={"comment": "c" * (1 << 20)})]), "extended header of 10485"),
         (tar([E("f", pax={"size": "-1"})]), "size"),
         (tar([E("f", pax={"mtime": "yesterday"})]), "time"),
         (tar([E("f", pax={"path": "a\0b"})]), "NUL"),
@@ -106,7 +110,7 @@ def test_the_message_names_the_entry_and_the_layer() -> None:
 )
 def test_a_bomb_is_noticed_while_it_unpacks(data: bytes) -> None:
     told = refused(data, limits=LayerLimits(ratio=10, floor=1 << 20))
-    assert "grows beyond" in told
+    assert f"it grows beyond 1 MiB, from {len(data)} bytes stored" in told
 
 
 def test_holes_count_like_content() -> None:
@@ -118,6 +122,22 @@ def test_holes_count_like_content() -> None:
 def test_the_number_of_entries_is_bounded() -> None:
     data = tar([E(f"f{n}") for n in range(50)])
     assert "entries" in refused(data, limits=LayerLimits(entries=49))
+    sink = Collected()
+    flatten_layers("image", [layer(data)], sink, limits=LayerLimits(entries=50))
+    assert len(sink.order) == 50
+
+
+def test_the_entries_of_all_layers_count() -> None:
+    layers = [layer([E(f"{number}/{n}") for n in range(30)]) for number in range(2)]
+    with pytest.raises(LayerError, match="more than 59 entries"):
+        flatten_layers("image", layers, Collected(), limits=LayerLimits(entries=59))
+
+
+def test_an_extended_header_has_a_limit() -> None:
+    comment = "c" * ((1 << 20) - len("1048576 comment=\n"))
+    sink = Collected()
+    flatten_layers("image", [layer(tar([E("f", b"1", pax={"comment": comment})]))], sink)
+    assert sink.files() == {"f": b"1"}
 
 
 @pytest.mark.parametrize("entry", [symlink("etc/hosts", "x"), directory("etc/hosts"),

@@ -14,9 +14,11 @@ import zstandard
 
 from assembler.oci.layers import (
     CHARACTER_DEVICE,
+    DIRECTORY,
     FIFO,
     ExcludedPaths,
     LayerBlob,
+    MalformedTarError,
     TarReader,
     flatten_layers,
 )
@@ -66,6 +68,31 @@ def test_every_kind_of_entry(form: int) -> None:
     assert sink.tree[b"d/null"].kind == CHARACTER_DEVICE
 
 
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_long_names_have_their_directories(form: int) -> None:
+    """In the oldest form, the directories are in a second field of the header."""
+    names = ["a/" * 40 + "b" * 100, "c/" * 70 + "d", "e/" + "f" * 98, "g"]
+    assert read(tar([E(name) for name in names], form)).order == [n.encode() for n in names]
+
+
+def test_a_gnu_header_with_times_has_no_second_field_of_names() -> None:
+    """What is the field of directories elsewhere are times in archives of GNU tar."""
+    block = bytearray(tar([E("f", b"1")], tarfile.GNU_FORMAT))
+    block[345:357] = b"13727226100\0"
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block[:512])
+    assert read(bytes(block)).files() == {"f": b"1"}
+
+
+def test_a_directory_of_the_first_tar_has_a_slash_only() -> None:
+    block = bytearray(tar([E("d/x")], tarfile.USTAR_FORMAT))
+    block[:3], block[156], block[257:265] = b"d/\0", 0, bytes(8)
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block[:512])
+    assert read(bytes(block)).tree[b"d"].kind == DIRECTORY
+    assert read(tar([E("f"), hardlink("h/", "f")])).files() == {"f": b"", "h": b""}
+
+
 def attributes(data: bytes) -> dict[str, TarReader]:
     """Return a reader standing at each entry."""
     found = {}
@@ -99,6 +126,100 @@ def test_numbers_that_do_not_fit_octal_digits(form: int) -> None:
 def test_times_with_fractions_and_before_1970(text: str, seconds: int, kept: bytes) -> None:
     reader = attributes(tar([E("f", pax={"mtime": text})]))["f"]
     assert (reader.mtime, reader.mtime_text) == (seconds, kept)
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_names_of_owners_and_numbers_of_devices(form: int) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        for name, kind in (("one", b"0"), ("null", b"3"), ("disk", b"4"), ("two", b"0"),
+                           ("again", b"3"), ("zero", b"0")):  # fmt: skip
+            info = tarfile.TarInfo(name)
+            info.type, info.uname, info.gname = kind, "alice", "staff"
+            if kind != b"0":
+                info.devmajor, info.devminor = 259, 1_000
+            archive.addfile(info)
+    found = attributes(out.getvalue())
+    assert {name: (reader.major, reader.minor) for name, reader in found.items()} == {
+        "one": (0, 0),
+        "null": (259, 1_000),
+        "disk": (259, 1_000),
+        "two": (0, 0),
+        "again": (259, 1_000),
+        "zero": (0, 0),
+    }
+    owner = b"alice".ljust(32, b"\0") + b"staff".ljust(32, b"\0")
+    assert {reader.owner for reader in found.values()} == {owner}
+
+
+def test_a_size_in_a_pax_header_counts() -> None:
+    """For files alone: links and directories have no content."""
+    data = bytearray(tar([E("f", b"abc", pax={"size": "3"}), E("g", b"1")]))
+    at = data.index(b"f\0", 512 * 2)
+    assert at == 1024
+    data[at + 124 : at + 136] = b"00000000000\0"
+    data[at + 148 : at + 156] = b" " * 8
+    data[at + 148 : at + 156] = b"%06o\0 " % sum(data[at : at + 512])
+    assert read(bytes(data)).files() == {"f": b"abc", "g": b"1"}
+    links = [E("a"), symlink("s", "a", pax={"size": "9"}), directory("d", pax={"size": "9"})]
+    found = attributes(tar([*links, hardlink("h", "a", pax={"size": "9"}), E("end")]))
+    assert [(name, reader.size) for name, reader in found.items()] == [
+        ("a", 0),
+        ("s", 0),
+        ("d/", 0),
+        ("h", 0),
+        ("end", 0),
+    ]
+
+
+def test_a_global_header_is_kept_unparsed_with_its_end() -> None:
+    out = io.BytesIO()
+    with tarfile.open(
+        fileobj=out, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "made today"}
+    ) as archive:
+        for name in ("f", "g"):
+            info = tarfile.TarInfo(name)
+            info.size = 600
+            archive.addfile(info, io.BytesIO(bytes(600)))
+    data = out.getvalue()
+    for size in (len(data), 700):
+        reader = TarReader(iter([data[at : at + size] for at in range(0, len(data), size)]))
+        offsets = []
+        while reader.next():
+            assert reader.common == b"22 comment=made today\n"
+            assert reader.common_end == 1024
+            assert reader.records == {}
+            offsets.append(reader.offset)
+        # Each entry ends where the next one begins.
+        assert offsets == [1024 + 512 + 1024, 1024 + 2 * (512 + 1024)]
+
+
+def test_the_content_of_an_entry_is_read_at_once_or_in_chunks() -> None:
+    content = random.Random(3).randbytes(200_000)
+    data = tar([E("small", b"12345"), E("large", content), E("after", b"z")])
+    for size in (len(data), 70_000):
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        reader = TarReader(iter(pieces))
+        assert reader.next()
+        with pytest.raises(MalformedTarError, match="has 5 bytes, where 4 are the most"):
+            reader.read(4)
+        assert reader.read(5) == b"12345"
+        assert reader.next()
+        chunks = list(reader.chunks())
+        assert b"".join(chunks) == content
+        assert all(isinstance(chunk, bytes) for chunk in chunks)
+        assert reader.next()
+        assert reader.read(1) == b"z"
+        assert not reader.next()
+
+
+def test_a_file_with_holes_has_no_chunks() -> None:
+    pax = {"GNU.sparse.map": "0,1", "GNU.sparse.size": "9"}
+    reader = TarReader(iter([tar([E("f", b"1", pax=pax)])]))
+    assert reader.next()
+    with pytest.raises(MalformedTarError, match="has holes"):
+        list(reader.chunks())
+    assert reader.read(9) == b"1" + bytes(8)
 
 
 def test_extended_attributes_are_handed_on() -> None:
@@ -156,6 +277,24 @@ def test_files_with_holes_are_expanded(tmp_path: Path, options: list[str]) -> No
     assert files == {n: (tmp_path / n).read_bytes() for n in ("few", "many", "hole", "z")}
 
 
+def test_a_map_of_holes_may_cross_blocks() -> None:
+    """The last number of the map lies in two blocks."""
+    ranges = [(number * 10, number % 3) for number in range(13)]
+    words = [b"%019d" % value for piece in ranges for value in piece]
+    stored = b"13\n" + b"\n".join(words) + b"\n"
+    assert len(b"13\n" + b"\n".join(words[:-1])) < 512 < len(stored)
+    content = bytes(range(1, 13))
+    pax = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "200"}
+    expected = bytearray(200)
+    at = 0
+    for offset, length in ranges:
+        expected[offset : offset + length] = content[at : at + length]
+        at += length
+    assert at == 12
+    found = read(tar([E("f", stored.ljust(1024, b"\0") + content, pax=pax)])).files()
+    assert found == {"f": bytes(expected)}
+
+
 def test_a_layer_may_be_compressed_in_several_ways() -> None:
     data = tar([E("f", b"x" * 300_000)])
     zstd = zstandard.ZstdCompressor(write_checksum=True)
@@ -171,6 +310,22 @@ def test_a_layer_may_be_compressed_in_several_ways() -> None:
     }  # fmt: skip
     for what, stored in forms.items():
         assert read(stored).files() == {"f": b"x" * 300_000}, what
+
+
+@pytest.mark.parametrize("name", ["Path", "_x", "]"])
+def test_the_name_of_the_first_entry_is_not_taken_for_a_compression(name: str) -> None:
+    """The first byte of a zstd frame that is skipped is a letter, too."""
+    assert read(tar([E(name, b"1")])).files() == {name: b"1"}
+
+
+def test_equal_bytes_are_decompressed() -> None:
+    """Compressors have blocks of their own for them."""
+    contents = {"zeros": bytes(400_000), "ones": b"1" * 300_000}
+    data = tar([E(name, content) for name, content in contents.items()])
+    for level in (1, 19):
+        stored = zstandard.ZstdCompressor(level=level).compress(data)
+        assert read(stored).files() == contents
+    assert read(gzip.compress(data)).files() == contents
 
 
 def test_an_empty_layer_has_nothing() -> None:
@@ -191,6 +346,45 @@ def test_exceptions_are_left_out_and_what_is_below_stays() -> None:
     assert sink.order == [b"dev/pts/x", b"sub/etc/hosts"]
     assert tree.has(b"dev/pts/x")
     assert not tree.has(b"etc/hosts")
+
+
+def test_the_tree_knows_directories_without_entries() -> None:
+    layers = [layer([E("a/b/f"), directory("d"), symlink("s", "d")]), layer([E("a/.wh.b")])]
+    tree = flatten_layers("image", layers, Collected())
+    assert [tree.is_directory(p) for p in (b"", b"a", b"d", b"s", b"a/b", b"none")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_the_last_entry_of_a_path_counts_whatever_it_is() -> None:
+    """A pipe replaces a directory of the same name, and the other way round."""
+    pipe = E("x", type=tarfile.FIFOTYPE)
+    for entries, kind in (([directory("x"), pipe], FIFO), ([pipe, directory("x")], DIRECTORY)):
+        sink = Collected()
+        flatten_layers("image", [layer(entries)], sink)
+        assert sink.order == [b"x"]
+        assert sink.tree[b"x"].kind == kind
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("../x", "a/x/f"),
+        ("x", "a/b/x/f"),
+        ("../../y", "y/f"),
+        ("/c/d", "c/d/f"),
+        ("./x/.", "a/b/x/f"),
+    ],
+)
+def test_an_entry_below_a_link_of_a_lower_layer_follows_it(link: str, expected: str) -> None:
+    sink = Collected()
+    flatten_layers("image", [layer([symlink("a/b/lib", link)]), layer([E("a/b/lib/f")])], sink)
+    assert set(sink.files()) == {"a/b/lib", expected}
 
 
 def test_chunks_may_end_anywhere() -> None:
