@@ -1,0 +1,127 @@
+"""Jobs run in several processes, in order, and their errors arrive where they were started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from assembler.codes import output as codes
+from assembler.encode.byte_sinks import ContentSummary, FileOutput
+from assembler.encode.worker_processes import run_in_workers
+from assembler.errors import HostError, OutputError
+
+
+def run(count: int, workers: int, folder: Path) -> tuple[list[int], set[int]]:
+    """Run jobs that write files; return the order of reports, and the processes."""
+    done: list[int] = []
+
+    def work(number: int) -> None:
+        (folder / str(number)).write_text(str(os.getpid()))
+
+    run_in_workers(count, work, workers, done.append)
+    return done, {int((folder / str(n)).read_text()) for n in range(count)}
+
+
+def test_one_worker_works_here_and_in_order(tmp_path: Path) -> None:
+    assert run(3, 1, tmp_path) == ([0, 1, 2], {os.getpid()})
+    assert run(1, 8, tmp_path) == ([0], {os.getpid()})
+    assert run(0, 8, tmp_path) == ([], set())
+
+
+@pytest.mark.parametrize("workers", [2, 3, 20])
+def test_several_workers_do_all_jobs_once(tmp_path: Path, workers: int) -> None:
+    done, processes = run(9, workers, tmp_path)
+    assert sorted(done) == list(range(9))
+    assert 1 <= len(processes) <= min(workers, 9)
+    assert os.getpid() not in processes
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    run(4, 3, tmp_path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+class OddError(Exception):
+    """Cannot be sent to another process."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one + two)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (OutputError.of(codes.TOO_LARGE, "much too large"), OutputError, "much too large"),
+        (ValueError("no such value"), ValueError, "no such value"),
+        (OddError("odd", "ity"), RuntimeError, "OddError: oddity"),
+    ],
+)
+def test_an_error_arrives_and_stops_the_others(
+    tmp_path: Path, error: Exception, kind: type[Exception], words: str
+) -> None:
+    def work(number: int) -> None:
+        if number == 0:
+            raise error
+        if number == 1:
+            time.sleep(60)
+        (tmp_path / str(number)).touch()
+
+    started = time.monotonic()
+    with pytest.raises(kind, match=words) as caught:
+        run_in_workers(4, work, 2, lambda _: None)
+    assert time.monotonic() - started < 30
+    assert list(tmp_path.iterdir()) == []
+    if kind is ValueError:
+        assert "in a worker process" in caught.value.__notes__[0]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_killed_worker_is_reported() -> None:
+    def work(_: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(HostError, match="ended unexpectedly") as caught:
+        run_in_workers(2, work, 2, lambda _: None)
+    assert caught.value.diagnostics[0].code is codes.WORKER_DIED
+
+
+def test_workers_do_not_end_by_an_interrupt(tmp_path: Path) -> None:
+    """The terminal sends it to all processes; the one that started them decides."""
+
+    def work(number: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        (tmp_path / str(number)).touch()
+
+    run_in_workers(2, work, 2, lambda _: None)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_write_that_takes_a_part_only_is_continued() -> None:
+    """As pipes do."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(writing)
+        received = b""
+        while data := os.read(reading, 1 << 16):
+            received += data
+        os._exit(0 if ContentSummary.of(received) == ContentSummary.of(b"xyz" * 300_000) else 1)
+    os.close(reading)
+    os.set_blocking(writing, True)
+    output = FileOutput(writing)
+    for _ in range(300):
+        output.put(b"xyz" * 1000)
+    output.finish()
+    os.close(writing)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert output.written == 900_000
+    assert output.checksum == ContentSummary.of(b"xyz" * 300_000).crc32
