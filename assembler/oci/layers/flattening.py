@@ -121,9 +121,8 @@ class _FlattenPass:
         self.tree = FlattenedTree()
         self.hiding = HiddenPaths(self.tree)
         self.links = HardLinks(self.tree, sink, corrections, self._repeat)
-        # Of the current layer:
+        # The current layer:
         self.layer = 0
-        self.current = b""
         for path in (*exceptions.excluded, *exceptions.only_files):
             directory, base = split_path(path)
             self.tree.names.setdefault(directory, {})[base] = EXCLUDED
@@ -133,20 +132,16 @@ class _FlattenPass:
         for self.layer, layer in enumerate(reversed(layers), 1):
             self.hiding.begin_layer(self.layer)
             self.links.begin_layer(self.layer)
-            for link in self.corrections.traversed.get(self.layer, ()):
-                if self.corrections.moved.get(link, (0, b""))[0] != self.layer:
-                    self.hiding.occupied[link] = True
-            self.current = b""
             with layer.open() as file:
+                room = self.limits.of(layer.size)
+                reader = TarReader(decompress_layer(file, layer.size, self.limits), room)
                 try:
-                    room = self.limits.of(layer.size)
-                    reader = TarReader(decompress_layer(file, layer.size, self.limits), room)
                     self._walk(reader)
                     count += reader.count
                     if count > self.limits.entries:
                         raise MalformedTarError(f"it has more than {self.limits.entries} entries")
                 except MalformedTarError as error:
-                    raise self._error(layer, str(error)) from None
+                    raise self._error(layer, reader.name, str(error)) from None
         return self.tree
 
     def check_waiting_links(self) -> None:
@@ -159,8 +154,8 @@ class _FlattenPass:
                 "build the image again",
             )
 
-    def _error(self, layer: LayerBlob, why: str) -> LayerError:
-        entry = f", entry {display_path(self.current)}" if self.current else ""
+    def _error(self, layer: LayerBlob, name: bytes, why: str) -> LayerError:
+        entry = f", entry {display_path(name)}" if name else ""
         hint = (
             "`dolmen cache verify` tells whether the store is damaged; else build the image again"
         )
@@ -182,9 +177,8 @@ class _FlattenPass:
         directory: bytes | None = None
         siblings: dict[bytes, int] = {}
         hidden = False
-        self.current = b""
         while advance():
-            name = self.current = reader.name
+            name = reader.name
             if name[-1:] == b"/":
                 name = name[:-1]
             if name[:1] in (b".", b"/", b"") or b"//" in name or b"/." in name or b"\0" in name:

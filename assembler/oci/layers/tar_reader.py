@@ -43,7 +43,7 @@ class TarReader:
     name, link      as in the archive, not normalized
     kind            one of the types in `tar_entry_types`
     mtime           whole seconds; `mtime_text` is the exact time if it has a fraction
-    owner           88 bytes of a ustar header: magic, names of user and group, device numbers
+    owner           64 bytes of a ustar header: the names of user and group
     records         pax records that the reader does not apply, such as extended attributes
     pax             all pax records of the entry, or None
     common          the records of the last global header, unparsed; `common_end` is where it ends

@@ -94,6 +94,22 @@ def test_what_is_wrong_is_said(data: bytes, words: str) -> None:
     assert words in refused(data)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"size": b"\xff" * 12}, "bad: its size is -1"),
+        ({"mtime": b"never"}, "bad: its time is "),
+        ({"type": b"Q"}, "bad: it is of the unknown type"),
+        ({}, "bad: the checksum of its header is wrong"),
+    ],
+)
+def test_the_message_names_the_entry_that_is_wrong(change: dict[str, bytes], words: str) -> None:
+    """Not the one before it, which was read without a mistake."""
+    wrong = header(name=b"bad\0", **change)
+    data = tar([E("good")])[:512] + (wrong if change else wrong[:200] + b"!" + wrong[201:])
+    assert f", entry {words}" in refused(data)
+
+
 def test_the_message_names_the_entry_and_the_layer() -> None:
     told = refused(tar([E("good"), E("../bad")]))
     assert "sha256:" in told
