@@ -62,7 +62,8 @@ def read_input(argument: str) -> ConfigInput:
 def _read_file(path: Path, name: str) -> bytes:
     try:
         # Non-blocking, so that opening a pipe without a writer fails instead of waiting.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        # An empty name is no name of the current directory.
+        fd = os.open(path if name else "", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(fd, "rb") as file:
             os.set_blocking(file.fileno(), True)
             return file.read(MAX_SIZE + 1)

@@ -90,11 +90,12 @@ def test_a_missing_file_is_refused_with_a_similar_name(folder: Path) -> None:
     (folder / "link.yml").symlink_to("gone.yml")
     found = {
         name: (refusal(name).message, refusal(name).hints)
-        for name in ("d/machin.yml", "d/other", "none/x.yml", "link.yml")
+        for name in ("d/machin.yml", "d/other", "none/x.yml", "", "link.yml")
     }
     assert found == {
         "d/machin.yml": ("there is no file d/machin.yml", ("did you mean d/machine.yml?",)),
         "d/other": ("there is no file d/other", ()),
+        "": ("there is no file ", ("the name is empty",)),
         "none/x.yml": ("there is no file none/x.yml", ("there is no directory none",)),
         "link.yml": (
             "link.yml is a dangling symbolic link",
