@@ -234,7 +234,7 @@ def _correction(piece: dict[str, Any], value: object, path: _Path, own: Position
         if isinstance(value, str | int | float) and text_list:
             parts = value.split() if key == "command" and isinstance(value, str) else [value]
             return f"write {lead}{flow_yaml([str(p) for p in parts])}"
-        if isinstance(value, dict) and text_list and key in ("env", "rlimits"):
+        if isinstance(value, dict) and text_list and key == "env":
             return f"write {lead}{flow_yaml([f'{k}={v}' for k, v in value.items()][:3])}"
     elif "string" in types and isinstance(value, bool | int | float) and own.place is not None:
         written = _source_text(own)

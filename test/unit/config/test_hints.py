@@ -87,6 +87,11 @@ def diagnostics(load: Load, text: str) -> tuple[Diagnostic, ...]:
             "write env: [A=1, B=c]",
         ),
         (
+            "rlimits: {nofile: 1024}",
+            "`rlimits` must be a list of texts, not a mapping",
+            'for example: rlimits: ["nofile,1024,4096", "memlock,unlimited,unlimited"]',
+        ),
+        (
             "readonly: 'Yes'",
             "`readonly` must be true or false, not the text 'Yes'",
             "write readonly: true",
