@@ -16,6 +16,7 @@ from assembler.encode.byte_sinks import BytesOutput
 from assembler.encode.inventory import Inventory
 from assembler.encode.newc_encoder import NewcEncoder
 from assembler.encode.tar_encoder import TAR_END, TarEncoder, global_comment
+from assembler.errors import OutputError
 from assembler.oci.layers import HARD_LINK, TarReader
 from assembler.rootfs.plan import EntryKind, GeneratedEntry, Origin
 from support.archives import E, directory, hardlink, symlink, tar
@@ -184,6 +185,92 @@ def test_links_to_what_is_far_back_need_a_second_attempt() -> None:
     first, again = (next(f for f in found if f.name == n) for n in ("first", "again"))
     assert first.inode == again.inode
     assert (first.links, again.links, first.data, again.data) == (2, 2, b"1", b"")
+
+
+def test_a_file_below_boot_lives_on_in_its_links() -> None:
+    """Files for boot loaders are left out of an initrd; links to them elsewhere are files."""
+    entries = [
+        E("boot/kernel", b"k", mode=0o600),
+        E("boot/other", b"o"),
+        directory("boot/d"),
+        hardlink("lib/one", "boot/kernel"),
+        hardlink("boot/again", "boot/kernel"),
+        hardlink("lib/two", "boot/kernel"),
+    ]
+    (found,) = archives_of(as_newc(tar(entries)))
+    assert [(f.name, f.data, f.mode & 0o777, f.links) for f in found] == [
+        ("lib/one", b"k", 0o600, 2),
+        ("lib/two", b"", 0o600, 2),
+    ]
+    assert found[0].inode == found[1].inode
+
+
+def test_many_links_have_their_number() -> None:
+    entries = [E("f", b"1"), *(hardlink(f"l{n}", "f") for n in range(19))]
+    (found,) = archives_of(as_newc(tar(entries)))
+    assert [f.links for f in found[1:]] == list(range(2, 21))
+    assert {f.inode for f in found} == {found[0].inode}
+
+
+def test_newc_has_devices_and_the_nearest_times() -> None:
+    entries = [
+        E("dev/null", type=tarfile.CHRTYPE, device=(1, 3), mode=0o666),
+        E("dev/sda", type=tarfile.BLKTYPE, device=(8, 259), mode=0o660, gid=6),
+        E("pipe", type=tarfile.FIFOTYPE),
+        directory("d", 0o1777),
+        E("early", mtime=-5),
+        E("late", mtime=1 << 33),
+    ]
+    data = as_newc(tar(entries))
+    (found,) = archives_of(data)
+    assert {f.name: (f.mode, f.links) for f in found} == {
+        "dev/null": (0o020666, 1),
+        "dev/sda": (0o060660, 1),
+        "pipe": (0o010644, 1),
+        "d": (0o041777, 2),
+        "early": (0o100644, 1),
+        "late": (0o100644, 1),
+    }
+    heads = {name: data[data.index(name + b"\0") - 110 :] for name in (b"dev/null", b"dev/sda")}
+    assert {name: head[78:94] for name, head in heads.items()} == {
+        b"dev/null": b"0000000100000003",
+        b"dev/sda": b"0000000800000103",
+    }
+    times = [data[data.index(name + b"\0") - 110 :][46:54] for name in (b"early", b"late")]
+    assert times == [b"00000000", b"FFFFFFFF"]
+
+
+def test_links_to_devices_and_symbolic_links_are_copies() -> None:
+    """The kernel links regular files alone."""
+    entries = [
+        E("null", type=tarfile.CHRTYPE, device=(1, 3)),
+        hardlink("zero", "null"),
+        symlink("s", "target"),
+        hardlink("t", "s"),
+    ]
+    (found,) = archives_of(as_newc(tar(entries)))
+    assert [(f.name, f.mode, f.data) for f in found] == [
+        ("null", 0o020644, b""),
+        ("zero", 0o020644, b""),
+        ("s", 0o120777, b"target"),
+        ("t", 0o120777, b"target"),
+    ]
+    assert len({f.inode for f in found}) == 4
+
+
+def test_what_an_initrd_cannot_hold_is_refused() -> None:
+    encoder = NewcEncoder(Pieces(), "", Inventory(), "test/x:1")
+    encoder.add_generated(GeneratedEntry("most", EntryKind.FILE, 0o644), 0xFFFFFFFF)
+    with pytest.raises(OutputError, match=r"test/x:1: large has 4\.0 GiB"):
+        encoder.add_generated(GeneratedEntry("large", EntryKind.FILE, 0o644), 1 << 32)
+    longest = GeneratedEntry("s", EntryKind.SYMLINK, 0o777, target="t" * 4095)
+    encoder.add_generated(longest, 0)
+    for entry in (
+        GeneratedEntry("s", EntryKind.SYMLINK, 0o777, target="t" * 4096),
+        GeneratedEntry("d" * 4096, EntryKind.DIRECTORY, 0o755),
+    ):
+        with pytest.raises(OutputError, match="is longer than the kernel accepts"):
+            encoder.add_generated(entry, 0)
 
 
 def test_what_is_made_is_encoded_like_what_is_read() -> None:

@@ -50,7 +50,10 @@ ROOT = [
 SERVICE = [E("run", b"service"), symlink("link", "run"), E("boot/notes", b"n")]
 KERNEL = [
     E("kernel", b"vmlinuz" * 100, mode=0o640),
-    E("kernel.tar", tar([E("lib/modules/m.ko", b"module"), E("boot/map", b"map")])),
+    E(
+        "kernel.tar",
+        tar([E("lib/modules/m.ko", b"module"), E("boot/map", b"map"), E("./boot/dot")]),
+    ),
     E("ucode.cpio", b"070701" + bytes(50)),
 ]
 CONFIG = b"# CONFIG_RD_LZ4 is not set\nCONFIG_RD_GZIP=y\nCONFIG_RD_XZ=m\nCONFIG_RD_ZSTD=y\r\n"
@@ -161,6 +164,23 @@ def test_an_initrd_has_the_same_files_without_those_of_boot_loaders(
         assert found[name].data == content
     names = [entry.name for entry in entries(data)]
     assert len(names) == len(set(names))
+    system = (
+        "dev",
+        "dev/pts",
+        "dev/shm",
+        "etc",
+        "etc/hosts",
+        "etc/mtab",
+        "etc/resolv.conf",
+        "proc",
+        "sys",
+    )
+    assert set(names) == {
+        *("lib", "lib/modules", "lib/modules/m.ko", "bin", "bin/sh", "big", *system),
+        *("containers", "containers/services", "containers/services/s", prefix),
+        *(f"{prefix}/{name}" for name in ("run", "link", "boot", "boot/notes", *system)),
+        *("etc/dolmen", "etc/dolmen/one", "etc/dolmen/link"),
+    }
     # The kernel creates no parents: each comes before what is in it.
     for number, name in enumerate(names):
         parent = name.rpartition("/")[0]

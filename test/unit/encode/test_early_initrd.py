@@ -27,8 +27,8 @@ KERNEL = {
     f"{V}/kernel/isofs.ko.xz": b"iso",
     f"{V}/kernel/sound.ko": b"sound",
     f"{V}/modules.dep": b"kernel/virtio_blk.ko.xz:\nkernel/sd_mod.ko: kernel/scsi-mod.ko\n"
-    b"kernel/scsi-mod.ko:\nkernel/crc-soft.ko:\nkernel/squashfs.ko.xz:\nkernel/isofs.ko.xz:\n"
-    b"kernel/sound.ko:\n",
+    b"kernel/scsi-mod.ko:\nkernel/crc-soft.ko:\nkernel/squashfs.ko.xz: kernel/scsi-mod.ko\n"
+    b"kernel/isofs.ko.xz:\nkernel/sound.ko:\n",
     f"{V}/modules.alias": b"# aliases\nalias virtio:d2v* virtio_blk\nalias snd sound\n",
     f"{V}/modules.softdep": b"softdep squashfs pre: crc_soft\nsoftdep sound pre: isofs\n",
     f"{V}/modules.builtin": b"kernel/ext4.ko\n",
@@ -65,7 +65,11 @@ def early(
         return None, {}
     with Assembly(made.plan, store) as assembly:
         found = list(archives_of(read_content(assembly.initrd())))
-    return made, {f.name: f.data for a in found for f in a if f.mode & 0o170000 == 0o100000}
+    files = [f for archive in found for f in archive if f.mode & 0o170000 == 0o100000]
+    assert {f.name: f.mode & 0o7777 for f in files} == {
+        f.name: 0o755 if f.name == "init" else 0o644 for f in files
+    }
+    return made, {f.name: f.data for f in files}
 
 
 def test_it_has_the_modules_of_disks_and_of_the_filesystem(tmp_path: Path) -> None:
