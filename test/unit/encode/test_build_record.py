@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 KERNEL, INIT, SERVICE = (f"docker.io/test/{name}:1" for name in ("kernel", "init", "service"))
 PREFIX = "containers/services/s/lower/"
-SBOM = b'{"spdxVersion": "SPDX-2.3"}'
+SBOM = b'{"spdxVersion": "SPDX-2.3", "comment": "%b"}' % (b"c" * 2000)
 
 
 def kernel_image(store: Store, content: bytes = b"vmlinuz" * 99) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from assembler.encode.salvage_archive import SalvageArchive, SalvageError
 from assembler.encode.salvaged_trees import replay_tree
 from assembler.encode.tar_encoder import TAR_END, global_comment
 from assembler.errors import DolmenError, LayerError
+from assembler.oci import media_types
+from assembler.oci.digest import digest_of
 from assembler.oci.image import Image
 from assembler.oci.layers import LayerLimits
 from assembler.oci.reference import Reference
@@ -73,6 +76,60 @@ def test_the_image_is_found(made: tuple[Image, dict[str, Any], bytes], tmp_path:
     collected = Collected()
     replay_tree(found, laid, collected, LayerLimits())
     assert collected.files() == {"a": b"1"}
+
+
+@pytest.mark.parametrize(
+    ("lists", "pinned", "why"),
+    [
+        (True, "index", ""),
+        (True, "manifest", ""),
+        (False, "manifest", ""),
+        (False, "index", "which its index does not list"),
+        (True, "another", "is wanted"),
+    ],
+)
+def test_an_index_counts_if_it_lists_the_manifest(
+    made: tuple[Image, dict[str, Any], bytes], tmp_path: Path, *, lists: bool, pinned: str, why: str
+) -> None:
+    expected, record, _ = made
+    other = replace(expected.descriptor, digest="sha256:" + "0" * 64)
+    listed = expected.descriptor if lists else other
+    index = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": media_types.OCI_INDEX,
+            "manifests": [listed.as_json()],
+        }
+    )
+    digests = {
+        "index": digest_of(index.encode()),
+        "manifest": expected.digest,
+        "another": other.digest,
+    }
+    name = f"{NAME}@{digests[pinned]}"
+    tree = tar([E(PREFIX + "a", b"1", pax={"comment": f"services[0] {name}"})])[:2048]
+    part = record["parts"][0] | {
+        "image": name,
+        "size": len(tree),
+        "crc32": isal_zlib.crc32(tree),
+    }
+    entry = {"manifest": expected.digest, "index": digests["index"], "attested": False}
+    with_index = record | {
+        "images": {name: entry},
+        "documents": [*record["documents"], index],
+        "parts": [part],
+    }
+    archive = earlier(tmp_path / "x.tar", with_index, tree)
+    if why:
+        with pytest.raises(SalvageError, match=why):
+            archive.image(Reference.parse(name), AMD64, [])
+        return
+    found = archive.image(Reference.parse(name), AMD64, [digests["index"]])
+    assert found.digest == expected.digest
+    assert found.index is not None
+    assert (found.index.digest, found.index.size) == (digests["index"], len(index))
+    assert found.salvaged is not None
+    assert [laid.prefix for laid in found.salvaged.trees] == [PREFIX]
 
 
 ANYTHING = st.recursive(
