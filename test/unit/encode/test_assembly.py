@@ -15,7 +15,7 @@ from assembler.content import read_content
 from assembler.encode.assembly import Assembly, EncodeOptions
 from assembler.encode.compression import Compression
 from assembler.errors import ConfigError, DolmenError, ImageError, LayerError, OutputError
-from assembler.events import EventRecorder, LogMessage, WarningEmitted
+from assembler.events import EventRecorder, LogMessage, TaskAdvanced, WarningEmitted
 from assembler.oci.store import Store
 from assembler.rootfs.plan import (
     ArchiveTree,
@@ -208,6 +208,7 @@ def test_microcode_comes_before_the_archives(store: Store, codec: str) -> None:
 
 def test_segments_are_kept_from_one_assembly_to_the_next(store: Store, tmp_path: Path) -> None:
     plan = whole_plan(store)
+    before = len(list(Path("/proc/self/fd").iterdir()))
     reports = []
     members = []
     for jobs in (1, 3):
@@ -215,7 +216,15 @@ def test_segments_are_kept_from_one_assembly_to_the_next(store: Store, tmp_path:
         with Assembly(plan, store, EncodeOptions(jobs=jobs), recorder) as assembly:
             members.append([m.get_info() for m in as_tar(assembly, tmp_path)])
             as_tar(assembly, tmp_path)
-        reports.append([e.message for e in recorder.events if isinstance(e, LogMessage)])
+        logged = [e for e in recorder.events if isinstance(e, LogMessage)]
+        assert [e.level for e in logged] == [1, *([2] * (len(logged) - 1))]
+        reports.append([e.message for e in logged])
+        if jobs == 1:
+            # The largest image is first: others fit beside the end of its work.
+            advances = [e.done for e in recorder.events if isinstance(e, TaskAdvanced)]
+            largest = max(p.image.layer_bytes for p in plan.parts if isinstance(p, ImageTree))
+            assert advances[0] >= largest
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     # Each part is reported once; the file of the kernel image comes last.
     assert reports[0][0] == "0 of 3 parts are kept from earlier, 3 to be made"
     assert [text.partition(",")[0] for text in reports[0][1:3]] == [

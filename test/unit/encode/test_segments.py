@@ -105,7 +105,21 @@ def test_a_copy_without_times_is_verified_and_used(cache: SegmentCache) -> None:
     assert path.stat().st_mtime > 1_500_000_000
 
 
-def test_only_abandoned_partial_segments_are_removed(cache: SegmentCache) -> None:
+def test_a_segment_with_its_own_time_is_not_read_again(cache: SegmentCache) -> None:
+    """The time tells that nothing has written to it since; its content is read with any other."""
+    path = written(cache)
+    status = path.stat()
+    with path.open("r+b") as file:
+        file.write(b"changed")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    segment = cache.open(NAME)
+    assert segment is not None
+    segment.close()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    assert cache.open(NAME) is None
+
+
+def test_only_what_nobody_writes_any_more_is_swept(cache: SegmentCache) -> None:
     path = written(cache)
     fresh, old = cache.directory / ".a.x.part", cache.directory / ".b.x.part"
     for part in (fresh, old):
