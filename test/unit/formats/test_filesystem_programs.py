@@ -1,0 +1,209 @@
+"""The programs that make filesystems: their arguments and input, and what their failure says."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tarfile
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from assembler.encode.assembly import Assembly, EncodeOptions
+from assembler.encode.compression import Compression
+from assembler.errors import DolmenError, HostError, OutputError
+from assembler.formats import FormatOptions, Target, select_formats
+from assembler.helper_images import HelperImages
+from assembler.rootfs.plan import STANDARD_TIME
+from support.formats import CMDLINE, FILES, LINKS, YAML, SmallSystem
+from support.systems import loaded, planned
+
+PROGRAM = """
+import json, os, sys
+out = next(a for a in sys.argv[1:] if a.startswith("/proc/self/fd/"))
+data = sys.stdin.buffer.read()
+with open(out, "wb") as file:
+    file.write(b"filesystem")
+with open({record!r}, "wb") as file:
+    file.write(json.dumps([sys.argv[1:], dict(os.environ)]).encode() + b"\\n" + data)
+{more}
+"""
+
+
+@dataclass(frozen=True)
+class _Programs:
+    """Has one program for all names."""
+
+    command_line: tuple[str, ...]
+
+    @contextmanager
+    def command(self, _program: str) -> Iterator[tuple[str, ...]]:
+        yield self.command_line
+
+
+@dataclass(frozen=True)
+class _Helpers:
+    """Has no images, only the programs."""
+
+    filesystem_tools: _Programs
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a program was given."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    tar: bytes
+
+
+def make(
+    system: SmallSystem, folder: Path, name: str, compression: str = "zstd:7", more: str = ""
+) -> Made:
+    """Write a format with a program that records what it is given."""
+    record = folder / "record"
+    program = textwrap.dedent(PROGRAM).format(record=str(record), more=more)
+    tools = _Programs((sys.executable, "-S", "-c", program))
+    options = FormatOptions(helpers=cast("HelperImages", _Helpers(tools)))
+    plan = planned(loaded(YAML), system.store)
+    encoding = EncodeOptions(Compression.parse(compression), jobs=3)
+    with Assembly(plan, system.store, encoding) as assembly:
+        (chosen,) = select_formats([name])
+        outputs = chosen.write(assembly, Target(folder, "os"), options)
+    assert [o.role for o in outputs] == ["root", "kernel", "cmdline"]
+    assert outputs[0].size == len(b"filesystem")
+    arguments, environment = json.loads(record.read_bytes().partition(b"\n")[0])
+    return Made(arguments, environment, record.read_bytes().partition(b"\n")[2])
+
+
+COMMON = {
+    "squashfs": [
+        *("-", "OUT", "-tar", "-noappend", "-no-progress", "-quiet", "-exit-on-error"),
+        *("-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"),
+        *("-root-time", str(STANDARD_TIME), "-mkfs-time", str(STANDARD_TIME)),
+        *("-processors", "3", "-mem", "256M"),
+    ],
+    "erofs": [
+        "--tar=f",
+        "--quiet",
+        "-T",
+        str(STANDARD_TIME),
+        "--mkfs-time",
+        "-U",
+        "UUID",
+        "-b4096",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "compression", "how"),
+    [
+        ("squashfs", "gzip:6", ["-comp", "gzip", "-Xcompression-level", "6"]),
+        ("squashfs", "zstd:7", ["-comp", "zstd", "-Xcompression-level", "7"]),
+        ("squashfs", "xz", ["-comp", "xz"]),
+        ("squashfs", "lz4:1", ["-comp", "lz4"]),
+        ("squashfs", "lz4:2", ["-comp", "lz4", "-Xhc"]),
+        ("squashfs", "none", ["-noI", "-noD", "-noF", "-noX"]),
+        ("erofs", "gzip:6", ["-zlz4"]),
+        ("erofs", "zstd:7", ["-zzstd,level=7"]),
+        ("erofs", "xz:3", ["-zlzma,level=3"]),
+        ("erofs", "lz4:1", ["-zlz4"]),
+        ("erofs", "lz4:2", ["-zlz4hc,level=2"]),
+        ("erofs", "none", []),
+    ],
+)
+def test_the_program_gets_the_compression_and_nothing_of_the_environment(
+    system: SmallSystem,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    compression: str,
+    how: list[str],
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "5")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    made = make(system, tmp_path, f"kernel+{kind}", compression)
+    (out,) = [a for a in made.arguments if a.startswith("/proc/self/fd/")]
+    found = ["OUT" if a == out else a for a in made.arguments]
+    if kind == "erofs":
+        at = found.index("-U") + 1
+        # The UUID is that of the tree, so it is the same in each build.
+        again = make(system, tmp_path, f"kernel+{kind}", compression)
+        assert again.arguments[at] == found[at]
+        assert len(found[at]) == 36
+        found[at] = "UUID"
+        assert found == [*COMMON[kind], "--workers=3", *how, "OUT"]
+    else:
+        assert found == [*COMMON[kind], *how]
+    environment = {
+        k: v for k, v in made.environment.items() if not k.startswith(("__", "LC_CTYPE"))
+    }
+    assert environment == {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+
+def test_the_program_gets_each_path_of_the_tree_once(system: SmallSystem, tmp_path: Path) -> None:
+    made = make(system, tmp_path, "kernel+squashfs")
+    with tarfile.open(fileobj=io.BytesIO(made.tar)) as archive:
+        members = {member.name: member for member in archive}
+        assert len(members) == len(archive.getnames())
+        for name, content in FILES.items():
+            file = archive.extractfile(name)
+            assert file is not None
+            assert file.read() == content
+    assert {name: members[name].linkname for name in LINKS} == LINKS
+    # The kernel and its command line are files beside the filesystem.
+    assert not any(name.startswith("boot/") for name in members)
+    assert (tmp_path / "os-cmdline").read_text() == CMDLINE
+    assert (tmp_path / "os-squashfs.img").read_bytes() == b"filesystem"
+
+
+def test_many_files_are_not_compared_with_each_other(
+    system: SmallSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "-no-duplicates" not in make(system, tmp_path, "kernel+squashfs").arguments
+    monkeypatch.setattr("assembler.formats.filesystems._MAX_COMPARED", 5)
+    assert make(system, tmp_path, "kernel+squashfs").arguments[-1] == "-no-duplicates"
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "message"),
+    [
+        ("sys.exit(3)", OutputError, "mksquashfs failed:\nit ended with status 3"),
+        (
+            "print(*range(9), sep='\\n', file=sys.stderr); sys.exit('  bad ')",
+            OutputError,
+            "mksquashfs failed:\n5\n6\n7\n8\nbad",
+        ),
+        (
+            "sys.exit('FATAL: No space left on device')",
+            HostError,
+            "cannot write {path}: no space left on the disk",
+        ),
+    ],
+)
+def test_a_program_that_fails_is_reported_with_its_last_words(
+    system: SmallSystem, tmp_path: Path, more: str, kind: type[DolmenError], message: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        make(system, tmp_path, "kernel+squashfs", more=more)
+    path = tmp_path / "os-squashfs.img"
+    assert caught.value.diagnostics[0].message == message.format(path=path)
+    assert not path.exists()
+
+
+def test_a_program_that_does_not_read_its_input_is_reported(
+    system: SmallSystem, tmp_path: Path
+) -> None:
+    tools = _Programs((sys.executable, "-S", "-c", "import sys; sys.exit('no such option')"))
+    options = FormatOptions(helpers=cast("HelperImages", _Helpers(tools)))
+    (chosen,) = select_formats(["kernel+erofs"])
+    with system.assembly() as assembly, pytest.raises(OutputError) as caught:
+        chosen.write(assembly, Target(tmp_path, "os"), options)
+    assert caught.value.diagnostics[0].message == "mkfs.erofs failed:\nno such option"
