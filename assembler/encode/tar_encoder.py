@@ -46,7 +46,7 @@ class TarEncoder:
         self._inventory = inventory
         self._ids: dict[tuple[int, int, int], bytes] = {}
         self._tails: dict[tuple[int, bytes], tuple[bytes, int]] = {}
-        self._time, self._time_text = -1, b""
+        self._time, self._time_text = 0, b"%011o\0" % 0
 
     def add(self, name: bytes, reader: TarReader) -> None:
         """Write the reader's current entry with its content."""

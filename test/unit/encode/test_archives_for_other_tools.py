@@ -187,6 +187,47 @@ def test_links_to_what_is_far_back_need_a_second_attempt() -> None:
     assert (first.links, again.links, first.data, again.data) == (2, 2, b"1", b"")
 
 
+def members(data: bytes) -> list[tarfile.TarInfo]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        return archive.getmembers()
+
+
+def test_device_numbers_that_do_not_fit_become_records() -> None:
+    entries = [
+        E("large", type=tarfile.CHRTYPE, device=(0o10000000, 5)),
+        E("small", type=tarfile.BLKTYPE, device=(0o7777777, 0o7777777)),
+        E("file", b"1"),
+    ]
+    large, small, file = members(as_tar(tar(entries, tarfile.GNU_FORMAT)))
+    records = {k: v for k, v in large.pax_headers.items() if k.startswith("SCHILY")}
+    assert records == {"SCHILY.devmajor": str(0o10000000), "SCHILY.devminor": "5"}
+    assert (small.devmajor, small.devminor) == (0o7777777, 0o7777777)
+    assert (file.devmajor, file.devminor) == (0, 0)
+    assert not any(k.startswith("SCHILY") for m in (small, file) for k in m.pax_headers)
+
+
+@pytest.mark.parametrize("mtime", [0, 1, 0o77777777777, -1])
+def test_the_time_of_the_first_entry_is_its_own(mtime: int) -> None:
+    for kind in (tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE):
+        (found,) = members(as_tar(tar([E("f", mtime=mtime, type=kind, link="x")])))
+        assert found.mtime == mtime
+
+
+def test_names_of_owners_are_kept_if_they_are_ascii() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, owner in (("one", "alice"), ("two", "größe"), ("three", "bob")):
+            for kind in (tarfile.REGTYPE, tarfile.SYMTYPE):
+                info = tarfile.TarInfo(name + kind.decode())
+                info.type, info.linkname, info.uname, info.gname = kind, "x", owner, "staff"
+                archive.addfile(info)
+    assert [(m.uname, m.gname) for m in members(as_tar(out.getvalue()))] == [
+        *[("alice", "staff")] * 2,
+        *[("", "")] * 2,
+        *[("bob", "staff")] * 2,
+    ]
+
+
 def test_a_file_below_boot_lives_on_in_its_links() -> None:
     """Files for boot loaders are left out of an initrd; links to them elsewhere are files."""
     entries = [
