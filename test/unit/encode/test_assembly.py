@@ -140,6 +140,52 @@ def test_a_tar_has_the_parts_in_their_order(store: Store, tmp_path: Path) -> Non
     assert by_name[f"{prefix}/etc/resolv.conf"].isreg()
 
 
+@pytest.mark.parametrize("rules", list(TreeRules))
+def test_the_tree_of_an_image_is_changed_by_the_rules(
+    store: Store, tmp_path: Path, rules: TreeRules
+) -> None:
+    entries = [
+        directory("dev"),
+        E("dev/console"),
+        E("dev/kept"),
+        directory("etc", 0o700),
+        E("etc/hostname", b"h"),
+        E("etc/mtab", b"theirs"),
+        E("etc/resolv.conf", b"theirs"),
+        E("Dockerfile"),
+        directory("proc", 0o700),
+        E("proc/1"),
+    ]
+    plan = Plan("amd64", (tree(image(store, "test/x:1", entries), "init[0]", "", rules),))
+    with Assembly(plan, store) as assembly:
+        found = {m.name: (m.mode, m.linkname, m.size) for m in as_tar(assembly, tmp_path)}
+    resolver = (0o777, "/run/resolvconf/resolv.conf", 0)
+    if rules is TreeRules.CONTAINER:
+        resolver = (0o644, "", len("\n# no resolv.conf configured\n"))
+    assert found.pop("etc/hosts")[:2] == (0o644, "")
+    assert found == {
+        "dev": (0o755, "", 0),
+        "dev/kept": (0o644, "", 0),
+        "dev/pts": (0o755, "", 0),
+        "dev/shm": (0o755, "", 0),
+        "etc": (0o700, "", 0),
+        "etc/mtab": (0o644, "", 6),
+        "etc/resolv.conf": resolver,
+        "proc": (0o755, "", 0),
+        "proc/1": (0o644, "", 0),
+        "sys": (0o755, "", 0),
+    }
+
+
+def test_directories_that_are_links_get_nothing(store: Store, tmp_path: Path) -> None:
+    """Their targets belong to the image."""
+    entries = [symlink("etc", "usr/etc"), E("usr/etc/passwd"), symlink("dev", "x")]
+    plan = Plan("amd64", (tree(image(store, "test/x:1", entries), "init[0]"),))
+    with Assembly(plan, store) as assembly:
+        names = [member.name for member in as_tar(assembly, tmp_path)]
+    assert names == ["etc", "usr/etc/passwd", "dev", "proc", "sys"]
+
+
 @pytest.mark.parametrize("codec", ["gzip", "gzip:9", "none", "zstd", "lz4", "xz"])
 def test_an_initrd_has_the_same_files_without_those_of_boot_loaders(
     store: Store, codec: str

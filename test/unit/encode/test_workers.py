@@ -29,6 +29,7 @@ def run(count: int, workers: int, folder: Path) -> tuple[list[int], set[int]]:
 def test_one_worker_works_here_and_in_order(tmp_path: Path) -> None:
     assert run(3, 1, tmp_path) == ([0, 1, 2], {os.getpid()})
     assert run(1, 8, tmp_path) == ([0], {os.getpid()})
+    assert run(2, 1, tmp_path) == ([0, 1], {os.getpid()})
     assert run(0, 8, tmp_path) == ([], set())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -175,3 +176,38 @@ def test_invalid_names_are_reported(store: Store, painter: Painter, origin: Orig
     report = verify_store(store, QUIET, repair=True, fetch=origin)
     assert not report.clean
     assert media_types.REF_NAME in index.read_text()
+
+
+def test_a_report_says_what_is_missing_and_what_to_do(store: Store, painter: Painter) -> None:
+    one, two, three = (painter.image([{"a": b"1%d" % n}, {"b": b"2%d" % n}]) for n in range(3))
+    for number, image in enumerate((one, two, three)):
+        store.put(f"docker.io/library/x:{number}", image)
+    store.path(one.digest).unlink()
+    found = find_image(store, Reference.parse("x:1"), AMD64)
+    for layer in found.manifest.layers:
+        store.path(layer.digest).unlink()
+    entries = json.loads(store.layout.index.read_text())
+    for number in (0, 2):
+        entries["manifests"][number]["annotations"] = {}
+    store.path(three.digest).unlink()
+    store.layout.index.write_text(json.dumps(entries))
+    store.add_bytes(b"orphan")
+    report = verify_store(store, QUIET)
+    nameless = "an entry without a name is not complete: its manifest {} is not in the store"
+    named = f"docker.io/library/x:1 is not complete: {found.manifest.layers[0].digest}"
+    assert [d.message for d in report.problems] == [
+        nameless.format(one.digest),
+        f"{named} is not in the store, nor are 1 other blobs",
+        nameless.format(three.digest),
+    ]
+    commands = (
+        "`dolmen cache pull docker.io/library/x:1` or `dolmen cache rm docker.io/library/x:1`"
+    )
+    assert report.problems[1].hints == (commands,)
+    document = report.as_json()
+    assert document["clean"] is False
+    assert document["images"] == 3
+    assert [p["message"] for p in document["problems"]] == [p.message for p in report.problems]
+    # Configs and layers of images whose manifests are gone, and a blob that no image ever had.
+    assert (document["orphans"], document["blobs"]) == (7, 9)
+    assert document["orphanBytes"] < document["bytes"]
