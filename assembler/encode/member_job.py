@@ -169,13 +169,11 @@ class _Taker:
         writer = TreeWriter(
             self.segment, self.wanted.encoding or TAR_ENCODING, placement, self._learned
         )
-        entry = b""
+        inner = TarReader(_checked(reader.chunks(), part.member))
         try:
-            inner = TarReader(_checked(reader.chunks(), part.member))
             add, link = writer.encoder.add, writer.encoder.link
             while inner.next():
-                entry = inner.name
-                name = _name_of(entry)
+                name = _name_of(inner.name)
                 if not name:
                     continue
                 if inner.kind == HARD_LINK:
@@ -183,7 +181,8 @@ class _Taker:
                 else:
                     add(name, inner)
         except MalformedTarError as error:
-            at = f", entry {entry.decode('utf-8', 'backslashreplace')}" if entry else ""
+            # The entry that is wrong, not the one before it.
+            at = f", entry {inner.name.decode('utf-8', 'backslashreplace')}" if inner.name else ""
             raise LayerError.of(codes.NOT_AN_ARCHIVE, f"{what}{at}: {error}") from None
         hard_links = writer.finish(what)
         if hard_links is not None:

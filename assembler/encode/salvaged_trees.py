@@ -60,14 +60,13 @@ def verified_chunks(excerpt: SalvagedContent) -> Iterator[bytes]:
 def replay_tree(image: Image, tree: SalvagedTree, taker: EntrySink, limits: LayerLimits) -> None:
     """Pass the entries of a tree to a sink in their order."""
     prefix = tree.prefix.encode("utf-8", "surrogatepass")
-    entry, names = b"", set[bytes]()
+    names = set[bytes]()
+    reader = TarReader(verified_chunks(tree.content))
     try:
-        reader = TarReader(verified_chunks(tree.content))
         while reader.next():
-            entry = reader.name
             if reader.count > limits.entries:
                 raise MalformedTarError(f"it has more than {limits.entries} entries")
-            name = _below(prefix, entry)
+            name = _below(prefix, reader.name)
             if reader.kind == HARD_LINK:
                 target = _below(prefix, reader.link)
                 if target not in names:
@@ -78,7 +77,7 @@ def replay_tree(image: Image, tree: SalvagedTree, taker: EntrySink, limits: Laye
             if reader.kind != DIRECTORY:
                 names.add(name)
     except MalformedTarError as error:
-        at = f", entry {entry.decode('utf-8', 'backslashreplace')}" if entry else ""
+        at = f", entry {reader.name.decode('utf-8', 'backslashreplace')}" if reader.name else ""
         raise LayerError.of(
             codes.BROKEN_LAYER, f"{image.reference}, from {tree.content.path}{at}: {error}"
         ) from None

@@ -352,6 +352,15 @@ def test_a_kernel_that_is_no_file_is_refused(store: Store, entries: list[E], wor
     assert words in str(caught.value)
 
 
+def unknown(name: str) -> bytes:
+    """Return an archive of an entry of a type that no archive has."""
+    block = bytearray(tar([E(name)])[:512])
+    block[156:157] = b"Q"
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
 def test_links_in_a_circle_end(store: Store) -> None:
     with pytest.raises(DolmenError):
         member(store, [[symlink("kernel", "a"), symlink("a", "kernel")]])
@@ -365,7 +374,8 @@ def test_links_in_a_circle_end(store: Store) -> None:
             "kernel.tar is compressed with gzip; it must be a plain tar",
         ),
         (b"\xfd7zXZ", "compressed with xz"),
-        (tar([E("a"), E("../b")]), "entry ../b"),
+        (tar([E("a"), E("../b")]), "entry ../b: it would leave the root directory"),
+        (tar([E("a")])[:512] + unknown("b"), "entry b: it is of the unknown type"),
         (tar([E("a", b"1" * 600)])[:700], "cut off"),
     ],
 )

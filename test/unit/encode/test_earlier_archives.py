@@ -182,6 +182,7 @@ def test_any_record_gives_an_image_or_an_error(
         ([hardlink(PREFIX + "a", "etc/passwd")], "not one that a build writes"),
         ([directory(PREFIX + "d"), hardlink(PREFIX + "a", PREFIX + "d")], "not before it"),
         ([E(PREFIX + f"{n}") for n in range(9)], "more than 5 entries"),
+        ([E(PREFIX + "a"), E(PREFIX + "b", pax={"mtime": "x"})], f"entry {PREFIX}b: its time is"),
     ],
 )
 def test_unexpected_entries_are_refused(
