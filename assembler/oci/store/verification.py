@@ -112,11 +112,10 @@ class IncompleteImage:
             gone = self.contents.missing
             why = f"{gone[0].digest} is not in the store"
             why += f", nor are {len(gone) - 1} other blobs" if len(gone) > 1 else ""
-        return Diagnostic(
-            images.BLOB_MISSING,
-            f"{name} is not complete: {why}",
-            hints=(f"`dolmen cache pull {name}` or `dolmen cache rm {name}`",),
-        )
+        # Commands take names.
+        hint = f"`dolmen cache pull {name}` or `dolmen cache rm {name}`" if self.entry.name else ""
+        message = f"{name} is not complete: {why}"
+        return Diagnostic(images.BLOB_MISSING, message, hints=(hint,) if hint else ())
 
     def platforms(self, store: Store) -> set[Platform]:
         """Return the platforms with missing blobs."""
