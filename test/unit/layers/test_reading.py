@@ -328,6 +328,21 @@ def test_equal_bytes_are_decompressed() -> None:
     assert read(gzip.compress(data)).files() == contents
 
 
+@pytest.mark.parametrize("last_repeats", [True, False])
+def test_a_block_may_be_one_byte_that_repeats(*, last_repeats: bool) -> None:
+    """No compressor at hand ends a frame with one."""
+    head, zeros = tar([E("f", b"1")])[:1024], 9216
+    blocks = [(head, len(head), 0), (b"\0", zeros, 1)]
+    if not last_repeats:
+        blocks.append((bytes(512), 512, 0))
+    size = sum(length for _, length, _ in blocks)
+    frame = b"\x28\xb5\x2f\xfd\xa0" + size.to_bytes(4, "little")
+    for number, (data, length, kind) in enumerate(blocks, 1):
+        frame += (length << 3 | kind << 1 | (number == len(blocks))).to_bytes(3, "little") + data
+    assert zstandard.ZstdDecompressor().decompress(frame)[:1024] == head
+    assert read(frame).files() == {"f": b"1"}
+
+
 def test_an_empty_layer_has_nothing() -> None:
     assert read(b"").order == []
     assert read(tar([])).order == []
