@@ -172,7 +172,34 @@ def test_segments_of_an_active_run_are_kept(store: Store, painter: Painter) -> N
     assert collect_garbage(store, GcLimits(keep_bytes=0)).segments == 1
 
 
-def test_only_published_images_are_removed(store: Store, painter: Painter) -> None:
+def test_segments_stay_for_a_week(store: Store, painter: Painter) -> None:
+    painter.image({"a": b"1"})
+    store.layout.segments.mkdir()
+    for days in (6.9, 7.1):
+        segment = store.layout.segments / str(days)
+        segment.write_bytes(b"x")
+        os.utime(segment, (time.time() - days * DAY,) * 2)
+    assert collect_garbage(store).segments == 1
+    assert [path.name for path in store.layout.segments.iterdir()] == ["6.9"]
+
+
+def test_leftovers_go_by_their_own_age(store: Store, painter: Painter) -> None:
+    """Whatever order the directory lists them in."""
+    painter.image({"a": b"1"})
+    store.layout.quarantine.mkdir()
+    for folder in (store.layout.tmp, store.layout.quarantine):
+        for number in range(20):
+            path = folder / f"{number:04}.new"
+            path.write_bytes(b"abc")
+            if number % 2:
+                os.utime(path, (time.time() - DAY,) * 2)
+    assert collect_garbage(store).others == 20
+    for folder in (store.layout.tmp, store.layout.quarantine):
+        left = sorted(int(path.stem) for path in folder.iterdir())
+        assert left == list(range(0, 20, 2))
+
+
+def test_only_what_is_published_goes(store: Store, painter: Painter) -> None:
     put(store, painter, "mine:1", b"1")
     put(store, painter, "theirs:1", b"2")
     theirs = store.names().entries[1]
