@@ -17,11 +17,15 @@ import pytest
 
 from assembler.encode.assembly import Assembly, EncodeOptions
 from assembler.encode.compression import Compression
+from assembler.encode.early_initrd import MODULE_LIST
 from assembler.errors import DolmenError, HostError, OutputError
 from assembler.formats import FormatOptions, Target, select_formats
 from assembler.helper_images import HelperImages
 from assembler.rootfs.plan import STANDARD_TIME
+from support.archives import E, image, tar
+from support.cpio import archives_of
 from support.formats import CMDLINE, FILES, LINKS, YAML, SmallSystem
+from support.programs import kernel
 from support.systems import loaded, planned
 
 PROGRAM = """
@@ -64,19 +68,25 @@ class Made:
 
 
 def make(
-    system: SmallSystem, folder: Path, name: str, compression: str = "zstd:7", more: str = ""
+    system: SmallSystem,
+    folder: Path,
+    name: str,
+    compression: str = "zstd:7",
+    more: str = "",
+    yaml: str = YAML,
+    roles: tuple[str, ...] = ("root", "kernel", "cmdline"),
 ) -> Made:
     """Write a format with a program that records what it is given."""
     record = folder / "record"
     program = textwrap.dedent(PROGRAM).format(record=str(record), more=more)
     tools = _Programs((sys.executable, "-S", "-c", program))
     options = FormatOptions(helpers=cast("HelperImages", _Helpers(tools)))
-    plan = planned(loaded(YAML), system.store)
+    plan = planned(loaded(yaml), system.store)
     encoding = EncodeOptions(Compression.parse(compression), jobs=3)
     with Assembly(plan, system.store, encoding) as assembly:
         (chosen,) = select_formats([name])
         outputs = chosen.write(assembly, Target(folder, "os"), options)
-    assert [o.role for o in outputs] == ["root", "kernel", "cmdline"]
+    assert tuple(o.role for o in outputs) == roles
     assert outputs[0].size == len(b"filesystem")
     arguments, environment = json.loads(record.read_bytes().partition(b"\n")[0])
     return Made(arguments, environment, record.read_bytes().partition(b"\n")[2])
@@ -207,3 +217,57 @@ def test_a_program_that_does_not_read_its_input_is_reported(
     with system.assembly() as assembly, pytest.raises(OutputError) as caught:
         chosen.write(assembly, Target(tmp_path, "os"), options)
     assert caught.value.diagnostics[0].message == "mkfs.erofs failed:\nno such option"
+
+
+V = "usr/lib/modules/6.1"
+
+
+def with_modules(system: SmallSystem, *files: E) -> str:
+    """Return the YAML of a system whose init mounts a root filesystem with modules."""
+    init = (E("init", b"program", mode=0o755), E(MODULE_LIST, b"virtio_blk\n"))
+    image(system.store, "test/early:1", init)
+    image(system.store, "test/modular:1", [E("kernel", kernel()), E("kernel.tar", tar(files))])
+    return 'kernel: {image: "test/modular:1", cmdline: "x"}\ninit: ["test/early:1"]\n'
+
+
+def test_a_small_initrd_has_the_modules_that_mount_the_filesystem(
+    system: SmallSystem, tmp_path: Path
+) -> None:
+    yaml = with_modules(
+        system,
+        E(f"{V}/kernel/virtio_blk.ko", b"blk"),
+        E(f"{V}/kernel/squashfs.ko", b"squash"),
+        E(f"{V}/modules.dep", b"kernel/virtio_blk.ko:\nkernel/squashfs.ko:\n"),
+        E(f"{V}/modules.builtin", b"kernel/ext4.ko\n"),
+    )
+    make(
+        system,
+        tmp_path,
+        "kernel+squashfs",
+        yaml=yaml,
+        roles=("root", "kernel", "cmdline", "initrd"),
+    )
+    data = (tmp_path / "os-squashfs-initrd.img").read_bytes()
+    found = {entry.name: entry.data for archive in archives_of(data) for entry in archive}
+    assert found["init"] == b"program"
+    assert {n for n in found if n.endswith(".ko")} == {
+        f"{V}/kernel/virtio_blk.ko",
+        f"{V}/kernel/squashfs.ko",
+    }
+
+
+def test_a_kernel_without_the_filesystem_is_refused(system: SmallSystem, tmp_path: Path) -> None:
+    yaml = with_modules(system, E(f"{V}/modules.dep", b""), E(f"{V}/modules.builtin", b"x/ext4.ko"))
+    with pytest.raises(OutputError) as caught:
+        make(system, tmp_path, "kernel+erofs", yaml=yaml)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.message == "the kernel has no erofs, neither built in nor as a module"
+    assert str(diagnostic.place) == "image.yml:1:17"
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_initrd_without_modules_is_left_out(system: SmallSystem, tmp_path: Path) -> None:
+    yaml = with_modules(
+        system, E(f"{V}/modules.dep", b""), E(f"{V}/modules.builtin", b"x/erofs.ko")
+    )
+    make(system, tmp_path, "kernel+erofs", yaml=yaml)
