@@ -11,6 +11,7 @@ from assembler.errors import DolmenError
 from assembler.events import EventRecorder, TaskAdvanced, TaskStarted
 from assembler.oci.image_pull import PullOptions, pull
 from assembler.oci.image_push import PushedImage, PushOptions, push
+from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.registry.credentials import parse_credentials
 from assembler.oci.registry.options import RetryPolicy
@@ -208,3 +209,82 @@ def test_tokens_for_writing(registry: FaultyRegistry, store: Store, name: str) -
     pushed(store, name, registries=options)
     scopes = {r.query.partition("scope=")[2] for r in registry.asked("/token")}
     assert scopes == {"repository%3Aorg%2Fnew%3Apull", "repository%3Aorg%2Fnew%3Apull%2Cpush"}
+
+
+def variant(text: str) -> Platform:
+    return Platform.parse(f"linux/{text}")
+
+
+def test_images_of_an_index_get_tags_of_their_architectures(
+    registry: FaultyRegistry, store: Store, elsewhere: Store
+) -> None:
+    paint = Painter(store, compression="")
+    images = {
+        "amd64": paint.image({"a": b"1"}, AMD64),
+        "arm-v6": paint.image({"a": b"2"}, variant("arm/v6")),
+        "arm-v7": paint.image({"a": b"3"}, variant("arm/v7")),
+        "arm64": paint.image({"a": b"4"}, variant("arm64/v8")),
+    }
+    # One whose index does not say what its config does.
+    said = replace(images["amd64"], platform=None)
+    index = paint.index(said, *list(images.values())[1:])
+    name = f"{registry.host}/org/several:1"
+    store.put(name, index)
+    done = pushed(store, name, arch_tags=True)
+    # The tag of all platforms is written last: until then the old one is whole.
+    assert registry.requests[-1].method == "PUT"
+    assert registry.requests[-1].path.endswith("/manifests/1")
+    assert set(done.tags) == {"1", *(f"1-{suffix}" for suffix in images)}
+    for suffix, image in images.items():
+        reference = Reference.parse(f"{registry.host}/org/several:1-{suffix}")
+        pull(elsewhere, [reference], PullOptions(QUICK))
+        (entry,) = elsewhere.names().named(str(reference))
+        assert entry.descriptor.digest == image.digest
+    assert pushed(store, name, arch_tags=False).tags == ("1",)
+
+
+def test_an_image_without_a_tag_is_pushed_by_its_digest(
+    registry: FaultyRegistry, store: Store, name: str
+) -> None:
+    (entry,) = store.names().named(name)
+    digest = entry.descriptor.digest
+    pinned = f"{registry.host}/org/new@{digest}"
+    store.put(pinned, entry.descriptor)
+    assert pushed(store, pinned, arch_tags=True).tags == (digest,)
+    assert registry.asked(f"PUT .*/manifests/{digest}")
+
+
+def test_an_image_that_is_not_whole_is_not_pushed(
+    registry: FaultyRegistry, store: Store, name: str
+) -> None:
+    paint = Painter(store, compression="")
+    amd, arm = paint.image({"a": b"1"}, AMD64), paint.image({"a": b"2"}, variant("arm64"))
+    several = f"{registry.host}/org/several:1"
+    store.put(several, paint.index(amd, arm))
+    # The registry has the missing platform already: the index can refer to it.
+    pushed(store, several)
+    store.path(arm.digest).unlink()
+    assert pushed(store, several).tags == ("1",)
+    other = f"{registry.host}/org/other:1"
+    nowhere = paint.image({"a": b"3"}, variant("arm64"))
+    store.put(other, paint.index(amd, nowhere))
+    store.path(nowhere.digest).unlink()
+    found = find_image(store, Reference.parse(name), AMD64)
+    store.path(found.manifest.layers[0].digest).unlink()
+    for image, which in ((other, " (linux/arm64)"), (name, "")):
+        with pytest.raises(DolmenError) as caught:
+            pushed(store, image)
+        (diagnostic,) = caught.value.diagnostics
+        assert diagnostic.code is codes.INCOMPLETE_IMAGE
+        assert diagnostic.message == f"{image}: 1 parts are not in the store{which}"
+    assert not registry.asked("PUT .*org/other")
+
+
+def test_a_name_that_is_not_in_the_store_is_refused_with_similar_ones(
+    store: Store, name: str
+) -> None:
+    with pytest.raises(DolmenError) as caught:
+        pushed(store, "example.com/org/new:1")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.message == "example.com/org/new:1 is not in the store"
+    assert diagnostic.hints == (f"did you mean {name}?", "`dolmen cache ls` shows what is")
