@@ -31,8 +31,8 @@ def refused(data: bytes, **options: object) -> str:
 
 def header(**changes: bytes) -> bytes:
     """Return an archive of one entry with fields of its header changed, checksum made right."""
-    fields = {"name": 0, "mode": 100, "uid": 108, "size": 124, "mtime": 136, "type": 156,
-              "major": 329, "minor": 337}  # fmt: skip
+    fields = {"name": 0, "mode": 100, "uid": 108, "gid": 116, "size": 124, "mtime": 136,
+              "type": 156, "major": 329, "minor": 337}  # fmt: skip
     block = bytearray(tar([E("file", b"x")])[:512])
     for name, value in changes.items():
         at = fields[name]
@@ -79,6 +79,8 @@ PACKED = gzip.compress(GOOD, mtime=0)
         (header(size=b"0000000_001\0"), "not a number"),
         (header(mode=b"0000009\0"), "octal"),
         (header(uid=b"\xff" * 8), "owner"),
+        (header(uid=b"\x81" + bytes(6) + b"\5"), "its owner is 72057594037927941:0"),
+        (header(gid=b"\x80\0\0\1" + bytes(4)), "its owner is 0:4294967296"),
         (header(type=b"3", major=b"\xff" * 8), "device number is -1:0"),
         (header(type=b"4", minor=b"\x80\0\0\1\0\0\0\0"), "device number is 0:4294967296"),
         (tar([E("f", pax={"comment": "c" * (1 << 20)})]), "extended header of 10485"),
@@ -108,6 +110,27 @@ def test_the_message_names_the_entry_that_is_wrong(change: dict[str, bytes], wor
     wrong = header(name=b"bad\0", **change)
     data = tar([E("good")])[:512] + (wrong if change else wrong[:200] + b"!" + wrong[201:])
     assert f", entry {words}" in refused(data)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"99 comment=abc\n",
+        b"14 comment=abc\n",
+        b"16 comment=abc\n",
+        b"02 comment=abc\n",
+        b"1x comment=abc\n",
+        b"15 comment:abc\n",
+        b"15 =comment=ab\n",
+        b"15_comment=abc\n",
+        b"15 comment=abcd",
+        b" 5 comment=abc\n",
+    ],
+)
+def test_a_broken_record_of_pax_is_refused(record: bytes) -> None:
+    data = tar([E("f", pax={"comment": "abc"})])
+    assert data[512:527] == b"15 comment=abc\n"
+    assert "its pax header is broken" in refused(data[:512] + record + data[527:])
 
 
 def test_the_message_names_the_entry_and_the_layer() -> None:

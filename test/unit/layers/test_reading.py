@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from assembler.errors import LayerError
 from assembler.oci.layers import (
     CHARACTER_DEVICE,
     DIRECTORY,
@@ -82,6 +83,23 @@ def test_a_gnu_header_with_times_has_no_second_field_of_names() -> None:
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block[:512])
     assert read(bytes(block)).files() == {"f": b"1"}
+
+
+@pytest.mark.parametrize(
+    "form", [b"%06o\0 ", b"%06o \0", b"%07o\0", b"%08o", b" %05o\0 ", b"%06o  "]
+)
+@pytest.mark.parametrize("signed", [True, False])
+def test_checksums_as_all_kinds_of_tar_write_them(form: bytes, *, signed: bool) -> None:
+    """Some add the bytes as signed numbers."""
+    block = bytearray(tar([E("größe")], tarfile.GNU_FORMAT))
+    block[148:156] = b" " * 8
+    total = sum(b - 256 if signed and b > 127 else b for b in block[:512])
+    block[148:156] = form % total
+    assert list(read(bytes(block)).files()) == ["größe"]
+    for wrong in (total + 1, total - 1, total + 256):
+        block[148:156] = form % wrong
+        with pytest.raises(LayerError, match="checksum of its header is wrong"):
+            read(bytes(block))
 
 
 def test_a_directory_of_the_first_tar_has_a_slash_only() -> None:

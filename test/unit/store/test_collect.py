@@ -172,6 +172,36 @@ def test_segments_of_an_active_run_are_kept(store: Store, painter: Painter) -> N
     assert collect_garbage(store, GcLimits(keep_bytes=0)).segments == 1
 
 
+def test_of_several_sizes_each_goes_or_stays_by_its_use(store: Store, painter: Painter) -> None:
+    """One that need not go does not end the choice."""
+    used = put(store, painter, "used:1", b"1", days=1)
+    put(store, painter, "old:1", b"2", days=30)
+    with store.in_use():
+        pass
+    published = frozenset({(e.name, e.descriptor.digest) for e in store.names().entries[:1]})
+    limits = GcLimits(older_than=7 * DAY, published=published)
+    # Old, but not published; published, but not old.
+    assert collect_garbage(store, limits).names == []
+    store.layout.segments.mkdir()
+    for name, days in (("young", 2), ("old", 8)):
+        (store.layout.segments / name).write_bytes(b"x")
+        os.utime(store.layout.segments / name, (time.time() - days * DAY,) * 2)
+    done = collect_garbage(store, GcLimits(older_than=7 * DAY))
+    assert (done.names, done.segments) == (["docker.io/library/old:1"], 1)
+    assert digests(store) == used
+
+
+def test_missing_blobs_have_no_size(store: Store, painter: Painter) -> None:
+    kept = put(store, painter, "x:1", b"1", days=3)
+    size = sum(store.path(d).stat().st_size for d in kept)
+    lacking = put(store, painter, "y:1", b"2", days=2)
+    for digest in lacking - {store.names().entries[1].descriptor.digest}:
+        store.path(digest).unlink()
+    size += store.path(store.names().entries[1].descriptor.digest).stat().st_size
+    assert collect_garbage(store, GcLimits(keep_bytes=size)).names == []
+    assert collect_garbage(store, GcLimits(keep_bytes=size - 1)).names == ["docker.io/library/x:1"]
+
+
 def test_segments_stay_for_a_week(store: Store, painter: Painter) -> None:
     painter.image({"a": b"1"})
     store.layout.segments.mkdir()
