@@ -83,6 +83,7 @@ PACKED = gzip.compress(GOOD, mtime=0)
         (header(gid=b"\x80\0\0\1" + bytes(4)), "its owner is 0:4294967296"),
         (header(type=b"3", major=b"\xff" * 8), "device number is -1:0"),
         (header(type=b"4", minor=b"\x80\0\0\1\0\0\0\0"), "device number is 0:4294967296"),
+        (tar([E("n" * 100)])[:99] + b"m" + tar([E("n" * 100)])[100:], "n" * 99 + "m: the checksum"),
         (tar([E("f", pax={"comment": "c" * (1 << 20)})]), "extended header of 10485"),
         (tar([E("f", pax={"size": "-1"})]), "size"),
         (tar([E("f", pax={"mtime": "yesterday"})]), "time"),

@@ -190,6 +190,14 @@ def test_a_size_in_a_pax_header_counts() -> None:
     ]
 
 
+@pytest.mark.parametrize("size", [511, 512, 513, 514, 1023, 1024, 1025])
+def test_an_extended_header_may_have_any_size(size: int) -> None:
+    comment = "c" * (size - len(f"{size} comment=\n"))
+    data = tar([E("f", b"1", pax={"comment": comment}), E("g", b"2")])
+    assert data[512 : 512 + len(str(size))] == str(size).encode()
+    assert read(data).files() == {"f": b"1", "g": b"2"}
+
+
 def test_a_global_header_is_kept_unparsed_with_its_end() -> None:
     out = io.BytesIO()
     with tarfile.open(
@@ -379,6 +387,19 @@ def test_exceptions_are_left_out_and_what_is_below_stays() -> None:
     assert sink.order == [b"dev/pts/x", b"sub/etc/hosts"]
     assert tree.has(b"dev/pts/x")
     assert not tree.has(b"etc/hosts")
+
+
+def test_a_file_over_a_directory_that_is_left_out_hides_its_content() -> None:
+    exceptions = ExcludedPaths(frozenset({b"proc", b"dev/pts"}))
+    lower = layer([directory("proc"), E("proc/1"), directory("dev/pts"), E("dev/pts/0")])
+    for upper, left in (
+        ([E("proc")], [b"dev/pts/0"]),
+        ([directory("proc"), symlink("dev/pts", "x")], [b"proc/1"]),
+        ([E("other")], [b"other", b"proc/1", b"dev/pts/0"]),
+    ):
+        sink = Collected()
+        flatten_layers("image", [lower, layer(upper)], sink, exceptions)
+        assert sink.order == left
 
 
 def test_the_tree_knows_directories_without_entries() -> None:
