@@ -130,6 +130,18 @@ def test_nested_indexes_and_attestations(store: Store, painter: Painter) -> None
     assert message == "docker.io/library/x:1 has linux/amd64, linux/arm64, not linux/riscv64"
 
 
+def test_nested_indexes_have_a_limit(store: Store, painter: Painter) -> None:
+    image = painter.image({"a": b"1"})
+    index = image
+    for depth in range(11):
+        index = painter.index(index)
+        store.put(f"docker.io/library/x:{depth}", index)
+    for depth in range(9):
+        assert found(store, f"x:{depth}") == image.digest
+    for depth in (9, 10):
+        assert absent(store, f"x:{depth}").reason is MissingReason.PLATFORM
+
+
 def test_an_index_that_holds_itself_many_times_ends(store: Store, painter: Painter) -> None:
     index = painter.index(painter.image({"a": b"1"}, ARM64))
     for _ in range(30):
