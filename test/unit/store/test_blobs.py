@@ -275,6 +275,14 @@ def test_a_store_whose_making_was_interrupted_goes_on(tmp_path: Path) -> None:
     assert store.read(store.add_bytes(b"x")) == b"x"
 
 
+def test_directories_alone_are_no_store_yet(tmp_path: Path) -> None:
+    for name in ("tmp", "locks"):
+        (tmp_path / name).mkdir()
+    store = Store(tmp_path)
+    assert store.read(store.add_bytes(b"x")) == b"x"
+    assert (tmp_path / "oci-layout").read_text() == '{"imageLayoutVersion": "1.0.0"}'
+
+
 def test_a_file_where_the_store_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     store = Store(tmp_path / "file")
