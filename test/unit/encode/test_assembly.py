@@ -440,7 +440,9 @@ def test_package_databases_of_several_images_are_joined(store: Store, tmp_path: 
     one = image(store, "test/one:1", [E(path, b"P:one")])
     two = image(store, "test/two:1", [E(path, b"P:two"), E("f")])
     three = image(store, "test/three:1", [E("g")])
-    trees = tuple(tree(found, f"init[{n}]") for n, found in enumerate((one, two, three)))
+    # An image that is there twice has one database.
+    init = (one, two, three, one)
+    trees = tuple(tree(found, f"init[{n}]") for n, found in enumerate(init))
     for images_of, expected in (
         ((one, two, three), b"P:one\n\nP:two\n\n"),
         ((one, three), None),
@@ -450,8 +452,9 @@ def test_package_databases_of_several_images_are_joined(store: Store, tmp_path: 
         with Assembly(plan, store) as assembly:
             found = [e.data for e in entries(read_content(assembly.initrd())) if e.name == path]
             members = [m for m in as_tar(assembly, tmp_path) if m.name == path]
-        assert found == [b"P:one", b"P:two", *([expected] if expected else [])]
+        assert found == [b"P:one", b"P:two", b"P:one", *([expected] if expected else [])]
         assert len(members) == len(found)
+        assert {m.mode for m in members} == {0o644}
 
 
 def test_generated_files_have_their_content_from_everywhere(store: Store, tmp_path: Path) -> None:

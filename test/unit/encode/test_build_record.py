@@ -16,6 +16,7 @@ from assembler.content import read_content
 from assembler.encode.assembly import Assembly
 from assembler.encode.build_record import BuildRecordInputs
 from assembler.encode.salvage_archive import SalvageArchive, SalvageError
+from assembler.encode.tar_encoder import global_comment
 from assembler.errors import DolmenError, UsageError
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
@@ -129,6 +130,11 @@ def test_a_build_from_an_earlier_tar_gives_the_same_tar(
     archive = SalvageArchive.open(tmp_path / "one.tar")
     salvaged = [archive.image(f.reference, AMD64, [f.digest]) for f in found]
     assert [(s.digest, s.config) for s in salvaged] == [(f.digest, f.config) for f in found]
+    assert salvaged[0].salvaged is not None
+    modes = {file.name: file.mode for file in salvaged[0].salvaged.files}
+    expected = {"kernel": 0o600, "ucode.cpio": 0o644, "kernel.tar": 0o644}
+    assert modes == {name: expected[name] for name in modes}
+    assert len(modes) == 2 + ucode
     assert archive.sbom({"path": "usr/sbom.json", "tool": "dolmen"}) == SBOM
     assert archive.sbom({"tool": "another"}) is None
     assert not archive.has_decompressed_kernel(salvaged)
@@ -251,6 +257,19 @@ def test_a_file_that_is_no_tar_is_refused(tmp_path: Path, content: bytes, why: s
         SalvageArchive.open(path)
     with pytest.raises(DolmenError, match="gone"):
         SalvageArchive.open(tmp_path / "gone.tar")
+
+
+@pytest.mark.parametrize(
+    "text", [b"{", b"[]", b"{}", b"[" * 200_000, b"null", b'{"images": "\xff"}']
+)
+def test_a_record_that_is_no_record_is_refused(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "x.tar"
+    path.write_bytes(global_comment(b"dolmen:1 " + text) + tar([E("a")]))
+    with pytest.raises(UsageError, match="its record is broken"):
+        SalvageArchive.open(path)
+    # The comment of another tool is no record.
+    path.write_bytes(global_comment(b"dolmen:2 " + text) + tar([E("a")]))
+    assert SalvageArchive.open(path).record is None
 
 
 def test_a_record_has_a_limit_and_is_ignored_by_others(
