@@ -142,6 +142,13 @@ def test_a_missing_image_has_hints_with_what_is_there(store: Store, painter: Pai
     for tag in (5, 6):
         store.put(f"docker.io/library/x:{tag}", image)
     assert hints(store, "x:9")[0] == f"of this repository the store has {listed} and 2 more"
+    store.put("ghcr.io/x:9", image)
+    assert hints(store, "x:9") == (
+        "did you mean ghcr.io/x:9?",
+        f"of this repository the store has {listed} and 2 more",
+        pull.format("docker.io/library/x:9"),
+    )
+    store.remove(["ghcr.io/x:9"])
     # The official images of Docker Hub are copied to other registries without "library".
     assert hints(store, "ghcr.io/x:1") == (
         "did you mean docker.io/library/x:1 or docker.io/library/x:0 or docker.io/library/x:2?",
