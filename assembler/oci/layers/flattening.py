@@ -132,6 +132,9 @@ class _FlattenPass:
         for self.layer, layer in enumerate(reversed(layers), 1):
             self.hiding.begin_layer(self.layer)
             self.links.begin_layer(self.layer)
+            for link in self.corrections.traversed.get(self.layer, ()):
+                if self.corrections.moved.get(link, (0, b""))[0] != self.layer:
+                    self.hiding.occupied[link] = True
             with layer.open() as file:
                 room = self.limits.of(layer.size)
                 reader = TarReader(decompress_layer(file, layer.size, self.limits), room)

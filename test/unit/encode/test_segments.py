@@ -119,7 +119,7 @@ def test_a_segment_with_its_own_time_is_not_read_again(cache: SegmentCache) -> N
     assert cache.open(NAME) is None
 
 
-def test_only_what_nobody_writes_any_more_is_swept(cache: SegmentCache) -> None:
+def test_only_abandoned_partial_segments_are_removed(cache: SegmentCache) -> None:
     path = written(cache)
     fresh, old = cache.directory / ".a.x.part", cache.directory / ".b.x.part"
     for part in (fresh, old):

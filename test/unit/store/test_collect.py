@@ -231,7 +231,7 @@ def test_leftovers_go_by_their_own_age(store: Store, painter: Painter) -> None:
         assert left == list(range(0, 20, 2))
 
 
-def test_only_what_is_published_goes(store: Store, painter: Painter) -> None:
+def test_only_published_images_are_removed(store: Store, painter: Painter) -> None:
     put(store, painter, "mine:1", b"1")
     put(store, painter, "theirs:1", b"2")
     theirs = store.names().entries[1]
