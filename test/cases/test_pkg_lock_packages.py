@@ -127,7 +127,7 @@ def test_a_locked_package_that_no_mirror_has(pkg: Packages, package: Path, archi
         "DM0727",
         "tool 1.0",
         f"dolmen pkg lock {package}",
-        "made of trixie of Tue",
+        "from trixie of Tue",
     ):
         assert words in done.stderr, done.stderr
     assert pkg.run("lock", package).returncode == 0

@@ -179,7 +179,7 @@ def test_invalid_packages(dolmen: Dolmen, package: Path, archive: Path, tmp_path
     for content, words in (
         (whole[: len(whole) // 2], ("DM0723", "broken")),
         (b"hello\n", ("DM0723", "ar archive")),
-        (whole.replace(b"data.tar.xz", b"data.tar.br"), ("DM0723", "compressed")),
+        (whole.replace(b"data.tar.xz", b"data.tar.br"), ("DM0723", "compression of data.tar.br")),
         (with_zeros(), ("DM0723", "more than")),
     ):
         make_archive(archive, [Forged(content)])
