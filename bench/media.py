@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Writing disks and ISO volumes from a plan that is ready, against `cp` of what lies on them.
+"""Writing disks and ISO volumes from a finished plan, against `cp` of their kernel and initrd.
 
-Every format is written by a process of its own, in turn with `cp` of the kernel and the initrd, on
-the same filesystem; the time begins when the initrd's pieces are at hand. Boot loaders and kernel
-are stand-ins of the size that they have. What the system consists of cannot be compressed, as most
-of what systems consist of is already.
+Each format is written by a process of its own, in turn with `cp` of the kernel and the initrd, on
+the same filesystem; the time starts when the initrd's segments exist. Boot loaders and kernel are
+stand-ins of the real sizes. The content of the system is incompressible, like most of real systems.
 
     bench/media.py [--mib 512] [--runs 3]
 """
@@ -18,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -28,37 +28,6 @@ FORMATS = (
     # These compress.
     *("vmdk", "gcp"),
 )
-WRITE = """
-import json, sys, time
-from pathlib import Path
-from assembler.build.preparing import prepare
-from assembler.build.request import Request, Supply
-from assembler.config.inputs import read
-from assembler.encode.assembly import Assembly
-from assembler.events import Silent
-from assembler.formats import FormatOptions, Target, chosen, write_all
-from assembler.helper_images.boot_files import BootAssets
-from assembler.oci.platform import Platform
-from assembler.oci.reference import Reference
-from assembler.oci.store import Store, find
-from support.loaders import BOOTLOADERS
-
-folder, name = Path(sys.argv[1]), sys.argv[2]
-store = Store(folder / "store")
-request = Request(Supply(folder / "store", offline=True), "amd64", sbom=None)
-prepared = prepare(request, [read(str(folder / "image.yml"))], Silent())
-loaders = find(store, Reference.parse(BOOTLOADERS), Platform("linux", "amd64"))
-with Assembly(prepared.plan, store) as assembly:
-    (format,) = chosen([name])
-    assembly.prepare(tree=format.needs.tree, initrd=True, boot=True)
-    assembly.initrd()
-    start = time.perf_counter()
-    options = FormatOptions(assets=BootAssets(loaders, store))
-    write_all(assembly, [format], Target(folder / "out", "image"), options)
-    wall = time.perf_counter() - start
-memory = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
-print(json.dumps([wall, int(memory) / 1024]))
-"""
 
 
 def main() -> None:
@@ -66,22 +35,27 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mib", type=int, default=512)
     parser.add_argument("--runs", type=int, default=3)
-    asked = parser.parse_args()
+    parser.add_argument("--write", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.write:
+        write(Path(arguments.write[0]), arguments.write[1])
+        return
+    (HERE / "work").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=HERE / "work") as scratch:
         folder = Path(scratch)
-        fill(folder, asked.mib)
+        fill(folder, arguments.mib)
         run(folder, "kernel+initrd")
         walls: dict[str, list[float]] = {}
         copying: dict[str, list[float]] = {}
         memory: dict[str, float] = {}
-        for _ in range(asked.runs):
+        for _ in range(arguments.runs):
             for name in FORMATS:
                 copying.setdefault(name, []).append(copy(folder))
                 wall, mebibytes = run(folder, name)
                 walls.setdefault(name, []).append(wall)
                 memory[name] = max(memory.get(name, 0), mebibytes)
                 sys.stderr.write(f"{name}: {wall:.2f} s, cp {copying[name][-1]:.2f} s\n")
-    print(f"{asked.mib} MiB, median of {asked.runs} runs; goals: 1.5 times cp, 64 MiB.\n")
+    print(f"{arguments.mib} MiB, median of {arguments.runs} runs; goals: 1.5 times cp, 64 MiB.\n")
     print("| | wall s | of cp | peak RSS MiB |\n|---|---:|---:|---:|")
     for name in FORMATS:
         wall = statistics.median(walls[name])
@@ -108,13 +82,49 @@ def fill(folder: Path, mebibytes: int) -> None:
     )
 
 
+def write(folder: Path, name: str) -> None:
+    """Write one format in this process, and print its wall time and memory."""
+    from assembler.build.inputs import read_inputs  # noqa: PLC0415 - only the processes that write
+    from assembler.build.options import BuildOptions  # noqa: PLC0415
+    from assembler.build.preparation import prepare  # noqa: PLC0415
+    from assembler.encode import Assembly  # noqa: PLC0415
+    from assembler.events import NullReporter  # noqa: PLC0415
+    from assembler.formats import (  # noqa: PLC0415
+        FormatOptions,
+        Target,
+        select_formats,
+        write_formats,
+    )
+    from assembler.oci import ImageSources  # noqa: PLC0415
+    from support.loaders import BOOTLOADERS  # noqa: PLC0415
+
+    options = BuildOptions(
+        architecture="amd64",
+        sources=ImageSources(store=folder / "store", offline=True),
+        sbom=None,
+        helper_images={"bootloaders": BOOTLOADERS},
+    )
+    formats = select_formats([name])
+    inputs = read_inputs([str(folder / "image.yml")])
+    prepared = prepare(inputs, options, formats, NullReporter())
+    with Assembly(prepared.plan, options.sources.open_store()) as assembly:
+        assembly.prepare(tree=any(f.needs.tree for f in formats), initrd=True, boot=True)
+        assembly.initrd()
+        start = time.perf_counter()
+        target = Target(folder / "out", "image")
+        write_formats(assembly, formats, target, FormatOptions(helpers=prepared.helpers))
+        wall = time.perf_counter() - start
+    memory = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
+    print(json.dumps([wall, int(memory) / 1024]))
+
+
 def run(folder: Path, name: str) -> tuple[float, float]:
     """Write one format; return its wall time and memory."""
     for path in (folder / "out").iterdir():
         if not path.name.endswith(("-kernel", "-initrd.img", "-cmdline")):
             path.unlink()
     done = subprocess.run(
-        [sys.executable, "-c", WRITE, folder, name],
+        [sys.executable, __file__, "--write", folder, name],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
