@@ -1,7 +1,7 @@
 """Magics: the bytes by which files and their compressions are recognised.
 
-The one place that knows them, for what writes such files and for what reads them. Offsets are
-those of the formats' specifications.
+Writers and readers of these files share this table. Offsets are those of the formats'
+specifications.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LZ4_FRAME = b"\x04\x22\x4d\x18"
 LZMA = b"\x5d\x00\x00"
 LZO = b"\x89LZO"
 
-# Names of the compressions that their magics tell reliably.
+# Names of the compressions with a reliable magic.
 COMPRESSIONS = {
     GZIP: "gzip",
     ZSTD: "zstd",
@@ -64,18 +64,18 @@ ARM64_IMAGE = b"ARM\x64"
 RISCV_IMAGE = b"RSC\x05"
 # Of both.
 IMAGE_AT = 56
-# A kernel for EFI that unpacks itself.
+# A self-extracting kernel for EFI.
 ZBOOT = b"zimg"
 ZBOOT_AT = 4
 
 
 def compression_of(head: bytes) -> str:
-    """Return the name of the compression that data beginning with `head` has, or an empty text."""
+    """Return the name of the compression of data that begins with `head`, or an empty string."""
     return next((name for magic, name in COMPRESSIONS.items() if head.startswith(magic)), "")
 
 
 def has_magic(head: bytes, magic: bytes, at: int) -> bool:
-    """Tell whether data beginning with `head` has a magic at an offset."""
+    """Tell whether data that begins with `head` has a magic at an offset."""
     return head[at : at + len(magic)] == magic
 
 
@@ -105,5 +105,5 @@ def is_riscv_image(head: bytes) -> bool:
 
 
 def is_zboot(head: bytes) -> bool:
-    """Tell whether data that begins with `head` is a kernel for EFI that unpacks itself."""
+    """Tell whether data that begins with `head` is a self-extracting kernel for EFI."""
     return head.startswith(DOS) and has_magic(head, ZBOOT, ZBOOT_AT)

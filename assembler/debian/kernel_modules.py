@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from assembler import magics
+
 _MAX_MODULE_SIZE = 256 << 20
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
@@ -114,7 +116,7 @@ def _decompress_module(path: str, content: bytes) -> bytes:
 
 def _sections(elf: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of the sections of an ELF file, of any class and byte order."""
-    if len(elf) < 64 or elf[:4] != b"\x7fELF" or elf[4] not in (1, 2) or elf[5] not in (1, 2):
+    if len(elf) < 64 or elf[:4] != magics.ELF or elf[4] not in (1, 2) or elf[5] not in (1, 2):
         raise ValueError("a kernel module is not an ELF file")
     byte_order = "<" if elf[5] == 1 else ">"
     is_64_bit = elf[4] == 2

@@ -1,4 +1,4 @@
-"""Extracting single files from an image: the kernel, microcode, and the tar of the modules.
+"""Extract single files from an image: the kernel, microcode, and the tar of the modules.
 
 One pass through the layers extracts all requested files of an image. Links are followed.
 """
@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assembler import magics
 from assembler.codes import layers as codes
 from assembler.encode import salvaged_trees, segment_cache
 from assembler.encode.byte_sinks import FileOutput
@@ -40,12 +41,10 @@ if TYPE_CHECKING:
     from assembler.encode.newc_encoder import HardLinks
     from assembler.encode.segment_cache import SegmentWriter
 
-# Increase it when the same image gives other bytes.
+# Increase it when the bytes for the same image change.
 _VERSION = 1
-_MOST_LINKS = 16
-_MOST_NAMES = 200
-_TAR_MAGIC = slice(257, 262)
-_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd", b"\xfd7": "xz", b"BZ": "bzip2"}
+_MAX_LINKS = 16
+_MAX_NAMES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class MemberRequest:
 
     member: ImageMember | ArchiveTree
     encoding: ArchiveEncoding | None = None
-    # A missing optional file becomes an empty segment that says so.
+    # A missing optional file becomes an empty segment with the detail "there": false.
     optional: bool = False
 
     @property
@@ -90,26 +89,29 @@ class MemberJob:
     """Extract several files of one image."""
 
     image: Image
-    wanted: tuple[MemberRequest, ...]
+    requests: tuple[MemberRequest, ...]
 
     @property
     def segment_names(self) -> tuple[str, ...]:
         """The names of its segments."""
-        return tuple(w.name for w in self.wanted)
+        return tuple(request.name for request in self.requests)
 
     @property
     def title(self) -> str:
         """A description for users."""
-        return f"{', '.join(w.path for w in self.wanted)} of {self.image.reference}"
+        return f"{', '.join(request.path for request in self.requests)} of {self.image.reference}"
 
     def run(self, sources: JobContext) -> None:
         """Make the segments."""
         cache = sources.cache
         with ExitStack() as stack:
-            writers = [_Taker(w, stack.enter_context(cache.create(w.name))) for w in self.wanted]
-            paths = {t.wanted.path.encode(): t.wanted.path.encode() for t in writers}
-            for _ in range(_MOST_LINKS):
-                sink = _Picker(paths, writers)
+            writers = [
+                _MemberWriter(request, stack.enter_context(cache.create(request.name)))
+                for request in self.requests
+            ]
+            paths = {request.path.encode(): request.path.encode() for request in self.requests}
+            for _ in range(_MAX_LINKS):
+                sink = _MemberSink(paths, writers)
                 flatten_layers(
                     str(self.image.reference),
                     sources.layers(self.image),
@@ -122,16 +124,16 @@ class MemberJob:
                 paths.update(more)
                 sink.restart()
             for writer in writers:
-                if not writer.found and not writer.wanted.optional:
+                if not writer.found and not writer.request.optional:
                     raise sink.missing(writer)
                 writer.segment.details["there"] = writer.found
 
 
-class _Taker:
+class _MemberWriter:
     """Write one file into its segment."""
 
-    def __init__(self, wanted: MemberRequest, segment: SegmentWriter) -> None:
-        self.wanted = wanted
+    def __init__(self, request: MemberRequest, segment: SegmentWriter) -> None:
+        self.request = request
         self.segment = segment
         self.found = False
         self.needs_retry = False
@@ -141,15 +143,15 @@ class _Taker:
         self.segment.restart()
         self.found = self.needs_retry = False
 
-    def take(self, reader: TarReader) -> None:
+    def write(self, reader: TarReader) -> None:
         self.found = True
-        member = self.wanted.member
+        member = self.request.member
         if isinstance(member, ArchiveTree):
             self._unpack(member, reader)
             return
         output = FileOutput(self.segment.file.fileno())
         if member.decompress:
-            source = _Readable(reader.chunks())
+            source = _ChunkReader(reader.chunks())
             for piece in decompress_kernel(source, str(member.image.reference), place=member.place):
                 output.put(piece)
         else:
@@ -167,17 +169,19 @@ class _Taker:
             segment_cache.segment_key(member=part.member, of=part.image.digest),
         )
         writer = TreeWriter(
-            self.segment, self.wanted.encoding or TAR_ENCODING, placement, self._learned
+            self.segment, self.request.encoding or TAR_ENCODING, placement, self._learned
         )
         inner = TarReader(_checked(reader.chunks(), part.member))
         try:
+            inner = TarReader(_refuse_compressed(reader.chunks(), part.member))
             add, link = writer.encoder.add, writer.encoder.link
             while inner.next():
-                name = _name_of(inner.name)
+                entry = inner.name
+                name = _entry_name(entry)
                 if not name:
                     continue
                 if inner.kind == HARD_LINK:
-                    link(name, _name_of(inner.link), inner)
+                    link(name, _entry_name(inner.link), inner)
                 else:
                     add(name, inner)
         except MalformedTarError as error:
@@ -189,18 +193,18 @@ class _Taker:
             self._learned, self.needs_retry = hard_links, True
 
 
-def _name_of(name: bytes) -> bytes:
+def _entry_name(name: bytes) -> bytes:
     """Return the name without outer slashes; refuse names that leave the root."""
     if not normalize_tar_path(name):
         return b""
     return name.strip(b"/")
 
 
-def _checked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _refuse_compressed(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     """Pass the chunks on; refuse a compressed archive."""
     for first in chunks:
-        compression = _COMPRESSIONS.get(first[:2])
-        if compression and first[_TAR_MAGIC] != b"ustar":
+        compression = magics.compression_of(first)
+        if compression and not magics.is_tar(first):
             raise MalformedTarError(
                 f"{name} is compressed with {compression}; it must be a plain tar"
             )
@@ -209,7 +213,7 @@ def _checked(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     yield from chunks
 
 
-class _Readable:
+class _ChunkReader:
     """A readable stream of chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
@@ -223,32 +227,32 @@ class _Readable:
         return data
 
 
-class _Picker:
+class _MemberSink:
     """Extract the requested files from the tree, and note the other files of the root."""
 
-    def __init__(self, paths: dict[bytes, bytes], writers: list[_Taker]) -> None:
+    def __init__(self, paths: dict[bytes, bytes], writers: list[_MemberWriter]) -> None:
         """Set up; `paths` maps the name of a requested file to its real path."""
         self._paths = paths
-        self._takers = writers
+        self._writers = writers
         self._targets: dict[bytes, bytes] = {}
         self._others: dict[bytes, int] = {}
         self._root_files: list[str] = []
 
     def restart(self) -> None:
-        for writer in self._takers:
+        for writer in self._writers:
             writer.restart()
         self._targets.clear()
         self._others.clear()
         self._root_files.clear()
 
     def add(self, name: bytes, reader: TarReader) -> None:
-        if b"/" not in name and reader.kind == FILE and len(self._root_files) < _MOST_NAMES:
+        if b"/" not in name and reader.kind == FILE and len(self._root_files) < _MAX_NAMES:
             self._root_files.append(name.decode("utf-8", "backslashreplace"))
-        for writer in self._takers:
-            if self._paths[writer.wanted.path.encode()] != name:
+        for writer in self._writers:
+            if self._paths[writer.request.path.encode()] != name:
                 continue
             if reader.kind == FILE:
-                self._take(writer, name, reader)
+                self._write_member(writer, name, reader)
             elif reader.kind == SYMLINK:
                 target = reader.link
                 if target[:1] != b"/":
@@ -257,17 +261,17 @@ class _Picker:
             else:
                 self._others[name] = reader.kind
 
-    def _take(self, writer: _Taker, name: bytes, reader: TarReader) -> None:
+    def _write_member(self, writer: _MemberWriter, name: bytes, reader: TarReader) -> None:
         same = [
             t
-            for t in self._takers
-            if self._paths[t.wanted.path.encode()] == name and t is not writer
+            for t in self._writers
+            if self._paths[t.request.path.encode()] == name and t is not writer
         ]
         if any(t.found for t in same):
-            if writer.wanted.optional:
+            if writer.request.optional:
                 return
-            raise _twice(writer, same[0])
-        writer.take(reader)
+            raise _same_file_error(writer, same[0])
+        writer.write(reader)
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:  # noqa: ARG002
         if name in self._paths.values():
@@ -279,36 +283,36 @@ class _Picker:
             path: self._targets[real] for path, real in self._paths.items() if real in self._targets
         }
 
-    def missing(self, writer: _Taker) -> DolmenError:
+    def missing(self, writer: _MemberWriter) -> DolmenError:
         """Return the error for a file that was not found."""
-        path = self._paths[writer.wanted.path.encode()]
+        path = self._paths[writer.request.path.encode()]
         if path in self._others:
             what = "a directory" if self._others[path] == DIRECTORY else "a device"
-            return irregular_member_error(writer.wanted.member, what)
-        if path != writer.wanted.path.encode():
-            return irregular_member_error(writer.wanted.member, "a dangling link")
-        return missing_member_error(writer.wanted.member, self._root_files)
+            return irregular_member_error(writer.request.member, what)
+        if path != writer.request.path.encode():
+            return irregular_member_error(writer.request.member, "a dangling link")
+        return missing_member_error(writer.request.member, self._root_files)
 
 
-def _twice(one: _Taker, other: _Taker) -> DolmenError:
+def _same_file_error(one: _MemberWriter, other: _MemberWriter) -> DolmenError:
     return LayerError.of(
         codes.NOT_AN_ARCHIVE,
-        f"{one.wanted.member.image.reference}: {one.wanted.path!r} and {other.wanted.path!r} are "
-        "the same file",
+        f"{one.request.member.image.reference}: {one.request.path!r} and {other.request.path!r} "
+        "are the same file",
     )
 
 
-def member_jobs(wanted: Iterable[MemberRequest]) -> list[MemberJob]:
+def member_jobs(requests: Iterable[MemberRequest]) -> list[MemberJob]:
     """Return jobs for the requests: one per image, more if a file is requested in two ways."""
     groups: list[dict[str, MemberRequest]] = []
-    for one in {w.name: w for w in wanted}.values():
-        digest = one.member.image.digest
+    for request in {request.name: request for request in requests}.values():
+        digest = request.member.image.digest
         for group in groups:
-            if one.path not in group and all(
-                w.member.image.digest == digest for w in group.values()
+            if request.path not in group and all(
+                other.member.image.digest == digest for other in group.values()
             ):
-                group[one.path] = one
+                group[request.path] = request
                 break
         else:
-            groups.append({one.path: one})
+            groups.append({request.path: request})
     return [MemberJob(next(iter(g.values())).member.image, tuple(g.values())) for g in groups]

@@ -6,7 +6,6 @@
     write_formats(assembly, formats, target, options)   write them -> Output
     Target, FormatOptions, Needs     where outputs go, what a user chooses, what a format uses
     file_digest(path)                the digest of an output
-    SUFFIXES                         what NAME is followed by in the names of outputs
     MAX_ISO_ENTRIES                  how many files the root filesystem on an ISO volume may have
 
 A format is a module of this package with a `Format`, and a line in the registry.
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from assembler.formats.iso_tree import MAX_ISO_ENTRIES
     from assembler.formats.protocol import Format, FormatOptions, Needs, Target
     from assembler.formats.registry import FormatEntry, available_formats, select_formats
-    from assembler.formats.suffixes import SUFFIXES
     from assembler.formats.writer import check_architecture, write_formats
     from assembler.formats.written_output import Output, file_digest
 
@@ -33,7 +31,6 @@ _HOMES = {
     "MAX_ISO_ENTRIES": "iso_tree",
     "Needs": "protocol",
     "Output": "written_output",
-    "SUFFIXES": "suffixes",
     "Target": "protocol",
     "available_formats": "registry",
     "check_architecture": "writer",
@@ -44,7 +41,6 @@ _HOMES = {
 
 __all__ = [
     "MAX_ISO_ENTRIES",
-    "SUFFIXES",
     "Format",
     "FormatEntry",
     "FormatOptions",

@@ -12,7 +12,6 @@ from typing import IO, TYPE_CHECKING
 from assembler.formats import bios, efi, hybrid
 from assembler.formats.outputs import output_file
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
 from assembler.helper_images import BOOTLOADERS
 from assembler.media import (
@@ -24,6 +23,7 @@ from assembler.media import (
     write_image,
     write_vmdk,
 )
+from assembler.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

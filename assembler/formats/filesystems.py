@@ -18,9 +18,9 @@ from assembler.formats.merged_tar import MergedTar
 from assembler.formats.outputs import output_file
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd, write_early_initrd
-from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
 from assembler.rootfs import STANDARD_TIME
+from assembler.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

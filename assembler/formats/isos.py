@@ -26,7 +26,6 @@ from assembler.formats.outputs import write_sparse
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd
 from assembler.formats.run_cache import RunCache
-from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.systems import EFI_LABEL, INITRD, KERNEL, BiosSystem
 from assembler.formats.written_output import Output
 from assembler.helper_images import BOOTLOADERS
@@ -44,6 +43,7 @@ from assembler.media import (
     syslinux_config,
 )
 from assembler.rootfs import STANDARD_TIME, Plan
+from assembler.suffixes import SUFFIXES
 
 LABEL = "DOLMEN"
 _ARCHITECTURES = frozenset({"amd64", "arm64"})

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from assembler.content import write_content
 from assembler.formats.outputs import output_file
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-from assembler.formats.suffixes import CMDLINE, INITRD, KERNEL
 from assembler.formats.written_output import Output
+from assembler.suffixes import CMDLINE, INITRD, KERNEL
 
 if TYPE_CHECKING:
     from assembler.encode import Assembly

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import output as codes
 from assembler.diagnostics import Diagnostic
 from assembler.errors import UsageError
-from assembler.formats.suffixes import SUFFIXES
+from assembler.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-from assembler.formats.suffixes import SUFFIXES
 from assembler.formats.written_output import Output
+from assembler.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from assembler.encode import Assembly

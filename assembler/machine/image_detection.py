@@ -10,15 +10,12 @@ from pathlib import Path
 from assembler import magics
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
-from assembler.formats import SUFFIXES
 from assembler.machine.description import KernelBoot
+from assembler.suffixes import CMDLINE, INITRD, KERNEL, SQUASHFS, SQUASHFS_INITRD
 
-_KERNEL, _INITRD, _CMDLINE = (SUFFIXES["kernel+initrd"][r] for r in ("kernel", "initrd", "cmdline"))
-_SQUASHFS, _SQUASHFS_INITRD = (SUFFIXES["kernel+squashfs"][role] for role in ("root", "initrd"))
 _SECTOR = 2048
 _BOOT_RECORD = 17 * _SECTOR
-_EL_TORITO = b"EL TORITO SPECIFICATION"
-_MAX_CMDLINE = 64 << 10
+_LONGEST_CMDLINE = 64 << 10
 # The machine types in the header of a PE file.
 _PE_MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64"}
 _EFI_PLATFORM = 0xEF
@@ -61,7 +58,7 @@ def detect_image(path: Path, *, kind: ImageKind | None = None, squashfs: bool = 
     if kind is not ImageKind.KERNEL and not squashfs and path.exists():
         return _detect_file(path, kind)
     if kind in (None, ImageKind.KERNEL):
-        kernel = path.with_name(path.name + _KERNEL)
+        kernel = path.with_name(path.name + KERNEL)
         if kernel.is_file():
             return _detect_prefix(path, kernel, squashfs=squashfs)
     raise _not_an_image(path, *_prefix_hints(path))
@@ -107,15 +104,15 @@ def _has_boot_sector(head: bytes) -> bool:
     return magics.is_boot_sector(head) and not magics.is_bzimage(head)
 
 
-def _detect_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
-    initrd = path.with_name(path.name + _INITRD)
-    root = path.with_name(path.name + _SQUASHFS)
+def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
+    initrd = path.with_name(path.name + INITRD)
+    root = path.with_name(path.name + SQUASHFS)
     use_root = root.is_file() and (squashfs or not initrd.is_file())
     if squashfs and not root.is_file():
         raise _not_an_image(path, f"{root.name} not found beside {kernel.name}")
     if not use_root and not initrd.is_file():
-        raise _not_an_image(path, f"{kernel.name} found, but not {initrd.name} beside it")
-    cmdline = path.with_name(path.name + _CMDLINE)
+        raise _nothing(path, f"there is {kernel.name}, and no {initrd.name} beside it")
+    cmdline = path.with_name(path.name + CMDLINE)
     text = ""
     if cmdline.is_file():
         with wrap_os_errors(cmdline, "read"), cmdline.open("rb") as file:
@@ -123,8 +120,8 @@ def _detect_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
     with wrap_os_errors(kernel, "read"), kernel.open("rb") as file:
         architecture = kernel_architecture(file.read(_SECTOR))
     if use_root:
-        # The early initrd, if the kernel needs modules to mount the root filesystem.
-        initrd = path.with_name(path.name + _SQUASHFS_INITRD)
+        # What leads to the root filesystem, where the kernel does not find it alone.
+        initrd = path.with_name(path.name + SQUASHFS_INITRD)
     boot = KernelBoot(kernel, initrd if initrd.is_file() else None, text)
     return BootImage(
         ImageKind.KERNEL,
@@ -159,7 +156,7 @@ def _is_efi_program(head: bytes) -> bool:
 def _boot_catalog(volumes: bytes) -> int:
     """Return the sector of an ISO's boot catalog, or 0."""
     record = volumes[_SECTOR:]
-    if record[:1] != b"\0" or record[7:30] != _EL_TORITO:
+    if record[:1] != b"\0" or record[7:30] != magics.EL_TORITO:
         return 0
     return int(struct.unpack_from("<I", record, 0x47)[0])
 
@@ -200,9 +197,9 @@ def _describe_unsupported(head: bytes) -> str:
 
 def _prefix_hints(path: Path) -> list[str]:
     if not path.parent.is_dir():
-        return [f"directory {path.parent} not found"]
-    found = sorted(p.name[: -len(_KERNEL)] for p in path.parent.glob(f"*{_KERNEL}"))
-    hints = [f"neither {path.name} nor {path.name}{_KERNEL} found"]
+        return [f"there is no directory {path.parent}"]
+    found = sorted(p.name[: -len(KERNEL)] for p in path.parent.glob(f"*{KERNEL}"))
+    hints = [f"there is neither {path.name} nor {path.name}{KERNEL}"]
     if found:
         hints.append(f"images in {path.parent}: {', '.join(found[:5])}")
     return hints

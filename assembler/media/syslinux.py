@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from assembler import magics
 from assembler.codes import output as codes
 from assembler.errors import OutputError
 from assembler.media.fat import FAT_SECTOR, FatFile, FatVolume
@@ -19,7 +20,7 @@ _SECTOR_MARK = b"\xeb\x58\x90SYSLINUX"
 _LOADER_MARK = b"\r\nSYSLINUX "
 _PATCH_MAGIC = 0x3EB202FE
 # A module (ELF, 32 bits) follows ldlinux.sys in the installer.
-_NEXT_FILE = b"\x7fELF\x01\x01\x01"
+_NEXT_FILE = magics.ELF + b"\x01\x01\x01"
 _PATCH = struct.Struct("<IIHHIIHH")
 _POINTERS = struct.Struct("<10H")
 _EXTENT = struct.Struct("<QH")

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
-_KERNEL, _INITRD, _CMDLINE, _SCRIPT = "-kernel", "-initrd.img", "-cmdline", ".ipxe"
+from assembler.suffixes import CMDLINE, INITRD, KERNEL
+
+_SCRIPT = ".ipxe"
 _ONLY_IMAGE = "boot.ipxe"
 
 
 def ipxe_scripts(folder: Path) -> dict[str, str]:
     """Return a script for each image, by name; that of the only image is also `boot.ipxe`."""
     scripts = {}
-    for kernel in sorted(folder.glob(f"*{_KERNEL}")):
-        name = kernel.name.removesuffix(_KERNEL)
-        cmdline = folder / (name + _CMDLINE)
+    for kernel in sorted(folder.glob(f"*{KERNEL}")):
+        name = kernel.name.removesuffix(KERNEL)
+        cmdline = folder / (name + CMDLINE)
         words = cmdline.read_text("utf-8", "replace").strip() if cmdline.is_file() else ""
         lines = ["#!ipxe"]
-        initrd = folder / (name + _INITRD)
+        initrd = folder / (name + INITRD)
         if initrd.is_file():
             # EFI kernels find the initrd by this name.
             words = f"initrd={quote(initrd.name)} {words}".strip()

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import OutputError
-from assembler.formats import SUFFIXES
 from assembler.inspection import Inspection, inspect_file
 from assembler.media import KeySetOptions, Signer, generate_keys, read_signer
+from assembler.suffixes import SUFFIXES
 from support.archives import E, image
 from support.formats import CMDLINE, SYSTEM, SmallSystem
 from support.programs import kernel, program

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from assembler.errors import UsageError
-from assembler.formats import SUFFIXES, available_formats, select_formats
+from assembler.formats import available_formats, select_formats
 from assembler.formats.registry import find_format
+from assembler.suffixes import SUFFIXES
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "formats.md"
 NAMES = [entry.name for entry in available_formats()]

@@ -1,4 +1,4 @@
-"""What NAME is followed by in the names of outputs: the one table, by format and role."""
+"""The suffixes of output files after NAME, by format and role."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The files that a kernel boots from; whoever has one of them finds the others by these.
+# A kernel and the files beside it, which `dolmen run` and `dolmen serve` find by their suffixes.
 KERNEL, INITRD, CMDLINE = "-kernel", "-initrd.img", "-cmdline"
 SQUASHFS, SQUASHFS_INITRD = "-squashfs.img", "-squashfs-initrd.img"
 
@@ -51,6 +51,6 @@ SUFFIXES: Mapping[str, Mapping[str, str]] = {
     "aws": {"disk": ".raw"},
     "azure": {"disk": "-azure.vhd"},
     "rpi3": {"tar": ".tar"},
-    # An image of the store is no file.
+    # An image in the store is not a file.
     "oci": {},
 }
