@@ -58,16 +58,18 @@ class ExportOptions:
     name: Reference | None = None
 
 
-def export_archive(store: Store, wanted: ExportOptions, out: IO[bytes], reporter: Reporter) -> None:
+def export_archive(
+    store: Store, options: ExportOptions, out: IO[bytes], reporter: Reporter
+) -> None:
     """Write an image to a file or pipe."""
-    name = str(wanted.name or wanted.reference)
+    name = str(options.name or options.reference)
     with store.in_use():
-        if wanted.format is ArchiveFormat.OCI:
-            _export_layout(store, wanted, name, out, reporter)
+        if options.format is ArchiveFormat.OCI:
+            _export_layout(store, options, name, out, reporter)
             return
-        image = find_image(store, wanted.reference, wanted.platform or host_platform(), reporter)
+        image = find_image(store, options.reference, options.platform or host_platform(), reporter)
         with task(reporter, f"export {name}") as progress:
-            if wanted.format is ArchiveFormat.DOCKER:
+            if options.format is ArchiveFormat.DOCKER:
                 for size in write_tar(_docker_members(store, image, name), out):
                     progress.advance(size)
             else:
@@ -84,16 +86,16 @@ def _text(path: str, document: Any) -> TarMember:  # noqa: ANN401 - whatever JSO
 
 
 def _export_layout(
-    store: Store, wanted: ExportOptions, name: str, out: IO[bytes], reporter: Reporter
+    store: Store, options: ExportOptions, name: str, out: IO[bytes], reporter: Reporter
 ) -> None:
-    top = _top(store, wanted, reporter)
+    top = _top(store, options, reporter)
     contents = ContentsReader(store).contents(top)
     blobs = [d for d in contents.blobs.values() if store.has(d)]
     if not contents.usable:
-        find_image(store, wanted.reference, wanted.platform or host_platform(), reporter)
+        find_image(store, options.reference, options.platform or host_platform(), reporter)
         raise ImageError.of(
             images.BLOB_MISSING,
-            f"{wanted.reference} is not complete in the store",
+            f"{options.reference} is not complete in the store",
             "pull it again, or export one platform with --platform",
         )
     members = [
@@ -103,7 +105,7 @@ def _export_layout(
             {
                 "schemaVersion": 2,
                 "mediaType": media_types.OCI_INDEX,
-                "manifests": [_named(top, name)],
+                "manifests": [_with_name(top, name)],
             },
         ),
         *(_blob(store, d) for d in blobs),
@@ -114,18 +116,18 @@ def _export_layout(
         progress.outcome = "exported"
 
 
-def _top(store: Store, wanted: ExportOptions, reporter: Reporter) -> Descriptor:
+def _top(store: Store, options: ExportOptions, reporter: Reporter) -> Descriptor:
     """Return the image's index if no platform was requested, else its manifest."""
-    if wanted.platform is None:
-        found = find_entries(store.names(), str(wanted.reference))
-        if found:
-            return found[0].descriptor
-    image = find_image(store, wanted.reference, wanted.platform or host_platform(), reporter)
-    top = image.index if image.index and wanted.platform is None else image.descriptor
+    if options.platform is None:
+        entries = find_entries(store.names(), str(options.reference))
+        if entries:
+            return entries[0].descriptor
+    image = find_image(store, options.reference, options.platform or host_platform(), reporter)
+    top = image.index if image.index and options.platform is None else image.descriptor
     return top if top.platform or top.is_index else replace(top, platform=image.config.platform)
 
 
-def _named(top: Descriptor, name: str) -> dict[str, Any]:
+def _with_name(top: Descriptor, name: str) -> dict[str, Any]:
     annotations = {media_types.REF_NAME: name, media_types.CONTAINERD_NAME: name}
     return replace(top, annotations=annotations).as_json()
 
@@ -166,7 +168,7 @@ def _docker_members(store: Store, image: Image, name: str) -> Iterator[TarMember
     written = set()
     for number, layer in enumerate(image.manifest.layers):
         place = f"{what}, layer {number + 1}"
-        digest, size = _measured(_content(store, layer, place))
+        digest, size = _digest_and_size(_content(store, layer, place))
         paths.append(f"{digest}.tar")
         if digest not in written:
             written.add(digest)
@@ -183,7 +185,7 @@ def _docker_members(store: Store, image: Image, name: str) -> Iterator[TarMember
     )
 
 
-def _measured(chunks: Iterable[bytes]) -> tuple[str, int]:
+def _digest_and_size(chunks: Iterable[bytes]) -> tuple[str, int]:
     hasher, size = new_sha256(), 0
     for chunk in chunks:
         hasher.update(chunk)

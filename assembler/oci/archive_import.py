@@ -59,28 +59,30 @@ def import_archive(
             contents = archive_reader.read_archive(
                 store, ArchiveStream(upload.file, progress), arrived
             )
-            found = _images(store, contents, upload.name, arrived, reporter)
+            imported = _images(store, contents, upload.name, arrived, reporter)
             walker = ContentsReader(store)
-            for image in found:
-                whole = walker.contents(image.descriptor)
-                if not whole.usable:
-                    gone = [d.digest for d in whole.missing] or [image.descriptor.digest]
-                    raise bad_archive(f"{gone[0]}, a part of {image.reference}, is not in it")
-                needed |= whole.blobs.keys()
+            for image in imported:
+                image_contents = walker.contents(image.descriptor)
+                if not image_contents.usable:
+                    missing = [d.digest for d in image_contents.missing] or [
+                        image.descriptor.digest
+                    ]
+                    raise bad_archive(f"{missing[0]}, a part of {image.reference}, is not in it")
+                needed |= image_contents.blobs.keys()
 
-            def named(names: ImageNames) -> ImageNames:
-                for image in found:
+            def add_names(names: ImageNames) -> ImageNames:
+                for image in imported:
                     names = names.put(str(image.reference), image.descriptor)
                 return names
 
-            store.edit(named)
+            store.edit(add_names)
             progress.outcome = "imported"
     finally:
         # Blobs without a name, after an error or from unrelated files in the archive.
         unused = arrived - needed
         if unused:
             _discard(store, unused)
-    return tuple(found)
+    return tuple(imported)
 
 
 def import_file(
@@ -121,22 +123,22 @@ def _images(
     reporter: Reporter,
 ) -> list[ImportedImage]:
     if archive_reader.INDEX_FILE in contents.documents:
-        found = _of_layout(contents)
+        entries = _layout_images(contents)
     elif archive_reader.DOCKER_MANIFEST_FILE in contents.documents:
-        found = _of_docker(store, contents, arrived)
+        entries = _docker_images(store, contents, arrived)
     else:
         raise bad_archive("it has neither index.json nor manifest.json")
-    if not found:
+    if not entries:
         raise bad_archive("there is no image in it")
     if name is not None:
-        tops = {d.digest: d for _, d in found}
-        if len(tops) > 1:
-            raise bad_archive(f"it holds {len(tops)} images, and --name can name only one")
-        return [ImportedImage(name, next(iter(tops.values())))]
-    named = [ImportedImage(_reference(text), d) for texts, d in found for text in texts]
+        roots = {d.digest: d for _, d in entries}
+        if len(roots) > 1:
+            raise bad_archive(f"it holds {len(roots)} images, and --name can name only one")
+        return [ImportedImage(name, next(iter(roots.values())))]
+    named = [ImportedImage(_reference(text), d) for texts, d in entries for text in texts]
     if not named:
         raise bad_archive("the images in it have no full names; give one with --name")
-    nameless = len(found) - len({i.descriptor.digest for i in named})
+    nameless = len(entries) - len({i.descriptor.digest for i in named})
     if nameless:
         text = f"{nameless} images of the archive have no full names and were left out"
         reporter.emit(
@@ -157,7 +159,7 @@ def _reference(text: str) -> Reference:
 # An OCI image layout
 
 
-def _of_layout(contents: ArchiveContents) -> list[tuple[tuple[str, ...], Descriptor]]:
+def _layout_images(contents: ArchiveContents) -> list[tuple[tuple[str, ...], Descriptor]]:
     """Return names and descriptor of each image of an OCI layout."""
     try:
         names = ImageNames.parse(
@@ -168,18 +170,18 @@ def _of_layout(contents: ArchiveContents) -> list[tuple[tuple[str, ...], Descrip
     if names.broken:
         raise bad_archive(names.broken[0].reason)
     tags = _repo_tags(contents)
-    found: dict[str, tuple[tuple[str, ...], Descriptor]] = {}
+    entries: dict[str, tuple[tuple[str, ...], Descriptor]] = {}
     for entry in names.entries:
         if entry.descriptor.attested_digest:
             continue
-        clean = replace(entry.descriptor, annotations=_without_names(entry))
-        before, _ = found.get(clean.digest, ((), clean))
-        found[clean.digest] = ((*before, *_full_names(entry)), clean)
-    if len(found) == 1:
+        descriptor = replace(entry.descriptor, annotations=_without_names(entry))
+        earlier_names, _ = entries.get(descriptor.digest, ((), descriptor))
+        entries[descriptor.digest] = ((*earlier_names, *_full_names(entry)), descriptor)
+    if len(entries) == 1:
         # An old `docker save` puts only the tag into the index.
-        ((texts, only),) = found.values()
+        ((texts, only),) = entries.values()
         return [(texts or tags, only)]
-    return list(found.values())
+    return list(entries.values())
 
 
 def _full_names(entry: IndexEntry) -> tuple[str, ...]:
@@ -193,8 +195,8 @@ def _full_names(entry: IndexEntry) -> tuple[str, ...]:
 
 
 def _without_names(entry: IndexEntry) -> dict[str, str]:
-    taken = (media_types.CONTAINERD_NAME, media_types.REF_NAME)
-    return {k: v for k, v in entry.descriptor.annotations.items() if k not in taken}
+    name_keys = (media_types.CONTAINERD_NAME, media_types.REF_NAME)
+    return {k: v for k, v in entry.descriptor.annotations.items() if k not in name_keys}
 
 
 def _repo_tags(contents: ArchiveContents) -> tuple[str, ...]:
@@ -206,7 +208,7 @@ def _repo_tags(contents: ArchiveContents) -> tuple[str, ...]:
 # What `docker save` writes
 
 
-def _of_docker(
+def _docker_images(
     store: Store, contents: ArchiveContents, arrived: set[str]
 ) -> list[tuple[tuple[str, ...], Descriptor]]:
     """Return names and descriptor of each image, with a manifest made from Docker's list."""
@@ -242,14 +244,16 @@ def _manifest(
     data = contents.document(path, store)
     platform = parse_image_config(data, path).platform
     layers = [contents.blob(layer) for layer in _texts(item, "Layers")]
-    typed = [replace(d, media_type=archive_reader.detect_layer_type(store, d)) for d in layers]
-    _check_content(store, _diff_ids(data), typed)
+    typed_layers = [
+        replace(d, media_type=archive_reader.detect_layer_type(store, d)) for d in layers
+    ]
+    _check_content(store, _diff_ids(data), typed_layers)
     config = store.add_bytes(data, media_types.OCI_CONFIG)
     document = {
         "schemaVersion": 2,
         "mediaType": media_types.OCI_MANIFEST,
         "config": config.as_json(),
-        "layers": [layer.as_json() for layer in typed],
+        "layers": [layer.as_json() for layer in typed_layers],
     }
     text = json.dumps(document, separators=(",", ":")).encode()
     manifest = store.add_bytes(text, media_types.OCI_MANIFEST)
@@ -267,15 +271,15 @@ def _check_content(store: Store, diff_ids: Sequence[Any], layers: Sequence[Descr
     """Compare the layers with the diff IDs of the config, the only digests in the archive."""
     if len(diff_ids) != len(layers):
         raise bad_archive(f"its config lists {len(diff_ids)} layers, the archive has {len(layers)}")
-    for number, (wanted, layer) in enumerate(zip(diff_ids, layers, strict=True)):
-        found = layer.digest
+    for number, (diff_id, layer) in enumerate(zip(diff_ids, layers, strict=True)):
+        digest = layer.digest
         if layer.media_type != media_types.OCI_LAYER:
             with store.open(layer) as file:
                 try:
-                    found = archive_reader.digest_chunks(
+                    digest = archive_reader.digest_chunks(
                         decompress_layer(file, layer.size, LayerLimits())
                     )
                 except MalformedTarError as error:
                     raise bad_archive(f"layer {number + 1}: {error}") from None
-        if found != wanted:
+        if digest != diff_id:
             raise bad_archive(f"layer {number + 1} does not match the diff ID in its config")

@@ -33,14 +33,14 @@ def import_from_daemon(
     import docker  # noqa: PLC0415 - slow to import, and seldom needed
     import requests  # noqa: PLC0415
 
-    brought = []
+    imported = []
     try:
         client = docker.from_env()
         try:
             for reference in references:
-                image = None if reference.pinned else _known(client, reference)
-                if image is not None and _brought(store, image, reference, platform, reporter):
-                    brought.append(reference)
+                image = None if reference.pinned else _find_in_daemon(client, reference)
+                if image is not None and _import_image(store, image, reference, platform, reporter):
+                    imported.append(reference)
         finally:
             client.close()
     except (docker.errors.DockerException, requests.RequestException) as error:
@@ -49,10 +49,10 @@ def import_from_daemon(
             f"the Docker daemon cannot be asked: {daemon_root_cause(error)}",
             "see whether `docker info` works, or leave --docker away",
         ) from None
-    return brought
+    return imported
 
 
-def _known(client: DockerClient, reference: Reference) -> DaemonImage | None:
+def _find_in_daemon(client: DockerClient, reference: Reference) -> DaemonImage | None:
     import docker  # noqa: PLC0415
 
     try:
@@ -61,7 +61,7 @@ def _known(client: DockerClient, reference: Reference) -> DaemonImage | None:
         return None
 
 
-def _brought(
+def _import_image(
     store: Store,
     image: DaemonImage,
     reference: Reference,
@@ -69,11 +69,13 @@ def _brought(
     reporter: Reporter,
 ) -> bool:
     """Import one image, unless it is for another platform or already in the store."""
-    made_for = _platform_of(image.attrs)
-    if made_for is not None and not made_for.satisfies(platform):
-        reporter.emit(LogMessage(f"{reference} in the Docker daemon is for {made_for}: not used"))
+    image_platform = _platform_of(image.attrs)
+    if image_platform is not None and not image_platform.satisfies(platform):
+        reporter.emit(
+            LogMessage(f"{reference} in the Docker daemon is for {image_platform}: not used")
+        )
         return False
-    if _is_here(store, image, reference, platform):
+    if _is_in_store(store, image, reference, platform):
         reporter.emit(LogMessage(f"{reference} in the Docker daemon is what the store has", 1))
         return True
     # By its ID, since daemons shorten names in their own way.
@@ -92,13 +94,15 @@ def _platform_of(attrs: dict[str, Any]) -> Platform | None:
     return Platform(str(system), normalize_architecture(str(architecture)), str(variant))
 
 
-def _is_here(store: Store, image: DaemonImage, reference: Reference, platform: Platform) -> bool:
-    found = look_up_image(store, reference, platform)
-    if isinstance(found, MissingImage):
+def _is_in_store(
+    store: Store, image: DaemonImage, reference: Reference, platform: Platform
+) -> bool:
+    result = look_up_image(store, reference, platform)
+    if isinstance(result, MissingImage):
         return False
-    tops = {found.manifest.config.digest, found.digest}
-    if found.index is not None:
-        tops.add(found.index.digest)
+    tops = {result.manifest.config.digest, result.digest}
+    if result.index is not None:
+        tops.add(result.index.digest)
     return image.id in tops
 
 

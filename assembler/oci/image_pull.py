@@ -114,20 +114,25 @@ class _PullRun:
     sources: Counter[str] = field(default_factory=Counter)
 
     def pull(self, references: Sequence[Reference]) -> tuple[PulledImage, ...]:
-        began = time.monotonic()
-        wanted = self._plan(list(dict.fromkeys(references)))
-        blobs = self._missing(wanted)
+        start = time.monotonic()
+        pending = self._plan(list(dict.fromkeys(references)))
+        blobs = self._missing(pending)
         fetched = {b.descriptor.digest for b in blobs}
-        ready = [w for w in wanted if not w.waiting]
-        if ready:
-            self._name(ready)
-        self._fetch(blobs, len(wanted))
-        self._tell(wanted, blobs, time.monotonic() - began)
+        complete = [image for image in pending if not image.waiting]
+        if complete:
+            self._name(complete)
+        self._fetch(blobs, len(pending))
+        self._report(pending, blobs, time.monotonic() - start)
         if self.problems:
             raise RegistryError(list(dict.fromkeys(self.problems)))
         return tuple(
-            PulledImage(w.reference, w.tree.root, len(w.blobs), len(fetched & w.blobs.keys()))
-            for w in wanted
+            PulledImage(
+                image.reference,
+                image.tree.root,
+                len(image.blobs),
+                len(fetched & image.blobs.keys()),
+            )
+            for image in pending
         )
 
     # Manifests
@@ -135,57 +140,57 @@ class _PullRun:
     def _plan(self, references: list[Reference]) -> list[_PendingImage]:
         """Fetch the manifests of each image, and return the images in order."""
         order = {reference: number for number, reference in enumerate(references)}
-        found: list[_PendingImage] = []
-        for done in self._map_unordered(references, self._planned):
-            if done.error is not None:
-                self.problems += done.error.diagnostics
-            elif done.result is not None:
-                found.append(done.result)
-        return sorted(found, key=lambda w: order[w.reference])
+        pending: list[_PendingImage] = []
+        for outcome in self._map_unordered(references, self._plan_image):
+            if outcome.error is not None:
+                self.problems += outcome.error.diagnostics
+            elif outcome.result is not None:
+                pending.append(outcome.result)
+        return sorted(pending, key=lambda image: order[image.reference])
 
-    def _planned(self, reference: Reference, _patient: object) -> _PendingImage:
-        root = self._root(reference)
+    def _plan_image(self, reference: Reference, _patient: object) -> _PendingImage:
+        root = self._fetch_root(reference)
         tree = read_manifest_tree(
             str(reference),
             root.descriptor,
             root.content,
-            lambda d: self._document(reference, d),
+            lambda d: self._read_document(reference, d),
             self.platforms,
         )
         return _PendingImage(reference, tree, {b.digest: b for b in tree.blobs()})
 
-    def _root(self, reference: Reference) -> FetchedManifest:
+    def _fetch_root(self, reference: Reference) -> FetchedManifest:
         """Fetch the manifest or index of a reference."""
 
-        def ask(client: Client) -> FetchedManifest:
+        def fetch(client: Client) -> FetchedManifest:
             return fetch_manifest(client, reference.repository, reference.tag_or_digest)
 
         try:
-            document = self.registries.try_endpoints(reference.registry, ask)
+            document = self.registries.try_endpoints(reference.registry, fetch)
         except RegistryFailure as error:
             if error.code is codes.NOT_FOUND and not reference.digest:
-                raise self._with_close_tags(reference, error) from None
+                raise self._with_similar_tags(reference, error) from None
             raise
         with self.store.incoming(document.descriptor, self.registries.retries.check) as incoming:
-            _park(incoming, document.data)
+            _stage(incoming, document.data)
         return document
 
-    def _document(self, reference: Reference, descriptor: Descriptor) -> Index | Manifest:
+    def _read_document(self, reference: Reference, descriptor: Descriptor) -> Index | Manifest:
         """Return a manifest that an index lists; a new one stays in tmp/ for now."""
         what = f"{reference}, {descriptor.digest}"
         with self.store.incoming(descriptor, self.registries.retries.check) as incoming:
             if incoming.present:
                 data = self.store.read(descriptor, what)
             else:
-                data = _parked(incoming) or self._fetched(reference, descriptor)
-                _park(incoming, data)
+                data = _staged(incoming) or self._fetch_document(reference, descriptor)
+                _stage(incoming, data)
         return parse_manifest(data, what, descriptor.media_type)
 
-    def _fetched(self, reference: Reference, descriptor: Descriptor) -> bytes:
-        def ask(client: Client) -> FetchedManifest:
+    def _fetch_document(self, reference: Reference, descriptor: Descriptor) -> bytes:
+        def fetch(client: Client) -> FetchedManifest:
             return fetch_manifest(client, reference.repository, descriptor.digest)
 
-        document = self.registries.try_endpoints(reference.registry, ask)
+        document = self.registries.try_endpoints(reference.registry, fetch)
         if document.descriptor.size != descriptor.size:
             raise ImageError.of(
                 image_codes.BAD_MANIFEST,
@@ -194,14 +199,14 @@ class _PullRun:
             )
         return document.data
 
-    def _let_in(self, reference: Reference, descriptor: Descriptor) -> None:
+    def _commit_document(self, reference: Reference, descriptor: Descriptor) -> None:
         """Move a manifest from tmp/ into the store."""
         with self.store.incoming(descriptor, self.registries.retries.check) as incoming:
             if not incoming.present:
-                _park(incoming, _parked(incoming) or self._fetched(reference, descriptor))
+                _stage(incoming, _staged(incoming) or self._fetch_document(reference, descriptor))
                 incoming.commit()
 
-    def _with_close_tags(self, reference: Reference, error: RegistryFailure) -> RegistryFailure:
+    def _with_similar_tags(self, reference: Reference, error: RegistryFailure) -> RegistryFailure:
         client = self.registries.origin(reference.registry)
         tags = similar_tags(client, reference.repository, reference.tag_or_digest)
         if not tags:
@@ -210,10 +215,10 @@ class _PullRun:
 
     # Blobs
 
-    def _missing(self, wanted: Iterable[_PendingImage]) -> list[_PendingBlob]:
+    def _missing(self, images: Iterable[_PendingImage]) -> list[_PendingBlob]:
         """Return each blob that the store lacks once, largest first."""
-        found: dict[tuple[str, int], _PendingBlob] = {}
-        for image in wanted:
+        pending: dict[tuple[str, int], _PendingBlob] = {}
+        for image in images:
             # Touch before the check, so that garbage collection keeps what is there.
             self.store.touch(image.blobs.values())
             for digest, blob in image.blobs.items():
@@ -223,8 +228,8 @@ class _PullRun:
                     )
                     continue
                 image.waiting.add(digest)
-                found.setdefault((digest, blob.size), _PendingBlob(blob, [])).images.append(image)
-        return sorted(found.values(), key=lambda b: (-b.descriptor.size, b.descriptor.digest))
+                pending.setdefault((digest, blob.size), _PendingBlob(blob, [])).images.append(image)
+        return sorted(pending.values(), key=lambda b: (-b.descriptor.size, b.descriptor.digest))
 
     def _fetch(self, blobs: list[_PendingBlob], images: int) -> None:
         """Fetch blobs, and name images as they become complete."""
@@ -233,62 +238,62 @@ class _PullRun:
         total = sum(b.descriptor.size for b in blobs)
         title = f"pull of {pluralize(images, 'image')}"
         with task(self.reporter, title, total) as summary:
-            for done in self._map_unordered(blobs, self._brought):
-                if done.error is not None:
-                    self._lost(done.item, done.error)
+            for outcome in self._map_unordered(blobs, self._fetch_blob):
+                if outcome.error is not None:
+                    self._mark_failed(outcome.item, outcome.error)
                     continue
-                summary.advance(done.item.descriptor.size)
-                for image in done.item.images:
-                    image.waiting.discard(done.item.descriptor.digest)
-                self._name([i for i in done.item.images if not i.waiting and not i.failed])
+                summary.advance(outcome.item.descriptor.size)
+                for image in outcome.item.images:
+                    image.waiting.discard(outcome.item.descriptor.digest)
+                self._name([i for i in outcome.item.images if not i.waiting and not i.failed])
             summary.outcome = "incomplete" if self.problems else "complete"
             if self.sources:
                 summary.outcome += f", from {', '.join(sorted(self.sources))}"
 
-    def _brought(self, blob: _PendingBlob, patient: bool) -> None:  # noqa: FBT001 - called by spread
+    def _fetch_blob(self, blob: _PendingBlob, patient: bool) -> None:  # noqa: FBT001 - called by spread
         descriptor = blob.descriptor
         if all(image.failed for image in blob.images):
             return  # all images that need it have failed
 
-        def waiting() -> None:
+        def wait() -> None:
             self.registries.retries.check()
             if not patient:
                 raise WorkDeferred
 
-        with self.store.incoming(descriptor, waiting) as incoming:
+        with self.store.incoming(descriptor, wait) as incoming:
             if incoming.present:
                 return
             first = blob.images[0].reference
             short = descriptor.digest.partition(":")[2][:12]
-            with task(self.reporter, f"{first} {short}", descriptor.size) as current:
-                current.advance(incoming.offset)
-                source = self._download(blob, incoming, current)
-                current.outcome = f"pulled from {source}"
+            with task(self.reporter, f"{first} {short}", descriptor.size) as progress:
+                progress.advance(incoming.offset)
+                source = self._download(blob, incoming, progress)
+                progress.outcome = f"pulled from {source}"
                 self.sources[source] += descriptor.size
 
-    def _download(self, blob: _PendingBlob, incoming: IncomingBlob, current: Task) -> str:
+    def _download(self, blob: _PendingBlob, incoming: IncomingBlob, progress: Task) -> str:
         """Fetch a blob from one of the repositories that have it, and return the endpoint."""
 
-        def arrived(length: int) -> None:
-            current.advance(length - current.done)
+        def advance(length: int) -> None:
+            progress.advance(length - progress.done)
 
-        places = list(
+        repositories = list(
             dict.fromkeys((i.reference.registry, i.reference.repository) for i in blob.images)
         )
-        for number, (registry, repository) in enumerate(places):
+        for number, (registry, repository) in enumerate(repositories):
 
-            def bring(client: Client, repository: str = repository) -> str:
-                download_blob(client, repository, incoming, arrived)
+            def download(client: Client, repository: str = repository) -> str:
+                download_blob(client, repository, incoming, advance)
                 return str(client.endpoint)
 
             try:
-                return self.registries.try_endpoints(registry, bring)
+                return self.registries.try_endpoints(registry, download)
             except RegistryError as error:
-                if number == len(places) - 1:
-                    raise _explained(error, blob.descriptor) from None
+                if number == len(repositories) - 1:
+                    raise _with_foreign_hint(error, blob.descriptor) from None
         raise AssertionError("every blob belongs to an image")
 
-    def _lost(self, blob: _PendingBlob, error: DolmenError) -> None:
+    def _mark_failed(self, blob: _PendingBlob, error: DolmenError) -> None:
         """Mark the images that need the blob as failed, with one reason for each."""
         if not all(image.failed for image in blob.images):
             self.problems += error.diagnostics
@@ -307,24 +312,24 @@ class _PullRun:
             return
         for image in images:
             for document in (*image.tree.documents, image.tree.root):
-                self._let_in(image.reference, document)
+                self._commit_document(image.reference, document)
 
-        def named(names: ImageNames) -> ImageNames:
+        def add_names(names: ImageNames) -> ImageNames:
             for image in images:
                 names = names.put(str(image.reference), image.tree.root)
             return names
 
-        self.store.edit(named)
+        self.store.edit(add_names)
 
-    def _tell(
-        self, wanted: Sequence[_PendingImage], blobs: Sequence[_PendingBlob], seconds: float
+    def _report(
+        self, images: Sequence[_PendingImage], blobs: Sequence[_PendingBlob], seconds: float
     ) -> None:
-        for image in wanted:
+        for image in images:
             if image.failed:
                 continue
-            how = "complete" if any(image in b.images for b in blobs) else "up to date"
-            said = f"{image.reference}: {how}, {image.tree.root.digest}"
-            self.reporter.emit(LogMessage(said))
+            status = "complete" if any(image in b.images for b in blobs) else "up to date"
+            message = f"{image.reference}: {status}, {image.tree.root.digest}"
+            self.reporter.emit(LogMessage(message))
         self.reporter.emit(LogMessage(f"pulling took {seconds:.1f} s", level=1))
 
     def _map_unordered(
@@ -334,14 +339,14 @@ class _PullRun:
         return map_unordered(items, work, run.options.jobs, run.retries.stop, run.abort)
 
 
-def _park(incoming: IncomingBlob, data: bytes) -> None:
+def _stage(incoming: IncomingBlob, data: bytes) -> None:
     """Keep a manifest in tmp/, where a later run finds it."""
-    if not incoming.present and _parked(incoming) != data:
+    if not incoming.present and _staged(incoming) != data:
         incoming.restart()
         incoming.write(data)
 
 
-def _parked(incoming: IncomingBlob) -> bytes:
+def _staged(incoming: IncomingBlob) -> bytes:
     """Return a manifest from tmp/, or nothing if the file there does not match."""
     if incoming.offset != incoming.descriptor.size or incoming.offset > MAX_MANIFEST_SIZE:
         return b""
@@ -350,7 +355,7 @@ def _parked(incoming: IncomingBlob) -> bytes:
     return data if digests.digest_of(data) == incoming.descriptor.digest else b""
 
 
-def _explained(error: RegistryError, descriptor: Descriptor) -> RegistryError:
+def _with_foreign_hint(error: RegistryError, descriptor: Descriptor) -> RegistryError:
     """Add a hint that a foreign layer may be missing on purpose."""
     if not any(word in descriptor.media_type for word in _FOREIGN):
         return error

@@ -99,8 +99,8 @@ class _PushRun:
         contents = ContentsReader(self.store).contents(top)
         self._check_complete(reference, target, contents, client)
         tags = self._tags(reference, target, top, contents)
-        already = self._check_tags(target, tags, client)
-        if already:
+        up_to_date = self._check_tags(target, tags, client)
+        if up_to_date:
             self.reporter.emit(LogMessage(f"{target}: there already, {top.digest}"))
             return PushedImage(target, top, tuple(tags))
         counts = self._send_blobs(target, contents, client)
@@ -109,39 +109,39 @@ class _PushRun:
 
     def _top(self, reference: Reference) -> Descriptor:
         """Return the store's descriptor of the image, an index rather than a manifest."""
-        found = [
+        candidates = [
             entry.descriptor
             for form in equivalent_names(reference)
             for entry in self.names.named(form)
             if reference.digest in ("", entry.descriptor.digest)
         ]
-        if not found:
+        if not candidates:
             raise ImageError.of(
                 images.NOT_IN_STORE,
                 f"{reference} is not in the store",
                 *filter(None, [other_registries_hint(reference, self.names)]),
                 "`dolmen cache ls` shows what is",
             )
-        return min(found, key=lambda d: not d.is_index)
+        return min(candidates, key=lambda d: not d.is_index)
 
     def _check_complete(
         self, reference: Reference, target: Reference, contents: ImageContents, client: Client
     ) -> None:
         """Raise if a part of the image is neither in the store nor at the registry."""
-        gone = [*contents.missing]
+        missing = [*contents.missing]
         if contents.unreadable:
-            gone += contents.blobs.values()
-        gone += [
+            missing += contents.blobs.values()
+        missing += [
             child
             for child in contents.not_fetched
             if head_manifest(client, target.repository, child.digest) is None
         ]
-        if gone:
-            platforms = sorted({str(d.platform) for d in gone if d.platform})
-            which = f" ({', '.join(platforms)})" if platforms else ""
+        if missing:
+            platforms = sorted({str(d.platform) for d in missing if d.platform})
+            platform_list = f" ({', '.join(platforms)})" if platforms else ""
             raise ImageError.of(
                 codes.INCOMPLETE_IMAGE,
-                f"{reference}: {len(gone)} parts are not in the store{which}",
+                f"{reference}: {len(missing)} parts are not in the store{platform_list}",
                 f"`dolmen cache pull {reference}` fetches all platforms",
             )
 
@@ -171,10 +171,10 @@ class _PushRun:
 
     def _check_tags(self, target: Reference, tags: dict[str, Descriptor], client: Client) -> bool:
         """Raise if a tag belongs to another image; tell whether all tags are already there."""
-        there = 0
+        matching = 0
         for tag, descriptor in tags.items():
             digest = head_manifest(client, target.repository, tag)
-            there += digest == descriptor.digest
+            matching += digest == descriptor.digest
             if digest in (None, descriptor.digest) or self.options.override:
                 continue
             raise RegistryError.of(
@@ -182,7 +182,7 @@ class _PushRun:
                 f"{replace(target, tag=tag, digest='')} stands for another image there, {digest}",
                 "--override replaces it",
             )
-        return there == len(tags)
+        return matching == len(tags)
 
     def _send_blobs(
         self, target: Reference, contents: ImageContents, client: Client
@@ -209,19 +209,19 @@ class _PushRun:
 
         run = self.registries
         largest_first = sorted(blobs.values(), key=lambda d: (-d.size, d.digest))
-        for done in map_unordered(
+        for outcome in map_unordered(
             largest_first, send, run.options.jobs, run.retries.stop, run.abort
         ):
-            if done.error is not None:
-                problems.append(done.error)
-            counts[done.result or ""] += 1
+            if outcome.error is not None:
+                problems.append(outcome.error)
+            counts[outcome.result or ""] += 1
         if problems:
             raise problems[0]
         return counts
 
     def _mount_sources(self, target: Reference, digests: set[str]) -> dict[str, str]:
         """Return repositories of the registry that may have some of the blobs, by digest."""
-        found: dict[str, str] = {}
+        repositories: dict[str, str] = {}
         walker = ContentsReader(self.store)
         for entry in self.names.entries[:_MOST_NEIGHBOURS]:
             for name in entry.names:
@@ -232,8 +232,8 @@ class _PushRun:
                 if other.registry != target.registry or other.repository == target.repository:
                     continue
                 for digest in digests & walker.contents(entry.descriptor).blobs.keys():
-                    found.setdefault(digest, other.repository)
-        return found
+                    repositories.setdefault(digest, other.repository)
+        return repositories
 
     def _send_documents(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,23 +14,12 @@ if TYPE_CHECKING:
     from assembler.oci.reference import Reference
     from assembler.oci.registry.options import RegistryOptions
     from assembler.oci.store import Store
+    from assembler.oci.store.image_fetcher import ImageFetcher
 
 
 def default_store() -> Path:
     """Return the default directory of the store."""
     return Path.home() / ".cache" / "dolmen"
-
-
-class ImageFetcher(Protocol):
-    """Fetches images into a store, under the references of the request.
-
-    It raises a DolmenError that names every image it could not fetch.
-    """
-
-    def __call__(
-        self, store: Store, references: Sequence[Reference], platform: Platform, reporter: Reporter
-    ) -> None:
-        """Fetch the images for the platform, several at once."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,7 +77,7 @@ def canonical_json(data: object) -> bytes:
 def add_layer(store: Store, tar: Iterable[bytes | memoryview]) -> WrittenLayer:
     """Compress a tar into the store, in bounded memory."""
     diff = hashlib.sha256(usedforsecurity=False)
-    descriptor = store.add_stream(_gzipped(tar, diff), media_types.OCI_LAYER_GZIP)
+    descriptor = store.add_stream(_compress(tar, diff), media_types.OCI_LAYER_GZIP)
     return WrittenLayer(descriptor, "sha256:" + diff.hexdigest())
 
 
@@ -162,40 +162,40 @@ def add_attestation(
     )
 
 
-def tag_images(store: Store, names: Sequence[str], made: Sequence[WrittenImage]) -> Descriptor:
+def tag_images(store: Store, names: Sequence[str], images: Sequence[WrittenImage]) -> Descriptor:
     """Tag an index of the images; images of other platforms in the old index stay.
 
     Each image is also tagged `TAG-ARCH`. Return the index's descriptor.
     """
     added: list[Descriptor] = []
 
-    def change(now: ImageNames) -> ImageNames:
-        kept = _of_other_platforms(store, now, names[0], made)
+    def change(image_names: ImageNames) -> ImageNames:
+        kept = _of_other_platforms(store, image_names, names[0], images)
         index = {
             "schemaVersion": 2,
             "mediaType": media_types.OCI_INDEX,
-            "manifests": [d.as_json() for d in _in_order(kept, made)],
+            "manifests": [d.as_json() for d in _in_order(kept, images)],
         }
         descriptor = store.add_bytes(canonical_json(index), media_types.OCI_INDEX)
         added.append(descriptor)
         for name in names:
-            now = now.put(name, descriptor)
-            for one in made:
+            image_names = image_names.put(name, descriptor)
+            for one in images:
                 if one.descriptor.platform is not None:
                     alone = f"{name}-{one.descriptor.platform.architecture}"
-                    now = now.put(alone, one.descriptor)
-        return now
+                    image_names = image_names.put(alone, one.descriptor)
+        return image_names
 
     store.edit(change)
     return added[-1]
 
 
 def _of_other_platforms(
-    store: Store, now: ImageNames, name: str, made: Sequence[WrittenImage]
+    store: Store, image_names: ImageNames, name: str, images: Sequence[WrittenImage]
 ) -> list[Descriptor]:
     """Return the images of other platforms in the index of that name that the store has."""
-    ours = {one.descriptor.platform for one in made}
-    for entry in now.named(name):
+    ours = {image.descriptor.platform for image in images}
+    for entry in image_names.named(name):
         if not entry.descriptor.is_index:
             continue
         try:
@@ -206,22 +206,22 @@ def _of_other_platforms(
             others = [
                 d for d in index.manifests if not d.attested_digest and d.platform not in ours
             ]
-            staying = {d.digest for d in others if store.has(d)}
-            return [
-                d for d in index.manifests if d.digest in staying or d.attested_digest in staying
-            ]
+            kept = {d.digest for d in others if store.has(d)}
+            return [d for d in index.manifests if d.digest in kept or d.attested_digest in kept]
     return []
 
 
-def _in_order(kept: Iterable[Descriptor], made: Iterable[WrittenImage]) -> list[Descriptor]:
-    """Return images by platform, then their attestations."""
+def _in_order(kept: Iterable[Descriptor], images: Iterable[WrittenImage]) -> list[Descriptor]:
+    """Return the manifests of images by platform, then their attestations."""
     everything = [*kept]
-    for one in made:
-        everything += [one.descriptor, *one.attestations]
-    images = sorted((d for d in everything if not d.attested_digest), key=lambda d: str(d.platform))
-    order = {d.digest: i for i, d in enumerate(images)}
-    attesting = [d for d in everything if d.attested_digest in order]
-    return [*images, *sorted(attesting, key=lambda d: (order[d.attested_digest], d.digest))]
+    for image in images:
+        everything += [image.descriptor, *image.attestations]
+    manifests = sorted(
+        (d for d in everything if not d.attested_digest), key=lambda d: str(d.platform)
+    )
+    order = {d.digest: i for i, d in enumerate(manifests)}
+    attestations = [d for d in everything if d.attested_digest in order]
+    return [*manifests, *sorted(attestations, key=lambda d: (order[d.attested_digest], d.digest))]
 
 
 def _manifest(
@@ -238,7 +238,7 @@ def _manifest(
     return out
 
 
-def _gzipped(tar: Iterable[bytes | memoryview], diff: hashlib._Hash) -> Iterator[bytes]:
+def _compress(tar: Iterable[bytes | memoryview], diff: hashlib._Hash) -> Iterator[bytes]:
     from isal import isal_zlib  # noqa: PLC0415 - only where a layer is written
 
     compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 31)

@@ -37,7 +37,7 @@ def find_published(
     ):
         found = set()
         for entry, there in zip(
-            asked, pool.map(lambda e: _is_there(e, registries, reporter), asked), strict=True
+            asked, pool.map(lambda e: _is_published(e, registries, reporter), asked), strict=True
         ):
             progress.advance(1)
             if there:
@@ -45,7 +45,7 @@ def find_published(
         return frozenset(found)
 
 
-def _is_there(entry: IndexEntry, registries: Registries, reporter: Reporter) -> bool:
+def _is_published(entry: IndexEntry, registries: Registries, reporter: Reporter) -> bool:
     from assembler.oci.registry.manifests import head_manifest  # noqa: PLC0415
 
     try:

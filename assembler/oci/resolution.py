@@ -39,9 +39,9 @@ def resolve_images(
         from assembler.oci.docker_daemon import import_from_daemon  # noqa: PLC0415 - docker: 150 ms
 
         fresh.update(import_from_daemon(store, wanted, platform, reporter))
-    found: dict[Reference, Image] = {}
+    images: dict[Reference, Image] = {}
     origin = dict.fromkeys(fresh, "from the Docker daemon")
-    absent: list[MissingImage] = []
+    missing_images: list[MissingImage] = []
     refetch: list[Reference] = []
     names = store.names()
     for reference in wanted:
@@ -53,31 +53,35 @@ def resolve_images(
         except ImageError as error:
             raise error.with_place(references[reference]) from error
         if isinstance(result, MissingImage):
-            absent.append(result)
+            missing_images.append(result)
         else:
-            found[reference] = result
-    if absent and fetch is None:
-        raise ImageError([_placed(a.diagnostic, references[a.reference]) for a in absent])
-    missing = [a.reference for a in absent] + refetch
+            images[reference] = result
+    if missing_images and fetch is None:
+        raise ImageError(
+            [_with_place(a.diagnostic, references[a.reference]) for a in missing_images]
+        )
+    missing = [a.reference for a in missing_images] + refetch
     if missing and fetch is not None:
-        reporter.emit(LogMessage(f"{len(found)} images from the store, {len(missing)} to fetch", 1))
+        reporter.emit(
+            LogMessage(f"{len(images)} images from the store, {len(missing)} to fetch", 1)
+        )
         try:
             fetch(store, missing, platform, reporter)
         except DolmenError as error:
             raise type(error)(
-                [_about_one_of(d, references, absent) for d in error.diagnostics]
+                [_with_image_place(d, references, missing_images) for d in error.diagnostics]
             ) from error
-        found |= _fetched(missing, references, platform, store, reporter)
+        images |= _look_up_fetched(missing, references, platform, store, reporter)
         origin |= dict.fromkeys(missing, "asked of its registry")
     for reference in references:
         reporter.emit(LogMessage(f"{reference}: {origin.get(reference, 'from the store')}", 2))
-    return {reference: found[reference] for reference in references}
+    return {reference: images[reference] for reference in references}
 
 
-def _about_one_of(
+def _with_image_place(
     diagnostic: Diagnostic,
     references: Mapping[Reference, Place | None],
-    absent: Sequence[MissingImage],
+    missing_images: Sequence[MissingImage],
 ) -> Diagnostic:
     """Add to a diagnostic the place of its image, and why the store's copy is not used."""
     named = [r for r in references if str(r) in diagnostic.message]
@@ -85,17 +89,17 @@ def _about_one_of(
     for reference in (named or of_registry)[:1]:
         place = references[reference]
         if diagnostic.place is None:
-            here = [
+            store_problems = [
                 a.diagnostic.message
-                for a in absent
+                for a in missing_images
                 if a.reference == reference and a.reason is not MissingReason.UNKNOWN
             ]
-            hints = (*diagnostic.hints, *(f"in the store: {message}" for message in here))
+            hints = (*diagnostic.hints, *(f"in the store: {message}" for message in store_problems))
             return replace(diagnostic, place=place, hints=hints)
     return diagnostic
 
 
-def _fetched(
+def _look_up_fetched(
     missing: Sequence[Reference],
     references: Mapping[Reference, Place | None],
     platform: Platform,
@@ -103,18 +107,18 @@ def _fetched(
     reporter: Reporter,
 ) -> dict[Reference, Image]:
     """Look up the fetched images, and report all that are still missing."""
-    found: dict[Reference, Image] = {}
-    wrong: list[Diagnostic] = []
+    images: dict[Reference, Image] = {}
+    problems: list[Diagnostic] = []
     names = store.names()
     for reference in missing:
         try:
-            found[reference] = find_image(store, reference, platform, reporter, names)
+            images[reference] = find_image(store, reference, platform, reporter, names)
         except ImageError as error:
-            wrong += error.with_place(references[reference]).diagnostics
-    if wrong:
-        raise ImageError(wrong)
-    return found
+            problems += error.with_place(references[reference]).diagnostics
+    if problems:
+        raise ImageError(problems)
+    return images
 
 
-def _placed(diagnostic: Diagnostic, place: Place | None) -> Diagnostic:
+def _with_place(diagnostic: Diagnostic, place: Place | None) -> Diagnostic:
     return ImageError([diagnostic]).with_place(place).diagnostics[0]

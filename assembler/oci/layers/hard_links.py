@@ -49,9 +49,7 @@ class HardLinks:
         self._unlinked: set[bytes] = set()
         # Links to waiting links.
         self._followers: dict[bytes, list[bytes]] = {}
-        self._done: set[bytes] = set()
-        # Directories of targets that links wait for, or have waited for.
-        self._sought: set[bytes] = set()
+        self._added: set[bytes] = set()
         # Of the current layer:
         self._layer = 0
         self._hidden_names: set[bytes] = set()
@@ -69,14 +67,14 @@ class HardLinks:
 
     def add_visible(self, name: bytes, reader: TarReader) -> None:
         """Add a link whose own path is visible."""
-        arrived = self._ready(name)
-        done = name in self._done
-        if done and name not in self._unlinked:
-            self._link_all(arrived, name, reader)
+        waiting = self._take_waiting(name)
+        added = name in self._added
+        if added and name not in self._unlinked:
+            self._link_all(waiting, name, reader)
         else:
-            self._followers.setdefault(name, []).extend(arrived)
-        if not done:
-            self._hard_link(name, self._target(name, reader), reader)
+            self._followers.setdefault(name, []).extend(waiting)
+        if not added:
+            self._hard_link(name, self._target(reader), reader)
 
     def _target(self, name: bytes, reader: TarReader) -> bytes:
         """Return the path of a hard link's target."""
@@ -119,14 +117,14 @@ class HardLinks:
         """Add a link to the sink, or let it wait for its target."""
         directory, base = split_path(target)
         state = self._tree.names.get(directory, {}).get(base)
-        here = state is not None and state // LAYER_STEP == self._layer
-        if here and state is not None and state % LAYER_STEP in (OTHER, SYMLINKED):
+        in_this_layer = state is not None and state // LAYER_STEP == self._layer
+        if in_this_layer and state is not None and state % LAYER_STEP in (OTHER, SYMLINKED):
             if target in self._unlinked:
                 self._unlinked.add(name)
                 self._followers.setdefault(target, []).append(name)
             else:
                 self._link_all([name], target, reader)
-        elif here and state is not None and state % LAYER_STEP == DIR:
+        elif in_this_layer and state is not None and state % LAYER_STEP == DIR:
             raise MalformedTarError(
                 f"it is a hard link to {display_path(target)}, which is a directory"
             )
@@ -146,7 +144,7 @@ class HardLinks:
             self._sought.add(directory)
             directory = split_path(directory)[0]
 
-    def _ready(self, target: bytes) -> list[bytes]:
+    def _take_waiting(self, target: bytes) -> list[bytes]:
         """Return the links of upper layers that wait for a target, and stop waiting."""
         links = self.waiting.pop(target, [])
         later = [(layer, link) for layer, link in links if layer >= self._layer]
@@ -169,7 +167,7 @@ class HardLinks:
     def target_added(self, name: bytes, reader: TarReader) -> None:
         """Add the links that waited for a name, and those that waited for them."""
         if self.waiting:
-            self._link_all(self._ready(name), name, reader)
+            self._link_all(self._take_waiting(name), name, reader)
 
     def _link_all(self, links: Sequence[bytes], target: bytes, reader: TarReader) -> None:
         for link in links:
@@ -183,25 +181,24 @@ class HardLinks:
         if kind == DIRECTORY:
             return
         links = self._corrections.rescued.get((self._layer, name), [])
-        # A link that waits again needs the content of the hidden target's own target.
-        fresh = [link for link in links if link not in self._done or link in self._unlinked]
-        self._done.update(fresh)
-        waited = self._ready(name)
+        fresh = [link for link in links if link not in self._added]
+        self._added.update(fresh)
+        waiting = self._take_waiting(name)
         if name in self._hidden_links:
             self._repeat(name)
-        elif waited or links:
+        elif waiting or links:
             self._hidden_links.add(name)
         self._hidden_names.add(name)
         if kind == SYMLINK:
             self._hidden_symlinks[name] = symlink_target(name, reader.link)
         if kind == HARD_LINK:
-            target = self._target(name, reader)
-            for link in waited:
+            target = self._target(reader)
+            for link in waiting:
                 self._hard_link(link, target, reader)
             for link in fresh:
                 self._hard_link(link, target, reader)
             return
-        first, *others = [*waited, *fresh] or [b""]
+        first, *others = [*waiting, *fresh] or [b""]
         if first:
             self._unlinked.discard(first)
             self._sink.add(first, reader)

@@ -307,7 +307,7 @@ class TarReader:
         size = self.size
         while size:
             if self._position == self._end:
-                self._more()
+                self._read_more()
             part = min(size, self._end - self._position)
             self._position += part
             self._left -= part
@@ -326,7 +326,7 @@ class TarReader:
     def _hand_over(self, size: int, put: ContentSink) -> None:
         while size:
             if self._position == self._end:
-                self._more()
+                self._read_more()
             position = self._position
             part = min(size, self._end - position)
             self._position = position + part
@@ -347,7 +347,7 @@ class TarReader:
                 return True
         return False
 
-    def _more(self) -> None:
+    def _read_more(self) -> None:
         if not self._refill():
             raise MalformedTarError("the archive is cut off")
 
@@ -356,7 +356,7 @@ class TarReader:
         parts: list[bytes] = []
         while size:
             if self._position == self._end:
-                self._more()
+                self._read_more()
             part = self._buffer[self._position : self._position + size]
             self._position += len(part)
             size -= len(part)
@@ -367,7 +367,7 @@ class TarReader:
         self._left = 0
         while size:
             if self._position == self._end:
-                self._more()
+                self._read_more()
             part = min(size, self._end - self._position)
             self._position += part
             size -= part

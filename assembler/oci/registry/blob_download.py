@@ -50,7 +50,7 @@ def download_blob(
                 arrived(0)
                 continue
             why = "its digest is another one"
-            raise wrong_content(client.what(url), client.endpoint.host, why) from None
+            raise wrong_content(client.describe(url), client.endpoint.host, why) from None
         return
 
 
@@ -61,7 +61,7 @@ def _attempt(
     size = incoming.descriptor.size
     if incoming.offset == size:
         return  # empty, or cut after its last byte
-    what = client.what(url)
+    what = client.describe(url)
     headers = {"Range": f"bytes={incoming.offset}-"} if incoming.offset else {}
     try:
         response = client.do_request(url, headers=headers, stream=True)

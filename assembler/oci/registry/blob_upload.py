@@ -50,7 +50,7 @@ class BlobUpload:
         began = [location] if location else []
 
         def attempt() -> None:
-            self._sent(container, began.pop() if began else "", sent)
+            self._report(container, began.pop() if began else "", sent)
 
         self.client.retries.with_retries(attempt)
         return "pushed"
@@ -73,7 +73,7 @@ class BlobUpload:
             return None
         return self.client.location(response, url)
 
-    def _sent(
+    def _report(
         self, container: oras.container.Container, location: str, sent: Callable[[int], None]
     ) -> None:
         sent(0)
@@ -94,10 +94,10 @@ class BlobUpload:
             except RegistryFailure as error:
                 if error.status != _TOO_LARGE:
                     raise
-                self._sent_in_pieces(container)
+                self._send_in_chunks(container)
         sent(self.descriptor.size)
 
-    def _sent_in_pieces(self, container: oras.container.Container) -> None:
+    def _send_in_chunks(self, container: oras.container.Container) -> None:
         """Send the blob in several requests, for proxies that limit their size."""
         path = str(self.store.path(self.descriptor.digest))
         try:
@@ -118,7 +118,7 @@ def push_manifest(client: Client, repository: str, name: str, kind: str, data: b
     digest = digests.digest_of(data)
     if digests.is_digest(claimed) and claimed != digest:
         raise wrong_content(
-            client.what(url), client.endpoint.host, f"it says it took {claimed} for {digest}"
+            client.describe(url), client.endpoint.host, f"it says it took {claimed} for {digest}"
         )
 
 
@@ -128,14 +128,14 @@ class _ProgressFile(io.RawIOBase):
     def __init__(self, file: IO[bytes], size: int, sent: Callable[[int], None]) -> None:
         super().__init__()
         self._file = file
-        self._sent = sent
+        self._report = sent
         # requests makes Content-Length of it.
         self.len = size
 
     def read(self, size: int = -1) -> bytes:
         """Return what comes next."""
         chunk = self._file.read(size)
-        self._sent(self._file.tell())
+        self._report(self._file.tell())
         return chunk
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:

@@ -64,37 +64,37 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
 
         Its own parser takes `my.org/app` for a host and `localhost/app` for a repository.
         """
-        made = oras.container.Container("placeholder", registry=self.endpoint.host)
+        container = oras.container.Container("placeholder", registry=self.endpoint.host)
         namespace, _, last = self.endpoint.repository(repository).rpartition("/")
-        made.namespace, made.repository = namespace or None, last
-        made.tag = made.digest = None
+        container.namespace, container.repository = namespace or None, last
+        container.tag = container.digest = None
         if ":" in name:
-            made.digest = name
+            container.digest = name
         else:
-            made.tag = name or None
-        return made
+            container.tag = name or None
+        return container
 
     def url(self, path: str) -> str:
         """Return the URL of a path as oras builds it, `HOST/v2/...`."""
         return f"{self.prefix}://{path}"
 
-    def what(self, url: str) -> str:
+    def describe(self, url: str) -> str:
         """Describe the subject of a URL of this endpoint."""
         return RequestSubject.of_path(urlsplit(url).path).describe(self.endpoint)
 
     def location(self, response: requests.Response, url: str) -> str:
         """Return the URL where an upload continues."""
         target = response.headers.get("Location", "")
-        what = self.what(url)
+        what = self.describe(url)
         if not target:
             raise registry_failure(
                 registries.NOT_A_REGISTRY, f"{what}: {self.endpoint.host} does not say where to"
             )
-        made = parse_address(target, url)
-        if made is not None and made.netloc == self.endpoint.host:
+        address = parse_address(target, url)
+        if address is not None and address.netloc == self.endpoint.host:
             # A registry behind a proxy often does not know that clients use https.
-            return made._replace(scheme=self.endpoint.scheme).geturl()
-        return self._redirected("GET", url, target, what)
+            return address._replace(scheme=self.endpoint.scheme).geturl()
+        return self._redirect_target("GET", url, target, what)
 
     def _get_location(
         self, response: requests.Response, container: oras.container.Container
@@ -118,10 +118,10 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         assert json is None  # noqa: S101 - documents are sent as the bytes their digest is of
         # Requests that change something are not repeated here; their callers decide.
         repeatable = method in ("GET", "HEAD") or "/manifests/" in url
-        what = self.what(url)
+        what = self.describe(url)
 
         def ask() -> requests.Response:
-            response = self._authorized(method, url, what, headers or {}, data)
+            response = self._send_authorized(method, url, what, headers or {}, data)
             if not stream:
                 response._content = self.transport.read(response, what, MAX_MANIFEST_SIZE)  # noqa: SLF001
             return response
@@ -130,7 +130,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
             return ask()
         return self.retries.with_retries(ask, self.attempts)
 
-    def _authorized(
+    def _send_authorized(
         self,
         method: str,
         url: str,
@@ -144,17 +144,17 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         used = self._authority.header(subject, action)
         # The third attempt replaces an expired token.
         for _ in range(3):
-            response = self._followed(method, url, what, {**headers}, data, used)
+            response = self._follow_redirects(method, url, what, {**headers}, data, used)
             if response.status_code != 401:
                 break
             challenge = response.headers.get("WWW-Authenticate", "")
             body = self.transport.read(response, what, MAX_ERROR_SIZE)
             refused, used = used, self._authority.answer_challenge(challenge, subject, action, used)
             if used is None or used == refused:
-                raise self._authority.access_denied(self._failed(response, body, what))
-        return self._checked(response, method, what)
+                raise self._authority.access_denied(self._failure(response, body, what))
+        return self._check_status(response, method, what)
 
-    def _followed(
+    def _follow_redirects(
         self,
         method: str,
         url: str,
@@ -176,7 +176,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
                 return response
             # Reading a short response to its end frees the connection for the next request.
             self.transport.read(response, what, MAX_ERROR_SIZE)
-            url = self._redirected(method, url, target, what)
+            url = self._redirect_target(method, url, target, what)
         raise registry_failure(
             registries.BAD_REDIRECT,
             f"{what}: {self.endpoint.host} redirects again and again, last to {redacted_url(url)}",
@@ -186,36 +186,40 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         parts = urlsplit(url)
         return (parts.scheme, parts.netloc) == (self.endpoint.scheme, self.endpoint.host)
 
-    def _redirected(self, method: str, url: str, target: str, what: str) -> str:
+    def _redirect_target(self, method: str, url: str, target: str, what: str) -> str:
         """Return the target of a redirect, or raise if it must not be followed."""
-        made = parse_address(target, url)
-        if made is None or made.scheme not in ("http", "https"):
-            there = f"{what}: {self.endpoint.host} redirects to {redacted_url(target)!r}"
-            raise registry_failure(registries.BAD_REDIRECT, f"{there}, which is no address of http")
-        host = made.netloc
-        there = f"{what}: {self.endpoint.host} redirects to {redacted_url(made.geturl())}"
-        if method not in ("GET", "HEAD") and not self._is_home(made.geturl()):
+        address = parse_address(target, url)
+        if address is None or address.scheme not in ("http", "https"):
+            redirect = f"{what}: {self.endpoint.host} redirects to {redacted_url(target)!r}"
             raise registry_failure(
-                registries.BAD_REDIRECT, f"{there}, but uploads are not sent elsewhere"
+                registries.BAD_REDIRECT, f"{redirect}, which is no address of http"
             )
-        if made.scheme == "http" and not self._is_home(made.geturl()):
+        host = address.netloc
+        redirect = f"{what}: {self.endpoint.host} redirects to {redacted_url(address.geturl())}"
+        if method not in ("GET", "HEAD") and not self._is_home(address.geturl()):
+            raise registry_failure(
+                registries.BAD_REDIRECT, f"{redirect}, but uploads are not sent elsewhere"
+            )
+        if address.scheme == "http" and not self._is_home(address.geturl()):
             was_plain = urlsplit(url).scheme == "http"
             if not is_insecure(host, self._options) and not (was_plain and is_loopback(host)):
                 raise registry_failure(
                     registries.BAD_REDIRECT,
-                    f"{there}, in plain http",
+                    f"{redirect}, in plain http",
                     f"if you trust the network between: --insecure {host}",
                 )
-        return made.geturl()
+        return address.geturl()
 
-    def _checked(self, response: requests.Response, method: str, what: str) -> requests.Response:
+    def _check_status(
+        self, response: requests.Response, method: str, what: str
+    ) -> requests.Response:
         status = response.status_code
         if 200 <= status < 300 or (status == 404 and method == "HEAD"):
             return response
         body = self.transport.read(response, what, MAX_ERROR_SIZE)
-        made = self._failed(response, body, what)
-        raise self._authority.access_denied(made) if status in (401, 403) else made
+        failure = self._failure(response, body, what)
+        raise self._authority.access_denied(failure) if status in (401, 403) else failure
 
-    def _failed(self, response: requests.Response, body: bytes, what: str) -> RegistryFailure:
+    def _failure(self, response: requests.Response, body: bytes, what: str) -> RegistryFailure:
         host = urlsplit(response.url).netloc
         return failure_from_response(response.status_code, response.headers, body, what, host)

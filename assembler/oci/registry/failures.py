@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from assembler.codes import Code
     from assembler.diagnostics import Diagnostic
 
-_PASSING_STATUSES = frozenset({429, 500, 502, 503, 504})
+_TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
 _LONGEST_EXCERPT = 300
 
 
@@ -75,9 +75,9 @@ def registry_failure(
     code: Code, message: str, *hints: str, transient: bool = False
 ) -> RegistryFailure:
     """Make a failure of a single diagnostic."""
-    made = RegistryFailure.of(code, message, *hints)
-    made.transient = transient
-    return made
+    failure = RegistryFailure.of(code, message, *hints)
+    failure.transient = transient
+    return failure
 
 
 def failure_from_exception(
@@ -88,11 +88,11 @@ def failure_from_exception(
     names = {type(c).__name__ for c in causes}
     refused = next((c for c in causes if isinstance(c, ssl.SSLError)), None)
     if isinstance(refused, ssl.SSLCertVerificationError):
-        why = refused.verify_message or "it is not trusted"
+        reason = refused.verify_message or "it is not trusted"
         return registry_failure(
             registries.TLS_REFUSED,
-            f"{what}: the certificate of {host} is not trusted: {why}",
-            *_certificate_hints(why, host),
+            f"{what}: the certificate of {host} is not trusted: {reason}",
+            *_certificate_hints(reason, host),
         )
     if refused is not None:
         reason = (refused.reason or str(refused)).lower().replace("_", " ")
@@ -126,58 +126,60 @@ def failure_from_exception(
         )
     cut = names & {"IncompleteRead", "ProtocolError", "RemoteDisconnected", "ConnectionResetError"}
     doing = "the connection to {} broke" if cut else "cannot connect to {}"
-    made = registry_failure(
+    failure = registry_failure(
         registries.UNREACHABLE,
         f"{what}: {doing.format(host)}: {_reason(causes)}",
         "try again: what has arrived is kept" if cut else "is the registry running there?",
         transient=True,
     )
-    made.connection_broken = bool(cut)
-    return made
+    failure.connection_broken = bool(cut)
+    return failure
 
 
 def failure_from_response(
     status: int, headers: Mapping[str, str], body: bytes, what: str, host: str
 ) -> RegistryFailure:
     """Turn an unsuccessful response into a failure."""
-    said = _said(body)
-    tail = f": {said}" if said else ""
-    after = _retry_after(headers)
+    message = _error_message(body)
+    suffix = f": {message}" if message else ""
+    retry_after = _retry_after(headers)
     if status in (401, 403):
-        made = registry_failure(
-            registries.ACCESS_DENIED, f"{what}: {host} does not allow it ({status}){tail}"
+        failure = registry_failure(
+            registries.ACCESS_DENIED, f"{what}: {host} does not allow it ({status}){suffix}"
         )
     elif status == 404:
-        made = registry_failure(registries.NOT_FOUND, f"{what}: not found on {host}{tail}")
+        failure = registry_failure(registries.NOT_FOUND, f"{what}: not found on {host}{suffix}")
     elif status == 429:
-        wait = f"; it asks to come back in {after:.0f} s" if after else ""
-        made = registry_failure(
+        wait = f"; it asks to come back in {retry_after:.0f} s" if retry_after else ""
+        failure = registry_failure(
             registries.TOO_MANY_REQUESTS,
-            f"{what}: {host} was asked too often{tail}{wait}",
+            f"{what}: {host} was asked too often{suffix}{wait}",
             "log in, if you have not: registries allow more then",
             "or pull through a mirror: --mirror URL",
         )
     elif status >= 500:
-        made = registry_failure(
+        failure = registry_failure(
             registries.SERVER_ERROR,
-            f"{what}: {host} has failed ({status}){tail}",
+            f"{what}: {host} has failed ({status}){suffix}",
             "try again later, or pull through a mirror: --mirror URL",
         )
     elif 300 <= status < 400:
-        made = registry_failure(
+        failure = registry_failure(
             registries.BAD_REDIRECT, f"{what}: {host} redirects to nowhere ({status})"
         )
     else:
-        made = registry_failure(registries.PUSH_REFUSED, f"{what}: {host} refused ({status}){tail}")
-        if b"<html" in body[:1000].lower() or not said:
-            made = registry_failure(
+        failure = registry_failure(
+            registries.PUSH_REFUSED, f"{what}: {host} refused ({status}){suffix}"
+        )
+        if b"<html" in body[:1000].lower() or not message:
+            failure = registry_failure(
                 registries.NOT_A_REGISTRY,
-                f"{what}: {host} does not answer like a registry ({status}){tail}",
+                f"{what}: {host} does not answer like a registry ({status}){suffix}",
             )
-    made.status = status
-    made.retry_after = after
-    made.transient = status in _PASSING_STATUSES
-    return made
+    failure.status = status
+    failure.retry_after = retry_after
+    failure.transient = status in _TRANSIENT_STATUSES
+    return failure
 
 
 def not_a_registry(what: str, host: str, body: bytes) -> RegistryFailure:
@@ -234,19 +236,19 @@ def _reason(causes: Sequence[BaseException]) -> str:
     return redacted(str(causes[-1]))[:_LONGEST_EXCERPT] or type(causes[-1]).__name__
 
 
-def _said(body: bytes) -> str:
+def _error_message(body: bytes) -> str:
     """Return a registry's own message, bounded and safe for terminals."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return ""
-    found: list[str] = []
+    messages: list[str] = []
     errors = document.get("errors") if isinstance(document, dict) else None
     for error in errors if isinstance(errors, list) else [document]:
         if isinstance(error, dict):
             words = error.get("message") or error.get("details") or error.get("code") or ""
-            found.append(" ".join(str(words).split()))
-    text = "; ".join(dict.fromkeys(f for f in found if f))
+            messages.append(" ".join(str(words).split()))
+    text = "; ".join(dict.fromkeys(f for f in messages if f))
     return redacted(text)[:_LONGEST_EXCERPT]
 
 
@@ -259,8 +261,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return float(value)
     try:
         until = email.utils.parsedate_to_datetime(value)
-        said = headers.get("Date")
-        now = email.utils.parsedate_to_datetime(said) if said else dt.datetime.now(dt.UTC)
+        date = headers.get("Date")
+        now = email.utils.parsedate_to_datetime(date) if date else dt.datetime.now(dt.UTC)
         return max(0.0, (until - now).total_seconds())
     except (TypeError, ValueError, OverflowError):
         return None

@@ -57,25 +57,25 @@ def read_manifest_tree(
     if isinstance(content, Manifest):
         tree.manifests.append((root, content))
         return tree
-    left = _MOST_BYTES
+    budget = _MOST_BYTES
 
-    def bounded(descriptor: Descriptor) -> Index | Manifest:
-        nonlocal left
-        left -= descriptor.size
-        if left < 0:
+    def read_bounded(descriptor: Descriptor) -> Index | Manifest:
+        nonlocal budget
+        budget -= descriptor.size
+        if budget < 0:
             raise ImageError.of(
                 images.BAD_MANIFEST,
                 f"{name}: its manifests are larger than {_MOST_BYTES >> 20} MiB",
             )
         return read(descriptor)
 
-    leaves = list(_leaves(name, content, bounded, tree, 0))
+    leaves = list(_leaves(name, content, read_bounded, tree, 0))
     if not leaves:
         raise ImageError.of(images.BAD_MANIFEST, f"{name}: its index leads to no image")
-    for leaf in _chosen(name, leaves, platforms) if platforms else leaves:
+    for leaf in _select_manifests(name, leaves, platforms) if platforms else leaves:
         if any(d.digest == leaf.descriptor.digest for d, _ in tree.manifests):
             continue
-        manifest = bounded(leaf.descriptor)
+        manifest = read_bounded(leaf.descriptor)
         if isinstance(manifest, Index):
             raise ImageError.of(images.BAD_MANIFEST, f"{name}: an index calls itself a manifest")
         tree.manifests.append((leaf.descriptor, manifest))
@@ -110,38 +110,40 @@ def _leaves(
         tree.documents.append(child)
 
 
-def _chosen(
+def _select_manifests(
     name: str, leaves: list[_ManifestEntry], platforms: Sequence[Platform]
 ) -> list[_ManifestEntry]:
     """Return the best manifest for each platform, with its attestations."""
-    chosen: list[_ManifestEntry] = []
-    for wanted in platforms:
+    selected: list[_ManifestEntry] = []
+    for platform in platforms:
         ranked = [
             (rank, number)
             for number, leaf in enumerate(leaves)
-            if not leaf.attested_digest and (rank := _rank(leaf.descriptor, wanted)) is not None
+            if not leaf.attested_digest and (rank := _rank(leaf.descriptor, platform)) is not None
         ]
         if not ranked:
-            raise _no_platform(name, leaves, wanted)
-        chosen.append(leaves[min(ranked)[1]])
+            raise _no_platform(name, leaves, platform)
+        selected.append(leaves[min(ranked)[1]])
     # Manifests without a platform are included: only their configs name it.
-    chosen += [leaf for leaf in leaves if not leaf.attested_digest and _is_silent(leaf.descriptor)]
-    digests = {leaf.descriptor.digest for leaf in chosen}
-    return chosen + [leaf for leaf in leaves if leaf.attested_digest in digests]
+    selected += [
+        leaf for leaf in leaves if not leaf.attested_digest and _is_silent(leaf.descriptor)
+    ]
+    digests = {leaf.descriptor.digest for leaf in selected}
+    return selected + [leaf for leaf in leaves if leaf.attested_digest in digests]
 
 
 def _is_silent(descriptor: Descriptor) -> bool:
     return descriptor.platform is None or not descriptor.platform.architecture
 
 
-def _rank(descriptor: Descriptor, wanted: Platform) -> int | None:
+def _rank(descriptor: Descriptor, platform: Platform) -> int | None:
     if descriptor.platform is None or _is_silent(descriptor):
         return 1000
-    return descriptor.platform.rank(wanted)
+    return descriptor.platform.rank(platform)
 
 
-def _no_platform(name: str, leaves: Sequence[_ManifestEntry], wanted: Platform) -> ImageError:
-    has = sorted(
+def _no_platform(name: str, leaves: Sequence[_ManifestEntry], platform: Platform) -> ImageError:
+    available = sorted(
         {
             str(leaf.descriptor.platform)
             for leaf in leaves
@@ -149,5 +151,6 @@ def _no_platform(name: str, leaves: Sequence[_ManifestEntry], wanted: Platform) 
         }
     )
     return ImageError.of(
-        images.PLATFORM_NOT_FOUND, f"{name} has {', '.join(has) or 'no image'}, not {wanted}"
+        images.PLATFORM_NOT_FOUND,
+        f"{name} has {', '.join(available) or 'no image'}, not {platform}",
     )

@@ -37,7 +37,7 @@ class FetchedManifest:
 def fetch_manifest(client: Client, repository: str, name: str) -> FetchedManifest:
     """Fetch the manifest or index of a tag or digest."""
     url = client.url(client.container(repository, name).manifest_url())
-    what, host = client.what(url), client.endpoint.host
+    what, host = client.describe(url), client.endpoint.host
     response = client.do_request(url, headers=_ACCEPT)
     data, headers = response.content, response.headers
     if len(data) > MAX_MANIFEST_SIZE:

@@ -53,7 +53,7 @@ class Registries:
         self.options = options
         self.reporter: Reporter = reporter or NullReporter()
         self.retries = Retries(options.retry_policy, self.reporter)
-        self._wire = Transport(options)
+        self._transport = Transport(options)
         self._clients: dict[Endpoint, Client] = {}
         self._down: dict[Endpoint, DolmenError] = {}
         self._warned: set[tuple[Endpoint, Code]] = set()
@@ -71,7 +71,7 @@ class Registries:
                 return work(self.client(mirror))
             except (RegistryError, ImageError) as error:
                 failed.append(f"{mirror} did not help: {error.diagnostics[0].message}")
-                self._fell_back(mirror, error)
+                self._record_fallback(mirror, error)
         client = self.client(origin)
         try:
             return work(client)
@@ -90,33 +90,35 @@ class Registries:
         with self._lock:
             if endpoint in self._down:
                 raise self._down[endpoint]
-            made = self._clients.get(endpoint)
-            if made is None:
-                known = endpoint if endpoint.scheme else self._probed(endpoint)
-                made = Client(known, self.options, self._wire, self.retries, self._search)
-                self._clients[endpoint] = made
-            return made
+            client = self._clients.get(endpoint)
+            if client is None:
+                known_endpoint = endpoint if endpoint.scheme else self._probe_scheme(endpoint)
+                client = Client(
+                    known_endpoint, self.options, self._transport, self.retries, self._search
+                )
+                self._clients[endpoint] = client
+            return client
 
     def abort(self) -> None:
         """Stop all transfers and waits."""
         self.retries.stop.set()
-        self._wire.abort()
+        self._transport.abort()
 
     def close(self) -> None:
         """Close all connections."""
-        self._wire.close()
+        self._transport.close()
 
-    def _probed(self, endpoint: Endpoint) -> Endpoint:
+    def _probe_scheme(self, endpoint: Endpoint) -> Endpoint:
         """Find out whether a host that may use plain http does so."""
         url = f"http://{endpoint.host}{_PING}"
 
         def ask() -> Endpoint:
-            response = self._wire.send("GET", url, str(endpoint))
-            body = self._wire.read(response, str(endpoint), 1 << 10)
-            leads = parse_address(response.headers.get("Location", ""))
+            response = self._transport.send("GET", url, str(endpoint))
+            body = self._transport.read(response, str(endpoint), 1 << 10)
+            redirect = parse_address(response.headers.get("Location", ""))
             # A TLS server answers plain http with an error or a redirect to https.
             if (response.status_code == 400 and b"HTTPS" in body) or (
-                leads and leads.scheme == "https"
+                redirect and redirect.scheme == "https"
             ):
                 return replace(endpoint, scheme="https")
             return replace(endpoint, scheme="http")
@@ -139,7 +141,7 @@ class Registries:
                 )
             return self._searches[host]
 
-    def _fell_back(self, mirror: Endpoint, error: DolmenError) -> None:
+    def _record_fallback(self, mirror: Endpoint, error: DolmenError) -> None:
         """Warn once of each kind of failure of a mirror, and skip mirrors that are down."""
         code = error.diagnostics[0].code
         with self._lock:

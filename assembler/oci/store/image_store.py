@@ -65,7 +65,7 @@ class Store:
         ):
             data = file.read(descriptor.size + 1)
         if len(data) != descriptor.size or digests.digest_of(data) != descriptor.digest:
-            raise self._wrong(descriptor, what, "its content is not what its digest says")
+            raise self._content_error(descriptor, what, "its content does not match its digest")
         return data
 
     def open(self, descriptor: Descriptor, what: str = "") -> IO[bytes]:
@@ -82,7 +82,7 @@ class Store:
         if size != descriptor.size:
             file.close()
             why = f"it has {size} bytes where {descriptor.size} are expected"
-            raise self._wrong(descriptor, what, why)
+            raise self._content_error(descriptor, what, why)
         return file
 
     def names(self) -> ImageNames:
@@ -160,12 +160,12 @@ class Store:
             descriptor = Descriptor(media_type, "sha256:" + hasher.hexdigest(), size)
             if expected and descriptor.digest != expected:
                 raise ImageError.of(
-                    images.CORRUPT_BLOB, f"what is called {expected} has {descriptor.digest}"
+                    images.CORRUPT_BLOB, f"the blob {expected} has the digest {descriptor.digest}"
                 )
-            self._settle(descriptor, handle, path)
+            self._commit(descriptor, handle, path)
         return descriptor
 
-    def _settle(self, descriptor: Descriptor, handle: int, path: Path) -> None:
+    def _commit(self, descriptor: Descriptor, handle: int, path: Path) -> None:
         """Move a complete file to its place, unless the blob is there."""
         with self.incoming(descriptor) as blob, wrap_os_errors(path):
             if blob.present:
@@ -241,7 +241,7 @@ class Store:
         with suppress(OSError):
             os.utime(path)
 
-    def _wrong(self, descriptor: Descriptor, what: str, why: str) -> ImageError:
+    def _content_error(self, descriptor: Descriptor, what: str, why: str) -> ImageError:
         hint = "pull or import the image again; `dolmen cache verify` checks the others"
         try:
             self.quarantine(descriptor.digest)

@@ -20,16 +20,15 @@ from assembler.oci.store.incoming_blob import new_sha256
 from assembler.oci.store.names import ImageNames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable
 
     from assembler.codes import Code
     from assembler.events import Reporter
     from assembler.oci.platform import Platform
     from assembler.oci.store.image_contents import BlobFile, ImageContents
+    from assembler.oci.store.image_fetcher import ImageFetcher
     from assembler.oci.store.image_store import Store
     from assembler.oci.store.names import IndexEntry
-
-    Fetch = Callable[[Store, Sequence[Reference], Platform, Reporter], None]
 
 _CHUNK = 1 << 20
 _WORKERS = 2
@@ -67,13 +66,13 @@ class VerifyReport:
             "problems": [problem.as_json() for problem in self.problems],
         }
 
-    def wrong(self, code: Code, message: str, *hints: str) -> None:
+    def add_problem(self, code: Code, message: str, *hints: str) -> None:
         """Add a problem."""
         self.problems.append(Diagnostic(code, message, hints=hints))
 
 
 def verify_store(
-    store: Store, reporter: Reporter, *, repair: bool = False, fetch: Fetch | None = None
+    store: Store, reporter: Reporter, *, repair: bool = False, fetch: ImageFetcher | None = None
 ) -> VerifyReport:
     """Hash every blob, quarantine wrong ones, and check that every named image is complete.
 
@@ -86,9 +85,9 @@ def verify_store(
     _hash_all(store, report, reporter)
     incomplete = _incomplete(store, names, report)
     if incomplete and repair and fetch is not None:
-        mended = _fetch_again(store, incomplete, fetch, reporter, report)
-        report.repaired += [f"fetched {name} again" for name in mended]
-        incomplete = [i for i in incomplete if i.entry.name not in mended]
+        repaired_names = _fetch_again(store, incomplete, fetch, reporter, report)
+        report.repaired += [f"fetched {name} again" for name in repaired_names]
+        incomplete = [i for i in incomplete if i.entry.name not in repaired_names]
     for image in incomplete:
         report.problems.append(image.diagnostic())
     return report
@@ -132,21 +131,21 @@ def _readable_names(store: Store, report: VerifyReport, *, repair: bool) -> Imag
             report.problems += error.diagnostics
             return ImageNames.none()
         with store.index_locked():
-            aside = _set_aside(store)
+            aside = _set_index_aside(store)
             store.replace_names(ImageNames.none())
         report.repaired.append(f"put the unreadable index.json aside as {aside}")
         return ImageNames.none()
     if names.broken and repair:
         names = store.edit(ImageNames.repaired)
-        report.repaired.append("removed what is no descriptor from index.json")
+        report.repaired.append("removed invalid descriptors from index.json")
     for broken in names.broken:
-        report.wrong(
+        report.add_problem(
             images.BROKEN_STORE, broken.reason, "`dolmen cache verify --repair` removes the entry"
         )
     return names
 
 
-def _set_aside(store: Store) -> str:
+def _set_index_aside(store: Store) -> str:
     layout = store.layout
     with wrap_os_errors(layout.quarantine):
         layout.quarantine.mkdir(exist_ok=True)
@@ -168,14 +167,14 @@ def _hash_all(store: Store, report: VerifyReport, reporter: Reporter) -> None:
         for blob, found in zip(blobs, pool.map(_hash, blobs), strict=True):
             progress.advance(blob.size)
             if isinstance(found, OSError):
-                report.wrong(
+                report.add_problem(
                     images.CORRUPT_BLOB, f"{blob.path} cannot be read: {found.strerror or found}"
                 )
             elif not blob.digest:
                 report.orphans += 1
                 report.orphan_bytes += blob.size
             elif found and found != digest_hex(blob.digest):
-                _put_aside(store, blob, report)
+                _quarantine_blob(store, blob, report)
         progress.outcome = "wrong" if report.problems else "verified"
 
 
@@ -196,12 +195,14 @@ def _hash(blob: BlobFile) -> str | OSError:
     return hasher.hexdigest()
 
 
-def _put_aside(store: Store, blob: BlobFile, report: VerifyReport) -> None:
-    message = f"{blob.digest}: the blob's content is not what its digest says"
+def _quarantine_blob(store: Store, blob: BlobFile, report: VerifyReport) -> None:
+    message = f"{blob.digest}: the content does not match the digest"
     try:
         store.quarantine(blob.digest)
     except HostError:
-        report.wrong(images.CORRUPT_BLOB, f"{message}; it cannot be put aside", f"rm {blob.path}")
+        report.add_problem(
+            images.CORRUPT_BLOB, f"{message}; it cannot be put aside", f"rm {blob.path}"
+        )
     else:
         report.repaired.append(f"{message}; put aside")
         report.blobs -= 1
@@ -228,25 +229,25 @@ def _incomplete(store: Store, names: ImageNames, report: VerifyReport) -> list[I
 def _fetch_again(
     store: Store,
     incomplete: Iterable[IncompleteImage],
-    fetch: Fetch,
+    fetch: ImageFetcher,
     reporter: Reporter,
     report: VerifyReport,
 ) -> set[str]:
     """Fetch images by digest, since tags may have moved; return the names now complete."""
-    mended: set[str] = set()
+    repaired_names: set[str] = set()
     for image in incomplete:
         top = image.entry.descriptor
         try:
             reference = replace(Reference.parse(image.entry.name), digest=top.digest)
-            had = bool(store.names().named(str(reference)))
+            was_named = bool(store.names().named(str(reference)))
             for platform in sorted(image.platforms(store)):
                 fetch(store, [reference], platform, reporter)
         except DolmenError as error:
             report.problems += error.diagnostics
             continue
-        if not had:
+        if not was_named:
             with suppress(DolmenError):
                 store.remove([str(reference)])
         if ContentsReader(store).contents(top).usable:
-            mended.add(image.entry.name)
-    return mended
+            repaired_names.add(image.entry.name)
+    return repaired_names

@@ -286,7 +286,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "missing-manifest": (layout_of({"manifests": [entry | named]}), "is not in it"),
         "wrong-blob": (
             layout_of({"manifests": []}, **{f"blobs/sha256/{'0' * 64}": b"x"}),
-            "what is called",
+            "has the digest",
         ),
         "odd-blob": (layout_of({"manifests": []}, **{"blobs/sha256/x": b"x"}), "not the name"),
         "missing-layer": (docker_archive({"l": layer}, ["x:1"]).replace(b"l\0", b"m\0", 1), ""),

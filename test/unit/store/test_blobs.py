@@ -187,7 +187,7 @@ def test_a_stream_of_unknown_length(store: Store) -> None:
 
 
 def test_a_stream_that_is_not_what_it_is_called(store: Store) -> None:
-    with pytest.raises(ImageError, match="what is called"):
+    with pytest.raises(ImageError, match="has the digest"):
         store.add_stream([b"other"], expected=digest_of(DATA))
     assert leftovers(store) == []
     assert list(store.layout.blobs.iterdir()) == []
