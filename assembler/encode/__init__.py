@@ -8,7 +8,7 @@ ExtractedFile                              a kernel or microcode, open for readi
 plan_early_initrd(assembly, filesystems)   -> EarlyInitrd; MODULE_LIST is the file in init images
 parse_kernel_config(config)                the options of a kernel's configuration
 SalvageArchive.open(path), SalvageError    images from the tar of an earlier build
-BuildRecordInputs                          what the record of a tar says of its images
+BuildRecordInputs                          the data about images in the build record of a tar
 
 TarEncoder, PlainTarWriter, TAR_END, global_comment    writing tar archives
 NewcEncoder, TRAILER                                   writing newc archives

@@ -37,7 +37,7 @@ _LARGEST = 960 << 10
 
 @dataclass(frozen=True, slots=True)
 class BuildRecordInputs:
-    """What a build record says of images besides their trees."""
+    """The data about images in a build record, besides their trees."""
 
     images: Mapping[str, Mapping[str, Any]]
     documents: Sequence[str]

@@ -63,31 +63,31 @@ def plan_early_initrd(assembly: Assembly, filesystems: Sequence[str]) -> EarlyIn
     with Assembly(
         Plan(assembly.plan.architecture, parts), assembly.store, assembly.options
     ) as system:
-        known = _files(
+        index_files = _read_files(
             system, lambda path: path in (MODULE_LIST, _PROGRAM) or _INDEX.fullmatch(path)
         )
-        if MODULE_LIST not in known or _PROGRAM not in known:
+        if MODULE_LIST not in index_files or _PROGRAM not in index_files:
             return None
-        wanted = _words(known[MODULE_LIST])
+        patterns = _entries(index_files[MODULE_LIST])
         roots = [_NAMES.get(kind, kind) for kind in filesystems]
-        kernels = [_Modules.read(base, known) for base in _bases(known)]
-        chosen = {path for kernel in kernels for path in kernel.closure([*wanted, *roots])}
-        contents = _files(system, lambda path: path in chosen)
-    files = {_PROGRAM: known[_PROGRAM], _MARK: b""} | contents
+        kernels = [_Modules.read(base, index_files) for base in _module_directories(index_files)]
+        module_paths = {path for kernel in kernels for path in kernel.closure([*patterns, *roots])}
+        contents = _read_files(system, lambda path: path in module_paths)
+    files = {_PROGRAM: index_files[_PROGRAM], _MARK: b""} | contents
     for kernel in kernels:
-        files |= kernel.reduced(contents)
+        files |= kernel.reduce_indexes(contents)
     entries = tuple(
         GeneratedEntry(path, EntryKind.FILE, 0o755 if path == _PROGRAM else 0o644, content)
         for path, content in sorted(files.items())
     )
-    lacking = tuple(
+    missing = tuple(
         kind
         for kind, module in zip(filesystems, roots, strict=True)
         if kernels and not any(kernel.has(module) for kernel in kernels)
     )
-    made = GeneratedPart(Origin("dolmen.early", "early"), entries)
+    part = GeneratedPart(Origin("dolmen.early", "early"), entries)
     return EarlyInitrd(
-        Plan(assembly.plan.architecture, (made,), assembly.plan.boot), lacking, len(contents)
+        Plan(assembly.plan.architecture, (part,), assembly.plan.boot), missing, len(contents)
     )
 
 
@@ -104,89 +104,99 @@ class _Modules:
     builtin: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, base: str, known: Mapping[str, bytes]) -> _Modules:
+    def read(cls, base: str, files: Mapping[str, bytes]) -> _Modules:
         """Read the indexes below a directory."""
-        indexes = {path: data for path, data in known.items() if path.startswith(base)}
+        indexes = {path: data for path, data in files.items() if path.startswith(base)}
         lines = _lines(indexes.get(base + "modules.builtin", b""))
-        found = cls(base, indexes, builtin=frozenset(_name(line) for line in lines))
+        modules = cls(base, indexes, builtin=frozenset(_module_name(line) for line in lines))
         for line in _lines(indexes.get(base + "modules.dep", b"")):
             path, _, needs = line.partition(":")
-            found.paths[_name(path)] = path
-            found.needs[_name(path)] = [_name(need) for need in needs.split()]
+            modules.paths[_module_name(path)] = path
+            modules.needs[_module_name(path)] = [_module_name(need) for need in needs.split()]
         for line in _lines(indexes.get(base + "modules.softdep", b"")):
-            _, _, rest = line.partition(" ")
-            module, _, needs = rest.partition(" ")
+            _, _, arguments = line.partition(" ")
+            module, _, needs = arguments.partition(" ")
             words = [w for w in needs.split() if not w.endswith(":")]
-            found.needs.setdefault(_normal(module), []).extend(map(_normal, words))
-        return found
+            modules.needs.setdefault(_normalize_name(module), []).extend(
+                map(_normalize_name, words)
+            )
+        return modules
 
     def has(self, name: str) -> bool:
         """Tell whether the kernel has a module, built in or loadable."""
-        return not self.indexes or _normal(name) in self.paths or _normal(name) in self.builtin
+        return (
+            not self.indexes
+            or _normalize_name(name) in self.paths
+            or _normalize_name(name) in self.builtin
+        )
 
-    def closure(self, wanted: Iterable[str]) -> Iterator[str]:
+    def closure(self, patterns: Iterable[str]) -> Iterator[str]:
         """Yield the paths of the requested modules and their dependencies."""
-        patterns = [_normal(word) for word in wanted]
+        patterns = [_normalize_name(word) for word in patterns]
         todo = [n for n in self.paths if any(fnmatchcase(n, p) for p in patterns)]
-        seen: set[str] = set()
+        visited: set[str] = set()
         while todo:
             name = todo.pop()
-            if name in seen or name not in self.paths:
+            if name in visited or name not in self.paths:
                 continue
-            seen.add(name)
+            visited.add(name)
             todo += self.needs.get(name, [])
             yield self.base + self.paths[name]
 
-    def reduced(self, kept: Mapping[str, bytes]) -> dict[str, bytes]:
+    def reduce_indexes(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
         """Return the indexes, reduced to the modules that are kept."""
-        names = {_name(path) for path in kept if path.startswith(self.base)}
+        names = {_module_name(path) for path in files if path.startswith(self.base)}
         columns = {"modules.dep": 0, "modules.alias": 2, "modules.softdep": 1}
         files = {}
         for path, data in self.indexes.items():
             column = columns.get(path.removeprefix(self.base))
-            lines = [line for line in _lines(data) if column is None or _at(line, column) in names]
+            lines = [
+                line
+                for line in _lines(data)
+                if column is None or _module_in_column(line, column) in names
+            ]
             files[path] = "".join(f"{line}\n" for line in lines).encode()
         return files
 
 
-def _at(line: str, column: int) -> str:
+def _module_in_column(line: str, column: int) -> str:
     words = line.split()
-    return _name(words[column].rstrip(":")) if len(words) > column else ""
+    return _module_name(words[column].rstrip(":")) if len(words) > column else ""
 
 
-def _normal(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _name(path: str) -> str:
-    return _normal(path.rpartition("/")[2].partition(".ko")[0])
+def _module_name(path: str) -> str:
+    return _normalize_name(path.rpartition("/")[2].partition(".ko")[0])
 
 
 def _lines(data: bytes) -> list[str]:
     return data.decode("utf-8", "replace").splitlines()
 
 
-def _words(data: bytes) -> list[str]:
+def _entries(data: bytes) -> list[str]:
     lines = (line.partition("#")[0].strip() for line in _lines(data))
     return [line for line in lines if line]
 
 
-def _bases(known: Iterable[str]) -> list[str]:
-    matches = (_INDEX.fullmatch(path) for path in known)
+def _module_directories(paths: Iterable[str]) -> list[str]:
+    matches = (_INDEX.fullmatch(path) for path in paths)
     return sorted({f"{match[1]}/" for match in matches if match})
 
 
-def _files(system: Assembly, wanted: Callable[[str], object]) -> dict[str, bytes]:
+def _read_files(system: Assembly, is_selected: Callable[[str], object]) -> dict[str, bytes]:
     """Return the selected files of a tree; of several entries with one path the last counts."""
     reader = TarReader(_chunks(system))
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     while reader.next():
         path = normalize_tar_path(reader.name).decode("utf-8", "surrogateescape")
-        if wanted(path):
-            found.pop(path, None)
+        if is_selected(path):
+            contents.pop(path, None)
             if reader.kind == FILE and reader.size <= _LARGEST:
-                found[path] = reader.read(_LARGEST)
-    return found
+                contents[path] = reader.read(_LARGEST)
+    return contents
 
 
 def _chunks(system: Assembly) -> Iterator[bytes]:

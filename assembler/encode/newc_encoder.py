@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from assembler.encode.byte_sinks import Bytes
     from assembler.encode.inventory import Inventory
 
-# Increase it when the same input gives other bytes.
+# Increase it when the bytes for the same input change.
 VERSION = 3
 
 HardLinks = dict[bytes, list[bytes]]

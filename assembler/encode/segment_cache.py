@@ -42,7 +42,7 @@ _FORM = 1
 _MAGIC = b"dolmseg1"
 _FOOTER = struct.Struct("<8sQQIII4x")
 _BILLION = 1_000_000_000
-# Temporary files of killed writers are removed after so many seconds.
+# Temporary files of killed writers are removed after this many seconds.
 _STALE = 3600
 _WINDOW = 1 << 20
 

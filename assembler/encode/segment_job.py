@@ -1,4 +1,4 @@
-"""Jobs that make segments: what they share, as plain data that another process can use."""
+"""Jobs that make segments, and their shared context as data for other processes."""
 
 from __future__ import annotations
 

@@ -99,23 +99,25 @@ class SegmentPool:
     def _report(self, jobs: Sequence[SegmentJob], missing: Sequence[SegmentJob]) -> None:
         fresh = [job for job in jobs if job.segment_names[0] not in self._reported]
         self._reported.update(job.segment_names[0] for job in fresh)
-        made = sum(job in missing for job in fresh)
+        missing_count = sum(job in missing for job in fresh)
         if fresh:
-            kept = len(fresh) - made
-            message = f"{kept} of {len(fresh)} parts are kept from earlier, {made} to be made"
+            cached_count = len(fresh) - missing_count
+            message = (
+                f"{cached_count} of {len(fresh)} parts are in the cache, {missing_count} to make"
+            )
             self._reporter.emit(LogMessage(message, 1))
         for job in fresh:
-            how = "made" if job in missing else "kept"
+            status = "made" if job in missing else "kept"
             self._reporter.emit(
-                LogMessage(f"{how}: {job.title}, segment {job.segment_names[0][:12]}", 2)
+                LogMessage(f"{status}: {job.title}, segment {job.segment_names[0][:12]}", 2)
             )
 
     def _ensure_writable(self) -> None:
         """Use a temporary cache if the store's cache is read-only."""
         if self._scratch is not None or self._cache.writable:
             return
-        said = LogMessage(f"{self._cache.directory} cannot be written to: nothing is kept")
-        self._reporter.emit(said)
+        message = LogMessage(f"{self._cache.directory} cannot be written to: nothing is kept")
+        self._reporter.emit(message)
         import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
 
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dolmen-"))

@@ -12,7 +12,7 @@ from assembler.rootfs import EntryKind, GeneratedEntry, Origin
 if TYPE_CHECKING:
     from assembler.encode.byte_sinks import Bytes, ByteSink
 
-# Increase it when the same input gives other bytes.
+# Increase it when the bytes for the same input change.
 VERSION = 3
 TAR_END = bytes(1024)
 

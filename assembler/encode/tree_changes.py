@@ -11,7 +11,7 @@ from __future__ import annotations
 from assembler.oci import ExcludedPaths, FlattenedTree
 from assembler.rootfs import EntryKind, GeneratedEntry, TreeRules
 
-# Increase it when the same image gives another tree.
+# Increase it when the tree for the same image changes.
 VERSION = 1
 
 _HOSTS = b"""\

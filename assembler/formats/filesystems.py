@@ -47,7 +47,7 @@ class _Filesystem:
     options: dict[str, str]
 
     def write(self, assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
-        """Write the filesystem, the kernel, and what it boots with."""
+        """Write the filesystem, the kernel, its command line and the early initrd."""
         name = f"kernel+{self.name}"
         _check_kernel_support(self, assembly)
         early = require_early_initrd(assembly, self.name)
@@ -68,14 +68,14 @@ class _Filesystem:
         with (
             options.filesystem_tools.command(self.program) as command,
             task(assembly.reporter, f"making the {self.name}"),
-            tempfile.TemporaryFile() as said,
+            tempfile.TemporaryFile() as output,
         ):
             words = self.arguments(assembly.options, tree, f"/proc/self/fd/{handle}")
             with subprocess.Popen(
                 [*command, *words],
                 stdin=subprocess.PIPE,
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 pass_fds=(handle,),
                 # The environment must not affect the bytes; Ctrl-C is handled here.
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
@@ -89,7 +89,7 @@ class _Filesystem:
                     process.wait()
                     raise
             if process.returncode:
-                raise _program_error(self.program, process.returncode, said, path)
+                raise _program_error(self.program, process.returncode, output, path)
 
 
 def _feed_tar(process: subprocess.Popen[bytes], tree: MergedTar) -> None:
@@ -106,10 +106,10 @@ def _feed_tar(process: subprocess.Popen[bytes], tree: MergedTar) -> None:
 
 
 def _program_error(
-    program: str, status: int, said: IO[bytes], path: Path
+    program: str, status: int, output: IO[bytes], path: Path
 ) -> HostError | OutputError:
-    said.seek(0)
-    lines = said.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
+    output.seek(0)
+    lines = output.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
     if any("No space left" in line for line in lines):
         return HostError.of(host.NOT_WRITABLE, f"cannot write {path}: no space left on the disk")
     last = "\n".join(line.strip() for line in lines[-5:]) or f"it ended with status {status}"
@@ -118,21 +118,23 @@ def _program_error(
 
 def _check_kernel_support(kind: _Filesystem, assembly: Assembly) -> None:
     """Refuse what the kernel cannot read, if its image has its configuration."""
-    found = assembly.kernel_config()
+    kernel_config = assembly.kernel_config()
     codec = assembly.options.compression.codec
     option = kind.options.get(codec)
-    if found is None or option is None:
+    if kernel_config is None or option is None:
         return
-    config, member = found
-    said = parse_kernel_config(config)
-    if not said or said.get(option) in _ENABLED:
+    config, member = kernel_config
+    settings = parse_kernel_config(config)
+    if not settings or settings.get(option) in _ENABLED:
         return
-    can = [c for c, o in kind.options.items() if said.get(o) in _ENABLED]
+    supported = [c for c, o in kind.options.items() if settings.get(o) in _ENABLED]
     raise OutputError.of(
         codes.CANNOT_UNPACK,
         f"the kernel of {member.image.reference} cannot read a {kind.name} with {codec}: "
         f"{option} is not set in {member.name}",
-        f"it can read `--compression {can[0]}`" if can else "it can read `--compression none`",
+        f"it can read `--compression {supported[0]}`"
+        if supported
+        else "it can read `--compression none`",
         place=member.place,
     )
 

@@ -73,10 +73,10 @@ def iso_entries(assembly: Assembly, spill: IO[bytes]) -> Iterator[IsoEntry]:
 
 def _capability_warning(capable: list[bytes]) -> Diagnostic:
     names = ", ".join(path.decode("utf-8", "replace") for path in capable[:_MAX_NAMED])
-    more = f" and {len(capable) - _MAX_NAMED} more" if len(capable) > _MAX_NAMED else ""
+    suffix = f" and {len(capable) - _MAX_NAMED} more" if len(capable) > _MAX_NAMED else ""
     return Diagnostic(
         codes.LOST_ATTRIBUTES,
-        f"file capabilities are lost on the ISO volume: {names}{more}",
+        f"file capabilities are lost on the ISO volume: {names}{suffix}",
         hints=("kernel+squashfs and kernel+erofs keep them",),
         severity=Severity.WARNING,
     )
@@ -97,7 +97,7 @@ class _MergedTree:
 
     def add(self, entry: IsoEntry, link: bytes | None) -> None:
         directory, _, name = entry.path.rpartition(b"/")
-        directory = self._real(directory)
+        directory = self._resolve(directory)
         path = directory + b"/" + name if directory else name
         is_below_boot = entry.path.startswith(_BOOT) or path.startswith(_BOOT)
         entries = self._below_boot if is_below_boot else self._entries
@@ -108,12 +108,12 @@ class _MergedTree:
             self._groups.pop(path, None)
             entries[path] = entry
             return
-        before = self._entries.get(path)
-        is_covered = before is not None and before.is_directory and not entry.is_directory
+        existing = self._entries.get(path)
+        is_covered = existing is not None and existing.is_directory and not entry.is_directory
         if is_covered and any(p.startswith(path + b"/") for p in self._entries):
             # The kernel keeps a directory that is not empty, too, when it unpacks an initrd.
             return
-        if stat.S_ISLNK(entry.mode) or (before is not None and stat.S_ISLNK(before.mode)):
+        if stat.S_ISLNK(entry.mode) or (existing is not None and stat.S_ISLNK(existing.mode)):
             self._resolved.clear()
         self._groups.pop(path, None)
         self._entries[path] = entry if path == entry.path else replace(entry, path=path)
@@ -126,39 +126,31 @@ class _MergedTree:
 
     def _target_path(self, link: bytes) -> bytes:
         directory, _, name = link.rpartition(b"/")
-        directory = self._real(directory)
-        return directory + b"/" + name if directory else name
-
-    def _find(self, path: bytes) -> IsoEntry | None:
-        return self._entries.get(path) or self._below_boot.get(path)
-
-    def _link(self, path: bytes, target: bytes, entries: dict[bytes, IsoEntry]) -> None:
-        file = self._find(target)
-        if file is not None and path != target:
-            if target not in self._groups:
-                self._groups[target] = next(self._group_numbers)
+        directory = self._resolve(directory)
+        target = directory + b"/" + name if directory else name
+        if target in self._entries and path != target:
+            self._groups.setdefault(target, len(self._groups))
             self._groups[path] = self._groups[target]
             entries[path] = replace(file, path=path)
 
     def entries(self) -> Iterator[IsoEntry]:
-        """Yield all entries, and forget each: memory has no room for all of them twice."""
-        groups = {p: group for p, group in self._groups.items() if p in self._entries}
-        counts = Counter(groups.values())
-        for path, group in groups.items():
+        """Yield all entries, and drop each: memory has no room for all of them twice."""
+        counts = Counter(self._groups.values())
+        for path, group in self._groups.items():
             self._entries[path] = replace(self._entries[path], links=counts[group])
         self._groups.clear()
         self._below_boot.clear()
         while self._entries:
             yield self._entries.popitem()[1]
 
-    def _real(self, directory: bytes) -> bytes:
+    def _resolve(self, directory: bytes) -> bytes:
         """Return a directory without symbolic links in its path."""
         if not directory:
             return b""
-        found = self._resolved.get(directory)
-        if found is None:
-            found = self._resolved[directory] = resolve_directory(directory, self._target)
-        return found
+        resolved = self._resolved.get(directory)
+        if resolved is None:
+            resolved = self._resolved[directory] = resolve_directory(directory, self._target)
+        return resolved
 
     def _target(self, path: bytes) -> bytes | None:
         entry = self._entries.get(path)
@@ -179,16 +171,16 @@ def _read_tar(
         size = (
             int(records.get(b"size", b"")) if b"size" in records else _number_field(header[124:136])
         )
-        content = stream.take(size, within=True)
+        content = stream.take(size, in_entry=True)
         stream.take(-size % _TAR_BLOCK)
         if kind == _MORE:
             records = dict(_pax_records(read_content(content)))
             continue
         if kind != _MORE_FOR_ALL:
-            found, link = _iso_entry(header, kind, records, content)
+            entry, link = _iso_entry(header, kind, records, content)
             if _CAPABILITY in records:
-                capable.append(found.path)
-            yield found, link
+                capable.append(entry.path)
+            yield entry, link
         records = {}
 
 
@@ -255,29 +247,29 @@ class _PieceStream:
         self._piece: bytes | FileRange = b""
         self._at = 0
 
-    def take(self, size: int, *, within: bool = False) -> Content:
-        """Return the next bytes, fewer at the end; `within` an entry, or at its header."""
-        found: list[bytes | FileRange] = []
-        wanted = size
-        while wanted > 0:
-            left = content_size(self._piece) - self._at
-            if not left:
+    def take(self, size: int, *, in_entry: bool = False) -> Content:
+        """Return the next bytes, fewer at the end; `in_entry`: of the content of an entry."""
+        pieces: list[bytes | FileRange] = []
+        remaining = size
+        while remaining > 0:
+            available = content_size(self._piece) - self._at
+            if not available:
                 piece = next(self._pieces, None)
                 if piece is None:
                     break
                 self._piece = bytes(piece) if isinstance(piece, memoryview) else piece
                 self._at = 0
-                if isinstance(piece, FileRange) and within:
-                    self._piece = self._copied(piece)
+                if isinstance(piece, FileRange) and in_entry:
+                    self._piece = self._copy_to_spill(piece)
                 continue
-            taken = slice_content(self._piece, self._at, min(left, wanted))
-            if isinstance(taken, bytes | FileRange):
-                found.append(taken)
-            self._at += content_size(taken)
-            wanted -= content_size(taken)
-        return found[0] if len(found) == 1 else ContentChain(tuple(found)) if found else b""
+            piece_part = slice_content(self._piece, self._at, min(available, remaining))
+            if isinstance(piece_part, bytes | FileRange):
+                pieces.append(piece_part)
+            self._at += content_size(piece_part)
+            remaining -= content_size(piece_part)
+        return pieces[0] if len(pieces) == 1 else ContentChain(tuple(pieces)) if pieces else b""
 
-    def _copied(self, file_range: FileRange) -> FileRange:
+    def _copy_to_spill(self, file_range: FileRange) -> FileRange:
         start = self._fresh.seek(0, 2)
         for data in file_range.chunks():
             self._fresh.write(data)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_kernel(assembly: Assembly, target: Target, name: str) -> list[Output]:
-    """Write the kernel and its command line, as far as there are any."""
+    """Write the kernel and its command line, if the system has them."""
     written = []
     kernel = assembly.kernel()
     if kernel is not None:

@@ -63,7 +63,7 @@ class MergedTar:
             about = (path, reader.kind, reader.mode, reader.uid, reader.gid, reader.size)
             seen.update(b"%r %d\n" % (about, reader.mtime))
             self._survey.add(path, reader)
-        self._survey.settle()
+        self._survey.decide_fates()
         seen.update(b"%d" % checksum)
         # Equal trees have equal ones, and different trees have different ones.
         self.identity = seen.digest()
@@ -199,19 +199,8 @@ class _TreeSurvey:
             directory = directory.rpartition(b"/")[0]
         self.fates.append(_STAYS)
 
-    def add_below_boot(self, path: bytes, reader: TarReader) -> None:
-        """Add an entry that is left out, but may have hard links that stay."""
-        self._paths.append(hash(path) & _HASH_MASK)
-        if reader.kind == HARD_LINK:
-            self._add_link(path, reader)
-        self.fates.append(_REPLACED)
-
-    def _add_link(self, path: bytes, reader: TarReader) -> None:
-        target = self.resolver.real(normalize_tar_path(reader.link))
-        self._hard_links[len(self.fates)] = path, target
-
-    def settle(self) -> None:
-        """Decide which entries stay."""
+    def decide_fates(self) -> None:
+        """Decide the fate of each entry."""
         paths, fates = self._paths, self.fates
         order = sorted(range(len(paths)), key=paths.__getitem__)
         for number in self._hard_links:
@@ -226,49 +215,45 @@ class _TreeSurvey:
                 fates[number] = _REPLACED
             else:
                 last = number
-        for path, until in self._implied.items():
-            found = self._before(until, path, order)
-            if found is not None and fates[found] == _STAYS:
-                fates[found] = _REPLACED
+        for path, before in self._implied.items():
+            replaced = self._last_before(before, path, order)
+            if replaced is not None and fates[replaced] == _STAYS:
+                fates[replaced] = _REPLACED
         for number in self._hard_links:
-            self._settle_link(number, order)
+            self._decide_link(number, order)
         self._hard_links.clear()
         del self._paths[:]
 
-    def _settle_link(self, number: int, order: list[int]) -> None:
+    def _decide_link(self, number: int, order: list[int]) -> None:
         """Find the file of a hard link, and the link that gets its content if it is replaced."""
-        file = self._file_of(number, order)
-        if file is None or self.fates[number] != _STAYS:
-            return
-        found, name = file
-        if self.fates[found] == _STAYS:
-            self.originals[number] = name
-        elif found in self.heirs:
-            self.originals[number] = self.heirs[found]
-        else:
-            self.heirs[found] = self._hard_links[number][0]
-            self.originals[number] = None
+        path, target = self._hard_links[number]
+        file_number, name = self._last_before(number, target, order), target
+        while file_number is not None and file_number in self._hard_links:
+            name = self._hard_links[file_number][1]
+            file_number = self._last_before(file_number, name, order)
+        if file_number is None:
+            # The file does not exist, so the link is ignored.
+            self.fates[number] = _REFUSED
+        elif self.fates[number] == _STAYS:
+            if self.fates[file_number] == _STAYS:
+                self.originals[number] = name
+            elif file_number in self.heirs:
+                self.originals[number] = self.heirs[file_number]
+            else:
+                self.heirs[file_number] = path
+                self.originals[number] = None
 
-    def _file_of(self, number: int, order: list[int]) -> tuple[int, bytes] | None:
-        """Return the number and the path of the file of a hard link, if there is one."""
-        name = self._hard_links[number][1]
-        found = self._before(number, name, order)
-        while found is not None and found in self._hard_links:
-            name = self._hard_links[found][1]
-            found = self._before(found, name, order)
-        return None if found is None else (found, name)
-
-    def _before(self, number: int, path: bytes, order: list[int]) -> int | None:
+    def _last_before(self, number: int, path: bytes, order: list[int]) -> int | None:
         """Return the number of the last entry at a path before a number."""
-        wanted = hash(path) & _HASH_MASK
-        start = bisect_left(order, wanted, key=self._paths.__getitem__)
-        found = None
-        for other in order[start:]:
-            if self._paths[other] != wanted or other >= number:
+        path_hash = hash(path) & _HASH_MASK
+        start = bisect_left(order, path_hash, key=self._paths.__getitem__)
+        last = None
+        for candidate in order[start:]:
+            if self._paths[candidate] != path_hash or candidate >= number:
                 break
-            if self.fates[other] != _REFUSED:
-                found = other
-        return found
+            if self.fates[candidate] != _REFUSED:
+                last = candidate
+        return last
 
 
 class _MergedTarWriter:

@@ -1,4 +1,4 @@
-"""Files and streams that formats write: whole or not at all, and sparse where nothing is."""
+"""The files and streams that formats write: atomic, and sparse where the content is zero."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class FormatOptions:
-    """What a user chooses about outputs besides their target, and what formats share."""
+    """The options of outputs besides their target, and the state that formats share."""
 
     # Of disks, in bytes; None means as small as possible.
     disk_size: int | None = None

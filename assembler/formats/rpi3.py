@@ -40,29 +40,29 @@ initramfs initrd.img followkernel
 
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
     files = _firmware_files(options.helpers)
-    kernel = _checked_kernel(assembly)
+    kernel = _required_kernel(assembly)
     initrd = assembly.initrd(ucode=False)
 
     def fill(out: IO[bytes]) -> None:
         tar = PlainTarWriter(out)
-        made = {"cmdline.txt": f"{assembly.cmdline}\n".encode(), "config.txt": _CONFIG}
-        for name, content in sorted((files | made).items()):
+        boot_files = {"cmdline.txt": f"{assembly.cmdline}\n".encode(), "config.txt": _CONFIG}
+        for name, content in sorted((files | boot_files).items()):
             tar.head(name, len(content))
             out.write(content)
             tar.pad(len(content))
-        for name, size, large in (
+        for name, size, source in (
             ("kernel8.img", kernel.size, kernel.content),
             ("initrd.img", initrd.size, initrd),
         ):
             tar.head(name, size)
-            write_content(out, large)
+            write_content(out, source)
             tar.pad(size)
         out.write(TAR_END)
 
     return [write_stream(FORMAT.name, "tar", target, SUFFIXES[FORMAT.name]["tar"], fill)]
 
 
-def _checked_kernel(assembly: Assembly) -> ExtractedFile:
+def _required_kernel(assembly: Assembly) -> ExtractedFile:
     kernel = assembly.kernel()
     if kernel is None:
         raise ValueError("the format does not declare that it needs a kernel")
@@ -100,8 +100,8 @@ def _firmware_files(helpers: HelperImages | None) -> dict[str, bytes]:
 
 
 def _card_name(path: str) -> str | None:
-    found = _FIRMWARE_FILE.fullmatch(path)
-    return found[1] if found else None
+    match = _FIRMWARE_FILE.fullmatch(path)
+    return match[1] if match else None
 
 
 FORMAT = Format(

@@ -1,4 +1,4 @@
-"""What the formats of one run make once and use together."""
+"""The cache of systems, disks and volumes that the formats of one run share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RunCache:
-    """Systems, disks and volumes that are laid out already; it lives as long as one run."""
+    """The systems, disks and volumes of one run that are laid out already."""
 
     efi_system: EfiSystem | None = None
     bios_system: BiosSystem | None = None

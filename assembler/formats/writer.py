@@ -1,4 +1,4 @@
-"""Writing several formats in one run: what they need is made once for all of them."""
+"""Write several formats in one run; what several of them need is made once."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def write_formats(
     options: FormatOptions | None = None,
     reporter: Reporter | None = None,
 ) -> list[Output]:
-    """Write the system in each format, and return what was written."""
+    """Write the system in each format, and return the outputs."""
     options = options or FormatOptions()
-    for one in formats:
-        _check_requirements(one, assembly)
+    for output_format in formats:
+        _check_requirements(output_format, assembly)
     needs = Needs()
-    for one in formats:
-        needs |= one.needs
+    for output_format in formats:
+        needs |= output_format.needs
     if reporter is not None and BOOTLOADERS in needs.helpers:
         _suggest_console(assembly, reporter)
     boot = needs.boot and assembly.plan.boot is not None
@@ -40,12 +40,12 @@ def write_formats(
     if target.output is None:
         with wrap_os_errors(target.directory):
             target.directory.mkdir(parents=True, exist_ok=True)
-    for one in formats:
-        if one.check is not None:
-            one.check(assembly, options)
+    for output_format in formats:
+        if output_format.check is not None:
+            output_format.check(assembly, options)
     written: list[Output] = []
-    for one in formats:
-        written += one.write(assembly, target, options)
+    for output_format in formats:
+        written += output_format.write(assembly, target, options)
     return written
 
 

@@ -79,14 +79,14 @@ def _unpack_program(image: Image, store: Store, folder: Path, program: str) -> t
             f"with {program} {tools.TOOLS[program].minimum_text} or newer on this host no image is "
             "needed",
         )
-    for name, content in _with_links(found):
+    for name, content in _with_link_names(found):
         path = folder / name
         path.write_bytes(content)
         path.chmod(0o700)
     return (str(folder / loaders[0]), "--library-path", str(folder), str(folder / program))
 
 
-def _with_links(found: ImageFiles) -> Iterator[tuple[str, bytes]]:
+def _with_link_names(found: ImageFiles) -> Iterator[tuple[str, bytes]]:
     """Yield all files, also under the names of symbolic links to them."""
     yield from found.files.items()
     links = {name: basename(target) for name, target in found.links.items()}

@@ -1,7 +1,7 @@
 """Media: filesystems, partition tables, programs for UEFI and disk containers, as pure writers.
 
     SparseImage, Extent, ExtentImage    an image: its size and its extents; one of a few extents
-    write_image, image_pieces, …        what can be done with images
+    write_image, image_pieces, …        operations on images
     FatVolume, IsoVolume                filesystems, with FatFile and IsoEntry for their files
     gpt, mbr                            partitioned disks
     Qcow2, FixedVhd, DynamicVhd, write_vmdk, write_disk_tar    disk containers
@@ -13,7 +13,7 @@
 A writer takes contents and returns a `SparseImage`: its size and its extents. An image can be
 content of another one (a filesystem in a partition of a disk in a container), is written to a
 sparse file, or yielded as a stream; nothing large is in memory. Clock, locale and chance never
-affect the bytes. The keys alone are random.
+affect the bytes. Only the keys are random.
 """
 
 from __future__ import annotations

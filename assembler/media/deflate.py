@@ -20,7 +20,7 @@ _SAMPLE = 4096
 _MAX_STORED = 0xFFFF
 _FULL_FLUSH = 3
 _FINAL_BLOCK = b"\x03\x00"
-# No name, no time, system unknown: nothing of where and when it was written.
+# No name, no time, system unknown: the bytes are reproducible.
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 _ZLIB_HEADER = b"\x78\x01"
 

@@ -84,7 +84,7 @@ class GptDisk:
         return gpt_partition_offset(self.partitions, number)
 
     def extents(self) -> Iterator[Extent]:
-        """Yield what is not zero."""
+        """Yield the extents with content."""
         entries = self._entries()
         last = self.size // GPT_SECTOR - 1
         yield Extent(0, self._mbr(last))

@@ -47,7 +47,7 @@ class MbrDisk:
             )
 
     def extents(self) -> Iterator[Extent]:
-        """Yield what is not zero."""
+        """Yield the extents with content."""
         first, count = MBR_ALIGNMENT // MBR_SECTOR, self.volume.size // MBR_SECTOR
         kind = _FAT32 if self.volume.geometry.bits == 32 else _FAT
         entry = struct.pack("<B3sB3sII", _ACTIVE, _LBA_ONLY, kind, _LBA_ONLY, first, count)

@@ -61,7 +61,7 @@ class Qcow2:
         return self._clusters * CLUSTER
 
     def extents(self) -> Iterator[Extent]:
-        """Yield what is not zero."""
+        """Yield the extents with content."""
         yield Extent(0, self._header())
         yield Extent(CLUSTER, _pack_entries(self._counts_at + n for n in range(self._count_blocks)))
         left = self._clusters

@@ -1,4 +1,4 @@
-"""Sparse images: a size, the extents that hold content, and what can be done with them.
+"""Sparse images: a size, the extents that hold content, and the operations on them.
 
 write_image(image, file)       to a file, sparse
 image_pieces(image)            as a stream

@@ -56,7 +56,7 @@ class FixedVhd:
         return _round_up(self.disk.size, _ALIGNMENT) + _FOOTER
 
     def extents(self) -> Iterator[Extent]:
-        """Yield what is not zero."""
+        """Yield the extents with content."""
         yield from self.disk.extents()
         size = self.size - _FOOTER
         yield Extent(size, _footer(size, _FIXED, _NO_OFFSET, self.seed))
@@ -82,7 +82,7 @@ class DynamicVhd:
         return self._block_at(unit_count(self._runs)) + _FOOTER
 
     def extents(self) -> Iterator[Extent]:
-        """Yield what is not zero."""
+        """Yield the extents with content."""
         footer = _footer(self._disk_size, _DYNAMIC, _FOOTER, self.seed)
         yield Extent(0, footer)
         yield Extent(_FOOTER, self._header())

@@ -76,7 +76,7 @@ def _import_image(
         )
         return False
     if _is_in_store(store, image, reference, platform):
-        reporter.emit(LogMessage(f"{reference} in the Docker daemon is what the store has", 1))
+        reporter.emit(LogMessage(f"{reference} in the Docker daemon is the image in the store", 1))
         return True
     # By its ID, since daemons shorten names in their own way.
     stream = image.save()

@@ -250,7 +250,7 @@ class _PullRun:
             if self.sources:
                 summary.outcome += f", from {', '.join(sorted(self.sources))}"
 
-    def _fetch_blob(self, blob: _PendingBlob, patient: bool) -> None:  # noqa: FBT001 - called by spread
+    def _fetch_blob(self, blob: _PendingBlob, patient: bool) -> None:  # noqa: FBT001 - called by map_unordered
         descriptor = blob.descriptor
         if all(image.failed for image in blob.images):
             return  # all images that need it have failed
@@ -360,5 +360,5 @@ def _with_foreign_hint(error: RegistryError, descriptor: Descriptor) -> Registry
     if not any(word in descriptor.media_type for word in _FOREIGN):
         return error
     first, *others = error.diagnostics
-    hint = "the layer may not be given away by registries; addresses in manifests are not followed"
+    hint = "registries may not distribute this layer; URLs in manifests are not followed"
     return RegistryError([replace(first, hints=(*first.hints, hint)), *others])

@@ -1,6 +1,6 @@
 """Writing images into the store: layers, config, manifest, attestations, index.
 
-The bytes depend on the arguments alone: no clock, no host name, no random order.
+The bytes depend only on the arguments: no clock, no host name, no random order.
 """
 
 from __future__ import annotations

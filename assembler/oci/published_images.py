@@ -29,20 +29,22 @@ def find_published(
     """
     from assembler.oci.registry.registries import open_registries  # noqa: PLC0415 - brings requests
 
-    asked = list(entries)
+    candidates = list(entries)
     with (
         open_registries(options, reporter) as registries,
-        task(reporter, "ask registries", len(asked), "images") as progress,
+        task(reporter, "ask registries", len(candidates), "images") as progress,
         ThreadPoolExecutor(_WORKERS) as pool,
     ):
-        found = set()
-        for entry, there in zip(
-            asked, pool.map(lambda e: _is_published(e, registries, reporter), asked), strict=True
+        published = set()
+        for entry, is_published in zip(
+            candidates,
+            pool.map(lambda e: _is_published(e, registries, reporter), candidates),
+            strict=True,
         ):
             progress.advance(1)
-            if there:
-                found.add((entry.name, entry.descriptor.digest))
-        return frozenset(found)
+            if is_published:
+                published.add((entry.name, entry.descriptor.digest))
+        return frozenset(published)
 
 
 def _is_published(entry: IndexEntry, registries: Registries, reporter: Reporter) -> bool:

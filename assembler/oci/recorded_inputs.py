@@ -26,28 +26,28 @@ def inputs_annotation(inputs: Mapping[str, str]) -> str:
 def read_recorded_inputs(image: Image) -> dict[str, str] | None:
     """Return the inputs recorded on an image, or None."""
     try:
-        found = json.loads(image.manifest.annotations.get(INPUTS_ANNOTATION, ""))
+        inputs = json.loads(image.manifest.annotations.get(INPUTS_ANNOTATION, ""))
     except ValueError:
         return None
-    if not isinstance(found, dict):
+    if not isinstance(inputs, dict):
         return None
-    return {str(key): str(value) for key, value in found.items()}
+    return {str(key): str(value) for key, value in inputs.items()}
 
 
-def changed_inputs(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:
+def changed_inputs(recorded: Mapping[str, str], current: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names of the inputs that differ.
 
     A base image counts only if both sides know it: an image that the store lacks is not fetched
     for the comparison. The builder counts only if both sides know it, since each machine has its
     own; its version never counts.
     """
-    names = sorted((before.keys() | now.keys()) - _IGNORED)
-    return tuple(name for name in names if _differs(name, before.get(name), now.get(name)))
+    names = sorted((recorded.keys() | current.keys()) - _IGNORED)
+    return tuple(name for name in names if _differs(name, recorded.get(name), current.get(name)))
 
 
-def _differs(name: str, before: str | None, now: str | None) -> bool:
-    if before is None or now is None:
-        return before != now and name != BUILDER_INPUT and not name.startswith(_IMAGE)
+def _differs(name: str, recorded: str | None, current: str | None) -> bool:
+    if recorded is None or current is None:
+        return recorded != current and name != BUILDER_INPUT and not name.startswith(_IMAGE)
     if name == BUILDER_INPUT:
-        return before.partition(" ")[0] != now.partition(" ")[0]
-    return before != now
+        return recorded.partition(" ")[0] != current.partition(" ")[0]
+    return recorded != current

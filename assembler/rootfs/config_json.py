@@ -77,17 +77,19 @@ def _process(settings: ContainerSettings, ids: Ids) -> JsonObject:
 def _user(settings: ContainerSettings, ids: Ids) -> JsonObject:
     findings = DiagnosticCollector()
 
-    def number(field: str, given: Id | None, *path: int) -> int:
-        found = 0
+    def number(field: str, value: Id | None, *path: int) -> int:
+        result = 0
         with findings.collect(settings.place(field, *path)):
-            found = ids.number(given)
-        return found  # noqa: RET504 - 0 after a collected error
+            result = ids.number(value)
+        return result  # noqa: RET504 - 0 after a collected error
 
     spec = settings.spec
     user: JsonObject = {"uid": number("uid", spec.uid), "gid": number("gid", spec.gid)}
-    more = [number("additional_gids", gid, n) for n, gid in enumerate(spec.additional_gids or ())]
+    additional_gids = [
+        number("additional_gids", gid, n) for n, gid in enumerate(spec.additional_gids or ())
+    ]
     findings.raise_errors()
-    return user | drop_empty({"additionalGids": more})
+    return user | drop_empty({"additionalGids": additional_gids})
 
 
 def _arguments(settings: ContainerSettings) -> tuple[str, ...]:
@@ -157,7 +159,7 @@ def _warn(settings: ContainerSettings, warnings: DiagnosticCollector) -> None:
         warn(
             rootfs.USER_IGNORED,
             f"{name!r} runs as root, {though}",
-            *([f"to run it as the image asks, say {numbers}"] if numbers else []),
+            *([f"to run it as the image specifies, write {numbers}"] if numbers else []),
             place=settings.container.positions.place_of("image"),
             several=f"{NAMES} run as root, {though}",
         )

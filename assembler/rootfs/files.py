@@ -69,25 +69,25 @@ def _entry(file: RootfsFile, options: PlanOptions, ids: Ids) -> GeneratedEntry |
     )
 
 
-def clean_path(given: str, place: Place | None = None) -> str:
+def clean_path(path: str, place: Place | None = None) -> str:
     """Return the normalized path in the system."""
-    parts = [part for part in given.split("/") if part not in ("", ".")]
+    parts = [part for part in path.split("/") if part not in ("", ".")]
     if not parts:
-        what = f"{given!r} is not the path of a file" if given else "the path is missing"
+        what = f"{path!r} is not the path of a file" if path else "the path is missing"
         hint = 'give a path, as path: "etc/motd"'
         raise PlanError.of(rootfs.BAD_FILE, what, hint, place=place)
     if ".." in parts:
-        raise PlanError.of(rootfs.BAD_FILE, f"{given!r} leads upwards: remove ..", place=place)
-    if "\0" in given:
-        raise PlanError.of(rootfs.BAD_FILE, f"{given!r} contains a NUL", place=place)
+        raise PlanError.of(rootfs.BAD_FILE, f"{path!r} leads upwards: remove ..", place=place)
+    if "\0" in path:
+        raise PlanError.of(rootfs.BAD_FILE, f"{path!r} contains a NUL", place=place)
     return "/".join(parts)
 
 
 def _refuse_contradictions(file: RootfsFile, path: str) -> None:
     """Refuse an entry with no kind or with several kinds."""
-    given = [
+    kinds = [
         key
-        for key, there in (
+        for key, is_set in (
             ("directory", bool(file.directory)),
             # With a directory it has no effect; loading warns about that.
             ("symlink", bool(file.symlink) and not file.directory),
@@ -95,9 +95,9 @@ def _refuse_contradictions(file: RootfsFile, path: str) -> None:
             ("source", bool(file.source)),
             ("metadata", bool(file.metadata)),
         )
-        if there
+        if is_set
     ]
-    if not given:
+    if not kinds:
         hint = "give it directory, symlink, contents, source or metadata (contents may be empty)"
         raise PlanError.of(
             rootfs.BAD_FILE,
@@ -105,9 +105,9 @@ def _refuse_contradictions(file: RootfsFile, path: str) -> None:
             hint,
             place=file.positions.place_of("path"),
         )
-    if len(given) > 1:
-        message = f"{path}: {' and '.join(given)} exclude each other"
-        raise _wrong(file, given[-1], message, "keep one of them")
+    if len(kinds) > 1:
+        message = f"{path}: {' and '.join(kinds)} exclude each other"
+        raise _field_error(file, kinds[-1], message, "keep one of them")
 
 
 def _mode(file: RootfsFile, path: str) -> int:
@@ -135,41 +135,41 @@ def _content(file: RootfsFile, path: str, options: PlanOptions) -> EntryContent 
         try:
             return file.contents.encode()
         except UnicodeEncodeError as error:
-            raise _wrong(file, "contents", f"{path}: the contents are not Unicode") from error
+            raise _field_error(file, "contents", f"{path}: the contents are not Unicode") from error
     if file.metadata:
         if file.metadata not in _METADATA:
             message = f"{path}: unknown metadata format {file.metadata!r}"
-            raise _wrong(file, "metadata", message, f"formats are {' and '.join(_METADATA)}")
+            raise _field_error(file, "metadata", message, f"formats are {' and '.join(_METADATA)}")
         return options.metadata(file.metadata)
     return _local_file(file, path, options)
 
 
 def _local_file(file: RootfsFile, path: str, options: PlanOptions) -> LocalFile | None:
     """Return the file of `source`, or None if it is optional and missing."""
-    given = file.source or ""
+    source = file.source or ""
     home = options.home
     if file.source_path is not None:
         local = file.source_path
-    elif given.startswith("~/") and home is not None:
-        local = home / given[2:]
+    elif source.startswith("~/") and home is not None:
+        local = home / source[2:]
     else:
-        local = options.directory / given
+        local = options.directory / source
     try:
-        found = local.stat()
+        status = local.stat()
     except FileNotFoundError:
         if file.optional:
             return None
-        raise _unusable(file, f"{path}: there is no file {given}") from None
+        raise _source_error(file, f"{path}: there is no file {source}") from None
     except OSError as error:
-        raise _unusable(file, f"{path}: cannot read {given}: {error.strerror}") from error
+        raise _source_error(file, f"{path}: cannot read {source}: {error.strerror}") from error
     except ValueError as error:
-        raise _unusable(file, f"{path}: {given!r} is not the name of a file") from error
-    if not stat.S_ISREG(found.st_mode):
-        what = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-        raise _unusable(file, f"{path}: {given} is {what}")
+        raise _source_error(file, f"{path}: {source!r} is not the name of a file") from error
+    if not stat.S_ISREG(status.st_mode):
+        what = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise _source_error(file, f"{path}: {source} is {what}")
     with wrap_os_errors(local, "read"), local.open("rb"):
         pass
-    return LocalFile(local, found.st_size)
+    return LocalFile(local, status.st_size)
 
 
 def _parents(entry: GeneratedEntry, written: set[str]) -> Iterator[GeneratedEntry]:
@@ -187,9 +187,9 @@ def _parents(entry: GeneratedEntry, written: set[str]) -> Iterator[GeneratedEntr
             )
 
 
-def _wrong(file: RootfsFile, key: str, message: str, *hints: str) -> PlanError:
+def _field_error(file: RootfsFile, key: str, message: str, *hints: str) -> PlanError:
     return PlanError.of(rootfs.BAD_FILE, message, *hints, place=file.positions.place_of(key))
 
 
-def _unusable(file: RootfsFile, message: str, *hints: str) -> PlanError:
+def _source_error(file: RootfsFile, message: str, *hints: str) -> PlanError:
     return PlanError.of(rootfs.BAD_SOURCE, message, *hints, place=file.positions.place_of("source"))

@@ -40,9 +40,9 @@ def layout_entries(
     """
     top = resolved.layouts[reference]
     what = str(reference)
-    chosen = _chosen(volume, top, what, resolved)
+    selected = _select_manifests(volume, top, what, resolved)
     blobs: dict[str, Descriptor] = {}
-    for descriptors in chosen:
+    for descriptors in selected:
         blobs |= {d.digest: d for d in descriptors}
     return (
         _file(f"{prefix}oci-layout", _VERSION),
@@ -62,26 +62,28 @@ def layout_entries(
     )
 
 
-def _chosen(
+def _select_manifests(
     volume: Volume, top: Descriptor, what: str, resolved: ResolvedImages
 ) -> list[tuple[Descriptor, ...]]:
     """Return the selected descriptors; each comes before the document that names it."""
-    wanted = volume_platforms(volume)
+    platforms = volume_platforms(volume)
     if not top.is_index:
-        _refuse_other_platform(volume, top, wanted, what, resolved)
-        return [_with_content(top, what, resolved)]
+        _refuse_other_platform(volume, top, platforms, what, resolved)
+        return [_manifest_blobs(top, what, resolved)]
     indexes: dict[str, Descriptor] = {}
-    found: list[tuple[Descriptor, ...]] = []
-    have: list[Platform] = []
+    selected: list[tuple[Descriptor, ...]] = []
+    available: list[Platform] = []
     for leaf in _leaves(top, what, resolved, indexes):
         platform = leaf.platform
         if platform is not None:
-            have.append(platform)
-        if not wanted or (platform and any(platform.satisfies(w) for w in wanted)):
-            found.append(_with_content(leaf, what, resolved))
-    for number, platform in enumerate(wanted):
-        if not any(p.satisfies(platform) for p in have):
-            offered = ", ".join(sorted({str(p) for p in have})) or "no platform"
+            available.append(platform)
+        if not platforms or (
+            platform and any(platform.satisfies(requested) for requested in platforms)
+        ):
+            selected.append(_manifest_blobs(leaf, what, resolved))
+    for number, platform in enumerate(platforms):
+        if not any(p.satisfies(platform) for p in available):
+            offered = ", ".join(sorted({str(p) for p in available})) or "no platform"
             raise PlanError.of(
                 rootfs.BAD_VOLUME,
                 f"{what} is not available for {platform}",
@@ -89,28 +91,28 @@ def _chosen(
                 place=volume.positions.place_of("platforms", number),
             )
     # An inner index comes before the one that names it.
-    return [*found, tuple(reversed(indexes.values()))]
+    return [*selected, tuple(reversed(indexes.values()))]
 
 
 def _leaves(
     index: Descriptor,
     what: str,
     resolved: ResolvedImages,
-    seen: dict[str, Descriptor],
+    visited: dict[str, Descriptor],
     depth: int = 0,
 ) -> Iterator[Descriptor]:
-    if index.digest in seen or depth > _DEEPEST_INDEX:
+    if index.digest in visited or depth > _DEEPEST_INDEX:
         return
-    seen[index.digest] = index
+    visited[index.digest] = index
     document = parse_manifest(resolved.read(index, what), what, index.media_type)
     for descriptor in document.manifests if isinstance(document, Index) else ():
         if descriptor.is_index:
-            yield from _leaves(descriptor, what, resolved, seen, depth + 1)
+            yield from _leaves(descriptor, what, resolved, visited, depth + 1)
         else:
             yield descriptor
 
 
-def _with_content(
+def _manifest_blobs(
     manifest: Descriptor, what: str, resolved: ResolvedImages
 ) -> tuple[Descriptor, ...]:
     document = parse_manifest(resolved.read(manifest, what), what, manifest.media_type)
@@ -122,18 +124,18 @@ def _with_content(
 def _refuse_other_platform(
     volume: Volume,
     manifest: Descriptor,
-    wanted: tuple[Platform, ...],
+    platforms: tuple[Platform, ...],
     what: str,
     resolved: ResolvedImages,
 ) -> None:
     """Refuse a single manifest that is not for all requested platforms."""
-    if not wanted:
+    if not platforms:
         return
     document = parse_manifest(resolved.read(manifest, what), what, manifest.media_type)
     if isinstance(document, Index):
         raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index has the media type of a manifest")
     config = parse_image_config(resolved.read(document.config, f"{what}, config"), what)
-    for number, platform in enumerate(wanted):
+    for number, platform in enumerate(platforms):
         if not config.platform.satisfies(platform):
             raise PlanError.of(
                 rootfs.BAD_VOLUME,

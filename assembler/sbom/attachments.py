@@ -59,10 +59,10 @@ def attached_documents(
                 layer.media_type == IN_TOTO
                 and layer.annotations.get(PREDICATE_TYPE) == SPDX_DOCUMENT
             ):
-                yield _read(image, layer, library)
+                yield _read_document(image, layer, library)
 
 
-def _read(
+def _read_document(
     image: Image, layer: Descriptor, library: AttestationSource
 ) -> AttachedDocument | Diagnostic:
     what = f"the SBOM of {image.reference}"
@@ -85,15 +85,15 @@ def _read(
     except (ValueError, RecursionError):
         return unusable("it is not JSON")
     document = statement.get("predicate") if isinstance(statement, dict) else None
-    why = _wrong(document)
+    why = _document_problem(document)
     if why or not isinstance(document, dict):
         return unusable(why)
     return AttachedDocument(layer.digest, document)
 
 
-def _wrong(document: object) -> str:
+def _document_problem(document: object) -> str:
     """Return the mistake in the document, or the empty text."""
-    if _deeper(document, _DEEPEST):
+    if _is_nested_deeper(document, _DEEPEST):
         return "it is nested too deeply"
     if not isinstance(document, dict):
         return "it holds no document"
@@ -111,10 +111,10 @@ def _wrong(document: object) -> str:
     return ""
 
 
-def _deeper(value: object, levels: int) -> bool:
+def _is_nested_deeper(value: object, levels: int) -> bool:
     """Tell whether maps and lists are nested deeper than `levels`."""
     if isinstance(value, dict):
         value = list(value.values())
     if not isinstance(value, list):
         return False
-    return not levels or any(_deeper(inner, levels - 1) for inner in value)
+    return not levels or any(_is_nested_deeper(inner, levels - 1) for inner in value)

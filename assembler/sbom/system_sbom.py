@@ -83,7 +83,7 @@ class _DocumentBuilder:
                 taken = names.apply(entry)
                 for key in _NAMES_OF_FILES:
                     if prefix and isinstance(taken.get(key), str):
-                        taken[key] = _below(prefix, taken[key])
+                        taken[key] = _path_in_system(prefix, taken[key])
                 if name not in _SHARED or taken not in self._lists[name]:
                     self._lists[name].append(taken)
         self._describe(document, names)
@@ -103,7 +103,7 @@ class _DocumentBuilder:
         renamed: dict[str, str] = {}
         for name in own:
             if name in self._ids:
-                renamed[name] = _free(name, self._ids, own)
+                renamed[name] = _unused_name(name, self._ids, own)
             self._ids.add(renamed.get(name, name))
         return renamed
 
@@ -119,7 +119,7 @@ class _DocumentBuilder:
                 continue
             meaning = {k: v for k, v in entry.items() if k != key}
             while name in taken and taken[name] != meaning:
-                name = _free(name, taken)
+                name = _unused_name(name, taken)
             taken[name] = meaning
             if name != entry[key]:
                 renamed[entry[key]] = name
@@ -197,12 +197,12 @@ class _NameMap:
         return text
 
 
-def _below(prefix: str, name: str) -> str:
+def _path_in_system(prefix: str, name: str) -> str:
     """Return the file name of an image as its path in the system."""
     return prefix + posixpath.normpath(f"/{name}").lstrip("/")
 
 
-def _free(name: str, *taken: Container[str]) -> str:
+def _unused_name(name: str, *taken: Container[str]) -> str:
     """Return a similar name that is free."""
     number = 2
     while any(f"{name}-{number}" in names for names in taken):

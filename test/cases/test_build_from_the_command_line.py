@@ -450,11 +450,11 @@ def test_verbose_output(desk: Desk) -> None:
     words = ("--compression", "gzip:2")
     said = desk.build("-v", *words)
     assert "docker.io/example/onlycmd:1 is sha256:" in said
-    assert "0 of 4 parts are kept from earlier, 4 to be made" in said
+    assert "0 of 4 parts are in the cache, 4 to make" in said
     assert "time spent: prepare 0." in said
     assert "segment" not in said
     said = desk.build("--force", "-vv", *words)
-    assert "3 of 3 parts are kept from earlier, 0 to be made" in said
+    assert "3 of 3 parts are in the cache, 0 to make" in said
     assert "kept: services[0] docker.io/example/onlycmd:1 as initrd, segment " in said
     assert "docker.io/example/onlycmd:1: from the store" in said
     said = desk.build("--force", "-v", "2", "--format", "tar")

@@ -16,7 +16,7 @@ ENTRY = 32
 TABLES = 2
 _MIB = 1 << 20
 _GIB = 1 << 30
-# The number of clusters alone decides the type of a volume.
+# Only the number of clusters decides the type of a volume.
 _MIN_CLUSTERS = {12: 1, 16: 4085, 32: 65525}
 _MAX_CLUSTERS = {12: 4084, 16: 65524, 32: 0x0FFFFFF4}
 # With fewer clusters, tables leave too few of them for 16 bits.

@@ -53,7 +53,7 @@ def short_name(name: str, taken: set[bytes]) -> tuple[bytes, bool]:
             taken.add(found)
             return found, True
     if fits and (base, tail) == (stem, extension):
-        # The name differs in case alone.
+        # The name differs only in case.
         found = _pack_name(base, tail)
         if found not in taken:
             taken.add(found)

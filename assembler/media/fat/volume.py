@@ -155,7 +155,7 @@ class FatVolume:
         return replace(self, _boot_sector=sector)
 
     def extents(self) -> Iterator[Extent]:
-        """Yield what is not zero."""
+        """Yield the extents with content."""
         g = self.geometry
         boot = self.boot_sector()
         yield Extent(0, boot)

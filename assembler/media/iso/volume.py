@@ -28,7 +28,7 @@ _MAX_SECTORS = (1 << 32) - 1
 # The most sections of a file that Linux reads.
 _MAX_EXTENTS = 100
 _MAX_NAME = 255
-# Drives read ahead: so many sectors follow the last file.
+# Drives read ahead: this many sectors follow the last file.
 _READ_AHEAD_SECTORS = 150
 _ALIGNMENT = (1 << 20) // ISO_SECTOR
 
@@ -135,7 +135,7 @@ class IsoVolume:
         return self._sectors * ISO_SECTOR
 
     def extents(self) -> Iterator[Extent]:
-        """Yield what is not zero."""
+        """Yield the extents with content."""
         if self._efi or self.boot.mbr:
             first = booting.master_boot_record(
                 self.boot, self.seed, self._bios, self._efi, self._sectors

@@ -1,6 +1,6 @@
 """The fields of a tar header: numbers, names, times and pax records.
 
-All parsers are pure and strict: what no tar writer would write is a `MalformedTarError`.
+All parsers are pure and strict: values that no tar writer writes raise `MalformedTarError`.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@
     auth                    answers to challenges; tokens by their scope
     client                  oras for one endpoint, over the transport: redirects, retries, errors
     registries              the clients of a run; fallback from mirrors
-    documents, blobs        fetching: bounded, verified, taken up after a cut
-    uploads                 sending: what is there is not sent, what is near is mounted
-    tree                    what an image is made of, and which part of it is wanted
-    retry, workers          patience, and threads that let go at once
-    failures, redact        what went wrong in people's words, without secrets
+    manifests, blob_download    fetching: bounded, verified, resumed after a broken connection
+    blob_upload             sending blobs that the registry lacks, mounting those that it has
+    manifest_tree           the manifests and blobs of an image for some platforms
+    retry, workers          retries, and threads that stop at once
+    failures, redaction     diagnostics of failures, without secrets
 
 Pulling and pushing whole images are `assembler.oci.image_pull` and `assembler.oci.image_push`.
 """

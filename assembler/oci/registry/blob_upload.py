@@ -133,19 +133,19 @@ class _ProgressFile(io.RawIOBase):
         self.len = size
 
     def read(self, size: int = -1) -> bytes:
-        """Return what comes next."""
+        """Read the next bytes."""
         chunk = self._file.read(size)
         self._report(self._file.tell())
         return chunk
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Begin again, after a 401."""
+        """Seek, to send the body again after a 401."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Return how much has been read."""
+        """Return the position."""
         return self._file.tell()
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return True."""
         return True

@@ -25,7 +25,7 @@ def redacted_url(url: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return a text in which URLs and headers, if there are any, give nothing away."""
+    """Return a text without the secrets in its URLs and headers."""
     text = _USERINFO.sub("", text)
     text = _QUERY.sub(r"\1?…", text)
     return _BEARER.sub(r"\1 …", text)

@@ -38,7 +38,7 @@ class RequestBody(Protocol):
     """The body of a large request; it can be rewound."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return what comes next."""
+        """Read the next bytes."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Begin again."""

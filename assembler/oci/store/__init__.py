@@ -1,7 +1,7 @@
 """The image store: an OCI image layout on disk, safe against kill -9 and concurrent use.
 
-What is on disk, below the directory given as `--cache` (an existing cache of LinuxKit, and whatever
-skopeo or crane write as an OCI layout, is one already):
+The files below the directory of `--cache` (a cache of LinuxKit, or an OCI layout that skopeo or
+crane wrote, is a store already):
 
     oci-layout              {"imageLayoutVersion": "1.0.0"}
     index.json              the names: each descriptor carries the full reference as
@@ -22,31 +22,31 @@ Nothing else is ever locked, and a lock never outlives the process that holds it
 Reading (`Store.read`, `open`, `path`, `names`, `find_image`, `look_up_image`)
     needs no lock, no permission to write, and creates nothing; a directory that is not there is an
     empty store. index.json is replaced by rename, so a reader sees the old or the new one. Reading
-    leaves a trace of use (an mtime) where it is allowed to, and does without where it is not.
+    sets the time of use (mtime) where it is allowed to.
 
 Adding a blob (`Store.incoming`, `add_bytes`, `add_stream`)
     The writer opens tmp/HEX.part and locks it. If another writer had the lock, the blob is
-    there after the wait: nothing is fetched twice. After locking, the writer makes sure
+    there after the wait, so nothing is fetched twice. After locking, the writer makes sure
     that the locked file still has the name (its predecessor renamed or removed it), and else
     starts again. It appends, hashing and counting; at the end it compares digest and size,
     fsyncs, renames to blobs/sha256/HEX. A process that is killed leaves tmp/HEX.part unlocked;
-    the next one hashes what is in it and goes on from there. A thread holds the lock of one
+    the next one hashes its content and continues there. A thread holds the lock of one
     digest at a time, so there is no deadlock.
 
 Changing names (`Store.edit`, `put`)
     locks/index is taken, index.json read, a function makes new names of the old ones, the
     directory of the blobs is synced, the new index.json is written, synced, renamed. The lock
     is held for milliseconds, never while anything is waited for. Names, fields and annotations that
-    Dolmen knows nothing about stay as they are.
+    Dolmen does not know stay unchanged.
 
 An active run (`Store.in_use`)
     pull, import and build hold a file locks/use-RANDOM locked. Collecting garbage keeps every blob
     and segment used since the oldest of these files was made, however long the run takes.
 
 Garbage collection (`collect_garbage`)
-    locks/index is held from marking to sweeping, so that no name comes in between. Kept: what
-    a name leads to; what was used within the grace time (an hour) or since the oldest run under way
-    began; what somebody has locked. Each blob is removed with its tmp/HEX.part locked, after its
+    locks/index is held from marking to sweeping, so that no name comes in between. It keeps
+    blobs with a name, blobs used within the grace time (an hour) or since the start of the oldest
+    active run, and locked blobs. Each blob is removed with its tmp/HEX.part locked, after its
     mtime was looked at again. A collector that is killed leaves garbage, nothing worse.
 
 Wrong content (`Store.quarantine`, `verify_store`)

@@ -39,7 +39,7 @@ class GcResult:
 
 
 def collect_garbage(store: Store, limits: GcLimits | None = None) -> GcResult:
-    """Remove what the limits do not keep; safe beside other runs, and if killed at any time."""
+    """Remove what the limits do not keep; it is safe during other runs, and to kill at any time."""
     limits = limits or GcLimits()
     done = GcResult()
     if not store.root.is_dir():

@@ -32,9 +32,9 @@ _SLACK = 1.0
 class GcLimits:
     """What to keep; by default everything that has a name or is young."""
 
-    # Unnamed blobs stay that long, so that an interrupted pull can continue.
+    # Unnamed blobs stay this many seconds, so that an interrupted pull can continue.
     grace: float = HOUR
-    # Remove images and segments not used for so many seconds.
+    # Remove images and segments not used for this many seconds.
     older_than: float | None = None
     # Remove the least recently used images and segments until this size is reached.
     keep_bytes: int | None = None

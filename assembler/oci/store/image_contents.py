@@ -30,7 +30,7 @@ class StoredManifest:
 
 @dataclass(slots=True)
 class ImageContents:
-    """Everything below a descriptor of index.json, as far as it can be read."""
+    """The readable manifests and blobs below a descriptor of index.json."""
 
     # By digest: the blobs of all manifests in the store, present or missing.
     blobs: dict[str, Descriptor] = field(default_factory=dict)

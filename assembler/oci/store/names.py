@@ -39,9 +39,9 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class ImageNames:
-    """index.json as it was when it was read."""
+    """The content of index.json."""
 
-    # Every item of "manifests" in order; what is no descriptor stands as it is, with a reason.
+    # Every item of "manifests" in order; an invalid descriptor is kept unchanged, with a reason.
     items: tuple[IndexEntry | BrokenEntry, ...]
     rest: Mapping[str, Any] = field(repr=False)
 
@@ -88,7 +88,7 @@ class ImageNames:
     def put(self, name: str, descriptor: Descriptor) -> ImageNames:
         """Return these names with `name` standing for `descriptor`, at its old place if it had one.
 
-        What others have written into an entry of the same name and content stays.
+        Unknown fields of an entry with the same name and content stay.
         """
         old = self.named(name)
         same = next((e for e in old if e.descriptor.digest == descriptor.digest), None)

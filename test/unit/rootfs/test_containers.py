@@ -115,7 +115,7 @@ def test_users_of_images_are_ignored_with_a_warning(store: Store) -> None:
     assert spec["process"]["user"] == {"uid": 0, "gid": 0}
     (warning,) = plan.warnings
     assert warning.code == rootfs.USER_IGNORED
-    assert warning.hints == ("to run it as the image asks, say uid: 1000, gid: 1001",)
+    assert warning.hints == ("to run it as the image specifies, write uid: 1000, gid: 1001",)
     assert warnings_of(store, "services: [{name: s, image: example/plain:1, uid: 0}]") == []
 
 

@@ -36,7 +36,7 @@ def test_other_images_get_their_own_warnings(store: Store) -> None:
     )
     assert [w.code for w in warnings] == [rootfs.USER_IGNORED, rootfs.NO_COMMAND]
     assert warnings[0].message.startswith("'a' and 'b' run as root, though the image docker.io/")
-    assert warnings[0].hints == ("to run it as the image asks, say uid: 1000, gid: 1001",)
+    assert warnings[0].hints == ("to run it as the image specifies, write uid: 1000, gid: 1001",)
 
 
 def test_a_warning_for_a_label_is_shown_once(store: Store) -> None:
