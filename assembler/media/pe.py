@@ -188,7 +188,7 @@ def add_pe_sections(stub: bytes, sections: Iterable[tuple[str, Content]]) -> Ext
             raise OutputError.of(
                 codes.TOO_LARGE,
                 f"a program for UEFI is below 4 GiB; with {name} it would be larger",
-                "take out what is large, or choose a format with a filesystem (kernel+squashfs)",
+                "remove large files, or choose a format with a filesystem (kernel+squashfs)",
             )
         struct.pack_into(
             "<8sIIIIIIHHI",

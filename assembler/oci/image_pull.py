@@ -219,7 +219,7 @@ class _PullRun:
         """Return each blob that the store lacks once, largest first."""
         pending: dict[tuple[str, int], _PendingBlob] = {}
         for image in images:
-            # Touch before the check, so that garbage collection keeps what is there.
+            # Touch before the check, so that garbage collection keeps the present blobs.
             self.store.touch(image.blobs.values())
             for digest, blob in image.blobs.items():
                 if self.store.has(blob):

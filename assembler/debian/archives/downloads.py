@@ -102,7 +102,7 @@ class Downloader:
         else:
             raise PackageError.of(
                 packages.NO_MIRROR,
-                f"the URL {uri} is none of http, https and file",
+                f"archives are read from http, https and file URLs, not from {uri}",
                 "apt supports more schemes; without apt, name a mirror with --debian-mirror",
             )
 

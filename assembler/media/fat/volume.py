@@ -265,7 +265,7 @@ def _fat_tree(files: Sequence[FatFile]) -> tuple[_FatNode, dict[str, _FatNode]]:
             raise OutputError.of(
                 codes.TOO_LARGE,
                 f"{file.path} has {file.size} bytes, and files on FAT have less than 4 GiB",
-                "take out what is large, or choose a format with a filesystem (kernel+squashfs)",
+                "remove large files, or choose a format with a filesystem (kernel+squashfs)",
             )
         *directories, name = file.path.split("/")
         node = root

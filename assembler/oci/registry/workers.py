@@ -41,7 +41,7 @@ def map_unordered(
     stop: threading.Event,
     abort: Callable[[], None],
 ) -> Iterator[WorkResult[T, R]]:
-    """Do `work(item, patient)` for all items in `jobs` threads, in order; yield what is done.
+    """Do `work(item, patient)` for all items in `jobs` threads, in order; yield the results.
 
     `work` that is not `patient` may raise Busy; it is called again, patient, when all others are
     begun. An error of one piece does not end the others, but one of this machine does: a full disk

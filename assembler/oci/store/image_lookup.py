@@ -58,7 +58,7 @@ def find_image(
     reporter: Reporter | None = None,
     names: ImageNames | None = None,
 ) -> Image:
-    """Return the image, complete in the store, or raise an error that says what is missing."""
+    """Return the image, complete in the store, or raise an error that names the missing parts."""
     found = look_up_image(store, reference, platform, reporter, names)
     if isinstance(found, MissingImage):
         raise ImageError([found.diagnostic])
@@ -221,7 +221,7 @@ def _image(
     if isinstance(manifest, Index):
         raise ImageError.of(images.BAD_MANIFEST, f"{what}: an index calls itself a manifest")
     config = parse_image_config(store.read(manifest.config, f"{what}, config"), f"{what}, config")
-    # Touch before the check, so that garbage collection keeps what is there.
+    # Touch before the check, so that garbage collection keeps the present blobs.
     store.touch((found.descriptor, manifest.config, *manifest.layers))
     for number, layer in enumerate(manifest.layers):
         if not store.has(layer):

@@ -101,7 +101,7 @@ class IncompleteImage:
     contents: ImageContents
 
     def diagnostic(self) -> Diagnostic:
-        """Say what is missing."""
+        """Return the diagnostic of the missing blobs."""
         name = self.entry.name or "an entry without a name"
         if self.contents.unreadable:
             why = f"its manifest {self.entry.descriptor.digest} is not in the store"
