@@ -1,4 +1,4 @@
-"""Dockerfiles: read, understood, and built in process or by a builder."""
+"""Dockerfiles: the parser, the plan, and builds in process or by a builder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives that ADD unpacks: told by their content, however they are compressed."""
+"""Archives that ADD unpacks: they are recognised by their content."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from assembler.oci import LayerBlob
 
 _BLOCK = 512
 _CHUNK = 1 << 20
-_LARGEST = 16 << 30
+_MAX_SIZE = 16 << 30
 _MAGIC = (magics.GZIP, magics.ZSTD)
 
 
 def open_archive(path: Path, workspace: Path) -> LayerBlob | None:
-    """Return the archive as a layer that can be read, or nothing if the file is none."""
+    """Return an archive as a layer, or None if the file is not one."""
     with wrap_os_errors(path, "read"), path.open("rb") as file:
         head = file.read(_BLOCK)
     if magics.is_tar(head) or (
@@ -42,20 +42,20 @@ def open_archive(path: Path, workspace: Path) -> LayerBlob | None:
 
 
 def _full_suffix(path: Path) -> str:
-    """Return the long form of the short endings of archives."""
+    """Return `.tar` if the suffix is short for it with a compression."""
     return ".tar" if path.suffix in (".tgz", ".txz", ".tbz", ".tbz2", ".tzst") else ""
 
 
 def _decompress(source: IO[bytes], path: Path, workspace: Path) -> Path:
     with wrap_os_errors(workspace), tempfile.NamedTemporaryFile(dir=workspace, delete=False) as out:
-        left = _LARGEST
+        left = _MAX_SIZE
         try:
             with source:
                 while chunk := source.read(min(_CHUNK, left)):
                     left -= len(chunk)
                     out.write(chunk)
                 if left <= 0:
-                    raise PackageError.of(packages.BAD_CONTEXT, f"{path} grows beyond 16 GiB")
+                    raise PackageError.of(packages.BAD_CONTEXT, f"{path} is larger than 16 GiB")
         except (lzma.LZMAError, OSError, EOFError) as error:
             raise PackageError.of(
                 packages.BAD_CONTEXT, f"{path} cannot be decompressed: {error}"

@@ -10,7 +10,7 @@ from assembler.dockerfile.base_images import fetch_base_images, stored_base_imag
 from assembler.dockerfile.build_inputs import BuildInputs
 from assembler.dockerfile.builders import BUILDKIT, Builders
 from assembler.dockerfile.context_tree import ContextTree
-from assembler.dockerfile.docker_images import add_docker_images
+from assembler.dockerfile.docker_images import docker_image_archives
 from assembler.dockerfile.dockerignore import read_ignore_file
 from assembler.dockerfile.image_sbom import attach_sbom
 from assembler.dockerfile.in_process_build import build_in_process
@@ -78,7 +78,11 @@ def build_image(
     with open_workspace(store) as directory:
         context = _read_context(build)
         # build.yml pins these images and is part of the tree, so they are no inputs of their own.
-        add_docker_images(context, build.package, build.platform, sources, (directory, reporter))
+        archives = docker_image_archives(
+            build.package, build.platform, sources, directory, reporter
+        )
+        for path, archive in archives:
+            context.add_file(path, archive)
         inputs = BuildInputs(
             context=context,
             base_images=base_images,

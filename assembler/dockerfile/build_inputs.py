@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BuildInputs:
-    """Everything that goes into an image besides its Dockerfile."""
+    """Everything that an image is built from, besides its Dockerfile."""
 
     context: ContextTree
     base_images: BaseImages
-    # Of what is made here, in seconds since 1970.
+    # The time of everything created, in seconds since 1970.
     time: int
-    # A directory for what does not fit into memory.
+    # A directory for temporary files.
     workspace: Path
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)

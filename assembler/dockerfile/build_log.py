@@ -1,4 +1,4 @@
-"""Following what a builder prints: which instruction it is at, and its last words if it fails."""
+"""The output of a builder: the instruction that it carries out, and the last lines."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ _LAST_LINES = 12
 
 @dataclass(slots=True)
 class BuildLogParser:
-    """Takes what is printed, line by line; each builder has its own way to tell its steps."""
+    """Parses the output of a builder line by line; a subclass knows how it announces steps."""
 
     plan: DockerfilePlan
     reporter: Reporter
     network: bool
-    at: Instruction | None = None
-    lines: list[str] = field(default_factory=list)
-    rest: bytes = b""
+    instruction: Instruction | None = None
+    last_lines: list[str] = field(default_factory=list)
+    partial_line: bytes = b""
 
     def feed(self, data: bytes) -> None:
-        """Take a piece of output."""
-        *whole, self.rest = (self.rest + data).split(b"\n")
+        """Parse a piece of output."""
+        *whole, self.partial_line = (self.partial_line + data).split(b"\n")
         for raw in whole:
             self._line(raw)
 
     def finish(self) -> None:
-        """Take what came without a line end."""
-        if self.rest:
-            self._line(self.rest)
-            self.rest = b""
+        """Parse a last line without a line end."""
+        if self.partial_line:
+            self._line(self.partial_line)
+            self.partial_line = b""
 
     def parse_step(self, line: str) -> bool:
-        """Tell whether a line is about the steps, and note the instruction that it speaks of."""
+        """Tell whether a line is about steps, and set the instruction that it names."""
         raise NotImplementedError
 
     def _line(self, raw: bytes) -> None:
@@ -49,22 +49,22 @@ class BuildLogParser:
         if self.parse_step(line):
             self.reporter.emit(LogMessage(line, 1))
             return
-        self.lines = [*self.lines[-_LAST_LINES:], line]
+        self.last_lines = [*self.last_lines[-_LAST_LINES:], line]
         self.reporter.emit(LogMessage(line, 2))
 
-    def build_error(self, *more: str) -> PackageError:
-        """Return the error that tells which instruction failed, and what was printed last."""
-        said = [line for line in self.lines if line.strip(" -")]
-        last = "\n".join(_printable(line) for line in said[-_LAST_LINES:])
-        what = f"{self.at.keyword} failed" if self.at else "the build failed"
-        hints = [*more]
-        if self.at is not None and self.at.keyword == "RUN" and not self.network:
-            hints.append("RUN has no network unless build.yml says `network: true`")
+    def build_error(self, *hints: str) -> PackageError:
+        """Return the error with the instruction that failed and the last lines."""
+        printed = [line for line in self.last_lines if line.strip(" -")]
+        last = "\n".join(_printable(line) for line in printed[-_LAST_LINES:])
+        what = f"{self.instruction.keyword} failed" if self.instruction else "the build failed"
+        all_hints = [*hints]
+        if self.instruction is not None and self.instruction.keyword == "RUN" and not self.network:
+            all_hints.append("RUN has no network unless build.yml says `network: true`")
         return PackageError.of(
             packages.BUILD_FAILED,
             f"{what}:\n{last}" if last else what,
-            *hints,
-            place=self.at.place() if self.at else None,
+            *all_hints,
+            place=self.instruction.place() if self.instruction else None,
         )
 
 

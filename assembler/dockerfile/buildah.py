@@ -1,8 +1,8 @@
-"""Building by buildah: without a daemon, its storage below the store, bases given to it by us.
+"""Builds by buildah: without a daemon, with its storage below the store.
 
-buildah gets the bases as images of its own under names made of their digests, a Dockerfile whose
-FROM lines say those names, and a directory with the context. It never speaks to a registry. Of what
-it makes only the layers that are new are taken; the others are those of the store.
+buildah gets the base images from the store, under names made of their digests, a Dockerfile whose
+FROM lines have these names, and a directory with the build context. It never contacts a registry.
+Only new layers are imported from its image; the store has the others already.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from assembler.dockerfile.base_images import base_image_name, write_layout
 from assembler.dockerfile.build_log import BuildLogParser
 from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
 from assembler.dockerfile.built_image import add_built_image, base_layers
@@ -59,27 +60,27 @@ _LIMITS = ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
 _CHUNK = 1 << 20
-# What programs that are started need of our environment.
+# The environment variables that buildah and its helpers need.
 _ENVIRONMENT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "USER", "LOGNAME")
 
 
 @dataclass(frozen=True, slots=True)
 class _BuildahPaths:
-    """Where a build finds what it takes, and the name that it gives what it makes."""
+    """The files of a build, and the name of its image in buildah."""
 
     dockerfile: Path
     context: Path
     tag: str
-    # Texts of the Dockerfile as files, if there are any.
-    texts: Path | None = None
+    # The directory with the files of heredocs, if there are any.
+    heredocs: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Buildah:
-    """The buildah of this machine."""
+    """The program buildah on this machine."""
 
     program: Path
-    # Where it keeps images and containers.
+    # The directory of its images and containers.
     storage: Path
     reporter: Reporter
 
@@ -93,7 +94,7 @@ class Buildah:
     def build(
         self, store: Store, plan: DockerfilePlan, inputs: BuildInputs, options: DockerfileOptions
     ) -> WrittenImage:
-        """Make the image of the last stage, and put it into the store."""
+        """Build the image of the last stage, and put it into the store."""
         check_runnable(plan)
         with wrap_os_errors(self.storage):
             (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
@@ -103,31 +104,32 @@ class Buildah:
             for key, image in inputs.base_images.images.items()
         }
         tag = f"localhost/dolmen-made-{work.name.lower().replace('_', '-u-')}x"
-        said = replace_heredocs(store, plan, inputs)
-        texts = work / "texts" if said.files else None
-        place = _BuildahPaths(work / "Dockerfile", work / "context", tag, texts)
+        replacements = replace_heredocs(store, plan, inputs)
+        heredocs = work / "texts" if replacements.files else None
+        paths = _BuildahPaths(work / "Dockerfile", work / "context", tag, heredocs)
+        dockerfile = rewrite_for_builder(plan, names, replacements.lines)
         with wrap_os_errors(work):
-            place.context.mkdir()
-            place.dockerfile.write_text(rewrite_for_builder(plan, names, said.lines), "utf-8")
-            for path, data in said.files.items():
+            paths.context.mkdir()
+            paths.dockerfile.write_text(dockerfile, "utf-8")
+            for path, data in replacements.files.items():
                 file = work / "texts" / path
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(data)
                 file.chmod(0o644)
-        inputs.context.write(place.context)
-        with self._mark_storage_used(work):
-            self._run_build(plan, inputs.time, place, options)
+        inputs.context.write(paths.context)
+        with self._use_storage(work):
+            self._run_build(plan, inputs.time, paths, options)
             out = work / "out"
-            # A plain directory: into an OCI layout every layer would be compressed.
+            # A plain directory: in an OCI layout, every layer would be compressed.
             words = ("push", "--format", "oci", "--disable-compression", tag, f"dir:{out}")
             self._run_checked(*words, work=work)
-            made = _import_image(store, out, plan, inputs)
+            image = _import_image(store, out, plan, inputs)
             self.run("rmi", "--force", tag, work=work)
-            return made
+            return image
 
     @contextmanager
-    def _mark_storage_used(self, work: Path) -> Iterator[None]:
-        """Mark the storage as used; what a build that was stopped has left is cleared away."""
+    def _use_storage(self, work: Path) -> Iterator[None]:
+        """Share the storage with other builds; remove what interrupted builds have left."""
         with wrap_os_errors(self.storage):
             lock = (self.storage / "use.lock").open("ab")
         running = self.storage / f"running-{work.name}"
@@ -144,39 +146,28 @@ class Buildah:
             running.unlink(missing_ok=True)
 
     def _clean_up(self, lock: IO[bytes], work: Path) -> None:
-        """Clear away what builds have left that did not end well, if no other build runs."""
-        left = [*self.storage.glob("running-*")]
+        """Remove what interrupted builds have left, unless another build runs."""
+        markers = [*self.storage.glob("running-*")]
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if left:
+            if markers:
                 with without_cancellation():
-                    # Whatever is neither a base nor named.
+                    # All containers, and images that are neither base images nor named.
                     self.run("rm", "--all", work=work)
                     self.run("rmi", "--prune", "--force", work=work)
-            for path in left:
+            for path in markers:
                 path.unlink(missing_ok=True)
 
     def _import_base(self, store: Store, image: Image, work: Path) -> str:
-        """Give buildah an image of the store, unless it has it; return the name it has there."""
-        # buildah calls an image by the path of its layout, so that path is a name.
-        layout = work / f"dolmen-base-{digest_hex(image.digest)[:40]}"
-        name = f"localhost/{layout.name}"
+        """Import an image of the store into buildah, unless it has it; return its name there."""
+        # buildah names an image after the path of its layout.
+        name = f"localhost/{base_image_name(image)}"
         with hold_lock(self.storage / "import.lock"):
             if self.run("inspect", "--type", "image", name, work=work).status == 0:
                 return name
-            with wrap_os_errors(layout):
-                layout.mkdir(exist_ok=True)
-                (layout / "blobs").symlink_to(store.layout.blobs.parent.absolute())
-                (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-                described = replace(
-                    image.descriptor,
-                    platform=image.config.platform,
-                    annotations={},
-                )
-                index = {"schemaVersion": 2, "manifests": [described.as_json()]}
-                (layout / "index.json").write_text(json.dumps(index))
+            layout = write_layout(store, image, work)
             platform = image.config.platform
-            with task(self.reporter, f"give {image.reference} to buildah") as progress:
+            with task(self.reporter, f"import {image.reference} into buildah") as progress:
                 words = ["--os", platform.os, "--arch", platform.architecture]
                 if platform.variant:
                     words += ["--variant", platform.variant]
@@ -185,44 +176,39 @@ class Buildah:
         return name
 
     def planned_commands(self, plan: DockerfilePlan, options: DockerfileOptions) -> tuple[str, ...]:
-        """Return the command that would build, with short names instead of temporary ones."""
+        """Return the command of the build, with short names instead of temporary paths."""
         words = self._build_command(
             plan, 0, _BuildahPaths(Path("Dockerfile"), Path("CONTEXT"), "TAG"), options
         )
         return (shlex.join(["buildah", *words]),)
 
     def _build_command(
-        self, plan: DockerfilePlan, time: int, place: _BuildahPaths, options: DockerfileOptions
+        self, plan: DockerfilePlan, time: int, paths: _BuildahPaths, options: DockerfileOptions
     ) -> list[str]:
         arguments = plan.arguments
         declared = plan.declared_arguments()
         given = {**arguments.platform_arguments, **arguments.given}
         words = [
-            # Without layers, and so without a cache of steps, which knows nothing of the inputs.
+            # Without layers there is no step cache, which would ignore the inputs.
             *("build", "--isolation", "chroot", "--layers=false", "--identity-label=false"),
             *("--timestamp", str(time), "--pull-never", "--no-hosts"),
-            *(
-                "--platform",
-                str(arguments.target),
-                "--file",
-                str(place.dockerfile),
-                "--tag",
-                place.tag,
-            ),
+            *("--platform", str(arguments.target)),
+            *("--file", str(paths.dockerfile), "--tag", paths.tag),
             *(word for agent in options.ssh for word in ("--ssh", agent)),
         ]
         for name, value in sorted(given.items()):
             if name in declared or name.upper() in PROXIES:
                 words += ["--build-arg", f"{name}={value}"]
-        words += ["--build-context", f"{HEREDOC_CONTEXT}={place.texts}"] if place.texts else []
-        return [*words, str(place.context)]
+        if paths.heredocs is not None:
+            words += ["--build-context", f"{HEREDOC_CONTEXT}={paths.heredocs}"]
+        return [*words, str(paths.context)]
 
     def _run_build(
-        self, plan: DockerfilePlan, time: int, place: _BuildahPaths, options: DockerfileOptions
+        self, plan: DockerfilePlan, time: int, paths: _BuildahPaths, options: DockerfileOptions
     ) -> None:
-        watcher = _BuildahLogParser(plan, self.reporter, options.network)
+        log = _BuildahLogParser(plan, self.reporter, options.network)
         command = self._command(
-            self._build_command(plan, time, place, options), network=options.network
+            self._build_command(plan, time, paths, options), network=options.network
         )
         # What RUN --mount=type=cache keeps is below this directory, and stays.
         kept = self.storage / "tmp"
@@ -230,10 +216,10 @@ class Buildah:
             environment = self._environment(temporary)
             if options.ssh and "SSH_AUTH_SOCK" in os.environ:
                 environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
-            outcome = run_program(command, environment, limits=_LIMITS, on_output=watcher.feed)
-        watcher.finish()
+            outcome = run_program(command, environment, limits=_LIMITS, on_output=log.feed)
+        log.finish()
         if outcome.status:
-            raise watcher.build_error()
+            raise log.build_error()
 
     def _run_checked(self, *words: str, work: Path) -> None:
         outcome = self.run(*words, work=work)
@@ -241,30 +227,30 @@ class Buildah:
             raise program_error(self._command(words), outcome)
 
     def run(self, *words: str, work: Path) -> ProcessResult:
-        """Run one of its commands on the storage, and return how it ended."""
+        """Run a command of buildah on its storage; return the result."""
         command, environment = self._command(words), self._environment(work)
         return run_program(command, environment, limits=_LIMITS, directory=work)
 
     def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
         storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
         plain = [str(self.program), *storage, *words]
-        # In namespaces of their own: when the first process ends, so do all; and it ends with us,
-        # even if we are killed.
-        bound = ["setpriv", "--pdeathsig", "KILL", "--"]
-        apart = [*bound, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        apart += [*([] if network else ["--net"]), "--"]
+        # In a PID namespace of their own, all processes end with the first one, which ends with
+        # this process, even if it is killed.
+        dependent = ["setpriv", "--pdeathsig", "KILL", "--"]
+        isolated = [*dependent, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        isolated += [*([] if network else ["--net"]), "--"]
         if os.geteuid() == 0:
-            return [*apart, *plain]
-        return [*bound, str(self.program), "unshare", "--", *apart, *plain]
+            return [*isolated, *plain]
+        return [*dependent, str(self.program), "unshare", "--", *isolated, *plain]
 
     def _environment(self, temporary: Path) -> dict[str, str]:
-        kept = {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
-        return kept | {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), "TZ": "UTC"}
+        variables = {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
+        return variables | {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), "TZ": "UTC"}
 
 
 @contextmanager
 def _short_path(directory: Path) -> Iterator[Path]:
-    """Give a short path to a directory: buildah puts a socket there, whose path has few bytes."""
+    """Give a short path to a directory: buildah makes a socket there, whose path is limited."""
     with (
         wrap_os_errors(tempfile.gettempdir()),
         tempfile.TemporaryDirectory(prefix="dolmen-") as above,
@@ -275,15 +261,15 @@ def _short_path(directory: Path) -> Iterator[Path]:
 
 
 class _BuildahLogParser(BuildLogParser):
-    """Follows what buildah prints."""
+    """Parses the output of buildah."""
 
     def parse_step(self, line: str) -> bool:
-        """Tell whether a line begins a step, which is the next instruction of its stage."""
+        """Tell whether a line is about steps, and set the instruction; stages count their own."""
         step = _STEP.fullmatch(line)
         if step is None:
             return line.startswith("subprocess exited")
-        self.at = self._instruction(int(step[1] or 1), int(step[2]))
-        self.lines = []
+        self.instruction = self._instruction(int(step[1] or 1), int(step[2]))
+        self.last_lines = []
         return True
 
     def _instruction(self, stage: int, step: int) -> Instruction | None:
@@ -297,7 +283,7 @@ class _BuildahLogParser(BuildLogParser):
 def _import_image(
     store: Store, layout: Path, plan: DockerfilePlan, inputs: BuildInputs
 ) -> WrittenImage:
-    """Put what buildah made into the store: new layers compressed here, others as they are."""
+    """Import the image that buildah has built; only new layers are compressed."""
     manifest = _read_json(layout / "manifest.json")
     config = _read_json(_blob_path(layout, manifest["config"]["digest"]))
     known = base_layers(store, inputs)
@@ -306,17 +292,17 @@ def _import_image(
         if diff_id in known:
             layers.append(known[diff_id])
             continue
-        made = add_layer(store, _read_layer(layout, described))
-        if made.diff_id != diff_id:
-            raise _result_error("a layer is not the one that its config speaks of")
-        layers.append(made)
+        layer = add_layer(store, _read_layer(layout, described))
+        if layer.diff_id != diff_id:
+            raise _result_error("a layer does not match its diff ID")
+        layers.append(layer)
     return add_built_image(store, plan, inputs, layers, config)
 
 
 def _read_layer(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:
     descriptor = Descriptor(OCI_LAYER, described["digest"], described["size"])
     if not is_digest(descriptor.digest) or described.get("mediaType") != OCI_LAYER:
-        raise _result_error(f"a layer is of the type {described.get('mediaType')}")
+        raise _result_error(f"a layer has the media type {described.get('mediaType')}")
     with wrap_os_errors(layout, "read"), _blob_path(layout, descriptor.digest).open("rb") as file:
         while chunk := file.read(_CHUNK):
             yield chunk
@@ -326,7 +312,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     with wrap_os_errors(path, "read"):
         found = json.loads(path.read_bytes())
     if not isinstance(found, dict):
-        raise _result_error(f"{path.name} is no object")
+        raise _result_error(f"{path.name} is not an object")
     return found
 
 
@@ -337,4 +323,4 @@ def _blob_path(layout: Path, digest: str) -> Path:
 def _result_error(why: str) -> HostError:
     from assembler.codes import host  # noqa: PLC0415
 
-    return HostError.of(host.TOOL_FAILED, f"what buildah has made cannot be used: {why}")
+    return HostError.of(host.TOOL_FAILED, f"invalid image from buildah: {why}")

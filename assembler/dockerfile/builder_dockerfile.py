@@ -1,4 +1,4 @@
-"""The Dockerfile as a builder gets it: bases by names that we have given them, lines in place."""
+"""The Dockerfile for a builder: it has the builder's names of base images, and the same lines."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 def rewrite_for_builder(
     plan: DockerfilePlan,
     names: Mapping[tuple[str, str], str],
-    said: Mapping[int, str] = MappingProxyType({}),
+    replacements: Mapping[int, str] = MappingProxyType({}),
     *,
     platforms: bool = True,
 ) -> str:
-    """Return the Dockerfile with the names that the bases have in a builder, lines where they were.
+    """Return the Dockerfile with the builder's names of base images; line numbers stay the same.
 
-    Platforms are written out, since buildah looks for a base of the target's otherwise; a builder
-    that has only what it was given takes it as it is without. Instructions in `said`, by the line
-    they begin at, are said in another way.
+    `replacements` has new texts of instructions by the number of their first line. FROM names the
+    platform, since buildah looks for an image of the target's otherwise; without `platforms`, a
+    builder uses the image that it was given.
     """
     lines = plan.dockerfile.source.text.replace("\r\n", "\n").split("\n")
     needed = {stage.number for stage in plan.needed_stages()}
@@ -33,7 +33,7 @@ def rewrite_for_builder(
         is_image = stage.base.lower() != SCRATCH and not plan.find_stage(stage.base, stage.number)
         base = names.get((stage.base, stage.platform), stage.base)
         if stage.number not in needed:
-            # It is not needed, and its base is not there.
+            # Its base image was not fetched.
             base, is_image = SCRATCH, False
             for instruction in stage.instructions:
                 _replace_lines(lines, instruction, "")
@@ -45,13 +45,13 @@ def rewrite_for_builder(
         if stage.number not in needed:
             continue
         for instruction in stage.instructions:
-            if instruction.line in said:
-                _replace_lines(lines, instruction, said[instruction.line])
+            if instruction.line in replacements:
+                _replace_lines(lines, instruction, replacements[instruction.line])
         for instruction, name in plan.file_sources(stage):
-            known = names.get((name, ""))
-            if known and not plan.find_stage(name, stage.number):
+            builder_name = names.get((name, ""))
+            if builder_name and not plan.find_stage(name, stage.number):
                 for number in range(instruction.line - 1, instruction.last_line):
-                    lines[number] = lines[number].replace(f"from={name}", f"from={known}")
+                    lines[number] = lines[number].replace(f"from={name}", f"from={builder_name}")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Builders: what carries out instructions that are not done in process."""
+"""Builders: programs for the instructions that are not supported in process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BUILDER_NAMES = (AUTO, BUILDKIT, BUILDAH, DOCKER)
 
 
 class Builder(Protocol):
-    """Whatever can build a Dockerfile."""
+    """A program that builds Dockerfiles."""
 
     @property
     def name(self) -> str:
@@ -37,21 +37,21 @@ class Builder(Protocol):
     def build(
         self, store: Store, plan: DockerfilePlan, inputs: BuildInputs, options: DockerfileOptions
     ) -> WrittenImage:
-        """Make the image of the last stage, and put it into the store."""
+        """Build the image of the last stage, and put it into the store."""
 
     def planned_commands(self, plan: DockerfilePlan, options: DockerfileOptions) -> tuple[str, ...]:
-        """Return the commands it would run, for people to read."""
+        """Return the commands of the build, for people to read."""
 
 
 @dataclass(slots=True)
 class _DockerLookup:
-    """What was found out of Docker in this run: it is asked once."""
+    """A lookup of Docker and its contexts, done once per run."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     found: tuple[Path | None, BuildKitOptions] | None = None
 
-    def docker(self, options: BuildKitOptions) -> tuple[Path | None, BuildKitOptions]:
-        """Return the program if it can build with BuildKit, and options with all contexts."""
+    def find(self, options: BuildKitOptions) -> tuple[Path | None, BuildKitOptions]:
+        """Return docker if it has BuildKit, and the options with all contexts."""
         with self.lock:
             if self.found is None:
                 docker = tools.find_program("docker")
@@ -61,7 +61,7 @@ class _DockerLookup:
 
 @dataclass(frozen=True, slots=True)
 class BuilderOptions:
-    """What a caller can say about the builder."""
+    """The options of a call for the builder."""
 
     # auto, buildkit, buildah or docker.
     name: str = AUTO
@@ -78,67 +78,67 @@ class BuilderOptions:
 
     @property
     def requested(self) -> str:
-        """Return the builder that the caller asks for by name, if any."""
+        """Return the name of the builder that the caller requests; empty for any."""
         return "" if self.name == AUTO else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Builders:
-    """The builders there may be, and which one is wanted."""
+    """The builders of this machine, and the options that choose one."""
 
-    # Where builders keep what they need again.
+    # The directory where builders keep images and caches.
     storage: Path
     reporter: Reporter
     options: BuilderOptions = field(default_factory=BuilderOptions)
     _docker: _DockerLookup = field(default_factory=_DockerLookup, repr=False, compare=False)
 
-    def choose(self, plan: DockerfilePlan, needing: Instruction) -> Builder:
-        """Return the builder to use for an instruction that cannot be done in process.
+    def choose(self, plan: DockerfilePlan, instruction: Instruction) -> Builder:
+        """Return the builder for a plan, because of an instruction not supported in process.
 
-        Whoever has named machines for BuildKit means them to be used; else buildah, which needs
-        nothing running, goes first; Docker's classic builder is the last resort.
+        BuildKit comes first if a context is named for the platform, then buildah, which needs no
+        daemon, then any BuildKit. Docker's classic builder is the last resort.
         """
-        wanted, buildah = self.options.name, tools.find_program("buildah")
-        if wanted in (AUTO, BUILDKIT):
-            docker, options = self._docker.docker(self.options.buildkit)
-            named = options.context(plan.arguments.target) is not None
-            if docker is not None and (wanted == BUILDKIT or named or buildah is None):
+        requested, buildah = self.options.name, tools.find_program("buildah")
+        if requested in (AUTO, BUILDKIT):
+            docker, options = self._docker.find(self.options.buildkit)
+            has_context = options.context(plan.arguments.target) is not None
+            if docker is not None and (requested == BUILDKIT or has_context or buildah is None):
                 from assembler.dockerfile.buildkit import BuildKit  # noqa: PLC0415
 
                 return BuildKit(Buildx(docker, options, self.reporter), self.reporter)
-        if buildah is not None and wanted in (AUTO, BUILDAH):
+        if buildah is not None and requested in (AUTO, BUILDAH):
             from assembler.dockerfile.buildah import Buildah  # noqa: PLC0415
 
             return Buildah(buildah, self.storage, self.reporter)
-        if wanted in (AUTO, DOCKER):
+        if requested in (AUTO, DOCKER):
             from assembler.dockerfile.classic_builder import ClassicBuilder, daemon_responds  # noqa: PLC0415
 
             if daemon_responds():
                 return ClassicBuilder(self.reporter)
         raise PackageError.of(
             packages.NO_BUILDER,
-            f"{needing.keyword} is carried out by a builder, and {_MISSING[wanted]}",
-            _HINTS[wanted],
-            place=needing.place(),
+            f"{instruction.keyword} needs a builder, and {_MISSING[requested]}",
+            _HINTS[requested],
+            place=instruction.place(),
         )
 
 
 _MISSING = {
-    AUTO: "there is neither buildah, nor `docker buildx`, nor a Docker daemon",
+    AUTO: "neither buildah nor `docker buildx` nor a Docker daemon is available",
     BUILDKIT: "`docker buildx` is not installed",
     BUILDAH: "buildah is not installed",
-    DOCKER: "no Docker daemon answers",
+    DOCKER: "no Docker daemon responds",
 }
 _HINTS = {
     AUTO: tools.TOOLS["buildah"].install,
     BUILDKIT: f"{tools.TOOLS['docker'].install} docker-buildx",
     BUILDAH: tools.TOOLS["buildah"].install,
-    DOCKER: "see whether `docker info` works, or install buildah",
+    DOCKER: "check that `docker info` works, or install buildah",
 }
 
 
 def parse_builder_contexts(texts: Sequence[str]) -> dict[str, str]:
-    """Read which context of Docker builds for which platform: `linux/arm64=CONTEXT`."""
+    """Parse the Docker contexts of platforms: `linux/arm64=CONTEXT`."""
     found = {}
     for text in (part.strip() for given in texts for part in given.split(",")):
         if not text:
@@ -146,7 +146,7 @@ def parse_builder_contexts(texts: Sequence[str]) -> dict[str, str]:
         platform, equals, context = text.partition("=")
         if not equals or not context:
             raise PackageError.of(
-                packages.NO_BUILDER, f"not a builder: {text!r}", "write linux/arm64=CONTEXT"
+                packages.NO_BUILDER, f"invalid builder {text!r}", "write linux/arm64=CONTEXT"
             )
         found[str(Platform.parse(platform))] = context
     return found

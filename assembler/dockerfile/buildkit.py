@@ -1,7 +1,7 @@
-"""Building by BuildKit, through `docker buildx`: on this machine or on one that Docker knows.
+"""Builds by BuildKit, through `docker buildx`: here, or on a machine with a Docker context.
 
-BuildKit gets the bases as named contexts, OCI layouts of what the store has, and gives an OCI
-archive back, which is read as strictly as any other.
+BuildKit gets the base images as named contexts, which are OCI layouts of the store's blobs. Its
+result is an OCI archive, which is checked as strictly as any other.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import host
+from assembler.dockerfile.base_images import write_layout
 from assembler.dockerfile.build_log import BuildLogParser
 from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
 from assembler.dockerfile.buildx import Buildx, docker_environment
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from assembler.dockerfile.options import DockerfileOptions
     from assembler.dockerfile.stages import DockerfilePlan
     from assembler.events import Reporter
-    from assembler.oci import Image, Store
+    from assembler.oci import Store
 
 _LIMITS = ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
 _LINE = re.compile(r"Dockerfile:(\d+)")
@@ -51,72 +52,72 @@ _LINE = re.compile(r"Dockerfile:(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class BuildKit:
-    """The BuildKit that `docker buildx` leads to."""
+    """BuildKit, through `docker buildx`."""
 
     buildx: Buildx
     reporter: Reporter
 
     @property
     def name(self) -> str:
-        """Return its name; versions differ from machine to machine."""
+        """Return its name; its version differs between machines."""
         return "buildkit"
 
     def build(
         self, store: Store, plan: DockerfilePlan, inputs: BuildInputs, options: DockerfileOptions
     ) -> WrittenImage:
-        """Make the image of the last stage, and put it into the store."""
+        """Build the image of the last stage, and put it into the store."""
         work = inputs.workspace
         names = {
-            key: _write_layout(store, image, work)
+            key: write_layout(store, image, work).name
             for key, image in inputs.base_images.images.items()
         }
-        place = _BuildKitPaths(work / "Dockerfile", work / "context", work / "out.tar")
+        paths = _BuildKitPaths(work / "Dockerfile", work / "context", work / "out.tar")
         with wrap_os_errors(work):
-            place.context.mkdir()
-            place.dockerfile.write_text(rewrite_for_builder(plan, names), "utf-8")
-        inputs.context.write(place.context)
+            paths.context.mkdir()
+            paths.dockerfile.write_text(rewrite_for_builder(plan, names), "utf-8")
+        inputs.context.write(paths.context)
         bases = {
             names[key]: f"oci-layout://{work / names[key]}@{image.digest}"
             for key, image in inputs.base_images.images.items()
         }
         builder = self.buildx.builder_for(plan.arguments.target)
-        command = self.command(plan, place, bases, options, builder)
-        watcher = _BuildKitLogParser(plan, self.reporter, options.network)
+        command = self.command(plan, paths, bases, options, builder)
+        log = _BuildKitLogParser(plan, self.reporter, options.network)
         variables = docker_environment() | {"SOURCE_DATE_EPOCH": str(inputs.time)}
-        outcome = run_program(command, variables, limits=_LIMITS, on_output=watcher.feed)
-        watcher.finish()
-        if outcome.status:
-            raise watcher.build_error()
-        return self._import_image(store, place.out, plan, inputs)
+        result = run_program(command, variables, limits=_LIMITS, on_output=log.feed)
+        log.finish()
+        if result.status:
+            raise log.build_error()
+        return self._import_image(store, paths.out, plan, inputs)
 
     def planned_commands(self, plan: DockerfilePlan, options: DockerfileOptions) -> tuple[str, ...]:
-        """Return the command that would build, with short names instead of temporary ones."""
-        place = _BuildKitPaths(Path("Dockerfile"), Path("CONTEXT"), Path("OUT"))
+        """Return the command of the build, with short names instead of temporary paths."""
+        paths = _BuildKitPaths(Path("Dockerfile"), Path("CONTEXT"), Path("OUT"))
         bases = {
             f"dolmen-base-{n}": f"oci-layout://{name}" for n, (name, _) in enumerate(plan.images())
         }
         builder = self.buildx.options.builder(plan.arguments.target)
-        return (shlex.join(self.command(plan, place, bases, options, builder)),)
+        return (shlex.join(self.command(plan, paths, bases, options, builder)),)
 
     def command(
         self,
         plan: DockerfilePlan,
-        place: _BuildKitPaths,
+        paths: _BuildKitPaths,
         bases: Mapping[str, str],
         options: DockerfileOptions,
         builder: str,
     ) -> list[str]:
-        """Return the command that builds; it can be run by hand."""
+        """Return the command of the build."""
         target = plan.arguments.target
         words = [
-            *self.buildx.docker(target),
+            *self.buildx.docker_command(target),
             *("buildx", "build", "--builder", builder, "--progress", "plain"),
-            *("--platform", str(target), "--file", str(place.dockerfile)),
-            # What it would add of itself is not the same twice.
+            *("--platform", str(target), "--file", str(paths.dockerfile)),
+            # Its provenance is not reproducible.
             "--provenance=false",
             _sbom_option(options.scanner),
             *("--network", "default" if options.network else "none"),
-            *("--output", f"type=oci,dest={place.out},rewrite-timestamp=true"),
+            *("--output", f"type=oci,dest={paths.out},rewrite-timestamp=true"),
             *([] if options.cached else ["--no-cache"]),
             *(word for agent in options.ssh for word in ("--ssh", agent)),
         ]
@@ -126,17 +127,17 @@ class BuildKit:
                 words += ["--build-arg", f"{name}={value}"]
         for name, where in sorted(bases.items()):
             words += ["--build-context", f"{name}={where}"]
-        return [*words, str(place.context)]
+        return [*words, str(paths.context)]
 
     def _import_image(
         self, store: Store, out: Path, plan: DockerfilePlan, inputs: BuildInputs
     ) -> WrittenImage:
-        """Put what BuildKit has made into the store, under a config with our labels."""
+        """Import the image that BuildKit has built, with its SBOMs."""
         try:
             with (
                 wrap_os_errors(out, "read"),
                 out.open("rb") as file,
-                task(self.reporter, "take the image of BuildKit", out.stat().st_size) as progress,
+                task(self.reporter, "import BuildKit's image", out.stat().st_size) as progress,
             ):
                 contents = read_archive(store, ArchiveStream(file, progress), set())
             index = parse_manifest(contents.document(INDEX_FILE, store), INDEX_FILE)
@@ -150,7 +151,7 @@ class BuildKit:
             manifest = parse_manifest(_read_blob(store, contents, top.digest), "the manifest")
             if not isinstance(manifest, Manifest):
                 raise _result_error("it is not a single image")
-            scanned = _scanner_documents(store, contents, index, top)
+            documents = _scanner_documents(store, contents, index, top)
             config: dict[str, Any] = json.loads(_read_blob(store, contents, manifest.config.digest))
             ids = config["rootfs"]["diff_ids"]
             pairs = zip(manifest.layers, ids, strict=True)
@@ -159,36 +160,22 @@ class BuildKit:
             raise _result_error(str(error)) from error
         missing = [layer.descriptor.digest for layer in layers if not store.has(layer.descriptor)]
         if missing:
-            raise _result_error(f"the layer {missing[0]} is not in it")
-        made = add_built_image(store, plan, inputs, layers, config)
+            raise _result_error(f"it lacks the layer {missing[0]}")
+        image = add_built_image(store, plan, inputs, layers, config)
         name = plan.arguments.given.get("PKG_IMAGE", "")
         return replace(
-            made,
+            image,
             attestations=tuple(
-                add_attestation(store, name, made.descriptor, kind, predicate)
-                for kind, predicate in scanned
+                add_attestation(store, name, image.descriptor, kind, predicate)
+                for kind, predicate in documents
             ),
         )
-
-
-def _write_layout(store: Store, image: Image, work: Path) -> str:
-    """Lay out an image of the store for BuildKit, and return the name of its context."""
-    layout = work / f"dolmen-base-{digest_hex(image.digest)[:40]}"
-    with wrap_os_errors(layout):
-        layout.mkdir(exist_ok=True)
-        if not (layout / "blobs").is_symlink():
-            (layout / "blobs").symlink_to(store.layout.blobs.parent.absolute())
-        (layout / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-        described = replace(image.descriptor, platform=image.config.platform, annotations={})
-        index = {"schemaVersion": 2, "manifests": [described.as_json()]}
-        (layout / "index.json").write_text(json.dumps(index))
-    return layout.name
 
 
 def _scanner_documents(
     store: Store, contents: ArchiveContents, index: Index, top: Descriptor
 ) -> list[tuple[str, Any]]:
-    """Return what a scanner has found in the image: the kind of each list, and the list."""
+    """Return the documents of a scanner: the predicate type and the predicate of each."""
     found = []
     for attestation in index.manifests:
         if attestation.attested_digest != top.digest:
@@ -210,7 +197,7 @@ def _read_blob(store: Store, contents: ArchiveContents, digest: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _BuildKitPaths:
-    """Where a build finds what it takes, and leaves what it makes."""
+    """The files of a build, and of its result."""
 
     dockerfile: Path
     context: Path
@@ -218,23 +205,24 @@ class _BuildKitPaths:
 
 
 def _sbom_option(scanner: str | None) -> str:
-    """Return what says who looks into the image: none, BuildKit's own scanner, or another."""
+    """Return the option for a scanner: an image, BuildKit's own if empty, none if None."""
     if scanner is None:
         return "--sbom=false"
     return "--attest=type=sbom" + (f",generator={scanner}" if scanner else "")
 
 
 class _BuildKitLogParser(BuildLogParser):
-    """Follows what BuildKit prints."""
+    """Parses the output of BuildKit."""
 
     def parse_step(self, line: str) -> bool:
-        """Tell whether a line says where the build has failed: lines stand where the user's do."""
+        """Tell whether a line names the line that failed; the numbers are the user's."""
         found = _LINE.fullmatch(line)
         if found is not None:
-            every, number = self.plan.dockerfile.instructions, int(found[1])
-            self.at = next((i for i in every if i.line <= number <= i.last_line), None)
+            instructions, number = self.plan.dockerfile.instructions, int(found[1])
+            failed = (i for i in instructions if i.line <= number <= i.last_line)
+            self.instruction = next(failed, None)
         return found is not None
 
 
 def _result_error(why: str) -> HostError:
-    return HostError.of(host.TOOL_FAILED, f"what BuildKit has made cannot be used: {why}")
+    return HostError.of(host.TOOL_FAILED, f"invalid image from BuildKit: {why}")

@@ -1,4 +1,4 @@
-"""What a builder has made, as an image of ours: its layers under a config with our labels."""
+"""The image that a builder has built, imported into the store."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from assembler.dockerfile.stages import DockerfilePlan
     from assembler.oci import Store, WrittenLayer
 
-# Of a step of the history; the rest names the build's own directory, or the machine.
+# The keys of a history entry that are kept; others name the build's directory or the machine.
 _HISTORY_KEYS = ("created", "created_by", "empty_layer")
 
 
 def base_layers(store: Store, inputs: BuildInputs) -> dict[str, WrittenLayer]:
-    """Return the layers of the bases by the digest of their content: they need not be taken."""
+    """Return the layers of the base images by diff ID; the store has them already."""
     images = inputs.base_images.images.values()
     return {layer.diff_id: layer for image in images for layer in image_layers(store, image)}
 
@@ -36,22 +36,22 @@ def add_built_image(
     layers: Sequence[WrittenLayer],
     config: Mapping[str, Any],
 ) -> WrittenImage:
-    """Put an image into the store, of layers that are there and of the config a builder gave.
+    """Put an image into the store, with layers that it has and the config of a builder.
 
-    What is of chance in the config stays behind: the times of steps, and names of containers.
+    Parts of the config that differ between builds are left out: times and names of containers.
     """
     target = plan.arguments.target
     platform = Platform.parse(plan.target.platform) if plan.target.platform else target
-    inner = dict(config.get("config") or {})
-    labels = {**(inner.get("Labels") or {}), **inputs.labels}
+    values = dict(config.get("config") or {})
+    labels = {**(values.get("Labels") or {}), **inputs.labels}
     if labels:
-        inner["Labels"] = labels
+        values["Labels"] = labels
     created = format_timestamp(inputs.time)
     history = [h for h in config.get("history") or [] if isinstance(h, dict)]
     document = {
         **platform_json(platform),
         "created": created,
-        "config": {key: value for key, value in inner.items() if value},
+        "config": {key: value for key, value in values.items() if value},
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [{k: v for k, v in h.items() if k in _HISTORY_KEYS} for h in history],
     }

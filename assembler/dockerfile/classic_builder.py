@@ -1,8 +1,8 @@
-"""Building by a Docker daemon's own builder, the classic one: where there is neither buildah nor
-BuildKit.
+"""Builds by the classic builder of a Docker daemon, without buildah and BuildKit.
 
-The daemon gets the bases under names made of their digests, and the context with a Dockerfile whose
-FROM lines say those names. What it makes is taken out of it again, and its own name there removed.
+The daemon gets the base images, under names made of their digests, and a build context with a
+Dockerfile whose FROM lines have these names. Its image is imported into the store, and then loses
+its name in the daemon.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from assembler.codes import host, packages
 from assembler.diagnostics import Diagnostic, Severity
+from assembler.dockerfile.base_images import base_image_name
 from assembler.dockerfile.build_log import BuildLogParser
 from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
 from assembler.dockerfile.built_image import add_built_image, base_layers
@@ -35,7 +36,6 @@ from assembler.oci import (
     add_layer,
     daemon_root_cause,
     decompress_layer,
-    digest_hex,
     export_archive,
 )
 
@@ -52,36 +52,36 @@ if TYPE_CHECKING:
     from assembler.oci import Image, Store
 
 _DOCKERFILE, _IGNORE = ".dolmen.Dockerfile", ".dockerignore"
-# Of RUN and COPY, what only BuildKit knows.
+# The flags of RUN, COPY and ADD that only BuildKit supports.
 _BUILDKIT_FLAGS = frozenset({"mount", "network", "security", "link", "chmod", "parents", "exclude"})
-_SECONDS = 6 * 3600
+_TIMEOUT = 6 * 3600
 _CHUNK = 1 << 20
-_LARGEST_DOCUMENT = 16 << 20
+_MAX_DOCUMENT_SIZE = 16 << 20
 _Json = dict[str, Any]
 _STEP = re.compile(r"Step (\d+)/\d+ : ")
 
 
 @dataclass(frozen=True, slots=True)
 class ClassicBuilder:
-    """The builder of the Docker daemon that the environment leads to."""
+    """The classic builder of the Docker daemon that the environment names."""
 
     reporter: Reporter
 
     @property
     def name(self) -> str:
-        """Return its name; versions differ from machine to machine."""
+        """Return its name; its version differs between machines."""
         return "docker"
 
     def build(
         self, store: Store, plan: DockerfilePlan, inputs: BuildInputs, options: DockerfileOptions
     ) -> WrittenImage:
-        """Make the image of the last stage, and put it into the store."""
+        """Build the image of the last stage, and put it into the store."""
         check_runnable(plan)
         _check_supported(plan)
         if options.ssh:
             raise HostError.of(
                 host.TOOL_MISSING,
-                "Docker's classic builder has no --ssh",
+                "Docker's classic builder does not support --ssh",
                 "install buildah, or docker-buildx for BuildKit",
             )
         self._warn()
@@ -93,19 +93,19 @@ class ClassicBuilder:
                 for key, image in inputs.base_images.images.items()
             }
             context = _pack_context(inputs, rewrite_for_builder(plan, names, platforms=False))
-            watcher = _ClassicLogParser(plan, self.reporter, options.network)
+            log = _ClassicLogParser(plan, self.reporter, options.network)
             try:
                 with context.open("rb") as file:
-                    self._run(client, file, tag, watcher, options)
-                with task(self.reporter, "take the image of Docker") as progress:
-                    progress.outcome = "taken"
+                    self._run(client, file, tag, log, options)
+                with task(self.reporter, "import Docker's image") as progress:
+                    progress.outcome = "imported"
                     return _import_image(client, store, tag, plan, inputs)
             finally:
                 with suppress(Exception):
                     client.images.remove(tag, force=True)
 
     def planned_commands(self, plan: DockerfilePlan, options: DockerfileOptions) -> tuple[str, ...]:
-        """Return nothing: the daemon is spoken to without a program."""
+        """Return nothing: the daemon is used without a program."""
         _ = plan, options
         return ()
 
@@ -114,7 +114,7 @@ class ClassicBuilder:
             WarningEmitted(
                 Diagnostic(
                     packages.CLASSIC_BUILDER,
-                    "this is built by Docker's classic builder: the image is not the same twice",
+                    "Docker's classic builder is used, so the image is not reproducible",
                     hints=("install buildah, or docker-buildx for BuildKit",),
                     severity=Severity.WARNING,
                 )
@@ -122,24 +122,24 @@ class ClassicBuilder:
         )
 
     def _load(self, client: DockerClient, store: Store, image: Image, work: Path) -> str:
-        """Give the daemon an image of the store, unless it has it; return its name there."""
-        import docker  # noqa: PLC0415 - slow to import, and seldom needed
+        """Load an image of the store into the daemon, unless it has it; return its name there."""
+        import docker  # noqa: PLC0415 - slow to import, and rarely needed
 
-        name = f"dolmen-base-{digest_hex(image.digest)[:40]}"
+        name = base_image_name(image)
         with suppress(docker.errors.ImageNotFound):
             client.images.get(name)
             return name
-        where = work / f"{name}.tar"
-        wanted = ExportOptions(
+        archive = work / f"{name}.tar"
+        options = ExportOptions(
             image.reference, ArchiveFormat.DOCKER, image.config.platform, Reference.parse(name)
         )
-        with wrap_os_errors(where), where.open("xb") as out:
-            export_archive(store, wanted, out, self.reporter)
-        with task(self.reporter, f"give {image.reference} to Docker") as progress:
-            with wrap_os_errors(where, "read"), where.open("rb") as file:
+        with wrap_os_errors(archive), archive.open("xb") as out:
+            export_archive(store, options, out, self.reporter)
+        with task(self.reporter, f"load {image.reference} into Docker") as progress:
+            with wrap_os_errors(archive, "read"), archive.open("rb") as file:
                 client.images.load(file)
             progress.outcome = "loaded"
-        where.unlink()
+        archive.unlink()
         return name
 
     def _run(
@@ -147,10 +147,10 @@ class ClassicBuilder:
         client: DockerClient,
         context: IO[bytes],
         tag: str,
-        watcher: _ClassicLogParser,
+        log: _ClassicLogParser,
         options: DockerfileOptions,
     ) -> None:
-        plan = watcher.plan
+        plan = log.plan
         declared = plan.declared_arguments()
         given = {**plan.arguments.platform_arguments, **plan.arguments.given}
         stream = client.api.build(
@@ -166,34 +166,34 @@ class ClassicBuilder:
             decode=True,
         )
         error = ""
-        for said in stream:
-            watcher.feed(str(said.get("stream") or "").encode())
-            error = str(said.get("error") or error)
-        watcher.finish()
+        for message in stream:
+            log.feed(str(message.get("stream") or "").encode())
+            error = str(message.get("error") or error)
+        log.finish()
         if error:
-            raise watcher.build_error(f"Docker says: {error}")
+            raise log.build_error(f"Docker says: {error}")
 
 
 class _ClassicLogParser(BuildLogParser):
-    """Follows what the daemon tells of its steps, which are counted through the whole file."""
+    """Parses the output of the daemon, which numbers steps through the whole Dockerfile."""
 
     def parse_step(self, line: str) -> bool:
-        """Tell whether a line begins a step."""
+        """Tell whether a line is about steps, and set the instruction."""
         step = _STEP.match(line)
         if step is not None:
             steps, number = _numbered_steps(self.plan), int(step[1])
-            self.at = steps[number - 1] if 0 < number <= len(steps) else None
-            self.lines = []
+            self.instruction = steps[number - 1] if 0 < number <= len(steps) else None
+            self.last_lines = []
             return True
-        # The names of what is between two steps.
+        # The IDs of intermediate images and containers.
         return line.startswith((" ---> ", "Removing intermediate container "))
 
 
 def _numbered_steps(plan: DockerfilePlan) -> list[Instruction]:
-    """Return the instructions as they stand in the Dockerfile that the daemon gets."""
-    every = plan.dockerfile.instructions
-    first = next(n for n, i in enumerate(every) if i.keyword == "FROM")
-    steps = [*every[:first]]
+    """Return the instructions in the order of the Dockerfile that the daemon gets."""
+    instructions = plan.dockerfile.instructions
+    first = next(n for n, i in enumerate(instructions) if i.keyword == "FROM")
+    steps = [*instructions[:first]]
     needed = {stage.number for stage in plan.needed_stages()}
     for stage in plan.stages:
         steps.append(stage.start)
@@ -202,18 +202,18 @@ def _numbered_steps(plan: DockerfilePlan) -> list[Instruction]:
 
 
 def _check_supported(plan: DockerfilePlan) -> None:
-    """Refuse what the classic builder does not know, with the line and what does."""
+    """Refuse instructions that the classic builder does not support."""
     for stage in plan.needed_stages():
         for instruction in stage.instructions:
             if instruction.heredocs:
-                what, word = "texts in the Dockerfile (<<)", "<<"
+                what, word = "heredocs (<<)", "<<"
             else:
-                beyond = sorted(_BUILDKIT_FLAGS & instruction.flags.keys())
-                if not beyond or instruction.keyword not in ("RUN", "COPY", "ADD"):
+                unsupported = sorted(_BUILDKIT_FLAGS & instruction.flags.keys())
+                if not unsupported or instruction.keyword not in ("RUN", "COPY", "ADD"):
                     continue
-                what, word = f"{instruction.keyword} --{beyond[0]}", f"--{beyond[0]}"
+                what, word = f"{instruction.keyword} --{unsupported[0]}", f"--{unsupported[0]}"
             raise instruction.error(
-                f"Docker's classic builder does not know {what}",
+                f"Docker's classic builder does not support {what}",
                 "install buildah, or docker-buildx for BuildKit",
                 word=word,
             )
@@ -221,12 +221,12 @@ def _check_supported(plan: DockerfilePlan) -> None:
 
 @contextmanager
 def _docker_client() -> Iterator[DockerClient]:
-    """Give the daemon; what goes wrong on the way to it is told."""
+    """Connect to the daemon; its errors become diagnostics."""
     import docker  # noqa: PLC0415
     import requests  # noqa: PLC0415
 
     try:
-        client = docker.from_env(timeout=_SECONDS)
+        client = docker.from_env(timeout=_TIMEOUT)
         try:
             yield client
         finally:
@@ -234,13 +234,13 @@ def _docker_client() -> Iterator[DockerClient]:
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise HostError.of(
             host.TOOL_FAILED,
-            f"the Docker daemon does not build: {daemon_root_cause(error)}",
-            "see whether `docker info` works",
+            f"the Docker daemon failed: {daemon_root_cause(error)}",
+            "check that `docker info` works",
         ) from None
 
 
 def daemon_responds() -> bool:
-    """Tell whether there is a daemon to build with."""
+    """Tell whether a Docker daemon responds."""
     import docker  # noqa: PLC0415
     import requests  # noqa: PLC0415
 
@@ -254,19 +254,22 @@ def daemon_responds() -> bool:
 
 
 def _pack_context(inputs: BuildInputs, dockerfile: str) -> Path:
-    """Write the context as a tar, with the Dockerfile, and a list that keeps it out of COPY."""
+    """Pack the build context, with the Dockerfile and a .dockerignore that hides it from COPY."""
     work = inputs.workspace
-    directory, packed = work / "context", work / "context.tar"
+    directory, archive = work / "context", work / "context.tar"
     with wrap_os_errors(work):
         directory.mkdir()
         inputs.context.write(directory)
         (directory / _DOCKERFILE).write_text(dockerfile, "utf-8")
-        ignored = directory / _IGNORE
-        kept = ignored.read_bytes() + b"\n" if ignored.exists() else f"{_IGNORE}\n".encode()
-        ignored.write_bytes(kept + _DOCKERFILE.encode() + b"\n")
-        with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as tar:
+        ignore_file = directory / _IGNORE
+        if ignore_file.exists():
+            patterns = ignore_file.read_bytes() + b"\n"
+        else:
+            patterns = f"{_IGNORE}\n".encode()
+        ignore_file.write_bytes(patterns + _DOCKERFILE.encode() + b"\n")
+        with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
             tar.add(directory, "", filter=_as_root)
-    return packed
+    return archive
 
 
 def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -278,7 +281,7 @@ def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 def _import_image(
     client: DockerClient, store: Store, tag: str, plan: DockerfilePlan, inputs: BuildInputs
 ) -> WrittenImage:
-    """Put what was made into the store: new layers compressed here, others as they are."""
+    """Import the image that the daemon has built; only new layers are compressed."""
     saved = inputs.workspace / "made.tar"
     with wrap_os_errors(saved):
         with saved.open("xb") as out:
@@ -291,9 +294,7 @@ def _import_image(
                 layers = _import_layers(store, tar, item, config, base_layers(store, inputs))
             return add_built_image(store, plan, inputs, layers, config)
         except (tarfile.TarError, MalformedTarError, KeyError, TypeError, ValueError) as error:
-            raise HostError.of(
-                host.TOOL_FAILED, f"what Docker has made cannot be used: {error}"
-            ) from error
+            raise HostError.of(host.TOOL_FAILED, f"invalid image from Docker: {error}") from error
 
 
 def _import_layers(
@@ -306,18 +307,18 @@ def _import_layers(
                 size = tar.getmember(path).size
                 known[diff_id] = add_layer(store, decompress_layer(file, size, LayerLimits()))
             if known[diff_id].diff_id != diff_id:
-                raise ValueError(f"{path} is not the layer that its config speaks of")
+                raise ValueError(f"{path} does not match its diff ID")
         found.append(known[diff_id])
     return found
 
 
-def _read_json(tar: tarfile.TarFile, path: str) -> Any:  # noqa: ANN401 - whatever JSON can be
+def _read_json(tar: tarfile.TarFile, path: str) -> Any:  # noqa: ANN401 - any JSON value
     with _open_member(tar, path) as file:
-        return json.loads(file.read(_LARGEST_DOCUMENT))
+        return json.loads(file.read(_MAX_DOCUMENT_SIZE))
 
 
 def _open_member(tar: tarfile.TarFile, path: str) -> IO[bytes]:
     file = tar.extractfile(path)
     if file is None:
-        raise ValueError(f"{path} is no file")
+        raise ValueError(f"{path} is not a file")
     return file

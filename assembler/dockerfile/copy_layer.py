@@ -1,4 +1,4 @@
-"""COPY and ADD: which files go where, and the layer they make over what is there."""
+"""The layer of a COPY or an ADD: which files go where."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MODE = re.compile(r"[0-7]{3,4}")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who owns what is copied."""
+    """The owner of a file."""
 
     uid: int
     gid: int
@@ -37,17 +37,17 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class CopyAttributes:
-    """What copies have instead of what their sources have."""
+    """The attributes that copies get instead of those of their sources."""
 
     owner: Owner | None = None
     mode: int | None = None
-    # Of directories that have to be made.
+    # The time of directories that have no source.
     time: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LayerEntry:
-    """One file of a layer: where it goes, what it is, and whose content it has."""
+    """An entry of a layer; its content is that of `origin` in the source tree."""
 
     path: str
     node: FileNode
@@ -56,137 +56,142 @@ class LayerEntry:
 
 @dataclass(slots=True)
 class CopyLayer:
-    """What an instruction lays over the tree of a stage."""
+    """The entries that an instruction adds over the tree of a stage."""
 
-    root: dict[str, FileNode]
+    nodes: dict[str, FileNode]
     instruction: Instruction
     attributes: CopyAttributes
     entries: dict[str, LayerEntry] = field(default_factory=dict)
-    # The path that has the content of a source already, for hard links among them.
+    # For hard links: the entry with the content of a source.
     link_targets: dict[str, str] = field(default_factory=dict)
 
-    def copy(self, files: FileTree, sources: list[str], target: str, missing: str) -> None:
-        """Copy what the sources find to the target; `missing` says where they were looked for."""
+    def copy(self, tree: FileTree, sources: list[str], target: str, tree_name: str) -> None:
+        """Copy sources from a tree to the target; the tree has a name in messages."""
         found: list[tuple[str, str]] = []
         for source in sources:
-            found += self._found(files, source, missing)
+            found += self._find(tree, source, tree_name)
         into = target.endswith(("/", "/.")) or target == "." or len(found) > 1
-        where = resolve_links(self.root, target)
+        destination = resolve_links(self.nodes, target)
         for name, path in found:
-            node = files.nodes.get(path, FileNode(DIRECTORY, 0o755))
+            node = tree.nodes.get(path, FileNode(DIRECTORY, 0o755))
             if node.kind == DIRECTORY:
-                self._directory(files, path, where)
+                self._copy_directory(tree, path, destination)
                 continue
-            there = self.root.get(where)
-            inside = into or not where or (there is not None and there.kind == DIRECTORY)
-            last = posixpath.basename(name)
-            self._file(files, path, posixpath.join(where, last) if inside else where)
+            existing = self.nodes.get(destination)
+            is_directory = existing is not None and existing.kind == DIRECTORY
+            if into or not destination or is_directory:
+                self._copy_file(tree, path, posixpath.join(destination, posixpath.basename(name)))
+            else:
+                self._copy_file(tree, path, destination)
 
-    def copy_tree(self, files: FileTree, target: str) -> None:
-        """Lay a whole tree, as that of an archive, into the target."""
-        self._directory(files, "", resolve_links(self.root, target))
+    def copy_tree(self, tree: FileTree, target: str) -> None:
+        """Copy a whole tree, such as an archive's, into the target."""
+        self._copy_directory(tree, "", resolve_links(self.nodes, target))
 
-    def _found(self, files: FileTree, source: str, missing: str) -> list[tuple[str, str]]:
+    def _find(self, tree: FileTree, source: str, tree_name: str) -> list[tuple[str, str]]:
         try:
-            found = find_matches(files, source)
+            found = find_matches(tree, source)
         except LinkError as error:
-            raise self._bad(source, f"{source!r} {error}") from error
+            raise self._error(source, f"{source!r} {error}") from error
         if not found:
-            what = "nothing is found by" if has_wildcard(source) else "there is no"
-            raise self._bad(source, f"{what} {source!r} in {missing}", *self._close(files, source))
+            what = "nothing matches" if has_wildcard(source) else "there is no"
+            message = f"{what} {source!r} in {tree_name}"
+            raise self._error(source, message, *self._similar_paths(tree, source))
         return found
 
-    def _close(self, files: FileTree, source: str) -> tuple[str, ...]:
+    def _similar_paths(self, tree: FileTree, source: str) -> tuple[str, ...]:
         base = posixpath.basename(source.rstrip("/")).lower()
-        near = sorted(p for p in files.nodes if posixpath.basename(p).lower() == base)[:3]
+        near = sorted(p for p in tree.nodes if posixpath.basename(p).lower() == base)[:3]
         return (f"there is {', '.join(near)}",) if near and base else ()
 
-    def _bad(self, word: str, message: str, *hints: str) -> PackageError:
+    def _error(self, word: str, message: str, *hints: str) -> PackageError:
         return PackageError.of(
             packages.BAD_CONTEXT, message, *hints, place=self.instruction.place(word)
         )
 
-    def _directory(self, files: FileTree, source: str, where: str) -> None:
-        """Copy what is in a directory."""
-        self.make_directory(where)
+    def _copy_directory(self, tree: FileTree, source: str, destination: str) -> None:
+        """Copy the contents of a directory."""
+        self.make_directory(destination)
         prefix = len(source) + 1 if source else 0
         moved: dict[str, str] = {}
-        for path in descendants(files.nodes, source):
+        for path in descendants(tree.nodes, source):
             relative = path[prefix:]
-            above, _, name = relative.rpartition("/")
-            base = moved.get(above, where) if above else where
+            parent, _, name = relative.rpartition("/")
+            base = moved.get(parent, destination) if parent else destination
             target = f"{base}/{name}" if base else name
-            node = files.nodes[path]
+            node = tree.nodes[path]
             if node.kind != DIRECTORY:
-                self._file(files, path, target)
+                self._copy_file(tree, path, target)
                 continue
-            # A directory over a link to one goes where the link leads.
-            real = resolve_links(self.root, target)
-            there = self.root.get(real)
+            # A link to a directory is followed.
+            real = resolve_links(self.nodes, target)
+            existing = self.nodes.get(real)
             moved[relative] = real
-            if there is None:
-                self._put(real, replace(node, records=dict(node.records)))
-            elif there.kind != DIRECTORY:
-                raise self._bad("", f"/{real} is there already, and is not a directory")
+            if existing is None:
+                self._add_entry(real, replace(node, records=dict(node.records)))
+            elif existing.kind != DIRECTORY:
+                raise self._error("", f"/{real} exists and is not a directory")
 
-    def _file(self, files: FileTree, path: str, target: str) -> None:
-        there = self.root.get(target)
-        if there is not None and there.kind == DIRECTORY:
-            raise self._bad("", f"/{target} is there already, and is a directory")
+    def _copy_file(self, tree: FileTree, path: str, target: str) -> None:
+        existing = self.nodes.get(target)
+        if existing is not None and existing.kind == DIRECTORY:
+            raise self._error("", f"/{target} exists and is a directory")
         self.make_directory(target.rpartition("/")[0])
-        node = files.nodes[path]
+        node = tree.nodes[path]
         origin = node.link if node.kind == HARD_LINK else path
         if node.kind == HARD_LINK or origin in self.link_targets:
             first = self.link_targets.get(origin)
             if first is not None and node.kind == HARD_LINK:
-                self._put(target, FileNode(HARD_LINK, node.mode, mtime=node.mtime, link=first))
+                self._add_entry(
+                    target, FileNode(HARD_LINK, node.mode, mtime=node.mtime, link=first)
+                )
                 return
-            node = replace(files.nodes[origin], link="")
+            node = replace(tree.nodes[origin], link="")
         if node.kind == FILE:
             self.link_targets.setdefault(origin, target)
-        self._put(target, node, origin)
+        self._add_entry(target, node, origin)
 
     def make_directory(self, path: str) -> None:
-        """Make a directory with all above it, as far as they are missing."""
+        """Add a directory and its parents, as far as they are missing."""
         if not path:
             return
-        there = self.root.get(path)
-        if there is not None:
-            if there.kind != DIRECTORY:
-                raise self._bad("", f"/{path} is there already, and is not a directory")
+        existing = self.nodes.get(path)
+        if existing is not None:
+            if existing.kind != DIRECTORY:
+                raise self._error("", f"/{path} exists and is not a directory")
             return
         self.make_directory(path.rpartition("/")[0])
         owner = self.attributes.owner or Owner(0, 0)
-        made = FileNode(DIRECTORY, 0o755, owner.uid, owner.gid, mtime=self.attributes.time)
-        self.root[path] = made
-        self.entries[path] = LayerEntry(path, made)
+        node = FileNode(DIRECTORY, 0o755, owner.uid, owner.gid, mtime=self.attributes.time)
+        self.nodes[path] = node
+        self.entries[path] = LayerEntry(path, node)
 
-    def _put(self, path: str, node: FileNode, origin: str = "") -> None:
+    def _add_entry(self, path: str, node: FileNode, origin: str = "") -> None:
         owner, mode = self.attributes.owner, self.attributes.mode
         if owner is not None:
             node = replace(node, uid=owner.uid, gid=owner.gid)
         if mode is not None and node.kind != SYMLINK:
             node = replace(node, mode=mode)
-        self.root[path] = node
-        # What was copied to the same place before is replaced, and comes at its new turn.
+        self.nodes[path] = node
+        # An earlier entry of this path is replaced by a later one.
         self.entries.pop(path, None)
         self.entries[path] = LayerEntry(path, node, origin)
 
-    def tar(self, files: FileTree | None) -> Iterator[bytes]:
-        """Yield the layer."""
-        wanted = {c.origin for c in self.entries.values() if c.node.kind == FILE}
+    def tar(self, tree: FileTree | None) -> Iterator[bytes]:
+        """Yield the layer as a tar."""
+        origins = {e.origin for e in self.entries.values() if e.node.kind == FILE}
         with ExitStack() as stack:
-            contents = stack.enter_context(files.contents(wanted)) if files and wanted else None
-            for copy in self.entries.values():
-                yield from _encode_entry(copy, contents)
+            contents = stack.enter_context(tree.contents(origins)) if tree and origins else None
+            for entry in self.entries.values():
+                yield from _encode_entry(entry, contents)
         yield TAR_END
 
 
-def _encode_entry(copy: LayerEntry, contents: Contents | None) -> Iterator[bytes]:
-    node = copy.node
+def _encode_entry(entry: LayerEntry, contents: Contents | None) -> Iterator[bytes]:
+    node = entry.node
     is_directory = node.kind == DIRECTORY
     yield TarHeader(
-        encode_path(copy.path) + (b"/" if is_directory else b""),
+        encode_path(entry.path) + (b"/" if is_directory else b""),
         bytes([node.kind]),
         node.mode,
         node.uid,
@@ -200,36 +205,38 @@ def _encode_entry(copy: LayerEntry, contents: Contents | None) -> Iterator[bytes
         node.records,
     ).blocks()
     if node.kind == FILE and contents is not None:
-        yield from contents(copy.origin)
+        yield from contents(entry.origin)
         yield tar_padding(node.size)
 
 
 def parse_mode(instruction: Instruction, text: str) -> int | None:
-    """Read --chmod."""
+    """Parse --chmod."""
     if not text:
         return None
     if not _MODE.fullmatch(text):
         raise instruction.error(
-            f"not a mode: {text!r}", "write it in octal digits, as 0755", word=text
+            f"invalid mode {text!r}", "write octal digits, such as 0755", word=text
         )
     return int(text, 8)
 
 
 def parse_owner(instruction: Instruction, text: str, accounts: Accounts) -> Owner | None:
-    """Read --chown: names or numbers, of a user and perhaps a group."""
+    """Parse --chown: the name or number of a user, and perhaps of a group."""
     if not text:
         return None
     user, colon, group = text.partition(":")
     uid, gid = accounts.user(user), None
     if uid is None:
         raise instruction.error(
-            f"the image has no user {user!r}", "name one of its /etc/passwd, or a number", word=text
+            f"the image has no user {user!r}",
+            "write a user of its /etc/passwd, or a number",
+            word=text,
         )
     gid = accounts.group(group) if colon else uid[1]
     if gid is None:
         raise instruction.error(
             f"the image has no group {group!r}",
-            "name one of its /etc/group, or a number",
+            "write a group of its /etc/group, or a number",
             word=text,
         )
     return Owner(uid[0], gid)
@@ -243,7 +250,7 @@ class Accounts:
     groups: str = ""
 
     def user(self, name: str) -> tuple[int, int] | None:
-        """Return the numbers of a user and its group."""
+        """Return the UID of a user and the GID of its group."""
         if name.isdigit():
             return int(name), int(name)
         for fields in (line.split(":") for line in self.passwd.splitlines()):
@@ -253,7 +260,7 @@ class Accounts:
         return None
 
     def group(self, name: str) -> int | None:
-        """Return the number of a group."""
+        """Return the GID of a group."""
         for fields in (line.split(":") for line in self.groups.splitlines()):
             if len(fields) > 2 and fields[0] == name and fields[2].isdigit():
                 return int(fields[2])

@@ -1,4 +1,4 @@
-"""Images that a package wants as files in its build context: `depends.docker-images`."""
+"""Images as files in the build context of a package: `depends.docker-images`."""
 
 from __future__ import annotations
 
@@ -17,75 +17,66 @@ from assembler.oci import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.config import DockerImages, Package
     from assembler.diagnostics import Place
-    from assembler.dockerfile.context_tree import ContextTree
     from assembler.events import Reporter
-    from assembler.oci import Platform, Store
+    from assembler.oci import Platform
 
-_MOST_TEXT = 1 << 20
+_MAX_LIST_SIZE = 1 << 20
 
 
-def add_docker_images(
-    context: ContextTree,
+def docker_image_archives(
     package: Package,
     platform: Platform,
     sources: ImageSources,
-    where: tuple[Path, Reporter],
-) -> None:
-    """Put the images into the context, as `docker load` reads them."""
-    wanted = package.build.docker_images
-    if wanted is None:
+    workspace: Path,
+    reporter: Reporter,
+) -> Iterator[tuple[str, Path]]:
+    """Yield the images as archives for `docker load`, each with its path in the build context."""
+    images = package.build.docker_images
+    if images is None:
         return
-    workspace, reporter = where
-    references = _references(package, wanted)
-    found = resolve_images(references, platform, sources, reporter)
-    if wanted.target is not None and len(found) > 1:
+    found = resolve_images(_references(package, images), platform, sources, reporter)
+    if images.target is not None and len(found) > 1:
         raise PackageError.of(
             packages.BAD_DEPENDS,
-            f"{wanted.target} is to hold {len(found)} images, and a file is made of one",
-            "give a target-dir instead of target: every image becomes a file in it",
+            f"the file {images.target} can hold one image, not {len(found)}",
+            "write target-dir instead of target: each image becomes a file in it",
             place=package.build.positions.place_of("depends", "docker-images", "target"),
         )
     for number, reference in enumerate(found):
-        place = workspace / f"depends-{number}.tar"
-        _write_archive(
-            sources.open_store(),
-            ExportOptions(reference, ArchiveFormat.DOCKER, platform),
-            place,
-            reporter,
-        )
-        context.add_file(str(_archive_path(wanted, reference)), place)
+        archive = workspace / f"depends-{number}.tar"
+        options = ExportOptions(reference, ArchiveFormat.DOCKER, platform)
+        with wrap_os_errors(archive), archive.open("xb") as file:
+            export_archive(sources.open_store(), options, file, reporter)
+        yield str(_archive_path(images, reference)), archive
 
 
-def _archive_path(wanted: DockerImages, reference: Reference) -> PurePosixPath:
-    if wanted.target is not None:
-        return wanted.target
-    directory = wanted.target_dir or PurePosixPath()
+def _archive_path(images: DockerImages, reference: Reference) -> PurePosixPath:
+    if images.target is not None:
+        return images.target
+    directory = images.target_dir or PurePosixPath()
     return directory / f"{reference.repository.rpartition('/')[2]}.tar"
 
 
-def _write_archive(store: Store, download: ExportOptions, place: Path, reporter: Reporter) -> None:
-    with wrap_os_errors(place), place.open("xb") as file:
-        export_archive(store, download, file, reporter)
-
-
-def _references(package: Package, wanted: DockerImages) -> dict[Reference, Place | None]:
+def _references(package: Package, images: DockerImages) -> dict[Reference, Place | None]:
     positions = package.build.positions
-    if wanted.from_file is None:
+    if images.from_file is None:
         return {
             Reference.parse(name): positions.place_of("depends", "docker-images", "list", i)
-            for i, name in enumerate(wanted.images)
+            for i, name in enumerate(images.images)
         }
-    path = package.directory / wanted.from_file
+    path = package.directory / images.from_file
     place = positions.place_of("depends", "docker-images", "from-file")
     base = package.directory.resolve()
     if not path.resolve().is_relative_to(base) or not path.is_file():
         raise PackageError.of(
-            packages.BAD_DEPENDS, f"the package has no file {wanted.from_file}", place=place
+            packages.BAD_DEPENDS, f"the package has no file {images.from_file}", place=place
         )
     with wrap_os_errors(path, "read"), path.open("rb") as file:
-        lines = file.read(_MOST_TEXT).decode("utf-8", "replace").splitlines()
+        lines = file.read(_MAX_LIST_SIZE).decode("utf-8", "replace").splitlines()
     found: dict[Reference, Place | None] = {}
     for name in (line.strip() for line in lines):
         if not name or name.startswith("#"):
@@ -97,8 +88,8 @@ def _references(package: Package, wanted: DockerImages) -> dict[Reference, Place
         if not reference.pinned:
             raise PackageError.of(
                 packages.BAD_DEPENDS,
-                f"the image {name!r} in {wanted.from_file} lacks a digest",
-                f"pin it, as {name}@sha256:…, so that the package stays the same",
+                f"the image {name!r} in {images.from_file} lacks a digest",
+                f"pin it, so that the package stays the same: {name}@sha256:…",
                 place=place,
             )
         found[reference] = place

@@ -1,4 +1,4 @@
-"""The files that a .dockerignore excludes from the build context."""
+"""The rules of a .dockerignore: which files the build context leaves out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_SIZE = 1 << 20
 
 
 def read_ignore_file(directory: Path, dockerfile: str) -> Callable[[str], bool]:
-    """Return what .dockerignore, or the one of the Dockerfile's own, leaves out."""
+    """Return a test for ignored paths, from DOCKERFILE.dockerignore or from .dockerignore."""
     for name in (f"{dockerfile}.dockerignore", ".dockerignore"):
         path = directory / name
         if path.is_file():
@@ -25,27 +25,30 @@ def read_ignore_file(directory: Path, dockerfile: str) -> Callable[[str], bool]:
 
 
 def compile_patterns(lines: Sequence[str]) -> Callable[[str], bool]:
-    """Return a test of paths by the patterns of a .dockerignore, of which the last one counts."""
+    """Return a test for ignored paths; the last pattern that matches counts."""
     rules: list[tuple[bool, re.Pattern[str]]] = []
     for line in lines:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
-        back = text.startswith("!")
+        is_exception = text.startswith("!")
         pattern = os.path.normpath(text.removeprefix("!").strip()).strip("/")
         if pattern not in ("", "."):
-            # What is below a directory that is left out is left out as well.
-            with suppress(re.error):  # a range of characters that is none finds nothing
+            # A pattern that matches a directory matches everything in it.
+            with suppress(re.error):  # an invalid range of characters matches nothing
                 rules.append(
-                    (not back, re.compile(_regular_expression(pattern) + "(?:/.*)?", re.DOTALL))
+                    (
+                        not is_exception,
+                        re.compile(_regular_expression(pattern) + "(?:/.*)?", re.DOTALL),
+                    )
                 )
 
     def is_ignored(path: str) -> bool:
-        out = False
-        for leaves_out, expression in rules:
-            if leaves_out != out and expression.fullmatch(path):
-                out = leaves_out
-        return out
+        ignored = False
+        for ignores, expression in rules:
+            if ignores != ignored and expression.fullmatch(path):
+                ignored = ignores
+        return ignored
 
     return is_ignored if rules else _ignores_nothing
 

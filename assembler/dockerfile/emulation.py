@@ -1,4 +1,4 @@
-"""Whether this machine can run the programs that RUN starts, by itself or by emulation."""
+"""Whether this machine can run the programs of RUN, natively or by emulation."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ if TYPE_CHECKING:
     from assembler.dockerfile.stages import DockerfilePlan, Stage
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-# What QEMU calls an architecture, where that is not OCI's name.
+# QEMU's names of architectures, where they differ from OCI's.
 _QEMU = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}
 _NATIVE = {"amd64": ("amd64", "386"), "arm64": ("arm64",)}
 
 
 def check_runnable(plan: DockerfilePlan, binfmt: Path = _BINFMT) -> None:
-    """Refuse a Dockerfile whose RUN needs a machine that is neither here nor emulated."""
-    here = host_platform().architecture
+    """Refuse a RUN for an architecture that this machine neither has nor emulates."""
+    native = host_platform().architecture
     for stage in plan.needed_stages():
         platform = _stage_platform(plan, stage)
-        wanted = platform.architecture
-        if wanted in _NATIVE.get(here, (here,)) or _is_emulated(wanted, binfmt):
+        architecture = platform.architecture
+        if architecture in _NATIVE.get(native, (native,)) or _is_emulated(architecture, binfmt):
             continue
         for instruction in stage.instructions:
             if instruction.keyword == "RUN":
                 raise PackageError.of(
                     packages.NO_EMULATION,
-                    f"RUN starts programs for {platform}, and this machine runs {here} only",
-                    "build in a stage of this machine's own platform, FROM "
-                    "--platform=$BUILDPLATFORM, and let it compile for $TARGETARCH",
-                    "or install qemu-user-static, which emulates other architectures slowly",
-                    f"or leave {wanted} out: --skip-platforms {platform}",
+                    f"RUN starts programs for {platform}, which this machine ({native}) cannot run",
+                    "compile for $TARGETARCH in a stage of this machine's platform: "
+                    "FROM --platform=$BUILDPLATFORM",
+                    "or install qemu-user-static; emulation is slow",
+                    f"or skip the platform: --skip-platforms {platform}",
                     place=instruction.place(),
                 )
 
 
 def _stage_platform(plan: DockerfilePlan, stage: Stage) -> Platform:
-    """Return the platform of a stage: that of the stage it stands on, if it names none."""
+    """Return the platform of a stage; without one of its own, that of its base stage."""
     if stage.platform:
         return Platform.parse(stage.platform)
-    below = plan.find_stage(stage.base, stage.number)
-    return _stage_platform(plan, below) if below else plan.arguments.target
+    base = plan.find_stage(stage.base, stage.number)
+    return _stage_platform(plan, base) if base else plan.arguments.target
 
 
 def _is_emulated(architecture: str, binfmt: Path) -> bool:

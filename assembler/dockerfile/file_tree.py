@@ -1,4 +1,4 @@
-"""Trees of files that COPY and ADD take from: their nodes in memory, their contents on demand."""
+"""Trees of files that COPY and ADD copy from: nodes in memory, contents on demand."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _WILDCARD = re.compile(r"[*?\[\\]")
 
 
 class LinkError(ValueError):
-    """A symbolic link leads out of the tree, or in a circle."""
+    """A symbolic link leads out of the tree, or in a loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileNode:
-    """A file, directory or link, without its content."""
+    """A file, directory or link without its content."""
 
     kind: int = FILE
     mode: int = 0o644
@@ -39,41 +39,41 @@ class FileNode:
     gid: int = 0
     size: int = 0
     mtime: int = 0
-    # Of a symbolic link as it is, of a hard link the path that has the content.
+    # The target of a symbolic link; the path that has the content of a hard link.
     link: str = ""
     major: int = 0
     minor: int = 0
-    # Extended attributes as tar has them.
+    # Extended attributes, as PAX records.
     records: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 class FileTree(Protocol):
-    """A tree of files; paths have no slash at their beginning, the root is the empty one."""
+    """A tree of files; paths have no leading slash, the root is the empty path."""
 
     @property
     def nodes(self) -> Mapping[str, FileNode]:
-        """Return every path there is, the root left out."""
+        """Return all nodes by path, without the root."""
 
     @property
     def rooted(self) -> bool:
-        """Tell whether links stay inside, as in an image's root, and cannot lead out."""
+        """Tell whether links stay inside of the tree, as in the root of an image."""
 
     def contents(self, paths: Collection[str]) -> AbstractContextManager[Contents]:
-        """Give the contents of some files, during a block."""
+        """Give a reader of the contents of these files."""
 
 
 def decode_path(name: bytes) -> str:
-    """Return a path of a tar as text."""
+    """Return a path in a tar as text."""
     return name.decode("utf-8", "surrogateescape")
 
 
 def encode_path(name: str) -> bytes:
-    """Return a path as a tar has it."""
+    """Return a path as the bytes in a tar."""
     return name.encode("utf-8", "surrogateescape")
 
 
 def resolve_links(nodes: Mapping[str, FileNode], path: str, *, rooted: bool = True) -> str:
-    """Return the path with all links followed; what is not there is taken as it is."""
+    """Return the path with all links followed; the rest of a missing path is kept."""
     done: list[str] = []
     left = [p for p in path.split("/") if p not in ("", ".")][::-1]
     links = 0
@@ -94,7 +94,7 @@ def resolve_links(nodes: Mapping[str, FileNode], path: str, *, rooted: bool = Tr
             continue
         links += 1
         if links > _MAX_LINKS:
-            raise LinkError("leads in a circle of links")
+            raise LinkError("leads in a loop of links")
         if node.link.startswith("/"):
             if not rooted:
                 raise LinkError(f"leads out of the build context, to {node.link}")
@@ -104,16 +104,16 @@ def resolve_links(nodes: Mapping[str, FileNode], path: str, *, rooted: bool = Tr
 
 
 def has_wildcard(pattern: str) -> bool:
-    """Tell whether a pattern may stand for several paths."""
+    """Tell whether a pattern has wildcards."""
     return bool(_WILDCARD.search(pattern))
 
 
-def find_matches(files: FileTree, pattern: str) -> list[tuple[str, str]]:
-    """Return what a pattern finds: the name as it was found, and the path it leads to."""
-    nodes = files.nodes
+def find_matches(tree: FileTree, pattern: str) -> list[tuple[str, str]]:
+    """Return the matches of a pattern: the matching name, and the path that it leads to."""
+    nodes = tree.nodes
     clean = posixpath.normpath("/" + pattern).lstrip("/")
     if not has_wildcard(clean):
-        path = resolve_links(nodes, pattern if not files.rooted else clean, rooted=files.rooted)
+        path = resolve_links(nodes, pattern if not tree.rooted else clean, rooted=tree.rooted)
         return [(clean, path)] if not path or path in nodes else []
     found = [("", "")]
     for part in clean.split("/"):
@@ -125,7 +125,7 @@ def find_matches(files: FileTree, pattern: str) -> list[tuple[str, str]]:
             else:
                 names = [part]
             for n in names:
-                path = resolve_links(nodes, f"{base}/{n}", rooted=files.rooted)
+                path = resolve_links(nodes, f"{base}/{n}", rooted=tree.rooted)
                 if path in nodes:
                     further.append((f"{name}/{n}" if name else n, path))
         found = further
@@ -133,7 +133,7 @@ def find_matches(files: FileTree, pattern: str) -> list[tuple[str, str]]:
 
 
 def descendants(nodes: Mapping[str, FileNode], directory: str) -> list[str]:
-    """Return everything in a directory at any depth, directories before what is in them."""
+    """Return all paths below a directory, each directory before its contents."""
     if not directory:
         return sorted(nodes)
     prefix = directory + "/"
@@ -148,34 +148,34 @@ def _children(nodes: Mapping[str, FileNode], directory: str) -> list[str]:
 
 @dataclass(slots=True)
 class ImageFileTree:
-    """The files of an image's layers, or of an archive, flattened."""
+    """The files of layers or of an archive, flattened."""
 
-    what: str
+    name: str
     layers: Sequence[LayerBlob]
-    # Where contents wait that were asked for.
+    # The directory of the temporary files with contents.
     workspace: Path
     rooted: bool = True
     _nodes: dict[str, FileNode] | None = None
 
     @property
     def nodes(self) -> Mapping[str, FileNode]:
-        """Return every path, read at the first use."""
+        """Return all nodes by path; they are read at the first use."""
         if self._nodes is None:
             collector = _NodeCollector()
-            flatten_layers(self.what, self.layers, collector)
+            flatten_layers(self.name, self.layers, collector)
             self._nodes = collector.nodes
         return self._nodes
 
     @contextmanager
     def contents(self, paths: Collection[str]) -> Iterator[Contents]:
-        """Give contents out of a temporary file, written in one pass through the layers."""
+        """Give a reader of contents; one pass through the layers copies them to a file."""
         with wrap_os_errors(self.workspace), tempfile.TemporaryFile(dir=self.workspace) as spool:
-            keeper = _ContentSpool(frozenset(encode_path(p) for p in paths), spool)
+            spooled = _ContentSpool(frozenset(encode_path(p) for p in paths), spool)
             if paths:
-                flatten_layers(self.what, self.layers, keeper)
+                flatten_layers(self.name, self.layers, spooled)
 
             def content(path: str) -> Iterator[bytes]:
-                at, left = keeper.places[encode_path(path)]
+                at, left = spooled.places[encode_path(path)]
                 while left:
                     spool.seek(at)
                     chunk = spool.read(min(left, _CHUNK))
@@ -187,7 +187,7 @@ class ImageFileTree:
 
 @dataclass(slots=True)
 class _NodeCollector:
-    """Notes what entries are, and reads no content."""
+    """Collects the nodes of entries, without contents."""
 
     nodes: dict[str, FileNode] = field(default_factory=dict)
 
@@ -196,7 +196,7 @@ class _NodeCollector:
 
     def add(self, name: bytes, reader: TarReader) -> None:
         path = decode_path(name)
-        self._parents(path)
+        self._add_parents(path)
         self.nodes[path] = FileNode(
             reader.kind,
             reader.mode & 0o7777,
@@ -213,22 +213,22 @@ class _NodeCollector:
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
         _ = reader
         path, real = decode_path(name), decode_path(target)
-        self._parents(path)
+        self._add_parents(path)
         node = self.nodes[real]
         first = node.link if node.kind == HARD_LINK else real
         self.nodes[path] = replace(node, kind=HARD_LINK, link=first)
 
-    def _parents(self, path: str) -> None:
-        """Note directories that have no entry of their own, or none yet."""
-        above = path.rpartition("/")[0]
-        while above and above not in self.nodes:
-            self.nodes[above] = FileNode(DIRECTORY, 0o755)
-            above = above.rpartition("/")[0]
+    def _add_parents(self, path: str) -> None:
+        """Add parent directories that have no entry, or none yet."""
+        parent = path.rpartition("/")[0]
+        while parent and parent not in self.nodes:
+            self.nodes[parent] = FileNode(DIRECTORY, 0o755)
+            parent = parent.rpartition("/")[0]
 
 
 @dataclass(slots=True)
 class _ContentSpool:
-    """Keeps the contents of some files."""
+    """Copies the contents of some files to a temporary file."""
 
     wanted: frozenset[bytes]
     spool: IO[bytes]
@@ -246,4 +246,4 @@ class _ContentSpool:
             self.places[name] = (at, self.spool.tell() - at)
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
-        """Leave it: a link's content is that of its target."""
+        """Ignore it: a link has the content of its target."""

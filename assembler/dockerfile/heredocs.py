@@ -1,4 +1,4 @@
-"""Texts in the Dockerfile itself (<<EOF): what COPY takes of them, and RUN said without them."""
+"""Heredocs (<<EOF): the files that COPY makes of them, and instructions without them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from assembler.dockerfile.syntax import Instruction
     from assembler.oci import Store
 
-# What a builder calls the directory with the texts that COPY takes.
+# The named context with the files of heredocs.
 HEREDOC_CONTEXT = "dolmen-texts"
 
 
 @dataclass(frozen=True, slots=True)
 class HeredocFiles:
-    """The texts of an instruction as files to copy, each called what ends it."""
+    """The heredocs of an instruction as files to copy, named after their delimiters."""
 
     files: Mapping[str, bytes]
     time: int
@@ -41,24 +41,26 @@ class HeredocFiles:
 
     @contextmanager
     def contents(self, paths: Collection[str]) -> Iterator[Contents]:
-        """Give the contents."""
+        """Give a reader of contents."""
         _ = paths
         yield lambda path: iter((self.files[path],))
 
 
 def is_heredoc(word: str) -> bool:
-    """Tell whether a word stands for a text that follows."""
+    """Tell whether a word begins a heredoc."""
     return HEREDOC.fullmatch(word) is not None
 
 
 def heredoc_files(instruction: Instruction, config: StageConfig, time: int) -> HeredocFiles:
-    """Return the texts of a COPY, with variables put into those whose end is not quoted."""
+    """Return the files of a COPY; variables are expanded unless the delimiter is quoted."""
     return HeredocFiles(
         {
-            text.name: (
-                text.content if text.quoted else expand_text(text.content, config.variables)
+            heredoc.name: (
+                heredoc.content
+                if heredoc.quoted
+                else expand_text(heredoc.content, config.variables)
             ).encode()
-            for text in instruction.heredocs
+            for heredoc in instruction.heredocs
         },
         time,
     )
@@ -66,18 +68,18 @@ def heredoc_files(instruction: Instruction, config: StageConfig, time: int) -> H
 
 @dataclass(frozen=True, slots=True)
 class HeredocReplacements:
-    """What a builder that knows no texts is given in their place."""
+    """What a builder gets instead of heredocs that it does not support."""
 
-    # Instructions by the line that they begin at.
+    # Instructions by the number of their first line.
     lines: Mapping[int, str] = field(default_factory=dict)
-    # Files by their paths in the directory with texts.
+    # Files by their paths in the named context.
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def replace_heredocs(
     store: Store, plan: DockerfilePlan, inputs: BuildInputs
 ) -> HeredocReplacements:
-    """Say every instruction that has texts without them."""
+    """Return every instruction that has heredocs without them."""
     lines: dict[int, str] = {}
     files: dict[str, bytes] = {}
     for instruction, config in _heredoc_instructions(store, plan, inputs):
@@ -88,8 +90,8 @@ def replace_heredocs(
         others = [w for w in words[:-1] if not is_heredoc(w)]
         if others or "from" in instruction.flags:
             raise instruction.error(
-                f"{instruction.keyword} takes a text and other files at once, which buildah cannot",
-                f"write two instructions, one for {others[0] if others else 'the text'}",
+                f"buildah does not support {instruction.keyword} with a heredoc and other sources",
+                f"write two instructions, one for {others[0] if others else 'the heredoc'}",
                 word=others[0] if others else "--from",
             )
         found = heredoc_files(instruction, config, inputs.time).files
@@ -103,20 +105,20 @@ def replace_heredocs(
 def _heredoc_instructions(
     store: Store, plan: DockerfilePlan, inputs: BuildInputs
 ) -> Iterator[tuple[Instruction, StageConfig]]:
-    """Yield the instructions that have texts, with what ENV, ARG and SHELL have said before."""
+    """Yield the instructions with heredocs, each with the config of its stage before it."""
     if not any(i.heredocs for stage in plan.needed_stages() for i in stage.instructions):
         return
-    ended: dict[int, StageConfig] = {}
+    configs: dict[int, StageConfig] = {}
     for stage in plan.needed_stages():
-        below = plan.find_stage(stage.base, stage.number)
-        if below is not None:
-            inner = ended[below.number].values
+        base = plan.find_stage(stage.base, stage.number)
+        if base is not None:
+            values = configs[base.number].values
         elif stage.base.lower() == SCRATCH:
-            inner = {}
+            values = {}
         else:
             image = inputs.base_images.get(stage.base, stage.platform)
-            inner = read_image_config(store, image).get("config") or {}
-        config = ended[stage.number] = StageConfig(plan, copy.deepcopy(inner))
+            values = read_image_config(store, image).get("config") or {}
+        config = configs[stage.number] = StageConfig(plan, copy.deepcopy(values))
         for instruction in stage.instructions:
             if instruction.heredocs:
                 yield instruction, config
@@ -125,20 +127,20 @@ def _heredoc_instructions(
 
 
 def _run_as_list(instruction: Instruction, config: StageConfig) -> str:
-    """Return a RUN as a list of words: its text is what the shell is given."""
+    """Return a RUN in exec form: its script is an argument of the shell."""
     first = instruction.heredocs[0]
     if is_heredoc(instruction.text):
         if first.content.startswith("#!"):
             raise instruction.error(
-                "a text with an interpreter of its own (#!) is not run by buildah",
-                f"name the interpreter before it, as in RUN python3 <<{first.name}",
+                "buildah does not support a heredoc with an interpreter (#!)",
+                f"name the interpreter in the instruction: RUN python3 <<{first.name}",
                 word="<<",
             )
         script = first.content
     else:
         script = instruction.text
-        for text in instruction.heredocs:
-            script += f"\n{text.content}{text.name}"
+        for heredoc in instruction.heredocs:
+            script += f"\n{heredoc.content}{heredoc.name}"
         script += "\n"
     shell = config.values.get("Shell") or DEFAULT_SHELL
     return f"RUN {_format_flags(instruction)}{json.dumps([*shell, script])}"

@@ -1,7 +1,7 @@
-"""What is in an image that a Dockerfile made: packages by its databases, and what bases tell.
+"""The SBOM of an image: packages from its databases, and from the SBOMs of its base image.
 
-The base's own document is carried over, and only the layers above it are looked through. An image
-is not trusted: what its databases say and cannot be read is left out.
+The SBOM of the base image is carried over, and only the layers above it are read. An image is not
+trusted: entries of its databases that cannot be parsed are left out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assembler.debian import control_package, parse_control
+from assembler.dockerfile.base_images import layer_blob
 from assembler.errors import DolmenError, LayerError
 from assembler.oci import (
     FILE,
@@ -26,7 +27,6 @@ from assembler.oci import (
     parse_manifest,
     read_attestations,
 )
-from assembler.oci import LayerBlob as StoredLayer
 from assembler.sbom import PackageFacts, describe_package, image_document
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ _DPKG = b"var/lib/dpkg/status"
 _DPKG_PARTS = b"var/lib/dpkg/status.d/"
 _APK = (b"lib/apk/db/installed", b"usr/lib/apk/db/installed")
 _RELEASES = (b"etc/os-release", b"usr/lib/os-release")
-_LARGEST_DATABASE = 64 << 20
-_LARGEST_DOCUMENT = 64 << 20
+_MAX_DATABASE_SIZE = 64 << 20
+_MAX_DOCUMENT_SIZE = 64 << 20
 _RELEASE_LINE = re.compile(
     r'^(ID|VERSION_ID|VERSION_CODENAME)="?([A-Za-z0-9._-]+)"?$', re.MULTILINE
 )
@@ -45,48 +45,48 @@ _APK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 
 
 def attach_sbom(
-    store: Store, made: WrittenImage, name: str, created: int, bases: Iterable[Image]
+    store: Store, image: WrittenImage, name: str, created: int, bases: Iterable[Image]
 ) -> WrittenImage:
-    """Add a document of what is in the image, if it has none yet and anything is known of it."""
-    manifest = parse_manifest(store.read(made.descriptor), name)
-    if made.attestations or not isinstance(manifest, Manifest):
-        return made
+    """Attach an SBOM to the image, unless it has one or no package is found in it."""
+    manifest = parse_manifest(store.read(image.descriptor), name)
+    if image.attestations or not isinstance(manifest, Manifest):
+        return image
     base = _find_base(manifest, bases)
-    carried = _base_packages(store, base) if base is not None else []
-    above = manifest.layers[len(base.manifest.layers) :] if base and carried else manifest.layers
+    inherited = _base_packages(store, base) if base is not None else []
+    above = manifest.layers[len(base.manifest.layers) :] if base and inherited else manifest.layers
     try:
         databases = _read_databases(store, name, above)
     except LayerError:
-        # Its upper layers cannot be read without the lower ones.
+        # The upper layers cannot be read without the lower ones.
         databases = _read_databases(store, name, manifest.layers)
-    packages = _merge_packages(carried, databases)
+    packages = _merge_packages(inherited, databases)
     if not packages:
-        return made
-    document = image_document(name, made.descriptor.digest, created, packages)
-    added = add_attestation(store, name, made.descriptor, SPDX_DOCUMENT, document)
-    return replace(made, attestations=(added,))
+        return image
+    document = image_document(name, image.descriptor.digest, created, packages)
+    added = add_attestation(store, name, image.descriptor, SPDX_DOCUMENT, document)
+    return replace(image, attestations=(added,))
 
 
 def _find_base(manifest: Manifest, bases: Iterable[Image]) -> Image | None:
-    """Return the image that this one begins with: the one that most of its layers are of."""
+    """Return the base image: of the images whose layers begin this one, the one with the most."""
     digests = [layer.digest for layer in manifest.layers]
-    below = [
+    candidates = [
         base
         for base in bases
         if base.manifest.layers
         and [layer.digest for layer in base.manifest.layers] == digests[: len(base.manifest.layers)]
     ]
-    return max(below, key=lambda base: len(base.manifest.layers), default=None)
+    return max(candidates, key=lambda base: len(base.manifest.layers), default=None)
 
 
 def _base_packages(store: Store, base: Image) -> list[dict[str, Any]]:
-    """Return the packages that the documents of an image tell of."""
+    """Return the packages in the SBOMs of an image."""
     found: list[dict[str, Any]] = []
     for manifest in read_attestations(store, base):
         for layer in manifest.layers:
             if layer.annotations.get(PREDICATE_TYPE) != SPDX_DOCUMENT:
                 continue
-            if layer.media_type != IN_TOTO or layer.size > _LARGEST_DOCUMENT:
+            if layer.media_type != IN_TOTO or layer.size > _MAX_DOCUMENT_SIZE:
                 continue
             try:
                 document = json.loads(store.read(layer))["predicate"]
@@ -98,7 +98,7 @@ def _base_packages(store: Store, base: Image) -> list[dict[str, Any]]:
 
 @dataclass(slots=True)
 class _PackageDatabases:
-    """The files of an image that tell what is installed."""
+    """The package databases of an image."""
 
     files: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -106,7 +106,7 @@ class _PackageDatabases:
         self.files.clear()
 
     def add(self, name: bytes, reader: TarReader) -> None:
-        if reader.kind != FILE or reader.size > _LARGEST_DATABASE:
+        if reader.kind != FILE or reader.size > _MAX_DATABASE_SIZE:
             return
         part = name.startswith(_DPKG_PARTS) and not name.endswith(b".md5sums")
         if part or name == _DPKG or name in _APK or name in _RELEASES:
@@ -115,16 +115,16 @@ class _PackageDatabases:
             self.files[name] = b"".join(pieces)
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
-        """Leave it: a database is a file of its own."""
+        """Ignore it: a database is a regular file."""
 
     @property
     def complete_kinds(self) -> frozenset[str]:
-        """Return the kinds of packages that a whole list is there of, and no addition to one."""
+        """Return the kinds of packages with a complete database, not only additions to one."""
         kinds = {"deb": (_DPKG,), "apk": _APK}
         return frozenset(k for k, names in kinds.items() if any(n in self.files for n in names))
 
     def packages(self) -> Iterator[PackageFacts]:
-        """Yield what is installed."""
+        """Yield the installed packages."""
         distribution, release = self._release()
         texts = [self.files.get(_DPKG, b"")]
         texts += [data for name, data in self.files.items() if name.startswith(_DPKG_PARTS)]
@@ -137,18 +137,17 @@ class _PackageDatabases:
                 yield control_package(control, distribution or "debian", release)
         for name in _APK:
             for stanza in self.files.get(name, b"").split(b"\n\n"):
-                known = _apk_package(stanza, distribution or "alpine", release)
-                if known is not None:
-                    yield known
+                package = _apk_package(stanza, distribution or "alpine", release)
+                if package is not None:
+                    yield package
 
     def _release(self) -> tuple[str, str]:
         for name in _RELEASES:
             if name in self.files:
                 text = self.files[name].decode("utf-8", "replace")
-                said = dict(_RELEASE_LINE.findall(text))
-                return said.get("ID", ""), said.get("VERSION_CODENAME") or said.get(
-                    "VERSION_ID", ""
-                )
+                fields = dict(_RELEASE_LINE.findall(text))
+                release = fields.get("VERSION_CODENAME") or fields.get("VERSION_ID", "")
+                return fields.get("ID", ""), release
         return "", ""
 
 
@@ -181,26 +180,23 @@ def _apk_package(stanza: bytes, distribution: str, release: str) -> PackageFacts
 def _read_databases(store: Store, name: str, layers: Sequence[Descriptor]) -> _PackageDatabases:
     databases = _PackageDatabases()
 
-    def stored(layer: Descriptor) -> StoredLayer:
-        return StoredLayer(layer.digest, layer.size, lambda: store.open(layer, name))
-
-    flatten_layers(name, [stored(layer) for layer in layers], databases)
+    flatten_layers(name, [layer_blob(store, name, layer) for layer in layers], databases)
     return databases
 
 
 def _merge_packages(
-    carried: Sequence[dict[str, Any]], databases: _PackageDatabases
+    inherited: Sequence[dict[str, Any]], databases: _PackageDatabases
 ) -> list[dict[str, Any]]:
-    """Return what is told of all packages, each once; a whole list goes before what bases tell."""
-    told = {known.purl: describe_package(known) for known in databases.packages()}
+    """Return all packages, each once; a complete database overrides inherited packages."""
+    installed = {facts.purl: describe_package(facts) for facts in databases.packages()}
     kept = [
-        p for p in carried if not any(f"pkg:{k}/" in _purl(p) for k in databases.complete_kinds)
+        p for p in inherited if not any(f"pkg:{k}/" in _purl(p) for k in databases.complete_kinds)
     ]
-    same = {_without_distro(purl) for purl in told}
-    both = [*(p for p in kept if _without_distro(_purl(p)) not in same), *told.values()]
+    known = {_without_distro(purl) for purl in installed}
+    merged = [*(p for p in kept if _without_distro(_purl(p)) not in known), *installed.values()]
     seen: dict[str, int] = {}
     found = []
-    for package in sorted(both, key=lambda p: (str(p.get("name", "")), _purl(p), p["SPDXID"])):
+    for package in sorted(merged, key=lambda p: (str(p.get("name", "")), _purl(p), p["SPDXID"])):
         number = seen[package["SPDXID"]] = seen.get(package["SPDXID"], 0) + 1
         more = {"SPDXID": f"{package['SPDXID']}-{number}"} if number > 1 else {}
         found.append({**package, **more})
@@ -209,12 +205,12 @@ def _merge_packages(
 
 def _purl(package: Mapping[str, Any]) -> str:
     references = package.get("externalRefs")
-    for one in references if isinstance(references, list) else ():
-        if isinstance(one, dict) and one.get("referenceType") == "purl":
-            return str(one.get("referenceLocator", ""))
+    for reference in references if isinstance(references, list) else ():
+        if isinstance(reference, dict) and reference.get("referenceType") == "purl":
+            return str(reference.get("referenceLocator", ""))
     return ""
 
 
 def _without_distro(purl: str) -> str:
-    """Return a package URL without the release, which not everybody knows."""
+    """Return a package URL without the release, which not every SBOM has."""
     return purl.split("&distro=", 1)[0] or "none"

@@ -1,4 +1,4 @@
-"""Building a Dockerfile in process: stage by stage, COPY by COPY, without a tool or a daemon."""
+"""Builds of Dockerfiles in process: stage by stage, without a tool or a daemon."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ from assembler.oci import (
     format_timestamp,
     platform_json,
 )
-from assembler.oci import LayerBlob as StoredLayer
 
 if TYPE_CHECKING:
     from assembler.dockerfile.file_tree import FileTree
     from assembler.dockerfile.stages import DockerfilePlan, Stage
     from assembler.dockerfile.syntax import Instruction
-    from assembler.oci import Store
+    from assembler.oci import LayerBlob, Store
 
+_MAX_ACCOUNTS_SIZE = 1 << 20
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_FLAGS = {"COPY": {"from", "chown", "chmod", "link"}, "ADD": {"chown", "chmod", "link"}}
+_COPY_FLAGS = {"COPY": {"from", "chown", "chmod", "link"}, "ADD": {"chown", "chmod", "link"}}
 
 
 def build_in_process(store: Store, plan: DockerfilePlan, inputs: BuildInputs) -> WrittenImage:
-    """Make the image of the last stage."""
+    """Build the image of the last stage, and put it into the store."""
     stages: dict[int, _StageBuild] = {}
     for stage in plan.needed_stages():
         stages[stage.number] = _StageBuild.start_stage(store, plan, stage, inputs, stages)
         stages[stage.number].run()
-    return stages[plan.target.number].image()
+    return stages[plan.target.number].write_image()
 
 
 @dataclass(slots=True)
 class _StageBuild:
-    """A stage under way."""
+    """The build of a stage."""
 
     store: Store
     plan: DockerfilePlan
@@ -70,8 +70,8 @@ class _StageBuild:
     platform: Platform
     layers: list[WrittenLayer] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
-    # What is there so far, read when it is first needed.
-    root: dict[str, FileNode] | None = None
+    # The tree so far, read at its first use.
+    nodes: dict[str, FileNode] | None = None
 
     @classmethod
     def start_stage(
@@ -82,10 +82,10 @@ class _StageBuild:
         inputs: BuildInputs,
         stage_builds: Mapping[int, _StageBuild],
     ) -> _StageBuild:
-        """Return the stage as its FROM leaves it."""
-        before = plan.find_stage(stage.base, stage.number)
-        if before is not None:
-            base = stage_builds[before.number]
+        """Return the build of a stage, with the config and the layers of its base."""
+        base_stage = plan.find_stage(stage.base, stage.number)
+        if base_stage is not None:
+            base = stage_builds[base_stage.number]
             config = StageConfig(plan, copy.deepcopy(base.config.values))
             history, layers = [*base.history], [*base.layers]
             return cls(
@@ -108,37 +108,38 @@ class _StageBuild:
     def run(self) -> None:
         """Carry out the instructions."""
         for instruction in self.stage.instructions:
-            before = len(self.layers)
-            if instruction.keyword in _FLAGS:
+            layers_before = len(self.layers)
+            if instruction.keyword in _COPY_FLAGS:
                 self._copy(instruction)
             else:
                 unknown = sorted(instruction.flags)
                 if unknown:
                     raise instruction.error(
-                        f"{instruction.keyword} has no --{unknown[0]}", word=f"--{unknown[0]}"
+                        f"{instruction.keyword} has no flag --{unknown[0]}",
+                        word=f"--{unknown[0]}",
                     )
                 self.config.apply(instruction)
                 if instruction.keyword == "WORKDIR":
                     self._make_workdir(instruction)
-            self._add_history(instruction, len(self.layers) == before)
+            self._add_history(instruction, len(self.layers) == layers_before)
 
-    def files(self) -> ImageFileTree:
-        """Return the files of the stage as they are now."""
-        what = self.stage.name or self.stage.base
-        layers = [layer_blob(self.store, what, layer.descriptor) for layer in self.layers]
-        return ImageFileTree(what, layers, self.inputs.workspace)
+    def file_tree(self) -> ImageFileTree:
+        """Return the tree of the stage so far."""
+        name = self.stage.name or self.stage.base
+        layers = [layer_blob(self.store, name, layer.descriptor) for layer in self.layers]
+        return ImageFileTree(name, layers, self.inputs.workspace)
 
-    def image(self) -> WrittenImage:
+    def write_image(self) -> WrittenImage:
         """Put the image into the store."""
         created = format_timestamp(self.inputs.time)
-        inner = dict(self.config.values)
-        labels = {**(inner.get("Labels") or {}), **self.inputs.labels}
+        config = dict(self.config.values)
+        labels = {**(config.get("Labels") or {}), **self.inputs.labels}
         if labels:
-            inner["Labels"] = labels
+            config["Labels"] = labels
         document = {
             **platform_json(self.platform),
             "created": created,
-            "config": {key: value for key, value in inner.items() if value},
+            "config": {key: value for key, value in config.items() if value},
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in self.layers]},
             "history": self.history,
         }
@@ -149,10 +150,10 @@ class _StageBuild:
             add_image_with_config(self.store, self.layers, document, self.platform, annotations)
         )
 
-    def _tree(self) -> dict[str, FileNode]:
-        if self.root is None:
-            self.root = dict(self.files().nodes) if self.layers else {}
-        return self.root
+    def _load_nodes(self) -> dict[str, FileNode]:
+        if self.nodes is None:
+            self.nodes = dict(self.file_tree().nodes) if self.layers else {}
+        return self.nodes
 
     def _add_history(self, instruction: Instruction, empty: bool) -> None:  # noqa: FBT001
         entry: dict[str, Any] = {
@@ -164,17 +165,17 @@ class _StageBuild:
         self.history.append(entry)
 
     def _make_workdir(self, instruction: Instruction) -> None:
-        tree = self._tree()
+        tree = self._load_nodes()
         layer = CopyLayer(tree, instruction, CopyAttributes(time=self.inputs.time))
         layer.make_directory(resolve_links(tree, self.config.workdir))
         if layer.entries:
             self.layers.append(add_layer(self.store, layer.tar(None)))
 
     def _copy(self, instruction: Instruction) -> None:
-        unknown = sorted(instruction.flags.keys() - _FLAGS[instruction.keyword])
+        unknown = sorted(instruction.flags.keys() - _COPY_FLAGS[instruction.keyword])
         if unknown:
             raise instruction.error(
-                f"{instruction.keyword} has no --{unknown[0]} here", word=f"--{unknown[0]}"
+                f"{instruction.keyword} does not support --{unknown[0]}", word=f"--{unknown[0]}"
             )
         words = [
             word if is_heredoc(word) else self.config.expand(instruction, word)
@@ -188,33 +189,33 @@ class _StageBuild:
         *sources, target = words
         if len(sources) > 1 and not target.endswith(("/", "/.")) and target != ".":
             raise instruction.error(
-                f"several files cannot all become {target}",
+                f"several sources cannot be copied to one file {target}",
                 f"write {target}/ if it is a directory",
                 word=target,
             )
-        files, missing = self._source(instruction)
+        tree, tree_name = self._source_tree(instruction)
         attributes = CopyAttributes(
             parse_owner(instruction, self._flag(instruction, "chown"), self._accounts(instruction)),
             parse_mode(instruction, self._flag(instruction, "chmod")),
             self.inputs.time,
         )
-        place = posixpath.join(self.config.workdir, target)
-        archives = self._find_archives(instruction, files, sources)
-        plain = [s for s in sources if s not in archives and not is_heredoc(s)]
-        if plain:
-            layer = CopyLayer(self._tree(), instruction, attributes)
-            layer.copy(files, plain, place, missing)
-            self.layers.append(add_layer(self.store, layer.tar(files)))
+        destination = posixpath.join(self.config.workdir, target)
+        archives = self._find_archives(instruction, tree, sources)
+        paths = [s for s in sources if s not in archives and not is_heredoc(s)]
+        if paths:
+            layer = CopyLayer(self._load_nodes(), instruction, attributes)
+            layer.copy(tree, paths, destination, tree_name)
+            self.layers.append(add_layer(self.store, layer.tar(tree)))
         if instruction.heredocs:
-            texts = self._heredoc_files(instruction)
-            layer = CopyLayer(self._tree(), instruction, attributes)
-            layer.copy(texts, [*texts.files], place, "the Dockerfile")
-            self.layers.append(add_layer(self.store, layer.tar(texts)))
+            heredocs = self._heredoc_files(instruction)
+            layer = CopyLayer(self._load_nodes(), instruction, attributes)
+            layer.copy(heredocs, [*heredocs.files], destination, "the Dockerfile")
+            self.layers.append(add_layer(self.store, layer.tar(heredocs)))
         for source, archive in archives.items():
             unpacked = ImageFileTree(source, [archive], self.inputs.workspace)
-            layer = CopyLayer(self._tree(), instruction, attributes)
+            layer = CopyLayer(self._load_nodes(), instruction, attributes)
             try:
-                layer.copy_tree(unpacked, place)
+                layer.copy_tree(unpacked, destination)
                 self.layers.append(add_layer(self.store, layer.tar(unpacked)))
             except LayerError as error:
                 raise PackageError.of(
@@ -233,44 +234,55 @@ class _StageBuild:
         except WordError as error:
             raise instruction.error(str(error), word="<<") from error
 
-    def _source(self, instruction: Instruction) -> tuple[FileTree, str]:
+    def _source_tree(self, instruction: Instruction) -> tuple[FileTree, str]:
+        """Return the tree to copy from, and its name for messages."""
         name = instruction.flags.get("from")
         if name is None:
             return self.inputs.context, "the build context"
         stage = self.plan.find_stage(name, self.stage.number)
         if stage is not None:
-            return self.stage_builds[stage.number].files(), f"the stage {name}"
+            return self.stage_builds[stage.number].file_tree(), f"the stage {name}"
         image = self.inputs.base_images.get(name)
         layers = [layer_blob(self.store, name, d) for d in image.manifest.layers]
         return ImageFileTree(name, layers, self.inputs.workspace), f"the image {name}"
 
     def _find_archives(
-        self, instruction: Instruction, files: FileTree, sources: list[str]
-    ) -> dict[str, StoredLayer]:
-        """Return the sources that ADD unpacks."""
+        self, instruction: Instruction, tree: FileTree, sources: list[str]
+    ) -> dict[str, LayerBlob]:
+        """Return the sources that ADD unpacks, each as a layer."""
         if instruction.keyword != "ADD":
             return {}
         context = self.inputs.context
         found = {}
         for source in sources:
             path = posixpath.normpath("/" + source).lstrip("/")
-            if path in files.nodes and files.nodes[path].kind == FILE:
+            if path in tree.nodes and tree.nodes[path].kind == FILE:
                 archive = open_archive(context.paths[path], self.inputs.workspace)
                 if archive is not None:
                     found[source] = archive
         return found
 
     def _accounts(self, instruction: Instruction) -> Accounts:
-        """Return the users of the stage, if --chown may name one."""
+        """Return the users of the stage; --chown with numbers needs none."""
         owner = self._flag(instruction, "chown")
         if not owner or all(p.isdigit() for p in owner.split(":")):
             return Accounts()
-        files, tree = self.files(), self._tree()
-        paths = [resolve_links(tree, p) for p in ("etc/passwd", "etc/group")]
-        real = [tree[p].link if p in tree and tree[p].kind == HARD_LINK else p for p in paths]
-        there = [p for p in real if p in tree and tree[p].kind == FILE and tree[p].size < 1 << 20]
-        texts = dict.fromkeys(real, "")
-        with files.contents(there) as contents:
-            for path in there:
+        nodes = self._load_nodes()
+        passwd, group = (_content_path(nodes, path) for path in ("etc/passwd", "etc/group"))
+        readable = [p for p in (passwd, group) if p in nodes and _is_small_file(nodes[p])]
+        texts = dict.fromkeys((passwd, group), "")
+        with self.file_tree().contents(readable) as contents:
+            for path in readable:
                 texts[path] = b"".join(contents(path)).decode("utf-8", "replace")
-        return Accounts(texts[real[0]], texts[real[1]])
+        return Accounts(texts[passwd], texts[group])
+
+
+def _content_path(nodes: Mapping[str, FileNode], path: str) -> str:
+    """Return the path that has the content of a file, with all links followed."""
+    resolved = resolve_links(nodes, path)
+    node = nodes.get(resolved)
+    return node.link if node is not None and node.kind == HARD_LINK else resolved
+
+
+def _is_small_file(node: FileNode) -> bool:
+    return node.kind == FILE and node.size < _MAX_ACCOUNTS_SIZE

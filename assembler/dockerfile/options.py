@@ -1,4 +1,4 @@
-"""What programs that a Dockerfile runs may use, besides what is in their stage."""
+"""The options of a build: what RUN may use, and which builder and scanner."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DockerfileOptions:
-    """The options a builder works on; build.yml sets them for a package, options for a run."""
+    """The options of a build; build.yml sets them for a package, a call overrides them."""
 
+    # Whether RUN has network access.
     network: bool = False
-    # Whether steps that were carried out before may be taken from the builder's cache.
+    # Whether the builder may reuse cached steps.
     cached: bool = True
-    # Agents and keys for RUN --mount=type=ssh: ID, or ID=SOCKET|KEY.
+    # SSH agents and keys for RUN --mount=type=ssh: ID, or ID=SOCKET|KEY.
     ssh: tuple[str, ...] = ()
-    # Who looks into the result and lists what is in it: an image, the builder's own scanner if
-    # it is empty, none if it is None.
+    # The image of BuildKit's SBOM scanner; empty for the default one, None for no scan.
     scanner: str | None = None
-    # Who is to carry them out, if somebody wants one by name: an image of another is not wanted.
+    # The builder that the caller requests; empty for any. An image of another is out of date.
     builder: str = ""

@@ -1,4 +1,4 @@
-"""What instructions say of an image's config: ENV, LABEL, CMD and their like."""
+"""The image config of a stage, and the instructions that change it alone: ENV, LABEL, CMD."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
-_HIGHEST_PORT = 65535
+_MAX_PORT = 65535
 
 
 @dataclass(slots=True)
 class StageConfig:
-    """The config of a stage as far as its instructions have been read."""
+    """The image config of a stage, as the instructions so far have set it."""
 
     plan: DockerfilePlan
     values: dict[str, Any]
@@ -31,39 +31,39 @@ class StageConfig:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the variables of the image."""
+        """Return the environment variables of the image."""
         pairs = (text.partition("=") for text in self.values.get("Env") or [])
         return {name: value for name, _, value in pairs}
 
     @property
     def variables(self) -> dict[str, str]:
-        """Return what can be put into words: the environment before build arguments."""
+        """Return the variables that words may use; the environment overrides build arguments."""
         return self.arguments | self.environment
 
     @property
     def workdir(self) -> str:
-        """Return the directory that relative paths begin at."""
+        """Return the working directory, which relative paths start from."""
         return str(self.values.get("WorkingDir") or "/")
 
     def expand(self, instruction: Instruction, word: str) -> str:
-        """Return a word with variables put in."""
+        """Return a word with its variables expanded."""
         return expand_word(instruction, word, self.variables, self.plan.dockerfile.escape)
 
     def apply(self, instruction: Instruction) -> None:
-        """Take in an instruction that changes no files."""
+        """Apply an instruction that changes the config alone."""
         _HANDLERS[instruction.keyword](self, instruction)
 
     def argument(self, instruction: Instruction) -> None:
         escape = self.plan.dockerfile.escape
-        known = self.plan.arguments
+        arguments = self.plan.arguments
         for name, default in argument_pairs(instruction, self.variables, escape):
-            value = known.given.get(name, known.platform_arguments.get(name))
+            value = arguments.given.get(name, arguments.platform_arguments.get(name))
             if value is None:
                 value = default if default is not None else self.plan.defaults.get(name)
             if value is not None:
                 self.arguments[name] = value
 
-    def environment_of(self, instruction: Instruction) -> None:
+    def env(self, instruction: Instruction) -> None:
         self._set_env(self._pairs(instruction))
 
     def _set_env(self, pairs: Mapping[str, str]) -> None:
@@ -87,16 +87,16 @@ class StageConfig:
             name, equals, value = word.partition("=")
             if not equals or not name:
                 raise instruction.error(
-                    f"{word!r} is not NAME=VALUE", "put a value with spaces into quotes", word=word
+                    f"{word!r} is not NAME=VALUE", "quote a value that has spaces", word=word
                 )
             found[self.expand(instruction, name)] = self.expand(instruction, value)
         return found
 
     def work_directory(self, instruction: Instruction) -> None:
-        given = self.expand(instruction, instruction.text)
-        if not given:
-            raise instruction.error("WORKDIR comes to nothing")
-        self.values["WorkingDir"] = posixpath.normpath(posixpath.join(self.workdir, given))
+        path = self.expand(instruction, instruction.text)
+        if not path:
+            raise instruction.error("the path of WORKDIR is empty")
+        self.values["WorkingDir"] = posixpath.normpath(posixpath.join(self.workdir, path))
 
     def user(self, instruction: Instruction) -> None:
         self.values["User"] = self.expand(instruction, instruction.text)
@@ -109,7 +109,7 @@ class StageConfig:
 
     def shell(self, instruction: Instruction) -> None:
         if not instruction.json_words:
-            raise instruction.error("SHELL is a list", 'write it as SHELL ["/bin/sh", "-c"]')
+            raise instruction.error("SHELL needs a JSON list", 'write SHELL ["/bin/sh", "-c"]')
         self.values["Shell"] = list(instruction.json_words)
 
     def expose(self, instruction: Instruction) -> None:
@@ -119,9 +119,9 @@ class StageConfig:
                 match = _PORT.fullmatch(text)
                 first = int(match[1]) if match else 0
                 last = int(match[2] or first) if match else -1
-                if not match or not 0 < first <= last <= _HIGHEST_PORT:
+                if not match or not 0 < first <= last <= _MAX_PORT:
                     raise instruction.error(
-                        f"not a port: {text!r}", "write 80, 53/udp or 8000-8010", word=word
+                        f"invalid port {text!r}", "write 80, 53/udp or 8000-8010", word=word
                     )
                 kind = (match[3] or "tcp").lower()
                 ports |= {f"{number}/{kind}": {} for number in range(first, last + 1)}
@@ -131,8 +131,8 @@ class StageConfig:
         names = [self.expand(instruction, word) for word in instruction.words]
         if not all(names):
             raise instruction.error("the name of a volume is empty")
-        there = self.values.get("Volumes") or {}
-        self.values["Volumes"] = {**there, **{name: {} for name in names}}
+        volumes = self.values.get("Volumes") or {}
+        self.values["Volumes"] = {**volumes, **{name: {} for name in names}}
 
     def command(self, instruction: Instruction) -> None:
         self.values["Cmd"] = self._words(instruction)
@@ -141,7 +141,7 @@ class StageConfig:
     def entrypoint(self, instruction: Instruction) -> None:
         self.values["Entrypoint"] = self._words(instruction)
         if not self.has_command:
-            # What the base would have been started with makes no sense to another program.
+            # CMD of the base image holds arguments of its own ENTRYPOINT.
             self.values.pop("Cmd", None)
 
     def _words(self, instruction: Instruction) -> list[str]:
@@ -156,7 +156,7 @@ _HANDLERS: Mapping[str, Callable[[StageConfig, Instruction], None]] = {
     "ARG": StageConfig.argument,
     "CMD": StageConfig.command,
     "ENTRYPOINT": StageConfig.entrypoint,
-    "ENV": StageConfig.environment_of,
+    "ENV": StageConfig.env,
     "EXPOSE": StageConfig.expose,
     "LABEL": StageConfig.label,
     "MAINTAINER": StageConfig.maintainer,

@@ -1,4 +1,4 @@
-"""The stages of a Dockerfile: what each stands on, which are needed, and what needs a builder."""
+"""The plan of a Dockerfile: its stages, their base images, and what needs a builder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SCRATCH = "scratch"
 _COMMA = re.compile(r"[,\n]")
-# Build arguments that need no ARG, and leave no trace in the image.
+# Build arguments that need no ARG and are not recorded in the image.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 _IN_PROCESS = frozenset(
     {
@@ -39,7 +39,7 @@ _IN_PROCESS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class DockerfileArguments:
-    """The build arguments: those given, and what is known of the platforms."""
+    """The build arguments: those given, and those of the platforms."""
 
     given: Mapping[str, str]
     build: Platform
@@ -47,7 +47,7 @@ class DockerfileArguments:
 
     @property
     def platform_arguments(self) -> dict[str, str]:
-        """Return the variables that tell for which platform is built, and on which."""
+        """Return the arguments that describe the build platform and the target platform."""
         found = {}
         for name, platform in (("BUILD", self.build), ("TARGET", self.target)):
             found[f"{name}PLATFORM"] = str(platform)
@@ -59,13 +59,13 @@ class DockerfileArguments:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A FROM and what follows it."""
+    """A stage: FROM and the instructions after it."""
 
     number: int
     name: str
-    # The stage it stands on, or the name of an image.
+    # The name or number of an earlier stage, or the name of an image.
     base: str
-    # As it is written, variables put in; empty for the platform that is built for.
+    # As FROM names it, with variables expanded; empty for the target platform.
     platform: str
     start: Instruction
     instructions: tuple[Instruction, ...]
@@ -73,12 +73,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class DockerfilePlan:
-    """All stages of a Dockerfile with variables put into their FROM."""
+    """A Dockerfile split into stages, for one target platform."""
 
     dockerfile: Dockerfile
     stages: tuple[Stage, ...]
     arguments: DockerfileArguments
-    # Defaults given before the first FROM.
+    # The values of every ARG before the first FROM.
     defaults: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -87,7 +87,7 @@ class DockerfilePlan:
         return self.stages[-1]
 
     def find_stage(self, text: str, before: int) -> Stage | None:
-        """Return the stage of a name or number, among those before another one."""
+        """Return the stage with a name or number, among the first `before` ones."""
         for stage in reversed(self.stages[:before]):
             if stage.name and stage.name == text.lower():
                 return stage
@@ -97,19 +97,19 @@ class DockerfilePlan:
 
     def needed_stages(self) -> tuple[Stage, ...]:
         """Return the stages that the image depends on, in their order."""
-        wanted: dict[int, Stage] = {}
+        needed: dict[int, Stage] = {}
         left = [self.target]
         while left:
             stage = left.pop()
-            if stage.number in wanted:
+            if stage.number in needed:
                 continue
-            wanted[stage.number] = stage
+            needed[stage.number] = stage
             names = [stage.base, *(name for _, name in self.file_sources(stage))]
             left += [s for s in (self.find_stage(n, stage.number) for n in names) if s]
-        return tuple(wanted[n] for n in sorted(wanted))
+        return tuple(needed[n] for n in sorted(needed))
 
     def file_sources(self, stage: Stage) -> Iterator[tuple[Instruction, str]]:
-        """Yield from which stages and images files are taken, besides the base."""
+        """Yield the stages and images that instructions copy files from or mount."""
         for instruction in stage.instructions:
             if instruction.keyword in ("COPY", "ADD") and "from" in instruction.flags:
                 yield instruction, instruction.flags["from"]
@@ -119,7 +119,7 @@ class DockerfilePlan:
                         yield instruction, part.removeprefix("from=")
 
     def images(self) -> dict[tuple[str, str], Instruction]:
-        """Return the images that are needed, each as (name, platform), and who says so first."""
+        """Return the needed images by name and platform, each with its first instruction."""
         found: dict[tuple[str, str], Instruction] = {}
         for stage in self.needed_stages():
             if stage.base.lower() != SCRATCH and not self.find_stage(stage.base, stage.number):
@@ -130,7 +130,7 @@ class DockerfilePlan:
         return found
 
     def first_unsupported(self) -> Instruction | None:
-        """Return the first needed instruction that cannot be done in process, or nothing."""
+        """Return the first needed instruction that is not supported in process, or None."""
         for stage in self.needed_stages():
             for instruction in stage.instructions:
                 if instruction.keyword not in _IN_PROCESS or _has_remote_source(instruction):
@@ -138,7 +138,7 @@ class DockerfilePlan:
         return None
 
     def declared_arguments(self) -> frozenset[str]:
-        """Return the names of all build arguments that the Dockerfile knows."""
+        """Return the names of all build arguments that needed stages declare."""
         instructions = (
             *self.dockerfile.instructions[: self._first_from()],
             *(i for stage in self.needed_stages() for i in stage.instructions),
@@ -156,7 +156,7 @@ class DockerfilePlan:
 
 
 def plan_dockerfile(dockerfile: Dockerfile, arguments: DockerfileArguments) -> DockerfilePlan:
-    """Divide a Dockerfile into its stages."""
+    """Split a Dockerfile into stages, and expand the variables of FROM."""
     defaults: dict[str, str] = {}
     groups: list[tuple[Instruction, list[Instruction]]] = []
     for instruction in dockerfile.instructions:
@@ -170,30 +170,30 @@ def plan_dockerfile(dockerfile: Dockerfile, arguments: DockerfileArguments) -> D
                 defaults[name] = arguments.given.get(name, value or "")
         else:
             raise instruction.error(
-                f"{instruction.keyword} stands before the first FROM",
-                "begin with FROM; only ARG may stand before it",
+                f"{instruction.keyword} comes before the first FROM",
+                "begin with FROM; only ARG may come before it",
             )
     if not groups:
-        raise dockerfile.instructions[-1].error("there is no FROM")
+        raise dockerfile.instructions[-1].error("the Dockerfile has no FROM")
     variables = {**arguments.platform_arguments, **defaults}
     stages: list[Stage] = []
     for number, (start, instructions) in enumerate(groups):
-        base, platform, name = _read_from(start, variables, dockerfile.escape)
+        base, platform, name = _parse_from(start, variables, dockerfile.escape)
         if name and any(s.name == name for s in stages):
-            raise start.error(f"there is a stage {name} already", word=name)
+            raise start.error(f"duplicate stage name {name}", word=name)
         stages.append(Stage(number, name, base, platform, start, tuple(instructions)))
-    made = DockerfilePlan(dockerfile, tuple(stages), arguments, defaults)
+    plan = DockerfilePlan(dockerfile, tuple(stages), arguments, defaults)
     for stage in stages:
-        for instruction, name in made.file_sources(stage):
+        for instruction, name in plan.file_sources(stage):
             if name.lower() == stage.name and stage.name:
-                raise instruction.error(f"the stage {name} takes files from itself", word=name)
-    return made
+                raise instruction.error(f"the stage {name} copies files from itself", word=name)
+    return plan
 
 
 def argument_pairs(
     instruction: Instruction, variables: Mapping[str, str], escape: str
 ) -> list[tuple[str, str | None]]:
-    """Return names and defaults of an ARG."""
+    """Return the names and defaults of an ARG."""
     found: list[tuple[str, str | None]] = []
     seen = dict(variables)
     for word in split_words(instruction, escape):
@@ -206,7 +206,7 @@ def argument_pairs(
 
 
 def split_words(instruction: Instruction, escape: str) -> list[str]:
-    """Return the words of an instruction, quotes kept."""
+    """Return the words of an instruction, with their quotes."""
     try:
         return split_quoted(instruction.text, escape)
     except WordError as error:
@@ -216,28 +216,28 @@ def split_words(instruction: Instruction, escape: str) -> list[str]:
 def expand_word(
     instruction: Instruction, word: str, variables: Mapping[str, str], escape: str
 ) -> str:
-    """Return a word with variables put in."""
+    """Return a word with its variables expanded."""
     try:
         return expand(word, variables, escape)
     except WordError as error:
         raise instruction.error(str(error), word=word) from error
 
 
-def _read_from(
+def _parse_from(
     start: Instruction, variables: Mapping[str, str], escape: str
 ) -> tuple[str, str, str]:
     unknown = sorted(start.flags.keys() - {"platform"})
     if unknown:
-        raise start.error(f"FROM has no --{unknown[0]}", word=f"--{unknown[0]}")
+        raise start.error(f"FROM has no flag --{unknown[0]}", word=f"--{unknown[0]}")
     words = start.text.split()
     named = len(words) == 3 and words[1].upper() == "AS"
     if len(words) != 1 and not named:
-        raise start.error("FROM is not understood", "write FROM IMAGE, or FROM IMAGE AS NAME")
+        raise start.error("invalid FROM", "write FROM IMAGE, or FROM IMAGE AS NAME")
     base = expand_word(start, words[0], variables, escape)
     if not base:
         raise start.error(
-            f"the name {words[0]} comes to nothing",
-            "a variable in FROM is given by an ARG before the first FROM",
+            f"the image name {words[0]} is empty",
+            "declare a variable of FROM with ARG before the first FROM",
             word=words[0],
         )
     platform = expand_word(start, start.flags.get("platform", ""), variables, escape)

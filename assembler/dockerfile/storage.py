@@ -1,4 +1,4 @@
-"""What builders keep on this machine: how much it is, and clearing it away."""
+"""The storage of builders on this machine: its size, and clearing it."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _CACHE = "tmp"
 
 @dataclass(frozen=True, slots=True)
 class StorageItem:
-    """Something that a builder keeps, and its size in bytes."""
+    """A kind of files in the storage, and its size in bytes."""
 
     name: str
     size: int
 
 
 def builder_storage_items(storage: Path, logs: Path) -> tuple[StorageItem, ...]:
-    """Return what there is in the storage: bases as the builder has them, caches of RUN; logs."""
+    """Return the sizes of base images, RUN caches and build logs, if they are not empty."""
     found = [
         StorageItem("images", _size(storage / "root")),
         StorageItem("caches", _size(storage / _CACHE)),
     ]
     found.append(StorageItem("logs", _size(logs)))
-    return tuple(k for k in found if k.size)
+    return tuple(item for item in found if item.size)
 
 
 def prune_builder_storage(storage: Path, logs: Path, reporter: Reporter) -> int:
-    """Clear the storage, and return how many bytes that has made free; no build may be running."""
-    before = sum(k.size for k in builder_storage_items(storage, logs))
+    """Clear the storage and the logs; return the bytes freed. No build may be running."""
+    before = sum(item.size for item in builder_storage_items(storage, logs))
     with _exclusive(storage) if storage.is_dir() else nullcontext():
         shutil.rmtree(logs, ignore_errors=True)
         if not storage.is_dir():
@@ -52,9 +52,9 @@ def prune_builder_storage(storage: Path, logs: Path, reporter: Reporter) -> int:
             builder.run(*words, work=storage)
         shutil.rmtree(storage / _CACHE, ignore_errors=True)
         if os.geteuid() and (storage / _CACHE).exists():
-            # What RUN has written is of users that only the builder can become.
+            # Files of RUN belong to users of the builder's user namespace.
             builder.run("unshare", "rm", "-rf", str(storage / _CACHE), work=storage)
-    return max(0, before - sum(k.size for k in builder_storage_items(storage, logs)))
+    return max(0, before - sum(item.size for item in builder_storage_items(storage, logs)))
 
 
 @contextmanager
@@ -67,8 +67,8 @@ def _exclusive(storage: Path) -> Iterator[None]:
         except BlockingIOError:
             raise PackageError.of(
                 packages.BUILDER_BUSY,
-                "a package is being built, so what its builder keeps cannot be cleared away",
-                "try again when the build has ended",
+                "the storage of the builder is in use: a package is being built",
+                "try again after the build",
             ) from None
         yield
 

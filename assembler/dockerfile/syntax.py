@@ -1,6 +1,4 @@
-"""Reading a Dockerfile: instructions with their flags, words and places; what they mean is not
-known here.
-"""
+"""The parser of Dockerfiles: instructions with flags, words and places, but not their meaning."""
 
 from __future__ import annotations
 
@@ -42,27 +40,27 @@ _WITH_HEREDOCS = ("ADD", "COPY", "RUN")
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
 _FLAG = re.compile(r"--([A-Za-z][A-Za-z0-9-]*)(?:=(\S*))?(?:\s+|$)")
 HEREDOC = re.compile(r"(?<!\S)\d*<<(-?)(['\"]?)([A-Za-z_][A-Za-z0-9_.]*)\2(?=\s|$)")
-_LARGEST = 1 << 20
+_MAX_SIZE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Heredoc:
-    """A text that stands in the Dockerfile itself."""
+    """A heredoc: its delimiter and its content."""
 
     name: str
     content: str
-    # Whether variables in it are left alone.
+    # Whether the delimiter is quoted, so that variables are not expanded.
     quoted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """An instruction as it is written, continuation lines joined."""
+    """An instruction, with continuation lines joined."""
 
     keyword: str
     text: str
     source: SourceText = field(repr=False, compare=False)
-    # Its first and its last line, counted from 1.
+    # The numbers of its first and last line, from 1.
     line: int
     last_line: int
     flags: Mapping[str, str] = field(default_factory=dict)
@@ -70,7 +68,7 @@ class Instruction:
 
     @property
     def json_words(self) -> tuple[str, ...] | None:
-        """Return the words if they are written as a JSON list, else nothing."""
+        """Return the words of a JSON list, or None for another form."""
         if not self.text.startswith("["):
             return None
         try:
@@ -83,12 +81,12 @@ class Instruction:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Return the words, of a JSON list or between spaces."""
+        """Return the words of a JSON list, or those between spaces."""
         listed = self.json_words
         return tuple(self.text.split()) if listed is None else listed
 
     def place(self, word: str = "") -> Place:
-        """Return where the word stands in the instruction, or the instruction itself."""
+        """Return the place of a word in the instruction, or of the instruction."""
         for number in range(self.line, self.last_line + 1):
             line = self.source.line(number)
             start = len(self.keyword) if number == self.line else 0
@@ -106,7 +104,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """A Dockerfile as far as it can be read without knowing what instructions mean."""
+    """A parsed Dockerfile."""
 
     source: SourceText
     instructions: tuple[Instruction, ...]
@@ -114,22 +112,22 @@ class Dockerfile:
 
 
 def read_dockerfile(path: Path) -> Dockerfile:
-    """Read the file, strictly."""
+    """Read and parse a Dockerfile."""
     try:
         with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
+            data = file.read(_MAX_SIZE + 1)
     except FileNotFoundError:
         raise PackageError.of(
             packages.NO_DOCKERFILE,
-            f"there is no {path}",
-            "write a Dockerfile, name another with `dockerfile:` in build.yml, or make the image "
-            "of Debian packages with `debs:`",
+            f"{path} does not exist",
+            "write a Dockerfile, name another with `dockerfile:` in build.yml, or build the image "
+            "from Debian packages with `debs:`",
         ) from None
     except OSError as error:
         raise PackageError.of(
             packages.NO_DOCKERFILE, f"{path} cannot be read: {error.strerror}"
         ) from error
-    if len(data) > _LARGEST:
+    if len(data) > _MAX_SIZE:
         raise PackageError.of(packages.BAD_DOCKERFILE, f"{path} is larger than 1 MiB")
     try:
         text = data.decode("utf-8-sig")
@@ -139,7 +137,7 @@ def read_dockerfile(path: Path) -> Dockerfile:
 
 
 def parse_dockerfile(source: SourceText) -> Dockerfile:
-    """Read the instructions of a text."""
+    """Parse the text of a Dockerfile."""
     lines = source.text.replace("\r\n", "\n").split("\n")
     escape = _escape_character(lines, source)
     found = tuple(_parse_instructions(lines, source, escape))
@@ -151,7 +149,7 @@ def parse_dockerfile(source: SourceText) -> Dockerfile:
 
 
 def _escape_character(lines: list[str], source: SourceText) -> str:
-    """Return the character that continues lines; directives stand before everything else."""
+    """Return the character that continues lines; directives come before everything else."""
     for number, line in enumerate(lines, 1):
         directive = _DIRECTIVE.fullmatch(line.strip())
         if directive is None:
@@ -160,8 +158,8 @@ def _escape_character(lines: list[str], source: SourceText) -> str:
             if directive[2] not in ("\\", "`"):
                 raise PackageError.of(
                     packages.BAD_DOCKERFILE,
-                    f"the escape character cannot be {directive[2]!r}",
-                    "it is \\ or `",
+                    f"invalid escape character {directive[2]!r}",
+                    "write \\ or `",
                     place=Place(source, number, 1, len(line)),
                 )
             return directive[2]
@@ -189,27 +187,27 @@ def _parse_instructions(lines: list[str], source: SourceText, escape: str) -> It
         text = "".join(pieces).strip()
         if not text:
             continue
-        keyword, *rest_of_it = text.split(None, 1)
-        made = Instruction(keyword.upper(), "".join(rest_of_it), source, first + 1, at)
-        _check_keyword(made)
-        if made.keyword in _WITH_HEREDOCS:
-            heredocs, at = _read_heredocs(made, lines, at)
+        keyword, *arguments = text.split(None, 1)
+        raw = Instruction(keyword.upper(), "".join(arguments), source, first + 1, at)
+        _check_keyword(raw)
+        if raw.keyword in _WITH_HEREDOCS:
+            heredocs, at = _read_heredocs(raw, lines, at)
         else:
             heredocs = ()
-        flags, rest = _split_flags(made)
-        yield Instruction(made.keyword, rest, source, first + 1, at, flags, heredocs)
+        flags, rest = _split_flags(raw)
+        yield Instruction(raw.keyword, rest, source, first + 1, at, flags, heredocs)
 
 
 def _check_keyword(instruction: Instruction) -> None:
     keyword = instruction.keyword
     if keyword not in KEYWORDS:
         close = difflib.get_close_matches(keyword, KEYWORDS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(KEYWORDS)}"
+        hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(KEYWORDS)}"
         line = instruction.source.line(instruction.line)
         begin = len(line) - len(line.lstrip())
         raise PackageError.of(
             packages.BAD_DOCKERFILE,
-            f"there is no instruction {keyword}",
+            f"unknown instruction {keyword}",
             hint,
             place=Place(instruction.source, instruction.line, begin + 1, len(keyword)),
         )
@@ -232,8 +230,8 @@ def _read_heredocs(
             content.append(line + "\n")
         else:
             raise instruction.error(
-                f"the text that begins with <<{name} has no end",
-                f"write {name} alone on the line behind it",
+                f"the heredoc <<{name} has no end",
+                f"write {name} alone on the line after it",
                 word=f"<<{name}",
             )
         found.append(Heredoc(name, "".join(content), bool(quote)))
@@ -249,8 +247,8 @@ def _split_flags(instruction: Instruction) -> tuple[dict[str, str], str]:
         name, value = match[1], match[2]
         if name in flags and name not in ("exclude", "mount"):
             raise instruction.error(f"--{name} is given twice", word=f"--{name}")
-        given = "true" if value is None else value
-        # What may be given several times stands on lines of its own.
-        flags[name] = f"{flags[name]}\n{given}" if name in flags else given
+        text = "true" if value is None else value
+        # The values of a repeated flag are joined with newlines.
+        flags[name] = f"{flags[name]}\n{text}" if name in flags else text
         rest = rest[match.end() :]
     return flags, rest

@@ -1,4 +1,4 @@
-"""Variables and quotes in the words of a Dockerfile, as Docker understands them."""
+"""Variables and quotes in the words of a Dockerfile, by Docker's rules."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _NAME = _NAME_START | frozenset("0123456789")
 
 
 class WordError(ValueError):
-    """A word that cannot be understood."""
+    """A word that cannot be parsed."""
 
 
 def expand(word: str, variables: Mapping[str, str], escape: str = "\\") -> str:
-    """Return the word with variables put in and quotes taken away."""
+    """Return the word with variables expanded and quotes removed."""
     return _Lexer(word, variables, escape).read_until()
 
 
 def expand_text(text: str, variables: Mapping[str, str]) -> str:
-    """Return a text with variables put in; quotes in it are nothing but quotes.
+    """Return a text with variables expanded; quotes are ordinary characters.
 
-    A dollar that is one itself is written behind a backslash.
+    A backslash escapes a dollar or a backslash.
     """
     lexer, out = _Lexer(text, variables, "\\"), []
     while lexer.at < len(text):
@@ -36,29 +36,29 @@ def expand_text(text: str, variables: Mapping[str, str]) -> str:
 
 
 def split_quoted(text: str, escape: str = "\\") -> list[str]:
-    """Split a text at spaces outside of quotes; the quotes stay."""
+    """Split a text at spaces outside of quotes; the quotes are kept."""
     words: list[str] = []
     current, quote, at = "", "", 0
-    begun = False
+    in_word = False
     while at < len(text):
         c = text[at]
         if c == escape and quote != "'" and at + 1 < len(text):
             current += text[at : at + 2]
-            at, begun = at + 2, True
+            at, in_word = at + 2, True
             continue
         if quote:
             quote = "" if c == quote else quote
         elif c in "'\"":
             quote = c
         elif c.isspace():
-            if begun:
+            if in_word:
                 words.append(current)
-            current, begun, at = "", False, at + 1
+            current, in_word, at = "", False, at + 1
             continue
-        current, begun, at = current + c, True, at + 1
+        current, in_word, at = current + c, True, at + 1
     if quote:
-        raise WordError(f"a {quote} is opened and not closed")
-    return [*words, current] if begun else words
+        raise WordError(f"missing closing {quote}")
+    return [*words, current] if in_word else words
 
 
 @dataclass(slots=True)
@@ -88,13 +88,13 @@ class _Lexer:
             else:
                 out.append(c)
         if end:
-            raise WordError(f"a {end} is missing")
+            raise WordError(f"missing closing {end}")
         return "".join(out)
 
     def _single(self) -> str:
         end = self.text.find("'", self.at)
         if end < 0:
-            raise WordError("a ' is opened and not closed")
+            raise WordError("missing closing '")
         found, self.at = self.text[self.at : end], end + 1
         return found
 
@@ -112,10 +112,10 @@ class _Lexer:
                 self.at += 1
             else:
                 out.append(c)
-        raise WordError('a " is opened and not closed')
+        raise WordError('missing closing "')
 
     def variable(self) -> str:
-        """Read what follows a dollar."""
+        """Read a variable after the dollar; return its value."""
         if self.text[self.at : self.at + 1] == "{":
             self.at += 1
             return self._braced()
@@ -137,31 +137,33 @@ class _Lexer:
         if rest.startswith("}"):
             self.at += 1
             return self.variables.get(name, "")
+        if "}" not in rest:
+            raise WordError("missing closing }")
         colon = rest.startswith(":")
         mark = rest[1:2] if colon else rest[:1]
         if mark not in ("-", "+", "?"):
             raise WordError(
-                f"${{{name}{rest.partition('}')[0]}}} is not understood: "
-                "there are ${NAME}, ${NAME:-DEFAULT}, ${NAME:+OTHER} and ${NAME:?MESSAGE}"
+                f"${{{name}{rest.partition('}')[0]}}} is not supported: "
+                "use ${NAME}, ${NAME:-DEFAULT}, ${NAME:+OTHER} or ${NAME:?MESSAGE}"
             )
         self.at += 2 if colon else 1
         other = self.read_until("}")
         self.at += 1
         value = self.variables.get(name)
-        there = bool(value) if colon else value is not None
-        return _CHOICES[mark](name, value or "", other, there)
+        is_set = bool(value) if colon else value is not None
+        return _CHOICES[mark](name, value or "", other, is_set)
 
 
-def _or_default(_name: str, value: str, other: str, there: bool) -> str:  # noqa: FBT001
-    return value if there else other
+def _or_default(_name: str, value: str, other: str, is_set: bool) -> str:  # noqa: FBT001
+    return value if is_set else other
 
 
-def _or_nothing(_name: str, _value: str, other: str, there: bool) -> str:  # noqa: FBT001
-    return other if there else ""
+def _or_nothing(_name: str, _value: str, other: str, is_set: bool) -> str:  # noqa: FBT001
+    return other if is_set else ""
 
 
-def _or_error(name: str, value: str, other: str, there: bool) -> str:  # noqa: FBT001
-    if not there:
+def _or_error(name: str, value: str, other: str, is_set: bool) -> str:  # noqa: FBT001
+    if not is_set:
         raise WordError(f"{name} is not set" + (f": {other}" if other else ""))
     return value
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_workspace(store: Store) -> Iterator[Path]:
-    """Give a directory below the store that is gone after the block.
+    """Give a directory below the store, which is removed after the block.
 
-    It is locked as long as it is used: those that a killed build has left are removed.
+    It is locked while it is in use. Directories that killed builds have left are removed.
     """
     store.layout.prepare()
     parent = store.root.absolute() / "building"
@@ -44,7 +44,7 @@ def open_workspace(store: Store) -> Iterator[Path]:
 
 
 def _try_lock_directory(directory: Path) -> int | None:
-    """Lock a directory; return nothing if somebody else has, or has just removed it."""
+    """Lock a directory; return None if another process has locked or removed it."""
     try:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -97,7 +97,7 @@ def test_a_step_that_fails_is_shown(kitchen: Kitchen) -> None:
     assert not subprocess.run(containers, capture_output=True, check=True).stdout.split()
 
 
-def test_texts_in_the_dockerfile(kitchen: Kitchen) -> None:
+def test_heredocs(kitchen: Kitchen) -> None:
     dockerfile = """FROM example/base:1 AS build
 ENV WHO=me
 RUN <<EOF
@@ -121,8 +121,8 @@ COPY --from=build /out/ /out/
     assert tree["out/c"][1] == b"of me\n"
     assert (tree["out/c"][0].mode & 0o777, tree["out/c"][0].mtime) == (0o644, 0)
     for wrong, message in (
-        ("RUN <<EOF\n#!/bin/cat\nEOF\n", "an interpreter of its own"),
-        ("COPY <<EOF src /x/\nEOF\nRUN true\n", "a text and other files at once"),
+        ("RUN <<EOF\n#!/bin/cat\nEOF\n", "a heredoc with an interpreter"),
+        ("COPY <<EOF src /x/\nEOF\nRUN true\n", "COPY with a heredoc and other sources"),
     ):
         package = kitchen.package(f"FROM example/base:1\n{wrong}", name="wrong")
         with pytest.raises(PackageError, match=message) as caught:
@@ -150,7 +150,7 @@ def test_programs_of_another_platform_need_emulation(kitchen: Kitchen) -> None:
     if any(Path("/proc/sys/fs/binfmt_misc").glob("qemu-*")):
         return  # here it would work
     dockerfile = "FROM scratch\nCOPY Dockerfile /\nRUN true\n"
-    with pytest.raises(DolmenError, match="this machine runs") as caught:
+    with pytest.raises(DolmenError, match="cannot run") as caught:
         kitchen.build(kitchen.package(dockerfile, name="other"), ELSEWHERE, hash="2")
     assert "--platform=$BUILDPLATFORM" in str(caught.value)
 

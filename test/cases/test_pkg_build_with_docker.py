@@ -111,7 +111,7 @@ def test_unsupported_features_of_the_classic_builder(cook: Cook, kitchen: Kitche
     package = kitchen.package("FROM example/base:1\nRUN --mount=type=cache,target=/c true\n")
     done = cook.build("--platforms", str(HERE), package)
     assert (done.returncode, "Dockerfile:2:5" in done.stderr) == (1, True), done.stderr
-    assert "classic builder does not know RUN --mount" in done.stderr
+    assert "classic builder does not support RUN --mount" in done.stderr
 
 
 def test_cross_compilation_on_this_host(cook: Cook, kitchen: Kitchen) -> None:
@@ -163,4 +163,4 @@ def test_a_missing_daemon_is_an_error(cook: Cook, kitchen: Kitchen, tmp_path: Pa
     done = cook.dolmen.run(*cook.words("--platforms", str(HERE), package), env=env)
     assert done.returncode == 1
     assert "Dockerfile:2:1: error" in done.stderr
-    assert "no Docker daemon answers" in done.stderr
+    assert "no Docker daemon responds" in done.stderr
