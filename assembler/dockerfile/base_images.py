@@ -124,7 +124,7 @@ def image_layers(store: Store, image: Image) -> list[WrittenLayer]:
 
 
 def base_image_name(image: Image) -> str:
-    """Return the name that builders know a base image by, made of its digest."""
+    """Return the name of a base image in builders; it has the digest of the image."""
     return f"dolmen-base-{digest_hex(image.digest)[:40]}"
 
 

@@ -69,9 +69,9 @@ def build_image(
     unsupported = plan.first_unsupported()
     builder = builders.choose(plan, unsupported) if unsupported is not None else None
     if build.options.scanner is not None and (builder is None or builder.name != BUILDKIT):
-        what = "the image's own package databases are listed"
+        content = "the SBOM lists the packages of the image's databases"
         path = plan.dockerfile.source.name
-        reporter.emit(LogMessage(f"{path}: BuildKit alone runs scanners; {what}"))
+        reporter.emit(LogMessage(f"{path}: only BuildKit runs scanners; {content}"))
     base_images = fetch_base_images(plan, sources, reporter)
     builder_name = builder.name if builder is not None else _IN_PROCESS
     recorded = _collect_inputs(build, base_images, builder_name)

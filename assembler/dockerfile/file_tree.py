@@ -230,7 +230,7 @@ class _NodeCollector:
 class _ContentSpool:
     """Copies the contents of some files to a temporary file."""
 
-    wanted: frozenset[bytes]
+    names: frozenset[bytes]
     spool: IO[bytes]
     places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
 
@@ -240,7 +240,7 @@ class _ContentSpool:
         self.spool.truncate()
 
     def add(self, name: bytes, reader: TarReader) -> None:
-        if name in self.wanted and reader.kind == FILE:
+        if name in self.names and reader.kind == FILE:
             at = self.spool.tell()
             reader.write_to(self.spool.write)
             self.places[name] = (at, self.spool.tell() - at)

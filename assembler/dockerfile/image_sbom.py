@@ -53,9 +53,11 @@ def attach_sbom(
         return image
     base = _find_base(manifest, bases)
     inherited = _base_packages(store, base) if base is not None else []
-    above = manifest.layers[len(base.manifest.layers) :] if base and inherited else manifest.layers
+    new_layers = (
+        manifest.layers[len(base.manifest.layers) :] if base and inherited else manifest.layers
+    )
     try:
-        databases = _read_databases(store, name, above)
+        databases = _read_databases(store, name, new_layers)
     except LayerError:
         # The upper layers cannot be read without the lower ones.
         databases = _read_databases(store, name, manifest.layers)
@@ -68,7 +70,7 @@ def attach_sbom(
 
 
 def _find_base(manifest: Manifest, bases: Iterable[Image]) -> Image | None:
-    """Return the base image: of the images whose layers begin this one, the one with the most."""
+    """Return the base image: the one whose layers are the longest prefix of the manifest's."""
     digests = [layer.digest for layer in manifest.layers]
     candidates = [
         base

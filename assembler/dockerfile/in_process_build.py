@@ -52,7 +52,7 @@ def build_in_process(store: Store, plan: DockerfilePlan, inputs: BuildInputs) ->
     """Build the image of the last stage, and put it into the store."""
     stages: dict[int, _StageBuild] = {}
     for stage in plan.needed_stages():
-        stages[stage.number] = _StageBuild.start_stage(store, plan, stage, inputs, stages)
+        stages[stage.number] = _StageBuild.start(store, plan, stage, inputs, stages)
         stages[stage.number].run()
     return stages[plan.target.number].write_image()
 
@@ -74,7 +74,7 @@ class _StageBuild:
     nodes: dict[str, FileNode] | None = None
 
     @classmethod
-    def start_stage(
+    def start(
         cls,
         store: Store,
         plan: DockerfilePlan,
