@@ -84,9 +84,11 @@ def fill(folder: Path, mebibytes: int) -> None:
 
 def write(folder: Path, name: str) -> None:
     """Write one format in this process, and print its wall time and memory."""
-    from assembler.build.inputs import read_inputs  # noqa: PLC0415 - only the processes that write
-    from assembler.build.options import BuildOptions  # noqa: PLC0415
-    from assembler.build.preparation import prepare  # noqa: PLC0415
+    from assembler.build import (  # noqa: PLC0415
+        BuildOptions,
+        prepare,
+        read_inputs,
+    )
     from assembler.encode import Assembly  # noqa: PLC0415
     from assembler.events import NullReporter  # noqa: PLC0415
     from assembler.formats import (  # noqa: PLC0415

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
+    from assembler.build.inputs import read_inputs
     from assembler.build.options import BuildKeywords, BuildOptions, SbomOptions
     from assembler.build.pipeline import build, merged_yaml, plan
+    from assembler.build.preparation import prepare
     from assembler.build.result import BuildResult, PlannedPart
     from assembler.build.system_plan import SystemPlan
     from assembler.build.validation import ValidationResult, validate
@@ -30,6 +32,8 @@ _HOMES = {
     "build": "pipeline",
     "merged_yaml": "pipeline",
     "plan": "pipeline",
+    "prepare": "preparation",
+    "read_inputs": "inputs",
     "validate": "validation",
 }
 
@@ -44,6 +48,8 @@ __all__ = [
     "build",
     "merged_yaml",
     "plan",
+    "prepare",
+    "read_inputs",
     "validate",
 ]
 

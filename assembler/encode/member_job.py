@@ -171,13 +171,11 @@ class _MemberWriter:
         writer = TreeWriter(
             self.segment, self.request.encoding or TAR_ENCODING, placement, self._learned
         )
-        inner = TarReader(_checked(reader.chunks(), part.member))
+        inner = TarReader(_refuse_compressed(reader.chunks(), part.member))
         try:
-            inner = TarReader(_refuse_compressed(reader.chunks(), part.member))
             add, link = writer.encoder.add, writer.encoder.link
             while inner.next():
-                entry = inner.name
-                name = _entry_name(entry)
+                name = _entry_name(inner.name)
                 if not name:
                     continue
                 if inner.kind == HARD_LINK:

@@ -127,16 +127,24 @@ class _MergedTree:
     def _target_path(self, link: bytes) -> bytes:
         directory, _, name = link.rpartition(b"/")
         directory = self._resolve(directory)
-        target = directory + b"/" + name if directory else name
-        if target in self._entries and path != target:
-            self._groups.setdefault(target, len(self._groups))
+        return directory + b"/" + name if directory else name
+
+    def _find(self, path: bytes) -> IsoEntry | None:
+        return self._entries.get(path) or self._below_boot.get(path)
+
+    def _link(self, path: bytes, target: bytes, entries: dict[bytes, IsoEntry]) -> None:
+        file = self._find(target)
+        if file is not None and path != target:
+            if target not in self._groups:
+                self._groups[target] = next(self._group_numbers)
             self._groups[path] = self._groups[target]
             entries[path] = replace(file, path=path)
 
     def entries(self) -> Iterator[IsoEntry]:
         """Yield all entries, and drop each: memory has no room for all of them twice."""
-        counts = Counter(self._groups.values())
-        for path, group in self._groups.items():
+        groups = {p: group for p, group in self._groups.items() if p in self._entries}
+        counts = Counter(groups.values())
+        for path, group in groups.items():
             self._entries[path] = replace(self._entries[path], links=counts[group])
         self._groups.clear()
         self._below_boot.clear()

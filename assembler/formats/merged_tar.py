@@ -199,6 +199,17 @@ class _TreeSurvey:
             directory = directory.rpartition(b"/")[0]
         self.fates.append(_STAYS)
 
+    def add_below_boot(self, path: bytes, reader: TarReader) -> None:
+        """Add an entry that is left out, but may have hard links that stay."""
+        self._paths.append(hash(path) & _HASH_MASK)
+        if reader.kind == HARD_LINK:
+            self._add_link(path, reader)
+        self.fates.append(_REPLACED)
+
+    def _add_link(self, path: bytes, reader: TarReader) -> None:
+        target = self.resolver.real(normalize_tar_path(reader.link))
+        self._hard_links[len(self.fates)] = path, target
+
     def decide_fates(self) -> None:
         """Decide the fate of each entry."""
         paths, fates = self._paths, self.fates
@@ -226,22 +237,26 @@ class _TreeSurvey:
 
     def _decide_link(self, number: int, order: list[int]) -> None:
         """Find the file of a hard link, and the link that gets its content if it is replaced."""
-        path, target = self._hard_links[number]
-        file_number, name = self._last_before(number, target, order), target
+        file = self._file_of(number, order)
+        if file is None or self.fates[number] != _STAYS:
+            return
+        file_number, name = file
+        if self.fates[file_number] == _STAYS:
+            self.originals[number] = name
+        elif file_number in self.heirs:
+            self.originals[number] = self.heirs[file_number]
+        else:
+            self.heirs[file_number] = self._hard_links[number][0]
+            self.originals[number] = None
+
+    def _file_of(self, number: int, order: list[int]) -> tuple[int, bytes] | None:
+        """Return the number and the path of the file of a hard link, if there is one."""
+        name = self._hard_links[number][1]
+        file_number = self._last_before(number, name, order)
         while file_number is not None and file_number in self._hard_links:
             name = self._hard_links[file_number][1]
             file_number = self._last_before(file_number, name, order)
-        if file_number is None:
-            # The file does not exist, so the link is ignored.
-            self.fates[number] = _REFUSED
-        elif self.fates[number] == _STAYS:
-            if self.fates[file_number] == _STAYS:
-                self.originals[number] = name
-            elif file_number in self.heirs:
-                self.originals[number] = self.heirs[file_number]
-            else:
-                self.heirs[file_number] = path
-                self.originals[number] = None
+        return None if file_number is None else (file_number, name)
 
     def _last_before(self, number: int, path: bytes, order: list[int]) -> int | None:
         """Return the number of the last entry at a path before a number."""

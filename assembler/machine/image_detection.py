@@ -15,7 +15,7 @@ from assembler.suffixes import CMDLINE, INITRD, KERNEL, SQUASHFS, SQUASHFS_INITR
 
 _SECTOR = 2048
 _BOOT_RECORD = 17 * _SECTOR
-_LONGEST_CMDLINE = 64 << 10
+_MAX_CMDLINE = 64 << 10
 # The machine types in the header of a PE file.
 _PE_MACHINES = {0x8664: "amd64", 0xAA64: "arm64", 0x5064: "riscv64"}
 _EFI_PLATFORM = 0xEF
@@ -104,14 +104,14 @@ def _has_boot_sector(head: bytes) -> bool:
     return magics.is_boot_sector(head) and not magics.is_bzimage(head)
 
 
-def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
+def _detect_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
     initrd = path.with_name(path.name + INITRD)
     root = path.with_name(path.name + SQUASHFS)
     use_root = root.is_file() and (squashfs or not initrd.is_file())
     if squashfs and not root.is_file():
         raise _not_an_image(path, f"{root.name} not found beside {kernel.name}")
     if not use_root and not initrd.is_file():
-        raise _nothing(path, f"there is {kernel.name}, and no {initrd.name} beside it")
+        raise _not_an_image(path, f"{kernel.name} found, but not {initrd.name} beside it")
     cmdline = path.with_name(path.name + CMDLINE)
     text = ""
     if cmdline.is_file():
@@ -120,7 +120,7 @@ def _by_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
     with wrap_os_errors(kernel, "read"), kernel.open("rb") as file:
         architecture = kernel_architecture(file.read(_SECTOR))
     if use_root:
-        # What leads to the root filesystem, where the kernel does not find it alone.
+        # The early initrd, if the kernel needs modules to mount the root filesystem.
         initrd = path.with_name(path.name + SQUASHFS_INITRD)
     boot = KernelBoot(kernel, initrd if initrd.is_file() else None, text)
     return BootImage(
@@ -197,9 +197,9 @@ def _describe_unsupported(head: bytes) -> str:
 
 def _prefix_hints(path: Path) -> list[str]:
     if not path.parent.is_dir():
-        return [f"there is no directory {path.parent}"]
+        return [f"directory {path.parent} not found"]
     found = sorted(p.name[: -len(KERNEL)] for p in path.parent.glob(f"*{KERNEL}"))
-    hints = [f"there is neither {path.name} nor {path.name}{KERNEL}"]
+    hints = [f"neither {path.name} nor {path.name}{KERNEL} found"]
     if found:
         hints.append(f"images in {path.parent}: {', '.join(found[:5])}")
     return hints

@@ -51,7 +51,7 @@ KINDS = {
 
 # The recorded cases that differ in each of these ways.
 CASES_OF_KIND = {
-    "hard links in an initrd stay hard links": {
+    "hard links in an initrd are kept": {
         "001-kernel-basic",
         "002-kernel-alternate-names",
         "009-kernel-decompress",
@@ -64,7 +64,7 @@ CASES_OF_KIND = {
         "256-drawn-07",
         "261-drawn-12",
     },
-    "directories that lead to something are made, where the kernel would not": {
+    "missing parent directories are created": {
         "008-kernel-boot-extra",
         "082-dedup",
         "134-merge-two",
@@ -74,7 +74,7 @@ CASES_OF_KIND = {
         "259-drawn-10",
         "261-drawn-12",
     },
-    "a hard link shows the file that it was made to": {
+    "a hard link keeps the content of its original target": {
         "030-init-links-initrd",
         "159-image-links",
         "254-drawn-05",
@@ -96,7 +96,7 @@ CASES_OF_KIND = {
         "166-image-touch",
         "259-drawn-10",
     },
-    "directories that images have keep their modes": {
+    "directories of images keep their modes": {
         "109-files-existing-parents",
         "240-input-tar",
         "244-whole-system",
@@ -111,7 +111,7 @@ CASES_OF_KIND = {
         "264-drawn-15",
         "266-drawn-17",
     },
-    "labels lose nothing": {
+    "labels are complete": {
         "037-labels-as-they-are",
         "039-label-vs-yaml-1",
         "067-devices",
@@ -128,7 +128,7 @@ CASES_OF_KIND = {
 EXPLAINED_CASES = {
     "006-kernel-ucode-missing": "`ucode` that the kernel image lacks",
     "017-kernel-is-directory": "a directory called `kernel` in the kernel image",
-    "041-label-vs-yaml-3": "capabilities given twice, `.add` of what the label has",
+    "041-label-vs-yaml-3": "duplicate capabilities, also from `.add` and the label",
     "043-yaml-everything": "`resources` with capital letters, id mappings",
     "059-bind-odd": "an empty option in a bind",
     "062-rlimits": "a soft limit above the hard one",
@@ -146,10 +146,10 @@ EXPLAINED_CASES = {
     "188-flat-zst": "an image without an index whose layers are not compressed with gzip",
     "223-name-odd": "a name of a container that is empty, or has a `/` in it",
     "230-format-initrd-global-header": "a pax global header in the tar of an image",
-    "243-input-tar-volume": "may have a container that points to a tree of another image",
+    "243-input-tar-volume": "a container may refer to a tree of another image",
     "246-sbom": "`documentNamespace`",
-    "267-input-tar-mounts": "files with `metadata` | cannot always be read again",
-    "270-input-tar-dedup": "may have a container that points to a tree of another image",
+    "267-input-tar-mounts": "a file with `metadata` in the system",
+    "270-input-tar-dedup": "a container may refer to a tree of another image",
 }
 
 

@@ -50,6 +50,8 @@ class HardLinks:
         # Links to waiting links.
         self._followers: dict[bytes, list[bytes]] = {}
         self._added: set[bytes] = set()
+        # Directories of targets that links wait for, or have waited for.
+        self._sought: set[bytes] = set()
         # Of the current layer:
         self._layer = 0
         self._hidden_names: set[bytes] = set()
@@ -74,7 +76,7 @@ class HardLinks:
         else:
             self._followers.setdefault(name, []).extend(waiting)
         if not added:
-            self._hard_link(name, self._target(reader), reader)
+            self._hard_link(name, self._target(name, reader), reader)
 
     def _target(self, name: bytes, reader: TarReader) -> bytes:
         """Return the path of a hard link's target."""
@@ -181,7 +183,8 @@ class HardLinks:
         if kind == DIRECTORY:
             return
         links = self._corrections.rescued.get((self._layer, name), [])
-        fresh = [link for link in links if link not in self._added]
+        # A link that waits again needs the content of the hidden target's own target.
+        fresh = [link for link in links if link not in self._added or link in self._unlinked]
         self._added.update(fresh)
         waiting = self._take_waiting(name)
         if name in self._hidden_links:
@@ -192,7 +195,7 @@ class HardLinks:
         if kind == SYMLINK:
             self._hidden_symlinks[name] = symlink_target(name, reader.link)
         if kind == HARD_LINK:
-            target = self._target(reader)
+            target = self._target(name, reader)
             for link in waiting:
                 self._hard_link(link, target, reader)
             for link in fresh:
