@@ -11,6 +11,7 @@ from assembler.oci.layers.flattened_tree import (
     SYMLINKED,
     Corrections,
     FlattenedTree,
+    LayerPath,
     display_path,
     follow_links,
     normalize_entry_name,
@@ -57,6 +58,8 @@ class HardLinks:
         self._hidden_names: set[bytes] = set()
         # Hidden symbolic links, and where they lead.
         self._hidden_symlinks: dict[bytes, bytes] = {}
+        # The detours that symbolic links of the layer made necessary.
+        self._new_detours: dict[bytes, list[LayerPath]] = {}
         # Hidden names that gave links their content.
         self._hidden_links: set[bytes] = set()
 
@@ -65,6 +68,7 @@ class HardLinks:
         self._layer = layer
         self._hidden_names = set()
         self._hidden_symlinks = {}
+        self._new_detours = {}
         self._hidden_links = set()
 
     def add_visible(self, name: bytes, reader: TarReader) -> None:
@@ -114,6 +118,7 @@ class HardLinks:
                 for layer, waiting in links:
                     if layer < self._layer and waiting in self._unlinked:
                         self._corrections.detours[layer, name] = symlink_target(name, link)
+                        self._new_detours.setdefault(name, []).append((layer, name))
 
     def _hard_link(self, name: bytes, target: bytes, reader: TarReader) -> None:
         """Add a link to the sink, or let it wait for its target."""
@@ -180,6 +185,11 @@ class HardLinks:
     def add_hidden(self, name: bytes, reader: TarReader) -> None:
         """Process a hidden entry: links may need its content."""
         kind = reader.kind
+        if kind != SYMLINK:
+            # It replaces a symbolic link of the same layer.
+            self._hidden_symlinks.pop(name, None)
+            for key in self._new_detours.pop(name, ()):
+                self._corrections.detours.pop(key, None)
         if kind == DIRECTORY:
             return
         links = self._corrections.rescued.get((self._layer, name), [])

@@ -63,6 +63,14 @@ def test_a_hard_link_to_a_file_below_a_symlink_of_a_lower_layer(top: list[E]) ->
     assert groups(sink.tree) == {frozenset({b"usr/lib/x", b"h"})}
 
 
+def test_a_hidden_symlink_that_its_layer_replaces_leads_no_hard_link() -> None:
+    replaced = [symlink("a", "b"), directory("a"), E("a/f", b"f")]
+    sink = flattened([*replaced, hardlink("h", "a/f")], [E(".wh.a")])
+    assert sink.files() == {"h": b"f"}
+    sink = flattened(replaced, [hardlink("h", "a/f")], [E("a", b"file")])
+    assert sink.files() == {"h": b"f", "a": b"file"}
+
+
 def test_a_hard_link_to_a_symlink_that_an_upper_layer_writes_through() -> None:
     sink = flattened([directory("b"), symlink("a", "b"), hardlink("h", "a")], [E("a/x", b"x")])
     assert sink.files() == {"a": b"b", "h": b"b", "b/x": b"x"}
