@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 ROOT = [
     directory("bin"),
+    directory("opt", 0o750),
     E("bin/sh", b"shell", mode=0o755),
     E("etc/hosts", b"theirs"),
     E("big", b"b" * 5000),
@@ -89,6 +90,8 @@ def whole_plan(store: Store, *more: E) -> Plan:
     made = (
         *leading_directories("etc/dolmen"),
         file("etc/dolmen/one", b"1"),
+        *leading_directories("opt"),
+        file("opt/x"),
         GeneratedEntry("etc/dolmen/link", EntryKind.SYMLINK, 0o777, target="one"),
         file("boot/cmdline", b"console=ttyS0"),
     )
@@ -128,8 +131,9 @@ def test_a_tar_has_the_parts_in_their_order(store: Store, tmp_path: Path) -> Non
     assert names.index("bin/sh") < names.index("etc/hosts") < names.index(prefix)
     assert names.index(f"{prefix}/run") < names.index("etc/dolmen/one")
     # The image has etc: the directory is not written once more.
-    assert names.count("etc") == 1
-    assert names[-4:] == ["etc/dolmen", "etc/dolmen/one", "etc/dolmen/link", "boot/cmdline"]
+    assert names.count("etc") == names.count("opt") == 1
+    last = ["etc/dolmen", "etc/dolmen/one", "opt/x", "etc/dolmen/link", "boot/cmdline"]
+    assert names[-5:] == last
     by_name = {member.name: member for member in members}
     assert by_name["bin/sh"].mode == 0o755
     assert by_name["bin/sh"].pax_headers["comment"] == "init[0] docker.io/test/init:1"
@@ -225,7 +229,7 @@ def test_an_initrd_has_the_same_files_without_those_of_boot_loaders(
         *("lib", "lib/modules", "lib/modules/m.ko", "bin", "bin/sh", "big", *system),
         *("containers", "containers/services", "containers/services/s", prefix),
         *(f"{prefix}/{name}" for name in ("run", "link", "boot", "boot/notes", *system)),
-        *("etc/dolmen", "etc/dolmen/one", "etc/dolmen/link"),
+        *("etc/dolmen", "etc/dolmen/one", "etc/dolmen/link", "opt", "opt/x"),
     }
     # The kernel creates no parents: each comes before what is in it.
     for number, name in enumerate(names):
@@ -327,6 +331,8 @@ def member(store: Store, layers: Iterable[list[E]], name: str = "kernel") -> byt
     "layers",
     [
         [[E("kernel", b"old")], [E("kernel", b"k")]],
+        # The last entry of a path counts: what was taken before it is dropped.
+        [[E("kernel", b"old"), E("a"), E("kernel", b"k")]],
         [[E("lib/vmlinuz", b"k"), symlink("kernel", "lib/vmlinuz")]],
         [[symlink("kernel", "/a/b"), symlink("a/b", "../c"), E("c", b"k")]],
         [[E("a", b"k"), hardlink("kernel", "a")]],

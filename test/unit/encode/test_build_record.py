@@ -137,6 +137,11 @@ def test_a_build_from_an_earlier_tar_gives_the_same_tar(
     assert len(modes) == 2 + ucode
     assert archive.sbom({"path": "usr/sbom.json", "tool": "dolmen"}) == SBOM
     assert archive.sbom({"tool": "another"}) is None
+    data = (tmp_path / "one.tar").read_bytes()
+    for changed in (data.replace(b'SPDX-2.3"', b'SPDX-2.4"'), data):
+        (tmp_path / "changed.tar").write_bytes(changed)
+        found_sbom = SalvageArchive.open(tmp_path / "changed.tar").sbom({"tool": "dolmen"})
+        assert found_sbom == (SBOM if changed == data else None)
     assert not archive.has_decompressed_kernel(salvaged)
     assert not archive.is_attested(INIT)
     assert archive.is_attested("docker.io/test/unknown:1")

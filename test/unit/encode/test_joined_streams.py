@@ -41,6 +41,26 @@ def test_an_unknown_compression_is_refused(text: str) -> None:
         Compression.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("gzip:0", "gzip has no level 0", "its levels are 1 to 9"),
+        ("xz:10", "xz has no level 10", "its levels are 0 to 9"),
+        ("none:1", "none has no level 1", "write none alone"),
+        (
+            "lz5",
+            "not a compression: 'lz5'",
+            "use one of gzip, zstd, lz4, xz, none, optionally with a level, as in zstd:19",
+        ),
+    ],
+)
+def test_the_hint_says_which_compressions_there_are(text: str, message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Compression.parse(text)
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.message, diagnostic.hints) == (message, (hint,))
+
+
 @pytest.mark.parametrize("text", ["gzip:1", "gzip:9", "zstd:3", "lz4:12", "xz:0", "none"])
 def test_a_codec_reads_its_own_output(text: str) -> None:
     assert str(Compression.parse(text)) == text
