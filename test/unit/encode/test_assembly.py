@@ -276,7 +276,7 @@ def test_segments_are_kept_from_one_assembly_to_the_next(store: Store, tmp_path:
             assert advances[0] >= largest
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     # Each part is reported once; the file of the kernel image comes last.
-    assert reports[0][0] == "0 of 3 parts are kept from earlier, 3 to be made"
+    assert reports[0][0] == "0 of 3 parts are in the cache, 3 to make"
     assert [text.partition(",")[0] for text in reports[0][1:3]] == [
         "made: init[0] docker.io/test/init:1 as tar",
         "made: services[0] docker.io/test/service:1 as tar",
@@ -379,7 +379,7 @@ def test_links_in_a_circle_end(store: Store) -> None:
             gzip.compress(tar([E("a")]), mtime=0),
             "kernel.tar is compressed with gzip; it must be a plain tar",
         ),
-        (b"\xfd7zXZ", "compressed with xz"),
+        (b"\xfd7zXZ\0", "compressed with xz"),
         (tar([E("a"), E("../b")]), "entry ../b: it would leave the root directory"),
         (tar([E("a")])[:512] + unknown("b"), "entry b: it is of the unknown type"),
         (tar([E("a", b"1" * 600)])[:700], "cut off"),

@@ -181,9 +181,7 @@ def test_addresses_in_manifests_are_not_followed(
     with pytest.raises(DolmenError) as caught:
         pull_all(store, name)
     assert not registry.asked("elsewhere")
-    assert ("addresses in manifests are not followed" in str(caught.value)) == (
-        "foreign" in media_type
-    )
+    assert ("URLs in manifests are not followed" in str(caught.value)) == ("foreign" in media_type)
 
 
 def test_a_reference_by_digest(registry: FaultyRegistry, app: str, store: Store) -> None:
