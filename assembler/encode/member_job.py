@@ -151,7 +151,7 @@ class _MemberWriter:
             return
         output = FileOutput(self.segment.file.fileno())
         if member.decompress:
-            source = _ChunkStream(reader.chunks())
+            source = _MemberStream(reader.chunks())
             for piece in decompress_kernel(source, str(member.image.reference), place=member.place):
                 output.put(piece)
         else:
@@ -211,7 +211,7 @@ def _refuse_compressed(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
     yield from chunks
 
 
-class _ChunkStream:
+class _MemberStream:
     """A readable stream of chunks."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:

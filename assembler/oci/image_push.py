@@ -141,7 +141,7 @@ class _PushRun:
             platform_list = f" ({', '.join(platforms)})" if platforms else ""
             raise ImageError.of(
                 codes.INCOMPLETE_IMAGE,
-                f"{reference}: {len(missing)} parts are not in the store{platform_list}",
+                f"{reference}: {pluralize(len(missing), 'part')} not found in the store{platform_list}",
                 f"`dolmen cache pull {reference}` fetches all platforms",
             )
 

@@ -282,7 +282,7 @@ def test_segments_are_kept_from_one_assembly_to_the_next(store: Store, tmp_path:
         "made: services[0] docker.io/test/service:1 as tar",
     ]
     assert len(reports[0]) == 4
-    assert reports[1][0].startswith("2 of 2 parts are kept from earlier, 0 to be made")
+    assert reports[1][0].startswith("2 of 2 parts are in the cache, 0 to make")
     assert members[0] == members[1]
     assert all(path.stat().st_size for path in store.layout.segments.iterdir())
 

@@ -276,7 +276,7 @@ def test_an_image_that_is_not_whole_is_not_pushed(
             pushed(store, image)
         (diagnostic,) = caught.value.diagnostics
         assert diagnostic.code is codes.INCOMPLETE_IMAGE
-        assert diagnostic.message == f"{image}: 1 parts are not in the store{which}"
+        assert diagnostic.message == f"{image}: 1 part not found in the store{which}"
     assert not registry.asked("PUT .*org/other")
 
 
