@@ -103,6 +103,7 @@ def _plan_builds(
     package, options = job.package, job.options
     name = options.dockerfile or package.build.dockerfile
     try:
+        reference = job.name.reference()
         commit = read_commit(package, job.name, options.naming.commit)
         arguments = collect_arguments(package, job.name, commit, options.arguments, options.naming)
         if dockerfile is None:
@@ -125,7 +126,7 @@ def _plan_builds(
             inputs={"tree": job.name.hash or NO_TREE_HASH},
             labels=image_labels(package),
             time=commit.time,
-            name=str(job.name.reference()),
+            name=str(reference),
             options=options.dockerfile_options(package.build),
         )
     return builds
