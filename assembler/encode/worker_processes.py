@@ -156,24 +156,32 @@ def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
     """Run as a worker; never return into the code of the parent."""
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, _stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        _keep_memory()
-        while (order := _read(orders, _LENGTH.size)) is not None:
-            body = b""
-            try:
-                work(_LENGTH.unpack(order)[0])
-            except DolmenError as error:
-                body = pickle.dumps((type(error), error.diagnostics))
-            except Exception as error:
-                body = _pickled(error)
-            os.write(answers, _LENGTH.pack(len(body)) + body)
-        status = 0
-    except (_Stopped, BrokenPipeError):
+        with suppress(_Stopped, BrokenPipeError):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, _stop)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            _keep_memory()
+            _carry_out(work, orders, answers)
+            status = 0
+        # The parent stops a worker only once: now, or with `_Stopped` before the end of this.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    except BaseException:  # noqa: S110 - the parent sees the status
         pass
     finally:
         os._exit(status)
+
+
+def _carry_out(work: Callable[[int], None], orders: int, answers: int) -> None:
+    """Do the ordered jobs, and answer each, until there are no more orders."""
+    while (order := _read(orders, _LENGTH.size)) is not None:
+        body = b""
+        try:
+            work(_LENGTH.unpack(order)[0])
+        except DolmenError as error:
+            body = pickle.dumps((type(error), error.diagnostics))
+        except Exception as error:
+            body = _pickled(error)
+        os.write(answers, _LENGTH.pack(len(body)) + body)
 
 
 def _keep_memory() -> None:

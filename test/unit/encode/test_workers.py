@@ -119,3 +119,23 @@ def test_a_write_that_takes_a_part_only_is_continued(
     expected = b"".join(b"%04d" % number * 1000 for number in range(300))
     assert (tmp_path / "out").read_bytes() == expected
     assert (output.written, output.checksum) == (len(expected), ContentSummary.of(expected).crc32)
+
+
+def test_a_worker_that_is_stopped_while_it_ends_does_not_become_a_second_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on with the code that started it."""
+    parent, end = os.getpid(), os._exit
+
+    def stopped(status: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        end(status)
+
+    monkeypatch.setattr(os, "_exit", stopped)
+    try:
+        run_in_workers(2, lambda _: None, 2, lambda _: None)
+    finally:
+        if os.getpid() != parent:
+            (tmp_path / "escaped").touch()
+            end(1)
+    assert list(tmp_path.iterdir()) == []
