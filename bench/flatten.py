@@ -8,9 +8,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isal import igzip_lib
 
@@ -26,6 +26,9 @@ from assembler.oci import (
     find_image,
     flatten_layers,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 WORKLOAD = HERE / "work" / "images"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 # The users with static IDs (Debian policy 9.2): uid, gid, home, shell.
 _STATIC_USERS: Mapping[str, tuple[int, int, str, str]] = {

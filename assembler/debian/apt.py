@@ -27,8 +27,6 @@ from assembler.debian.engine import (
     check_package_names,
     unavailable_error,
 )
-from assembler.debian.engine_context import EngineContext
-from assembler.debian.sources import AptSource
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
 from assembler.files import atomic_write
@@ -37,6 +35,9 @@ from assembler.tools import ProcessLimits, ProcessResult, program_error, run_pro
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from assembler.debian.engine_context import EngineContext
+    from assembler.debian.sources import AptSource
 
 
 _APT_HELPER = Path("/usr/lib/apt/apt-helper")

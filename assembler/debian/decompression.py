@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import lzma
 import zlib
-from collections.abc import Callable, Iterator, Mapping
 from queue import Full, Queue
 from threading import Event, Thread
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 _CHUNK = 1 << 18
 # The limit for xz and zstd; Debian's packages need 65 MiB at most.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from assembler.debian.kernel_modules import KernelModule, builtin_modinfo, module_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _MAGIC, _VERSION = 0xB007F457, 0x00020001
 _NODE_PREFIX, _NODE_VALUES, _NODE_CHILDREN = 0x80000000, 0x40000000, 0x20000000

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from assembler.codes import packages
 from assembler.errors import PackageError
-from assembler.oci import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from assembler.oci import Platform
 
 # Package lists are updated when they are older than this, in seconds.
 INDEX_MAX_AGE = 3600.0

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
 from assembler.oci import HOUR, GcLimits, files_in, oldest_run_start, try_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from assembler.oci import Store
 
 # Archives keep old versions for a few days only: a locked version may be in no other place.

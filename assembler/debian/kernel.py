@@ -7,7 +7,6 @@ list and select the files, then to stream them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -29,6 +28,8 @@ from assembler.debian.tarball import DebTarEntry, TarEntryKind
 from assembler.errors import PackageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from assembler.debian.layer import LayerInputs
     from assembler.debian.tarball import DebTarReader
 

@@ -6,10 +6,13 @@ import gzip
 import lzma
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler import magics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _MAX_MODULE_SIZE = 256 << 20
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")

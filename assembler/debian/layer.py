@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import posixpath
 import stat
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.config import DebsRecipe, RecipeFile
 from assembler.debian.accounts import GROUPS_LIST, USERS_LIST, account_files
 from assembler.debian.control import ControlFile, parse_control
 from assembler.debian.deb_file import DebFile, open_deb
@@ -23,6 +22,11 @@ from assembler.debian.patterns import path_matcher
 from assembler.debian.tar_headers import TAR_END, tar_file, tar_header, tar_padding
 from assembler.debian.tarball import DebTarEntry, TarEntryKind, normalize_path
 from assembler.errors import PackageError, wrap_os_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from assembler.config import DebsRecipe, RecipeFile
 
 _CA_DIRECTORY = "usr/share/ca-certificates/"
 _CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"

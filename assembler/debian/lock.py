@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
 from assembler.debian.engine import ArchiveSnapshot, PinnedPackage
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.files import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 LOCK_FILE = "debs.lock"
 _VERSION = 1

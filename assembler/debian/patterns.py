@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _PIECE = re.compile(r"/\*\*/|/\*\*$|^\*\*/|\*|\?|[^*?/]+|/")
 _WILDCARDS = {"/**/": "/(?:.*/)?", "/**": "/.*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}

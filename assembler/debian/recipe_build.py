@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
@@ -29,6 +28,7 @@ from assembler.oci import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from assembler.config import DebsRecipe
     from assembler.debian.engine import ArchiveEngine

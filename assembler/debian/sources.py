@@ -7,12 +7,15 @@ suite instead of the machine's (`bookworm-security` becomes `trixie-security`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError, wrap_os_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 DEFAULT_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _ETC_APT = Path("/etc/apt")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from assembler.debian.tarball import TarEntryKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.debian.tarball import DebTarEntry
 
 BLOCK = 512

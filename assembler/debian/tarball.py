@@ -6,9 +6,12 @@ that leaves the root is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BLOCK = 512
 _MAX_EXTENSION_SIZE = 1 << 20

@@ -14,7 +14,6 @@ import posixpath
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +48,8 @@ from assembler.tools import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.options import DockerfileOptions
     from assembler.dockerfile.stages import DockerfilePlan, Stage

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,8 @@ from assembler.oci import (
 from assembler.tools import ProcessLimits, run_program
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.options import DockerfileOptions
     from assembler.dockerfile.stages import DockerfilePlan

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.events import task
@@ -15,6 +13,9 @@ from assembler.oci import Platform
 from assembler.tools import ProcessLimits, program_error, run_program
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
     from assembler.events import Reporter
 
 DEFAULT_NAME = "dolmen-builder"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from assembler.dockerfile.base_images import image_layers
@@ -15,6 +14,8 @@ from assembler.oci import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.stages import DockerfilePlan
     from assembler.oci import Store, WrittenLayer

@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.dockerfile.file_tree import Contents, FileNode, decode_path, encode_path
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import DIRECTORY, FILE, SYMLINK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
 _CHUNK = 1 << 20
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.dockerfile.file_tree import (
@@ -20,9 +20,13 @@ from assembler.dockerfile.file_tree import (
     has_wildcard,
     resolve_links,
 )
-from assembler.dockerfile.syntax import Instruction
 from assembler.errors import PackageError
 from assembler.oci import DIRECTORY, FILE, HARD_LINK, SYMLINK, TAR_END, TarHeader, tar_padding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.dockerfile.syntax import Instruction
 
 _MODE = re.compile(r"[0-7]{3,4}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +16,8 @@ from assembler.dockerfile.syntax import HEREDOC
 from assembler.dockerfile.words import expand_text
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
     from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.stages import DockerfilePlan
     from assembler.dockerfile.syntax import Instruction

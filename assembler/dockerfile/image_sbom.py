@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,8 @@ from assembler.oci import (
 from assembler.sbom import PackageFacts, describe_package, image_document
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
     from assembler.oci import Descriptor, Image, Store, TarReader
 
 _DPKG = b"var/lib/dpkg/status"

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 import posixpath
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
 from assembler.dockerfile.archives import open_archive
 from assembler.dockerfile.base_images import image_layers, layer_blob, read_image_config
-from assembler.dockerfile.build_inputs import BuildInputs
 from assembler.dockerfile.copy_layer import (
     Accounts,
     CopyAttributes,
@@ -38,6 +36,9 @@ from assembler.oci import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.file_tree import FileTree
     from assembler.dockerfile.stages import DockerfilePlan, Stage
     from assembler.dockerfile.syntax import Instruction

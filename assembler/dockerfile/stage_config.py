@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from assembler.dockerfile.stages import argument_pairs, expand_word, split_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from assembler.dockerfile.stages import DockerfilePlan
     from assembler.dockerfile.syntax import Instruction
 

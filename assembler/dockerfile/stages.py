@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.dockerfile.words import WordError, expand, split_quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from assembler.dockerfile.syntax import Dockerfile, Instruction
     from assembler.oci import Platform
 

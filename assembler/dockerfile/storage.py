@@ -5,10 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler import tools
@@ -17,6 +15,9 @@ from assembler.dockerfile.buildah import Buildah
 from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from assembler.events import Reporter
 
 _CACHE = "tmp"

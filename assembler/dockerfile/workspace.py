@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -14,6 +13,8 @@ from assembler.errors import wrap_os_errors
 from assembler.oci import hold_lock, try_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.oci import Store
 
 

@@ -6,12 +6,12 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-from assembler.formats.written_output import Output
 from assembler.rootfs import EntryKind, GeneratedEntry, GeneratedPart, Origin
 from assembler.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from assembler.encode import Assembly
+    from assembler.formats.written_output import Output
 
 ENTRYPOINT = "/bin/rc.init"
 _DOCKERFILE = f"""

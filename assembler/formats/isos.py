@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
 from assembler.encode import Assembly
@@ -27,7 +27,6 @@ from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd
 from assembler.formats.run_cache import RunCache
 from assembler.formats.systems import EFI_LABEL, INITRD, KERNEL, BiosSystem
-from assembler.formats.written_output import Output
 from assembler.helper_images import BOOTLOADERS
 from assembler.media import (
     FAT_SECTOR,
@@ -44,6 +43,9 @@ from assembler.media import (
 )
 from assembler.rootfs import STANDARD_TIME, Plan
 from assembler.suffixes import SUFFIXES
+
+if TYPE_CHECKING:
+    from assembler.formats.written_output import Output
 
 LABEL = "DOLMEN"
 _ARCHITECTURES = frozenset({"amd64", "arm64"})

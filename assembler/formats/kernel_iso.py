@@ -11,13 +11,13 @@ from assembler.formats.kernel_initrd import write_kernel
 from assembler.formats.outputs import write_sparse
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd, write_early_initrd
-from assembler.formats.written_output import Output
 from assembler.media import IsoVolume
 from assembler.rootfs import STANDARD_TIME
 from assembler.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from assembler.encode import Assembly
+    from assembler.formats.written_output import Output
 
 # The kernel's command line names the root filesystem by it: root=LABEL=DOLMEN.
 LABEL = "DOLMEN"

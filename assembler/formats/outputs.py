@@ -8,13 +8,13 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
 from assembler.files import atomic_write, is_special_file
-from assembler.formats.protocol import Target
 from assembler.formats.written_output import Output
 from assembler.media import write_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from assembler.formats.protocol import Target
     from assembler.media import SparseImage
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from assembler.formats import efi
 from assembler.formats.outputs import write_sparse
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-from assembler.formats.written_output import Output
 from assembler.helper_images import BOOTLOADERS
 from assembler.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from assembler.encode import Assembly
+    from assembler.formats.written_output import Output
     from assembler.media import SparseImage
 
 

@@ -8,11 +8,11 @@ from assembler.codes import output as codes
 from assembler.encode import Assembly, plan_early_initrd
 from assembler.errors import OutputError
 from assembler.formats.outputs import output_file
-from assembler.formats.protocol import Target
 from assembler.formats.written_output import Output
 
 if TYPE_CHECKING:
     from assembler.encode import EarlyInitrd
+    from assembler.formats.protocol import Target
 
 
 def require_early_initrd(assembly: Assembly, filesystem: str) -> EarlyInitrd | None:

@@ -15,13 +15,13 @@ from assembler.encode import TAR_END, PlainTarWriter
 from assembler.errors import OutputError
 from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-from assembler.formats.written_output import Output
 from assembler.helper_images import FIRMWARE
 from assembler.oci import read_image_files
 from assembler.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from assembler.encode import Assembly, ExtractedFile
+    from assembler.formats.written_output import Output
     from assembler.helper_images import HelperImages
 
 # Boot loader, device trees and overlays, in any folder of the image.

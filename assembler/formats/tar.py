@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from assembler.formats.outputs import write_stream
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-from assembler.formats.written_output import Output
 from assembler.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
     from assembler.encode import Assembly
+    from assembler.formats.written_output import Output
 
 
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:

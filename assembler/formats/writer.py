@@ -9,7 +9,6 @@ from assembler.consoles import SERIAL_CONSOLES
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.events import LogMessage
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-from assembler.formats.written_output import Output
 from assembler.helper_images import BOOTLOADERS
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from assembler.encode import Assembly
     from assembler.events import Reporter
+    from assembler.formats.written_output import Output
 
 
 def write_formats(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
@@ -17,6 +16,7 @@ from assembler.tools import ProcessLimits, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from assembler.config import GoPrograms
     from assembler.events import Reporter

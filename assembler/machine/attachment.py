@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import selectors
-import socket
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
@@ -18,6 +15,10 @@ from assembler.machine.console_log import console_tail
 from assembler.machine.qmp import connect_socket
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from assembler.machine.console_io import ConsoleIO
     from assembler.machine.records import RecordedMachine
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
@@ -12,6 +10,9 @@ from assembler.machine.backend import CONSOLE_LOG
 from assembler.machine.wait_conditions import plain_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from assembler.machine.records import RecordedMachine
 
 _TAIL_SIZE = 4096

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import host
@@ -13,8 +12,12 @@ from assembler.codes import machine as codes
 from assembler.errors import HostError, MachineError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.machine.description import Disk
-from assembler.machine.option_parsing import DiskOption
 from assembler.tools import require_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assembler.machine.option_parsing import DiskOption
 
 _CLUSTER_BITS = 16
 _CLUSTER_SIZE = 1 << _CLUSTER_BITS

@@ -7,17 +7,21 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
-from assembler.machine.backend import Command
 from assembler.machine.launcher import launch_process
 from assembler.machine.process_identity import Process
 from assembler.machine.qmp import socket_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from assembler.machine.backend import Command
 
 # The placeholder in the arguments for the file descriptor of the listening socket.
 LISTEN_FD = "{handle}"

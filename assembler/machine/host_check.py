@@ -5,9 +5,8 @@ from __future__ import annotations
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.machine.accelerator import probe_kvm
 from assembler.machine.firmware import FIRMWARE_FILES, find_firmware
@@ -15,6 +14,10 @@ from assembler.machine.virtiofs import find_virtiofsd
 from assembler.oci import ImageSources
 from assembler.tools import TOOLS, Tool, find_program, install_command, program_version
 from assembler.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _VERSION_TIMEOUT = 5
 

@@ -13,7 +13,6 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,12 +21,15 @@ from typing import TYPE_CHECKING, Any
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
 from assembler.machine.backend import Command
-from assembler.machine.description import Network
 from assembler.machine.helper_processes import HelperProcess
 from assembler.tools import require_program
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyroute2 import IPRoute
+
+    from assembler.machine.description import Network
 
 _TUN = "/dev/net/tun"
 _TUNSETIFF = 0x400454CA

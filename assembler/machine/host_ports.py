@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
-from assembler.machine.description import Port
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.machine.description import Port
 
 
 def free_port(address: str = "127.0.0.1") -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.description import KernelBoot
 from assembler.suffixes import CMDLINE, INITRD, KERNEL, SQUASHFS, SQUASHFS_INITRD
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SECTOR = 2048
 _BOOT_RECORD = 17 * _SECTOR

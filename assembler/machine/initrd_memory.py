@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import lzma
 import zlib
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
 from assembler.rootfs import DECOMPRESSORS, detect_compression
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _MB = 1 << 20
 # The minimum memory of the kernel itself.

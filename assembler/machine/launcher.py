@@ -6,12 +6,14 @@ import ctypes
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 

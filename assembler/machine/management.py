@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
@@ -12,6 +11,10 @@ from assembler.machine.program import stop_program
 from assembler.machine.records import MachineDirectory, RecordedMachine, default_state
 from assembler.machine.ssh import ssh_argv
 from assembler.tools import require_program
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 class StopOutcome(StrEnum):

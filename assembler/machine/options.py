@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from assembler.machine.description import Port
-from assembler.machine.image_detection import ImageKind
-from assembler.machine.option_parsing import DiskOption
 from assembler.machine.records import default_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from assembler.machine.description import Port
+    from assembler.machine.image_detection import ImageKind
+    from assembler.machine.option_parsing import DiskOption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.codes import usage
@@ -24,7 +24,6 @@ from assembler.machine.description import (
 )
 from assembler.machine.disks import prepare_disk
 from assembler.machine.firmware import require_firmware
-from assembler.machine.helper_processes import HelperProcess
 from assembler.machine.host_network import NO_CLEANUP, ConnectedNetwork, NetworkCleanup
 from assembler.machine.host_ports import check_port_free
 from assembler.machine.image_detection import BootImage, ImageKind, detect_image
@@ -36,13 +35,18 @@ from assembler.machine.option_checks import (
     requested_network,
     target_architecture,
 )
-from assembler.machine.options import RunOptions
 from assembler.machine.qemu import program_for
 from assembler.machine.secure_boot_keys import enroll_keys, has_keys, read_key_lists
 from assembler.machine.ssh import SshAccess, prepare_ssh
 from assembler.machine.tpm import swtpm_process
 from assembler.machine.virtiofs import parse_shares, virtiofsd_processes
 from assembler.oci import host_platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.machine.helper_processes import HelperProcess
+    from assembler.machine.options import RunOptions
 
 _MAX_SATA_DISKS = 6
 _TPM = "tpm"

@@ -6,9 +6,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, wrap_os_errors
@@ -21,6 +20,10 @@ from assembler.machine.helper_processes import (
 from assembler.machine.launcher import launch_process
 from assembler.machine.process_identity import Process
 from assembler.machine.qmp import QmpClient, QmpError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 _START_TIMEOUT = 20.0
 _LOG = "program.log"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
@@ -29,6 +28,10 @@ from assembler.machine.description import (
     Port,
 )
 from assembler.tools import TOOLS, require_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)

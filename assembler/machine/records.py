@@ -10,10 +10,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, UsageError, wrap_os_errors
@@ -21,6 +20,9 @@ from assembler.files import atomic_write
 from assembler.machine.helper_processes import end_helper_processes
 from assembler.machine.host_network import NO_CLEANUP, NetworkCleanup, release_network
 from assembler.machine.process_identity import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _RECORD_FILE = "record.json"
 _CLAIM_FILE = "prepared-by.json"

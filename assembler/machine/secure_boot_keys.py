@@ -7,9 +7,7 @@ aligned to four bytes. Unused bytes are 0xff.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -18,6 +16,9 @@ from assembler.errors import MachineError
 from assembler.media import SECURE_BOOT_VARIABLES, read_certificate, signature_list
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
     from cryptography.x509 import Certificate
 
 _SECURE_BOOT_ENABLE_VENDOR = UUID("f0a30bc7-af08-4556-99c4-001009c93a44")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assembler.codes import host, usage
 from assembler.errors import HostError, UsageError
 from assembler.machine.description import Port
 from assembler.machine.host_ports import free_port
 from assembler.tools import require_program
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 _KEY = "ssh-key"
 _KNOWN_HOSTS = "ssh-known-hosts"

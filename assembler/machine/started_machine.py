@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,8 @@ from assembler.machine.wait_conditions import WaitCondition, parse_wait_conditio
 from assembler.quantities import size_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from assembler.events import Reporter
     from assembler.machine.backend import Command
     from assembler.machine.console_io import ConsoleIO

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
 from assembler.machine.backend import TPM_SOCKET, Command
 from assembler.machine.helper_processes import HelperProcess
 from assembler.tools import require_program
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def swtpm_process(state: Path) -> HelperProcess:

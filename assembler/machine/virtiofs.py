@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError, UsageError
@@ -14,6 +14,9 @@ from assembler.machine.backend import SHARE_SOCKET, Command
 from assembler.machine.description import Share
 from assembler.machine.helper_processes import LISTEN_FD, HelperProcess
 from assembler.tools import install_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 # Distributions install it outside of the PATH, as users do not start it.
 _VIRTIOFSD_PATHS = (

@@ -7,11 +7,14 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import UsageError
-from assembler.machine.description import Network
 from assembler.machine.qmp import QmpClient, QmpError
+
+if TYPE_CHECKING:
+    from assembler.machine.description import Network
 
 # Escape sequences of terminals.
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-~])")

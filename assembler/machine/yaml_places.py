@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assembler.config import Config
     from assembler.diagnostics import Place
 

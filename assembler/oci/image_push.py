@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import images
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError, ImageError, RegistryError
-from assembler.events import LogMessage, NullReporter, task
+from assembler.events import LogMessage, NullReporter, pluralize, task
 from assembler.oci.manifest import Descriptor, parse_image_config
 from assembler.oci.reference import Reference
 from assembler.oci.registry.blob_upload import BlobUpload, push_manifest
@@ -139,9 +139,10 @@ class _PushRun:
         if missing:
             platforms = sorted({str(d.platform) for d in missing if d.platform})
             platform_list = f" ({', '.join(platforms)})" if platforms else ""
+            parts = pluralize(len(missing), "part")
             raise ImageError.of(
                 codes.INCOMPLETE_IMAGE,
-                f"{reference}: {pluralize(len(missing), 'part')} not found in the store{platform_list}",
+                f"{reference}: {parts} not found in the store{platform_list}",
                 f"`dolmen cache pull {reference}` fetches all platforms",
             )
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.codes import usage
 from assembler.config import schema_path
 from assembler.errors import UsageError, wrap_os_errors
 from assembler.files import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DEFAULT_TEMPLATE = "minimal"
 _FOLDER = Path(__file__).resolve().parent / "templates"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from assembler.suffixes import CMDLINE, INITRD, KERNEL
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SCRIPT = ".ipxe"
 _ONLY_IMAGE = "boot.ipxe"

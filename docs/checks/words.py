@@ -8,13 +8,13 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from checks.findings import Finding
 from checks.python import defined
 from checks.texts import Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from checks.findings import Finding
     from checks.tree import Tree
 
 GLOSSARY = "docs/glossary.md"

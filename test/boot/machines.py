@@ -7,10 +7,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from boot.matrix import Row
+if TYPE_CHECKING:
+    from boot.matrix import Row
 
 _PROGRAMS = {
     "amd64": "qemu-system-x86_64",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from boot.matrix import ROWS, Row
 from support.cli import Dolmen
 from support.guest import EMULATED, EmulatorCrashError, running
 from support.guests import HOME, REPOSITORY, needs_qemu
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 

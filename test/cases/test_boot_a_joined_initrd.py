@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.store import Store
 from support.archives import E, directory, hardlink, image
 from support.booting import Run, System
-from support.cli import Dolmen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot]
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.guest import Guest
 from support.guests import assemble, boot_and, needs_qemu, system
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.guest import Guest
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 

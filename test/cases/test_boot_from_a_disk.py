@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,8 +18,12 @@ from assembler.encode.early_initrd import plan_early_initrd
 from assembler.events import NullReporter
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.store import Store
-from support.guest import Files, Guest
 from support.guests import HOME, assemble, boot_and, needs_qemu, system
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.guest import Files, Guest
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 

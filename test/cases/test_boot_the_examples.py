@@ -9,12 +9,15 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.guest import LIMIT, Guest, is_clean, login
 from support.guests import HOME, REPOSITORY, assemble, boot_and, needs_arm, needs_qemu, page
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 EXAMPLES = REPOSITORY / "examples"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.guest import Guest
 from support.guests import REPOSITORY, assemble, boot_and, needs_qemu, page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.guest import Guest
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 

@@ -8,15 +8,19 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.cli import Dolmen
 from support.guest import Guest, login
 from support.guests import assemble, boot_and, needs_qemu, system
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = [pytest.mark.slow, pytest.mark.boot, needs_qemu]
 

@@ -8,14 +8,17 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.formats.iso_tree import MAX_ISO_ENTRIES
 from assembler.oci.store import Store
 from support.archives import E, directory, hardlink, image, symlink
-from support.cli import Dolmen
 from support.workloads import rich_project, rich_store
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 needs_xorriso = pytest.mark.skipif(
     not shutil.which("xorriso"), reason="xorriso is not installed (Debian package xorriso)"

@@ -9,18 +9,21 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
 from support.archives import E, image
-from support.cli import Dolmen
 from support.pictures import Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 YAML = """\
 kernel: {image: 'example/kernel:6.1', cmdline: quiet}

@@ -12,8 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +21,10 @@ from support.archives import E, image
 from support.cli import Dolmen
 from support.loaders import BOOTLOADERS, KERNEL, add_loaders
 from support.programs import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 YAML = f"""
 kernel: {{image: "{KERNEL}", tar: none, cmdline: "console=ttyS0 quiet"}}

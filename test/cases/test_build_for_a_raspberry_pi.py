@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from assembler.oci.store import Store
 from support.archives import E, directory, hardlink, image
 from support.cli import Dolmen
 from support.cpio import archives_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KERNEL = bytes(56) + b"ARM\x64" + bytes(5000)
 FIRMWARE = (

@@ -6,16 +6,20 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.store import Store
 from support.archives import E, image
-from support.cli import Dolmen
 from support.workloads import rich_project, rich_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 YAML = """\
 kernel: {image: 'example/kernel:6.1', cmdline: quiet}

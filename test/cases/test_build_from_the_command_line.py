@@ -12,19 +12,22 @@ import subprocess
 import sys
 import tarfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
 from support.archives import E, image
-from support.cli import Dolmen
 from support.cpio import archives_of
 from support.docker_daemon import docker_daemon
 from support.faulty_registry import faulty_registry
 from support.pictures import AMD64, Painter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

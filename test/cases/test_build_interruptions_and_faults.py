@@ -13,20 +13,24 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.events import NullReporter
 from assembler.oci.archive_export import ArchiveFormat, ExportOptions, export_archive
 from assembler.oci.archive_import import ArchiveInput, import_archive
-from assembler.oci.manifest import Manifest
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, verify_store
 from support.cli import Dolmen
 from support.pictures import AMD64
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from assembler.oci.manifest import Manifest
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,12 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 CONFORMANCE = Path(__file__).parent.parent / "conformance"
 CASES = sorted(p.parent for p in CONFORMANCE.glob("open/*/cmd.json"))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.cli import Dolmen
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

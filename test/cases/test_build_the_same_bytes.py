@@ -8,10 +8,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,6 +25,9 @@ from assembler.rootfs import find_required_images as references_of
 from support.nobody import LAUNCHER, NOBODY, why_not
 from support.systems import loaded
 from support.workloads import BOOTLOADERS, EFI, RICH, rich_project, rich_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 pytestmark = pytest.mark.slow
 

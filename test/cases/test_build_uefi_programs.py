@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,10 +16,14 @@ from assembler.build.helper_images import recipe_of, tree_hash
 from assembler.helper_images.catalog import BOOTLOADERS as KIND
 from assembler.oci.store import Store
 from support.archives import E, directory, image
-from support.cli import Dolmen
 from support.nobody import LAUNCHER, NOBODY, why_not
 from support.programs import kernel
 from support.workloads import BOOTLOADERS, add_boot_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 RECIPE = recipe_of(KIND)
 YAML = """

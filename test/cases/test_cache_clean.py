@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.store import Store
-from support.cli import Dolmen
 from support.pictures import Painter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 DAY = 86400
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.store import Store
-from support.cli import Dolmen
 from support.debian import make_archive
 from support.recipes import LIBRARY, TOOL, Packages, both, make_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 DAY = 86400

@@ -6,14 +6,18 @@ import subprocess
 import sys
 import tarfile
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image
-from support.cli import Dolmen
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 APP = Reference.parse("example/app:1")
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,8 +20,12 @@ from assembler.oci import media_types
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
-from support.cli import Dolmen
 from support.pictures import ARM64, Painter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 
 @pytest.fixture

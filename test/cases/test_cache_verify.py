@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image
-from support.cli import Dolmen
 from support.pictures import AMD64, Painter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 
 @pytest.fixture

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.events import NullReporter
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, verify_store
-from support.cli import Dolmen
 from support.pictures import AMD64, ARM64, Painter
 from support.registry_server import RegistryServer, registry_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

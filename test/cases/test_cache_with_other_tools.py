@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,8 +15,10 @@ from assembler.oci import media_types
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, verify_store
-from support.cli import Dolmen
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 pytestmark = [
     pytest.mark.slow,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -15,6 +14,8 @@ from assembler.config import download, load_config
 from assembler.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from support.cli import Dolmen
 
 

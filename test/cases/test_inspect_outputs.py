@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from support.booting import archive
-from support.cli import Dolmen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 FILES = {f"etc/file{n:02}": (0o100644, b"x" * n) for n in range(30)}
 

@@ -20,11 +20,10 @@ import subprocess
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import isal
 import lz4
@@ -37,6 +36,9 @@ from support import contents
 from support.byte_cases import CASES, CODECS, IN_GIT, Case, packed
 from support.fixed_images import write_store
 from support.fixed_project import write_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.cli import Dolmen
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 
 @pytest.mark.parametrize(

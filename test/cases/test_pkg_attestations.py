@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +11,9 @@ from assembler.oci import media_types
 from assembler.oci.image_writer import add_attestation, tag_images
 from assembler.oci.store import read_attestations
 from support.dockerfiles import AMD64, Kitchen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BASE = "image: base\norg: example\narches: [amd64]\n"
 STATUS = """\

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.platform import Platform, host_platform
-from support.cli import Dolmen
 from support.dockerfiles import Kitchen
 from support.from_debian import installed, skip_without_an_archive
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 pytestmark = [
     pytest.mark.slow,

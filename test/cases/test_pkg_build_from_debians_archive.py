@@ -6,14 +6,17 @@ import io
 import subprocess
 import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image
-from support.cli import Dolmen
 from support.recipes import Packages, needs_apt
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 pytestmark = [pytest.mark.slow, needs_apt]
 REPOSITORY = Path(__file__).parents[2]

@@ -6,15 +6,18 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.platform import host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
-from support.cli import Dolmen
 from support.dockerfiles import Kitchen
 from support.from_debian import skip_without_an_archive
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 HERE = host_platform()
 REPOSITORY = Path(__file__).parent.parent.parent

@@ -14,8 +14,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -33,7 +32,6 @@ from assembler.oci.store import Store, find_image, read_attestations
 from assembler.packages import BuildContext, PackageJob, build_package
 from assembler.packages.build_file_reader import read_package
 from assembler.packages.tags import Naming, derive_name
-from support.cli import Dolmen
 from support.debian import Deb, Link, make_archive
 from support.recipes import (
     ENGINES,
@@ -46,6 +44,11 @@ from support.recipes import (
     git,
     make_package,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

@@ -15,12 +15,15 @@ import sys
 import termios
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.platform import Platform, host_platform
-from support.cli import Dolmen
 from support.dockerfiles import Kitchen, kitchen_with_a_shell, programs_running, wait_until
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 HERE = host_platform()
 ARM64 = Platform("linux", "arm64")

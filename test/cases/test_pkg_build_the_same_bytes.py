@@ -6,15 +6,19 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store
-from support.cli import Dolmen
 from support.debian import make_archive
 from support.recipes import ENGINES, LIBRARY, RECIPE, TOOL, Packages, both, commit, git
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 # Another clock for a whole process: what asks Python for the time is told of another year.

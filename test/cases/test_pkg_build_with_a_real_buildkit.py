@@ -7,16 +7,20 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.platform import Platform, host_platform
-from support.cli import Dolmen
 from support.dockerd import Dockerd, dockerd
 from support.dockerfiles import Kitchen, kitchen_with_a_shell
 from support.from_debian import installed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +17,11 @@ from assembler.errors import DolmenError, PackageError
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image
-from support.cli import Dolmen
 from support.dockerfiles import Kitchen, kitchen_with_a_shell, programs_running, wait_until
 from support.nobody import why_not
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest.mock import ANY
 
 import pytest
@@ -20,8 +19,13 @@ import pytest
 from assembler.oci.image_writer import WrittenImage, add_attestation, tag_images
 from assembler.oci.platform import Platform
 from assembler.oci.store import read_attestations
-from support.cli import Dolmen
 from support.dockerfiles import AMD64, Kitchen
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

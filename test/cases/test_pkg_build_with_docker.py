@@ -7,15 +7,19 @@ import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.platform import Platform, host_platform
-from support.cli import Dolmen
 from support.dockerd import Dockerd, dockerd
 from support.dockerfiles import Kitchen, kitchen_with_a_shell, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = [
     pytest.mark.slow,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.events import LogMessage
 from assembler.oci.recorded_inputs import changed_inputs, read_recorded_inputs
-from support.cli import Dolmen
 from support.debian import make_archive
 from support.dockerfiles import AMD64, Kitchen
 from support.recipes import LIBRARY, RECIPE, TOOL, Packages, both, make_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 BASE = "image: base\norg: example\n"
 

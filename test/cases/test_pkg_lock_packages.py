@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.cli import Dolmen
 from support.debian import Deb, Key, Shape, make_archive
 from support.recipes import ENGINES, LIBRARY, RECIPE, TOOL, Packages, both, commit, make_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 NEWER = Deb("tool", "2.0", files={"usr/bin/tool": b"newer"}, fields=TOOL.fields)

@@ -7,10 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.cli import Dolmen
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,9 @@ from assembler.debian.sources import DebianMirrors
 from assembler.errors import PackageError
 from support.debian import Deb, make_archive
 from support.recipes import needs_apt
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.slow, needs_apt]
 NAMES = [f"p{i}" for i in range(9)]

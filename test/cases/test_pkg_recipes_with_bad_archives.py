@@ -9,18 +9,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pytest
 
 from assembler.oci.store import Store
-from support.cli import Dolmen
 from support.debian import Deb, File, Key, Link, Shape, ar, make_archive, tar
 from support.recipes import ENGINES, LIBRARY, TOOL, Packages, both, make_package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 DEBS = [*both(LIBRARY), *both(TOOL)]

@@ -6,19 +6,23 @@ import base64
 import json
 import re
 import stat
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.events import NullReporter
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, verify_store
-from support.cli import Dolmen
 from support.faulty_registry import noise
 from support.pictures import AMD64, ARM64, Painter
 from support.registry_server import LOGIN, RegistryServer, registry_server
 from support.skopeo import skopeo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

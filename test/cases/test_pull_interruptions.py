@@ -8,8 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,9 +16,14 @@ from assembler.events import NullReporter
 from assembler.oci.image_pull import PullOptions, pull
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, verify_store
-from support.cli import Dolmen
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry, noise
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.store import Store
 from support.archives import E, directory, hardlink, image, symlink
-from support.cli import Dolmen
 from support.cpio import Found, archives_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

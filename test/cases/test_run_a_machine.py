@@ -13,13 +13,17 @@ import sys
 import termios
 import time
 import urllib.request
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.machine import firmware
 from support.booting import LIMIT, Run, System, left_behind, machines_of, read_soon
-from support.cli import Dolmen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,8 +6,7 @@ import lzma
 import re
 import shutil
 import tarfile
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +14,10 @@ from support.booting import LIMIT, System, archive, left_behind, machines_of, ru
 from support.cli import Dolmen
 from support.guest import EMULATED
 from support.guests import HOME, assemble, needs_qemu, system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.slow,

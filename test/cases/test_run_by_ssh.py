@@ -6,14 +6,18 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.booting import LIMIT, System, left_behind, machines_of
-from support.cli import Dolmen
 from support.guests import HOME, REPOSITORY, assemble, needs_qemu
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = [
     pytest.mark.slow,

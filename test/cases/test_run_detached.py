@@ -11,13 +11,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.booting import LIMIT, Run, System, left_behind, machines_of, read_soon
-from support.cli import Dolmen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = [
     pytest.mark.slow,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.cli import Dolmen
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 pytestmark = pytest.mark.slow
 

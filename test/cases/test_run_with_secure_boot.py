@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from support.booting import LIMIT, System, left_behind, machines_of, run_soundly
 from support.cli import Dolmen
 from support.guest import EMULATED
 from support.guests import HOME, assemble, needs_qemu, system
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROGRAMS = ("qemu-system-x86_64", "sbsign", "mformat", "mcopy")
 pytestmark = [

@@ -7,13 +7,17 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.booting import LIMIT, Run, System
-from support.cli import Dolmen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,8 +17,10 @@ from assembler.oci.reference import Reference
 from assembler.oci.store import Store
 from dolmen.app import COMMANDS
 from dolmen.argv import hoist_global_options
-from support.cli import Dolmen
 from support.pictures import Painter
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 
 def test_help_lists_every_command_with_its_summary(dolmen: Dolmen) -> None:

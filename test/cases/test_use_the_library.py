@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,10 +18,12 @@ from assembler.build.options import BuildKeywords
 from assembler.helper_images.catalog import BOOTLOADERS
 from assembler.oci.store import Store
 from support.archives import E, directory, image
-from support.booting import System
 from support.guests import needs_qemu
 from support.loaders import loader_files
 from support.workloads import add_boot_images
+
+if TYPE_CHECKING:
+    from support.booting import System
 
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
 YAML = (

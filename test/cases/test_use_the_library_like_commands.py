@@ -8,8 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import pytest
@@ -18,10 +17,14 @@ import dolmen as api
 from assembler.oci import Store
 from dolmen import packages
 from support.archives import E, directory, image
-from support.booting import System
-from support.cli import Dolmen
 from support.guests import needs_qemu
 from support.workloads import add_boot_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.booting import System
+    from support.cli import Dolmen
 
 YAML = """\
 kernel: {image: 'made/kernel:1', tar: none, cmdline: 'console=ttyS0'}

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from support.cli import Dolmen
 
 FIVE_MISTAKES = """\

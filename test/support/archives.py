@@ -7,16 +7,19 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assembler.oci import media_types
 from assembler.oci.image import Image
 from assembler.oci.layers import DIRECTORY, SYMLINK, LayerBlob, TarReader
 from assembler.oci.manifest import Descriptor, Manifest, parse_image_config
 from assembler.oci.reference import Reference
-from assembler.oci.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from assembler.oci.store import Store
 
 TIME = 1_600_000_000
 

@@ -13,15 +13,17 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import pytest
 
 from support.cli import Dolmen
 from support.guest import EMULATED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LIMIT = 120.0
 KERNEL = """

@@ -13,11 +13,14 @@ import re
 import struct
 import tarfile
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zstandard
 
 from support.cpio import archives_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _SECTOR = 512
 # The header and the description of a VMDK, before the first grain.

@@ -5,11 +5,14 @@ from __future__ import annotations
 import lzma
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import lz4.block
 import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LZ4 = b"\x02\x21\x4c\x18"
 

@@ -8,10 +8,13 @@ import io
 import lzma
 import struct
 import tarfile
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+    from pathlib import Path
 
 TIME = 1_700_000_000
 

@@ -7,18 +7,21 @@ import io
 import json
 import socketserver
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from assembler.events import NullReporter
 from assembler.oci.archive_export import ArchiveFormat, ExportOptions, export_archive
-from assembler.oci.platform import Platform
-from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from assembler.oci.platform import Platform
+    from assembler.oci.reference import Reference
 
 
 @dataclass

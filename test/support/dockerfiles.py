@@ -9,15 +9,12 @@ import shutil
 import subprocess
 import tarfile
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from assembler.debian.engine import ArchiveEngine
 from assembler.dockerfile.builders import Builders
 from assembler.events import EventRecorder
-from assembler.oci.image import Image
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.platform import Platform, host_platform
 from assembler.oci.reference import Reference
@@ -27,6 +24,12 @@ from assembler.packages.build_arguments import BuildArguments
 from assembler.packages.build_file_reader import read_package
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.tags import Naming, derive_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from assembler.debian.engine import ArchiveEngine
+    from assembler.oci.image import Image
 
 BUILD_YML = "image: app\norg: example\narches: [amd64, arm64]\n"
 AMD64 = Platform("linux", "amd64")

@@ -12,15 +12,18 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from assembler.oci.manifest import Descriptor, parse_manifest
 from assembler.oci.registry.options import RegistryOptions, RetryPolicy
-from assembler.oci.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.oci.store import Store
 
 # Waits as a user would have it, but for a test's time.
 QUICK = RegistryOptions(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from support.debian import Deb, Link, Shape, ar, make_archive, module, tar
 from support.fixed_images import FILESYSTEM_MAKER, REPOSITORY, make_images, random_bytes
 from support.programs import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 _TIME = 1_600_000_000
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.encode.assembly import Assembly, EncodeOptions
 from assembler.encode.compression import Compression
-from assembler.events import Event
 from assembler.formats import FormatOptions, Output, Target, select_formats, write_formats
 from assembler.helper_images import BOOTLOADERS, FIRMWARE, HelperImage, HelperImages
-from assembler.media import Signer
 from assembler.oci import Image, Platform, Reference, Store, find_image
 from support.archives import E, directory, hardlink, image, symlink
 from support.loaders import BOOTLOADERS as LOADERS
 from support.loaders import KERNEL, add_loaders
 from support.systems import loaded, planned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from assembler.events import Event
+    from assembler.media import Signer
 
 SYSTEM, CARD = "test/system:1", "test/card:1"
 CMDLINE = "console=ttyS0 quiet"

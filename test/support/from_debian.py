@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.platform import host_platform
 from support.cli import Dolmen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # The archive cannot be reached, or contradicts itself while it is updated.
 _NO_ARCHIVE = ("DM0721", "DM0722", "DM0725")

@@ -9,11 +9,14 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 # What an emulated processor makes of correct programs now and then; such a boot is tried again.
 _EMULATOR_CRASH = re.compile(

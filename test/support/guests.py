@@ -6,13 +6,16 @@ import re
 import shutil
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from support.cli import Dolmen
 from support.guest import LIMIT, EmulatorCrashError, Files, Guest, booted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REPOSITORY = Path(__file__).parents[2]
 # Kept between runs, so that Debian's archive is asked once.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from assembler.oci.store import Store
+from typing import TYPE_CHECKING
+
 from support.archives import E, image
 from support.programs import ARM64, kernel, program
+
+if TYPE_CHECKING:
+    from assembler.oci.store import Store
 
 BOOTLOADERS = "made/loaders:1"
 KERNEL = "made/bootable:1"

@@ -9,12 +9,14 @@ import json
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assembler.oci import media_types
 from assembler.oci.manifest import Descriptor
 from assembler.oci.platform import Platform
-from assembler.oci.store import Store
+
+if TYPE_CHECKING:
+    from assembler.oci.store import Store
 
 AMD64 = Platform("linux", "amd64")
 ARM64 = Platform("linux", "arm64")

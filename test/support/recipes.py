@@ -6,15 +6,19 @@ import io
 import shutil
 import subprocess
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image
-from support.cli import Dolmen
 from support.debian import Deb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.cli import Dolmen
 
 HAS_APT = shutil.which("apt-get") is not None
 needs_apt = pytest.mark.skipif(not HAS_APT, reason="apt-get is not installed")

@@ -6,13 +6,15 @@ import re
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from support.cli import Dolmen
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from support.cli import Dolmen
 
 _NAME = "screen"
 

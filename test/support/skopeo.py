@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.registry_server import RegistryServer
+if TYPE_CHECKING:
+    from support.registry_server import RegistryServer
 
 
 def skopeo(command: str, *arguments: str, server: RegistryServer | None = None) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.oci.store import Store
 from support.archives import E, directory, hardlink, image, symlink
 from support.loaders import loader_files
 from support.programs import ARM64, kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 _LONG = "/".join(f"a-directory-with-a-rather-long-name-{n:03}" for n in range(7))
 _XATTRS = {

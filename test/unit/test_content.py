@@ -7,8 +7,7 @@ import io
 import os
 import random
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +23,10 @@ from assembler.content import (
     write_content_at,
 )
 from assembler.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 DATA = random.Random(5).randbytes(600_000)
 

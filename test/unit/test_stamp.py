@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.stamp import Stamp, Trace, keep, key_of, known_as, still_valid
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def index(store: Path, **names: str) -> None:

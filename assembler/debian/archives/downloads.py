@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,8 @@ from assembler.oci import RunStoppedError
 from assembler.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import requests
 
 _CHUNK = 1 << 18

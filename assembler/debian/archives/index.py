@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cmp_to_key
+from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.debian.engine import PinnedPackage
 from assembler.errors import PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 # Fields that the resolver does not follow are kept too: `first_mention` needs the names in them.
 _FIELDS = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -21,6 +20,8 @@ from assembler.errors import PackageError
 from assembler.files import atomic_write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from assembler.debian.archives.release import ReleaseFile
     from assembler.debian.sources import AptSource
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from assembler.debian.archives.downloads import Downloader, FileNotInArchiveError, HashingWriter
@@ -23,13 +22,18 @@ from assembler.debian.engine import (
     check_package_names,
     unavailable_error,
 )
-from assembler.debian.engine_context import EngineContext
 from assembler.debian.pool import verify_package
-from assembler.debian.sources import AptSource
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
 from assembler.files import atomic_write
 from assembler.oci import hold_lock, map_unordered
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from assembler.debian.engine_context import EngineContext
+    from assembler.debian.sources import AptSource
 
 _JOBS = 4
 _INDEX_LIST = "known"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate
+from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Clocks may differ by this many seconds.

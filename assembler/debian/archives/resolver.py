@@ -8,7 +8,6 @@ conflicts with a selected package, is skipped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -18,7 +17,7 @@ from assembler.codes import packages
 from assembler.errors import PackageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from assembler.debian.archives.index import Alternatives, PackageIndex, PackageStanza, Relation
     from assembler.debian.engine import PackageRequest

@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+import oras.container
 import oras.utils
 
 from assembler.codes import registries
@@ -14,8 +15,6 @@ from assembler.oci.registry.failures import RegistryFailure, registry_failure, w
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import oras.container
 
     from assembler.oci.manifest import Descriptor
     from assembler.oci.registry.client import Client

@@ -6,8 +6,11 @@ import os
 import sys
 import termios
 import tty
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Leave the alternate screen, wrap lines, reset colors, show the cursor, turn off mouse reports and
 # bracketed paste.

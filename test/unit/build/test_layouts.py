@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +13,13 @@ from assembler.diagnostics import Place, SourceText
 from assembler.errors import ImageError
 from assembler.events import NullReporter
 from assembler.oci import ImageSources, Platform, Reference, Store
-from assembler.oci.manifest import Descriptor
 from assembler.rootfs import ImageRole, RequiredImage
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from assembler.oci.manifest import Descriptor
 
 NAME = Reference.parse("docker.io/test/data:1")
 PLACE = Place(SourceText("image.yml", "volumes:"), 1, 1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,9 @@ from assembler.config import ConfigInput
 from assembler.diagnostics import Diagnostic, Place, Remark, Severity, SourceText
 from assembler.formats.written_output import Output
 from assembler.oci import ImageSources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INPUT = ConfigInput("image.yml", b"init: []\n", Path())
 WARNINGS = (

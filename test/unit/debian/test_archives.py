@@ -6,7 +6,7 @@ import contextlib
 import shutil
 import sys
 from functools import cmp_to_key
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +27,9 @@ from assembler.debian.archives.resolver import resolve_packages
 from assembler.debian.engine import PackageRequest
 from assembler.errors import DolmenError
 from support.debian import Key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIGEST = "0" * 64
 

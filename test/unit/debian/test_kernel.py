@@ -6,7 +6,7 @@ import io
 import lzma
 import struct
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,9 @@ from assembler.debian.kernel import kernel_layer
 from assembler.debian.layer import LayerInputs, read_package_files
 from assembler.errors import PackageError
 from support.debian import Content, Deb, module
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VERSION = "6.12-cloud"
 BASE = f"usr/lib/modules/{VERSION}"

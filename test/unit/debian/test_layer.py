@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +13,10 @@ from assembler.config.package_model import DebsRecipe, RecipeFile
 from assembler.debian.layer import LayerInputs, read_package_files, recipe_layer
 from assembler.errors import PackageError
 from support.debian import TIME, Content, Deb, File, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 def lay(

@@ -7,8 +7,7 @@ import io
 import lzma
 import tarfile
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +20,10 @@ from assembler.debian.tar_headers import TAR_END, tar_header, tar_padding
 from assembler.debian.tarball import DebTarEntry, DebTarReader, TarballError, TarEntryKind
 from assembler.errors import DolmenError, PackageError
 from support.debian import Deb, File, Link, ar, tar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 LONG = "usr/share/" + "a-rather-long-name/" * 12 + "\u00e4"
 

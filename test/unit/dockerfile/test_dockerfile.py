@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +19,9 @@ from assembler.dockerfile.words import WordError, expand
 from assembler.errors import DolmenError, PackageError
 from assembler.oci.platform import Platform, host_platform
 from support.dockerfiles import Kitchen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ARM64 = Platform("linux", "arm64")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.dockerfile.workspace import open_workspace
 from assembler.oci.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_they_come_and_go_at_the_same_time(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from checks import check
 from checks.known import Command, Known
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KNOWN = Known(
     Command(

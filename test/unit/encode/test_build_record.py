@@ -6,7 +6,6 @@ import gzip
 import io
 import tarfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,6 +36,8 @@ from support.archives import E, directory, hardlink, image, symlink, tar
 from support.pictures import AMD64, ARM64
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from assembler.oci.image import Image
 
 KERNEL, INIT, SERVICE = (f"docker.io/test/{name}:1" for name in ("kernel", "init", "service"))

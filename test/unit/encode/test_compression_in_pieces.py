@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from assembler.encode.byte_sinks import CompressedOutput, ContentSummary, FileOutput
 from assembler.encode.compression import CODECS, Compression
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _CHANCE = random.Random(7)
 DATA = b"".join(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +25,9 @@ from assembler.oci.salvaged_image import SalvagedContent, SalvagedImage, Salvage
 from assembler.oci.store import Store
 from support.archives import Collected, E, directory, hardlink, image, symlink, tar
 from support.pictures import AMD64
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "docker.io/example/x:1"
 PREFIX = "containers/services/s/lower/"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.content import read_content
 from assembler.encode.assembly import Assembly
@@ -16,6 +15,10 @@ from assembler.oci.store import Store
 from assembler.rootfs.plan import ArchiveTree, ImageTree, Origin, Plan, TreeRules
 from support.cpio import archives_of
 from support.pictures import AMD64, Painter, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 V = "usr/lib/modules/6.1"
 KERNEL = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from assembler.encode.inventory import Inventory
 from assembler.encode.segment_cache import SegmentCache, segment_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DATA = bytes(range(256)) * 20
 NAME = segment_key(kind="test")

@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
@@ -19,6 +19,9 @@ from support.archives import E, image
 from support.cpio import archives_of
 from support.formats import CMDLINE, FILES, LINKS, WITHOUT_KERNEL, SmallSystem
 from support.programs import kernel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BASIC = {"bin", "etc", "etc/issue", *FILES, *LINKS}
 

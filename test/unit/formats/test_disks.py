@@ -5,9 +5,8 @@ from __future__ import annotations
 import struct
 import tarfile
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +17,10 @@ from assembler.suffixes import SUFFIXES
 from support.archives import E, image
 from support.formats import CMDLINE, SYSTEM, SmallSystem
 from support.programs import kernel, program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 MIB = 1 << 20
 ESP = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b")

@@ -7,11 +7,9 @@ import json
 import sys
 import tarfile
 import textwrap
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -20,13 +18,18 @@ from assembler.encode.compression import Compression
 from assembler.encode.early_initrd import MODULE_LIST
 from assembler.errors import DolmenError, HostError, OutputError
 from assembler.formats import FormatOptions, Target, select_formats
-from assembler.helper_images import HelperImages
 from assembler.rootfs.plan import STANDARD_TIME
 from support.archives import E, image, tar
 from support.cpio import archives_of
 from support.formats import CMDLINE, FILES, LINKS, YAML, SmallSystem
 from support.programs import kernel
 from support.systems import loaded, planned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from assembler.helper_images import HelperImages
 
 PROGRAM = """
 import json, os, sys

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from assembler.inspection import inspect_file
 from support.archives import E, image
 from support.formats import FILES, SYSTEM, SmallSystem
 from support.programs import kernel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PROGRAMS = {"squashfs": "mksquashfs", "erofs": "mkfs.erofs"}
 MISSING = programs_missing_on_host(PROGRAMS.values())

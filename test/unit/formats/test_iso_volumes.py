@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import stat
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pycdlib import PyCdlib
@@ -31,6 +29,10 @@ from support.formats import (
 )
 from support.loaders import KERNEL
 from support.programs import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 WITH_ROOT = YAML.replace(CMDLINE, f"{CMDLINE} root=LABEL=DOLMEN")
 ISOLINUX = {"isolinux/isolinux.bin", "isolinux/ldlinux.c32", "isolinux/isolinux.cfg"}

@@ -6,8 +6,7 @@ import io
 import stat
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +15,9 @@ from hypothesis import strategies as st
 from assembler.content import read_content
 from assembler.formats.iso_tree import _MergedTree, _read_tar
 from assembler.formats.merged_tar import MergedTar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _places = st.lists(st.sampled_from("abc"), min_size=1, max_size=2).map("/".join)
 # Links are called l and m and lead to none of these, so that none leads to itself.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +17,9 @@ from assembler.formats import (
 from assembler.formats.registry import find_format
 from assembler.formats.written_output import Output
 from support.formats import WITHOUT_KERNEL, YAML, EventList, SmallSystem
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WITH_KERNEL = [e.name for e in available_formats() if find_format(e.name).needs_kernel]
 

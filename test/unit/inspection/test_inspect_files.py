@@ -11,8 +11,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
@@ -28,6 +27,10 @@ from assembler.media import ExtentImage, gpt, image_content, pe, write_image
 from assembler.media.fat import FatFile, FatVolume
 from support.booting import archive
 from support.programs import kernel, program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 FILES = {
     "init": (0o100755, b"#!/bin/sh\n"),

@@ -8,7 +8,7 @@ import shutil
 import struct
 import subprocess
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pycdlib import PyCdlib
@@ -17,6 +17,9 @@ from assembler.inspection import Inspection, inspect_file, iso_namespaces
 from assembler.inspection.iso_namespaces import list_namespace
 from assembler.inspection.kinds import new_inspector
 from assembler.inspection.source import BytesSource, CorruptDataError, FileSource
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECTOR = 2048
 LONG = "A long näme of more than 31 characters.txt"

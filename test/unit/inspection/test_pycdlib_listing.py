@@ -8,13 +8,15 @@ import os
 import resource
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pycdlib import PyCdlib
 
 from assembler.inspection import pycdlib_listing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Listing = Callable[..., dict[str, Any]]
 GAP = 1000

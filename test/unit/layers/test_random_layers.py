@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from assembler.errors import LayerError
 from assembler.oci.layers import DIRECTORY, FILE, SYMLINK
 from assembler.oci.layers import flatten_layers as flatten
 from support.archives import Collected, E, Node, directory, groups, hardlink, layer, symlink
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # The number of stacks: `STACKS=20000 pytest FILE` after a change of flattening.
 STACKS = int(os.environ.get("STACKS", "2000"))

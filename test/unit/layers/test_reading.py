@@ -7,7 +7,7 @@ import io
 import random
 import subprocess
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
@@ -24,6 +24,9 @@ from assembler.oci.layers import (
     flatten_layers,
 )
 from support.archives import Collected, E, directory, hardlink, layer, symlink, tar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MANY = [
     directory("d", 0o1777, uid=3, gid=4),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +11,9 @@ from assembler.errors import MachineError
 from assembler.machine.disks import create_disk
 from assembler.machine.image_detection import ImageKind, detect_image
 from assembler.machine.metadata_cd import write_metadata_cd
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BZIMAGE = bytes(0x1FE) + b"\x55\xaa" + b"\xeb\x6a" + b"HdrS" + bytes(600)
 ARM64 = bytes(56) + b"ARM\x64" + bytes(600)

@@ -6,7 +6,7 @@ import gzip
 import itertools
 import os
 import random
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from assembler.encode.compression import CODECS, Compression
 from assembler.errors import MachineError
 from assembler.machine import initrd_memory
 from support.booting import archive
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

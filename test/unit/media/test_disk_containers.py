@@ -10,10 +10,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +22,10 @@ from assembler.errors import OutputError
 from assembler.media import ExtentImage, SparseImage, disk_tar, sparse_image, vmdk
 from assembler.media.qcow2 import Qcow2
 from assembler.media.vhd import DynamicVhd, FixedVhd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SEED = bytes(range(32))
 MIB = 1 << 20

@@ -10,8 +10,8 @@ import stat
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +19,9 @@ from assembler.content import ContentChain, FileRange, write_content_at
 from assembler.errors import OutputError
 from assembler.media import sparse_image
 from assembler.media.iso import ISO_SECTOR, FileSlice, IsoBoot, IsoEntry, IsoVolume, regular_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SEED = bytes(range(32))
 WHEN = 1_492_533_000

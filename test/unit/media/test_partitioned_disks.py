@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.errors import OutputError
 from assembler.media import ExtentImage, gpt, write_image
 from assembler.media.gpt import GptDisk, GptPartition
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 needs_judges = pytest.mark.skipif(
     not (shutil.which("sgdisk") and shutil.which("sfdisk")),

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +24,9 @@ from assembler.media import ExtentImage, image_content, pe, write_image
 from assembler.media.authenticode import Signer, program_headers, program_signatures, sign_program
 from assembler.media.keys import KeySetOptions, generate_keys, read_signer
 from support.programs import ARM64, kernel, program
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 needs_judges = pytest.mark.skipif(
     not (shutil.which("sbverify") and shutil.which("osslsigncode")),

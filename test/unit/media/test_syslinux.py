@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from assembler.media.fat import FatFile, FatVolume
 from assembler.media.mbr import MbrDisk
 from assembler.media.syslinux import NAME, Syslinux, syslinux_config
 from support.loaders import installer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MIB = 1 << 20
 

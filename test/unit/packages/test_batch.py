@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.oci.platform import Platform
 from assembler.packages import Naming, PackageBuildOptions, build_packages, read_package
 from support.dockerfiles import AMD64, Kitchen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ARM64 = Platform.parse("linux/arm64")
 

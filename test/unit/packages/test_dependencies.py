@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.packages import BuildArguments, read_package
 from assembler.packages.dependencies import order_by_dependency
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def make_package(parent: Path, name: str, build_yml: str = "", **files: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from assembler.errors import PackageError
 from assembler.packages.build_file_reader import read_package
 from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, PackageName, derive_name, is_lasting
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TIMES = (1_500_000_000, 1_600_000_000)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.errors import DolmenError
 from assembler.packages.local_packages import LocalPackages
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_the_tag_outside_of_git_is_latest(tmp_path: Path) -> None:

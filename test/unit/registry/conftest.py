@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.oci.store import Store
 from support.faulty_registry import FaultyRegistry, faulty_registry, noise
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from assembler.events import EventRecorder, LogMessage, TaskAdvanced, TaskStarted
 from assembler.oci.published_images import find_published
-from assembler.oci.store import Store
 from support.faulty_registry import QUICK, FaultyRegistry, noise
 from support.pictures import AMD64, Painter
+
+if TYPE_CHECKING:
+    from assembler.oci.store import Store
 
 
 def test_only_images_with_the_digest_of_the_registry_are_published(

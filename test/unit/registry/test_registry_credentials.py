@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -21,9 +22,11 @@ from assembler.oci.registry.auth import parse_challenges
 from assembler.oci.registry.credentials import find_credentials, parse_credentials
 from assembler.oci.registry.options import RegistryOptions, read_registry_options
 from assembler.oci.registry.redaction import redacted, redacted_url
-from assembler.oci.store import Store
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry
 from support.pictures import AMD64
+
+if TYPE_CHECKING:
+    from assembler.oci.store import Store
 
 Writer = Callable[[object], Path]
 

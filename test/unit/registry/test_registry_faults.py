@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,8 +14,6 @@ from assembler.codes import registries as codes
 from assembler.errors import DolmenError
 from assembler.events import NullReporter, Reporter
 from assembler.oci.image_pull import PulledImage, PullOptions, pull
-from assembler.oci.manifest import Descriptor
-from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.registry.credentials import parse_credentials
 from assembler.oci.registry.failures import failure_from_response
@@ -22,6 +21,10 @@ from assembler.oci.registry.options import RegistryOptions, RetryPolicy
 from assembler.oci.store import Store, find_image, verify_store
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry
 from support.pictures import AMD64
+
+if TYPE_CHECKING:
+    from assembler.oci.manifest import Descriptor
+    from assembler.oci.platform import Platform
 
 # The largest blob comes first then.
 ONE_BY_ONE = replace(QUICK, jobs=1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +21,9 @@ from assembler.oci.registry.options import RetryPolicy
 from assembler.oci.store import Store, find_image, verify_store
 from support.faulty_registry import QUICK, FaultyRegistry
 from support.pictures import AMD64
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ONCE = replace(QUICK, retry_policy=RetryPolicy(attempts=1, max_retry_after=0))
 bounded = settings(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,9 +14,13 @@ from assembler.oci.image_pull import PullOptions, pull
 from assembler.oci.reference import Reference
 from assembler.oci.registry.endpoints import registry_endpoints
 from assembler.oci.registry.options import Mirror, RegistryOptions, parse_mirror
-from assembler.oci.store import Store
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry
 from support.pictures import AMD64
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from assembler.oci.store import Store
 
 
 @pytest.fixture

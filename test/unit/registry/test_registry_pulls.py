@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +22,9 @@ from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, read_attestations, verify_store
 from support.faulty_registry import QUICK, FaultyRegistry, noise
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BLOBS = "GET .*/blobs/"
 

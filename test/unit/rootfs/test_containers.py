@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from assembler.codes import rootfs
 from assembler.errors import PlanError
-from assembler.oci.store import Store
 from assembler.rootfs.plan import ImageTree
 from support.systems import loaded, made, planned
+
+if TYPE_CHECKING:
+    from assembler.oci.store import Store
 
 
 def spec_of(store: Store, container: str, more: str = "", **changes: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import io
 import lzma
 import random
 import struct
-from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import lz4.block
 import pytest
@@ -20,6 +20,9 @@ from hypothesis import strategies as st
 from assembler.codes import rootfs
 from assembler.errors import PlanError
 from assembler.rootfs.kernel_decompression import decompress_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NOISE = random.Random(1)
 KERNEL = b"".join(_NOISE.randbytes(1000) + bytes(50_000) for _ in range(200))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.codes import rootfs
 from assembler.config.model import Config, RootfsFile
 from assembler.errors import DolmenError, PlanError
-from assembler.oci.store import Store
 from assembler.rootfs import PlanOptions, ResolvedImages, make_plan
 from assembler.rootfs.plan import EntryKind, GeneratedEntry, GeneratedPart, LocalFile, Plan
 from support.systems import loaded, made, planned
+
+if TYPE_CHECKING:
+    from assembler.oci.store import Store
 
 NOTHING = ResolvedImages({}, lambda _, what: what.encode())
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from assembler.codes import rootfs
 from assembler.errors import PlanError
-from assembler.oci.store import Store
 from assembler.rootfs import append_file, find_required_images, installed_images
 from assembler.rootfs.member_errors import irregular_member_error, missing_member_error
 from assembler.rootfs.plan import ArchiveTree, GeneratedPart, ImageMember, MergedPackageDatabase
 from support.systems import loaded, made, planned
+
+if TYPE_CHECKING:
+    from assembler.oci.store import Store
 
 WHOLE = """
 files: [{path: f, contents: x}]

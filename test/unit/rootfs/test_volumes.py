@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from assembler.rootfs import ImageRole, find_required_images
 from assembler.rootfs.plan import ImageTree, Plan, StoreBlob, TreeRules
 from support.pictures import ARM64, Painter
 from support.systems import loaded, made, planned
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def below(plan: Plan, name: str) -> list[str]:

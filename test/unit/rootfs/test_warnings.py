@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from assembler.codes import rootfs
-from assembler.diagnostics import Diagnostic
-from assembler.oci.store import Store
 from support.systems import loaded, planned
+
+if TYPE_CHECKING:
+    from assembler.diagnostics import Diagnostic
+    from assembler.oci.store import Store
 
 
 def warnings_of(store: Store, *services: str) -> tuple[Diagnostic, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from assembler.codes import rootfs
 from assembler.oci import media_types
-from assembler.oci.image import Image
 from assembler.oci.manifest import Descriptor, Manifest
 from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
@@ -20,6 +19,9 @@ from assembler.oci.store import Store, find_image, read_attestations
 from assembler.sbom import AttestationSource, SystemSbom, join_sboms
 from assembler.sbom.attachments import LARGEST_SBOM
 from support.pictures import Painter
+
+if TYPE_CHECKING:
+    from assembler.oci.image import Image
 
 TIME = 1492533000
 CASE = Path(__file__).parent.parent.parent / "conformance" / "open" / "246-sbom"

@@ -7,9 +7,7 @@ import io
 import json
 import random
 import tarfile
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +22,10 @@ from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, verify_store
 from support.pictures import AMD64, ARM64, Painter, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 X = Reference.parse("x:1")
 

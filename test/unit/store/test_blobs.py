@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from assembler.errors import HostError, ImageError
 from assembler.oci.digest import digest_of
 from assembler.oci.manifest import Descriptor
 from assembler.oci.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DATA = bytes(range(256)) * 100
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from assembler.oci.manifest import Descriptor
 from assembler.oci.reference import Reference
 from assembler.oci.store import GcLimits, Store, collect_garbage, find_image, remove_images
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DAY = 86400.0
 PARTLY = Descriptor("", digest_of(b"partly"), 6)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,12 +11,17 @@ from assembler.errors import ImageError
 from assembler.events import NullReporter, Reporter
 from assembler.oci.docker_daemon import import_from_daemon
 from assembler.oci.image_sources import ImageSources
-from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.resolution import resolve_images
 from assembler.oci.store import Store, find_image
 from support.docker_daemon import Daemon, docker_daemon
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from assembler.oci.platform import Platform
 
 X, Y = Reference.parse("x:1"), Reference.parse("y:1")
 

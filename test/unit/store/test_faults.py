@@ -10,8 +10,8 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -30,6 +30,9 @@ from assembler.oci.store import (
     verify_store,
 )
 from support.pictures import AMD64, Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PATHS = os.pathsep.join(str(Path(__file__).parents[n]) for n in (2, 3))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.errors import ImageError
 from assembler.oci import Store
 from assembler.oci.store.layout import LAYOUT_FILE, StoreLayout
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class SlowLayout(StoreLayout):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +24,9 @@ from assembler.oci.store import (
     read_attestations,
 )
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def absent(store: Store, name: str, platform: Platform = AMD64) -> MissingImage:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,11 +13,15 @@ from assembler.diagnostics import SourceText as Text
 from assembler.errors import ImageError, RegistryError
 from assembler.events import NullReporter, Reporter
 from assembler.oci.image_sources import ImageSources
-from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.resolution import resolve_images
 from assembler.oci.store import Store, find_image
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assembler.oci.platform import Platform
 
 A, B, C = (Reference.parse(f"{name}:1") for name in "abc")
 TEXT = Text("image.yml", "kernel: a:1\ninit: b:1\n")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,10 +13,15 @@ from assembler.codes import images
 from assembler.errors import RegistryError
 from assembler.events import NullReporter, Reporter
 from assembler.oci import media_types
-from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, verify_store
 from support.pictures import AMD64, ARM64, Painter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from assembler.oci.platform import Platform
 
 QUIET = NullReporter()
 
