@@ -113,7 +113,7 @@ class TextStyle(StrEnum):
     TEXT = "text"
 
 
-def styled_pieces(diagnostic: Diagnostic) -> Iterator[tuple[TextStyle, str]]:
+def styled_diagnostic(diagnostic: Diagnostic) -> Iterator[tuple[TextStyle, str]]:
     """Yield the pieces of the rendered diagnostic with their styles, including line ends."""
     d = diagnostic
     if d.place is not None:
@@ -137,7 +137,7 @@ def styled_pieces(diagnostic: Diagnostic) -> Iterator[tuple[TextStyle, str]]:
 
 def render(diagnostic: Diagnostic) -> str:
     """Return the diagnostic as plain text that ends with a newline."""
-    return "".join(text for _, text in styled_pieces(diagnostic))
+    return "".join(text for _, text in styled_diagnostic(diagnostic))
 
 
 def _excerpt(place: Place) -> Iterator[tuple[TextStyle, str]]:

@@ -1,4 +1,4 @@
-"""Lazy fronts: a package's names are imported from their modules when they are first used."""
+"""Lazy fronts of packages: a name is imported from its module when it is first used."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from assembler.codes import images as codes
 from assembler.codes import output
 from assembler.diagnostics import Diagnostic
-from assembler.encode import BuildRecordInputs, SalvageError
+from assembler.encode import ArchiveRecordInputs, SalvageError
 from assembler.errors import DolmenError, PlanError
 from assembler.events import LogMessage
 from assembler.oci import Image, Store, equivalent_names, look_up_image, read_attestations
@@ -116,7 +116,7 @@ def _trees(plan: Plan) -> Iterator[tuple[Image, Place | None, str]]:
             yield part.image, part.origin.place, f"has it as {have}, not as {_AS[part.rules]}"
 
 
-def origins(prepared: PreparedBuild, store: Store) -> BuildRecordInputs:
+def origins(prepared: PreparedBuild, store: Store) -> ArchiveRecordInputs:
     """Return what a tar of the system records of its images."""
     earlier = prepared.earlier
     said: dict[str, dict[str, Any]] = {}
@@ -137,7 +137,7 @@ def origins(prepared: PreparedBuild, store: Store) -> BuildRecordInputs:
             "index": image.index.digest if image.index is not None else None,
             "attested": is_attested(image, store, earlier),
         }
-    return BuildRecordInputs(said, sorted(documents), prepared.sbom)
+    return ArchiveRecordInputs(said, sorted(documents), prepared.sbom)
 
 
 def is_attested(image: Image, store: Store, earlier: SalvageArchive | None) -> bool:

@@ -8,17 +8,21 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.debian.control import parse_control
-    from assembler.debian.engine import ArchiveEngine
+    from assembler.debian.engine_protocol import ArchiveEngine
     from assembler.debian.engines import open_archive_engine
     from assembler.debian.garbage_collection import collect_debian_garbage
     from assembler.debian.lock import LOCK_FILE, PackageLock, read_package_lock, write_package_lock
-    from assembler.debian.lock_updates import lock_differences, merge_lock, resolve_lock
+    from assembler.debian.lock_updates import (
+        keep_other_architectures,
+        lock_differences,
+        resolve_lock,
+    )
     from assembler.debian.options import DebianOptions
     from assembler.debian.recipe_build import RecipeBuild, build_recipe
     from assembler.debian.spdx import control_package
 
 _HOMES = {
-    "ArchiveEngine": "engine",
+    "ArchiveEngine": "engine_protocol",
     "DebianOptions": "options",
     "LOCK_FILE": "lock",
     "PackageLock": "lock",
@@ -27,7 +31,7 @@ _HOMES = {
     "collect_debian_garbage": "garbage_collection",
     "control_package": "spdx",
     "lock_differences": "lock_updates",
-    "merge_lock": "lock_updates",
+    "keep_other_architectures": "lock_updates",
     "open_archive_engine": "engines",
     "parse_control": "control",
     "read_package_lock": "lock",
@@ -44,8 +48,8 @@ __all__ = [
     "build_recipe",
     "collect_debian_garbage",
     "control_package",
+    "keep_other_architectures",
     "lock_differences",
-    "merge_lock",
     "open_archive_engine",
     "parse_control",
     "read_package_lock",

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 
 from assembler import tools
 from assembler.codes import packages
-from assembler.debian.engine import (
+from assembler.debian.engine_protocol import (
     KEYRING_HINT,
     UNTRUSTED_ARCHIVE_HINT,
     ArchiveSnapshot,

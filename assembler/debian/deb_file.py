@@ -11,7 +11,7 @@ from assembler.debian.decompression import (
     COMPRESSIONS,
     DECOMPRESSION_ERRORS,
     decompress,
-    limit_size,
+    fail_above_size,
     prefetch,
 )
 from assembler.debian.tarball import DebTarReader, TarballError
@@ -111,7 +111,7 @@ def _read_ar_members(file: IO[bytes]) -> Iterator[_ArMember]:
 def _decompress_member(file: IO[bytes], member: _ArMember, suffix: str) -> Iterator[bytes]:
     if suffix not in COMPRESSIONS:
         raise ValueError(f"the compression of {member.name} is unknown")
-    return limit_size(
+    return fail_above_size(
         decompress(_read_member(file, member), suffix), _MAX_RATIO * member.size + _ALWAYS_ALLOWED
     )
 

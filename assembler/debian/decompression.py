@@ -25,7 +25,7 @@ def decompress(chunks: Iterator[bytes], suffix: str) -> Iterator[bytes]:
     return _DECOMPRESSORS[suffix](chunks)
 
 
-def limit_size(chunks: Iterator[bytes], max_size: int) -> Iterator[bytes]:
+def fail_above_size(chunks: Iterator[bytes], max_size: int) -> Iterator[bytes]:
     """Yield the chunks, and raise ValueError after more than `max_size` bytes."""
     budget = max_size
     for chunk in chunks:

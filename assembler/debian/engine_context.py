@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assembler.debian.engine import INDEX_MAX_AGE
+from assembler.debian.engine_protocol import INDEX_MAX_AGE
 from assembler.debian.sources import DebianMirrors
 from assembler.events import NullReporter
 

@@ -9,8 +9,8 @@ from assembler.codes import usage
 from assembler.errors import UsageError
 
 if TYPE_CHECKING:
-    from assembler.debian.engine import ArchiveEngine
     from assembler.debian.engine_context import EngineContext
+    from assembler.debian.engine_protocol import ArchiveEngine
     from assembler.debian.options import DebianOptions
     from assembler.events import Reporter
     from assembler.oci import Store
@@ -20,8 +20,8 @@ ENGINE_NAMES = ("auto", "apt", "python")
 
 def open_archive_engine(store: Store, options: DebianOptions, reporter: Reporter) -> ArchiveEngine:
     """Return the engine in the options, with a package pool in the store."""
-    from assembler.debian.engine import INDEX_MAX_AGE  # noqa: PLC0415 - not every build has recipes
     from assembler.debian.engine_context import EngineContext  # noqa: PLC0415
+    from assembler.debian.engine_protocol import INDEX_MAX_AGE  # noqa: PLC0415 - not every build has recipes
     from assembler.debian.pool import PackagePool  # noqa: PLC0415
     from assembler.debian.sources import DebianMirrors  # noqa: PLC0415
 

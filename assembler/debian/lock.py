@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
-from assembler.debian.engine import ArchiveSnapshot, PinnedPackage
+from assembler.debian.engine_protocol import ArchiveSnapshot, PinnedPackage
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.files import atomic_write
 

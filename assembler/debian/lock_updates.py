@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assembler.debian.engine import debian_architecture
+from assembler.debian.engine_protocol import debian_architecture
 from assembler.debian.lock import PackageLock, read_package_lock
 from assembler.debian.recipe_build import recipe_request, resolution_inputs
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.config import DebsRecipe
-    from assembler.debian.engine import ArchiveEngine
+    from assembler.debian.engine_protocol import ArchiveEngine
     from assembler.oci import Platform
 
 
@@ -34,7 +34,7 @@ def resolve_lock(
     )
 
 
-def merge_lock(directory: Path, debs: DebsRecipe, new: PackageLock) -> PackageLock:
+def keep_other_architectures(directory: Path, debs: DebsRecipe, new: PackageLock) -> PackageLock:
     """Return the new lock, with the old packages of architectures that it does not have.
 
     If it gives the same images as the old lock, the old lock is returned.

@@ -18,7 +18,7 @@ from assembler.files import atomic_write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.debian.engine import PinnedPackage
+    from assembler.debian.engine_protocol import PinnedPackage
 
 _CHUNK = 1 << 20
 

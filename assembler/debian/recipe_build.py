@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
-from assembler.debian.engine import PackageRequest, PinnedPackage, debian_architecture
+from assembler.debian.engine_protocol import PackageRequest, PinnedPackage, debian_architecture
 from assembler.debian.kernel import kernel_layer
 from assembler.debian.layer import LayerInputs, read_package_files, recipe_layer
 from assembler.debian.lock import LOCK_FILE, PackageLock
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.config import DebsRecipe
-    from assembler.debian.engine import ArchiveEngine
+    from assembler.debian.engine_protocol import ArchiveEngine
     from assembler.diagnostics import Diagnostic
     from assembler.events import Reporter
     from assembler.oci import Platform, Store

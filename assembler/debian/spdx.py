@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assembler.debian.control import ControlFile
-    from assembler.debian.engine import PinnedPackage
+    from assembler.debian.engine_protocol import PinnedPackage
     from assembler.debian.layer import PackageFile
 
 

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
+    from assembler.encode.archive_record import ArchiveRecordInputs
     from assembler.encode.assembly import Assembly, EncodeOptions
-    from assembler.encode.build_record import BuildRecordInputs
     from assembler.encode.byte_sinks import Bytes, BytesOutput
     from assembler.encode.compression import CODECS, Compression
     from assembler.encode.early_initrd import MODULE_LIST, EarlyInitrd, plan_early_initrd
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Assembly": "assembly",
-    "BuildRecordInputs": "build_record",
+    "ArchiveRecordInputs": "archive_record",
     "Bytes": "byte_sinks",
     "BytesOutput": "byte_sinks",
     "CODECS": "compression",
@@ -67,8 +67,8 @@ __all__ = [
     "MODULE_LIST",
     "TAR_END",
     "TRAILER",
+    "ArchiveRecordInputs",
     "Assembly",
-    "BuildRecordInputs",
     "Bytes",
     "BytesOutput",
     "Compression",

@@ -52,7 +52,7 @@ from assembler.rootfs import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from assembler.encode.build_record import BuildRecordInputs
+    from assembler.encode.archive_record import ArchiveRecordInputs
     from assembler.encode.inventory import Inventory
     from assembler.encode.segment_cache import Segment
 
@@ -141,13 +141,13 @@ class Assembly:
         self,
         out: IO[bytes],
         extra: Sequence[GeneratedPart] = (),
-        origins: BuildRecordInputs | None = None,
+        origins: ArchiveRecordInputs | None = None,
     ) -> None:
         """Write the whole tree as a tar, then `extra`; `origins` go into the record at its head."""
         self.prepare(tree=True)
         self._preallocate(out, TAR_ENCODING)
         if origins is not None:
-            from assembler.encode.build_record import encode_record  # noqa: PLC0415 - only tars have it
+            from assembler.encode.archive_record import encode_record  # noqa: PLC0415 - only tars have it
 
             out.write(encode_record(origins, self.plan, self._recorded_segment))
         for piece in self.tree(extra):

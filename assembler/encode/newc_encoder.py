@@ -152,8 +152,8 @@ class NewcEncoder:
         if size > _LARGEST:
             raise OutputError.of(
                 codes.TOO_LARGE,
-                f"{self._archive_name}: {_text(name)} has {size / (1 << 30):.1f} GiB; "
-                "an initrd has room for files below 4 GiB only",
+                f"{self._archive_name}: {_text(name)} is {size / (1 << 30):.1f} GiB; "
+                "files in an initrd must be smaller than 4 GiB",
                 "put the file on a disk, or choose a format with a filesystem that holds it "
                 "(kernel+squashfs, kernel+erofs)",
             )

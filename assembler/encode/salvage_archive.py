@@ -1,6 +1,6 @@
 """The tar of an earlier build as a source of salvaged images.
 
-The build record at its head (`assembler.encode.build_record`) names the images of its trees.
+The build record at its head (`assembler.encode.archive_record`) names the images of its trees.
 Everything taken is checked: documents by their digests, trees by size and checksum, entries by the
 location and source in their comments. The archive is still hostile input; readers of a tree check
 each name in it.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from isal import isal_zlib
 
 from assembler.codes import output as codes
-from assembler.encode import build_record
+from assembler.encode import archive_record
 from assembler.errors import DolmenError, UsageError, wrap_os_errors
 from assembler.oci import (
     Descriptor,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from assembler.encode.build_record import BuildRecord
+    from assembler.encode.archive_record import ArchiveRecord
 
 _CHUNK = 1 << 20
 _BLOCK = 512
@@ -60,7 +60,7 @@ class SalvageArchive:
     """The archive and its build record."""
 
     path: Path
-    record: BuildRecord | None
+    record: ArchiveRecord | None
     # The documents of the record by digest.
     documents: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -74,7 +74,7 @@ class SalvageArchive:
                     raise MalformedTarError("it is too short")
                 reader = TarReader(iter(lambda: file.read(_CHUNK), b""))
                 reader.next()
-                found = build_record.parse_record(reader.common)
+                found = archive_record.parse_record(reader.common)
         except MalformedTarError as error:
             raise UsageError.of(
                 codes.BAD_INPUT_TAR,

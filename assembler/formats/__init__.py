@@ -18,24 +18,24 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
+    from assembler.formats.format_list import FormatEntry, available_formats, select_formats
     from assembler.formats.iso_tree import MAX_ISO_ENTRIES
     from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-    from assembler.formats.registry import FormatEntry, available_formats, select_formats
     from assembler.formats.writer import check_architecture, write_formats
     from assembler.formats.written_output import Output, file_digest
 
 _HOMES = {
     "Format": "protocol",
-    "FormatEntry": "registry",
+    "FormatEntry": "format_list",
     "FormatOptions": "protocol",
     "MAX_ISO_ENTRIES": "iso_tree",
     "Needs": "protocol",
     "Output": "written_output",
     "Target": "protocol",
-    "available_formats": "registry",
+    "available_formats": "format_list",
     "check_architecture": "writer",
     "file_digest": "written_output",
-    "select_formats": "registry",
+    "select_formats": "format_list",
     "write_formats": "writer",
 }
 

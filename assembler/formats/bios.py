@@ -81,8 +81,8 @@ def check_bios_limits(kernel: Content, initrd_size: int, cmdline: str) -> None:
     if len(cmdline.encode()) > longest:
         raise OutputError.of(
             codes.LOADER_LIMIT,
-            f"the kernel's command line has {len(cmdline.encode())} bytes: there is room for "
-            f"{longest} when a BIOS boots it",
+            f"the kernel's command line is {len(cmdline.encode())} bytes long; the limit for BIOS "
+            f"boot is {longest}",
             "shorten `cmdline`, or choose a format for UEFI",
         )
 

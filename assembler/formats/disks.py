@@ -1,7 +1,7 @@
-"""Disks that boot, as they are and in the containers of hypervisors and clouds.
+"""Bootable disks, raw and in the container formats of hypervisors and clouds.
 
 On PCs they boot from a BIOS, as those of LinuxKit do, unless their name says otherwise; other
-architectures have UEFI alone.
+architectures support only UEFI.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from assembler.encode import Assembly, BuildRecordInputs
+    from assembler.encode import ArchiveRecordInputs, Assembly
     from assembler.formats.written_output import Output
     from assembler.helper_images import BootFiles, FilesystemTools, HelperImage, HelperImages
     from assembler.media import Signer
@@ -66,7 +66,7 @@ class FormatOptions:
     # It signs programs for UEFI.
     signer: Signer | None = None
     # They describe the images of a tar in its record.
-    origins: Callable[[], BuildRecordInputs] | None = None
+    origins: Callable[[], ArchiveRecordInputs] | None = None
     cache: RunCache = field(default_factory=RunCache)
 
     @property

@@ -39,7 +39,7 @@ class FilesystemTools:
     @contextmanager
     def command(self, program: str) -> Iterator[tuple[str, ...]]:
         """Yield the first words of a command line that runs a program."""
-        path = host_program(program)
+        path = find_recent_program(program)
         if path is not None:
             yield (str(path),)
             return
@@ -56,10 +56,10 @@ class FilesystemTools:
 
 def programs_missing_on_host(programs: Iterable[str]) -> list[str]:
     """Return the programs that the host lacks, or has in a version that is too old."""
-    return [program for program in programs if host_program(program) is None]
+    return [program for program in programs if find_recent_program(program) is None]
 
 
-def host_program(program: str) -> Path | None:
+def find_recent_program(program: str) -> Path | None:
     """Return the program of the host, if it is new enough."""
     path = tools.find_program(program)
     if path is None:
@@ -76,8 +76,7 @@ def _unpack_program(image: Image, store: Store, folder: Path, program: str) -> t
             codes.NO_PROGRAM,
             f"{image.reference} has no {program if loaders else 'dynamic loader'}",
             "leave out --imagetools, or name an image that has the files of pkg/imagetools",
-            f"with {program} {tools.TOOLS[program].minimum_text} or newer on this host no image is "
-            "needed",
+            f"or install {program} {tools.TOOLS[program].minimum_text} or newer on this host",
         )
     for name, content in _with_link_names(found):
         path = folder / name

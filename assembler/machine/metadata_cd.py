@@ -34,12 +34,12 @@ def create_metadata_cd(path: Path, content: bytes, *, nocloud: bool = False) -> 
         # New content is a new instance, which cloud-init sets up again.
         instance = hashlib.sha256(content).hexdigest()[:16]
         files = {"user-data": content, "meta-data": f"instance-id: i-{instance}\n".encode()}
-        write_metadata_cd(path, files, "cidata")
+        write_cd(path, files, "cidata")
     else:
-        write_metadata_cd(path, {"config": content})
+        write_cd(path, {"config": content})
 
 
-def write_metadata_cd(path: Path, files: Mapping[str, bytes], label: str = "CONFIG") -> None:
+def write_cd(path: Path, files: Mapping[str, bytes], label: str = "CONFIG") -> None:
     """Write an ISO with the files in its root directory; the same files give the same bytes."""
     total = sum(map(len, files.values()))
     if total > _MAX_CONTENT:

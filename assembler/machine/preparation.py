@@ -28,7 +28,7 @@ from assembler.machine.host_network import NO_CLEANUP, ConnectedNetwork, Network
 from assembler.machine.host_ports import check_port_free
 from assembler.machine.image_detection import BootImage, ImageKind, detect_image
 from assembler.machine.initrd_memory import check_initrd_memory
-from assembler.machine.metadata_cd import write_metadata_cd
+from assembler.machine.metadata_cd import write_cd
 from assembler.machine.option_checks import (
     memory_megabytes,
     requested_disks,
@@ -242,7 +242,7 @@ def _cds(
         content = ssh.metadata(content)
     if content:
         path = folder / "metadata.iso"
-        write_metadata_cd(path, {"config": content})
+        write_cd(path, {"config": content})
         cds.append(path)
     return tuple(cds)
 

@@ -1,4 +1,4 @@
-"""The diagnostics of a batch: each once for all platforms, then what was not built."""
+"""The diagnostics of a batch: each once for all platforms, then unbuilt packages."""
 
 from __future__ import annotations
 

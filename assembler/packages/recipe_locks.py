@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages as codes
 from assembler.debian import (
     LOCK_FILE,
+    keep_other_architectures,
     lock_differences,
-    merge_lock,
     open_archive_engine,
     read_package_lock,
     resolve_lock,
@@ -67,7 +67,10 @@ def lock_packages(
         recipes.append((package.directory, debs, target_platforms(package, options.platforms)))
     engine = open_archive_engine(options.sources.open_store(), options.debian, reporter)
     return [
-        RecipeLock(directory, merge_lock(directory, debs, resolve_lock(debs, platforms, engine)))
+        RecipeLock(
+            directory,
+            keep_other_architectures(directory, debs, resolve_lock(debs, platforms, engine)),
+        )
         for directory, debs, platforms in recipes
     ]
 

@@ -73,9 +73,12 @@ def _checked_name(container: Container) -> str:
         raise PlanError.of(rootfs.BAD_NAME, message, place=place)
     if "/" in name or any(ord(c) < 32 or ord(c) == 127 for c in name):
         what = "a slash" if "/" in name else "a control character"
-        message = f"the name {name!r} of a container contains {what}"
+        message = f"container name {name!r} contains {what}"
         raise PlanError.of(
-            rootfs.BAD_NAME, message, "it becomes the name of a directory", place=place
+            rootfs.BAD_NAME,
+            message,
+            f"remove {what}: the name is used for a directory, too",
+            place=place,
         )
     return name
 

@@ -1,4 +1,4 @@
-"""JSON of the system's files: indented by four, keys in insertion order."""
+"""Rendering JSON files of the system: indented by four spaces, keys in insertion order."""
 
 from __future__ import annotations
 

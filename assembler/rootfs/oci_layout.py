@@ -117,7 +117,10 @@ def _manifest_blobs(
 ) -> tuple[Descriptor, ...]:
     document = parse_manifest(resolved.read(manifest, what), what, manifest.media_type)
     if not isinstance(document, Manifest):
-        raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index has the media type of a manifest")
+        raise PlanError.of(
+            rootfs.BAD_VOLUME,
+            f"{what}: this is an image index, but its media type is that of a manifest",
+        )
     return (document.config, *document.layers, manifest)
 
 
@@ -133,7 +136,10 @@ def _refuse_other_platform(
         return
     document = parse_manifest(resolved.read(manifest, what), what, manifest.media_type)
     if isinstance(document, Index):
-        raise PlanError.of(rootfs.BAD_VOLUME, f"{what}: an index has the media type of a manifest")
+        raise PlanError.of(
+            rootfs.BAD_VOLUME,
+            f"{what}: this is an image index, but its media type is that of a manifest",
+        )
     config = parse_image_config(resolved.read(document.config, f"{what}, config"), what)
     for number, platform in enumerate(platforms):
         if not config.platform.satisfies(platform):

@@ -1,4 +1,4 @@
-"""Joining SPDX documents into a reproducible one for a system."""
+"""Merging SPDX documents into one reproducible document for the whole system."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from assembler.diagnostics import Diagnostic, Severity, TextStyle, styled_pieces
+from assembler.diagnostics import Diagnostic, Severity, TextStyle, styled_diagnostic
 from dolmen.wrapping import columns_of, wrap_pieces
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def show_diagnostics(
     errors = 0
     for diagnostic in diagnostics:
         errors += diagnostic.severity is Severity.ERROR
-        shown = wrap_pieces(styled_pieces(diagnostic), columns)
+        shown = wrap_pieces(styled_diagnostic(diagnostic), columns)
         out.write(_colored(shown) if color else "".join(text for _, text in shown))
     if errors > 1:
         out.write(f"{errors} errors\n")

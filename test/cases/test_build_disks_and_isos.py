@@ -325,7 +325,7 @@ def test_a_kernel_that_a_bios_cannot_boot_is_refused(
 def test_a_command_line_too_long_for_a_bios(dolmen: Dolmen, project: Path, tmp_path: Path) -> None:
     text = YAML.replace("quiet", "x" * 2100)
     said = refused(dolmen, project, tmp_path, "iso-bios", text)
-    assert "error[DM0620]: the kernel's command line has" in said
+    assert "error[DM0620]: the kernel's command line is" in said
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ import pytest
 
 from assembler.debian.apt import AptEngine
 from assembler.debian.archives.python_engine import PythonEngine
-from assembler.debian.engine import ArchiveEngine, PackageRequest
 from assembler.debian.engine_context import EngineContext
+from assembler.debian.engine_protocol import ArchiveEngine, PackageRequest
 from assembler.debian.pool import PackagePool
 from assembler.debian.sources import DebianMirrors
 from assembler.errors import PackageError

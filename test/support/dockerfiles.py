@@ -28,7 +28,7 @@ from assembler.packages.tags import Naming, derive_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from assembler.debian.engine import ArchiveEngine
+    from assembler.debian.engine_protocol import ArchiveEngine
     from assembler.oci.image import Image
 
 BUILD_YML = "image: app\norg: example\narches: [amd64, arm64]\n"

@@ -27,7 +27,7 @@ _FILE_SCHEMES = ("file", "copy")
 _TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
-class FileNotInArchiveError(Exception):
+class NotInRepositoryError(Exception):
     """The archive does not have the file."""
 
 
@@ -94,7 +94,7 @@ class Downloader:
         if scheme in _FILE_SCHEMES:
             path = Path(unquote(urlsplit(uri).path))
             if not path.is_file():
-                raise FileNotInArchiveError(uri)
+                raise NotInRepositoryError(uri)
             with wrap_os_errors(path, "read"), path.open("rb") as file:
                 yield _read_chunks(file)
         elif scheme in ("http", "https"):
@@ -120,7 +120,7 @@ class Downloader:
             if self.stopped.is_set():
                 raise RunStoppedError
             if response.status_code in (404, 410):
-                raise FileNotInArchiveError(uri)
+                raise NotInRepositoryError(uri)
             if response.status_code in _TRANSIENT_STATUSES:
                 raise _TransientError(f"{response.status_code} {response.reason}")
             if response.status_code != 200:

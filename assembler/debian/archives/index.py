@@ -14,7 +14,7 @@ from functools import cmp_to_key
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.debian.engine import PinnedPackage
+from assembler.debian.engine_protocol import PinnedPackage
 from assembler.errors import PackageError
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class PackageIndex:
             return _parse_stanza(fields, name, source.priority)
         except (KeyError, ValueError) as error:
             raise PackageError.of(
-                packages.NO_MIRROR, f"the archive's entry of {name} is broken: {error}"
+                packages.NO_MIRROR, f"the package index has a malformed entry for {name}: {error}"
             ) from error
 
 

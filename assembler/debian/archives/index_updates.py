@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from assembler.codes import packages
-from assembler.debian.archives.downloads import Downloader, FileNotInArchiveError, HashingWriter
+from assembler.debian.archives.downloads import Downloader, HashingWriter, NotInRepositoryError
 from assembler.debian.archives.index import reduce_index
 from assembler.debian.archives.release import Release, parse_release
 from assembler.debian.archives.signatures import verify_detached_signature, verify_inline_signature
-from assembler.debian.decompression import DECOMPRESSION_ERRORS, decompress, limit_size
-from assembler.debian.engine import UNTRUSTED_ARCHIVE_HINT, ArchiveSnapshot
+from assembler.debian.decompression import DECOMPRESSION_ERRORS, decompress, fail_above_size
+from assembler.debian.engine_protocol import UNTRUSTED_ARCHIVE_HINT, ArchiveSnapshot
 from assembler.errors import PackageError
 from assembler.files import atomic_write
 
@@ -93,13 +93,13 @@ def _fetch_release(
     try:
         data = downloader.read(what, _MAX_RELEASE_SIZE)
         text = _strip_signature(data) if trusted else verify_inline_signature(data, keyrings, what)
-    except FileNotInArchiveError:
+    except NotInRepositoryError:
         what = f"{base}/Release"
         data = text = _read_release(downloader, what)
         if not trusted:
             try:
                 signature = downloader.read(f"{what}.gpg", _MAX_SIGNATURE_SIZE)
-            except FileNotInArchiveError:
+            except NotInRepositoryError:
                 raise PackageError.of(
                     packages.BAD_SIGNATURE,
                     f"{what} is not signed: there is no Release.gpg and no InRelease",
@@ -120,7 +120,7 @@ def _fetch_release(
 def _read_release(downloader: Downloader, what: str) -> bytes:
     try:
         return downloader.read(what, _MAX_RELEASE_SIZE)
-    except FileNotInArchiveError:
+    except NotInRepositoryError:
         raise PackageError.of(
             packages.NO_MIRROR,
             f"the archive cannot be used: there is neither {what} nor InRelease beside it",
@@ -155,7 +155,7 @@ def _fetch_index(downloader: Downloader, root: Path, base: str, name: str, relea
                 writer = HashingWriter(file)
                 try:
                     downloader.download(uri, listed.size, writer.write, writer.restart)
-                except FileNotInArchiveError:
+                except NotInRepositoryError:
                     continue
                 _verify_file(uri, listed, writer.sha256, writer.size)
                 uncompressed = release.files.get(name)
@@ -184,7 +184,9 @@ def _store_reduced_index(file: IO[bytes], suffix: str, path: Path, uri: str, max
     file.seek(0)
     try:
         with atomic_write(path, durable=False) as target:
-            for piece in reduce_index(limit_size(decompress(_read_chunks(file), suffix), max_size)):
+            for piece in reduce_index(
+                fail_above_size(decompress(_read_chunks(file), suffix), max_size)
+            ):
                 target.write(piece)
     except DECOMPRESSION_ERRORS as error:
         raise PackageError.of(

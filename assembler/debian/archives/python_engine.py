@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from assembler.debian.archives.downloads import Downloader, FileNotInArchiveError, HashingWriter
+from assembler.debian.archives.downloads import Downloader, HashingWriter, NotInRepositoryError
 from assembler.debian.archives.index import IndexText, PackageIndex
 from assembler.debian.archives.index_updates import StoredIndex, update_indexes
 from assembler.debian.archives.resolver import resolve_packages
-from assembler.debian.engine import (
+from assembler.debian.engine_protocol import (
     ArchiveSnapshot,
     PackageRequest,
     PinnedPackage,
@@ -94,7 +94,7 @@ class PythonEngine:
                     writer = HashingWriter(file)
                     downloader.download(uri, package.size, writer.write, writer.restart)
                     verify_package(package, writer.sha256, writer.size)
-            except FileNotInArchiveError:
+            except NotInRepositoryError:
                 continue
             except PackageError as error:
                 last_error = error  # another mirror may have the right file

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from assembler.debian.archives.index import Alternatives, PackageIndex, PackageStanza, Relation
-    from assembler.debian.engine import PackageRequest
+    from assembler.debian.engine_protocol import PackageRequest
 
 # The number of attempts; each one rejects the packages that caused conflicts before.
 _MAX_ATTEMPTS = 50

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from assembler import tools
 from assembler.codes import packages
-from assembler.debian.engine import KEYRING_HINT, UNTRUSTED_ARCHIVE_HINT
+from assembler.debian.engine_protocol import KEYRING_HINT, UNTRUSTED_ARCHIVE_HINT
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.tools import run_program
 

@@ -264,7 +264,7 @@ def _fat_tree(files: Sequence[FatFile]) -> tuple[_FatNode, dict[str, _FatNode]]:
         if file.size > _MAX_FILE:
             raise OutputError.of(
                 codes.TOO_LARGE,
-                f"{file.path} has {file.size} bytes, and files on FAT have less than 4 GiB",
+                f"{file.path} is {file.size} bytes long; files on FAT must be smaller than 4 GiB",
                 "remove large files, or choose a format with a filesystem (kernel+squashfs)",
             )
         *directories, name = file.path.split("/")

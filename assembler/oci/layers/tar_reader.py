@@ -293,9 +293,7 @@ class TarReader:
     def read(self, most: int) -> bytes:
         """Return the whole content of a small file."""
         if self.size > most:
-            raise MalformedTarError(
-                f"it has {self.size} bytes, where {most} are the most that make sense"
-            )
+            raise MalformedTarError(f"it is {self.size} bytes long; the limit is {most}")
         parts: list[bytes | memoryview] = []
         self.write_to(parts.append)
         return b"".join(parts)

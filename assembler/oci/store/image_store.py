@@ -81,7 +81,7 @@ class Store:
         size = os.fstat(file.fileno()).st_size
         if size != descriptor.size:
             file.close()
-            why = f"it has {size} bytes where {descriptor.size} are expected"
+            why = f"it is {size} bytes long instead of {descriptor.size}"
             raise self._content_error(descriptor, what, why)
         return file
 

@@ -302,7 +302,7 @@ def test_links_to_devices_and_symbolic_links_are_copies() -> None:
 def test_what_an_initrd_cannot_hold_is_refused() -> None:
     encoder = NewcEncoder(Pieces(), "", Inventory(), "test/x:1")
     encoder.add_generated(GeneratedEntry("most", EntryKind.FILE, 0o644), 0xFFFFFFFF)
-    with pytest.raises(OutputError, match=r"test/x:1: large has 4\.0 GiB"):
+    with pytest.raises(OutputError, match=r"test/x:1: large is 4\.0 GiB"):
         encoder.add_generated(GeneratedEntry("large", EntryKind.FILE, 0o644), 1 << 32)
     longest = GeneratedEntry("s", EntryKind.SYMLINK, 0o777, target="t" * 4095)
     encoder.add_generated(longest, 0)

@@ -12,8 +12,8 @@ import pytest
 from isal import isal_zlib
 
 from assembler.content import read_content
+from assembler.encode.archive_record import ArchiveRecordInputs
 from assembler.encode.assembly import Assembly
-from assembler.encode.build_record import BuildRecordInputs
 from assembler.encode.salvage_archive import SalvageArchive, SalvageError
 from assembler.encode.tar_encoder import global_comment
 from assembler.errors import DolmenError, UsageError
@@ -85,7 +85,7 @@ def plan_of(kernel: Image, init: Image, service: Image, *, ucode: bool = True) -
     )
 
 
-def inputs(store: Store, *images: Image, sbom: dict[str, Any] | None = None) -> BuildRecordInputs:
+def inputs(store: Store, *images: Image, sbom: dict[str, Any] | None = None) -> ArchiveRecordInputs:
     documents = [
         store.path(d.digest).read_text()
         for found in images
@@ -99,10 +99,10 @@ def inputs(store: Store, *images: Image, sbom: dict[str, Any] | None = None) -> 
         }
         for found in images
     }
-    return BuildRecordInputs(described, documents, sbom)
+    return ArchiveRecordInputs(described, documents, sbom)
 
 
-def build(path: Path, plan: Plan, store: Store, origins: BuildRecordInputs | None = None) -> None:
+def build(path: Path, plan: Plan, store: Store, origins: ArchiveRecordInputs | None = None) -> None:
     sbom = GeneratedEntry("usr/sbom.json", EntryKind.FILE, 0o644, SBOM)
     with path.open("wb") as out, Assembly(plan, store) as assembly:
         assembly.write_tree(out, [GeneratedPart(Origin("", ""), (sbom,))], origins)

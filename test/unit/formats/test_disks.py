@@ -230,9 +230,13 @@ def bzimage(protocol: int, top: int, longest: int) -> bytes:
     [
         (bytes(600), "", "it is not a bzImage"),
         (b"\x7fELF" + bytes(600), "", "leave out --decompress-kernel"),
-        (bzimage(0x206, 0x7FFFFFFF, 100), "x" * 101, "has 101 bytes: there is room for 100"),
-        (bzimage(0x206, 0x7FFFFFFF, 0), "x" * 2048, "there is room for 2047"),
-        (bzimage(0x205, 0x7FFFFFFF, 0), "x" * 256, "there is room for 255"),
+        (
+            bzimage(0x206, 0x7FFFFFFF, 100),
+            "x" * 101,
+            "101 bytes long; the limit for BIOS boot is 100",
+        ),
+        (bzimage(0x206, 0x7FFFFFFF, 0), "x" * 2048, "the limit for BIOS boot is 2047"),
+        (bzimage(0x205, 0x7FFFFFFF, 0), "x" * 256, "the limit for BIOS boot is 255"),
         (bzimage(0x206, 64 << 20, 0), "", "takes one of up to 0 MiB from a BIOS"),
     ],
 )

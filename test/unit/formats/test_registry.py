@@ -9,7 +9,7 @@ import pytest
 
 from assembler.errors import UsageError
 from assembler.formats import available_formats, select_formats
-from assembler.formats.registry import find_format
+from assembler.formats.format_list import find_format
 from assembler.suffixes import SUFFIXES
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "formats.md"

@@ -14,7 +14,7 @@ from assembler.formats import (
     file_digest,
     select_formats,
 )
-from assembler.formats.registry import find_format
+from assembler.formats.format_list import find_format
 from assembler.formats.written_output import Output
 from support.formats import WITHOUT_KERNEL, YAML, EventList, SmallSystem
 

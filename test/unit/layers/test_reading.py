@@ -230,7 +230,7 @@ def test_the_content_of_an_entry_is_read_at_once_or_in_chunks() -> None:
         pieces = [data[at : at + size] for at in range(0, len(data), size)]
         reader = TarReader(iter(pieces))
         assert reader.next()
-        with pytest.raises(MalformedTarError, match="has 5 bytes, where 4 are the most"):
+        with pytest.raises(MalformedTarError, match="is 5 bytes long; the limit is 4"):
             reader.read(4)
         assert reader.read(5 if size < len(data) else 1000) == b"12345"
         assert reader.next()

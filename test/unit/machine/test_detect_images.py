@@ -10,7 +10,7 @@ import pytest
 from assembler.errors import MachineError
 from assembler.machine.disks import create_disk
 from assembler.machine.image_detection import ImageKind, detect_image
-from assembler.machine.metadata_cd import write_metadata_cd
+from assembler.machine.metadata_cd import write_cd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ ARM64 = bytes(56) + b"ARM\x64" + bytes(600)
 
 def iso(path: Path, platforms: tuple[int, ...] = (0,)) -> Path:
     """Write an ISO with a boot catalog for the platforms."""
-    write_metadata_cd(path, {"a": b"x"})
+    write_cd(path, {"a": b"x"})
     data = bytearray(path.read_bytes())
     record = b"\0CD001\x01EL TORITO SPECIFICATION".ljust(0x47, b"\0") + struct.pack("<I", 30)
     # The volume's descriptor, the boot record, and the end of descriptors.
@@ -67,7 +67,7 @@ def test_the_firmware_of_an_iso_is_detected(
 
 
 def test_an_iso_without_a_boot_loader_is_refused(tmp_path: Path) -> None:
-    write_metadata_cd(tmp_path / "data.iso", {"config": b"x"})
+    write_cd(tmp_path / "data.iso", {"config": b"x"})
     with pytest.raises(MachineError, match="without a boot loader"):
         detect_image(tmp_path / "data.iso")
 

@@ -15,7 +15,7 @@ from assembler.errors import MachineError, UsageError
 from assembler.machine import firmware, initrd_memory
 from assembler.machine.description import Bus, Port
 from assembler.machine.disks import content_format, create_disk, prepare_disk
-from assembler.machine.metadata_cd import write_metadata_cd
+from assembler.machine.metadata_cd import write_cd
 from assembler.machine.option_parsing import DiskOption, parse_disk, parse_port, parse_size
 
 
@@ -97,7 +97,7 @@ def test_formats_of_disks_are_detected(tmp_path: Path) -> None:
 def test_other_programs_read_a_metadata_cd(tmp_path: Path) -> None:
     path = tmp_path / "m.iso"
     content = os.urandom(5000)
-    write_metadata_cd(path, {"config": content, "user-data": b"#!"}, "cidata")
+    write_cd(path, {"config": content, "user-data": b"#!"}, "cidata")
     data = path.read_bytes()
     assert data[32808:32840].rstrip() == b"cidata"
     if shutil.which("bsdtar"):
@@ -105,7 +105,7 @@ def test_other_programs_read_a_metadata_cd(tmp_path: Path) -> None:
         assert {"CONFIG", "USER-DATA"} <= set(listed.stdout.split())
         read = subprocess.run(["bsdtar", "xOf", path, "CONFIG"], check=True, capture_output=True)
         assert read.stdout == content
-    write_metadata_cd(tmp_path / "again.iso", {"user-data": b"#!", "config": content}, "cidata")
+    write_cd(tmp_path / "again.iso", {"user-data": b"#!", "config": content}, "cidata")
     assert (tmp_path / "again.iso").read_bytes() == data
 
 

@@ -149,7 +149,7 @@ def test_names_that_fat_cannot_have_are_refused(names: list[str]) -> None:
 def test_a_file_of_4_gib_is_refused(tmp_path: Path) -> None:
     with tempfile.TemporaryFile(dir=tmp_path) as file:
         large = FileRange(file.fileno(), 1 << 32)
-        with pytest.raises(OutputError, match="files on FAT have less than 4 GiB"):
+        with pytest.raises(OutputError, match="files on FAT must be smaller than 4 GiB"):
             FatVolume.plan([FatFile("large", large)], seed=b"mark")
 
 

@@ -253,7 +253,7 @@ def test_a_layer_of_another_size_is_noticed_when_it_is_opened(store: Store) -> N
     added = store.add_bytes(DATA)
     with store.path(added.digest).open("ab") as file:
         file.write(b"!")
-    with pytest.raises(ImageError, match="25601 bytes where 25600"):
+    with pytest.raises(ImageError, match="25601 bytes long instead of 25600"):
         store.open(added)
     assert (store.layout.quarantine / added.digest[7:]).exists()
 

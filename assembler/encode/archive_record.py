@@ -36,7 +36,7 @@ _LARGEST = 960 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class BuildRecordInputs:
+class ArchiveRecordInputs:
     """The data about images in a build record, besides their trees."""
 
     images: Mapping[str, Mapping[str, Any]]
@@ -45,7 +45,7 @@ class BuildRecordInputs:
 
 
 @dataclass(frozen=True, slots=True)
-class BuildRecord:
+class ArchiveRecord:
     """A record as read; nothing in it is trusted."""
 
     architecture: str = ""
@@ -57,7 +57,7 @@ class BuildRecord:
 
 
 def encode_record(
-    origins: BuildRecordInputs,
+    origins: ArchiveRecordInputs,
     plan: Plan,
     segment: Callable[[ImageTree | ArchiveTree | ImageMember], Segment],
 ) -> bytes:
@@ -117,14 +117,14 @@ def _weight(segment: Segment) -> dict[str, int]:
     return {"size": segment.size, "crc32": int(segment.details["crc32"])}
 
 
-def parse_record(common: bytes) -> BuildRecord | None:
+def parse_record(common: bytes) -> ArchiveRecord | None:
     """Read the record from a global header; None if it is not ours, an error if it is damaged."""
     comment = parse_pax_records(common).get(b"comment", b"") if common else b""
     if not comment.startswith(_MARK):
         return None
     try:
         document = json.loads(comment[len(_MARK) :])
-        found = BuildRecord(
+        found = ArchiveRecord(
             architecture=str(document["architecture"]),
             images=document["images"],
             documents=document["documents"],
