@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -101,8 +102,9 @@ def _feed_tar(process: subprocess.Popen[bytes], tree: MergedTar) -> None:
             pipe.write(data)
         pipe.close()
     except BrokenPipeError:
-        # The program has failed; its messages say why.
-        pass
+        # The program has failed; its messages say why. What was not written yet fails once more.
+        with suppress(BrokenPipeError):
+            pipe.close()
 
 
 def _program_error(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 import tarfile
 import textwrap
@@ -17,11 +18,13 @@ from assembler.encode.assembly import Assembly, EncodeOptions
 from assembler.encode.compression import Compression
 from assembler.encode.early_initrd import MODULE_LIST
 from assembler.errors import DolmenError, HostError, OutputError
-from assembler.formats import FormatOptions, Target, select_formats
+from assembler.formats import FormatOptions, Target, filesystems, select_formats
+from assembler.formats.merged_tar import MergedTar
+from assembler.helper_images import HelperImages
 from assembler.rootfs.plan import STANDARD_TIME
 from support.archives import E, image, tar
 from support.cpio import archives_of
-from support.formats import CMDLINE, FILES, LINKS, YAML, SmallSystem
+from support.formats import CMDLINE, FILES, LINKS, SYSTEM, YAML, SmallSystem
 from support.programs import kernel
 from support.systems import loaded, planned
 
@@ -211,13 +214,25 @@ def test_a_program_that_fails_is_reported_with_its_last_words(
     assert not path.exists()
 
 
+@pytest.mark.parametrize("size", [1, 20_000, 1_000_001])
 def test_a_program_that_does_not_read_its_input_is_reported(
-    system: SmallSystem, tmp_path: Path
+    system: SmallSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
+    """It has ended before the first byte is written."""
+    feed = filesystems._feed_tar
+
+    def late(process: subprocess.Popen[bytes], tree: MergedTar) -> None:
+        process.wait()
+        feed(process, tree)
+
+    monkeypatch.setattr(filesystems, "_feed_tar", late)
+    files = [E("init", b"x"), E("large", bytes(size)), *(E(f"{n}", b"1") for n in range(50))]
+    image(system.store, "test/large:1", files)
     tools = _Programs((sys.executable, "-S", "-c", "import sys; sys.exit('no such option')"))
     options = FormatOptions(helpers=cast("HelperImages", _Helpers(tools)))
     (chosen,) = select_formats(["kernel+erofs"])
-    with system.assembly() as assembly, pytest.raises(OutputError) as caught:
+    yaml = YAML.replace(SYSTEM, "test/large:1")
+    with system.assembly(yaml) as assembly, pytest.raises(OutputError) as caught:
         chosen.write(assembly, Target(tmp_path, "os"), options)
     assert caught.value.diagnostics[0].message == "mkfs.erofs failed:\nno such option"
 
