@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _LENGTH = struct.Struct("<I")
+# The order to end.
+_END = 0xFFFFFFFF
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # mallopt(3): the largest block that comes from the heap, and how much free heap is kept.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = (-3, 16 << 20), (-1, 64 << 20)
@@ -138,10 +140,14 @@ def _start(work: Callable[[int], None], others: Sequence[_Worker]) -> _Worker:
 
 def _end(team: Sequence[_Worker]) -> None:
     for worker in team:
-        os.close(worker.orders)
         if worker.job is not None:
             with suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGTERM)
+        else:
+            # The end of the pipe alone is not enough: workers of other threads may have it open.
+            with suppress(BrokenPipeError):
+                os.write(worker.orders, _LENGTH.pack(_END))
+        os.close(worker.orders)
     for worker in team:
         with suppress(ChildProcessError):
             os.waitpid(worker.pid, 0)
@@ -174,9 +180,12 @@ def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
 def _carry_out(work: Callable[[int], None], orders: int, answers: int) -> None:
     """Do the ordered jobs, and answer each, until there are no more orders."""
     while (order := _read(orders, _LENGTH.size)) is not None:
+        (number,) = _LENGTH.unpack(order)
+        if number == _END:
+            return
         body = b""
         try:
-            work(_LENGTH.unpack(order)[0])
+            work(number)
         except DolmenError as error:
             body = pickle.dumps((type(error), error.diagnostics))
         except Exception as error:

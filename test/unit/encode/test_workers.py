@@ -139,3 +139,23 @@ def test_a_worker_that_is_stopped_while_it_ends_does_not_become_a_second_parent(
             (tmp_path / "escaped").touch()
             end(1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(30)
+def test_workers_end_though_others_have_inherited_their_pipes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the workers of a build in another thread do, which wait for these in turn."""
+    pipe, copies = os.pipe, list[int]()
+
+    def inherited() -> tuple[int, int]:
+        reading, writing = pipe()
+        copies.append(os.dup(writing))
+        return reading, writing
+
+    monkeypatch.setattr(os, "pipe", inherited)
+    done: list[int] = []
+    run_in_workers(5, lambda _: None, 2, done.append)
+    for copy in copies:
+        os.close(copy)
+    assert sorted(done) == [0, 1, 2, 3, 4]
