@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from assembler.encode.tar_encoder import TAR_END, PlainTarWriter, TarEncoder, global_comment
 
 _HOMES = {
-    "Assembly": "assembly",
     "ArchiveRecordInputs": "archive_record",
+    "Assembly": "assembly",
     "Bytes": "byte_sinks",
     "BytesOutput": "byte_sinks",
     "CODECS": "compression",

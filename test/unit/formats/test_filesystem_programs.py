@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 import tarfile
 import textwrap
@@ -19,7 +18,6 @@ from assembler.encode.compression import Compression
 from assembler.encode.early_initrd import MODULE_LIST
 from assembler.errors import DolmenError, HostError, OutputError
 from assembler.formats import FormatOptions, Target, filesystems, select_formats
-from assembler.formats.merged_tar import MergedTar
 from assembler.helper_images import HelperImages
 from assembler.rootfs.plan import STANDARD_TIME
 from support.archives import E, image, tar
@@ -29,9 +27,11 @@ from support.programs import kernel
 from support.systems import loaded, planned
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
+    from assembler.formats.merged_tar import MergedTar
     from assembler.helper_images import HelperImages
 
 PROGRAM = """
