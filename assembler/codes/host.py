@@ -31,3 +31,9 @@ TOOL_FAILED = Code(
     "An external program failed",
     "The message has the last lines that the program printed, and its command line for a shell.",
 )
+NO_NAMESPACES = Code(
+    806,
+    "This machine does not allow new namespaces",
+    "RUN of a Dockerfile is executed in namespaces of its own. An unprivileged container, or a "
+    "kernel setting, can forbid them.",
+)

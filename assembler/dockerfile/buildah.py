@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from assembler.codes import host
 from assembler.dockerfile.base_images import base_image_name, write_layout
 from assembler.dockerfile.build_log import BuildLogParser
 from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
@@ -100,6 +101,7 @@ class Buildah:
         with wrap_os_errors(self.storage):
             (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
         work = inputs.workspace
+        self._check_namespaces(work)
         names = {
             key: self._import_base(store, image, work)
             for key, image in inputs.base_images.images.items()
@@ -127,6 +129,19 @@ class Buildah:
             image = _import_image(store, out, plan, inputs)
             self.run("rmi", "--force", tag, work=work)
             return image
+
+    def _check_namespaces(self, work: Path) -> None:
+        """Raise if no namespaces can be created here, as in an unprivileged container."""
+        outcome = self._run_isolated(["true"], work)
+        if outcome.status:
+            reason = outcome.errors.strip().splitlines()[-1:] or ["no reason given"]
+            raise HostError.of(
+                host.NO_NAMESPACES,
+                f"no namespaces for RUN can be created here: {reason[0]}",
+                "in a container, allow them (`docker run --privileged`), or build elsewhere: "
+                "`--builder docker`, or a machine that allows them",
+                "recipes (`debs:`), Go programs (`go:`) and Dockerfiles without RUN need none",
+            )
 
     @contextmanager
     def _use_storage(self, work: Path) -> Iterator[None]:
@@ -161,7 +176,6 @@ class Buildah:
 
     def _import_base(self, store: Store, image: Image, work: Path) -> str:
         """Import an image of the store into buildah, unless it has it; return its name there."""
-        # buildah names an image after the path of its layout.
         name = f"localhost/{base_image_name(image)}"
         with hold_lock(self.storage / "import.lock"):
             if self.run("inspect", "--type", "image", name, work=work).status == 0:
@@ -172,7 +186,12 @@ class Buildah:
                 words = ["--os", platform.os, "--arch", platform.architecture]
                 if platform.variant:
                     words += ["--variant", platform.variant]
-                self._run_checked("pull", "--quiet", *words, f"oci:{layout.name}", work=work)
+                pulled = self._run_checked(
+                    "pull", "--quiet", *words, f"oci:{layout.name}", work=work
+                )
+                # Whether a layout gives an image a name depends on buildah's version.
+                identifier = pulled.output.decode("utf-8", "replace").split()[-1:]
+                self._run_checked("tag", *identifier, name, work=work)
                 progress.outcome = "imported"
         return name
 
@@ -222,10 +241,11 @@ class Buildah:
         if outcome.status:
             raise log.build_error()
 
-    def _run_checked(self, *words: str, work: Path) -> None:
+    def _run_checked(self, *words: str, work: Path) -> ProcessResult:
         outcome = self.run(*words, work=work)
         if outcome.status:
             raise program_error(self._command(words), outcome)
+        return outcome
 
     def run(self, *words: str, work: Path) -> ProcessResult:
         """Run a command of buildah on its storage; return the result."""
@@ -234,15 +254,21 @@ class Buildah:
 
     def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
         storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
-        plain = [str(self.program), *storage, *words]
+        return self._isolated([str(self.program), *storage, *words], network=network)
+
+    def _isolated(self, command: Sequence[str], *, network: bool = True) -> list[str]:
         # In a PID namespace of their own, all processes end with the first one, which ends with
         # this process, even if it is killed.
         dependent = ["setpriv", "--pdeathsig", "KILL", "--"]
         isolated = [*dependent, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         isolated += [*([] if network else ["--net"]), "--"]
         if os.geteuid() == 0:
-            return [*isolated, *plain]
-        return [*dependent, str(self.program), "unshare", "--", *isolated, *plain]
+            return [*isolated, *command]
+        return [*dependent, str(self.program), "unshare", "--", *isolated, *command]
+
+    def _run_isolated(self, command: Sequence[str], work: Path) -> ProcessResult:
+        environment = self._environment(work)
+        return run_program(self._isolated(command), environment, directory=work)
 
     def _environment(self, temporary: Path) -> dict[str, str]:
         variables = {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
@@ -322,6 +348,4 @@ def _blob_path(layout: Path, digest: str) -> Path:
 
 
 def _result_error(why: str) -> HostError:
-    from assembler.codes import host  # noqa: PLC0415
-
     return HostError.of(host.TOOL_FAILED, f"invalid image from buildah: {why}")

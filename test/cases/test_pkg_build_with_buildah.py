@@ -81,6 +81,46 @@ def test_layers_of_the_base_are_those_of_the_store(kitchen: Kitchen) -> None:
     assert base.digest in image.manifest.annotations["dolmen.inputs"]
 
 
+def wrapper(folder: Path, program: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a script before a program of this machine in PATH; it knows the program as $REAL."""
+    folder.mkdir(exist_ok=True)
+    path = folder / program
+    path.write_text(f"#!/bin/sh\nREAL={shutil.which(program)}\n{script}")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_buildah_that_leaves_pulled_images_without_a_name(
+    kitchen: Kitchen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the one of Debian 13 does."""
+    script = """case " $* " in
+*" pull "*)
+  for name; do :; done
+  mv "${name#oci:}" other
+  exec "$REAL" $(echo "$@" | sed "s/$name/oci:other/") ;;
+*) exec "$REAL" "$@" ;;
+esac
+"""
+    wrapper(tmp_path / "bin", "buildah", script, monkeypatch)
+    kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
+    assert "made" in kitchen.tree(platform=HERE)
+
+
+def test_a_machine_without_namespaces(
+    kitchen: Kitchen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is said, and nothing is left."""
+    script = 'echo "unshare: unshare failed: Operation not permitted" >&2; exit 1\n'
+    wrapper(tmp_path / "bin", "unshare", script, monkeypatch)
+    with pytest.raises(DolmenError) as caught:
+        kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code.number == 806
+    assert "Operation not permitted" in diagnostic.message
+    assert not list((kitchen.store.root / "building").iterdir())
+
+
 def test_a_step_that_fails_is_shown(kitchen: Kitchen) -> None:
     package = kitchen.package(
         "FROM example/base:1 AS one\nRUN mkdir /a\nFROM one\nRUN echo before; \\\n  cat /nothing\n"
