@@ -132,7 +132,8 @@ WRONG_TYPE = Code(
     102,
     "A value of the wrong type",
     "The key requires a value of another type: for example a list instead of a text, a text "
-    "instead of a number, or any value at all. Texts that look like numbers need quotes.",
+    "instead of a number, or any value at all. Texts that look like numbers need quotes. In "
+    "build.yml, where LinuxKit accepts some other types, these are warnings.",
 )
 MISSING_KEY = Code(
     103,

@@ -9,6 +9,7 @@ from assembler.config.checks import KnownNames, check_container_spec
 from assembler.config.composer import compose_input
 from assembler.config.conversion import convert_to_model
 from assembler.config.diagnostics import has_errors, sort_and_limit, take_until_limit
+from assembler.config.go_scalars import convert_scalars
 from assembler.config.inputs import ConfigInput, read_input
 from assembler.config.model import ContainerSpec
 from assembler.config.schema_check import check_schema
@@ -35,8 +36,9 @@ def read_build_file(argument: str | ConfigInput) -> BuildDocument:
     """Read and check a build.yml; raise one ConfigError with all mistakes."""
     given = argument if isinstance(argument, ConfigInput) else read_input(argument)
     document = compose_input(given)
-    checked = check_schema("build", document.data, document.positions)
-    diagnostics: list[Diagnostic] = list(checked.diagnostics)
+    typed = convert_scalars("build", document.data, document.positions)
+    checked = check_schema("build", typed.data, typed.positions)
+    diagnostics: list[Diagnostic] = [*typed.warnings, *checked.diagnostics]
     data = checked.data if isinstance(checked.data, dict) else {}
     config = None
     if isinstance(data.get("config"), dict):
@@ -46,4 +48,4 @@ def read_build_file(argument: str | ConfigInput) -> BuildDocument:
     diagnostics = sort_and_limit(diagnostics)
     if has_errors(diagnostics):
         raise ConfigError(diagnostics)
-    return BuildDocument(data, document.positions, document.input, config, tuple(diagnostics))
+    return BuildDocument(data, typed.positions, document.input, config, tuple(diagnostics))

@@ -215,7 +215,7 @@ class _Composer:
                 else "a text that begins with `*` needs quotes",
             )
         value = self._anchors[name]
-        positions = Positions(place, None, value.positions.children)
+        positions = replace(value.positions, place=place, key=None)
         return _Value(value.data, positions, value.weight)
 
     def _scalar(self, event: ScalarEvent, place: Place) -> _Value:
@@ -235,13 +235,18 @@ class _Composer:
             if event.style:
                 return _Value(text, positions)
             value = scalars.parse_plain(text)
+            if not isinstance(value, str):
+                positions = Positions(place, written=text)
             return _Value(value, positions, is_merge_key=text == _MERGE_KEY)
         if tag in ("map", "seq"):
             self._refuse(codes.BAD_SCALAR, f"the tag !!{tag} is on a scalar", place)
         try:
-            return _Value(scalars.parse_tagged(text, tag), positions)
+            value = scalars.parse_tagged(text, tag)
         except ValueError as error:
             self._refuse(codes.BAD_SCALAR, str(error), place)
+        if not isinstance(value, str):
+            positions = Positions(place, written=text)
+        return _Value(value, positions)
 
     def _tag(self, event: Any, place: Place) -> str | None:  # noqa: ANN401
         tag = event.tag
@@ -297,9 +302,7 @@ class _Composer:
                 continue
             name = self._key(key, children)
             items[name] = value.data
-            children[name] = Positions(
-                value.positions.place, key.positions.place, value.positions.children
-            )
+            children[name] = replace(value.positions, key=key.positions.place)
         for source in merges:
             for name, data in source.data.items():
                 if name not in items:

@@ -23,7 +23,7 @@ def conforms(data: Any, piece: dict[str, Any], whole: dict[str, Any]) -> bool:  
             continue
         if keyword == "type":
             types = argument if isinstance(argument, list) else [argument]
-            valid = any(_has_type(data, name) for name in types)
+            valid = any(has_type(data, name) for name in types)
         elif keyword == "$ref":
             valid = conforms(data, _resolve(whole, argument), whole)
         elif keyword == "required":
@@ -33,9 +33,9 @@ def conforms(data: Any, piece: dict[str, Any], whole: dict[str, Any]) -> bool:  
         elif keyword == "pattern":
             valid = not isinstance(data, str) or re.search(argument, data) is not None
         elif keyword == "minimum":
-            valid = not _has_type(data, "number") or data >= argument
+            valid = not has_type(data, "number") or data >= argument
         elif keyword == "maximum":
-            valid = not _has_type(data, "number") or data <= argument
+            valid = not has_type(data, "number") or data <= argument
         else:
             # `additionalProperties` is checked together with `properties` below.
             valid = keyword == "additionalProperties"
@@ -58,7 +58,7 @@ def _members_conform(data: dict[str, Any], piece: dict[str, Any], whole: dict[st
     return True
 
 
-def _has_type(value: Any, kind: str) -> bool:  # noqa: ANN401
+def has_type(value: Any, kind: str) -> bool:  # noqa: ANN401
     """Tell whether a value has a JSON Schema type; 1.0 is not an integer in YAML."""
     if kind == "string":
         return isinstance(value, str)

@@ -12,6 +12,8 @@ from assembler.config.schemas import load_schema, resolve_reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from assembler.config.positions import Positions
+
 # Names that other tools use for a key.
 SYNONYMS = {
     "args": "command",
@@ -56,6 +58,9 @@ _TYPES = {
 _MAX_LENGTH = 60
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./:=+-]*")
 _RESERVED_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
+# Words that Go's YAML library takes for booleans, and some that only users do.
+TRUE_WORDS = ("true", "yes", "on", "y")
+FALSE_WORDS = ("false", "no", "off", "n")
 
 
 def format_path(path: Sequence[str | int]) -> str:
@@ -139,3 +144,56 @@ def sections_with_key(kind: str, key: str) -> tuple[str, ...]:
 
     search(load_schema(kind), "", 0)
     return tuple(found)
+
+
+def correction(
+    piece: dict[str, Any], value: object, path: Sequence[str | int], own: Positions
+) -> str:
+    """Return a hint that corrects the value itself, or else shows the example of the schema."""
+    key = path[-1] if isinstance(path[-1], str) else None
+    lead = f"{key}: " if key else "- "
+    types = piece.get("type", [])
+    if types == "array":
+        if value is None:
+            return f"leave the key out, or write {lead}[]"
+        text_list = isinstance(piece.get("items"), dict) and piece["items"].get("type") == "string"
+        if isinstance(value, str | int | float) and text_list:
+            parts = value.split() if key == "command" and isinstance(value, str) else [value]
+            return f"write {lead}{flow_yaml([str(p) for p in parts])}"
+        if isinstance(value, dict) and text_list and key == "env":
+            return f"write {lead}{flow_yaml([f'{k}={v}' for k, v in value.items()][:3])}"
+    elif "string" in types and isinstance(value, bool | int | float) and own.place is not None:
+        written = source_text(own)
+        if not re.search(piece.get("pattern", ""), written):
+            return form_hint(piece)
+        return f'put it in quotes: {lead}"{written}"'
+    elif types == "boolean" and str(value).lower() in TRUE_WORDS:
+        return f"write {lead}true"
+    elif types == "boolean" and str(value).lower() in FALSE_WORDS:
+        return f"write {lead}false"
+    elif types == "integer" and isinstance(value, str) and value.strip().lstrip("-").isdigit():
+        return f"write {lead}{value.strip()}, without quotes"
+    return example_hint(key, piece)
+
+
+def source_text(positions: Positions) -> str:
+    """Return a value as the file has it: 0644, not the number 420."""
+    place = positions.place
+    if positions.written is not None:
+        return shorten(positions.written)
+    if place is None:
+        return ""
+    return shorten(place.source.line(place.line)[place.column - 1 :][: place.length].strip())
+
+
+def value_name(path: Sequence[str | int]) -> str:
+    """Return the name of a value in messages: its key, or `an entry` of its list."""
+    last = path[-1]
+    if isinstance(last, int):
+        return f"an entry of `{path[-2]}`" if len(path) > 1 else "an entry"
+    return f"`{last}`"
+
+
+def form_hint(piece: dict[str, Any]) -> str:
+    """Return a hint with the format that a schema requires."""
+    return f"expected: {piece.get('x-form', piece.get('pattern'))}"

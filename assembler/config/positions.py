@@ -18,6 +18,8 @@ class Positions:
     place: Place | None = None
     key: Place | None = None
     children: Mapping[str | int, Positions] = field(default_factory=dict)
+    # The text of a plain scalar whose value is not a text: 0644, not the number 420.
+    written: str | None = None
 
     def lookup(self, *path: str | int) -> Positions:
         """Return the positions of the value at `path`, or of its nearest ancestor."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -12,13 +11,16 @@ from assembler.config.diagnostics import MAX_DIAGNOSTICS, did_you_mean, error, n
 from assembler.config.fast_validation import conforms
 from assembler.config.messages import (
     SYNONYMS,
+    correction,
     describe_value,
     example_hint,
     expected_type,
-    flow_yaml,
+    form_hint,
     format_path,
     sections_with_key,
     shorten,
+    source_text,
+    value_name,
 )
 from assembler.config.schemas import load_schema, resolve_reference
 
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from assembler.diagnostics import Diagnostic, Place
 
 _Path = tuple[str | int, ...]
-_TRUE_WORDS = ("true", "yes", "on", "y")
-_FALSE_WORDS = ("false", "no", "off", "n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,23 +153,19 @@ def _explain(
         yield _wrong_type(kind, piece, value, path, own), path
     elif keyword == "enum":
         known = [str(v) for v in piece["enum"]]
-        message = f"{_value_name(path)} cannot be {shorten(str(value))!r}"
+        message = f"{value_name(path)} cannot be {shorten(str(value))!r}"
         hint = did_you_mean(str(value), known)
         listed = f"possible values: {', '.join(known)}"
         yield error(codes.UNKNOWN_VALUE, message, own.place, hint, listed), path
     elif keyword in ("minimum", "maximum"):
-        message = f"{_value_name(path)} is out of range: {describe_value(value)}"
+        message = f"{value_name(path)} is out of range: {describe_value(value)}"
         hint = f"the range is {piece.get('minimum', 0)} to {piece['maximum']}"
         yield error(codes.OUT_OF_RANGE, message, own.place, hint), path
     elif keyword == "pattern":
-        message = f"{shorten(value)!r} is not a valid value of {_value_name(path)}"
-        yield error(codes.BAD_FORMAT, message, own.place, _form_hint(piece)), path
+        message = f"{shorten(value)!r} is not a valid value of {value_name(path)}"
+        yield error(codes.BAD_FORMAT, message, own.place, form_hint(piece)), path
     else:  # pragma: no cover - a keyword that the schemas do not use yet
         yield error(codes.BAD_FORMAT, mistake.message, own.place), path
-
-
-def _form_hint(piece: dict[str, Any]) -> str:
-    return f"expected: {piece.get('x-form', piece.get('pattern'))}"
 
 
 def _unknown_key(
@@ -213,61 +209,17 @@ def _wrong_type(
         expected = expected.removesuffix(" or nothing")
         message = f"the file must be {expected}, not {describe_value(value)}"
         return error(codes.WRONG_TYPE, message, own.place, "such as `init: […]`, `services: […]`")
-    actual = f"the number {_source_text(own)}" if _is_number(value) else describe_value(value)
-    message = f"{_value_name(path)} must be {expected}, not {actual}"
+    actual = f"the number {source_text(own)}" if _is_number(value) else describe_value(value)
+    message = f"{value_name(path)} must be {expected}, not {actual}"
     place = own.place
     if value is None and own.key is not None:
-        message = f"{_value_name(path)} has no value; it must be {expected}"
+        message = f"{value_name(path)} has no value; it must be {expected}"
         place = own.key
-    return error(codes.WRONG_TYPE, message, place, _correction(piece, value, path, own))
-
-
-def _correction(piece: dict[str, Any], value: object, path: _Path, own: Positions) -> str:
-    """Return a hint that corrects the value itself, or else shows the example of the schema."""
-    key = path[-1] if isinstance(path[-1], str) else None
-    lead = f"{key}: " if key else "- "
-    types = piece.get("type", [])
-    if types == "array":
-        if value is None:
-            return f"leave the key out, or write {lead}[]"
-        text_list = isinstance(piece.get("items"), dict) and piece["items"].get("type") == "string"
-        if isinstance(value, str | int | float) and text_list:
-            parts = value.split() if key == "command" and isinstance(value, str) else [value]
-            return f"write {lead}{flow_yaml([str(p) for p in parts])}"
-        if isinstance(value, dict) and text_list and key == "env":
-            return f"write {lead}{flow_yaml([f'{k}={v}' for k, v in value.items()][:3])}"
-    elif "string" in types and isinstance(value, bool | int | float) and own.place is not None:
-        written = _source_text(own)
-        if not re.search(piece.get("pattern", ""), written):
-            return _form_hint(piece)
-        return f'put it in quotes: {lead}"{written}"'
-    elif types == "boolean" and str(value).lower() in _TRUE_WORDS:
-        return f"write {lead}true"
-    elif types == "boolean" and str(value).lower() in _FALSE_WORDS:
-        return f"write {lead}false"
-    elif types == "integer" and isinstance(value, str) and value.strip().lstrip("-").isdigit():
-        return f"write {lead}{value.strip()}, without quotes"
-    return example_hint(key, piece)
+    return error(codes.WRONG_TYPE, message, place, correction(piece, value, path, own))
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _source_text(positions: Positions) -> str:
-    """Return a value as the file has it: 0644, not the number 420."""
-    place = positions.place
-    if place is None:
-        return ""
-    return shorten(place.source.line(place.line)[place.column - 1 :][: place.length].strip())
-
-
-def _value_name(path: _Path) -> str:
-    """Return the name of a value in messages: its key, or `an entry` of its list."""
-    last = path[-1]
-    if isinstance(last, int):
-        return f"an entry of `{path[-2]}`" if len(path) > 1 else "an entry"
-    return f"`{last}`"
 
 
 def _without(
