@@ -69,7 +69,8 @@ BAD_BUILD_ARGUMENT = Code(
     "An invalid build argument",
     "An entry of `buildArgs` is `KEY=VALUE`. A value `@lkt:pkg:DIR` (or `@dolmen:pkg:DIR`) stands "
     "for the image reference of the package in that directory; `KEY%=@lkt:pkgs:PATTERN` adds an "
-    "argument for each package that the pattern matches.",
+    "argument for each package that the pattern matches, with its ORG_IMAGE in capitals instead of "
+    "the `%`.",
 )
 BAD_NAME = Code(
     712,

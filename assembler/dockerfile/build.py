@@ -88,6 +88,7 @@ def build_image(
             base_images=base_images,
             time=build.time,
             workspace=directory,
+            name=build.name,
             labels=build.labels,
             annotations=_annotations(plan, base_images, recorded),
         )

@@ -23,5 +23,7 @@ class BuildInputs:
     time: int
     # A directory for temporary files.
     workspace: Path
+    # The name of the image, for its SBOM.
+    name: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)

@@ -163,11 +163,10 @@ class BuildKit:
         if missing:
             raise _result_error(f"it lacks the layer {missing[0]}")
         image = add_built_image(store, plan, inputs, layers, config)
-        name = plan.arguments.given.get("PKG_IMAGE", "")
         return replace(
             image,
             attestations=tuple(
-                add_attestation(store, name, image.descriptor, kind, predicate)
+                add_attestation(store, inputs.name, image.descriptor, kind, predicate)
                 for kind, predicate in documents
             ),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from assembler.codes import packages
 from assembler.dockerfile import PROXIES
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import Reference
-from assembler.packages.build_file_reader import read_package
+from assembler.packages.build_file_reader import argument_problem, read_package
 from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, derive_name
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from assembler.packages.tags import PackageName
 
 _PACKAGE_VALUE = re.compile(r"@(?:lkt|dolmen):pkg:(.+)", re.DOTALL)
+_RELATIVE_VALUE = re.compile(r"(@(?:lkt|dolmen):pkgs?:)([^/].*)", re.DOTALL)
 _PATTERN_VALUE = re.compile(r"@(?:lkt|dolmen):pkgs:(.+)", re.DOTALL)
 
 
@@ -31,7 +33,9 @@ class Commit:
     """The commit of a package; empty outside of a git repository."""
 
     revision: str = ""
-    # The time of the last change, in seconds since 1970.
+    # The time of this commit, in seconds since 1970.
+    committed: int = 0
+    # The time of the last commit that changed the package.
     time: int = 0
     dirty: bool = False
 
@@ -40,7 +44,7 @@ class Commit:
         """Return Go's pseudo-version of a module at this commit."""
         if not self.revision:
             return ""
-        stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(self.time))
+        stamp = time.strftime("%Y%m%d%H%M%S", time.gmtime(self.committed))
         return f"v0.0.0-{stamp}-{self.revision[:12]}" + ("+dirty" if self.dirty else "")
 
 
@@ -67,7 +71,7 @@ def read_commit(package: Package, name: PackageName, commit: str) -> Commit:
         other = WorkTree.find(package.directory / source.source)
         if other is not None:
             times.append(other.changed_at(commit))
-    return Commit(revision, max(times), name.dirty)
+    return Commit(revision, tree.committed_at(commit), max(times), name.dirty)
 
 
 def collect_arguments(
@@ -83,7 +87,7 @@ def collect_arguments(
         "REVISION": commit.revision,
         "GOPKGVERSION": commit.go_version,
         "PKG_HASH": name.hash,
-        "PKG_IMAGE": str(name),
+        "PKG_IMAGE": f"{name.org}/{name.image}",
         "SOURCE_DATE_EPOCH": str(commit.time),
     }
     for proxy in PROXIES:
@@ -101,7 +105,7 @@ def collect_arguments(
 
 
 def read_argument_file(path: Path) -> tuple[str, ...]:
-    """Read a file with one build argument per line."""
+    """Read a file with one build argument per line; directories are relative to the file."""
     with wrap_os_errors(path, "read"):
         lines = path.read_text("utf-8", "replace").splitlines()
     found = []
@@ -114,8 +118,20 @@ def read_argument_file(path: Path) -> tuple[str, ...]:
                 packages.BAD_BUILD_ARGUMENT,
                 f"{path}:{number}: invalid build argument {text!r}: expected KEY=VALUE",
             )
-        found.append(text)
+        problem = argument_problem(text)
+        if problem is not None:
+            message, hint = problem
+            raise PackageError.of(packages.BAD_BUILD_ARGUMENT, f"{path}:{number}: {message}", hint)
+        found.append(_with_absolute_directory(text, path))
     return tuple(found)
+
+
+def _with_absolute_directory(text: str, path: Path) -> str:
+    key, _, value = text.partition("=")
+    relative = _RELATIVE_VALUE.fullmatch(value)
+    if relative is None:
+        return text
+    return f"{key}={relative[1]}{os.path.normpath(path.absolute().parent / relative[2])}"
 
 
 def referenced_directories(
@@ -152,9 +168,10 @@ def _resolve_argument(package: Package, text: str, naming: Naming) -> Iterator[t
         if not directories:
             raise PackageError.of(packages.BAD_BUILD_ARGUMENT, f"no package matches {several[1]!r}")
         for directory in directories:
-            name = _package_name(directory, naming)
-            word = re.sub(r"[^A-Z0-9_]", "_", read_package(directory).build.image.upper())
-            yield key.replace("%", word), name
+            build = read_package(directory).build
+            # The organization is that of build.yml: the Dockerfile declares the argument.
+            word = re.sub(r"[^A-Z0-9_]", "_", f"{build.org}/{build.image}".upper())
+            yield key.replace("%", word), _package_name(directory, naming)
     else:
         yield key, value
 
@@ -162,7 +179,7 @@ def _resolve_argument(package: Package, text: str, naming: Naming) -> Iterator[t
 def _matching_directories(package: Package, pattern: str) -> list[Path]:
     base = Path("/") if pattern.startswith("/") else package.directory
     found = base.glob(pattern.lstrip("/").removeprefix("./"))
-    return sorted(p for p in found if (p / "build.yml").is_file())
+    return sorted(p for p in found if not p.name.startswith(".") and (p / "build.yml").is_file())
 
 
 def _package_name(directory: Path, naming: Naming) -> str:

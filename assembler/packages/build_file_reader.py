@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from assembler.config import BuildDocument
 
 Data = Mapping[str, Any]
-_BUILD_ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*%?=.*", re.DOTALL)
+_BUILD_ARGUMENT = re.compile(r"[A-Za-z_%][A-Za-z0-9_%]*=.*", re.DOTALL)
 _TEMPLATE_ARGUMENT = re.compile(r"@(?:lkt|dolmen):(?P<kind>[a-z]*):")
 _USER_SYNTAX = re.compile(r"[a-z_][a-z0-9_-]*(?::[0-9]{1,10}){0,2}")
 
@@ -57,6 +57,23 @@ def parse_build_file(document: BuildDocument) -> BuildFile:
     if reader.problems:
         raise PackageError(reader.problems)
     return build_file
+
+
+def argument_problem(text: str) -> tuple[str, str] | None:
+    """Return what is wrong with the package reference of a build argument, and a hint."""
+    key, _, value = text.partition("=")
+    template = _TEMPLATE_ARGUMENT.match(value)
+    if template and template["kind"] not in ("pkg", "pkgs"):
+        return (
+            f"unknown value {template.group()!r}",
+            "use @dolmen:pkg:DIR or @dolmen:pkgs:PATTERN",
+        )
+    if (template is not None and template["kind"] == "pkgs") != ("%" in key):
+        return (
+            f"the key of {text!r} does not fit its value",
+            "a key has a % if, and only if, its value begins with @dolmen:pkgs:",
+        )
+    return None
 
 
 def _not_a_package_message(directory: Path, build_yml: str) -> tuple[str, ...]:
@@ -125,20 +142,15 @@ class _BuildFileReader:
 
     def _build_args(self, data: Data) -> Iterator[str]:
         for i, text in enumerate(_strings(data, "buildArgs")):
-            key, _, value = text.partition("=")
-            template = _TEMPLATE_ARGUMENT.match(value)
-            if not _BUILD_ARGUMENT.fullmatch(text):
-                problem, hint = f"invalid build argument {text!r}", "write it as KEY=VALUE"
-            elif template and template["kind"] not in ("pkg", "pkgs"):
-                problem = f"unknown value {template.group()!r}"
-                hint = "use @dolmen:pkg:DIR or @dolmen:pkgs:PATTERN"
-            elif (template is not None and template["kind"] == "pkgs") != key.endswith("%"):
-                problem = f"the key of {text!r} does not fit its value"
-                hint = "a key ends with % if, and only if, its value begins with @dolmen:pkgs:"
-            else:
+            problem = (
+                argument_problem(text)
+                if _BUILD_ARGUMENT.fullmatch(text)
+                else (f"invalid build argument {text!r}", "write it as KEY=VALUE")
+            )
+            if problem is None:
                 yield text
-                continue
-            self._report(packages.BAD_BUILD_ARGUMENT, problem, hint, at=("buildArgs", i))
+            else:
+                self._report(packages.BAD_BUILD_ARGUMENT, *problem, at=("buildArgs", i))
 
     def _docker_images(self, data: Data) -> DockerImages | None:
         given = (data.get("depends") or {}).get("docker-images")

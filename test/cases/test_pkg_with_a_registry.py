@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import resource
 import subprocess
 import sys
@@ -215,9 +216,10 @@ def test_an_index_of_images_from_two_hosts(pkg: Packages, tmp_path: Path) -> Non
 def test_packages_are_built_after_their_dependencies(pkg: Packages, tmp_path: Path) -> None:
     pkg.write("base", "FROM scratch\nCOPY Dockerfile /base\n")
     pkg.write("tool", "FROM scratch\nCOPY Dockerfile /tool\n")
+    tool = "WITH_" + re.sub("[^A-Z0-9]", "_", f"{pkg.org}/tool".upper())
     top = pkg.write(
         "app",
-        "ARG BASE\nFROM $BASE\nARG WITH_TOOL WITH_BASE\nENV TOOL=$WITH_TOOL BASE=$WITH_BASE\n",
+        f"ARG BASE\nFROM $BASE\nARG {tool} WITH_BASE\nENV TOOL=${tool} BASE=$WITH_BASE\n",
         "buildArgs:\n- BASE=@lkt:pkg:../base\n- WITH_%=@dolmen:pkgs:../*o*l\n"
         "- WITH_BASE=@dolmen:pkg:../base\n",
     )
