@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dolmen.switch_values import FALSE, TRUE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _VALUE_OPTIONS = {"--cache", "--color", "--mirror", "--cert-file"}
-_FLAG_OPTIONS = {"-q", "--quiet", "--verbose"}
+_FLAG_OPTIONS = {"-q", "--quiet"}
 # Older scripts for LinuxKit use long options with a single dash.
 _SINGLE_DASH = frozenset(
     (
@@ -19,20 +21,11 @@ _SINGLE_DASH = frozenset(
         *("-state", "-uefi", "-usb"),
     )
 )
-
-# Boolean options in Go's syntax, `--manifest=false`; the default of the others is false.
-_BOOLEAN_OPTIONS = frozenset(
-    (
-        *("--builder-restart", "--dev", "--disable-cache", "--docker", "--dry-run"),
-        *("--enable-cache", "--force", "--force-dirty", "--manifest", "--network", "--nobuild"),
-        *("--nonetwork", "--precache-images", "--pull", "--push"),
-    )
-)
-_NEGATIONS = {"--manifest": "--no-manifest"}
+_LEVELS = ("0", "1", "2", "3")
 
 
 def hoist_global_options(arguments: Sequence[str]) -> list[str]:
-    """Move global options before the command; LinuxKit's `-v 2` becomes `-vv`."""
+    """Move global options before the command; LinuxKit's `-v 2` becomes `-v -v`."""
     front: list[str] = []
     rest: list[str] = []
     remaining = list(arguments)
@@ -40,25 +33,35 @@ def hoist_global_options(arguments: Sequence[str]) -> list[str]:
         word = remaining.pop(0)
         if word.partition("=")[0] in _SINGLE_DASH:
             word = f"-{word}"
-        name, equals, value = word.partition("=")
-        if equals and name in _BOOLEAN_OPTIONS and value in ("true", "false"):
-            if value == "true":
-                rest.append(name)
-            elif name in _NEGATIONS:
-                rest.append(_NEGATIONS[name])
-            continue
+        name, _, value = word.partition("=")
         if word == "--":
             rest += [word, *remaining]
             break
         if word in _VALUE_OPTIONS:
             front += [word, *remaining[:1]]
             remaining = remaining[1:]
-        elif word in _FLAG_OPTIONS or word.split("=")[0] in _VALUE_OPTIONS:
-            front.append(word)
-        elif word == "-v" and remaining and remaining[0] in ("0", "1", "2", "3"):
-            front += ["-v"] * int(remaining.pop(0))
-        elif word.startswith("-v") and set(word[1:]) == {"v"}:
+        elif (level := _verbosity(word, remaining)) is not None:
+            front += ["-v"] * level
+        elif name in _FLAG_OPTIONS and value in FALSE:
+            front = [w for w in front if w not in _FLAG_OPTIONS]
+        elif name in _FLAG_OPTIONS and value in TRUE:
+            front.append(name)
+        elif name in _FLAG_OPTIONS or name in _VALUE_OPTIONS:
             front.append(word)
         else:
             rest.append(word)
     return front + rest
+
+
+def _verbosity(word: str, remaining: list[str]) -> int | None:
+    """Return the level of `-vv`, or of LinuxKit's `-v 2`, `-v2` and `-v=2`; None for others."""
+    name, equals, value = word.partition("=")
+    if name in ("-v", "--verbose"):
+        if not equals:
+            return int(remaining.pop(0)) if remaining and remaining[0] in _LEVELS else 1
+        if value in _LEVELS:
+            return int(value)
+        return 1 if value in TRUE else 0 if value in FALSE else None
+    if word[:2] == "-v" and word[2:] in _LEVELS:
+        return int(word[2:])
+    return len(word) - 1 if word[:2] == "-v" and set(word[1:]) == {"v"} else None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from dolmen.switches import SwitchCommand
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -75,6 +77,13 @@ def command_group(help_text: str, table: Iterable[LazyCommand]) -> typer.Typer:
     return app
 
 
-def command_app() -> typer.Typer:
-    """Return the typer app for a module with a single command."""
-    return typer.Typer(rich_markup_mode=None, add_completion=False)
+class _CommandApp(typer.Typer):
+    """An app whose commands take values of switches."""
+
+    def command(self, *words: Any, **options: Any) -> Any:  # noqa: ANN401 - typer's own options
+        return super().command(*words, **{"cls": SwitchCommand, **options})
+
+
+def command_app(**options: Any) -> typer.Typer:  # noqa: ANN401 - typer's own options
+    """Return the typer app for a module with one command or a few."""
+    return _CommandApp(rich_markup_mode=None, add_completion=False, **options)

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from dolmen.lazy import command_app
 from dolmen.output import print_line
 
-app = typer.Typer(
+app = command_app(
     help="Create Secure Boot keys.",
-    rich_markup_mode=None,
-    add_completion=False,
     no_args_is_help=True,
 )
 

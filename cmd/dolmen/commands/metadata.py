@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(
+from dolmen.lazy import command_app
+
+app = command_app(
     help="Create metadata CDs for guests.",
-    rich_markup_mode=None,
-    add_completion=False,
     no_args_is_help=True,
 )
 

@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from assembler.quantities import size_text
+from dolmen.lazy import command_app
 from dolmen.output import print_line
 from dolmen.progress import progress_reporter
 from dolmen.settings import settings_of
 
-app = typer.Typer(
+app = command_app(
     help="Show or clear the storage of builders: buildah's in the store, BuildKit's in Docker.",
-    rich_markup_mode=None,
-    add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
