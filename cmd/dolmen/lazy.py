@@ -36,8 +36,11 @@ def load_command(command: LazyCommand) -> Any:  # noqa: ANN401 - a command of th
     return loaded
 
 
-def lazy_group(table: Iterable[LazyCommand]) -> type[TyperGroup]:
-    """Return a group class that lists placeholders, and loads a command to run it."""
+def lazy_group(table: Iterable[LazyCommand], shared: str = "") -> type[TyperGroup]:
+    """Return a group class that lists placeholders, and loads a command to run it.
+
+    Options of the command `shared` may precede the name of any command of the group.
+    """
     entries = {entry.name: entry for entry in table}
 
     class LazyGroup(TyperGroup):
@@ -50,6 +53,12 @@ def lazy_group(table: Iterable[LazyCommand]) -> type[TyperGroup]:
                     name=entry.name, short_help=entry.summary, hidden=entry.hidden
                 )
 
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+            if shared and args and args[0].startswith("-"):
+                args = move_options_behind(args, load_command(entries[shared]))
+            parsed: list[str] = super().parse_args(ctx, args)
+            return parsed
+
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
             name, command, rest = super().resolve_command(ctx, args)
             if command is not None and name in entries:
@@ -59,10 +68,25 @@ def lazy_group(table: Iterable[LazyCommand]) -> type[TyperGroup]:
     return LazyGroup
 
 
-def command_group(help_text: str, table: Iterable[LazyCommand]) -> typer.Typer:
-    """Return the typer app of a group of lazy commands."""
+def move_options_behind(args: list[str], command: Any) -> list[str]:  # noqa: ANN401 - click's
+    """Move options of a command in front of its name behind it; LinuxKit's groups have options."""
+    with_value = {o for p in command.params if not getattr(p, "is_flag", False) for o in p.opts}
+    known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} - {"--help", "-h"}
+    options: list[str] = []
+    rest = list(args)
+    while rest and rest[0].partition("=")[0] in known and rest[0] != "--":
+        word = rest.pop(0)
+        options.append(word)
+        if word in with_value:
+            options += rest[:1]
+            rest = rest[1:]
+    return [*rest[:1], *options, *rest[1:]]
+
+
+def command_group(help_text: str, table: Iterable[LazyCommand], shared: str = "") -> typer.Typer:
+    """Return the typer app of a group of lazy commands; see `lazy_group`."""
     app = typer.Typer(
-        cls=lazy_group(table),
+        cls=lazy_group(table, shared),
         help=help_text,
         rich_markup_mode=None,
         add_completion=False,

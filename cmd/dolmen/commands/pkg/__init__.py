@@ -36,4 +36,5 @@ app = command_group(
         LazyCommand("remote-tag", "dolmen.commands.pkg.remote_tag", "Tag an image at a registry."),
         LazyCommand("lock", "dolmen.commands.pkg.lock", "Lock the Debian packages of recipes."),
     ),
+    shared="build",
 )

@@ -19,7 +19,7 @@ _HELP = """Run an image in a virtual machine.
 """
 
 
-class _Backends(lazy_group(_TABLE)):  # type: ignore[misc]
+class _Backends(lazy_group(_TABLE, shared="qemu")):  # type: ignore[misc]
     """The backends; a path instead of a backend means qemu, as in LinuxKit."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
