@@ -12,7 +12,7 @@ from assembler.errors import UsageError
 from assembler.machine.description import Bus, Port
 
 _SIZE = re.compile(r"(\d{1,9})\s*([MGT]?)i?B?", re.IGNORECASE)
-_UNIT_SHIFTS = {"": 20, "M": 20, "G": 30, "T": 40}
+_UNIT_SHIFTS = {"M": 20, "G": 30, "T": 40}
 _PUBLISH = re.compile(
     r"(?:(?P<address>\[[0-9a-fA-F:]+\]|[0-9.]+):)?(?P<host>\d{1,5}):(?P<guest>\d{1,5})"
     r"(?:/(?P<protocol>[a-zA-Z]+))?"
@@ -32,14 +32,14 @@ class DiskOption:
     read_only: bool = False
 
 
-def parse_size(text: str, option: str) -> int:
-    """Return a size in bytes; a number alone means MB, as in LinuxKit."""
+def parse_size(text: str, option: str, unit: str = "M") -> int:
+    """Return a size in bytes; `unit` is that of a number alone, MB or GB."""
     found = _SIZE.fullmatch(text.strip())
     if not found or not int(found[1]):
         raise UsageError.of(
             codes.BAD_DISK, f"{option}: not a size: {text!r}", "write it as 512M or 2G"
         )
-    return int(found[1]) << _UNIT_SHIFTS[found[2].upper()]
+    return int(found[1]) << _UNIT_SHIFTS[found[2].upper() or unit]
 
 
 def parse_disk(text: str) -> DiskOption:
@@ -54,7 +54,8 @@ def parse_disk(text: str) -> DiskOption:
             case "file" if value:
                 path = Path(value).expanduser().absolute()
             case "size":
-                size = parse_size(value, "--disk")
+                # In LinuxKit, memory is in MB, but disks are in GB.
+                size = parse_size(value, "--disk", "G")
             case "format" if value in FORMATS:
                 kind = value
             case "bus" if value in list(Bus):

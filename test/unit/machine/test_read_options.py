@@ -21,7 +21,8 @@ from assembler.machine.option_parsing import DiskOption, parse_disk, parse_port,
 
 def test_disk_options_of_linuxkit_are_parsed() -> None:
     assert parse_disk("size=1G") == DiskOption(None, 1 << 30)
-    assert parse_disk("/d.img,size=512,format=raw") == DiskOption(Path("/d.img"), 512 << 20, "raw")
+    assert parse_disk("/d.img,size=512M,format=raw") == DiskOption(Path("/d.img"), 512 << 20, "raw")
+    assert parse_disk("size=10") == DiskOption(None, 10 << 30)
     assert parse_disk("file=/d,bus=virtio,readonly=on") == DiskOption(
         Path("/d"), bus=Bus.VIRTIO, read_only=True
     )

@@ -47,7 +47,7 @@ def qemu(
         list[str] | None,
         typer.Option(
             help="A disk: [file=]PATH[,size=1G][,format=qcow2][,bus=scsi][,readonly=on]. Created "
-            "if it does not exist; repeatable.",
+            "if it does not exist, with the size in GB or a unit; repeatable.",
             metavar="DISK",
         ),
     ] = None,
