@@ -25,7 +25,10 @@ _LEVELS = ("0", "1", "2", "3")
 
 
 def hoist_global_options(arguments: Sequence[str]) -> list[str]:
-    """Move global options before the command; LinuxKit's `-v 2` becomes `-v -v`."""
+    """Move global options before the command.
+
+    LinuxKit's `-v 2` becomes `-v -v`, and `help X` becomes `X --help`.
+    """
     front: list[str] = []
     rest: list[str] = []
     remaining = list(arguments)
@@ -50,6 +53,8 @@ def hoist_global_options(arguments: Sequence[str]) -> list[str]:
             front.append(word)
         else:
             rest.append(word)
+    if rest[:1] == ["help"]:
+        rest = [*rest[1:], "--help"]
     return front + rest
 
 

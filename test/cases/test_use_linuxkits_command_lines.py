@@ -49,6 +49,13 @@ def test_options_may_precede_the_image_of_run(dolmen: Dolmen) -> None:
     assert "no such option: --no-such" in wrong.stderr
 
 
+def test_help_is_a_command(dolmen: Dolmen) -> None:
+    shown = dolmen.run("help", "cache", "ls")
+    assert (shown.returncode, shown.stdout) == (0, dolmen.run("cache", "ls", "--help").stdout)
+    assert dolmen.run("help").stdout == dolmen.run("--help").stdout
+    assert dolmen.run("help", "nothing").returncode == 2
+
+
 def test_help_and_errors_of_groups_are_unchanged(dolmen: Dolmen) -> None:
     for group in ("pkg", "run"):
         assert dolmen.run(group, "--help").stdout.startswith(f"Usage: dolmen {group}")

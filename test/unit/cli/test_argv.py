@@ -48,6 +48,13 @@ def test_quiet_is_a_switch_with_a_value() -> None:
     assert hoist_global_options(["-q", "build", "-q=false"]) == ["build"]
 
 
+def test_help_is_a_command() -> None:
+    assert hoist_global_options(["help"]) == ["--help"]
+    assert hoist_global_options(["help", "pkg", "build"]) == ["pkg", "build", "--help"]
+    assert hoist_global_options(["-v", "help", "run"]) == ["-v", "run", "--help"]
+    assert hoist_global_options(["run", "help"]) == ["run", "help"]
+
+
 def switches(*words: str) -> list[str]:
     return replace_switches(words, typer.main.get_command(build_app).params)
 
