@@ -117,6 +117,9 @@ def build_in_context(
     else:
         ordered = order_by_dependency(packages, options.arguments, options.dockerfile)
         steps = plan_steps(ordered, jobs, options.for_dependency())
+        if context.sources.pull:
+            names = (step.job.name for step in steps)
+            context = context.with_local_images(r for n in names for r in image_references(n))
         batch = _BatchBuild(store, context, reporter, {step.key: step for step in steps})
         results = batch.build()
         problems = batch_problems(batch.steps, results, batch.log_path)

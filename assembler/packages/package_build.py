@@ -18,7 +18,7 @@ from assembler.packages.jobs import image_labels, image_references, plan_job
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -49,6 +49,11 @@ class BuildContext:
         builders = Builders(store.root.absolute() / "buildah", reporter, options.builder)
         engine = open_archive_engine(store, options.debian, reporter)
         return cls(engine, options.sources, builders)
+
+    def with_local_images(self, references: Iterable[Reference]) -> BuildContext:
+        """Return the context of a build in which no registry is re-checked for these images."""
+        local = self.sources.local | frozenset(references)
+        return replace(self, sources=replace(self.sources, local=local))
 
     @property
     def remote(self) -> Remote | None:

@@ -232,6 +232,28 @@ def test_packages_are_built_after_their_dependencies(pkg: Packages, tmp_path: Pa
     assert {tags["base"], tags["tool"]} <= names
 
 
+def test_cached_base_images_can_be_ignored(pkg: Packages, tmp_path: Path) -> None:
+    pkg.write("local", "FROM scratch\nCOPY Dockerfile /local\n")
+    app = pkg.write(
+        "app",
+        f"ARG LOCAL\nFROM $LOCAL AS local\nFROM {pkg.org}/moving:1\nCOPY --from=local /local /\n",
+        "buildArgs: ['LOCAL=@lkt:pkg:../local']\n",
+    )
+    here, there = tmp_path / "here", tmp_path / "there"
+
+    def version(number: int, *words: str) -> str | None:
+        base = pkg.write("moving", f"FROM scratch\nENV NUMBER={number}\n")
+        pkg.done(there, "push", "--tag", "1", "--force", base)
+        name = pkg.done(here, "build", "--force", *words, app)
+        env = find_image(Store(here), Reference.parse(name), AMD64).config.env
+        return next((e for e in env if e.startswith("NUMBER=")), None)
+
+    assert version(1) == "NUMBER=1"
+    assert version(2) == "NUMBER=1"
+    # The package that is only on this machine is not looked for at the registry.
+    assert version(3, "--ignore-cached") == "NUMBER=3"
+
+
 def test_circular_dependencies_are_an_error(pkg: Packages, tmp_path: Path) -> None:
     one = pkg.write("one", "FROM scratch\n", "buildArgs: ['X=@lkt:pkg:../two']\n")
     pkg.write("two", "FROM scratch\n", "buildArgs: ['X=@lkt:pkg:../one']\n")

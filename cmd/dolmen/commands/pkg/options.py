@@ -248,6 +248,10 @@ def build_options(
     nobuild: Annotated[
         bool, typer.Option("--nobuild", help="Do not build; push or load images from the store.")
     ] = False,
+    ignore_cached: Annotated[
+        bool,
+        typer.Option("--ignore-cached", help="Re-check registries for cached base images."),
+    ] = False,
     release: Release = None,
     manifest: Annotated[
         bool,
@@ -300,6 +304,7 @@ def build_options(
             dockerfile=dockerfile,
             ssh=tuple(ssh or ()),
             scanner=None if sbom_scanner == "false" else sbom_scanner,
+            sources=replace(options.sources, pull=ignore_cached),
         )
 
     return update
