@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from assembler.version import __version__
 
+if TYPE_CHECKING:
     from support.cli import Dolmen
 
 
@@ -47,6 +49,20 @@ def test_options_may_precede_the_image_of_run(dolmen: Dolmen) -> None:
     wrong = dolmen.run("run", "--no-such", "missing")
     assert wrong.returncode == 2
     assert "no such option: --no-such" in wrong.stderr
+
+
+def test_the_version_and_the_commit_alone(dolmen: Dolmen) -> None:
+    assert dolmen.run("version", "--short").stdout == f"{__version__}\n"
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert dolmen.run("version", "--commit").stdout == head.stdout
+    without_git = dolmen.run("version", "--commit", env={"PATH": "/nonexistent"})
+    assert (without_git.returncode, without_git.stdout) == (0, "unknown\n")
 
 
 def test_help_is_a_command(dolmen: Dolmen) -> None:

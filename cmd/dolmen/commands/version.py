@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from assembler.tools import find_program, run_program
 from assembler.version import __version__
 from dolmen.lazy import command_app
 from dolmen.output import print_line
@@ -18,6 +21,11 @@ app = command_app()
 @app.command()
 def version(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="Print only the number.")] = False,
+    commit: Annotated[
+        bool,
+        typer.Option("--commit", help="Print only the git commit of a checkout, or `unknown`."),
+    ] = False,
 ) -> None:
     """Print Dolmen's version.
 
@@ -25,7 +33,21 @@ def version(
     dolmen version
     dolmen version --json
     """
-    if as_json:
+    if commit:
+        print_line(_commit())
+    elif short:
+        print_line(__version__)
+    elif as_json:
         print_line(json.dumps({"version": __version__, "python": platform.python_version()}))
     else:
         print_line(f"dolmen {__version__}")
+
+
+def _commit() -> str:
+    """Return the commit of the checkout that contains this program; wheels do not record one."""
+    top = Path(__file__).resolve().parents[3]
+    git = find_program("git")
+    if git is None or not os.path.lexists(top / ".git"):
+        return "unknown"
+    result = run_program([git, "-C", top, "rev-parse", "HEAD"], os.environ)
+    return result.output.decode().strip() if not result.status else "unknown"
