@@ -1,4 +1,4 @@
-"""Switches with a value in Go's syntax: `--flag=true`, `--flag=false`."""
+"""Switches with a value in Go's syntax: `--pull=true`, `--pull=false`."""
 
 from __future__ import annotations
 
