@@ -1,7 +1,8 @@
 """Authorization at one endpoint: answers to its challenges, tokens by their scope.
 
 Credentials go to their own host, and to the token service that this host names: over https, or over
-plain http if the host itself uses plain http on this machine.
+plain http on this machine and to hosts that the user has allowed it for. Only challenges of the
+endpoint itself come here: those of hosts that it redirects to are not answered.
 """
 
 from __future__ import annotations
@@ -104,19 +105,26 @@ class Authenticator:
             if search.found
             else f"no credentials were found for {name}: {where}"
         )
-        made = registry_failure(
-            registries.ACCESS_DENIED,
-            refusal.diagnostics[0].message,
-            said,
-            f"docker login {name}, or --registry-creds {name}=USER:PASS",
-        )
+        hints = [said, f"docker login {name}, or --registry-creds {name}=USER:PASS"]
+        if search.found and not self._is_trusted():
+            hints = [
+                f"the credentials from {search.found.source} are not sent over plain http",
+                f"if you trust the network between: --insecure {self.endpoint.host}",
+            ]
+        made = registry_failure(registries.ACCESS_DENIED, refusal.diagnostics[0].message, *hints)
         made.status = refusal.status
         return made
 
     def _credentials(self) -> Credentials | None:
         if self._searched is None:
             self._searched = self.search(self.endpoint.host)
-        return self._searched.found
+        return self._searched.found if self._is_trusted() else None
+
+    def _is_trusted(self) -> bool:
+        """Tell whether credentials may be sent to the endpoint: not over plain http by default."""
+        host = self.endpoint.host
+        plain_is_fine = is_loopback(host) or is_insecure(host, self.options)
+        return self.endpoint.scheme == "https" or plain_is_fine
 
     def _make(self, challenge: str, subject: RequestSubject, action: str) -> tuple[Key, str | None]:
         """Return a header and its scope; a registry token is valid for all scopes."""

@@ -144,8 +144,12 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         used = self._authority.header(subject, action)
         # The third attempt replaces an expired token.
         for _ in range(3):
-            response = self._follow_redirects(method, url, what, {**headers}, data, used)
-            if response.status_code != 401:
+            response, last = self._follow_redirects(method, url, what, {**headers}, data, used)
+            if response.status_code not in (401, 403):
+                break
+            if not self._is_home(last):
+                raise self._stranger_refuses(response, last, what)
+            if response.status_code == 403:
                 break
             challenge = response.headers.get("WWW-Authenticate", "")
             body = self.transport.read(response, what, MAX_ERROR_SIZE)
@@ -162,8 +166,11 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
         headers: dict[str, str],
         data: bytes | RequestBody | None,
         authorization: str | None,
-    ) -> requests.Response:
-        """Send a request and follow redirects; authorization stays with the endpoint's host."""
+    ) -> tuple[requests.Response, str]:
+        """Follow redirects, and return the response with its URL.
+
+        Authorization stays with the endpoint's host.
+        """
         for _ in range(_MOST_REDIRECTS + 1):
             headers.pop("Authorization", None)
             if authorization and self._is_home(url):
@@ -173,7 +180,7 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
             response = self.transport.send(method, url, what, headers=headers, data=data)
             target = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or not target:
-                return response
+                return response, url
             # Reading a short response to its end frees the connection for the next request.
             self.transport.read(response, what, MAX_ERROR_SIZE)
             url = self._redirect_target(method, url, target, what)
@@ -185,6 +192,16 @@ class Client(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
     def _is_home(self, url: str) -> bool:
         parts = urlsplit(url)
         return (parts.scheme, parts.netloc) == (self.endpoint.scheme, self.endpoint.host)
+
+    def _stranger_refuses(
+        self, response: requests.Response, url: str, what: str
+    ) -> RegistryFailure:
+        """Return the refusal of a host that the endpoint named; its challenge is not answered."""
+        body = self.transport.read(response, what, MAX_ERROR_SIZE)
+        return self._failure(response, body, what).with_hints(
+            f"{self.endpoint} leads to {urlsplit(url).netloc}, which does not get the credentials "
+            f"for {self.endpoint.host}"
+        )
 
     def _redirect_target(self, method: str, url: str, target: str, what: str) -> str:
         """Return the target of a redirect, or raise if it must not be followed."""

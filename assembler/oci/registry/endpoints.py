@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # docker.io is a name in references; its API is elsewhere.
 _API_HOSTS = {DEFAULT_REGISTRY: "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+_NETLOC = re.compile(r"[A-Za-z0-9._%:\[\]-]+")
 _PATH = re.compile(r"/v2/(?P<repository>.+)/(?P<kind>manifests|blobs|tags)/(?P<name>.*)")
 
 
@@ -89,9 +90,11 @@ def parse_address(text: str, base: str = "") -> SplitResult | None:
         parts.port  # noqa: B018 - raises if it is no number
     except ValueError:
         return None
-    if not parts.hostname:
+    netloc = parts.netloc.rpartition("@")[2]
+    # urllib3 ends a host at other characters, such as a backslash, and connects to that host.
+    if not parts.hostname or not _NETLOC.fullmatch(netloc):
         return None
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")
+    return parts._replace(netloc=netloc, fragment="")
 
 
 @dataclass(frozen=True, slots=True)
