@@ -140,11 +140,11 @@ class Downloader:
 
     def _session(self) -> requests.Session:
         """Return the session of this thread, which uses the proxies of the environment."""
-        import requests  # noqa: PLC0415
+        from assembler.http_requests import HttpSession  # noqa: PLC0415 - requests is slow to load
 
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = requests.Session()
+            session = self._local.session = HttpSession()
             session.max_redirects = 5
             session.headers.update(
                 {"User-Agent": f"dolmen/{__version__}", "Accept-Encoding": "identity"}

@@ -7,6 +7,7 @@ import os
 import ssl
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -149,6 +150,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", "/circle")
             self.end_headers()
             return
+        if self.path.startswith("/to/"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to/"))
+            self.end_headers()
+            return
+        if self.path == "/slow":
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                for _ in range(30):
+                    self.wfile.write(b"#")
+                    time.sleep(0.1)
+            return
         status, body = ANSWERS[self.path]
         self.send_response(status)
         self.end_headers()
@@ -235,3 +249,24 @@ def test_a_server_with_an_unknown_certificate_is_refused(tmp_path: Path) -> None
 def test_a_download_has_a_limit_of_time(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "_MAX_SECONDS", -1.0)
     assert "not complete after" in refusal(f"{server}/good.yml").message
+
+
+@pytest.mark.usefixtures("_no_proxy")
+def test_the_limit_of_time_holds_for_a_server_that_sends_little_at_a_time(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_MAX_SECONDS", 0.2)
+    begin = time.monotonic()
+    assert "not complete after" in refusal(f"{server}/slow").message
+    assert time.monotonic() - begin < 2
+
+
+@pytest.mark.usefixtures("_no_proxy")
+def test_redirects_stay_on_the_host_or_use_https(server: str) -> None:
+    assert read_input(f"{server}/to//good.yml").content == b"init: ['a:1']\n"
+    other = server.replace("127.0.0.1", "localhost") + "/good.yml"
+    message = refusal(f"{server}/to/{other}").message
+    assert message.endswith(f"it leads to {other}, which is neither https nor on the same host")
+    assert "it leads to file:///etc/passwd" in refusal(f"{server}/to/file:///etc/passwd").message
+    # It is tried, and nothing is there.
+    assert refusal(f"{server}/to/https://127.0.0.1:1/").message.endswith("connect to the server")
