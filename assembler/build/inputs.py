@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def read_inputs(names: Sequence[str]) -> list[ConfigInput]:
-    """Read every file; raise ConfigError with all that cannot be read."""
+def read_inputs(names: Sequence[str], *, allow_local_sources: bool = False) -> list[ConfigInput]:
+    """Read every file; raise ConfigError with all that cannot be read, and all mistakes."""
     inputs: list[ConfigInput] = []
     problems: list[Diagnostic] = []
     seen: set[str] = set()
@@ -31,16 +31,16 @@ def read_inputs(names: Sequence[str]) -> list[ConfigInput]:
         except ConfigError as error:
             problems += error.diagnostics
     if problems:
-        raise ConfigError([*problems, *_mistakes_in(inputs)])
+        raise ConfigError([*problems, *_mistakes_in(inputs, allow_local=allow_local_sources)])
     return inputs
 
 
-def _mistakes_in(inputs: Sequence[ConfigInput]) -> Sequence[Diagnostic]:
+def _mistakes_in(inputs: Sequence[ConfigInput], *, allow_local: bool) -> Sequence[Diagnostic]:
     """Return the mistakes in the files that could be read: one run shows everything."""
     from assembler.build.preparation import read_config  # noqa: PLC0415 - the parser is heavy
 
     try:
-        read_config(inputs)
+        read_config(inputs, allow_local_sources=allow_local)
     except DolmenError as error:
         return error.diagnostics
     return ()

@@ -51,6 +51,8 @@ class BuildOptions:
     # them and is called only if there is a package to build.
     packages: PackageBuildOptions | Callable[[], PackageBuildOptions] | None = None
     build_missing: bool = True
+    # Whether a YAML file from a URL may name files and packages of this machine.
+    allow_local_sources: bool = False
     # The tar of an earlier build, whose parts replace images that cannot be found.
     input_tar: Path | None = None
     # None leaves the SPDX document out.
@@ -100,6 +102,7 @@ class BuildKeywords(TypedDict, total=False):
     sources: ImageSources
     packages: PackageBuildOptions | Callable[[], PackageBuildOptions] | None
     build_missing: bool
+    allow_local_sources: bool
     input_tar: str | Path | None
     sbom: SbomOptions | None
     helper_images: Mapping[str, str]

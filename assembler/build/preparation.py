@@ -37,10 +37,17 @@ if TYPE_CHECKING:
 
 
 def read_config(
-    inputs: Sequence[ConfigInput], packages: LocalReferences | None = None
+    inputs: Sequence[ConfigInput],
+    packages: LocalReferences | None = None,
+    *,
+    allow_local_sources: bool,
 ) -> LoadedConfig:
     """Check and merge the texts, with packages and references understood."""
-    options = LoadOptions(packages=packages or LocalReferences(), check_reference=Reference.parse)
+    options = LoadOptions(
+        packages=packages or LocalReferences(),
+        check_reference=Reference.parse,
+        allow_local_sources=allow_local_sources,
+    )
     return load_config_inputs(inputs, options)
 
 
@@ -52,7 +59,7 @@ def prepare(
 ) -> PreparedBuild:
     """Return the plan of the system; every image that it needs is in the store then."""
     packages = LocalReferences()
-    loaded = read_config(inputs, packages)
+    loaded = read_config(inputs, packages, allow_local_sources=options.allow_local_sources)
     config = loaded.config
     warnings = _Warnings(reporter)
     warnings.emit_all(loaded.warnings)

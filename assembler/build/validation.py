@@ -41,11 +41,17 @@ class ValidationResult:
         }
 
 
-def validate(files: str | Path | Sequence[str | Path], *, schema: str = "auto") -> ValidationResult:
+def validate(
+    files: str | Path | Sequence[str | Path],
+    *,
+    schema: str = "auto",
+    allow_local_sources: bool = False,
+) -> ValidationResult:
     """Check files that belong together; several are merged in order.
 
-    `schema` is image, build, or auto: then files named build.yml are checked as packages. Nothing
-    is raised for what is wrong with the files: it is in the result.
+    `schema` is image, build, or auto: then files named build.yml are checked as packages. With
+    `allow_local_sources`, YAML files from URLs may name files of this machine. Nothing is raised
+    for what is wrong with the files: it is in the result.
     """
     several_files = [files] if isinstance(files, str | Path) else files
     names = tuple(map(str, several_files))
@@ -53,17 +59,21 @@ def validate(files: str | Path | Sequence[str | Path], *, schema: str = "auto") 
     try:
         if schema == "build" or (schema == "auto" and is_package):
             return ValidationResult(tuple(d for name in names for d in _package(name)))
-        return ValidationResult(_image(names))
+        return ValidationResult(_image(names, allow_local=allow_local_sources))
     except DolmenError as error:
         return ValidationResult(error.diagnostics)
 
 
-def _image(names: Sequence[str]) -> tuple[Diagnostic, ...]:
+def _image(names: Sequence[str], *, allow_local: bool) -> tuple[Diagnostic, ...]:
     from assembler.build.local_references import LocalReferences  # noqa: PLC0415 - heavy
     from assembler.config import LoadOptions, load_config  # noqa: PLC0415
     from assembler.oci import Reference  # noqa: PLC0415
 
-    options = LoadOptions(packages=LocalReferences(), check_reference=Reference.parse)
+    options = LoadOptions(
+        packages=LocalReferences(),
+        check_reference=Reference.parse,
+        allow_local_sources=allow_local,
+    )
     return load_config(names, options).warnings
 
 

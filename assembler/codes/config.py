@@ -47,8 +47,10 @@ BAD_CHARACTER = Code(
 DOWNLOAD_FAILED = Code(
     8,
     "The URL cannot be fetched",
-    "Dolmen fetches up to 512 KiB within a minute, and takes proxies from the environment. Try the "
-    "URL with curl, or save the file and name it.",
+    "Dolmen fetches up to 512 KiB within a minute, and takes proxies from the environment. The "
+    "sources of the files in such a YAML file are fetched, too: up to 64 MiB within two minutes "
+    "for all of them. A redirect must lead to https, or stay on its host. Try the URL with curl, "
+    "or save the file and name it.",
 )
 DUPLICATE_INPUT = Code(
     9,
@@ -277,6 +279,13 @@ SOURCE_IN_CURRENT_DIRECTORY = Code(
     "The source was found in the current directory",
     "A source is relative to its YAML file. LinuxKit uses the current directory. Dolmen also uses "
     "a file that is only there, but then the build depends on the directory it is started in.",
+)
+LOCAL_SOURCE = Code(
+    137,
+    "A YAML file from a URL names a file of this machine",
+    "The author of such a YAML file would get to read your files in the system that you build. Its "
+    "sources are relative to its URL, and fetched from there. If you trust the file, "
+    "--allow-local-sources permits absolute paths and `~/`.",
 )
 DUPLICATE_PATH = Code(
     136,

@@ -36,6 +36,8 @@ class LoadOptions:
     check_reference: Callable[[str], object] | None = None
     # Whether the files that `source:` names must exist.
     check_sources: bool = True
+    # Whether a YAML file from a URL may name files and packages of this machine.
+    allow_local_sources: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +119,14 @@ def _convert(
     data = checked.data if isinstance(checked.data, dict) else {}
     positions = checked.positions
     if options.packages is not None:
-        expansion = TemplateExpansion(options.packages, given.directory)
+        expansion = TemplateExpansion(
+            options.packages, given.directory, allow_local=options.allow_local_sources
+        )
         data, positions = expansion.expand(data, positions)
         diagnostics += expansion.diagnostics
     config = convert_to_model(Config, data, positions)
     if options.check_sources:
-        config, missing = locate_sources(config, given.directory)
+        config, missing = locate_sources(config, given, allow_local=options.allow_local_sources)
         diagnostics += missing
     return config, diagnostics
 

@@ -70,6 +70,10 @@ class RootfsFile:
     positions: Positions = _positions_field()
     # The file that `source` names; None if it is optional and does not exist.
     source_path: Path | None = field(default=None, compare=False, kw_only=True)
+    # The URL of `source` in a YAML file from a URL, and the content there; None if it is optional
+    # and does not exist.
+    source_url: str = field(default="", compare=False, kw_only=True)
+    source_content: bytes | None = field(default=None, compare=False, kw_only=True, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The local files that `source:` names, relative to their YAML file."""
+"""The files that `source:` names, relative to their YAML file: local, or fetched from its URL."""
 
 from __future__ import annotations
 
@@ -11,20 +11,49 @@ from assembler.codes import config as codes
 from assembler.config.diagnostics import did_you_mean, error, warning
 
 if TYPE_CHECKING:
+    from assembler.config.inputs import ConfigInput
     from assembler.config.model import Config, RootfsFile
     from assembler.diagnostics import Diagnostic
 
 
-def locate_sources(config: Config, directory: Path | None) -> tuple[Config, list[Diagnostic]]:
-    """Set the source path of all files of one YAML file; `directory` is None for a URL."""
+def locate_sources(
+    config: Config, given: ConfigInput, *, allow_local: bool
+) -> tuple[Config, list[Diagnostic]]:
+    """Set path or content of the sources of one YAML file.
+
+    With `allow_local`, a YAML file from a URL may name local files by absolute paths and `~/`.
+    """
     diagnostics: list[Diagnostic] = []
-    files = tuple(_locate(file, directory, diagnostics) for file in config.files)
-    return replace(config, files=files), diagnostics
+    files = list(config.files)
+    remote = None
+    for index, file in enumerate(files):
+        if not file.source:
+            continue
+        is_local = file.source.startswith(("/", "~/"))
+        if given.directory is not None or (is_local and allow_local):
+            files[index] = _locate(file, given.directory or Path(), diagnostics)
+        elif is_local:
+            diagnostics.append(_local_source(file, given.name))
+        else:
+            if remote is None:
+                from assembler.config.remote_sources import RemoteSources  # noqa: PLC0415 - requests
+
+                remote = RemoteSources(given.name)
+            files[index] = remote.fetch(file, diagnostics)
+    return replace(config, files=tuple(files)), diagnostics
 
 
-def _locate(file: RootfsFile, directory: Path | None, diagnostics: list[Diagnostic]) -> RootfsFile:
-    if not file.source:
-        return file
+def _local_source(file: RootfsFile, url: str) -> Diagnostic:
+    return error(
+        codes.LOCAL_SOURCE,
+        f"{file.source} is a file of this machine, which a YAML file from a URL may not read",
+        file.positions.place_of("source"),
+        f"a source is relative to {url}; if you trust this YAML file: --allow-local-sources",
+    )
+
+
+def _locate(file: RootfsFile, directory: Path, diagnostics: list[Diagnostic]) -> RootfsFile:
+    assert file.source is not None  # noqa: S101 - the caller skips files without a source
     place = file.positions.place_of("source")
     preferred = _resolve(directory, file.source)
     if os.path.lexists(preferred):
@@ -58,12 +87,12 @@ def _locate(file: RootfsFile, directory: Path | None, diagnostics: list[Diagnost
     return replace(file, source_path=path)
 
 
-def _resolve(directory: Path | None, name: str) -> Path:
+def _resolve(directory: Path, name: str) -> Path:
     path = Path(name)
     if name.startswith("~/"):
         home = os.environ.get("HOME")
         return Path(home, name[2:]) if home else path.expanduser()
-    return (directory or Path()) / path
+    return directory / path
 
 
 def _problem_with(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assembler.codes import config as codes
@@ -11,7 +12,6 @@ from assembler.errors import DolmenError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from assembler.config.positions import Positions
     from assembler.diagnostics import Diagnostic, Place
@@ -30,10 +30,16 @@ class PackageResolver(Protocol):
 class TemplateExpansion:
     """Replaces the templates of one document, and collects diagnostics."""
 
-    def __init__(self, resolver: PackageResolver, directory: Path | None) -> None:
-        """Set the resolver, and the directory that packages are relative to; None for a URL."""
+    def __init__(
+        self, resolver: PackageResolver, directory: Path | None, *, allow_local: bool = False
+    ) -> None:
+        """Set the resolver, and the directory that packages are relative to; None for a URL.
+
+        With `allow_local`, a YAML file from a URL may name packages by absolute paths.
+        """
         self._resolver = resolver
         self._directory = directory
+        self._allow_local = allow_local
         self.diagnostics: list[Diagnostic] = []
 
     def expand(
@@ -68,14 +74,19 @@ class TemplateExpansion:
         if not text.startswith(PACKAGE_PREFIX):
             return text
         name = text.removeprefix(PACKAGE_PREFIX)
-        if self._directory is None:
+        directory = self._directory
+        if directory is None and self._allow_local and name.startswith("/"):
+            directory = Path("/")
+        if directory is None:
             message = f"a YAML file from a URL has no local directory for the package {name!r}"
-            self._report([error(codes.PACKAGE_NOT_FOUND, message, place)], place, required=required)
+            hint = "if you trust this YAML file: an absolute path and --allow-local-sources"
+            refusal = error(codes.PACKAGE_NOT_FOUND, message, place, hint)
+            self._report([refusal], place, required=required)
             return text
         if "\0" in name:
             return text
         try:
-            return self._resolver.reference(self._directory / name)
+            return self._resolver.reference(directory / name)
         except DolmenError as failure:
             self._report(failure.diagnostics, place, required=required)
             return text

@@ -141,6 +141,8 @@ def _content(file: RootfsFile, path: str, options: PlanOptions) -> EntryContent 
             message = f"{path}: unknown metadata format {file.metadata!r}"
             raise _field_error(file, "metadata", message, f"formats are {' and '.join(_METADATA)}")
         return options.metadata(file.metadata)
+    if file.source_url:
+        return file.source_content
     return _local_file(file, path, options)
 
 

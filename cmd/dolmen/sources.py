@@ -1,10 +1,12 @@
-"""Image sources, from options and environment."""
+"""Image sources, from options and environment, and the option about sources of YAML files."""
 
 from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from dolmen.registries import registry_options
 
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
 
     from assembler.oci import ImageSources
     from dolmen.settings import Settings
+
+AllowLocalSources = Annotated[
+    bool,
+    typer.Option(
+        "--allow-local-sources",
+        help="Let YAML files from URLs name files and packages of this host by absolute paths "
+        "and ~/.",
+    ),
+]
 
 
 def image_sources(

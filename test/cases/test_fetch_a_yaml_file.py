@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from tarfile import open as open_tar
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +16,16 @@ from assembler.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from support.cli import Dolmen
+
+
+SOURCES = b"""\
+files:
+  - {path: etc/motd, source: motd}
+  - {path: etc/none, source: none, optional: true}
+"""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -34,6 +43,9 @@ class _Handler(BaseHTTPRequestHandler):
             "/good.yml": (200, b"init: ['a:1']\n"),
             "/bad.yml": (200, b"init: a\n"),
             "/big": (200, b"#" * (1 << 20)),
+            "/sources.yml": (200, SOURCES),
+            "/motd": (200, b"from the server"),
+            "/secret.yml": (200, b"files: [{path: etc/x, source: ~/secret}]\n"),
         }
         if self.path == "/round":
             self.send_response(302)
@@ -112,3 +124,43 @@ def test_a_slow_server_times_out(server: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(download, "_CHUNK_SIZE", 2)
     with pytest.raises(ConfigError, match="not complete"):
         load_config([f"{server}/slow"])
+
+
+def files_of(tar: Path) -> dict[str, bytes]:
+    """Return the files below etc, with their contents."""
+    with open_tar(tar) as archive:
+        found = {m.name: archive.extractfile(m) for m in archive if m.isfile()}
+        return {n: f.read() for n, f in found.items() if f and n.startswith("etc/")}
+
+
+def test_sources_of_a_yaml_file_by_url(dolmen: Dolmen, server: str, tmp_path: Path) -> None:
+    """They come from the server, even if files of the same names are here."""
+    for name in ("motd", "none"):
+        (tmp_path / name).write_text("a file of this machine")
+    tar = tmp_path / "out.tar"
+    result = dolmen.run(
+        *("build", "--no-sbom", "--output", str(tar), f"{server}/sources.yml"),
+        cwd=tmp_path,
+        env={"NO_PROXY": "127.0.0.1"},
+    )
+    assert result.returncode == 0, result.stderr
+    assert files_of(tar) == {"etc/motd": b"from the server"}
+
+
+def test_a_yaml_file_by_url_that_names_a_local_file(
+    dolmen: Dolmen, server: str, tmp_path: Path
+) -> None:
+    """It is refused, unless the user allows it."""
+    (tmp_path / "secret").write_text("mine")
+    url, tar = f"{server}/secret.yml", tmp_path / "out.tar"
+    env = {"NO_PROXY": "127.0.0.1", "HOME": str(tmp_path)}
+    command = ("build", "--no-sbom", "--output", str(tar), url)
+    for refused in (command, ("validate", url)):
+        result = dolmen.run(*refused, env=env)
+        assert result.returncode == 1
+        assert f"{url}:1:31: error[DM0137]: ~/secret is a file of this machine" in result.stderr
+        assert "--allow-local-sources" in result.stderr
+        assert not tar.exists()
+    assert dolmen.run("validate", "--allow-local-sources", url, env=env).returncode == 0
+    assert dolmen.run(*command, "--allow-local-sources", env=env).returncode == 0
+    assert files_of(tar) == {"etc/x": b"mine"}

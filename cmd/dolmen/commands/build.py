@@ -20,6 +20,7 @@ from dolmen.lazy import command_app
 from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
+from dolmen.sources import AllowLocalSources
 
 app = command_app()
 _SIZE = re.compile(r"(\d+)([MG]?)B?", re.IGNORECASE)
@@ -161,6 +162,7 @@ def build(
             help="Build missing @pkg: packages.",
         ),
     ] = True,
+    allow_local_sources: AllowLocalSources = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the merged YAML without building.")
     ] = False,
@@ -219,6 +221,7 @@ def build(
             ),
             packages=environment_options,
             build_missing=build_missing,
+            allow_local_sources=allow_local_sources,
             input_tar=input_tar,
             sbom=None if no_sbom else SbomOptions(sbom_output, _created(current=sbom_current_time)),
             helper_images=_selected_images(

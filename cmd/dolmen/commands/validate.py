@@ -11,6 +11,7 @@ import typer
 from dolmen.lazy import command_app
 from dolmen.output import print_line, show_diagnostics, wants_color
 from dolmen.settings import settings_of
+from dolmen.sources import AllowLocalSources
 
 app = command_app()
 
@@ -40,6 +41,7 @@ def validate(
             autocompletion=lambda: ["auto", "image", "build"],
         ),
     ] = "auto",
+    allow_local_sources: AllowLocalSources = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print diagnostics as JSON.")] = False,
 ) -> None:
     """Check YAML files, and show every mistake with its place and a hint.
@@ -51,8 +53,8 @@ def validate(
     dolmen validate pkg/*/build.yml
     dolmen validate --json - < image.yml
 
-    Images are not read, and nothing is written. The exit code is 1 if there are errors;
-    warnings do not count.
+    Images are not read, and nothing is written. Sources of YAML files from URLs are fetched.
+    The exit code is 1 if there are errors; warnings do not count.
     """
     from assembler.build import ValidationResult
     from assembler.build import validate as check
@@ -60,7 +62,7 @@ def validate(
     settings = settings_of(ctx)
     results = []
     for group in [files] if merge else [[file] for file in dict.fromkeys(files)]:
-        result = check(group, schema=schema)
+        result = check(group, schema=schema, allow_local_sources=allow_local_sources)
         results.append(result)
         if not as_json and not settings.quiet and result.valid:
             print_line(f"{' + '.join(group)}: valid")
