@@ -100,7 +100,7 @@ def prepare(
         from assembler.build.spdx import with_sbom  # noqa: PLC0415 - not every build wants it
 
         plan, sbom = with_sbom(plan, options.sbom, store, earlier, warnings.emit)
-    local_files = [Path(f.source).expanduser() for f in config.files if f.source]
+    local_files = dict.fromkeys(path for f in config.files for path in f.source_candidates)
     named = [need.reference for need in needs]
     named += [image.reference for image in helpers.images.values()]
     return PreparedBuild(

@@ -26,7 +26,7 @@ class PreparedBuild:
     images: Mapping[Reference, Image]
     # Of all images, those that are data included.
     references: tuple[Reference, ...]
-    # What `source:` names, whether it exists or not.
+    # Where `source:` is searched, whether it exists or not.
     local_files: tuple[Path, ...]
     helpers: HelperImages
     # The tar of an earlier build, if images may come from one.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 # Fields of the model that are not keys of the YAML.
-_NOT_IN_YAML = ("positions", "source_path", "source_url", "source_content")
+_NOT_IN_YAML = ("positions", "source_path", "source_candidates", "source_url", "source_content")
 
 
 @cache

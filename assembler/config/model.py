@@ -70,6 +70,8 @@ class RootfsFile:
     positions: Positions = _positions_field()
     # The file that `source` names; None if it is optional and does not exist.
     source_path: Path | None = field(default=None, compare=False, kw_only=True)
+    # The paths where it was searched: a change of one of them changes the system.
+    source_candidates: tuple[Path, ...] = field(default=(), compare=False, kw_only=True)
     # The URL of `source` in a YAML file from a URL, and the content there; None if it is optional
     # and does not exist.
     source_url: str = field(default="", compare=False, kw_only=True)

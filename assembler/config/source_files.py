@@ -53,13 +53,14 @@ def _local_source(file: RootfsFile, url: str) -> Diagnostic:
 
 
 def _locate(file: RootfsFile, directory: Path, diagnostics: list[Diagnostic]) -> RootfsFile:
-    assert file.source is not None  # noqa: S101 - the caller skips files without a source
+    name = file.source or ""
     place = file.positions.place_of("source")
-    preferred = _resolve(directory, file.source)
+    preferred = _resolve(directory, name)
+    file = replace(file, source_candidates=(preferred, _resolve(Path(), name)))
     if os.path.lexists(preferred):
         path = preferred
     else:
-        fallback = _resolve(Path(), file.source)
+        fallback = _resolve(Path(), name)
         if fallback == preferred or not os.path.lexists(fallback):
             if not file.optional:
                 diagnostics.append(_missing(file, preferred))
@@ -68,7 +69,7 @@ def _locate(file: RootfsFile, directory: Path, diagnostics: list[Diagnostic]) ->
         diagnostics.append(
             warning(
                 codes.SOURCE_IN_CURRENT_DIRECTORY,
-                f"there is no {preferred}; {file.source} in the current directory is used",
+                f"there is no {preferred}; {name} in the current directory is used",
                 place,
                 "a source is relative to its YAML file: move the file there, or change the path",
             )

@@ -268,6 +268,24 @@ def test_damaged_stamps_are_ignored(project: Project) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("change", ["beside the YAML file", "in the current directory"])
+def test_a_source_beside_a_yaml_file_elsewhere(project: Project, change: str) -> None:
+    """Both places where a source is searched count."""
+    directory = project.directory / "sub"
+    directory.mkdir()
+    (directory / "a.yml").write_text(
+        "init: ['example/runc:v1']\nfiles: [{path: n, source: note, optional: true}]\n"
+    )
+    project.build("sub/a.yml")
+    assert project.build("sub/a.yml")["unchanged"]
+    place = directory if change == "beside the YAML file" else project.directory
+    (place / "note").write_text("new")
+    assert not project.build("sub/a.yml")["unchanged"]
+    assert project.build("sub/a.yml")["unchanged"]
+    (directory / "note").write_text("newer")
+    assert not project.build("sub/a.yml")["unchanged"]
+
+
 def test_another_home_directory_rebuilds_sources(project: Project) -> None:
     for name in ("one", "two"):
         (project.directory / name).mkdir()
