@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config import ConfigInput, is_url, read_input
+from assembler.config import ConfigInput, is_url, printable_name, read_input
 from assembler.diagnostics import Diagnostic, Place, SourceText
 from assembler.errors import ConfigError, DolmenError
 
@@ -22,8 +22,9 @@ def read_inputs(names: Sequence[str], *, allow_local_sources: bool = False) -> l
     for name in names:
         same = name if name == "-" or is_url(name) else os.path.realpath(name)
         if same in seen:
-            place = Place(SourceText(name, ""))
-            problems.append(Diagnostic(codes.DUPLICATE_INPUT, f"{name} is given twice", place))
+            shown = printable_name(name)
+            place = Place(SourceText(shown, ""))
+            problems.append(Diagnostic(codes.DUPLICATE_INPUT, f"{shown} is given twice", place))
             continue
         seen.add(same)
         try:

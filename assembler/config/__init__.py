@@ -26,7 +26,7 @@ from assembler.fronts import front
 if TYPE_CHECKING:
     from assembler.config.build_file import BuildDocument, read_build_file
     from assembler.config.checks.limits import CAPABILITIES, RLIM_INFINITY, RLIMITS
-    from assembler.config.inputs import ConfigInput, is_url, read_input
+    from assembler.config.inputs import ConfigInput, is_url, printable_name, read_input
     from assembler.config.labels import parse_label
     from assembler.config.loader import (
         LoadedConfig,
@@ -124,6 +124,7 @@ _HOMES = {
     "load_config_inputs": "loader",
     "load_schema": "schemas",
     "parse_label": "labels",
+    "printable_name": "inputs",
     "read_build_file": "build_file",
     "read_input": "inputs",
     "render_config": "metadata",
@@ -180,6 +181,7 @@ __all__ = [
     "load_config_inputs",
     "load_schema",
     "parse_label",
+    "printable_name",
     "read_build_file",
     "read_input",
     "render_config",

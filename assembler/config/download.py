@@ -11,6 +11,7 @@ import requests
 import urllib3
 
 from assembler.codes import config as codes
+from assembler.config.inputs import printable_name
 from assembler.diagnostics import Place, SourceText
 from assembler.errors import ConfigError
 from assembler.http_requests import HttpSession
@@ -41,8 +42,9 @@ def download(url: str, max_size: int) -> bytes:
     try:
         return read_url(url, max_size)
     except DownloadFailure as failure:
-        place = Place(SourceText(url, ""))
-        message = f"cannot fetch {url}: {failure}"
+        name = printable_name(url)
+        place = Place(SourceText(name, ""))
+        message = f"cannot fetch {name}: {failure}"
         raise ConfigError.of(codes.DOWNLOAD_FAILED, message, place=place) from failure
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ MAX_SIZE = 1 << 19
 STDIN = "-"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _MAX_SUGGESTIONS = 5
+_USER = re.compile(r"\A(https?://)[^/?#]*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class ConfigInput:
     content: bytes = field(repr=False)
     # None for a URL: no local directory belongs to it.
     directory: Path | None = None
+    # The URL that sources are relative to, with its user and password; they are not in the name.
+    url: str = field(default="", repr=False)
 
     @property
     def digest(self) -> str:
@@ -45,6 +49,11 @@ def is_url(argument: str) -> bool:
     return argument.lower().startswith(("http://", "https://"))
 
 
+def printable_name(argument: str) -> str:
+    """Return the argument for messages: a URL without user and password."""
+    return _USER.sub(r"\1", argument)
+
+
 def read_input(argument: str) -> ConfigInput:
     """Read the argument: `-` for standard input, an http(s) URL, or the path of a file."""
     if argument == STDIN:
@@ -53,7 +62,8 @@ def read_input(argument: str) -> ConfigInput:
     if is_url(argument):
         from assembler.config.download import download  # noqa: PLC0415 - requests is slow to import
 
-        return ConfigInput(argument, _check_size(argument, download(argument, MAX_SIZE)))
+        name = printable_name(argument)
+        return ConfigInput(name, _check_size(name, download(argument, MAX_SIZE)), url=argument)
     path = Path(argument)
     content = _check_size(argument, _read_file(path, argument))
     return ConfigInput(argument, content, path.parent)

@@ -10,7 +10,7 @@ from assembler.config.checks import IncompleteSections, check_config
 from assembler.config.composer import compose_input
 from assembler.config.conversion import convert_to_model
 from assembler.config.diagnostics import error, has_errors, sort_and_limit, take_until_limit
-from assembler.config.inputs import ConfigInput, read_input
+from assembler.config.inputs import ConfigInput, printable_name, read_input
 from assembler.config.merge import merge_configs
 from assembler.config.model import Config
 from assembler.config.schema_check import CheckedData, check_schema
@@ -59,8 +59,9 @@ def load_config(arguments: Sequence[str], options: LoadOptions = _DEFAULT_OPTION
     diagnostics: list[Diagnostic] = []
     for index, argument in enumerate(arguments):
         if argument in arguments[:index]:
-            place = Place(SourceText(argument, ""))
-            diagnostics.append(error(codes.DUPLICATE_INPUT, f"{argument} is given twice", place))
+            name = printable_name(argument)
+            place = Place(SourceText(name, ""))
+            diagnostics.append(error(codes.DUPLICATE_INPUT, f"{name} is given twice", place))
             continue
         try:
             inputs.append(read_input(argument))

@@ -10,6 +10,7 @@ from urllib.parse import quote, urljoin
 from assembler.codes import config as codes
 from assembler.config.diagnostics import error
 from assembler.config.download import DownloadFailure, read_url
+from assembler.config.inputs import printable_name
 
 if TYPE_CHECKING:
     from assembler.config.model import RootfsFile
@@ -44,7 +45,7 @@ class RemoteSources:
             return replace(file, source_url=url, source_content=content)
         if not (content.missing and file.optional):
             place = file.positions.place_of("source")
-            message = f"cannot fetch {url}: {content}"
+            message = f"cannot fetch {printable_name(url)}: {content}"
             hint = "`optional: true` allows a missing source" if content.missing else ""
             diagnostics.append(error(codes.DOWNLOAD_FAILED, message, place, hint))
         return replace(file, source_url=url)

@@ -38,7 +38,7 @@ def locate_sources(
             if remote is None:
                 from assembler.config.remote_sources import RemoteSources  # noqa: PLC0415 - requests
 
-                remote = RemoteSources(given.name)
+                remote = RemoteSources(given.url or given.name)
             files[index] = remote.fetch(file, diagnostics)
     return replace(config, files=tuple(files)), diagnostics
 

@@ -58,6 +58,7 @@ def validate(
     """
     from assembler.build import ValidationResult
     from assembler.build import validate as check
+    from assembler.config import printable_name
 
     settings = settings_of(ctx)
     results = []
@@ -65,7 +66,7 @@ def validate(
         result = check(group, schema=schema, allow_local_sources=allow_local_sources)
         results.append(result)
         if not as_json and not settings.quiet and result.valid:
-            print_line(f"{' + '.join(group)}: valid")
+            print_line(f"{' + '.join(map(printable_name, group))}: valid")
     every = ValidationResult(tuple(d for result in results for d in result.diagnostics))
     if as_json:
         print_line(json.dumps(every.as_json(), indent=2, ensure_ascii=False))

@@ -231,6 +231,20 @@ def test_a_server_that_cannot_be_reached_is_refused(server: str, url: str, reaso
 
 
 @pytest.mark.usefixtures("_no_proxy")
+def test_the_password_of_a_url_is_in_no_message(server: str) -> None:
+    url = server.replace("http://", "http://me:se@cret@")
+    given = read_input(f"{url}/good.yml")
+    assert (given.name, given.url) == (f"{server}/good.yml", f"{url}/good.yml")
+    assert "cret" not in repr(given)
+    for path in ("/gone", "/big", "/to//gone", "/to/http://localhost/"):
+        found = refusal(url + path)
+        assert "cret" not in found.message + str(found.place)
+    with pytest.raises(ConfigError) as caught:
+        load_config([f"{url}/good.yml", f"{url}/good.yml"])
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("_no_proxy")
 def test_a_server_with_an_unknown_certificate_is_refused(tmp_path: Path) -> None:
     _, certificate, key = certificates(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

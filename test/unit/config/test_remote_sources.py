@@ -95,6 +95,15 @@ def test_a_name_is_a_path_whatever_it_contains(url: str) -> None:
     assert contents(url, "a:b", "http://evil.example/x") == [b"odd", b"on the same host"]
 
 
+def test_the_password_of_the_url_is_in_no_message(url: str) -> None:
+    secret = url.replace("http://", "http://me:secret@")
+    given = ConfigInput(url, b"files: [{path: p, source: none}]", url=secret)
+    with pytest.raises(ConfigError) as caught:
+        load_config_inputs([given])
+    assert "/sub/none: the server says 404" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("source", ["/etc/passwd", "~/secret", "//evil.example/x"])
 @pytest.mark.parametrize("more", ["", ", optional: true"])
 def test_files_of_this_machine_are_refused(
