@@ -12,8 +12,8 @@ BAD_SOURCE = Code(
     702,
     "An extra source cannot be used",
     "An entry of `extra-sources` is `SOURCE:DESTINATION`. The source is a directory, relative to "
-    "the package, and committed in a git repository, since its tree hash is part of the tag. The "
-    "destination is a path in the build context.",
+    "the package. If the package is committed in git, the source is, too, since its tree hash is "
+    "part of the tag. The destination is a path in the build context.",
 )
 BAD_DEPENDS = Code(
     703,
@@ -38,13 +38,14 @@ NOT_COMMITTED = Code(
     706,
     "The package is not committed in git",
     "The tag of a package is the hash of its tree in git, so the commit must have the directory. "
-    "Commit it, or set the hash with `--hash`. Outside of git the tag is `latest`.",
+    "Commit it, or set the hash with `--hash`. Outside of git the tag is a hash of the files.",
 )
 BAD_COMMIT = Code(
     707,
     "The commit does not exist",
     "`--hash-commit` accepts everything that `git rev-parse` does: a branch, a tag, the hash of a "
-    "commit, `HEAD~1`. A repository without commits has no hash yet.",
+    "commit, `HEAD~1`. Without it, a repository without commits is no error: the tag is a hash of "
+    "the files.",
 )
 BAD_HASH_PATH = Code(
     708,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from assembler import tools
 from assembler.codes import packages
 from assembler.errors import PackageError, host_error
+from assembler.packages.directory_tree import hash_directory, hash_files, walk_files
 from assembler.tools import ProcessResult, program_error, run_program
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _REPOSITORY_VARIABLES = (
     "GIT_WORK_TREE",
 )
 _OPTIONS = ("--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=false")
+_UNTRACKED = ("--exclude-standard", "--others")
 _CHUNK = 1 << 18
 
 
@@ -94,11 +96,32 @@ class WorkTree:
         have to be the same.
         """
         whole = hashlib.sha256()
-        for options in ((), ("--exclude-standard", "--others")):
-            for name in self._output("ls-files", "-z", *options).split(b"\0"):
-                if name:
-                    _hash_file(self.directory / os.fsdecode(name), whole.update)
+        for path in (*self._listed(), *self._listed(*_UNTRACKED)):
+            _hash_file(path, whole.update)
         return whole.hexdigest()
+
+    def has_commit(self) -> bool:
+        """Tell whether `HEAD` is a commit: a new repository has none."""
+        return not _git(self.directory, "rev-parse", "--verify", "--quiet", "HEAD").status
+
+    def uncommitted_tree_hash(self) -> str:
+        """Return the tree hash that committing the files of the directory would give it.
+
+        Files of other repositories in it count, too, since no commit has them.
+        """
+        paths: set[bytes] = set()
+        for path in (*self._listed(), *self._listed(*_UNTRACKED)):
+            name = os.fsencode(path.relative_to(self.directory))
+            if path.is_dir() and not path.is_symlink():
+                paths.update(name + b"/" + below for below in walk_files(path))
+            else:
+                paths.add(name)
+        # The repository ignores the directory: then its own files decide.
+        return hash_files(self.directory, paths) if paths else hash_directory(self.directory)
+
+    def _listed(self, *options: str) -> list[Path]:
+        names = self._output("ls-files", "-z", *options).split(b"\0")
+        return [self.directory / os.fsdecode(name) for name in names if name]
 
     def committed_at(self, commit: str) -> int:
         """Return the time of the commit, in seconds since 1970."""
@@ -148,10 +171,14 @@ def _hash_file(path: Path, update: Callable[[bytes], None]) -> None:
         if path.is_symlink() or stat.S_ISSOCK(path.lstat().st_mode):
             return
         raise host_error(error, path, "read") from error
-    with os.fdopen(handle, "rb") as file:
+    try:
         if stat.S_ISREG(os.fstat(handle).st_mode):
-            while chunk := file.read(_CHUNK):
+            while chunk := os.read(handle, _CHUNK):
                 update(chunk)
+    except OSError as error:
+        raise host_error(error, path, "read") from error
+    finally:
+        os.close(handle)
 
 
 def _command(directory: Path, *arguments: str) -> list[str]:

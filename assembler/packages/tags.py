@@ -1,7 +1,7 @@
 """The names of packages: git's tree hash, the tag with it, and the full reference.
 
 The same sources have the same name everywhere. The rules are LinuxKit's, so both tools give a
-package the same name.
+package the same name, if it is in git. Elsewhere the hash is that of the files' contents.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from assembler.codes import packages
 from assembler.diagnostics import Severity
 from assembler.errors import ImageError, PackageError
 from assembler.oci import Reference
+from assembler.packages.directory_tree import hash_directory
 from assembler.packages.git import WorkTree
 from assembler.packages.gotemplate import TemplateError, expand, unknown_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assembler.config import Package
     from assembler.diagnostics import Diagnostic, Place
 
@@ -145,12 +148,22 @@ def _check_tag(name: PackageName) -> PackageName:
 def _hash_sources(package: Package, naming: Naming) -> tuple[str, bool]:
     """Return the hash, and whether the package has uncommitted changes."""
     base = _hashed_directory(package, naming)
+    work_tree = WorkTree.find(base)
+    if work_tree is None:
+        return _hash_uncommitted(package, base, None, naming)
+    try:
+        return _hash_committed(package, work_tree, naming)
+    except PackageError:
+        if naming.commit != HEAD or work_tree.has_commit():
+            raise
+    return _hash_uncommitted(package, base, work_tree, naming)
+
+
+def _hash_committed(package: Package, work_tree: WorkTree, naming: Naming) -> tuple[str, bool]:
+    """Return the hash of a package from its commit."""
     sources = [_source_hash(package, i, naming) for i in range(len(package.build.extra_sources))]
     if naming.hash is not None:
         return naming.hash, False
-    work_tree = WorkTree.find(base)
-    if work_tree is None:
-        return "", False
     tree = work_tree.tree_hash(naming.commit)
     if tree is None:
         raise PackageError.of(
@@ -159,13 +172,38 @@ def _hash_sources(package: Package, naming: Naming) -> tuple[str, bool]:
             + ("" if naming.commit == HEAD else f" at {naming.commit}"),
             f"git add {package.directory}; git commit",
         )
-    if sources:
-        text = "".join([tree, *sources])
-        tree = hashlib.sha1(text.encode("ascii"), usedforsecurity=False).hexdigest()
+    tree = _join_hashes(tree, sources)
     if not (naming.force_dirty or (naming.commit == HEAD and work_tree.is_dirty())):
         return tree, False
     content = WorkTree(package.directory, "").content_hash()
     return f"{tree}-dirty-{content[:_SHORT_HASH]}", True
+
+
+def _hash_uncommitted(
+    package: Package, base: Path, work_tree: WorkTree | None, naming: Naming
+) -> tuple[str, bool]:
+    """Return the hash of a package that no commit has, from the contents of its files."""
+    sources = [_source_directory(package, i) for i in range(len(package.build.extra_sources))]
+    if naming.hash is not None:
+        return naming.hash, False
+    found = [_uncommitted_tree(base, work_tree)]
+    found += [_uncommitted_tree(source, WorkTree.find(source)) for source in sources]
+    tree = _join_hashes(found[0], found[1:])
+    if naming.force_dirty:
+        return f"{tree}-dirty-{tree[:_SHORT_HASH]}", True
+    return tree, False
+
+
+def _uncommitted_tree(directory: Path, work_tree: WorkTree | None) -> str:
+    return hash_directory(directory) if work_tree is None else work_tree.uncommitted_tree_hash()
+
+
+def _join_hashes(tree: str, sources: Sequence[str]) -> str:
+    """Return the hash of a package and its extra sources."""
+    if not sources:
+        return tree
+    text = "".join([tree, *sources])
+    return hashlib.sha1(text.encode("ascii"), usedforsecurity=False).hexdigest()
 
 
 def _hashed_directory(package: Package, naming: Naming) -> Path:
@@ -180,7 +218,7 @@ def _hashed_directory(package: Package, naming: Naming) -> Path:
     return wanted
 
 
-def _source_hash(package: Package, index: int, naming: Naming) -> str:
+def _source_directory(package: Package, index: int) -> Path:
     source = package.build.extra_sources[index].source
     place = package.build.positions.place_of("extra-sources", index)
     directory = package.directory / source
@@ -192,6 +230,13 @@ def _source_hash(package: Package, index: int, naming: Naming) -> str:
             f"its path is {directory}",
             place=place,
         )
+    return directory
+
+
+def _source_hash(package: Package, index: int, naming: Naming) -> str:
+    source = package.build.extra_sources[index].source
+    place = package.build.positions.place_of("extra-sources", index)
+    directory = _source_directory(package, index)
     work_tree = WorkTree.find(directory)
     if work_tree is None:
         raise PackageError.of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING
@@ -63,6 +64,32 @@ def test_packages_that_are_missing_are_built(dolmen: Dolmen, work: Path) -> None
         assert content.read() == b"changed"
     # What is there is not built again.
     assert "built" not in build(dolmen, work, "--force").stderr
+
+
+@pytest.mark.parametrize("commands", [[], [["init", "-q", "."]]], ids=["outside", "no-commit"])
+def test_a_changed_package_that_no_commit_has_is_built(
+    dolmen: Dolmen, work: Path, commands: list[list[str]]
+) -> None:
+    shutil.rmtree(work / ".git")
+    for words in commands:
+        subprocess.run(["git", *words], cwd=work, check=True)
+    package = work / "pkg" / "one"
+    for text in ("first", "second"):
+        (package / "file").write_text(text)
+        done = build(dolmen, work)
+        assert done.returncode == 0, done.stderr
+        assert "built" in done.stderr
+        with tarfile.open(work / "image.tar") as tar:
+            content = tar.extractfile("file")
+            assert content is not None
+            assert content.read() == text.encode()
+    assert "built" not in build(dolmen, work, "--force").stderr
+    # All commands give the package the same name, and none builds it again.
+    name = dolmen.run("pkg", "show-tag", package).stdout
+    done = dolmen.run("pkg", "build", "--offline", package)
+    assert (done.returncode, done.stdout) == (0, name), done.stderr
+    assert "up to date" in done.stderr
+    assert name.strip() in dolmen.run("pkg", "inputs", package).stdout
 
 
 def test_no_build_missing_builds_no_packages(dolmen: Dolmen, work: Path) -> None:

@@ -141,12 +141,25 @@ def test_a_new_package_is_created(kitchen: Kitchen, dolmen: Dolmen, tmp_path: Pa
     assert kitchen.tree("example/my-app:h")["etc/my-app/hello"][1] == b"hello\n"
 
 
-def test_a_package_outside_of_git_is_built_every_time(kitchen: Kitchen, dolmen: Dolmen) -> None:
+def test_a_package_outside_of_git_is_built_after_each_change(
+    kitchen: Kitchen, dolmen: Dolmen
+) -> None:
     package = kitchen.package("FROM scratch\nCOPY x /\n", {"x": b"1"})
     words = ("--cache", str(kitchen.store.root), "--platforms", "amd64", str(package))
-    assert dolmen.run("pkg", "build", "--offline", *words).returncode == 0
+    first = dolmen.run("pkg", "build", "--offline", *words)
+    assert first.returncode == 0, first.stderr
+    assert "(up to date)" in dolmen.run("pkg", "inputs", *words).stdout
+    assert "up to date" in dolmen.run("pkg", "build", "--offline", *words).stderr
     (package / "x").write_bytes(b"2")
+    changed = dolmen.run("pkg", "inputs", *words).stdout
+    assert first.stdout.strip() not in changed
+    assert "(not built yet)" in changed
+
+
+def test_a_name_without_a_hash_is_built_every_time(kitchen: Kitchen, dolmen: Dolmen) -> None:
+    package = kitchen.package("FROM scratch\n", {})
+    words = ("--dev", "--cache", str(kitchen.store.root), "--platforms", "amd64", str(package))
+    assert dolmen.run("pkg", "build", "--offline", *words).returncode == 0
     told = dolmen.run("pkg", "inputs", *words).stdout
-    assert "tree: not in git" in told
     assert "built every time" in told
     assert "(up to date)" not in told

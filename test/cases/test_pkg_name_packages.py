@@ -159,9 +159,12 @@ def test_git_is_needed_only_inside_of_git(dolmen: Dolmen, work: Path, tmp_path: 
     outside.mkdir()
     (outside / "build.yml").write_text("image: tool\n")
     without = {"PATH": str(nothing)}
-    assert (
-        dolmen.run("pkg", "show-tag", str(outside), env=without).stdout == "linuxkit/tool:latest\n"
-    )
+    outside_name = dolmen.run("pkg", "show-tag", str(outside), env=without).stdout
+    git(outside, "init", "-q", ".")
+    git(outside, "add", "-A")
+    git(outside, "commit", "-q", "-m", "one")
+    assert dolmen.run("pkg", "show-tag", str(outside)).stdout == outside_name
+    assert outside_name.startswith("linuxkit/tool:")
     done = dolmen.run("pkg", "show-tag", "tool", cwd=work, env=without)
     assert done.returncode == 1
     assert "apt-get install git" in done.stderr

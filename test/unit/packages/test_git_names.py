@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 from assembler.codes import packages as codes
 from assembler.errors import PackageError
 from assembler.packages.build_file_reader import read_package
+from assembler.packages.directory_tree import hash_directory
 from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, PackageName, derive_name, is_lasting
 
@@ -190,11 +192,45 @@ def test_a_package_without_a_commit_or_a_repository(package: Path, tmp_path: Pat
     (bare / "build.yml").write_text("image: bare\n")
     assert WorkTree.find(bare) is None
     name = name_of(bare)
-    assert (str(name), is_lasting(name)) == ("linuxkit/bare:latest", False)
+    assert (str(name), is_lasting(name)) == (f"linuxkit/bare:{hash_directory(bare)}", True)
+    assert str(name_of(bare, hash="")) == "linuxkit/bare:latest"
     # A folder of git itself is no work tree.
     assert WorkTree.find(package.parents[1] / ".git") is None
     with pytest.raises(PackageError, match="is not a parent directory of"):
         name_of(package, hash_path=fresh)
+
+
+def test_a_package_without_a_commit_has_the_name_that_a_commit_gives_it(tmp_path: Path) -> None:
+    work = tmp_path / "bare"
+    package, source = work / "tool", work / "shared"
+    package.mkdir(parents=True)
+    source.mkdir()
+    (package / "build.yml").write_text("image: tool\nextra-sources: ['../shared:/s']\n")
+    (source / "x").write_text("x")
+    outside = name_of(package)
+    assert not outside.dirty
+    of_parent = name_of(package, hash_path=work).hash
+    (source / "x").write_text("y")
+    changed = name_of(package)
+    assert changed != outside
+    assert name_of(package, force_dirty=True).tag == f"{changed.tag}-dirty-{changed.tag[:7]}"
+    (source / "x").write_text("x")
+    git(work, "init", "-q", ".")
+    assert name_of(package) == outside
+    with pytest.raises(PackageError, match="commit 'v1' not found"):
+        name_of(package, commit="v1")
+    assert name_of(package, hash="h").tag == "h"
+    git(work, "add", ".")
+    assert name_of(package) == outside
+    git(work, "commit", "-q", "-m", "one")
+    assert name_of(package) == outside
+    assert name_of(package, hash_path=work).hash == of_parent
+    # The files of a source that does not exist cannot be read, with or without a commit.
+    (package / "build.yml").write_text("image: tool\nextra-sources: ['../none:/s']\n")
+    for _ in range(2):
+        with pytest.raises(PackageError, match=r"extra source \.\./none does not exist"):
+            name_of(package)
+        shutil.rmtree(work / ".git", ignore_errors=True)
 
 
 def test_extra_sources_are_part_of_the_hash(package: Path, tmp_path: Path) -> None:

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.errors import DolmenError
+from assembler.packages.directory_tree import hash_directory
 from assembler.packages.local_packages import LocalPackages
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_tag_outside_of_git_is_latest(tmp_path: Path) -> None:
+def test_the_tag_outside_of_git_is_the_hash_of_the_files(tmp_path: Path) -> None:
     (tmp_path / "build.yml").write_text("image: tool\ntag: v1\n")
-    assert LocalPackages().reference(tmp_path) == "docker.io/linuxkit/tool:latest"
-    assert LocalPackages(org="o").reference(tmp_path) == "docker.io/o/tool:latest"
+    tree = hash_directory(tmp_path)
+    assert LocalPackages().reference(tmp_path) == f"docker.io/linuxkit/tool:{tree}"
+    assert LocalPackages(org="o").reference(tmp_path) == f"docker.io/o/tool:{tree}"
 
 
 def test_the_tag_is_the_tree_hash_and_ignores_build_yml(tmp_path: Path) -> None:
