@@ -93,11 +93,25 @@ class WorkTree:
         """Return the hash over the contents of all tracked, then all untracked files.
 
         Names, links and deleted files do not count: LinuxKit hashes this way, and the tags
-        have to be the same.
+        have to be the same. A submodule counts with its commit and its own changes, and the files
+        of an untracked repository count as untracked files.
         """
         whole = hashlib.sha256()
-        for path in (*self._listed(), *self._listed(*_UNTRACKED)):
-            _hash_file(path, whole.update)
+        for path in self._listed():
+            if not path.is_dir() or path.is_symlink():
+                _hash_file(path, whole.update)
+            elif os.path.lexists(path / ".git"):
+                submodule = WorkTree(path, "")
+                if submodule.has_commit():
+                    whole.update(submodule.revision("HEAD").encode("ascii"))
+                if submodule.is_dirty():
+                    whole.update(submodule.content_hash().encode("ascii"))
+        for path in self._listed(*_UNTRACKED):
+            if path.is_dir() and not path.is_symlink():
+                for name in sorted(walk_files(path)):
+                    _hash_file(path / os.fsdecode(name), whole.update)
+            else:
+                _hash_file(path, whole.update)
         return whole.hexdigest()
 
     def has_commit(self) -> bool:

@@ -73,6 +73,15 @@ def test_the_name_depends_on_the_tree(dolmen: Dolmen, work: Path) -> None:
     assert "dirty" not in committed
 
 
+def test_another_repository_in_a_package(dolmen: Dolmen, work: Path) -> None:
+    git(work, "init", "-q", "tool/nested")
+    (work / "tool" / "nested" / "x").write_text("x")
+    for command in ("show-tag", "inputs"):
+        done = dolmen.run("pkg", command, "tool", cwd=work)
+        assert done.returncode == 0, done.stderr
+        assert "-dirty-" in done.stdout
+
+
 def test_a_release_needs_a_clean_tree(dolmen: Dolmen, work: Path) -> None:
     done = dolmen.run("pkg", "show-tag", "--canonical", "--release", "v1.0", "tool", cwd=work)
     assert done.stdout == "docker.io/example/tool:v1.0\n"

@@ -233,6 +233,52 @@ def test_a_package_without_a_commit_has_the_name_that_a_commit_gives_it(tmp_path
         shutil.rmtree(work / ".git", ignore_errors=True)
 
 
+def test_an_untracked_repository_counts_as_untracked_files(package: Path) -> None:
+    clean = name_of(package)
+    nested = package / "nested"
+    nested.mkdir()
+    git(nested, "init", "-q", ".")
+    (nested / "b").write_text("one")
+    (nested / "a").write_text("two")
+    ignored, build, recipe = "*.log\n", "image: tool\norg: example\n", "FROM scratch\n"
+    expected = f"{clean}-dirty-{content(ignored, recipe, build, 'two', 'one')}"
+    assert str(name_of(package)) == expected
+    git(nested, "add", ".")
+    git(nested, "commit", "-q", "-m", "one")
+    assert str(name_of(package)) == expected
+    (nested / "a").write_text("three")
+    assert str(name_of(package)) not in (str(clean), expected)
+
+
+def test_a_submodule_counts_with_its_commit_and_its_changes(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    git(tmp_path / "other", "init", "-q", ".")
+    (tmp_path / "other/x").write_text("x")
+    git(tmp_path / "other", "add", ".")
+    git(tmp_path / "other", "commit", "-q", "-m", "one")
+    submodule = package / "sub"
+    options = ("-c", "protocol.file.allow=always")
+    git(package, *options, "submodule", "add", "-q", str(tmp_path / "other"), "sub")
+    git(package, "commit", "-q", "-m", "two")
+    clean = name_of(package)
+    assert (clean.hash, clean.dirty) == (tree(package, "pkg/tool"), False)
+    names = {str(clean)}
+    for step in ("one", "two"):
+        (submodule / "x").write_text(step)
+        names.add(str(name_of(package)))
+    git(submodule, "commit", "-q", "-a", "-m", "changed")
+    moved = name_of(package)
+    assert moved.dirty
+    names.add(str(moved))
+    assert len(names) == 4
+    # A submodule that was not fetched, and one without a commit, have no content.
+    shutil.rmtree(submodule)
+    submodule.mkdir()
+    assert name_of(package, force_dirty=True).dirty
+    git(submodule, "init", "-q", ".")
+    assert name_of(package, force_dirty=True).dirty
+
+
 def test_extra_sources_are_part_of_the_hash(package: Path, tmp_path: Path) -> None:
     file = package / "build.yml"
     file.write_text("image: tool\nextra-sources: ['../../shared:/s']\n")
