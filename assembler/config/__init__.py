@@ -26,7 +26,7 @@ from assembler.fronts import front
 if TYPE_CHECKING:
     from assembler.config.build_file import BuildDocument, read_build_file
     from assembler.config.checks.limits import CAPABILITIES, RLIM_INFINITY, RLIMITS
-    from assembler.config.inputs import ConfigInput, is_url, printable_name, read_input
+    from assembler.config.inputs import ConfigInput, read_input
     from assembler.config.labels import parse_label
     from assembler.config.loader import (
         LoadedConfig,
@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         schema_folder,
         schema_path,
     )
+    from assembler.config.urls import is_url, printable_name
 
 _HOMES = {
     "BindNS": "model",
@@ -119,12 +120,12 @@ _HOMES = {
     "expected_type": "messages",
     "flow_yaml": "messages",
     "format_page_size": "runtime_resources",
-    "is_url": "inputs",
+    "is_url": "urls",
     "load_config": "loader",
     "load_config_inputs": "loader",
     "load_schema": "schemas",
     "parse_label": "labels",
-    "printable_name": "inputs",
+    "printable_name": "urls",
     "read_build_file": "build_file",
     "read_input": "inputs",
     "render_config": "metadata",

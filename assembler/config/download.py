@@ -11,7 +11,7 @@ import requests
 import urllib3
 
 from assembler.codes import config as codes
-from assembler.config.inputs import printable_name
+from assembler.config.urls import printable_name
 from assembler.diagnostics import Place, SourceText
 from assembler.errors import ConfigError
 from assembler.http_requests import HttpSession

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from assembler.codes import config as codes
+from assembler.config.urls import is_url, printable_name
 from assembler.diagnostics import Place, SourceText
 from assembler.errors import ConfigError
 
@@ -42,16 +43,6 @@ class ConfigInput:
     def source(self) -> SourceText:
         """Return the content as text; raise ConfigError if it is not text."""
         return SourceText(self.name, _decode(self.name, self.content))
-
-
-def is_url(argument: str) -> bool:
-    """Tell whether the argument is an http(s) URL."""
-    return argument.lower().startswith(("http://", "https://"))
-
-
-def printable_name(argument: str) -> str:
-    """Return the argument for messages: a URL without user and password."""
-    return _USER.sub(r"\1", argument)
 
 
 def read_input(argument: str) -> ConfigInput:

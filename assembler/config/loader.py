@@ -16,6 +16,7 @@ from assembler.config.model import Config
 from assembler.config.schema_check import CheckedData, check_schema
 from assembler.config.source_files import locate_sources
 from assembler.config.templates import PACKAGE_PREFIX, PackageResolver, TemplateExpansion
+from assembler.config.urls import printable_name
 from assembler.diagnostics import Diagnostic, Place, SourceText
 from assembler.errors import ConfigError, DolmenError
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urljoin
 from assembler.codes import config as codes
 from assembler.config.diagnostics import error
 from assembler.config.download import DownloadFailure, read_url
-from assembler.config.inputs import printable_name
+from assembler.config.urls import printable_name
 
 if TYPE_CHECKING:
     from assembler.config.model import RootfsFile

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assembler.config import ConfigInput, download, inputs, load_config, read_input
+from assembler.config import ConfigInput, download, is_url, load_config, read_input
 from assembler.errors import ConfigError
 from support.registry_server import certificates
 
@@ -191,8 +191,8 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_url_is_downloaded_up_to_the_limit(server: str) -> None:
     given = read_input(f"{server}/good.yml")
     assert (given.content, given.directory) == (b"init: ['a:1']\n", None)
-    assert inputs.is_url("HTTP://X")
-    assert not inputs.is_url("ftp://x")
+    assert is_url("HTTP://X")
+    assert not is_url("ftp://x")
     assert len(read_input(f"{server}/most").content) == LIMIT
     assert refusal(f"{server}/big").message.startswith("larger than 512 KiB")
     # What is beyond the limit is not kept.
