@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
+from assembler.data_files import open_data_file
 from assembler.debian.engine_protocol import ArchiveSnapshot, PinnedPackage
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.files import atomic_write
@@ -48,7 +49,7 @@ def read_package_lock(directory: Path) -> PackageLock | None:
     path = directory / LOCK_FILE
     if not path.exists():
         return None
-    with wrap_os_errors(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), open_data_file(path) as file:
         data = file.read(_MAX_LOCK_SIZE + 1)
     try:
         return _parse_lock(json.loads(data))

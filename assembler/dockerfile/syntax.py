@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
+from assembler.data_files import open_data_stream
 from assembler.diagnostics import Place, SourceText
 from assembler.errors import PackageError
 
@@ -114,7 +115,7 @@ class Dockerfile:
 def read_dockerfile(path: Path) -> Dockerfile:
     """Read and parse a Dockerfile."""
     try:
-        with path.open("rb") as file:
+        with open_data_stream(path) as file:
             data = file.read(_MAX_SIZE + 1)
     except FileNotFoundError:
         raise PackageError.of(

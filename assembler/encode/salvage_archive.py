@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from isal import isal_zlib
 
 from assembler.codes import output as codes
+from assembler.data_files import open_data_file
 from assembler.encode import archive_record
 from assembler.errors import DolmenError, UsageError, wrap_os_errors
 from assembler.oci import (
@@ -68,7 +69,7 @@ class SalvageArchive:
     def open(cls, path: Path) -> SalvageArchive:
         """Read the record at the head of the archive."""
         try:
-            with wrap_os_errors(path, "read"), path.open("rb") as file:
+            with wrap_os_errors(path, "read"), open_data_file(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 if size < _BLOCK:
                     raise MalformedTarError("it is too short")

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.data_files import open_data_file
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.inspection.probe import Inspector
 from assembler.inspection.source import FileSource
@@ -28,7 +29,7 @@ _MODULES = (
 
 def inspect_file(path: Path) -> Inspection:
     """Return what a file is and holds."""
-    with wrap_os_errors(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), open_data_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         result = new_inspector().inspect(FileSource(file.fileno(), size))
     if result is None:

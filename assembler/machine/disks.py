@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 from assembler import magics
 from assembler.codes import host
 from assembler.codes import machine as codes
+from assembler.data_files import open_data_file
 from assembler.errors import HostError, MachineError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.machine.description import Disk
@@ -52,7 +53,7 @@ def prepare_disk(option: DiskOption, default_path: Path, *, snapshot: bool = Fal
 
 def content_format(path: Path) -> str:
     """Return the format of an existing disk."""
-    with wrap_os_errors(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), open_data_file(path) as file:
         head = file.read(32)
         size = file.seek(0, 2)
         file.seek(max(0, size - 512))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import machine as codes
+from assembler.data_files import open_data_file
 from assembler.errors import MachineError, wrap_os_errors
 from assembler.machine.description import KernelBoot
 from assembler.suffixes import CMDLINE, INITRD, KERNEL, SQUASHFS, SQUASHFS_INITRD
@@ -68,7 +69,7 @@ def detect_image(path: Path, *, kind: ImageKind | None = None, squashfs: bool = 
 
 
 def _detect_file(path: Path, kind: ImageKind | None) -> BootImage:
-    with wrap_os_errors(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), open_data_file(path) as file:
         head = file.read(_SECTOR)
         file.seek(16 * _SECTOR)
         volumes = file.read(2 * _SECTOR)
@@ -176,7 +177,7 @@ def _el_torito_platforms(catalog: bytes) -> set[int]:
 def _has_vhd_footer(path: Path, size: int) -> bool:
     if size < 512:
         return False
-    with wrap_os_errors(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), open_data_file(path) as file:
         file.seek(size - 512)
         return file.read(8) == magics.VHD
 

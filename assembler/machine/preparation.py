@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.codes import usage
+from assembler.data_files import read_data_stream
 from assembler.errors import MachineError, UsageError, wrap_os_errors
 from assembler.machine.accelerator import choose_accelerator
 from assembler.machine.backend import EFI_FOLDER, VARIABLES
@@ -237,7 +238,7 @@ def _cds(
     content = options.metadata.encode()
     if options.metadata_file is not None:
         with wrap_os_errors(options.metadata_file, "read"):
-            content = options.metadata_file.read_bytes()
+            content = read_data_stream(options.metadata_file)
     if ssh is not None:
         content = ssh.metadata(content)
     if content:

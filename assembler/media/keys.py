@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.data_files import open_data_stream
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.media.authenticode import Signer
@@ -167,7 +168,7 @@ def _new_signer(subject: str, request: KeySetOptions) -> Signer:
 
 
 def _read(path: Path) -> bytes:
-    with wrap_os_errors(path, "read"), path.open("rb") as file:
+    with wrap_os_errors(path, "read"), open_data_stream(path) as file:
         return file.read(_MAX_SIZE)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
 
 from assembler.codes import host, images
+from assembler.data_files import open_data_stream
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import DolmenError, HostError, ImageError, wrap_os_errors
 from assembler.events import WarningEmitted, task
@@ -92,7 +93,7 @@ def import_file(
     if path.is_dir():
         raise _directory_error(path)
     with wrap_os_errors(path, "read"):
-        opened, size = path.open("rb"), path.stat().st_size
+        opened, size = open_data_stream(path), path.stat().st_size
     with opened as file:
         archive = ArchiveInput(file, f"import {path.name}", size or None, name)
         return import_archive(store, archive, reporter)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
+from assembler.data_files import read_data_stream
 from assembler.dockerfile import PROXIES
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import Reference
@@ -107,7 +108,7 @@ def collect_arguments(
 def read_argument_file(path: Path) -> tuple[str, ...]:
     """Read a file with one build argument per line; directories are relative to the file."""
     with wrap_os_errors(path, "read"):
-        lines = path.read_text("utf-8", "replace").splitlines()
+        lines = read_data_stream(path).decode("utf-8", "replace").splitlines()
     found = []
     for number, line in enumerate(lines, 1):
         text = line.strip()

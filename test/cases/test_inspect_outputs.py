@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from support.booting import archive
@@ -58,3 +59,18 @@ def test_an_unknown_file(dolmen: Dolmen, tmp_path: Path) -> None:
     folder = dolmen.run("inspect", tmp_path)
     assert folder.returncode == 1
     assert "Traceback" not in folder.stderr
+
+
+def test_a_pipe_is_refused_at_once(dolmen: Dolmen, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for words in (
+        ("inspect", "pipe"),
+        ("run", "qemu", "pipe"),
+        ("cache", "import", "pipe"),
+        ("metadata", "create", "cd.iso", "--file", "pipe"),
+    ):
+        done = dolmen.run(*words, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "pipe" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not (tmp_path / "cd.iso").exists()

@@ -46,6 +46,7 @@ def create(
     `dolmen run qemu --data TEXT` creates such a CD automatically.
     """
     from assembler.codes import usage
+    from assembler.data_files import read_data_stream
     from assembler.errors import UsageError, wrap_os_errors
     from assembler.machine import create_metadata_cd
 
@@ -56,5 +57,5 @@ def create(
     content = (text or "").encode()
     if file is not None:
         with wrap_os_errors(file, "read"):
-            content = file.read_bytes()
+            content = read_data_stream(file)
     create_metadata_cd(path, content, nocloud=cloud)
