@@ -95,14 +95,15 @@ def _translate(pattern: bytes) -> bytes | None:
     """Return the regular expression of a pattern; None if it matches nothing."""
     found, at = b"", 0
     while at < len(pattern):
+        stars = len(pattern) - at - len(pattern[at:].lstrip(b"*"))
+        after = at + stars
         begins_name = at == 0 or pattern[at - 1 : at] == b"/"
-        if begins_name and pattern.startswith(b"**/", at):
-            found, at = found + rb"(?:.*/)?", at + 3
-        elif begins_name and at and pattern[at:] == b"**":
-            found, at = found + rb".+", at + 2
-        elif pattern.startswith(b"*", at):
-            at += len(pattern) - at - len(pattern[at:].lstrip(b"*"))
-            found += rb"[^/]*"
+        if begins_name and stars > 1 and pattern.startswith(b"/", after):
+            found, at = found + rb"(?:.*/)?", after + 1
+        elif begins_name and at and stars > 1 and after == len(pattern):
+            found, at = found + rb".+", after
+        elif stars:
+            found, at = found + rb"[^/]*", after
         elif pattern.startswith(b"?", at):
             found, at = found + rb"[^/]", at + 1
         elif pattern.startswith(b"[", at):

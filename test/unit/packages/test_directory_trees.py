@@ -114,6 +114,7 @@ def test_more_nested_directories_than_python_calls(tmp_path: Path) -> None:
         "\ufefftop\n",
         "[broken\nback\\\nfoo\n",
         "a*b*c\n***x\nfoo**bar\n",
+        "***/z\na/***\n",
         "/\n//\n!\n*/file\n",
         "a/b/\nmid/*\n!mid/x.log\n",
     ],
