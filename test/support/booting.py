@@ -116,7 +116,7 @@ def make_system(folder: Path) -> System:
                 package.mkdir()
                 (package / "build.yml").write_text(recipe)
             (packages[1] / "init").write_text(INIT)
-            built = dolmen.run(*store, "pkg", "build", *packages)
+            built = dolmen.run(*store, "pkg", "build", "--tag", "latest", *packages)
         if built.returncode:
             pytest.skip(f"the packages for a system cannot be had: {built.stderr[-300:]}")
         dolmen.run(*store, "build", "--offline", "--dir", folder, system.yaml, check=True)
