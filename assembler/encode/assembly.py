@@ -350,6 +350,7 @@ class Assembly:
             yield self._extracted_file(content)
             return
         if isinstance(content, StoreBlob):
+            self.store.verify(content.descriptor, entry.path)
             file = self.store.open(content.descriptor, entry.path)
         else:
             with wrap_os_errors(content.path, "read"):

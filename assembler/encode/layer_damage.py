@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 
 from assembler.codes import images
-from assembler.errors import DolmenError, HostError, ImageError, LayerError
+from assembler.errors import DolmenError, HostError, ImageError
 from assembler.oci import Descriptor, Image, Store, digest_hex
 
 
-def diagnose_layer_error(error: LayerError, image: Image, store: Store) -> DolmenError:
-    """Return the error to raise for an unreadable layer; quarantine damaged blobs.
+def diagnose_layer_error(error: DolmenError, image: Image, store: Store) -> DolmenError:
+    """Return the error to raise for an unreadable layer or file; quarantine damaged blobs.
 
-    Blobs are verified when they come into the store, and not each time they are used.
+    Damage can have other effects before the end of the layer, where its digest is compared.
     """
     for layer in image.manifest.layers if image.salvaged is None else ():
         if _is_as_it_came(layer, str(image.reference), store):

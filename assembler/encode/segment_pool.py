@@ -12,7 +12,7 @@ from assembler.encode.layer_damage import diagnose_layer_error
 from assembler.encode.segment_cache import Segment, SegmentCache
 from assembler.encode.segment_job import JobContext, SegmentJob
 from assembler.encode.worker_processes import run_in_workers
-from assembler.errors import LayerError, OutputError
+from assembler.errors import LayerError, OutputError, PlanError
 from assembler.events import LogMessage, Reporter, task
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class SegmentPool:
             def work(number: int) -> None:
                 try:
                     jobs[number].run(self._sources)
-                except LayerError as error:
+                except (LayerError, PlanError) as error:
                     raise diagnose_layer_error(error, jobs[number].image, self._store) from error
 
             def done(number: int) -> None:

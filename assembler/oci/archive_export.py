@@ -197,6 +197,6 @@ def _content(store: Store, layer: Descriptor, place: str) -> Iterator[bytes]:
     """Yield the uncompressed content of a layer."""
     with store.open(layer, place) as file:
         try:
-            yield from decompress_layer(file, layer.size, LayerLimits())
+            yield from decompress_layer(file, layer.size, LayerLimits(), layer.digest)
         except MalformedTarError as error:
             raise ImageError.of(images.CORRUPT_BLOB, f"{place}: {error}") from None

@@ -1,15 +1,18 @@
 """Decompression of layers: gzip, zstd or plain, detected by content, strict and bounded.
 
 A chunk has at most CHUNK_SIZE bytes. A stream that is cut off, has a wrong checksum or trailing
-data raises `MalformedTarError`; so does one that exceeds the `LayerLimits`.
+data raises `MalformedTarError`; so does one that exceeds the `LayerLimits`. gzip always has a
+checksum of the content; the other layers are compared with their digest while they are read.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from assembler import magics
+from assembler.oci.digest import digest_hex, is_digest
 from assembler.oci.layers.tar_fields import MalformedTarError
 
 if TYPE_CHECKING:
@@ -47,10 +50,12 @@ class LayerLimits:
         return max(self.floor, self.ratio * stored)
 
 
-def decompress_layer(file: IO[bytes], stored: int, limits: LayerLimits) -> Iterator[bytes]:
-    """Yield the content of a layer whose blob has `stored` bytes."""
+def decompress_layer(
+    file: IO[bytes], stored: int, limits: LayerLimits, digest: str = ""
+) -> Iterator[bytes]:
+    """Yield the content of a layer whose blob has `stored` bytes, and a digest if it is known."""
     left = limits.of(stored)
-    for chunk in _chunks(file):
+    for chunk in _chunks(file, digest):
         left -= len(chunk)
         if left < 0:
             raise MalformedTarError(
@@ -59,22 +64,56 @@ def decompress_layer(file: IO[bytes], stored: int, limits: LayerLimits) -> Itera
         yield chunk
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+def _chunks(file: IO[bytes], digest: str) -> Iterator[bytes]:
     head = file.read(_INPUT)
     if head[:2] == _GZIP:
         return _gunzip(file, head)
+    source = _HashedFile(file) if is_digest(digest) else file
     if head[:4] == _ZSTD or _is_skippable(head):
         file.seek(0)
-        return _unzstd(file)
-    for magic, name in _UNSUPPORTED.items():
-        if head.startswith(magic):
-            raise MalformedTarError(
-                f"it is compressed with {name}; images have gzip, zstd or plain layers"
-            )
-    return _plain(file, head)
+        chunks = _unzstd(source)
+    else:
+        for magic, name in _UNSUPPORTED.items():
+            if head.startswith(magic):
+                raise MalformedTarError(
+                    f"it is compressed with {name}; images have gzip, zstd or plain layers"
+                )
+        if isinstance(source, _HashedFile):
+            source.hasher.update(head)
+        chunks = _plain(source, head)
+    return _verified(chunks, source, digest) if isinstance(source, _HashedFile) else chunks
 
 
-def _plain(file: IO[bytes], head: bytes) -> Iterator[bytes]:
+def _verified(chunks: Iterator[bytes], source: _HashedFile, digest: str) -> Iterator[bytes]:
+    """Yield the chunks, then raise an error unless the file has this digest."""
+    yield from chunks
+    if source.hasher.hexdigest() != digest_hex(digest):
+        raise MalformedTarError("its content does not match its digest")
+
+
+class _Readable(Protocol):
+    """What the functions here read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
+
+
+class _HashedFile:
+    """A file that is hashed as it is read."""
+
+    __slots__ = ("_file", "hasher")
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.hasher = hashlib.sha256(usedforsecurity=False)
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size)
+        self.hasher.update(data)
+        return data
+
+
+def _plain(file: _Readable, head: bytes) -> Iterator[bytes]:
     while head:
         yield head
         head = file.read(CHUNK_SIZE)
@@ -114,7 +153,7 @@ def _is_skippable(head: bytes) -> bool:
     return len(head) >= 4 and head[0] & 0xF0 == 0x50 and head[1:4] == b"\x2a\x4d\x18"
 
 
-def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
+def _unzstd(file: _Readable) -> Iterator[bytes]:
     """Decompress frame by frame, passing single blocks to the library.
 
     The library's readers accept a cut stream as complete, and return gigabytes for a few bytes at
@@ -137,7 +176,7 @@ def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
             raise MalformedTarError(f"its zstd stream is broken: {error}") from None
 
 
-def _frame(file: IO[bytes], decompress: Callable[[bytes], bytes]) -> Iterator[bytes]:
+def _frame(file: _Readable, decompress: Callable[[bytes], bytes]) -> Iterator[bytes]:
     descriptor = _exactly(file, 1)
     flags = descriptor[0]
     single = flags >> 5 & 1
@@ -161,7 +200,7 @@ def _frame(file: IO[bytes], decompress: Callable[[bytes], bytes]) -> Iterator[by
         yield out
 
 
-def _exactly(file: IO[bytes], size: int) -> bytes:
+def _exactly(file: _Readable, size: int) -> bytes:
     data = file.read(size)
     if len(data) != size:
         raise MalformedTarError("its zstd stream is cut off")

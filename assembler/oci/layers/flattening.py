@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 class LayerBlob:
     """The blob of a layer, and how to open it."""
 
+    # The digest of the blob, with which its content is compared; or another name.
     digest: str
     size: int
     open: Callable[[], IO[bytes]]
@@ -137,7 +138,8 @@ class _FlattenPass:
                     self.hiding.occupied[link] = True
             with layer.open() as file:
                 room = self.limits.of(layer.size)
-                reader = TarReader(decompress_layer(file, layer.size, self.limits), room)
+                chunks = decompress_layer(file, layer.size, self.limits, layer.digest)
+                reader = TarReader(chunks, room)
                 try:
                     self._walk(reader)
                     count += reader.count

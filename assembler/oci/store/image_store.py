@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from assembler.oci.reference import Reference
 
 _LARGEST_INDEX = 64 << 20
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,19 @@ class Store:
             why = f"it is {size} bytes long instead of {descriptor.size}"
             raise self._content_error(descriptor, what, why)
         return file
+
+    def verify(self, descriptor: Descriptor, what: str = "") -> None:
+        """Compare a blob of any size with its digest; a wrong one is quarantined."""
+        hasher = new_sha256()
+        with (
+            self.open(descriptor, what) as file,
+            wrap_os_errors(self.path(descriptor.digest), "read"),
+        ):
+            while chunk := file.read(_CHUNK):
+                hasher.update(chunk)
+        if hasher.hexdigest() != digests.digest_hex(descriptor.digest):
+            why = "its content does not match its digest"
+            raise self._content_error(descriptor, what or descriptor.digest, why)
 
     def names(self) -> ImageNames:
         """Return the current names; a missing store has none."""
