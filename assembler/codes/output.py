@@ -148,6 +148,14 @@ BAD_KERNEL = Code(
     "The firmware of a Raspberry Pi boots an arm64 Image, uncompressed or compressed with gzip. "
     "`--decompress-kernel` decompresses other formats.",
 )
+DAMAGED_SEGMENT = Code(
+    625,
+    "A segment of the store was damaged",
+    "A segment is an encoded part of an image that later builds use again (docs/segments.md). Its "
+    "content no longer matches its checksum: the power failed before it was on the disk, or the "
+    "disk or the memory has changed it. A build encodes the part again, so its output is right. If "
+    "this happens repeatedly, check the disk and the memory of the machine.",
+)
 BAD_INPUT_TAR = Code(
     640,
     "The tar of an earlier build cannot be used",

@@ -27,7 +27,7 @@ from assembler.encode.generated_parts import (
     write_entry,
 )
 from assembler.encode.joined_archive import ALIGNMENT, JoinedArchive
-from assembler.encode.member_job import MemberRequest, member_jobs
+from assembler.encode.member_job import MemberJob, MemberRequest, member_jobs
 from assembler.encode.newc_encoder import is_boot
 from assembler.encode.segment_job import TAR_ENCODING, ArchiveEncoding, SegmentJob
 from assembler.encode.segment_pool import SegmentPool
@@ -115,6 +115,12 @@ class Assembly:
         """Make the needed segments that the cache lacks."""
         encodings = ([TAR_ENCODING] if tree else []) + ([self.initrd_encoding] if initrd else [])
         self._segments.ensure(list(self._jobs(encodings, boot=boot)))
+        self._segments.check_ahead(
+            self._segment_name(part, encoding)
+            for encoding in encodings
+            for part in self.plan.parts
+            if isinstance(part, ImageTree | ArchiveTree)
+        )
         if initrd:
             self._check_unpacking()
 
@@ -131,7 +137,7 @@ class Assembly:
         if missing:
             self._segments.build(list(member_jobs(missing)))
         for member in members:
-            segment = self._segments.get(_optional(member).name)
+            segment = self._segments.get_checked(MemberJob.of(_optional(member)))
             if segment.details["there"]:
                 size = min(segment.size, kernel_support.LARGEST_CONFIG)
                 return os.pread(segment.file.fileno(), size, 0), member
@@ -162,7 +168,7 @@ class Assembly:
         written = WrittenPaths()
         for part in (*self.plan.parts, *extra):
             if isinstance(part, ImageTree | ArchiveTree):
-                segment = self._segments.get(self._segment_name(part, TAR_ENCODING))
+                segment = self._segments.get_checked(self._tree_job(part, TAR_ENCODING))
                 yield segment.data()
                 written.add(segment.inventory())
             elif (made := self._generated_part(part)) is not None:
@@ -188,7 +194,7 @@ class Assembly:
         inventories: list[Inventory] = []
         for part in self.plan.parts:
             if isinstance(part, ImageTree | ArchiveTree):
-                segment = self._segments.get(self._segment_name(part, self.initrd_encoding))
+                segment = self._segments.get_checked(self._tree_job(part, self.initrd_encoding))
                 inventories.append(segment.inventory())
                 self._write_entries(
                     part_writer,
@@ -286,11 +292,15 @@ class Assembly:
         missing = [w for w in requests if self._segments.find(w.name) is None]
         yield from member_jobs(missing)
 
-    def _segment_name(self, part: ImageTree | ArchiveTree, encoding: ArchiveEncoding) -> str:
+    def _tree_job(self, part: ImageTree | ArchiveTree, encoding: ArchiveEncoding) -> SegmentJob:
+        """Return the job that makes the segment of a part."""
         if isinstance(part, ArchiveTree):
-            return MemberRequest(part, encoding).name
+            return MemberJob.of(MemberRequest(part, encoding))
         databases = [p for p in self.plan.parts if isinstance(p, MergedPackageDatabase)]
-        return TreeJob(part, encoding, captured_path(part, databases)).segment_names[0]
+        return TreeJob(part, encoding, captured_path(part, databases))
+
+    def _segment_name(self, part: ImageTree | ArchiveTree, encoding: ArchiveEncoding) -> str:
+        return self._tree_job(part, encoding).segment_names[0]
 
     def _recorded_segment(self, part: ImageTree | ArchiveTree | ImageMember) -> Segment:
         name = (
@@ -301,10 +311,10 @@ class Assembly:
         return self._segments.get(name)
 
     def _extracted_file(self, member: ImageMember) -> ExtractedFile:
-        name = MemberRequest(member).name
-        if self._segments.find(name) is None:
+        request = MemberRequest(member)
+        if self._segments.find(request.name) is None:
             self.prepare(boot=True)
-        segment = self._segments.get(name)
+        segment = self._segments.get_checked(MemberJob.of(request))
         return ExtractedFile(segment.data(), int(segment.details["mode"]))
 
     # Generated parts

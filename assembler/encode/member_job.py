@@ -91,6 +91,11 @@ class MemberJob:
     image: Image
     requests: tuple[MemberRequest, ...]
 
+    @classmethod
+    def of(cls, request: MemberRequest) -> MemberJob:
+        """Return the job of a single request."""
+        return cls(request.member.image, (request,))
+
     @property
     def segment_names(self) -> tuple[str, ...]:
         """The names of its segments."""

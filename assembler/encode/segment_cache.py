@@ -9,11 +9,10 @@ bytes depend on. It is written under a temporary name and renamed, so it is comp
     details     JSON
     footer      40 bytes: magic, sizes of the four above, CRC-32 of extra to details
 
-The modification time is the time of the last use. Its fraction of a second is derived from the
-CRC-32 of the data: any other write, and a truncated file, leave another time or size. Then, and
-when a copy of the cache lost the fractions, the checksum is computed before the segment is used; a
-damaged segment is removed and made again. Several processes may write, use and remove segments at
-any time.
+The CRC-32 of the data is in the details. Opening a segment checks all but the data; each run
+compares their checksum before it uses them (`SegmentChecks`). A damaged segment is removed and made
+again. The modification time is the time of the last use. Several processes may write, use and
+remove segments at any time.
 """
 
 from __future__ import annotations
@@ -34,14 +33,13 @@ from assembler.encode.inventory import Inventory
 from assembler.files import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 # Increase it when the file format changes.
 _FORM = 1
 _MAGIC = b"dolmseg1"
 _FOOTER = struct.Struct("<8sQQIII4x")
-_BILLION = 1_000_000_000
 # Temporary files of killed writers are removed after this many seconds.
 _STALE = 3600
 _WINDOW = 1 << 20
@@ -49,7 +47,7 @@ _WINDOW = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """An open segment; its data are the first `size` bytes of the file."""
+    """An open segment; its data are the first `size` bytes of the file, and not checked yet."""
 
     file: IO[bytes]
     size: int
@@ -71,7 +69,26 @@ class Segment:
 
     def data(self) -> FileRange:
         """Return the data for outputs."""
-        return FileRange(self.file.fileno(), self.size, crc32=int(self.details["crc32"]))
+        return FileRange(self.file.fileno(), self.size, crc32=self.checksum)
+
+    @property
+    def checksum(self) -> int:
+        """Return the CRC-32 that the data had when they were written."""
+        return int(self.details["crc32"])
+
+    def has_intact_data(self, is_stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Compare the data with their checksum; give up and return False when stopped."""
+        found, at, handle = 0, 0, self.file.fileno()
+        try:
+            while at < self.size and not is_stopped():
+                data = os.pread(handle, min(_WINDOW, self.size - at), at)
+                if not data:
+                    return False
+                found = _crc32(data, found)
+                at += len(data)
+        except OSError:
+            return False
+        return at == self.size and found == self.checksum
 
     def close(self) -> None:
         """Close the file."""
@@ -106,6 +123,8 @@ class SegmentCache:
     """The segments below one directory."""
 
     directory: Path
+    # Called with the name of each damaged segment that was removed.
+    on_damage: Callable[[str], None] | None = None
 
     @property
     def writable(self) -> bool:
@@ -119,60 +138,66 @@ class SegmentCache:
         return self.directory / name
 
     def open(self, name: str) -> Segment | None:
-        """Open a segment if it is complete, and record its use; else return None."""
-        path = self.path(name)
+        """Open a segment if there is one, and record its use; the data are not checked."""
         try:
-            file = path.open("rb", buffering=0)
+            segment = self._read(name)
+        except FileNotFoundError:
+            return None
+        if segment is None:
+            self.discard(name)
+            return None
+        with suppress(OSError):
+            os.utime(self.path(name))
+        return segment
+
+    def discard(self, name: str) -> None:
+        """Remove a damaged segment, if that is possible."""
+        with suppress(OSError):
+            self.path(name).unlink()
+        if self.on_damage is not None:
+            self.on_damage(name)
+
+    def is_intact(self, name: str) -> bool:
+        """Tell whether a segment is as it was written; one that is gone is."""
+        try:
+            segment = self._read(name)
+        except FileNotFoundError:
+            return True
+        if segment is None:
+            return False
+        try:
+            return segment.has_intact_data()
+        finally:
+            segment.close()
+
+    def _read(self, name: str) -> Segment | None:
+        """Open a segment; None if anything but its data is damaged."""
+        try:
+            file = self.path(name).open("rb", buffering=0)
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError from None
         except OSError:
             return None
         try:
-            segment = self._read(file, path)
+            segment = _parse(file)
         except (OSError, ValueError, KeyError, TypeError, struct.error):
             segment = None
         if segment is None:
             file.close()
-            with suppress(OSError):
-                path.unlink()
         return segment
-
-    def _read(self, file: IO[bytes], path: Path) -> Segment | None:
-        handle = file.fileno()
-        status = os.fstat(handle)
-        footer = os.pread(handle, _FOOTER.size, max(status.st_size - _FOOTER.size, 0))
-        magic, size, extra, packed, details_size, crc = _FOOTER.unpack(footer)
-        whole = size + extra + packed + details_size + _FOOTER.size
-        if magic != _MAGIC or whole != status.st_size:
-            return None
-        tail = os.pread(handle, extra + packed + details_size, size)
-        if _crc32(tail) != crc:
-            return None
-        details = json.loads(tail[extra + packed :])
-        checksum = int(details["crc32"])
-        if status.st_mtime_ns % _BILLION != checksum % _BILLION and checksum != _crc_of(
-            handle, size
-        ):
-            return None
-        with suppress(OSError):
-            _mark(path, checksum)
-        return Segment(file, size, details, (packed, size + extra))
 
     @contextmanager
     def create(self, name: str) -> Iterator[SegmentWriter]:
         """Yield a writer whose output becomes the segment if the block succeeds."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        # Not synced: after a power cut its size or time is wrong, and it is made again.
+        # Not synced: after a power cut its size or checksum is wrong, and it is made again.
         with atomic_write(self.path(name), durable=False) as file:
             segment = SegmentWriter(file)
             yield segment
             file.flush()
-            checksum = self._write_footer(segment)
-            handle = os.dup(file.fileno())
-        try:
-            _mark(handle, checksum)
-        finally:
-            os.close(handle)
+            self._write_footer(segment)
 
-    def _write_footer(self, segment: SegmentWriter) -> int:
+    def _write_footer(self, segment: SegmentWriter) -> None:
         handle = segment.file.fileno()
         size = os.fstat(handle).st_size
         checksum = segment.details.pop("crc32", None)
@@ -190,7 +215,6 @@ class SegmentCache:
         tail = extra + packed + details
         footer = _FOOTER.pack(_MAGIC, size, len(extra), len(packed), len(details), _crc32(tail))
         os.pwrite(handle, tail + footer, size)
-        return int(checksum)
 
     def sweep(self) -> None:
         """Remove old temporary files of killed writers."""
@@ -202,10 +226,19 @@ class SegmentCache:
                         path.unlink()
 
 
-def _mark(target: Path | int, checksum: int) -> None:
-    """Set the time of last use; its fraction marks the checksum."""
-    now = int(time.time()) * _BILLION + checksum % _BILLION
-    os.utime(target, ns=(now, now))
+def _parse(file: IO[bytes]) -> Segment | None:
+    handle = file.fileno()
+    whole = os.fstat(handle).st_size
+    footer = os.pread(handle, _FOOTER.size, max(whole - _FOOTER.size, 0))
+    magic, size, extra, packed, details_size, crc = _FOOTER.unpack(footer)
+    if magic != _MAGIC or size + extra + packed + details_size + _FOOTER.size != whole:
+        return None
+    tail = os.pread(handle, extra + packed + details_size, size)
+    if _crc32(tail) != crc:
+        return None
+    details = json.loads(tail[extra + packed :])
+    int(details["crc32"])
+    return Segment(file, size, details, (packed, size + extra))
 
 
 def _crc32(data: bytes, start: int = 0) -> int:

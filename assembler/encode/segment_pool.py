@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.diagnostics import Diagnostic, Severity
 from assembler.encode.layer_damage import diagnose_layer_error
 from assembler.encode.segment_cache import Segment, SegmentCache
+from assembler.encode.segment_checks import SegmentChecks
 from assembler.encode.segment_job import JobContext, SegmentJob
 from assembler.encode.worker_processes import run_in_workers
 from assembler.errors import LayerError, OutputError, PlanError
-from assembler.events import LogMessage, Reporter, task
+from assembler.events import LogMessage, Reporter, WarningEmitted, task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from assembler.oci import LayerLimits, Store
 
@@ -29,17 +31,22 @@ class SegmentPool:
         self._store = store
         self._workers = workers
         self._reporter = reporter
-        self._cache = SegmentCache(store.layout.segments)
+        self._cache = SegmentCache(store.layout.segments, self._note_damage)
         # For a read-only store: these segments last as long as the assembly.
         self._scratch: SegmentCache | None = None
         self._sources = JobContext(store, limits)
         self._open: dict[str, Segment] = {}
+        self._checks = SegmentChecks()
+        # Names of segments that this assembly made, and of damaged ones.
+        self._made: set[str] = set()
+        self._damaged: set[str] = set()
         self._stack = ExitStack()
         # Names of segments that were reported.
         self._reported: set[str] = set()
 
     def close(self) -> None:
         """Close all segments."""
+        self._checks.stop()
         for segment in self._open.values():
             segment.close()
         self._open.clear()
@@ -47,12 +54,14 @@ class SegmentPool:
         self._scratch = None
 
     def find(self, name: str) -> Segment | None:
-        """Return a segment or None; an open segment cannot be taken away."""
+        """Return a segment or None; an open one cannot be taken away. Its data are not checked."""
         segment = self._open.get(name)
         if segment is None:
-            segment = self._cache.open(name)
-            if segment is None and self._scratch is not None:
+            if self._scratch is not None:
                 segment = self._scratch.open(name)
+            # A read-only cache keeps its damaged segments.
+            if segment is None and (name not in self._damaged or name in self._made):
+                segment = self._cache.open(name)
             if segment is not None:
                 self._open[name] = segment
         return segment
@@ -68,6 +77,37 @@ class SegmentPool:
             )
         return segment
 
+    def check_ahead(self, names: Iterable[str]) -> None:
+        """Start checking the data of the segments that exist, in this order."""
+        found = [self.find(name) for name in names if name not in self._made]
+        self._checks.start(segment for segment in found if segment is not None)
+
+    def get_checked(self, job: SegmentJob) -> Segment:
+        """Return the segment of a job, whose data are right; a damaged one is made again."""
+        (name,) = job.segment_names
+        segment = self.get(name)
+        if name in self._made or self._checks.is_intact(segment):
+            return segment
+        self._open.pop(name).close()
+        self._cache.discard(name)
+        self.build([job])
+        return self.get(name)
+
+    def _note_damage(self, name: str) -> None:
+        if name in self._damaged:
+            return
+        self._damaged.add(name)
+        self._reporter.emit(
+            WarningEmitted(
+                Diagnostic(
+                    codes.DAMAGED_SEGMENT,
+                    f"{self._cache.path(name)} was damaged, and is made again",
+                    hints=("check the disk, unless the power has failed",),
+                    severity=Severity.WARNING,
+                )
+            )
+        )
+
     def ensure(self, jobs: Sequence[SegmentJob]) -> None:
         """Make the missing segments, and report each part once as made or kept."""
         missing = [
@@ -79,6 +119,7 @@ class SegmentPool:
 
     def build(self, jobs: list[SegmentJob]) -> None:
         """Make segments, largest images first."""
+        self._checks.wait()
         self._ensure_writable()
         self._cache.sweep()
         jobs.sort(key=lambda job: (-job.image.layer_bytes, job.segment_names))
@@ -95,6 +136,7 @@ class SegmentPool:
                 progress.advance(jobs[number].image.layer_bytes)
 
             run_in_workers(len(jobs), work, self._workers, done)
+        self._made.update(name for job in jobs for name in job.segment_names)
 
     def _report(self, jobs: Sequence[SegmentJob], missing: Sequence[SegmentJob]) -> None:
         fresh = [job for job in jobs if job.segment_names[0] not in self._reported]

@@ -337,8 +337,9 @@ def test_a_store_with_segments_that_cannot_be_written_to(
     builder: Builder, expected: dict[str, str]
 ) -> None:
     assert builder.run().returncode == 0
-    one = min(builder.store.layout.segments.iterdir())
-    one.write_bytes(one.read_bytes()[:-7])
+    cut, flipped = sorted(builder.store.layout.segments.iterdir())[:2]
+    cut.write_bytes(cut.read_bytes()[:-7])
+    flip(flipped, 0.3)
     with read_only(builder.store.root):
         run = builder.run("--force", *SLOWLY)
         assert run.returncode == 0, run.stderr
