@@ -14,6 +14,7 @@ TarEncoder, PlainTarWriter, TAR_END, global_comment    writing tar archives
 NewcEncoder, TRAILER                                   writing newc archives
 Bytes, BytesOutput, Inventory                          outputs and notes of encoders
 SegmentCache, segment_key                              the segments of a store
+verify_segments(store, report, reporter)               `dolmen cache verify` for segments
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from assembler.encode.newc_encoder import TRAILER, NewcEncoder
     from assembler.encode.salvage_archive import SalvageArchive, SalvageError
     from assembler.encode.segment_cache import SegmentCache, segment_key
+    from assembler.encode.segment_verification import verify_segments
     from assembler.encode.tar_encoder import TAR_END, PlainTarWriter, TarEncoder, global_comment
 
 _HOMES = {
@@ -60,6 +62,7 @@ _HOMES = {
     "parse_kernel_config": "kernel_support",
     "plan_early_initrd": "early_initrd",
     "segment_key": "segment_cache",
+    "verify_segments": "segment_verification",
 }
 
 __all__ = [
@@ -86,6 +89,7 @@ __all__ = [
     "parse_kernel_config",
     "plan_early_initrd",
     "segment_key",
+    "verify_segments",
 ]
 
 if not TYPE_CHECKING:  # Else a type checker would take any name for granted.

@@ -44,6 +44,9 @@ class VerifyReport:
     # Unnamed blobs: no error, garbage collection removes them in time.
     orphans: int = 0
     orphan_bytes: int = 0
+    # The segments, which the stage that makes them verifies.
+    segments: int = 0
+    segment_bytes: int = 0
     # Problems, and the repairs of this run.
     problems: list[Diagnostic] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
@@ -62,6 +65,8 @@ class VerifyReport:
             "bytes": self.bytes,
             "orphans": self.orphans,
             "orphanBytes": self.orphan_bytes,
+            "segments": self.segments,
+            "segmentBytes": self.segment_bytes,
             "repaired": self.repaired,
             "problems": [problem.as_json() for problem in self.problems],
         }

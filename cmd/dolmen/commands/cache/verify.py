@@ -37,9 +37,10 @@ def verify(
     dolmen cache verify --repair
 
     The digest of each blob is checked; corrupt blobs are moved to quarantine, so that they
-    are fetched again. Every name must refer to a complete image. The exit code is 1 if
-    problems remain.
+    are fetched again. Every name must refer to a complete image. Damaged segments are
+    removed, and the next build encodes them again. The exit code is 1 if problems remain.
     """
+    from assembler.encode import verify_segments
     from assembler.errors import ImageError
     from assembler.oci import Store, verify_store
 
@@ -53,7 +54,9 @@ def verify(
             registries=registry_options(settings, insecure, registry_creds),
         ).fetcher()
     with progress_reporter(settings) as reporter:
-        report = verify_store(Store(settings.cache), reporter, repair=repair, fetch=fetch)
+        store = Store(settings.cache)
+        report = verify_store(store, reporter, repair=repair, fetch=fetch)
+        verify_segments(store, report, reporter)
     _show(report, as_json=as_json)
     if report.problems:
         raise ImageError(report.problems)
@@ -65,7 +68,8 @@ def _show(report: VerifyReport, *, as_json: bool) -> None:
         return
     for line in report.repaired:
         print_line(line)
-    print_line(f"{report.images} images, {report.blobs} blobs, {size_text(report.bytes)} verified")
+    counts = f"{report.images} images, {report.blobs} blobs, {report.segments} segments"
+    print_line(f"{counts}, {size_text(report.bytes + report.segment_bytes)} verified")
     if report.orphans:
         orphans = f"{report.orphans} blobs, {size_text(report.orphan_bytes)}, belong to no image"
         print_line(f"{orphans}; `dolmen cache clean` removes those older than an hour")
