@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,11 @@ import pytest
 from assembler.codes import images as image_codes
 from assembler.encode.assembly import Assembly
 from assembler.errors import DolmenError
+from assembler.events import NullReporter
 from assembler.oci import media_types
+from assembler.oci.archive_export import ArchiveFormat, ExportOptions, export_archive
+from assembler.oci.platform import Platform
+from assembler.oci.reference import Reference
 from assembler.oci.store import Store
 from assembler.rootfs.plan import (
     ArchiveTree,
@@ -70,3 +75,32 @@ def test_a_blob_that_is_a_file_of_the_system_is_verified(store: Store) -> None:
                 image_codes.CORRUPT_BLOB,
                 image_codes.BLOB_MISSING,
             )
+
+
+@pytest.mark.parametrize("kind", list(ArchiveFormat))
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_an_export_of_a_damaged_layer_is_refused_or_right(
+    compression: str, kind: ArchiveFormat, store: Store
+) -> None:
+    plan = system(store, compression)
+    layer = next(p for p in plan.parts if isinstance(p, ImageTree)).image.manifest.layers[0]
+    platform = None if kind is ArchiveFormat.OCI else Platform.parse("linux/amd64")
+    options = ExportOptions(
+        Reference.parse("test/root:1"), kind, platform, Reference.parse("test/root:1")
+    )
+
+    def export() -> bytes | DolmenError:
+        out = io.BytesIO()
+        try:
+            export_archive(store, options, out, NullReporter())
+        except DolmenError as error:
+            return error
+        return out.getvalue()
+
+    expected, refused = export(), 0
+    for what in flipped(store.path(layer.digest)):
+        found = export()
+        refused += isinstance(found, DolmenError)
+        assert isinstance(found, DolmenError) or found == expected, what
+    # The header of gzip has bits that mean nothing.
+    assert refused > len(PLACES) - 3
