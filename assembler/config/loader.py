@@ -10,7 +10,7 @@ from assembler.config.checks import IncompleteSections, check_config
 from assembler.config.composer import compose_input
 from assembler.config.conversion import convert_to_model
 from assembler.config.diagnostics import error, has_errors, sort_and_limit, take_until_limit
-from assembler.config.inputs import ConfigInput, printable_name, read_input
+from assembler.config.inputs import ConfigInput, read_input
 from assembler.config.merge import merge_configs
 from assembler.config.model import Config
 from assembler.config.schema_check import CheckedData, check_schema

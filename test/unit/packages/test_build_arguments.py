@@ -59,6 +59,12 @@ def arguments_of(directory: Path, *pairs: str, org: str | None = None) -> dict[s
     )
 
 
+def name_of(directory: Path) -> str:
+    name = str(derive_name(read_package(directory), Naming()))
+    assert "/" in name
+    return name
+
+
 def test_an_argument_for_each_package_has_organization_and_image_in_its_name(
     tmp_path: Path,
 ) -> None:
@@ -71,12 +77,12 @@ def test_an_argument_for_each_package_has_organization_and_image_in_its_name(
     )
     arguments = arguments_of(top)
     assert {k: v for k, v in arguments.items() if k.startswith("HASH_") or k.endswith("_TAG")} == {
-        "HASH_LINUXKIT_IMG": "linuxkit/img:latest",
-        "HASH_EXAMPLE_COM_A_TEAM_MY_TOOL": "example.com/a-team/my-tool:latest",
-        "LINUXKIT_IMG_TAG": "linuxkit/img:latest",
+        "HASH_LINUXKIT_IMG": name_of(tmp_path / "pkgs/img"),
+        "HASH_EXAMPLE_COM_A_TEAM_MY_TOOL": name_of(tmp_path / "pkgs/other"),
+        "LINUXKIT_IMG_TAG": name_of(tmp_path / "pkgs/img"),
     }
     # Another organization changes the image, but not the argument that the Dockerfile declares.
-    assert arguments_of(top, org="mine")["HASH_LINUXKIT_IMG"] == "mine/img:latest"
+    assert arguments_of(top, org="mine")["HASH_LINUXKIT_IMG"].startswith("mine/img:")
 
 
 def test_the_package_image_has_no_tag(tmp_path: Path) -> None:
@@ -101,7 +107,7 @@ def test_directories_in_a_file_are_relative_to_the_file(
         pairs = read_argument_file(path)
         arguments = arguments_of(package, *pairs)
         assert [arguments[key] for key in ("A", "B", "CLINUXKIT_BASE", "D")] == (
-            [*["linuxkit/base:latest"] * 3, "x"]
+            [*[name_of(tmp_path / "args/base")] * 3, "x"]
         )
         assert set(referenced_directories(read_package(package), BuildArguments(pairs))) == {
             tmp_path / "args/base"
