@@ -41,7 +41,7 @@ demo: $(VENV)/.demo-ready ## build the example web server, boot it and fetch its
 	@$(BIN)/python examples/demo
 
 test: setup lint ## run every test, the slow ones, too
-	@$(BIN)/pytest -m "not whole" -n $(JOBS) --dist worksteal -q --allowed-skips .ci/allowed-skips.txt
+	@$(BIN)/pytest -m "not whole" -n $(JOBS) --dist worksteal -q --allowed-skips=.ci/allowed-skips.txt
 
 test-boot: setup ## boot every format on every architecture and firmware that it is for (30 min)
 	@$(BIN)/pytest -m "" -n $(JOBS) --dist worksteal -q test/boot
