@@ -160,7 +160,7 @@ def test_a_file_that_grows_is_an_error(tmp_path: Path, monkeypatch: pytest.Monke
         hash_directory(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_files_that_cannot_be_read_are_errors(tmp_path: Path) -> None:
     write(tmp_path, "d/x", "y")
     (tmp_path / "y").chmod(0)
