@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from assembler.tools import find_program, run_program
 from assembler.version import __version__
 from dolmen.lazy import command_app
 from dolmen.output import print_line
@@ -45,6 +44,8 @@ def version(
 
 def _commit() -> str:
     """Return the commit of the checkout that contains this program; wheels do not record one."""
+    from assembler.tools import find_program, run_program
+
     top = Path(__file__).resolve().parents[3]
     git = find_program("git")
     if git is None or not os.path.lexists(top / ".git"):
