@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import sys
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +19,6 @@ MAX_SIZE = 1 << 19
 STDIN = "-"
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _MAX_SUGGESTIONS = 5
-_USER = re.compile(r"\A(https?://)[^/?#]*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
