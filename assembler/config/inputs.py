@@ -71,7 +71,9 @@ def _read_file(path: Path, name: str) -> bytes:
     except FileNotFoundError as error:
         raise _not_found_error(path, name) from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        # Python's text for such a name differs from version to version.
+        null = "a name cannot contain a null character" if "\0" in name else ""
+        reason = null or getattr(error, "strerror", None) or str(error)
         raise ConfigError.of(
             codes.UNREADABLE,
             f"cannot read {name}: {reason[:1].lower()}{reason[1:]}",
