@@ -1,4 +1,4 @@
-"""Atomic writes: a file is written under a temporary name, synced, then renamed."""
+"""Files: atomic writes under a temporary name, synced, then renamed; and disk usage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
@@ -125,3 +125,13 @@ def sync_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def disk_usage(directory: Path) -> int:
+    """Return the bytes that all files in a directory occupy on the disk."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512  # noqa: PTH118
+    return total

@@ -8,6 +8,7 @@ passwd and group.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import stat
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ _CA_DIRECTORY = "usr/share/ca-certificates/"
 _CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _STATUS_DIRECTORY = "var/lib/dpkg/status.d/"
 _COPYRIGHT = path_matcher(["/usr/share/doc/*/copyright"])
+_CHUNK_SIZE = 1 << 20
 _DOCUMENTATION = "usr/share/doc/"
 _MAX_CONTENT_SIZE = 16 << 20
 _MAX_SYMLINKS = 40
@@ -199,9 +201,12 @@ class _LayerWriter:
         for path, program in sorted(self.inputs.programs.items()):
             self._check_unoccupied(path)
             entry = self._new_entry(path, TarEntryKind.FILE, 0o755)
-            with wrap_os_errors(program, "read"):
-                content = program.read_bytes()
-            yield from self.write_content(entry, content)
+            with wrap_os_errors(program, "read"), program.open("rb") as source:
+                size = os.fstat(source.fileno()).st_size
+                yield from self._write_header(replace(entry, size=size))
+                while chunk := source.read(_CHUNK_SIZE):
+                    yield chunk
+                yield tar_padding(size)
         for file in debs.files:
             yield from self._write_recipe_file(file)
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from assembler.dockerfile.builders import BuilderOptions, Builders, parse_builder_contexts
     from assembler.dockerfile.buildx import BuildKitOptions, Buildx, find_buildx
     from assembler.dockerfile.options import DockerfileOptions
+    from assembler.dockerfile.package_context import read_package_context
     from assembler.dockerfile.stages import PROXIES, DockerfileArguments, plan_dockerfile
     from assembler.dockerfile.storage import builder_storage_items, prune_builder_storage
     from assembler.dockerfile.syntax import Dockerfile, read_dockerfile
@@ -35,6 +36,7 @@ _HOMES = {
     "plan_dockerfile": "stages",
     "prune_builder_storage": "storage",
     "read_dockerfile": "syntax",
+    "read_package_context": "package_context",
 }
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "plan_dockerfile",
     "prune_builder_storage",
     "read_dockerfile",
+    "read_package_context",
 ]
 
 if not TYPE_CHECKING:  # Else a type checker would take any name for granted.

@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assembler.codes import packages
 from assembler.dockerfile.base_images import fetch_base_images, stored_base_images
 from assembler.dockerfile.build_inputs import BuildInputs
 from assembler.dockerfile.builders import BUILDKIT, Builders
-from assembler.dockerfile.context_tree import ContextTree
 from assembler.dockerfile.docker_images import docker_image_archives
-from assembler.dockerfile.dockerignore import read_ignore_file
 from assembler.dockerfile.image_sbom import attach_sbom
 from assembler.dockerfile.in_process_build import build_in_process
 from assembler.dockerfile.options import DockerfileOptions
+from assembler.dockerfile.package_context import read_package_context
 from assembler.dockerfile.workspace import open_workspace
-from assembler.errors import PackageError
 from assembler.events import LogMessage
 from assembler.oci import BUILDER_INPUT, INPUTS_ANNOTATION, ImageSources, inputs_annotation
 
@@ -76,7 +73,7 @@ def build_image(
     builder_name = builder.name if builder is not None else _IN_PROCESS
     recorded = _collect_inputs(build, base_images, builder_name)
     with open_workspace(store) as directory:
-        context = _read_context(build)
+        context = read_package_context(build.package, build.time, build.dockerfile)
         # build.yml pins these images and is part of the tree, so they are no inputs of their own.
         archives = docker_image_archives(
             build.package, build.platform, sources, directory, reporter
@@ -123,23 +120,6 @@ def _collect_inputs(
     if build.options.network:
         inputs["network"] = "allowed"
     return inputs
-
-
-def _read_context(build: DockerfileBuild) -> ContextTree:
-    package = build.package
-    context = ContextTree(build.time)
-    is_ignored = read_ignore_file(package.directory, build.dockerfile)
-    context.add_directory(package.directory, is_ignored=is_ignored)
-    for i, source in enumerate(package.build.extra_sources):
-        directory = package.directory / source.source
-        if not directory.is_dir():
-            raise PackageError.of(
-                packages.BAD_SOURCE,
-                f"the extra source {source.source} is not a directory",
-                place=package.build.positions.place_of("extra-sources", i),
-            )
-        context.add_directory(directory, str(source.destination))
-    return context
 
 
 def _annotations(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from assembler import tools
 from assembler.codes import packages
 from assembler.dockerfile.buildah import Buildah
 from assembler.errors import PackageError, wrap_os_errors
+from assembler.files import disk_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +35,10 @@ class StorageItem:
 def builder_storage_items(storage: Path, logs: Path) -> tuple[StorageItem, ...]:
     """Return the sizes of base images, RUN caches and build logs, if they are not empty."""
     found = [
-        StorageItem("images", _size(storage / "root")),
-        StorageItem("caches", _size(storage / _CACHE)),
+        StorageItem("images", disk_usage(storage / "root")),
+        StorageItem("caches", disk_usage(storage / _CACHE)),
     ]
-    found.append(StorageItem("logs", _size(logs)))
+    found.append(StorageItem("logs", disk_usage(logs)))
     return tuple(item for item in found if item.size)
 
 
@@ -72,12 +73,3 @@ def _exclusive(storage: Path) -> Iterator[None]:
                 "try again after the build",
             ) from None
         yield
-
-
-def _size(directory: Path) -> int:
-    total = 0
-    for folder, _, names in os.walk(directory, onerror=None):
-        for name in names:
-            with suppress(OSError):
-                total += os.lstat(os.path.join(folder, name)).st_blocks * 512  # noqa: PTH118
-    return total

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _LIMITS = ProcessLimits(seconds=3600.0, output=64 << 20)
 _MAX_PROBLEMS = 20
+_MAX_SOURCE = 4 << 20
+_ABSOLUTE_REPLACEMENT = re.compile(r"=>\s*[\"`]?(?P<path>/[^\s\"`]*)")
 _PROBLEM = re.compile(
     r"(?P<file>[^\s:]+\.go|go\.mod):(?P<line>\d+)(?::(?P<column>\d+))?: (?P<text>.+)"
 )
@@ -36,7 +38,8 @@ class GoBuild:
     """The programs to compile, and their module."""
 
     programs: GoPrograms
-    # The directory of the module.
+    # A directory with the module, and the one that users know it by.
+    module: Path
     directory: Path
     toolchain: Reference
     platform: Platform
@@ -49,6 +52,7 @@ def compile_programs(
     """Compile the programs into `output`; return their files by their paths in the image."""
     host = host_platform()
     image = resolve_images({build.toolchain: None}, host, sources, reporter)[build.toolchain]
+    _check_replacements(build)
     compiled = {}
     with toolchain(store, image) as goroot:
         environment = _environment(store, build, goroot, output)
@@ -72,7 +76,8 @@ def _environment(store: Store, build: GoBuild, goroot: Path, output: Path) -> di
         "GOOS": build.platform.os,
         "GOARCH": architecture,
         "CGO_ENABLED": "0",
-        "GOFLAGS": "-trimpath -buildvcs=false",
+        # Modules that can be removed again.
+        "GOFLAGS": "-trimpath -buildvcs=false -modcacherw",
         "GOCACHE": str(cache / "build"),
         "GOMODCACHE": str(cache / "modules"),
         "GOENV": "off",
@@ -99,10 +104,10 @@ def _compile(
 ) -> None:
     ldflags = " ".join(build.programs.ldflags)
     command = [str(goroot / "bin/go"), "build", f"-ldflags={ldflags}", "-o", str(target), package]
-    result = run_program(command, environment, limits=_LIMITS, directory=build.directory)
+    result = run_program(command, environment, limits=_LIMITS, directory=build.module)
     if result.status == 0 and target.is_file():
         return
-    problems = list(_problems(result.errors, build.directory))
+    problems = list(_problems(result.errors, build))
     if not problems:
         lines = result.errors.strip() or f"go ended with status {result.status}"
         what = "is not a program (package main)" if result.status == 0 else f"failed:\n{lines}"
@@ -116,10 +121,35 @@ def _hints(text: str) -> tuple[str, ...]:
     if "module lookup disabled" in text or "GOPROXY=off" in text:
         vendor = "commit the modules (`go mod vendor`)"
         return (f"{vendor}, or allow downloads with `network: true` in build.yml",)
+    if "replacement directory" in text:
+        return ("`extra-sources` of build.yml adds directories outside of the package",)
     return ()
 
 
-def _problems(text: str, directory: Path) -> Iterator[Diagnostic]:
+def _check_replacements(build: GoBuild) -> None:
+    """Refuse modules at absolute paths of this machine: the package's hash does not cover them."""
+    source = SourceText(str(build.directory / "go.mod"), _read_source(build.module / "go.mod"))
+    for number, line in enumerate(source.text.splitlines(), 1):
+        match = _ABSOLUTE_REPLACEMENT.search(line.partition("//")[0])
+        if match:
+            place = Place(source, number, match.start("path") + 1, len(match["path"]))
+            raise PackageError.of(
+                packages.GO_BUILD_FAILED,
+                f"{match['path']} is not inside the package",
+                "add the directory with `extra-sources` of build.yml, and use a relative path",
+                place=place,
+            )
+
+
+def _read_source(path: Path) -> str:
+    """Return a source for excerpts; empty if it is missing or too large."""
+    try:
+        return path.read_text("utf-8", "replace") if path.stat().st_size <= _MAX_SOURCE else ""
+    except OSError:
+        return ""
+
+
+def _problems(text: str, build: GoBuild) -> Iterator[Diagnostic]:
     """Yield the compiler's messages with their places."""
     found = 0
     for line in text.splitlines():
@@ -127,10 +157,8 @@ def _problems(text: str, directory: Path) -> Iterator[Diagnostic]:
         if match is None or found == _MAX_PROBLEMS:
             continue
         found += 1
-        path = directory / match["file"]
-        try:
-            content = path.read_text("utf-8", "replace") if path.stat().st_size < 4 << 20 else ""
-        except OSError:
-            content = ""
-        place = Place(SourceText(str(path), content), int(match["line"]), int(match["column"] or 1))
-        yield Diagnostic(packages.GO_BUILD_FAILED, match["text"], place)
+        source = SourceText(
+            str(build.directory / match["file"]), _read_source(build.module / match["file"])
+        )
+        place = Place(source, int(match["line"]), int(match["column"] or 1))
+        yield Diagnostic(packages.GO_BUILD_FAILED, match["text"], place, _hints(match["text"]))

@@ -5,21 +5,21 @@ Go's programs are linked statically: they need neither a namespace nor the libra
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError, wrap_os_errors
+from assembler.files import disk_usage
 from assembler.oci import FILE, LayerBlob, flatten_layers, hold_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from assembler.oci import Image, Store, TarReader
 
@@ -37,12 +37,7 @@ def toolchains_directory(store: Store) -> Path:
 
 def toolchains_size(store: Store) -> int:
     """Return the size of all toolchains and their cache in bytes."""
-    total = 0
-    for folder, _, names in os.walk(toolchains_directory(store)):
-        for name in names:
-            with suppress(OSError):
-                total += (Path(folder) / name).lstat().st_blocks * 512
-    return total
+    return disk_usage(toolchains_directory(store))
 
 
 def prune_toolchains(store: Store) -> int:
@@ -50,7 +45,7 @@ def prune_toolchains(store: Store) -> int:
     directory = toolchains_directory(store)
     if not directory.is_dir():
         return 0
-    with _lock(store, fcntl.LOCK_EX):
+    with hold_lock(store.layout.locks / "toolchains"):
         size = toolchains_size(store)
         shutil.rmtree(directory, ignore_errors=True)
         return size - toolchains_size(store)
@@ -60,20 +55,8 @@ def prune_toolchains(store: Store) -> int:
 def toolchain(store: Store, image: Image) -> Iterator[Path]:
     """Yield GOROOT of an image, which is not removed before the block ends."""
     store.layout.prepare()
-    with _lock(store, fcntl.LOCK_SH):
+    with hold_lock(store.layout.locks / "toolchains", shared=True):
         yield _unpack(store, image)
-
-
-@contextmanager
-def _lock(store: Store, operation: int) -> Iterator[None]:
-    path = store.layout.locks / "toolchains"
-    with wrap_os_errors(path):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(handle, operation)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _unpack(store: Store, image: Image) -> Path:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from assembler.debian import RecipeBuild, build_recipe, open_archive_engine, read_package_lock
-from assembler.dockerfile import Builders, build_image, open_workspace
-from assembler.errors import DolmenError
+from assembler.dockerfile import Builders, build_image, open_workspace, read_package_context
+from assembler.errors import DolmenError, wrap_os_errors
 from assembler.events import LogMessage, task
 from assembler.golang import GoBuild, compile_programs
 from assembler.oci import hold_lock, tag_images
@@ -198,31 +198,42 @@ def _build_image(
             str(job.name.reference()),
             image_labels(package),
             read_package_lock(package.directory),
-            programs=_compile_programs(store, job, platform, (context, reporter, workspace)),
-            # The toolchain is in the store now.
-            inputs=current_inputs(store, job, platform),
-            programs_timestamp=read_commit(package, job.name, job.options.naming.commit).time
-            if package.build.go is not None
-            else 0,
         )
+        if package.build.go is not None:
+            recipe = _with_programs(store, job, recipe, workspace, (context, reporter))
+        # With a toolchain that was fetched just now.
+        recipe = replace(recipe, inputs=current_inputs(store, job, platform))
         return build_recipe(store, recipe, context.engine, reporter)
 
 
-def _compile_programs(
-    store: Store, job: PackageJob, platform: Platform, shared: tuple[BuildContext, Reporter, Path]
-) -> Mapping[str, Path]:
-    package, programs = job.package, job.package.build.go
-    if programs is None:
-        return {}
-    context, reporter, workspace = shared
+def _with_programs(
+    store: Store,
+    job: PackageJob,
+    recipe: RecipeBuild,
+    workspace: Path,
+    shared: tuple[BuildContext, Reporter],
+) -> RecipeBuild:
+    """Return the recipe with the compiled Go programs of the package."""
+    package, go = job.package, job.package.build.go
+    if go is None:
+        return recipe
+    context, reporter = shared
+    time = read_commit(package, job.name, job.options.naming.commit).time
+    # A copy has exactly the files that the package's hash covers.
+    module = workspace / "module"
+    with wrap_os_errors(module):
+        module.mkdir()
+    read_package_context(package, time, package.build.dockerfile).write(module)
     build = GoBuild(
-        programs,
+        go,
+        module,
         package.directory,
-        toolchain_reference(package, programs, job.options.naming),
-        platform,
-        package.build.network,
+        toolchain_reference(package, go, job.options.naming),
+        recipe.platform,
+        network=package.build.network and not context.sources.offline,
     )
-    return compile_programs(store, build, context.sources, reporter, workspace)
+    programs = compile_programs(store, build, context.sources, reporter, workspace)
+    return replace(recipe, programs=programs, programs_timestamp=time)
 
 
 def _package_lock(store: Store, reference: Reference) -> AbstractContextManager[None]:

@@ -59,10 +59,10 @@ def lock_packages(
     recipes = []
     for package in [read_package(d, options.build_file) for d in directories]:
         debs = package.build.debs
-        if debs is None:
+        if debs is None or not debs.packages:
             raise PackageError.of(
                 codes.BAD_RECIPE,
-                f"{package.directory} has no recipe: nothing to lock",
+                f"{package.directory} has no Debian packages: nothing to lock",
             )
         recipes.append((package.directory, debs, target_platforms(package, options.platforms)))
     engine = open_archive_engine(options.sources.open_store(), options.debian, reporter)

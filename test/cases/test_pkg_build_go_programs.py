@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -119,6 +120,8 @@ def test_it_runs_and_is_the_same_everywhere(dolmen: Dolmen, store: Path, tmp_pat
     other = exported(dolmen, store, tmp_path / "arm.tar", "linux/arm64")
     assert other != root
 
+    used = dolmen.run("pkg", "builder", "du", "--cache", store)
+    assert re.search(r"^toolchains \d", used.stdout, re.MULTILINE), used
     pruned = dolmen.run("pkg", "builder", "prune", "--cache", store)
     assert pruned.returncode == 0, pruned.stderr
     assert not (store / "toolchains").exists()
@@ -161,6 +164,72 @@ def test_modules_are_not_downloaded(dolmen: Dolmen, store: Path, tmp_path: Path)
     assert done.returncode == 1
     assert "error[DM0746]" in done.stderr
     assert "go mod vendor" in done.stderr or "go.sum" in done.stderr
+
+
+def test_extra_sources_are_in_the_module(dolmen: Dolmen, store: Path, tmp_path: Path) -> None:
+    """A module beside the package is found where build.yml puts it, and nowhere else."""
+    package = module(tmp_path)
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/go.mod").write_text("module example.com/lib\n\ngo 1.19\n")
+    (tmp_path / "lib/lib.go").write_text('package lib\n\nconst Text = "from beside"\n')
+    source = PROGRAM.replace("func", 'import "example.com/lib"\n\nfunc').replace(
+        '"it runs"', "lib.Text"
+    )
+    (package / "cmd/agent/main.go").write_text(source)
+    requirement = "require example.com/lib v0.0.0\n\nreplace example.com/lib => "
+    go_mod = f"module example.com/agent\n\ngo 1.19\n\n{requirement}"
+
+    (package / "go.mod").write_text(f"{go_mod}../lib\n")
+    done = build(dolmen, store, package, "--platforms", "linux/amd64")
+    assert done.returncode == 1
+    assert "error[DM0746]" in done.stderr
+    assert "extra-sources" in done.stderr
+
+    (package / "go.mod").write_text(f"{go_mod}{tmp_path}/lib\n")
+    done = build(dolmen, store, package, "--platforms", "linux/amd64")
+    assert done.returncode == 1
+    assert f"{package}/go.mod:7:28: error[DM0746]: {tmp_path}/lib is not inside" in done.stderr
+
+    (package / "go.mod").write_text(f"{go_mod}./lib\n")
+    (package / "build.yml").write_text(f"{BUILD}extra-sources: ['../lib:lib']\n")
+    done = build(dolmen, store, package, "--platforms", "linux/amd64")
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(
+        fileobj=io.BytesIO(exported(dolmen, store, tmp_path / "root.tar"))
+    ) as archive:
+        archive.extract("usr/bin/agent", tmp_path / "root", filter="fully_trusted")
+    program = [tmp_path / "root/usr/bin/agent"]
+    ran = subprocess.run(program, env={}, capture_output=True, text=True, check=True)
+    assert ran.stderr == "from beside\n"
+
+
+def test_offline_is_stronger_than_the_network_of_a_package(
+    dolmen: Dolmen, store: Path, tmp_path: Path
+) -> None:
+    """With --offline, `network: true` downloads no modules."""
+    package = module(tmp_path)
+    source = PROGRAM.replace("func", 'import _ "example.org/other"\n\nfunc')
+    (package / "cmd/agent/main.go").write_text(source)
+    (package / "build.yml").write_text(f"{BUILD}network: true\n")
+    (package / "go.mod").write_text(
+        "module example.com/agent\n\ngo 1.19\n\nrequire example.org/other v1.0.0\n"
+    )
+    (package / "go.sum").write_text(
+        "example.org/other v1.0.0 h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
+        "example.org/other v1.0.0/go.mod h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
+    )
+    done = build(dolmen, store, package, "--offline", "--platforms", "linux/amd64")
+    assert done.returncode == 1
+    assert "GOPROXY=off" in done.stderr
+
+
+def test_there_is_nothing_to_lock(dolmen: Dolmen, tmp_path: Path) -> None:
+    """A recipe without Debian packages has no lock."""
+    package = module(tmp_path)
+    done = dolmen.run("pkg", "lock", package)
+    assert done.returncode == 1
+    assert "nothing to lock" in done.stderr
+    assert not (package / "debs.lock").exists()
 
 
 @pytest.mark.parametrize(

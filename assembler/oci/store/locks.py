@@ -19,22 +19,24 @@ _SHORTEST_NAP = 0.002
 _LONGEST_NAP = 0.25
 
 
-def try_lock(handle: int) -> bool:
-    """Lock an open file, unless it is locked already."""
+def try_lock(handle: int, *, shared: bool = False) -> bool:
+    """Lock an open file, unless it is locked already; shared locks go together."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-def wait_for_lock(handle: int, waiting: Callable[[], None] | None = None) -> None:
+def wait_for_lock(
+    handle: int, waiting: Callable[[], None] | None = None, *, shared: bool = False
+) -> None:
     """Lock an open file; `waiting` is called before every nap and may raise to give up.
 
     Sleeps instead of a blocking call let an interrupted run end although a thread waits.
     """
     nap = _SHORTEST_NAP
-    while not try_lock(handle):
+    while not try_lock(handle, shared=shared):
         if waiting is not None:
             waiting()
         time.sleep(nap)
@@ -52,12 +54,12 @@ def still_named(handle: int, path: Path) -> bool:
 
 
 @contextmanager
-def hold_lock(path: Path) -> Iterator[None]:
+def hold_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock file `path`, which is never removed, during the block."""
     with wrap_os_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        wait_for_lock(handle)
+        wait_for_lock(handle, shared=shared)
         yield
     finally:
         os.close(handle)

@@ -29,17 +29,17 @@ BuilderName = Annotated[
 
 @app.command()
 def du(ctx: typer.Context, builder_name: BuilderName = "") -> None:
-    """Show the disk usage of builders: base images, RUN caches, and logs."""
+    """Show the disk usage of builders: base images, RUN caches, Go toolchains, and logs."""
     from assembler.oci import Store
     from assembler.packages import builder_storage_use
 
     for use in builder_storage_use(Store(settings_of(ctx).cache), builder_name):
-        print_line(f"{use.name:8} {_amount(use.size)}")
+        print_line(f"{use.name:10} {_amount(use.size)}")
 
 
 @app.command()
 def prune(ctx: typer.Context, builder_name: BuilderName = "") -> None:
-    """Remove the base images, RUN caches and logs of builders."""
+    """Remove the base images, RUN caches, Go toolchains and logs of builders."""
     from assembler.oci import Store
     from assembler.packages import prune_builders
 
