@@ -26,7 +26,7 @@ class Tree(dict[bytes, Node]):
     """Paths and what they are; and the links that layers have written through.
 
     Flattening from the top down knows of a link that something was written through, but not if
-    the link is something else further up; nobody's layers do that.
+    the link is something else further up; no real layers do that.
     """
 
     def __init__(self, other: Tree | None = None) -> None:
@@ -274,7 +274,7 @@ class Directory:
             path.chmod(entry.mode)
 
     def tree(self) -> dict[bytes, Node]:
-        """Return what is there."""
+        """Return the tree."""
         nodes: dict[int, Node] = {}
         found = {}
         for path in self.root.rglob("*"):

@@ -1,4 +1,4 @@
-"""The list of images says of each name what is there of it, and what is not."""
+"""The list of images: the platforms that each name has, and those that are missing."""
 
 from __future__ import annotations
 
