@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from assembler.oci import LayerLimits, Store
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The jobs of workers, as data for other processes."""
+
+    jobs: Sequence[SegmentJob]
+    sources: JobContext
+
+    def __call__(self, number: int) -> None:
+        job = self.jobs[number]
+        try:
+            job.run(self.sources)
+        except (LayerError, PlanError) as error:
+            raise diagnose_layer_error(error, job.image, self.sources.store) from error
 
 
 class SegmentPool:
@@ -126,16 +141,10 @@ class SegmentPool:
         total = sum(job.image.layer_bytes for job in jobs)
         with task(self._reporter, "laying out images", total) as progress:
 
-            def work(number: int) -> None:
-                try:
-                    jobs[number].run(self._sources)
-                except (LayerError, PlanError) as error:
-                    raise diagnose_layer_error(error, jobs[number].image, self._store) from error
-
             def done(number: int) -> None:
                 progress.advance(jobs[number].image.layer_bytes)
 
-            run_in_workers(len(jobs), work, self._workers, done)
+            run_in_workers(len(jobs), _Work(jobs, self._sources), self._workers, done)
         self._made.update(name for job in jobs for name in job.segment_names)
 
     def _report(self, jobs: Sequence[SegmentJob], missing: Sequence[SegmentJob]) -> None:

@@ -1,8 +1,8 @@
 """Running jobs in several processes; an interrupt leaves nothing behind.
 
-Workers are forked, so they need not load anything again. They get the numbers of jobs through a
-pipe, and answer with an empty message or a pickled error. They ignore Ctrl-C, which the terminal
-sends to all processes: the parent terminates them, and they clean up.
+Workers get the numbers of jobs through a pipe, and answer with an empty message or a pickled error.
+They ignore Ctrl-C, which the terminal sends to all processes: the parent terminates them, and they
+clean up.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ import pickle
 import select
 import signal
 import struct
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from assembler.codes import output as codes
+from assembler.encode.worker_start import start_process
 from assembler.errors import DolmenError, HostError
+from assembler.periodic_threads import paused_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from assembler.encode.worker_start import Work
 
 _LENGTH = struct.Struct("<I")
 # The order to end.
@@ -43,23 +48,25 @@ class _Worker:
 
 def run_in_workers(
     count: int,
-    work: Callable[[int], None],
+    work: Work,
     workers: int,
     done: Callable[[int], None],
 ) -> None:
     """Do the work for 0 … count-1 in this order, `workers` at a time; report each to `done`.
 
-    The first error stops the other workers and is raised.
+    The first error stops the other workers and is raised. The work must be picklable for workers
+    in a process that has threads.
     """
-    if workers <= 1 or count <= 1:
+    if workers <= 1 or count <= 1 or not sys.executable:
         for number in range(count):
             work(number)
             done(number)
         return
     team: list[_Worker] = []
     try:
-        for _ in range(min(workers, count)):
-            team.append(_start(work, team))
+        with paused_threads():
+            for _ in range(min(workers, count)):
+                team.append(_start(work, team))
         _lead(team, count, done)
     finally:
         _end(team)
@@ -117,24 +124,19 @@ def _read(handle: int, size: int) -> bytes | None:
     return data
 
 
-def _start(work: Callable[[int], None], others: Sequence[_Worker]) -> _Worker:
+def _start(work: Work, others: Sequence[_Worker]) -> _Worker:
     orders_in, orders_out = os.pipe()
     answers_in, answers_out = os.pipe()
+    not_mine = [orders_out, answers_in]
+    not_mine += [handle for other in others for handle in (other.orders, other.answers)]
     # Block signals until the child has its own handlers: Ctrl-C would reach it, too.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
-        pid = os.fork()
-        if pid == 0:
-            for worker in others:
-                os.close(worker.orders)
-                os.close(worker.answers)
-            os.close(orders_out)
-            os.close(answers_in)
-            _serve(work, orders_in, answers_out)
+        pid = start_process(serve_jobs, work, (orders_in, answers_out), not_mine)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    os.close(orders_in)
-    os.close(answers_out)
+        os.close(orders_in)
+        os.close(answers_out)
     return _Worker(pid, orders_out, answers_in)
 
 
@@ -158,7 +160,7 @@ class _Stopped(BaseException):
     """The parent stops this worker."""
 
 
-def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
+def serve_jobs(work: Work, orders: int, answers: int) -> NoReturn:
     """Run as a worker; never return into the code of the parent."""
     status = 1
     try:
@@ -177,7 +179,7 @@ def _serve(work: Callable[[int], None], orders: int, answers: int) -> NoReturn:
         os._exit(status)
 
 
-def _carry_out(work: Callable[[int], None], orders: int, answers: int) -> None:
+def _carry_out(work: Work, orders: int, answers: int) -> None:
     """Do the ordered jobs, and answer each, until there are no more orders."""
     while (order := _read(orders, _LENGTH.size)) is not None:
         (number,) = _LENGTH.unpack(order)

@@ -29,6 +29,7 @@ from assembler.events import (
     TaskStarted,
     WarningEmitted,
 )
+from assembler.periodic_threads import PeriodicThread
 from assembler.quantities import size_text
 from dolmen.line_log import LineLog
 from dolmen.output import show_diagnostics
@@ -83,8 +84,7 @@ class LiveDisplay:
             auto_refresh=False,
         )
         self._started = False
-        self._stop = threading.Event()
-        self._drawing = threading.Thread(target=self._draw, name="progress", daemon=True)
+        self._drawing = PeriodicThread(self._draw, _REFRESH_INTERVAL, "progress")
 
     def __enter__(self) -> Self:
         """Return the display."""
@@ -92,18 +92,15 @@ class LiveDisplay:
 
     def __exit__(self, *_: object) -> None:
         """Remove the bars from the terminal."""
-        self._stop.set()
         try:
-            if self._started:
-                self._drawing.join()
+            self._drawing.stop()
         finally:
             self._progress.stop()
 
     def _draw(self) -> None:
-        """Refresh the bars until the end."""
-        while not self._stop.wait(_REFRESH_INTERVAL):
-            with self._lock:
-                self._progress.refresh()
+        """Refresh the bars."""
+        with self._lock:
+            self._progress.refresh()
 
     def emit(self, event: Event) -> None:
         """Show the event."""

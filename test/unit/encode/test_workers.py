@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from assembler.codes import output as codes
+from assembler.encode import worker_start
 from assembler.encode.byte_sinks import ContentSummary, FileOutput
 from assembler.encode.worker_processes import run_in_workers
 from assembler.errors import HostError, OutputError
+from assembler.periodic_threads import PeriodicThread, paused_threads
+from support.worker_jobs import Fail, WriteUnderLock, lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork workers though the test runner has threads: the jobs are functions of a test."""
+    monkeypatch.setattr(worker_start, "has_one_thread", lambda: True)
 
 
 def run(count: int, workers: int, folder: Path) -> tuple[list[int], set[int]]:
@@ -34,6 +50,7 @@ def test_one_worker_works_here_and_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [2, 3, 20])
+@pytest.mark.usefixtures("_forked")
 def test_several_workers_do_all_jobs_once(tmp_path: Path, workers: int) -> None:
     done, processes = run(9, workers, tmp_path)
     assert sorted(done) == list(range(9))
@@ -43,6 +60,7 @@ def test_several_workers_do_all_jobs_once(tmp_path: Path, workers: int) -> None:
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.usefixtures("_forked")
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     run(4, 3, tmp_path)
@@ -64,6 +82,7 @@ class OddError(Exception):
         (OddError("odd", "ity"), RuntimeError, "OddError: oddity"),
     ],
 )
+@pytest.mark.usefixtures("_forked")
 def test_an_error_arrives_and_stops_the_others(
     tmp_path: Path, error: Exception, kind: type[Exception], words: str
 ) -> None:
@@ -85,6 +104,7 @@ def test_an_error_arrives_and_stops_the_others(
         os.waitpid(-1, os.WNOHANG)
 
 
+@pytest.mark.usefixtures("_forked")
 def test_a_killed_worker_is_reported() -> None:
     def work(_: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -94,6 +114,7 @@ def test_a_killed_worker_is_reported() -> None:
     assert caught.value.diagnostics[0].code is codes.WORKER_DIED
 
 
+@pytest.mark.usefixtures("_forked")
 def test_workers_do_not_end_by_an_interrupt(tmp_path: Path) -> None:
     """The terminal sends it to all processes; the one that started them decides."""
 
@@ -121,6 +142,7 @@ def test_a_write_that_takes_a_part_only_is_continued(
     assert (output.written, output.checksum) == (len(expected), ContentSummary.of(expected).crc32)
 
 
+@pytest.mark.usefixtures("_forked")
 def test_a_worker_that_is_stopped_while_it_ends_does_not_become_a_second_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +164,7 @@ def test_a_worker_that_is_stopped_while_it_ends_does_not_become_a_second_parent(
 
 
 @pytest.mark.timeout(30)
+@pytest.mark.usefixtures("_forked")
 def test_workers_end_though_others_have_inherited_their_pipes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -159,3 +182,64 @@ def test_workers_end_though_others_have_inherited_their_pipes(
     for copy in copies:
         os.close(copy)
     assert sorted(done) == [0, 1, 2, 3, 4]
+
+
+@contextmanager
+def _locking_thread() -> Iterator[None]:
+    """Hold the lock in another thread meanwhile."""
+    locked, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            locked.set()
+            end.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    locked.wait()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+@pytest.mark.timeout(60)
+def test_a_lock_of_another_thread_does_not_stop_workers(tmp_path: Path) -> None:
+    done: list[int] = []
+    with _locking_thread():
+        run_in_workers(5, WriteUnderLock(tmp_path), 2, done.append)
+    assert sorted(done) == list(range(5))
+    assert str(os.getpid()) not in {(tmp_path / str(n)).read_text() for n in range(5)}
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.timeout(60)
+def test_an_error_comes_out_of_a_new_interpreter() -> None:
+    with _locking_thread(), pytest.raises(OutputError, match="job 0 is much too large"):
+        run_in_workers(2, Fail(), 2, lambda _: None)
+
+
+@pytest.mark.timeout(60)
+def test_a_periodic_thread_pauses_while_workers_are_started() -> None:
+    ticks: list[int] = []
+    thread = PeriodicThread(lambda: ticks.append(threading.active_count()), 0.001, "ticks")
+    before = threading.active_count()
+    with paused_threads():
+        thread.start()
+    with paused_threads():
+        assert threading.active_count() == before
+        count = len(ticks)
+    while len(ticks) == count:
+        time.sleep(0.001)
+    thread.stop()
+    assert threading.active_count() == before
+
+
+def test_without_an_interpreter_one_process_does_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a program that embeds Python."""
+    monkeypatch.setattr(sys, "executable", "")
+    assert run(3, 2, tmp_path) == ([0, 1, 2], {os.getpid()})
