@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, verify_store
 from support.faulty_registry import QUICK, FaultyRegistry, faulty_registry, noise
 from support.pictures import AMD64, ARM64, Painter
+from support.progress import directory_bytes, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 _KILLS = 50
-# So slow is the registry that a pull takes about that many seconds from the first request on.
+# A busy machine is no stalled registry.
+_PATIENT = replace(QUICK, connect_timeout=30.0, stall_timeout=30.0)
+# The registry's bytes per second: slow enough for every moment to be hit.
 _SLOW = 500_000
-_SECONDS = 0.4
+# What the store gets in a whole pull of two images, about.
+_PULL_BYTES = 330_000
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +83,16 @@ def test_killed_at_fifty_moments(dolmen: Dolmen, registry: FaultyRegistry, tmp_p
         registry.fail("GET .*/blobs/", bytes_per_second=_SLOW)
         store = Store(tmp_path / f"store{number}")
         process = start(dolmen, store, *names)
-        while not registry.requests and process.poll() is None:
-            time.sleep(0.005)
-        time.sleep(chance.uniform(0, _SECONDS))
+        # Some of them come to their end.
+        goal = chance.uniform(0, 1.2 * _PULL_BYTES)
+        wait_until(lambda: bool(registry.requests), process)
+        wait_until(lambda: directory_bytes(store.root) >= goal, process)  # noqa: B023
         process.kill()
         process.wait()
         states[state_of(store)] += 1
         assert verify_store(store, NullReporter()).clean
         registry.forget()
-        pull(store, references, PullOptions(QUICK))
+        pull(store, references, PullOptions(_PATIENT))
         for reference in references:
             find_image(store, reference, AMD64)
             find_image(store, reference, ARM64)
@@ -105,16 +111,19 @@ def test_killed_repeatedly_in_one_store(
     names = [f"{registry.host}/org/app{n}:1" for n in range(6)]
     registry.forget()
     registry.fail("GET .*/blobs/", bytes_per_second=_SLOW / 5)
-    for _ in range(20):
+    kills = 0
+    for _ in range(60):
+        before = directory_bytes(store.root)
         process = start(dolmen, store, *names)
-        try:
-            process.wait(chance.uniform(0.3, 0.7))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        else:
+        goal = before + chance.uniform(10_000, 80_000)
+        unfinished = wait_until(lambda: directory_bytes(store.root) >= goal, process)  # noqa: B023
+        if not unfinished:
             break
+        process.kill()
+        process.wait()
+        kills += 1
         assert verify_store(store, NullReporter()).clean
+    assert kills > 3
     # Each pull went on where the one before was killed, so that it came to an end at some time.
     assert process.returncode == 0
     assert any("range" in r.headers for r in registry.requests)
@@ -169,7 +178,7 @@ def test_a_disk_that_is_full(dolmen: Dolmen, registry: FaultyRegistry, tmp_path:
     assert "error[DM0802]" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
     assert verify_store(store, NullReporter()).clean
-    pull(store, [Reference.parse(name)], PullOptions(QUICK))
+    pull(store, [Reference.parse(name)], PullOptions(_PATIENT))
     find_image(store, Reference.parse(name), AMD64)
     assert verify_store(store, NullReporter()).clean
 
@@ -191,6 +200,6 @@ def test_stopped_by_the_user(
     assert process.wait(5) == status
     assert verify_store(store, NullReporter()).clean
     registry.forget()
-    pull(store, [Reference.parse(f"{registry.host}/org/app0:1")], PullOptions(QUICK))
+    pull(store, [Reference.parse(f"{registry.host}/org/app0:1")], PullOptions(_PATIENT))
     # What had come was not fetched again.
     assert any(r.headers.get("range") == "bytes=20000-" for r in registry.requests)
