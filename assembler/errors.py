@@ -18,15 +18,19 @@ Any other exception that leaves the library is a bug.
 from __future__ import annotations
 
 import errno
+import os
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from assembler.codes import host
 from assembler.diagnostics import Diagnostic, Place, render
+from assembler.disk_space import free_space, store_of
+from assembler.quantities import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from assembler.codes import Code
 
@@ -117,15 +121,41 @@ def is_disk_error(error: OSError) -> bool:
     return error.errno in _DISK_ERRORS
 
 
+def is_full_disk_error(error: OSError) -> bool:
+    """Tell whether the error says that a disk or a quota is full."""
+    return error.errno in _DISK_FULL
+
+
+def disk_full_error(message: str, path: Path, place: Place | None = None) -> HostError:
+    """Return the error for a full disk: what failed, the room that is left, and what to do."""
+    store = store_of(path)
+    free = free_space(path)
+    left = "" if free is None else f" ({size_text(free)} free)"
+    temporary = Path(tempfile.gettempdir())
+    if store is not None:
+        message += f"\nthe disk of the store {store} is full{left}"
+        hints: tuple[str, ...] = (
+            "`dolmen cache clean` frees room in the store, with --all as much as possible",
+            "`--cache DIR` puts the store on another disk",
+        )
+    elif path.is_absolute() and path.is_relative_to(temporary):
+        message += f"\nthe disk of the temporary directory {temporary} is full{left}"
+        hints = ("free disk space there, or set TMPDIR to another directory",)
+    elif path.parent != path and os.path.lexists(path.parent):
+        message += f"\nthe disk of {path.parent} is full{left}"
+        hints = (
+            "free disk space there, or choose another directory; no partial file was left behind",
+        )
+    else:
+        hints = ("free disk space there; no partial file was left behind",)
+    return HostError.of(host.DISK_FULL, message, *hints, place=place)
+
+
 def host_error(error: OSError, path: Path | str, action: str = "write") -> HostError:
     """Return the error for a failed `action` (a verb such as read or write) on `path`."""
     reason = error.strerror or type(error).__name__
-    if error.errno in _DISK_FULL:
-        return HostError.of(
-            host.DISK_FULL,
-            f"cannot {action} {path}: {reason}",
-            "free disk space there, or choose another directory; no partial file was left behind",
-        )
+    if is_full_disk_error(error):
+        return disk_full_error(f"cannot {action} {path}: {reason}", Path(path))
     code = host.NOT_READABLE if action.startswith("read") else host.NOT_WRITABLE
     return HostError.of(code, f"cannot {action} {path}: {reason}")
 

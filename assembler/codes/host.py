@@ -11,9 +11,10 @@ TOOL_MISSING = Code(
 DISK_FULL = Code(
     802,
     "The disk is full",
-    "No data was lost: outputs and cache entries are written completely or not at all. Free disk "
-    "space in the directory of the message (`dolmen cache clean` shrinks the store), and run the "
-    "command again.",
+    "No data was lost: outputs and cache entries are written completely or not at all. The message "
+    "names the directory and its free space. `dolmen cache clean` frees room in the store, also "
+    "with 0 bytes free, `dolmen pkg builder prune` removes the caches of builders, and `--cache "
+    "DIR` puts the store on another disk. TMPDIR names another directory for temporary files.",
 )
 NOT_WRITABLE = Code(
     803,
@@ -29,7 +30,8 @@ NOT_READABLE = Code(
 TOOL_FAILED = Code(
     805,
     "An external program failed",
-    "The message has the last lines that the program printed, and its command line for a shell.",
+    "The message has the last lines that the program printed, and its command line for a shell. A "
+    "program that neither prints nor computes for a long time is killed.",
 )
 NO_NAMESPACES = Code(
     806,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +212,12 @@ class _AptRoot:
     ) -> ProcessResult:
         path = program if program.startswith("/") else str(self.program.with_name(program))
         environment = {**os.environ, "APT_CONFIG": str(self.root / "apt.conf"), "LC_ALL": "C"}
-        return run_program((path, *arguments), environment, limits=limits or ProcessLimits())
+        return run_program(
+            (path, *arguments),
+            environment,
+            limits=limits or ProcessLimits(),
+            writes=(self.root, Path(tempfile.gettempdir())),
+        )
 
     def write_status(self, names: Sequence[str]) -> Path:
         """Return a dpkg status file that lists the excluded packages as installed."""

@@ -6,12 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.errors import PackageError
+from assembler.errors import PackageError, disk_full_error
 from assembler.events import LogMessage
+from assembler.tools import full_disk_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from assembler.dockerfile.stages import DockerfilePlan
     from assembler.dockerfile.syntax import Instruction
+    from assembler.errors import DolmenError
     from assembler.events import Reporter
 
 _LAST_LINES = 12
@@ -52,11 +57,18 @@ class BuildLogParser:
         self.last_lines = [*self.last_lines[-_LAST_LINES:], line]
         self.reporter.emit(LogMessage(line, 2))
 
-    def build_error(self, *hints: str) -> PackageError:
-        """Return the error with the instruction that failed and the last lines."""
+    def build_error(self, *hints: str, writes: Sequence[Path] = ()) -> DolmenError:
+        """Return the error with the instruction that failed and the last lines.
+
+        `writes` are directories that the builder writes to; a full disk is an error of its own.
+        """
         printed = [line for line in self.last_lines if line.strip(" -")]
         last = "\n".join(_printable(line) for line in printed[-_LAST_LINES:])
         what = f"{self.instruction.keyword} failed" if self.instruction else "the build failed"
+        full = full_disk_of(writes, last)
+        if full is not None:
+            place = self.instruction.place() if self.instruction else None
+            return disk_full_error(f"{what}:\n{last}" if last else what, full, place)
         all_hints = [*hints]
         if self.instruction is not None and self.instruction.keyword == "RUN" and not self.network:
             all_hints.append("RUN has no network unless build.yml says `network: true`")

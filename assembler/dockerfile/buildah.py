@@ -43,6 +43,7 @@ from assembler.oci import (
 from assembler.tools import (
     ProcessLimits,
     ProcessResult,
+    StallLimits,
     program_error,
     run_program,
     without_cancellation,
@@ -58,7 +59,8 @@ if TYPE_CHECKING:
     from assembler.events import Reporter
     from assembler.oci import Store
 
-_LIMITS = ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
+# RUN may wait for a slow server in silence.
+_LIMITS = ProcessLimits(seconds=6 * 3600.0, output=1 << 30, stall=StallLimits(seconds=3600.0))
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
 _CHUNK = 1 << 20
@@ -239,7 +241,7 @@ class Buildah:
             outcome = run_program(command, environment, limits=_LIMITS, on_output=log.feed)
         log.finish()
         if outcome.status:
-            raise log.build_error()
+            raise log.build_error(writes=(self.storage,))
 
     def _run_checked(self, *words: str, work: Path) -> ProcessResult:
         outcome = self.run(*words, work=work)
@@ -250,7 +252,9 @@ class Buildah:
     def run(self, *words: str, work: Path) -> ProcessResult:
         """Run a command of buildah on its storage; return the result."""
         command, environment = self._command(words), self._environment(work)
-        return run_program(command, environment, limits=_LIMITS, directory=work)
+        return run_program(
+            command, environment, limits=_LIMITS, directory=work, writes=(self.storage, work)
+        )
 
     def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
         storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]

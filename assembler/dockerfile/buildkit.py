@@ -36,7 +36,7 @@ from assembler.oci import (
     parse_manifest,
     read_archive,
 )
-from assembler.tools import ProcessLimits, run_program
+from assembler.tools import ProcessLimits, StallLimits, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from assembler.events import Reporter
     from assembler.oci import Store
 
-_LIMITS = ProcessLimits(seconds=6 * 3600.0, output=1 << 30)
+# The work is done by a daemon: this program may be silent for as long as one RUN.
+_LIMITS = ProcessLimits(seconds=6 * 3600.0, output=1 << 30, stall=StallLimits(seconds=3600.0))
 _LINE = re.compile(r"Dockerfile:(\d+)")
 
 
@@ -88,7 +89,7 @@ class BuildKit:
         result = run_program(command, variables, limits=_LIMITS, on_output=log.feed)
         log.finish()
         if result.status:
-            raise log.build_error()
+            raise log.build_error(writes=(work,))
         return self._import_image(store, paths.out, plan, inputs)
 
     def planned_commands(self, plan: DockerfilePlan, options: DockerfileOptions) -> tuple[str, ...]:

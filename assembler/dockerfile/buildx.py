@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from assembler.events import task
 from assembler.oci import Platform
-from assembler.tools import ProcessLimits, program_error, run_program
+from assembler.tools import ProcessLimits, StallLimits, program_error, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "dolmen-builder"
 _CONTEXT = re.compile(r"(?:dolmen|linuxkit)-(linux-[a-z0-9]+(?:-v[0-9])?)")
 _TOTAL = re.compile(r"^Total:\s+(\S+)", re.MULTILINE)
-_LIMITS = ProcessLimits(seconds=1800.0)
+_LIMITS = ProcessLimits(seconds=1800.0, stall=StallLimits(seconds=1800.0))
 _ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
 
 

@@ -9,10 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from assembler.codes import host
 from assembler.codes import output as codes
 from assembler.encode import parse_kernel_config
-from assembler.errors import HostError, OutputError
+from assembler.errors import DolmenError, OutputError, disk_full_error
 from assembler.events import task
 from assembler.formats.kernel_initrd import write_kernel
 from assembler.formats.merged_tar import MergedTar
@@ -22,6 +21,7 @@ from assembler.formats.root_volume import require_early_initrd, write_early_init
 from assembler.formats.written_output import Output
 from assembler.rootfs import STANDARD_TIME
 from assembler.suffixes import SUFFIXES
+from assembler.tools import StallLimits, Watchdog, full_disk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,9 +71,9 @@ class _Filesystem:
             task(assembly.reporter, f"making the {self.name}"),
             tempfile.TemporaryFile() as output,
         ):
-            words = self.arguments(assembly.options, tree, f"/proc/self/fd/{handle}")
+            words = [*command, *self.arguments(assembly.options, tree, f"/proc/self/fd/{handle}")]
             with subprocess.Popen(
-                [*command, *words],
+                words,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -82,9 +82,11 @@ class _Filesystem:
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
                 start_new_session=True,
             ) as process:
+                watchdog = Watchdog(words, process, StallLimits(), (path,), output.fileno())
                 try:
-                    _feed_tar(process, tree)
-                    process.wait()
+                    with watchdog.watch():
+                        _feed_tar(process, tree)
+                        process.wait()
                 except BaseException:
                     process.kill()
                     process.wait()
@@ -107,14 +109,12 @@ def _feed_tar(process: subprocess.Popen[bytes], tree: MergedTar) -> None:
             pipe.close()
 
 
-def _program_error(
-    program: str, status: int, output: IO[bytes], path: Path
-) -> HostError | OutputError:
+def _program_error(program: str, status: int, output: IO[bytes], path: Path) -> DolmenError:
     output.seek(0)
     lines = output.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
-    if any("No space left" in line for line in lines):
-        return HostError.of(host.NOT_WRITABLE, f"cannot write {path}: no space left on the disk")
     last = "\n".join(line.strip() for line in lines[-5:]) or f"it ended with status {status}"
+    if full_disk_of((path,), last) is not None:
+        return disk_full_error(f"cannot write {path}: {program} failed:\n{last}", path)
     return OutputError.of(codes.PROGRAM_FAILED, f"{program} failed:\n{last}")
 
 

@@ -104,7 +104,9 @@ def _compile(
 ) -> None:
     ldflags = " ".join(build.programs.ldflags)
     command = [str(goroot / "bin/go"), "build", f"-ldflags={ldflags}", "-o", str(target), package]
-    result = run_program(command, environment, limits=_LIMITS, directory=build.module)
+    result = run_program(
+        command, environment, limits=_LIMITS, directory=build.module, writes=(target.parent,)
+    )
     if result.status == 0 and target.is_file():
         return
     problems = list(_problems(result.errors, build))

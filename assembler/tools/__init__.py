@@ -5,6 +5,7 @@ find_program, require_program    the path of a program on this host, or an error
 program_version                  the version that a program prints
 install_command                  the command that installs a Debian package
 run_program, program_error       run a program with limits, and describe its failure
+Watchdog, StallLimits            kill a program that neither prints nor computes
 Cancellation                     stops the programs that the threads of a run have started
 """
 
@@ -25,15 +26,19 @@ if TYPE_CHECKING:
         require_program,
     )
     from assembler.tools.execution import ProcessLimits, ProcessResult, program_error, run_program
+    from assembler.tools.watchdog import StallLimits, Watchdog, full_disk_of
 
 _HOMES = {
     "Cancellation": "cancellation",
     "Cancelled": "cancellation",
     "ProcessLimits": "execution",
     "ProcessResult": "execution",
+    "StallLimits": "watchdog",
     "TOOLS": "catalog",
     "Tool": "catalog",
+    "Watchdog": "watchdog",
     "find_program": "catalog",
+    "full_disk_of": "watchdog",
     "install_command": "catalog",
     "program_error": "execution",
     "program_version": "catalog",
@@ -48,8 +53,11 @@ __all__ = [
     "Cancelled",
     "ProcessLimits",
     "ProcessResult",
+    "StallLimits",
     "Tool",
+    "Watchdog",
     "find_program",
+    "full_disk_of",
     "install_command",
     "program_error",
     "program_version",

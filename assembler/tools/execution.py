@@ -8,16 +8,17 @@ import signal
 import subprocess
 import tempfile
 import threading
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
-from assembler.errors import HostError, wrap_os_errors
+from assembler.errors import HostError, disk_full_error, wrap_os_errors
 from assembler.tools.cancellation import current_cancellation, kill_process_group
+from assembler.tools.watchdog import StallLimits, Watchdog, full_disk_of, last_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _CHUNK_SIZE = 1 << 16
@@ -31,6 +32,7 @@ class ProcessLimits:
 
     seconds: float = 300.0
     output: int = 256 << 20
+    stall: StallLimits = field(default_factory=StallLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class _Invocation:
     stdin: bytes
     directory: Path | None
     merge_stderr: bool = False
+    writes: tuple[Path, ...] = ()
 
     @property
     def hint(self) -> str:
@@ -65,16 +68,24 @@ def run_program(
     stdin: bytes = b"",
     on_output: Callable[[bytes], object] | None = None,
     directory: Path | None = None,
+    writes: Sequence[Path] = (),
 ) -> ProcessResult:
     """Run a program to its end, and return its status and output.
 
     With `on_output`, that function receives standard output and standard error as they come.
+    `writes` are files and directories that it writes to: if it fails and the disk of one is full,
+    that is the error.
 
     The program leads a process group of its own, so that its children are killed with it.
     """
     chunks: list[bytes] = []
     invocation = _Invocation(
-        tuple(command), environment, stdin, directory, merge_stderr=on_output is not None
+        tuple(command),
+        environment,
+        stdin,
+        directory,
+        merge_stderr=on_output is not None,
+        writes=tuple(writes),
     )
     status, errors = _run(invocation, limits, on_output or chunks.append)
     return ProcessResult(status, b"".join(chunks), errors)
@@ -106,9 +117,10 @@ def _run(
     invocation: _Invocation, limits: ProcessLimits, on_output: Callable[[bytes], object]
 ) -> tuple[int, str]:
     command = invocation.command
-    with tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as standard_input:
-        standard_input.write(invocation.stdin)
-        standard_input.seek(0)
+    with _temporary_file() as errors, _temporary_file() as standard_input:
+        with wrap_os_errors(tempfile.gettempdir()):
+            standard_input.write(invocation.stdin)
+            standard_input.seek(0)
         with wrap_os_errors(str(command[0]), "run"):
             process = subprocess.Popen(
                 command,
@@ -124,10 +136,14 @@ def _run(
         timer.daemon = True
         timer.start()
         cancellation = current_cancellation()
+        watchdog = Watchdog(command, process, limits.stall, invocation.writes, errors.fileno())
         try:
             assert process.stdout is not None  # noqa: S101 - a pipe, see above
-            with cancellation.track(process) if cancellation is not None else nullcontext():
-                _read_output(process.stdout, invocation, limits, on_output)
+            with (
+                cancellation.track(process) if cancellation is not None else nullcontext(),
+                watchdog.watch(),
+            ):
+                _read_output(process.stdout, invocation, limits, on_output, watchdog)
                 status = process.wait()
             timed_out = not timer.is_alive() and status == -signal.SIGKILL
         finally:
@@ -143,7 +159,27 @@ def _run(
                 f"{command[0]} did not end within {limits.seconds:.0f} s and was killed",
                 invocation.hint,
             )
-        return status, _tail(errors)
+        text = _tail(errors)
+        if status:
+            _check_disks(invocation, watchdog.last_output.decode("utf-8", "replace") + text)
+        return status, text
+
+
+@contextmanager
+def _temporary_file() -> Iterator[IO[bytes]]:
+    with ExitStack() as stack:
+        with wrap_os_errors(tempfile.gettempdir()):
+            file = stack.enter_context(tempfile.TemporaryFile())
+        yield file
+
+
+def _check_disks(invocation: _Invocation, output: str) -> None:
+    """Raise the error for a full disk if that is why a program failed."""
+    full = full_disk_of(invocation.writes, output)
+    if full is not None:
+        program = os.path.basename(invocation.command[0])  # noqa: PTH119 - may be text
+        last = last_lines(output.encode())
+        raise disk_full_error(f"{program} failed" + (f":\n{last}" if last else ""), full)
 
 
 def _read_output(
@@ -151,9 +187,11 @@ def _read_output(
     invocation: _Invocation,
     limits: ProcessLimits,
     on_output: Callable[[bytes], object],
+    watchdog: Watchdog,
 ) -> None:
     remaining = limits.output
     while chunk := os.read(stream.fileno(), _CHUNK_SIZE):
+        watchdog.see(chunk)
         remaining -= len(chunk)
         if remaining < 0:
             raise HostError.of(

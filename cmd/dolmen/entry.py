@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -84,7 +85,7 @@ def _print_error(error: Exception, arguments: list[str]) -> NoReturn:
     from dolmen.output import show_diagnostics, wants_color  # noqa: PLC0415
 
     if isinstance(error, OSError) and is_disk_error(error):
-        error = host_error(error, error.filename or _stream_name(), "write")
+        error = host_error(error, error.filename or _unnamed_file(error), "write")
     if not isinstance(error, DolmenError):
         raise error
     when = "auto"
@@ -95,9 +96,29 @@ def _print_error(error: Exception, arguments: list[str]) -> NoReturn:
     sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
-def _stream_name() -> str:
-    """Return the name of standard output for an error without a file name."""
-    return "a file" if sys.stdout.isatty() else "standard output"
+def _unnamed_file(error: OSError) -> str:
+    """Return the name of standard output if an error without a file name is about it."""
+    if sys.stdout.isatty():
+        return "a file"
+    from assembler.errors import is_full_disk_error  # noqa: PLC0415
+
+    if is_full_disk_error(error) and not _is_stdout_full():
+        import tempfile  # noqa: PLC0415
+
+        from assembler.disk_space import is_full  # noqa: PLC0415
+
+        places = (Path(tempfile.gettempdir()), Path.cwd())
+        return next((f"a file in {p}" for p in places if is_full(p)), "a file")
+    return "standard output"
+
+
+def _is_stdout_full() -> bool:
+    """Tell whether standard output is a device, or a file on a full disk."""
+    handle = sys.stdout.fileno()
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        return stat.S_ISCHR(os.fstat(handle).st_mode)
+    found = os.fstatvfs(handle)
+    return not found.f_bavail
 
 
 def _exit_on_sigterm(number: int, _frame: object) -> NoReturn:

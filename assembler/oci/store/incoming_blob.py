@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import images
-from assembler.errors import ImageError, wrap_os_errors
+from assembler.errors import ImageError, host_error, is_full_disk_error, wrap_os_errors
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -83,8 +83,14 @@ class IncomingBlob:
                 "its manifest says",
             )
         self._hash.update(view)
-        with wrap_os_errors(self.path):
+        try:
             write_at(self.handle, view, self.offset)
+        except OSError as error:
+            failure = host_error(error, self.path)
+            if is_full_disk_error(error):
+                # What was received would keep the disk full.
+                self.restart()
+            raise failure from error
         self.offset += len(view)
 
     def commit(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,10 +14,14 @@ from assembler.tools import (
     Cancellation,
     Cancelled,
     ProcessLimits,
+    StallLimits,
     program_error,
     run_program,
     without_cancellation,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def python(code: str) -> list[str]:
@@ -46,6 +51,68 @@ def test_a_program_that_prints_without_end_is_killed() -> None:
         run_program(
             python("while True: print('x' * 1000)"), {}, limits=ProcessLimits(output=1 << 20)
         )
+
+
+# As apt-get does on a full disk: it waits for a child, and wakes up now and then.
+POLLS = """import subprocess, time
+child = subprocess.Popen(["sleep", "60"])
+while child.poll() is None:
+    time.sleep(0.2)
+"""
+LOOP = "i=0; while [ $i -lt 900000 ]; do i=$((i+1)); done"
+COMPUTES = f"import subprocess; subprocess.run(['sh', '-c', '{LOOP}; sleep 0.3; {LOOP}'])"
+PRINTS = """import sys, time
+for number in range(12):
+    time.sleep(0.2)
+    print(number, file=sys.STREAM, flush=True)
+"""
+
+
+@pytest.mark.parametrize("code", [POLLS, "import time; time.sleep(60)"])
+def test_a_program_that_neither_prints_nor_computes_is_killed(code: str) -> None:
+    start = time.monotonic()
+    limits = ProcessLimits(stall=StallLimits(seconds=2.0))
+    with pytest.raises(HostError) as caught:
+        run_program(
+            python(f"print('reading lists', flush=True)\n{code}"),
+            {"PATH": "/usr/bin:/bin"},
+            limits=limits,
+        )
+    assert time.monotonic() - start < 20
+    message = str(caught.value)
+    assert "DM0805" in message
+    assert "was killed: for 2 s it neither printed nor computed" in message
+    assert "reading lists" in message
+
+
+@pytest.mark.parametrize(
+    "code", [COMPUTES, PRINTS.replace("STREAM", "stdout"), PRINTS.replace("STREAM", "stderr")]
+)
+def test_a_program_that_computes_or_prints_is_not_killed(code: str) -> None:
+    limits = ProcessLimits(stall=StallLimits(seconds=1.5))
+    assert run_program(python(code), {"PATH": "/usr/bin:/bin"}, limits=limits).status == 0
+
+
+def test_a_program_that_waits_on_a_full_disk_is_killed_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assembler.tools.watchdog.is_full", lambda path: path == tmp_path)
+    limits = ProcessLimits(stall=StallLimits(seconds=60.0, seconds_when_full=1.0))
+    command = python("import time; time.sleep(60)")
+    with pytest.raises(HostError) as caught:
+        run_program(command, {}, limits=limits, writes=(tmp_path,))
+    assert "DM0802" in str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["raise OSError(28, 'No space left on device')", "exit(1)"])
+def test_a_program_that_fails_on_a_full_disk(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assembler.tools.watchdog.is_full", lambda _: code == "exit(1)")
+    with pytest.raises(HostError, match="DM0802"):
+        run_program(python(code), {}, writes=(tmp_path,))
+    monkeypatch.setattr("assembler.tools.watchdog.is_full", lambda _: False)
+    assert run_program(python("exit(1)"), {}, writes=(tmp_path,)).status == 1
 
 
 def test_a_program_that_does_not_exist_is_an_error() -> None:
