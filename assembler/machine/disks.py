@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
-import subprocess
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from assembler import magics
@@ -13,7 +14,7 @@ from assembler.data_files import open_data_file
 from assembler.errors import HostError, MachineError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.machine.description import Disk
-from assembler.tools import require_program
+from assembler.tools import require_program, run_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,15 +76,13 @@ def create_disk(path: Path, kind: str, size: int) -> None:
             else:
                 _write_qcow2(file, size)
         return
-    result = subprocess.run(
-        [require_program("qemu-img"), "create", "-q", "-f", kind, path, str(size)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
+    command = (require_program("qemu-img"), "create", "-q", "-f", kind, path, str(size))
+    result = run_program(command, os.environ, writes=(path,))
+    if result.status:
+        with suppress(OSError):
+            path.unlink()
         raise HostError.of(
-            host.TOOL_FAILED, f"qemu-img cannot create {path}", result.stderr.strip()
+            host.TOOL_FAILED, f"qemu-img cannot create {path}", result.errors.strip()
         )
 
 

@@ -146,7 +146,11 @@ class MachineDirectory:
                     if exactly:
                         break
                     continue
-                self._claim(folder)
+                try:
+                    self._claim(folder)
+                except BaseException:
+                    self.remove(folder)
+                    raise
                 return folder
         raise MachineError.of(
             codes.CANNOT_START,

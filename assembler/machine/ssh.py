@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from assembler.codes import host, usage
 from assembler.errors import HostError, UsageError
 from assembler.machine.description import Port
 from assembler.machine.host_ports import free_port
-from assembler.tools import require_program
+from assembler.tools import require_program, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,27 +51,12 @@ class SshAccess:
 def prepare_ssh(folder: Path) -> SshAccess:
     """Create a key, and find a free port."""
     path = folder / _KEY
-    result = subprocess.run(
-        [
-            require_program("ssh-keygen"),
-            "-q",
-            "-t",
-            "ed25519",
-            "-N",
-            "",
-            "-C",
-            "dolmen",
-            "-f",
-            path,
-        ],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
+    options = ("-q", "-t", "ed25519", "-N", "", "-C", "dolmen", "-f", path)
+    command = (require_program("ssh-keygen"), *options)
+    result = run_program(command, os.environ, writes=(path,))
+    if result.status:
         raise HostError.of(
-            host.TOOL_FAILED, "ssh-keygen cannot create a key", *result.stderr.splitlines()[-3:]
+            host.TOOL_FAILED, "ssh-keygen cannot create a key", *result.errors.splitlines()[-3:]
         )
     return SshAccess(folder, Port(free_port(), _PORT))
 
