@@ -46,8 +46,11 @@ An active run (`Store.in_use`)
 Garbage collection (`collect_garbage`)
     locks/index is held from marking to sweeping, so that no name comes in between. It keeps
     blobs with a name, blobs used within the grace time (an hour) or since the start of the oldest
-    active run, and locked blobs. Each blob is removed with its tmp/HEX.part locked, after its
-    mtime was looked at again. A collector that is killed leaves garbage, nothing worse.
+    active run, and locked blobs. It removes what needs no new index.json first; if there is no room
+    for that, also the blobs of the images to remove. Each blob is removed with its tmp/HEX.part
+    locked, after its mtime was looked at again; without room for that file, it is removed without
+    the lock if no run is active. A collector that is killed leaves garbage, or on a full disk an
+    incomplete image.
 
 Wrong content (`Store.quarantine`, `verify_store`)
     A document whose digest is wrong when it is read, or a layer that its reader finds broken, is

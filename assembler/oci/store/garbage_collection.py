@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from assembler.errors import wrap_os_errors
+from assembler.codes import host
+from assembler.errors import HostError, host_error, is_full_disk_error, wrap_os_errors
 from assembler.oci.store import locks
 from assembler.oci.store.gc_policy import (
     GcCandidate,
@@ -19,7 +21,7 @@ from assembler.oci.store.gc_policy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from assembler.oci.store.image_contents import BlobFile
     from assembler.oci.store.image_store import Store
@@ -47,11 +49,12 @@ def collect_garbage(store: Store, limits: GcLimits | None = None) -> GcResult:
     with nullcontext() if limits.dry_run else store.index_locked():
         state = GcState.of(store, limits)
         images, segments = choose_garbage(state)
-        _drop(state, images, done)
-        _sweep_blobs(state, images, state.blobs, done)
+        # A full disk has no room for new names before these are gone.
+        _sweep_rest(state, done)
         for segment in segments:
             done.segments += _unlink(state, segment, done)
-        _sweep_rest(state, done)
+        _sweep_blobs(state, (), state.blobs, done)
+        _remove_candidates(state, images, done)
     return done
 
 
@@ -63,9 +66,7 @@ def remove_images(
     with nullcontext() if dry_run else store.index_locked():
         state = GcState.of(store, GcLimits(dry_run=dry_run))
         gone = [i for i in state.images if i.entry in entries]
-        _drop(state, gone, done)
-        theirs = {d for image in gone for d in image.contents.blobs}
-        _sweep_blobs(state, gone, [b for b in state.blobs if b.digest in theirs], done)
+        _remove_candidates(state, gone, done)
     return done
 
 
@@ -75,6 +76,26 @@ def discard_blobs(store: Store, digests: Collection[str]) -> None:
         state = GcState.of(store, GcLimits(grace=0))
         mine = [b for b in state.blobs if b.digest in digests]
         _sweep_blobs(state, (), mine, GcResult())
+
+
+def _remove_candidates(state: GcState, images: Sequence[GcCandidate], done: GcResult) -> None:
+    """Remove names, then their blobs; if the disk is too full for the names, the blobs first.
+
+    A run that is killed in between leaves an incomplete image, which is fetched again.
+    """
+    if not images:
+        return
+    theirs = {d for image in images for d in image.contents.blobs}
+    blobs = [b for b in state.blobs if b.digest in theirs]
+    try:
+        _drop(state, images, done)
+    except HostError as error:
+        if error.diagnostics[0].code is not host.DISK_FULL:
+            raise
+        _sweep_blobs(state, images, blobs, done)
+        _drop(state, images, done)
+    else:
+        _sweep_blobs(state, images, blobs, done)
 
 
 def _drop(state: GcState, images: Iterable[GcCandidate], done: GcResult) -> None:
@@ -105,8 +126,13 @@ def _remove_blob(state: GcState, blob: BlobFile, limit: float, done: GcResult) -
     if not blob.digest or state.limits.dry_run:
         return _unlink(state, StoreFile(blob.path, blob.size, blob.used), done)
     part = state.store.layout.part(blob.digest)
-    with wrap_os_errors(part):
+    try:
         handle = locks.try_open_locked(part, create=True)
+    except OSError as error:
+        # A full disk has no room for the lock: a blob goes without one if no run is active.
+        if not is_full_disk_error(error) or state.oldest_run_start != math.inf:
+            raise host_error(error, part) from error
+        return _unlink(state, StoreFile(blob.path, blob.size, blob.used), done)
     if handle is None:
         return False
     try:
@@ -121,10 +147,10 @@ def _remove_blob(state: GcState, blob: BlobFile, limit: float, done: GcResult) -
 
 
 def _sweep_rest(state: GcState, done: GcResult) -> None:
-    """Remove incomplete and quarantined blobs."""
+    """Remove incomplete blobs of runs that have ended, and quarantined blobs."""
     layout = state.store.layout
     for item in files_in(layout.tmp):
-        if item.used >= state.young:
+        if item.used >= state.oldest_run_start:
             continue
         with wrap_os_errors(item.path):
             handle = locks.try_open_locked(item.path)

@@ -109,10 +109,17 @@ def test_old_temporary_files_are_removed(store: Store) -> None:
     (store.layout.tmp / "0123.new").write_bytes(b"abc")
     (store.layout.blobs / "no-digest.tmp").write_bytes(b"abc")
     store.quarantine(store.add_bytes(b"y").digest)
-    assert collect_garbage(store).bytes == 0
+    with store.in_use():
+        with store.incoming(PARTLY) as blob:
+            blob.write(b"t")
+        # An active run may continue with it; the other was left by one that has ended.
+        os.utime(store.layout.tmp / "0123.new", (time.time() - DAY,) * 2)
+        assert (collect_garbage(store).others, collect_garbage(store).bytes) == (1, 0)
+    done = collect_garbage(store)
+    assert (done.blobs, done.others) == (0, 1)
     age(store, 1)
     done = collect_garbage(store)
-    assert (done.blobs, done.others) == (2, 3)
+    assert (done.blobs, done.others) == (2, 1)
     assert [p for p in store.root.rglob("*") if p.is_file()] == [
         p for p in store.root.rglob("*") if p.name in ("oci-layout", "index")
     ]
@@ -228,7 +235,8 @@ def test_leftovers_go_by_their_own_age(store: Store, painter: Painter) -> None:
             path.write_bytes(b"abc")
             if number % 2:
                 os.utime(path, (time.time() - DAY,) * 2)
-    assert collect_garbage(store).others == 20
+    with store.in_use():
+        assert collect_garbage(store).others == 20
     for folder in (store.layout.tmp, store.layout.quarantine):
         left = sorted(int(path.stem) for path in folder.iterdir())
         assert left == list(range(0, 20, 2))

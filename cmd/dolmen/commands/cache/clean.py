@@ -37,7 +37,10 @@ def clean(
         typer.Option("--published-only", help="Remove only images that their registry has."),
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Remove all images that are not in use.")
+        bool,
+        typer.Option(
+            "--all", help="Remove everything that is not in use, also young blobs without a name."
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be removed, without removing it.")
@@ -52,14 +55,14 @@ def clean(
     dolmen cache clean --keep-bytes 5G      # and least recently used images
     dolmen cache clean --older-than 30d     # and images not used for a month
     dolmen cache clean --published-only     # and all images that can be pulled again
-    dolmen cache clean --all                # and all other images
+    dolmen cache clean --all                # and everything that is not in use
 
-    It is safe during builds and pulls, and can be interrupted: blobs in use are kept, and
-    so are unnamed blobs younger than an hour. Debian packages of recipes are removed when
-    they were not used for a month, or for the time of --older-than.
+    It is safe during builds and pulls, works on a full disk, and can be interrupted. Blobs in
+    use are kept, and without --all so are unnamed blobs younger than an hour. Debian packages
+    of recipes are removed when they were not used for a month, or for the time of --older-than.
     """
     from assembler.debian import collect_debian_garbage
-    from assembler.oci import GcLimits, Store, collect_garbage
+    from assembler.oci import HOUR, GcLimits, Store, collect_garbage
     from dolmen.quantities import parse_age, parse_bytes
 
     settings = settings_of(ctx)
@@ -76,6 +79,7 @@ def clean(
             keep_bytes=parse_bytes(keep_bytes, "--keep-bytes") if keep_bytes else None,
             published=published,
             everything=everything,
+            grace=0.0 if everything else HOUR,
             dry_run=dry_run,
         )
         done = collect_garbage(store, limits)
