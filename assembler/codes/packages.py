@@ -27,7 +27,8 @@ BAD_TAG_TEMPLATE = Code(
     "The tag template is invalid",
     "The tag of a package is a template of Go's text/template: `{{.Hash}}` is the hash. Dolmen "
     "supports text, `{{.Hash}}`, strings and numbers, pipelines, the functions printf, print, "
-    "slice and len, comments, and the trim markers `{{-` and `-}}`.",
+    "slice, len, and, or, not, eq, ne, lt, le, gt and ge, `if`, `with` and `range`, variables, "
+    "comments, and the trim markers `{{-` and `-}}`.",
 )
 BAD_TAG = Code(
     705,
@@ -150,7 +151,7 @@ PLATFORM_NOT_SUPPORTED = Code(
     731,
     "The package does not support the platform",
     "`arches` in build.yml lists the architectures of a package; `--platforms` selects some of "
-    "them.",
+    "them. At least one package of the call has to support each.",
 )
 NOT_PUSHED = Code(
     732,

@@ -1,140 +1,274 @@
 """The subset of Go's text/template that tags of packages use.
 
 A template is text with actions between `{{` and `}}`. An action is a pipeline of operands and
-calls: `{{.Hash}}`, `{{printf "%.7s" .Hash}}`, `{{.Hash | printf "v1-%s"}}`, `{{slice .Hash 0 8}}`.
-Everything else raises `TemplateError`.
+calls: `{{.Hash}}`, `{{printf "%.7s" .Hash}}`, `{{.Hash | printf "v1-%s"}}`, `{{slice .Hash 0 8}}`,
+or a control structure: `if`, `with` and `range` with `else` and `end`. Everything else raises
+`TemplateError`.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from assembler.packages.gotemplate_functions import (
+    FUNCTIONS,
+    LOGIC,
+    NO_VALUE,
+    TemplateError,
+    Value,
+    format_value,
+    is_true,
+    parse_number,
+    unquote,
+)
+from assembler.packages.gotemplate_tokens import Token, split_actions, tokenize
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-Value = str | int | bool
-# Go's text for a missing field.
-NO_VALUE = "<no value>"
-_SPACE = " \t\r\n"
-_MAX_WIDTH = 1 << 12
+__all__ = ["NO_VALUE", "TemplateError", "Value", "expand", "unknown_fields"]
 
-
-class TemplateError(ValueError):
-    """The template is invalid, or uses unsupported syntax."""
+# Of all loops of a template together.
+_MAX_ROUNDS = 1000
+_BRANCHES = ("if", "range", "with")
+_CONTROL = (*_BRANCHES, "else", "end", "break", "continue")
+_WORDS = frozenset((*_CONTROL, *FUNCTIONS, *LOGIC, "true", "false"))
+# Go's keywords and functions that are not supported.
+_UNSUPPORTED = frozenset(
+    ("block", "define", "template", "nil", "html", "js", "urlquery", "index", "call", "println")
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
+class _Action:
+    """A pipeline, or `break` and `continue`."""
+
     text: str
+    tokens: tuple[Token, ...]
 
 
-_TOKEN = re.compile(
-    r"""(?P<space>[ \t\r\n]+)
-    |(?P<field>\.[^\W\d]\w*)
-    |(?P<string>"(?:[^"\\\n]|\\.)*")
-    |(?P<raw>`[^`]*`)
-    |(?P<number>[+-]?(?:0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|[1-9][0-9]*|0))(?![\w.])
-    |(?P<word>[^\W\d]\w*)
-    |(?P<mark>[|()])""",
-    re.VERBOSE,
-)
-# Go's keywords and functions that are not supported.
-_UNSUPPORTED = frozenset({"block", "break", "continue", "define", "else", "end", "if", "range"}) | {
-    *("template", "with", "nil", "and", "or", "not", "eq", "ne", "lt", "le", "gt", "ge"),
-    *("html", "js", "urlquery", "index", "call", "println"),
-}
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """An `if`, `with` or `range`, with its bodies."""
+
+    keyword: str
+    action: _Action
+    body: Sequence[_Node]
+    otherwise: Sequence[_Node]
+
+
+_Node = str | _Action | _Branch
+
+
+class _LoopEnd(Exception):  # noqa: N818 - no error
+    """A `break` or `continue`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What `.`, `.Field` and `$variable` mean; blocks have scopes of their own."""
+
+    fields: Mapping[str, str]
+    # None is the data itself, whose fields are `fields`.
+    dot: Value | None = None
+    in_data: bool = True
+    variables: Mapping[str, list[Value | None]] = field(default_factory=dict)
+    rounds: list[int] = field(default_factory=list)
+
+    def inner(self) -> _Scope:
+        """Return the scope of a block: it sees all variables, and its own end with it."""
+        return replace(self, variables=dict(self.variables))
+
+    def with_dot(self, dot: Value | None) -> _Scope:
+        """Return the scope of a `with` or `range`."""
+        return replace(self.inner(), dot=dot, in_data=False)
+
+    def declare(self, name: str, value: Value | None) -> None:
+        """Add a variable."""
+        self.variables[name] = [value]  # type: ignore[index]
 
 
 def expand(template: str, fields: Mapping[str, str]) -> str:
     """Return the template with its actions expanded."""
-    return "".join(
-        text if action is None else _format_value(_Pipeline(action, fields).value())
-        for text, action in _split_actions(template)
-    )
+    try:
+        return "".join(_run(_Parser(template).parse(), _Scope(fields)))
+    except _LoopEnd as error:
+        raise TemplateError(f"{{{{{error}}}}} outside of a range") from None
+    except RecursionError as error:
+        raise TemplateError("too many nested blocks") from error
 
 
 def unknown_fields(template: str, fields: Mapping[str, str]) -> tuple[str, ...]:
     """Return the missing fields that the template uses, such as `.Nope`."""
     found = dict.fromkeys(
         token.text
-        for _, action in _split_actions(template)
+        for _, action in split_actions(template)
         if action is not None
-        for token in _tokenize(action)
+        for token in tokenize(action)
         if token.kind == "field" and token.text[1:] not in fields
     )
     return tuple(found)
 
 
-def _split_actions(template: str) -> Iterator[tuple[str, str | None]]:
-    """Yield texts and actions; trim markers remove white space."""
-    rest, trim = template, False
-    while True:
-        text, opened, rest = rest.partition("{{")
-        if trim:
-            text = text.lstrip(_SPACE)
-        if not opened:
-            yield text, None
+class _Parser:
+    """Reads a template into nodes."""
+
+    def __init__(self, template: str) -> None:
+        self._items = list(split_actions(template))[::-1]
+
+    def parse(self) -> list[_Node]:
+        """Return the nodes of the whole template."""
+        nodes, end = self._body()
+        if end is not None:
+            raise TemplateError(f"unexpected {{{{{end.text.strip()}}}}}")
+        return nodes
+
+    def _body(self) -> tuple[list[_Node], _Action | None]:
+        """Return the nodes up to an `else` or `end`, and that action."""
+        nodes: list[_Node] = []
+        while self._items:
+            text, inner = self._items.pop()
+            if inner is None:
+                nodes.append(text)
+                continue
+            action = _Action(inner, tuple(tokenize(inner)))
+            keyword = _keyword(action)
+            for token in action.tokens:
+                if token.kind == "word" and token.text not in _WORDS:
+                    raise TemplateError(_unknown_function_message(token.text))
+            if keyword in ("else", "end"):
+                return nodes, action
+            nodes.append(self._branch(keyword, action) if keyword in _BRANCHES else action)
+        return nodes, None
+
+    def _branch(self, keyword: str, action: _Action) -> _Branch:
+        body, end = self._body()
+        otherwise: list[_Node] = []
+        if end is not None and _keyword(end) == "else":
+            rest = end.tokens[1:]
+            if rest:  # {{else if X}}: the `end` is that of the inner one
+                inner = rest[0].text
+                if inner not in ("if", "with") or keyword == "range":
+                    raise TemplateError(f"unexpected {{{{{end.text.strip()}}}}}")
+                otherwise, end = [self._branch(inner, _Action(end.text, rest))], None
+            else:
+                otherwise, end = self._body()
+            if end is None and rest:
+                return _Branch(keyword, _without_keyword(action), body, otherwise)
+        if end is None or _keyword(end) != "end" or len(end.tokens) > 1:
+            raise TemplateError(f"{{{{{action.text.strip()}}}}} without {{{{end}}}}")
+        return _Branch(keyword, _without_keyword(action), body, otherwise)
+
+
+def _keyword(action: _Action) -> str:
+    token = action.tokens[0] if action.tokens else None
+    return token.text if token and token.kind == "word" and token.text in _CONTROL else ""
+
+
+def _without_keyword(action: _Action) -> _Action:
+    return _Action(action.text, action.tokens[1:])
+
+
+def _run(nodes: Sequence[_Node], scope: _Scope) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, str):
+            yield node
+        elif isinstance(node, _Branch):
+            yield from _run_branch(node, scope.inner())
+        elif _keyword(node) in ("break", "continue"):
+            raise _LoopEnd(_keyword(node))
+        else:
+            pipeline = _Pipeline(node, scope)
+            value = pipeline.value()
+            if not pipeline.names:
+                yield format_value(value)
+
+
+def _run_branch(branch: _Branch, scope: _Scope) -> Iterator[str]:
+    pipeline = _Pipeline(branch.action, scope)
+    value = pipeline.value()
+    if branch.keyword == "range":
+        yield from _run_range(branch, value, pipeline.names, scope)
+    elif is_true(value):
+        yield from _run(branch.body, scope.with_dot(value) if branch.keyword == "with" else scope)
+    else:
+        yield from _run(branch.otherwise, scope)
+
+
+def _run_range(
+    branch: _Branch, value: Value | None, names: Sequence[str], scope: _Scope
+) -> Iterator[str]:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise TemplateError(f"range cannot iterate over {format_value(value)!r}, only over numbers")
+    if not value or value < 0:
+        yield from _run(branch.otherwise, scope)
+        return
+    if len(names) > 1:
+        raise TemplateError("range over a number has one variable")
+    for number in range(value):
+        scope.rounds.append(number)
+        if len(scope.rounds) > _MAX_ROUNDS:
+            raise TemplateError(f"range: more than {_MAX_ROUNDS} rounds")
+        inner = scope.with_dot(number)
+        for name in names:
+            inner.declare(name, number)
+        done: list[str] = []
+        ended = ""
+        try:
+            for text in _run(branch.body, inner):
+                done.append(text)  # noqa: PERF402 - what precedes a `break` counts
+        except _LoopEnd as error:
+            ended = str(error)
+        yield from done
+        if ended == "break":
             return
-        if rest[:1] == "-" and rest[1:2] and rest[1] in _SPACE:
-            text, rest = text.rstrip(_SPACE), rest[2:]
-        yield text, None
-        inner, rest, trim = _split_action(rest)
-        if inner is not None:
-            yield "", inner
-
-
-def _split_action(rest: str) -> tuple[str | None, str, bool]:
-    """Return the first action (None for a comment), the rest, and whether the rest is trimmed."""
-    stripped = rest.lstrip(_SPACE)
-    if stripped.startswith("/*"):
-        comment, closed, after = stripped[2:].partition("*/")
-        end = re.match(r"(?P<trim>[ \t\r\n]+-)?\}\}", after)
-        if not closed or end is None:
-            raise TemplateError(f"unclosed comment {{{{/*{comment[:30]}")
-        return None, after[end.end() :], end["trim"] is not None
-    at = 0
-    while at < len(rest) and not rest.startswith("}}", at):
-        quoted = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`').match(rest, at)
-        at = quoted.end() if quoted else at + 1
-    if at >= len(rest):
-        raise TemplateError("unclosed action: {{ without }}")
-    inner, after = rest[:at], rest[at + 2 :]
-    if inner[-1:] == "-" and inner[-2:-1] and inner[-2] in _SPACE:
-        return inner[:-1], after, True
-    return inner, after, False
-
-
-def _tokenize(action: str) -> list[_Token]:
-    found, at = [], 0
-    while at < len(action):
-        match = _TOKEN.match(action, at)
-        if match is None:
-            raise TemplateError(f"unexpected {action[at:].strip()[:20]!r} in {{{{{action}}}}}")
-        if match.lastgroup != "space":
-            found.append(_Token(match.lastgroup or "", match.group()))
-        at = match.end()
-    return found
 
 
 class _Pipeline:
     """Evaluates one action."""
 
-    def __init__(self, action: str, fields: Mapping[str, str]) -> None:
-        self.action = action
-        self.fields = fields
-        self._tokens = _tokenize(action)
+    def __init__(self, action: _Action, scope: _Scope) -> None:
+        self.action = action.text.strip()
+        self.scope = scope
+        self._tokens = list(action.tokens)
+        # The variables that the action sets.
+        self.names: tuple[str, ...] = ()
 
     def value(self) -> Value | None:
         """Return the value of the action."""
         if not self._tokens:
-            raise TemplateError("empty action {{}}")
+            raise TemplateError(f"missing value in {{{{{self.action}}}}}")
+        assigned = self._assignment()
         value = self._pipeline()
         if self._tokens:
-            raise TemplateError(f"unexpected ) in {{{{{self.action}}}}}")
+            raise TemplateError(f"unexpected {self._tokens[0].text} in {{{{{self.action}}}}}")
+        if assigned == ":=":
+            for name in self.names:
+                self.scope.declare(name, value)
+        elif assigned:
+            for name in self.names:
+                self._cell(name)[0] = value
         return value
+
+    def _assignment(self) -> str:
+        """Read `$x :=`, `$x =` or `$i, $x :=`; return the mark."""
+        texts = [token.text for token in self._tokens]
+        for count in (1, 2):
+            head, mark = self._tokens[: 2 * count - 1], texts[2 * count - 1 : 2 * count]
+            commas = texts[1 : 2 * count - 2 : 2]
+            if mark in ([":="], ["="]) and commas == [","] * (count - 1):
+                names = head[::2]
+                if all(t.kind == "variable" and "." not in t.text for t in names):
+                    self.names = tuple(token.text for token in names)
+                    del self._tokens[: 2 * count]
+                    return mark[0]
+        return ""
+
+    def _cell(self, name: str) -> list[Value | None]:
+        if name not in self.scope.variables:
+            raise TemplateError(f"undefined variable {name}")
+        return self.scope.variables[name]
 
     def _pipeline(self) -> Value | None:
         value = self._command(None)
@@ -152,7 +286,7 @@ class _Pipeline:
         name = head.text if head.kind == "word" and head.text not in ("true", "false") else ""
         if name:
             self._tokens.pop(0)
-            if name not in _FUNCTIONS:
+            if name not in FUNCTIONS and name not in LOGIC:
                 raise TemplateError(_unknown_function_message(name))
         operands: list[Value | None] = []
         while self._tokens and self._tokens[0].text not in ("|", ")"):
@@ -163,25 +297,31 @@ class _Pipeline:
             if len(operands) != 1:
                 raise TemplateError(f"{head.text} takes no arguments in {{{{{self.action}}}}}")
             return operands[0]
+        if name in LOGIC:
+            return LOGIC[name](operands)
         arguments = []
         for operand in operands:
             if operand is None:
-                known = ", ".join(f".{field}" for field in self.fields)
+                known = ", ".join(f".{field}" for field in self.scope.fields)
                 raise TemplateError(f"unknown field in an argument of {name}; known: {known}")
             arguments.append(operand)
-        return _FUNCTIONS[name](arguments)
+        return FUNCTIONS[name](arguments)
 
     def _operand(self) -> Value | None:
         token = self._tokens.pop(0)
         match token.kind:
             case "field":
-                return self.fields.get(token.text[1:])
+                return self._field(token.text)
+            case "dot":
+                return self._whole(self.scope.in_data, self.scope.dot)
+            case "variable":
+                return self._variable(token.text)
             case "string":
-                return _unquote(token.text[1:-1])
+                return unquote(token.text[1:-1])
             case "raw":
                 return token.text[1:-1].replace("\r", "")
             case "number":
-                return _parse_number(token.text)
+                return parse_number(token.text)
             case "word" if token.text in ("true", "false"):
                 return token.text == "true"
             case "mark" if token.text == "(":
@@ -191,131 +331,29 @@ class _Pipeline:
                 return value
         raise TemplateError(_unknown_function_message(token.text))
 
+    def _field(self, text: str) -> Value | None:
+        if not self.scope.in_data:
+            raise TemplateError(f"{text} inside of with or range: write ${text}")
+        return self.scope.fields.get(text[1:])
+
+    def _variable(self, text: str) -> Value | None:
+        name, _, member = text.partition(".")
+        if name == "$":
+            found = self.scope.fields.get(member)
+            return found if member else self._whole(True, None)
+        value = self._cell(name)[0]
+        if member:
+            raise TemplateError(f"{name} has no field .{member}")
+        return value
+
+    def _whole(self, in_data: bool, dot: Value | None) -> Value | None:  # noqa: FBT001
+        if in_data:
+            raise TemplateError(f"{{{{{self.action}}}}} is all fields: name one, as .Hash")
+        return dot
+
 
 def _unknown_function_message(name: str) -> str:
-    known = ", ".join(sorted(_FUNCTIONS))
+    known = ", ".join(sorted((*FUNCTIONS, *LOGIC)))
     if name in _UNSUPPORTED:
         return f"{name!r} is not supported in a tag; supported: {known}"
     return f"unknown function {name!r}; supported: {known}"
-
-
-_ESCAPE = re.compile(
-    r"\\(?:(?P<simple>[abfnrtv\\\"])|x(?P<x>[0-9a-fA-F]{2})|u(?P<u>[0-9a-fA-F]{4})"
-    r"|U(?P<U>[0-9a-fA-F]{8})|(?P<o>[0-3][0-7]{2})|(?P<bad>.))"
-)
-_SIMPLE_ESCAPES = dict(zip('abfnrtv\\"', '\a\b\f\n\r\t\v\\"', strict=True))
-
-
-def _unquote(text: str) -> str:
-    def replacement(match: re.Match[str]) -> str:
-        if match["simple"]:
-            return _SIMPLE_ESCAPES[match["simple"]]
-        digits = match["x"] or match["u"] or match["U"]
-        try:
-            return chr(int(digits, 16) if digits else int(match["o"] or "?", 8))
-        except (ValueError, OverflowError) as error:
-            raise TemplateError(f"invalid escape {match.group()!r} in a string") from error
-
-    return _ESCAPE.sub(replacement, text)
-
-
-def _parse_number(text: str) -> int:
-    sign, digits = (-1, text[1:]) if text[0] == "-" else (1, text.lstrip("+"))
-    if len(digits) > 20:
-        raise TemplateError(f"number too large: {text[:20]}")
-    if len(digits) > 1 and digits[0] == "0" and digits[1] in "01234567":
-        return sign * int(digits, 8)
-    return sign * int(digits, 0)
-
-
-def _format_value(value: Value | None) -> str:
-    if value is None:
-        return NO_VALUE
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
-def _print(values: Sequence[Value]) -> str:
-    """Join values as Go's Sprint: a space between two values if neither is a string."""
-    out = ""
-    for i, value in enumerate(values):
-        if i and not isinstance(value, str) and not isinstance(values[i - 1], str):
-            out += " "
-        out += _format_value(value)
-    return out
-
-
-_VERB = re.compile(
-    r"%(?P<flags>[-+0 #]*)(?P<width>\d*)(?:\.(?P<precision>\d*))?(?P<verb>.?)", re.DOTALL
-)
-
-
-def _printf(values: Sequence[Value]) -> str:
-    if not values or not isinstance(values[0], str):
-        raise TemplateError('printf needs a format, as in printf "%.7s" .Hash')
-    template, arguments = values[0], list(values[1:])
-
-    def replacement(match: re.Match[str]) -> str:
-        verb = match["verb"]
-        if verb == "%":
-            return "%"
-        if not arguments:
-            raise TemplateError(f"printf: missing value for {match.group()!r}")
-        return _format_verb(match, arguments.pop(0))
-
-    out = _VERB.sub(replacement, template)
-    if arguments:
-        raise TemplateError(f"printf: {len(arguments)} values too many for {template!r}")
-    return out
-
-
-def _format_verb(match: re.Match[str], value: Value) -> str:
-    flags, verb = match["flags"], match["verb"]
-    width = int(match["width"] or 0)
-    precision = None if match["precision"] is None else int(match["precision"] or 0)
-    if max(width, precision or 0) > _MAX_WIDTH:
-        raise TemplateError(f"printf: {match.group()!r} is too wide")
-    if isinstance(value, str) and verb in ("s", "v", "x") and set(flags) <= {"-"}:
-        # Go counts a width in characters, and cuts before it looks at the verb.
-        text = value if precision is None else value[:precision]
-        text = text.encode().hex() if verb == "x" else text
-        return text.ljust(width) if "-" in flags else text.rjust(width)
-    if isinstance(value, bool) and verb in ("t", "v") and precision is None and not flags:
-        return _format_value(value).rjust(width)
-    if _is_number(value) and verb in ("d", "v") and precision is None and flags in ("", "-", "0"):
-        text = str(value)
-        if flags == "0":
-            return text.zfill(width)
-        return text.ljust(width) if flags else text.rjust(width)
-    raise TemplateError(f"printf: {match.group()!r} is not supported for {_format_value(value)!r}")
-
-
-def _slice(values: Sequence[Value]) -> str:
-    text, *bounds = values or ("",)
-    if not isinstance(text, str) or len(bounds) > 2 or not all(_is_number(b) for b in bounds):
-        raise TemplateError("slice needs a string and up to two numbers, as in slice .Hash 0 7")
-    data = text.encode()
-    start, end = (*(int(b) for b in bounds), *(0, len(data))[len(bounds) :])
-    if not 0 <= start <= end <= len(data):
-        raise TemplateError(f"slice: {start} to {end} is out of range for {len(data)} bytes")
-    return data[start:end].decode("utf-8", "replace")
-
-
-def _is_number(value: Value) -> bool:
-    """Tell whether the value is a number; in Python, booleans are integers."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _len(values: Sequence[Value]) -> int:
-    if len(values) != 1 or not isinstance(values[0], str):
-        raise TemplateError("len needs one string, as in len .Hash")
-    return len(values[0].encode())
-
-
-_FUNCTIONS: Mapping[str, Callable[[Sequence[Value]], Value]] = {
-    "len": _len,
-    "print": _print,
-    "printf": _printf,
-    "slice": _slice,
-}

@@ -82,7 +82,7 @@ debs:
 @pytest.mark.parametrize(
     ("build_yml", "code", "place", "words"),
     [
-        ("image: tool\ntag: '{{if .Hash}}'\n", "DM0704", ":2:6:", "'if' is not supported"),
+        ("image: tool\ntag: '{{define}}'\n", "DM0704", ":2:6:", "'define' is not supported"),
         ("image: tool\ntag: 'v1-{{.Hash'\n", "DM0704", ":2:6:", "unclosed action"),
         ("image: tool\nextra-sources: ['../no:/x']\n", "DM0702", ":2:17:", "does not exist"),
         ("image: tool\nextra-sources: ['..:../x']\n", "DM0702", ":2:17:", "leaves the build"),
