@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from assembler.codes import images as codes
 from assembler.codes import output
 from assembler.diagnostics import Diagnostic
 from assembler.encode import ArchiveRecordInputs, SalvageError
@@ -36,8 +35,6 @@ def salvage_images(
     reporter: Reporter,
 ) -> dict[Reference, Image]:
     """Return every image: what the store lacks is taken from the archive, or `error` is raised."""
-    if any(d.code is codes.DAEMON_UNAVAILABLE for d in error.diagnostics):
-        raise error
     names = store.names()
     found: dict[Reference, Image] = {}
     why: dict[Reference, str] = {}

@@ -81,6 +81,7 @@ PLATFORM_UNKNOWN = Code(
 DAEMON_UNAVAILABLE = Code(
     213,
     "The Docker daemon is not available",
-    "`--docker` takes images from the local Docker daemon. Check that it runs (`docker info`), "
-    "that you may use its socket, and the value of DOCKER_HOST.",
+    "`--docker` takes images from the local Docker daemon. Without it, they come from the store "
+    "and from registries. Check that the daemon runs (`docker info`), that you may use its socket, "
+    "and the value of DOCKER_HOST.",
 )

@@ -47,7 +47,7 @@ def import_from_daemon(
         raise ImageError.of(
             images.DAEMON_UNAVAILABLE,
             f"the Docker daemon cannot be asked: {daemon_root_cause(error)}",
-            "see whether `docker info` works, or leave --docker away",
+            "the images come from the store and registries; see whether `docker info` works",
         ) from None
     return imported
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from assembler.codes import images as codes
+from assembler.diagnostics import Severity
 from assembler.errors import DolmenError, ImageError
-from assembler.events import LogMessage
+from assembler.events import LogMessage, WarningEmitted
 from assembler.oci.store import MissingImage, MissingReason, find_image, look_up_image
 
 if TYPE_CHECKING:
@@ -36,9 +38,7 @@ def resolve_images(
     wanted = list(references)
     fresh: set[Reference] = set()
     if sources.docker and not sources.offline:
-        from assembler.oci.docker_daemon import import_from_daemon  # noqa: PLC0415 - docker: 150 ms
-
-        fresh.update(import_from_daemon(store, wanted, platform, reporter))
+        fresh.update(_import_from_daemon(store, wanted, platform, reporter))
     images: dict[Reference, Image] = {}
     origin = dict.fromkeys(fresh, "from the Docker daemon")
     missing_images: list[MissingImage] = []
@@ -76,6 +76,22 @@ def resolve_images(
     for reference in references:
         reporter.emit(LogMessage(f"{reference}: {origin.get(reference, 'from the store')}", 2))
     return {reference: images[reference] for reference in references}
+
+
+def _import_from_daemon(
+    store: Store, wanted: Sequence[Reference], platform: Platform, reporter: Reporter
+) -> list[Reference]:
+    """Import what the Docker daemon has; without one, warn: the other sources have the images."""
+    from assembler.oci.docker_daemon import import_from_daemon  # noqa: PLC0415 - docker: 150 ms
+
+    try:
+        return import_from_daemon(store, wanted, platform, reporter)
+    except ImageError as error:
+        if any(d.code is not codes.DAEMON_UNAVAILABLE for d in error.diagnostics):
+            raise
+        for found in error.diagnostics:
+            reporter.emit(WarningEmitted(replace(found, severity=Severity.WARNING)))
+        return []
 
 
 def _with_image_place(
