@@ -18,7 +18,7 @@ from assembler.packages.build_steps import Step, plan_steps
 from assembler.packages.dependencies import order_by_dependency
 from assembler.packages.dependency_pool import run_in_order
 from assembler.packages.docker_load import load_into_docker
-from assembler.packages.jobs import image_references, package_job, package_name
+from assembler.packages.jobs import image_references, package_jobs, package_name
 from assembler.packages.logs import PackageLog, log_path
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.package_build import BuildContext, PackageResult, build_platforms
@@ -109,7 +109,8 @@ def build_in_context(
     """Build packages in an open context."""
     check_package_options(options)
     store = context.sources.open_store()
-    jobs = {package.directory: package_job(package, options) for package in packages}
+    jobs = package_jobs(packages, options, reporter)
+    packages = [package for package in packages if package.directory in jobs]
     if options.no_build:
         steps = tuple(Step(job) for job in jobs.values())
         results = {step.key: _stored_result(store, step.job) for step in steps}

@@ -10,7 +10,7 @@ from assembler.packages.batch import check_package_options
 from assembler.packages.build_steps import plan_steps
 from assembler.packages.dependencies import order_by_dependency
 from assembler.packages.inputs import compare_inputs
-from assembler.packages.jobs import package_job
+from assembler.packages.jobs import package_jobs
 from assembler.packages.package_build import BuildContext
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def describe_steps(
     check_package_options(options)
     context = BuildContext.open(options, reporter)
     store = context.sources.open_store()
-    jobs = {package.directory: package_job(package, options) for package in packages}
+    jobs = package_jobs(packages, options, reporter)
+    packages = [package for package in packages if package.directory in jobs]
     if not options.no_build:
         ordered = order_by_dependency(packages, options.arguments, options.dockerfile)
         for step in plan_steps(ordered, jobs, options.for_dependency()):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from assembler.debian import LOCK_FILE
 from assembler.dockerfile import dockerfile_inputs
 from assembler.errors import PackageError, wrap_os_errors
+from assembler.events import NullReporter
 from assembler.oci import (
     Image,
     changed_inputs,
@@ -22,13 +23,14 @@ from assembler.oci import (
 )
 from assembler.packages.build_arguments import toolchain_reference
 from assembler.packages.build_file_reader import read_package
-from assembler.packages.jobs import NO_TREE_HASH, package_job, plan_job
+from assembler.packages.jobs import NO_TREE_HASH, package_jobs, plan_job
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from assembler.events import Reporter
     from assembler.oci import Platform, Store
     from assembler.packages.jobs import PackageJob
     from assembler.packages.options import PackageBuildOptions
@@ -59,12 +61,13 @@ class InputComparison:
 
 
 def compare_package_inputs(
-    directories: Sequence[Path], options: PackageBuildOptions
+    directories: Sequence[Path], options: PackageBuildOptions, reporter: Reporter | None = None
 ) -> Iterator[InputComparison]:
     """Yield the inputs of each package and platform."""
     store = options.sources.open_store()
-    for directory in directories:
-        job = plan_job(package_job(read_package(directory, options.build_file), options))
+    packages = [read_package(directory, options.build_file) for directory in directories]
+    for unplanned in package_jobs(packages, options, reporter or NullReporter()).values():
+        job = plan_job(unplanned)
         for platform in job.platforms:
             yield compare_inputs(store, job, platform)
 

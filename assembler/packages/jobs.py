@@ -15,16 +15,19 @@ from assembler.dockerfile import (
     read_dockerfile,
 )
 from assembler.errors import DolmenError, PackageError
+from assembler.events import LogMessage
 from assembler.oci import CONFIG_LABEL, Platform, Reference, host_platform
 from assembler.packages.build_arguments import collect_arguments, read_commit
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.tags import derive_name, is_lasting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from assembler.config import Package
     from assembler.dockerfile import Dockerfile
+    from assembler.events import Reporter
     from assembler.packages.tags import PackageName
 
 NO_TREE_HASH = "not in git"
@@ -56,17 +59,54 @@ def package_name(package: Package, options: PackageBuildOptions) -> PackageName:
     return name if options.release is None else name.as_release(options.release)
 
 
+def package_jobs(
+    packages: Sequence[Package], options: PackageBuildOptions, reporter: Reporter
+) -> dict[Path, PackageJob]:
+    """Return by directory the jobs that build packages with these options.
+
+    A package is built for those of the requested platforms that it supports; a platform that none
+    of the packages supports is an error.
+    """
+    supported = {package.directory: supported_platforms(package) for package in packages}
+    anywhere = {platform for found in supported.values() for platform in found}
+    if packages and not set(options.platforms) <= anywhere:
+        target_platforms(packages[0], tuple(p for p in options.platforms if p not in anywhere))
+    jobs = {}
+    for package in packages:
+        own = supported[package.directory]
+        left_out = [p for p in options.platforms if p not in own]
+        if left_out:
+            reporter.emit(
+                LogMessage(
+                    f"{package.build.image} is not built for {', '.join(map(str, left_out))}: "
+                    f"`arches` in its build.yml lists {', '.join(package.build.arches)}"
+                )
+            )
+        only = tuple(p for p in options.platforms if p in own)
+        if options.platforms and not only:
+            continue
+        platforms = target_platforms(package, only, options.skip_platforms)
+        name = package_name(package, options)
+        jobs[package.directory] = PackageJob(package, name, platforms, options)
+    return jobs
+
+
 def package_job(package: Package, options: PackageBuildOptions) -> PackageJob:
-    """Return the job that builds a package with these options."""
+    """Return the job that builds a package for all platforms of these options."""
     platforms = target_platforms(package, options.platforms, options.skip_platforms)
     return PackageJob(package, package_name(package, options), platforms, options)
+
+
+def supported_platforms(package: Package) -> list[Platform]:
+    """Return the platforms of build.yml."""
+    return [Platform.parse(arch) for arch in package.build.arches]
 
 
 def target_platforms(
     package: Package, only: tuple[Platform, ...] = (), without: tuple[Platform, ...] = ()
 ) -> tuple[Platform, ...]:
     """Return the platforms to build for: all of build.yml, or `only` these, minus `without`."""
-    supported = [Platform.parse(arch) for arch in package.build.arches]
+    supported = supported_platforms(package)
     missing = [p for p in only if p not in supported]
     if missing:
         raise PackageError.of(
@@ -137,6 +177,6 @@ def image_labels(package: Package) -> dict[str, str]:
     labels = {}
     if package.build.label is not None:
         labels[CONFIG_LABEL] = json.dumps(package.build.label, sort_keys=True)
-    if package.build.gitrepo != DEFAULT_GITREPO:
+    if package.build.gitrepo != DEFAULT_GITREPO or "gitrepo" in package.build.positions.children:
         labels[_SOURCE_LABEL] = package.build.gitrepo
     return labels
