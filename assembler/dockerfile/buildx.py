@@ -13,7 +13,7 @@ from assembler.oci import Platform
 from assembler.tools import ProcessLimits, StallLimits, program_error, run_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from assembler.events import Reporter
@@ -147,14 +147,15 @@ class Buildx:
         context = self.options.context(platform)
         return [str(self.program), *(["--context", context] if context else [])]
 
-    def builder_names(self) -> Iterator[str]:
-        """Yield the names of the builders that were created for packages."""
+    def builder_names(self, platforms: Sequence[Platform] = ()) -> Iterator[str]:
+        """Yield the names of the builders that were created for packages, or for platforms."""
+        wanted = {self.options.builder(platform) for platform in platforms}
         listed = run_program([self.program, "buildx", "ls"], docker_environment())
         base_name = self.options.name or DEFAULT_NAME
         for line in listed.output.decode("utf-8", "replace").splitlines():
             # The nodes of a builder are indented below it.
             name = line.split()[0].rstrip("*") if line[:1].strip() else ""
-            if name == base_name or name.startswith(f"{base_name}-"):
+            if name in wanted if wanted else name == base_name or name.startswith(f"{base_name}-"):
                 yield name
 
     def storage_size(self, name: str) -> str:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from assembler.machine.options import RunOptions
 
+# The bridge of QEMU's own `-netdev bridge`.
+_DEFAULT_BRIDGE = "br0"
 _MAX_DEVICE_NAME = 15
 
 
@@ -59,15 +61,18 @@ def requested_network(options: RunOptions) -> Network:
         raise UsageError.of(
             usage.BAD_OPTION,
             f"--networking {mode} is not supported",
-            "choose user, none, tap,DEVICE or bridge,DEVICE",
+            "choose user, none, tap or bridge",
         )
     nat = fields[-1:] == ["nat"]
     device = ",".join(fields[:-1] if nat else fields)
-    if (mode == "bridge") > bool(device) or (device and mode in ("user", "none")) or "," in device:
+    if mode == "bridge" and not device:
+        device = _DEFAULT_BRIDGE
+    if (device and mode in ("user", "none")) or "," in device:
         raise UsageError.of(
             usage.BAD_OPTION,
             f"--networking {options.networking}: not valid",
-            "write it as user, none, tap, tap,tap0 or bridge,br0; `,nat` may follow tap and bridge",
+            "write it as user, none, tap, tap,tap0, bridge or bridge,br0; `,nat` may follow "
+            "tap and bridge",
         )
     if len(device) > _MAX_DEVICE_NAME or "/" in device:
         raise UsageError.of(usage.BAD_OPTION, f"{device} is not a valid name of a network device")

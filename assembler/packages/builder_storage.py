@@ -21,10 +21,10 @@ from assembler.events import NullReporter
 from assembler.golang import prune_toolchains, toolchains_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from assembler.events import Reporter
-    from assembler.oci import Store
+    from assembler.oci import Platform, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +38,55 @@ class StorageUse:
     in_docker: bool = False
 
 
-def builder_storage_use(store: Store, builder_name: str = "") -> Iterator[StorageUse]:
-    """Yield what builders and their logs occupy."""
+def builder_storage_use(
+    store: Store,
+    builder_name: str = "",
+    *,
+    contexts: Mapping[str, str] | None = None,
+    platforms: Sequence[Platform] = (),
+) -> Iterator[StorageUse]:
+    """Yield what builders and their logs occupy.
+
+    Of the builders of `docker buildx`, only those of the platforms, if any are given; `contexts`
+    has the Docker contexts of platforms.
+    """
     root = store.root.absolute()
     for item in builder_storage_items(root / "buildah", root / "logs"):
         yield StorageUse(item.name, item.size)
     size = toolchains_size(store)
     if size:
         yield StorageUse("toolchains", size)
-    buildx = _find_buildx(builder_name)
+    buildx = _find_buildx(builder_name, contexts or {})
     if buildx is not None:
-        for name in buildx.builder_names():
+        for name in buildx.builder_names(platforms):
             yield StorageUse(name, buildx.storage_size(name), in_docker=True)
 
 
 def prune_builders(
-    store: Store, builder_name: str = "", reporter: Reporter | None = None
+    store: Store,
+    builder_name: str = "",
+    reporter: Reporter | None = None,
+    *,
+    contexts: Mapping[str, str] | None = None,
+    platforms: Sequence[Platform] = (),
 ) -> Iterator[StorageUse]:
-    """Clear the storage of all builders, and their logs; yield what each has freed."""
+    """Clear the storage of builders, and their logs; yield what each has freed.
+
+    The builders are chosen as in `builder_storage_use`.
+    """
     root = store.root.absolute()
     freed = prune_builder_storage(root / "buildah", root / "logs", reporter or NullReporter())
     freed += prune_toolchains(store)
     yield StorageUse("", freed)
-    buildx = _find_buildx(builder_name)
+    buildx = _find_buildx(builder_name, contexts or {})
     if buildx is not None:
-        for name in buildx.builder_names():
+        for name in buildx.builder_names(platforms):
             yield StorageUse(name, buildx.prune(name), in_docker=True)
 
 
-def _find_buildx(builder_name: str) -> Buildx | None:
+def _find_buildx(builder_name: str, contexts: Mapping[str, str]) -> Buildx | None:
     docker = tools.find_program("docker")
     if docker is None:
         return None
-    program, options = find_buildx(docker, BuildKitOptions(name=builder_name))
+    program, options = find_buildx(docker, BuildKitOptions(contexts, builder_name))
     return Buildx(program, options, NullReporter()) if program is not None else None

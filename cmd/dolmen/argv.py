@@ -14,13 +14,35 @@ _FLAG_OPTIONS = {"-q", "--quiet"}
 # Older scripts for LinuxKit use long options with a single dash.
 _SINGLE_DASH = frozenset(
     (
-        *("-arch", "-decompress-kernel", "-dir", "-docker", "-format", "-name", "-output"),
+        *(
+            "-arch",
+            "-cache",
+            "-decompress-kernel",
+            "-dir",
+            "-docker",
+            "-format",
+            "-name",
+            "-output",
+        ),
         *("-pull", "-size"),
         *("-accel", "-cpus", "-data", "-data-file", "-detached", "-device", "-disk", "-fw"),
         *("-gui", "-iso", "-kernel", "-mem", "-networking", "-publish", "-qemu", "-squashfs"),
         *("-state", "-uefi", "-usb"),
     )
 )
+# Those of the groups of commands, which had Go's flags, too.
+_SINGLE_DASH_OF = {
+    "pkg": frozenset(
+        (
+            *("-build-yml", "-builder-config", "-builder-image", "-builder-restart", "-builders"),
+            *("-canonical", "-dev", "-disable-cache", "-enable-cache", "-force", "-force-dirty"),
+            *("-hash", "-hash-commit", "-hash-path", "-manifest", "-network", "-nobuild"),
+            *("-nonetwork", "-org", "-platforms", "-push", "-release", "-skip-platforms", "-tag"),
+        )
+    ),
+    "cache": frozenset(("-outfile", "-published-only", "-remote-name")),
+    "serve": frozenset(("-directory", "-port")),
+}
 _LEVELS = ("0", "1", "2", "3")
 
 
@@ -34,7 +56,12 @@ def hoist_global_options(arguments: Sequence[str]) -> list[str]:
     remaining = list(arguments)
     while remaining:
         word = remaining.pop(0)
-        if word.partition("=")[0] in _SINGLE_DASH:
+        if rest[:1] == ["ssh"] and len(rest) > 1:
+            # The command that runs in the guest.
+            rest += [word, *remaining]
+            break
+        plain = word.partition("=")[0]
+        if plain in _SINGLE_DASH or plain in _SINGLE_DASH_OF.get("".join(rest[:1]), ()):
             word = f"-{word}"
         name, _, value = word.partition("=")
         if word == "--":

@@ -40,7 +40,7 @@ def _run(arguments: list[str]) -> None:
 
     from dolmen.app import app  # noqa: PLC0415
 
-    if "_DOLMEN_COMPLETE" in os.environ:
+    if os.environ.get("_DOLMEN_COMPLETE"):  # PowerShell leaves it empty
         from typer.completion import (  # type: ignore[attr-defined]  # noqa: PLC0415
             completion_init,
         )

@@ -62,21 +62,27 @@ def builder_options(
     *,
     restart: bool = False,
 ) -> BuilderOptions:
-    """Return the builder of Dockerfiles."""
+    """Return the builder of Dockerfiles; the environment has what the call leaves open."""
     from assembler.dockerfile import (  # noqa: PLC0415
         BuilderOptions,
         BuildKitOptions,
         parse_builder_contexts,
     )
 
+    file = config or _env_path("BUILDER_CONFIG")
     buildkit = BuildKitOptions(
         parse_builder_contexts(contexts or env_list_or_linuxkit(os.environ, "BUILDERS")),
-        buildx_name,
-        image,
-        config.absolute() if config else None,
+        buildx_name or env_or_linuxkit(os.environ, "BUILDER_NAME"),
+        image or env_or_linuxkit(os.environ, "BUILDER_IMAGE"),
+        file.absolute() if file else None,
         restart,
     )
     return BuilderOptions(name or env_or_linuxkit(os.environ, "BUILDER") or "auto", buildkit)
+
+
+def _env_path(name: str) -> Path | None:
+    text = env_or_linuxkit(os.environ, name)
+    return Path(text).expanduser() if text else None
 
 
 def platforms(texts: Sequence[str] | None) -> tuple[Platform, ...]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         (("x", "--publish", "80"), 2, "HOST:GUEST"),
         (("x", "--publish", "80:80", "--networking", "none"), 2, "does not work with"),
         (("x", "--networking", "carrier-pigeon"), 2, "choose user, none"),
-        (("x", "--networking", "bridge"), 2, "write it as user, none"),
+        (("x", "--networking", "bridge,a,b"), 2, "write it as user, none"),
         (("x", "--networking", "tap,a,b"), 2, "write it as user, none"),
         (("x", "--networking", "tap,much-too-long-name"), 2, "is not a valid name"),
         (("x", "--networking", "none,x"), 2, "write it as"),

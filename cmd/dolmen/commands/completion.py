@@ -12,7 +12,7 @@ from dolmen.lazy import command_app
 from dolmen.output import print_line
 
 app = command_app()
-_SHELLS = ("bash", "zsh", "fish")
+_SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
 @app.command()
@@ -20,7 +20,9 @@ def completion(
     shell: Annotated[
         str,
         typer.Argument(
-            help="Shell: bash, zsh or fish.", metavar="SHELL", autocompletion=lambda: list(_SHELLS)
+            help="Shell: bash, zsh, fish or powershell.",
+            metavar="SHELL",
+            autocompletion=lambda: list(_SHELLS),
         ),
     ],
 ) -> None:
@@ -30,12 +32,13 @@ def completion(
     dolmen completion bash > ~/.local/share/bash-completion/completions/dolmen
     dolmen completion zsh > "${fpath[1]}/_dolmen"
     dolmen completion fish > ~/.config/fish/completions/dolmen.fish
+    dolmen completion powershell | Out-String | Invoke-Expression   # in $PROFILE
     """
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     if shell not in _SHELLS:
         raise UsageError.of(
-            usage.BAD_OPTION, f"unsupported shell {shell!r}", "use bash, zsh or fish"
+            usage.BAD_OPTION, f"unsupported shell {shell!r}", "use bash, zsh, fish or powershell"
         )
     print_line(
         get_completion_script(prog_name="dolmen", complete_var="_DOLMEN_COMPLETE", shell=shell)

@@ -191,14 +191,26 @@ def source_options(
     ] = None,
     builder_name: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Builder of `docker buildx` to use or create."),
+        typer.Option(
+            metavar="NAME",
+            help="Builder of `docker buildx` to use or create.  [env: DOLMEN_BUILDER_NAME, "
+            "LINUXKIT_BUILDER_NAME]",
+        ),
     ] = "",
     builder_image: Annotated[
-        str, typer.Option(metavar="IMAGE", help="Image for a new builder.")
+        str,
+        typer.Option(
+            metavar="IMAGE",
+            help="Image for a new builder.  [env: DOLMEN_BUILDER_IMAGE, LINUXKIT_BUILDER_IMAGE]",
+        ),
     ] = "",
     builder_config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Configuration file for a new builder."),
+        typer.Option(
+            metavar="FILE",
+            help="Configuration file for a new builder.  [env: DOLMEN_BUILDER_CONFIG, "
+            "LINUXKIT_BUILDER_CONFIG]",
+        ),
     ] = None,
     builder_restart: Annotated[
         bool,

@@ -22,6 +22,10 @@ def remote_tag(
     target: Annotated[
         str, typer.Argument(metavar="TO", help="New tag, or full name in the same repository.")
     ],
+    release: Annotated[  # noqa: ARG001 - LinuxKit's option
+        str,
+        typer.Option(metavar="TAG", help="No effect, as in LinuxKit: TO is the tag."),
+    ] = "",
     insecure: Insecure = None,
     registry_creds: Creds = None,
 ) -> None:

@@ -30,6 +30,12 @@ def show_tag(
         bool, typer.Option("--canonical", help="Include the registry in the name.")
     ] = False,
     release: Release = None,
+    registry_creds: Annotated[  # noqa: ARG001 - scripts give it to all commands of a group
+        list[str] | None,
+        typer.Option(
+            metavar="REGISTRY=USER:PASS", help="No effect: names need no registry; repeatable."
+        ),
+    ] = None,
     *,
     options: PackageBuildOptions,
 ) -> None:

@@ -98,8 +98,8 @@ def qemu(
     networking: Annotated[
         str,
         typer.Option(
-            help="user, none, tap[,DEVICE][,nat] or bridge,DEVICE[,nat]. Missing devices are "
-            "created, which needs root.",
+            help="user, none, tap[,DEVICE][,nat] or bridge[,DEVICE][,nat] (br0). Missing "
+            "devices are created, which needs root.",
             metavar="MODE",
         ),
     ] = "user",
