@@ -54,16 +54,17 @@ def _problems(files: Sequence[str], options: BuildOptions) -> Iterator[tuple[str
 
 def _problems_of_architecture(name: str) -> Iterator[tuple[str, str]]:
     # Most builds name none, and the module costs an unchanged one a hundredth of its time.
-    from assembler.oci import ARCHITECTURES, normalize_architecture  # noqa: PLC0415
+    from assembler.oci import (  # noqa: PLC0415
+        ARCHITECTURES,
+        architecture_hint,
+        normalize_architecture,
+    )
 
     if normalize_architecture(name) in ARCHITECTURES:
         return
-    import difflib  # noqa: PLC0415 - only for a typing mistake
-
-    near = difflib.get_close_matches(name, ARCHITECTURES, 1)
     yield (
         f"--arch: unknown architecture {name!r}",
-        f"did you mean {near[0]}?" if near else f"choose one of {', '.join(ARCHITECTURES)}",
+        architecture_hint(name) or f"choose one of {', '.join(ARCHITECTURES)}",
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 
 from assembler.codes import Code, all_codes
+from assembler.spelling import nearest_words
 
 _NUMBER = re.compile(r"(?:dm)?[-_ ]?0*(\d{1,4})", re.IGNORECASE | re.ASCII)
 _MAX_SUGGESTIONS = 5
+_MAX_NUMBER_DISTANCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +31,23 @@ def search_codes(query: str) -> CodeSearch:
         name = f"DM{int(number.group(1)):04}"
         if name in codes:
             return CodeSearch(name, (codes[name],))
-        by_distance = sorted(codes.values(), key=lambda code: abs(code.number - int(name[2:])))
-        return CodeSearch(name, (), tuple(by_distance[:3]))
+        asked = int(name[2:])
+        # Codes of another stage are about something else.
+        near_codes = sorted(
+            (
+                code
+                for code in codes.values()
+                if code.number // 100 == asked // 100
+                and abs(code.number - asked) <= _MAX_NUMBER_DISTANCE
+            ),
+            key=lambda code: abs(code.number - asked),
+        )
+        return CodeSearch(name, (), tuple(near_codes[:3]))
     text = query.strip().lower()
     found = [c for c in codes.values() if text and text in f"{c.title} {c.explanation}".lower()]
     if found:
         return CodeSearch(query, tuple(found))
     words = {word for c in codes.values() for word in re.findall(r"[a-z]{4,}", c.title.lower())}
-    similar = difflib.get_close_matches(text, words, 3)
+    similar = nearest_words(text, sorted(words))
     near = [c for word in similar for c in codes.values() if word in c.title.lower()]
     return CodeSearch(query, (), tuple(dict.fromkeys(near))[:_MAX_SUGGESTIONS])

@@ -12,3 +12,10 @@ UNKNOWN_CODE = Code(
     "An unknown diagnostic code",
     "Codes look like DM0012; docs/errors.md lists all codes.",
 )
+BACKEND_NOT_SUPPORTED = Code(
+    903,
+    "A backend of LinuxKit that Dolmen lacks",
+    "Dolmen runs images in QEMU, and uploads none to clouds. For another hypervisor or a cloud, "
+    "build its format (`dolmen build --format help` lists them), and start or upload the output "
+    "with the tool of the vendor; docs/linuxkit.md lists format and tool of each backend.",
+)

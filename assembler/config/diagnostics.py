@@ -1,8 +1,7 @@
-"""Diagnostics of YAML files: constructors, their order and limit, and spelling suggestions."""
+"""Diagnostics of YAML files: constructors, their order and limit."""
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from assembler.diagnostics import Diagnostic, Place, Remark, Severity
@@ -12,10 +11,8 @@ if TYPE_CHECKING:
 
     from assembler.codes import Code
 
-# A user does not read more, and each hint takes time.
+# A user does not read more.
 MAX_DIAGNOSTICS = 100
-_MAX_CANDIDATES = 60
-_MAX_WORD_LENGTH = 80
 
 
 def error(
@@ -45,25 +42,6 @@ def warning(
 def _remarks(related: tuple[str, Place | None]) -> tuple[Remark, ...]:
     message, place = related
     return (Remark(message, place),) if place is not None else ()
-
-
-def nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is most similar to `word`, or None if none is similar."""
-    import difflib  # noqa: PLC0415 - only files with mistakes need it
-
-    lowered = word.lower()[:_MAX_WORD_LENGTH]
-    by_lower = {k.lower(): k for k in known}
-    if len(by_lower) > _MAX_CANDIDATES:
-        similar = (k for k in by_lower if k[:1] == lowered[:1] and abs(len(k) - len(lowered)) < 3)
-        by_lower = {k: by_lower[k] for k in islice(similar, _MAX_CANDIDATES)}
-    matches = difflib.get_close_matches(lowered, by_lower, 1, 0.6)
-    return by_lower[matches[0]] if matches else None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the hint that suggests the nearest known word, or an empty text."""
-    suggestion = nearest_word(word, known)
-    return f"did you mean {suggestion}?" if suggestion else ""
 
 
 def sort_and_limit(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:

@@ -94,7 +94,7 @@ def _directory_error(path: Path, name: str) -> ConfigError:
 
 
 def _not_found_error(path: Path, name: str) -> ConfigError:
-    import difflib  # noqa: PLC0415 - only a missing file needs it
+    from assembler.spelling import nearest_words  # noqa: PLC0415 - only a missing file needs it
 
     place = _file_place(name)
     if path.is_symlink():
@@ -106,7 +106,7 @@ def _not_found_error(path: Path, name: str) -> ConfigError:
         hints.append("the name is empty")
     elif path.parent.is_dir():
         names = [p.name for p in path.parent.iterdir() if p.suffix in (".yml", ".yaml", ".json")]
-        matches = difflib.get_close_matches(path.name, names, 1)
+        matches = nearest_words(path.name, names, 1)
         if matches:
             hints.append(f"did you mean {path.parent / matches[0]}?")
     else:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from assembler.codes import config as codes
-from assembler.config.diagnostics import MAX_DIAGNOSTICS, did_you_mean, error, nearest_word
+from assembler.config.diagnostics import MAX_DIAGNOSTICS, error
 from assembler.config.fast_validation import conforms
 from assembler.config.messages import (
     SYNONYMS,
@@ -23,6 +23,7 @@ from assembler.config.messages import (
     value_name,
 )
 from assembler.config.schemas import load_schema, resolve_reference
+from assembler.spelling import did_you_mean, nearest_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,10 +176,10 @@ def _unknown_key(
     section = format_path(path)
     message = f"unknown key {shorten(key)!r}" + (f" in {section}" if section else "")
     synonym = SYNONYMS.get(key.lower())
-    nearest = nearest_word(key, known)
+    nearest = nearest_words(key, known, 1)
     other_sections = sections_with_key(kind, key)
     if nearest:
-        hint = f"did you mean `{nearest}`?"
+        hint = f"did you mean `{nearest[0]}`?"
     elif synonym in known:
         hint = f"the nearest key here is `{synonym}`"
     elif other_sections:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.diagnostics import did_you_mean, error, warning
+from assembler.config.diagnostics import error, warning
+from assembler.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from assembler.config.inputs import ConfigInput

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from assembler.codes import packages
 from assembler.data_files import open_data_stream
 from assembler.diagnostics import Place, SourceText
 from assembler.errors import PackageError
+from assembler.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -202,8 +202,7 @@ def _parse_instructions(lines: list[str], source: SourceText, escape: str) -> It
 def _check_keyword(instruction: Instruction) -> None:
     keyword = instruction.keyword
     if keyword not in KEYWORDS:
-        close = difflib.get_close_matches(keyword, KEYWORDS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"write one of {', '.join(KEYWORDS)}"
+        hint = did_you_mean(keyword, KEYWORDS) or f"write one of {', '.join(KEYWORDS)}"
         line = instruction.source.line(instruction.line)
         begin = len(line) - len(line.lstrip())
         raise PackageError.of(

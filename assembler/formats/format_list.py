@@ -115,11 +115,10 @@ def select_formats(names: Iterable[str], *, to_stream: bool = False) -> list[For
 
 def _unknown_format(name: str) -> Diagnostic:
     """Return the diagnostic for an unknown format, with the name that was probably meant."""
-    import difflib  # noqa: PLC0415 - only for a misspelt name
+    from assembler.spelling import did_you_mean  # noqa: PLC0415 - only for a misspelt name
 
     names = [entry.name for entry in _FORMATS]
-    similar = difflib.get_close_matches(name, names, 1, 0.5)
-    hint = f"did you mean {similar[0]}?" if similar else f"the formats are {', '.join(names)}"
+    hint = did_you_mean(name, names, 3) or f"the formats are {', '.join(names)}"
     return Diagnostic(codes.BAD_FORMAT, f"there is no output format {name!r}", hints=(hint,))
 
 

@@ -13,7 +13,7 @@ from assembler.machine.option_parsing import DiskOption, parse_disk, parse_port,
 from assembler.machine.qemu import supported_architectures
 from assembler.machine.secure_boot_keys import read_key_lists
 from assembler.machine.virtiofs import parse_shares
-from assembler.oci import host_platform, normalize_architecture
+from assembler.oci import architecture_hint, host_platform, normalize_architecture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ def check_run_options(options: RunOptions) -> None:
     list(requested_disks(options))
     architecture = target_architecture(options)
     choose_accelerator(architecture or host_platform().architecture, options.accelerator)
-    problem = ""
+    problem = hint = ""
     if options.cpus < 1:
         problem = "--cpus: at least 1"
     elif options.metadata and options.metadata_file:
@@ -42,8 +42,10 @@ def check_run_options(options: RunOptions) -> None:
         problem = "--ssh needs --networking user: otherwise the guest has its own address"
     elif architecture and architecture not in supported_architectures():
         problem = f"--arch: {options.architecture} is not supported"
+        hint = architecture_hint(architecture)
+        hint = hint or f"choose one of {', '.join(sorted(supported_architectures()))}"
     if problem:
-        raise UsageError.of(usage.BAD_OPTION, problem)
+        raise UsageError.of(usage.BAD_OPTION, problem, *filter(None, [hint]))
     if options.secure_boot_keys is not None:
         read_key_lists(options.secure_boot_keys)
 

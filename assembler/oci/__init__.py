@@ -95,6 +95,7 @@ if TYPE_CHECKING:
     from assembler.oci.platform import (
         ARCHITECTURES,
         Platform,
+        architecture_hint,
         host_platform,
         normalize_architecture,
     )
@@ -153,6 +154,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ARCHITECTURES": "platform",
+    "architecture_hint": "platform",
     "ArchiveContents": "archive_reader",
     "ArchiveFormat": "archive_export",
     "ArchiveInput": "archive_import",
@@ -354,6 +356,7 @@ __all__ = [
     "add_image",
     "add_image_with_config",
     "add_layer",
+    "architecture_hint",
     "attestation_types",
     "canonical_json",
     "changed_inputs",

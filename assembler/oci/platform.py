@@ -21,8 +21,23 @@ _ALIASES = {
     "aarch64": "arm64",
     "armv7l": "arm",
     "armhf": "arm",
+    "i386": "386",
     "i686": "386",
+    "loongarch64": "loong64",
+    "mips64el": "mips64le",
+    "mipsel": "mipsle",
     "ppc64el": "ppc64le",
+}
+# Names that people use, but that may mean something else: suggestions, never aliases.
+_MEANT = {
+    **dict.fromkeys(("x86", "x64", "amd", "intel", "intel64", "em64t", "x8664"), "amd64"),
+    **dict.fromkeys(("i486", "i586", "ia32", "x32"), "386"),
+    **dict.fromkeys(("arm64v8", "armv8", "armv8l", "armv9"), "arm64"),
+    **dict.fromkeys(("arm32", "arm32v7", "armel", "armv5", "armv6", "armv6l", "armv7"), "arm"),
+    **dict.fromkeys(("riscv", "risc-v", "rv64", "rv64gc"), "riscv64"),
+    **dict.fromkeys(("ppc", "powerpc", "powerpc64le", "power"), "ppc64le"),
+    **dict.fromkeys(("s390", "z", "zarch"), "s390x"),
+    **dict.fromkeys(("loongarch", "loong"), "loong64"),
 }
 
 
@@ -57,6 +72,10 @@ class Platform:
                 images.BAD_PLATFORM, f"not a platform: {text!r}", "write it as linux/arm64"
             )
         parts[1] = normalize_architecture(parts[1])
+        if parts[0] == "linux" and (hint := architecture_hint(parts[1])):
+            raise ImageError.of(
+                images.BAD_PLATFORM, f"unknown architecture {parts[1]!r} in {text!r}", hint
+            )
         return cls(*parts)
 
     def satisfies(self, wanted: Platform) -> bool:
@@ -90,6 +109,20 @@ def _level(p: Platform) -> int | None:
 def normalize_architecture(name: str) -> str:
     """Return OCI's name of an architecture."""
     return _ALIASES.get(name.lower(), name.lower())
+
+
+def architecture_hint(name: str) -> str:
+    """Return the hint for a mistyped architecture; nothing if it is known or like no known one."""
+    normalized = normalize_architecture(name)
+    if normalized in ARCHITECTURES:
+        return ""
+    meant = _MEANT.get(normalized)
+    if meant is not None:
+        return f"did you mean {meant}?"
+    from assembler.spelling import nearest_words  # noqa: PLC0415 - only for a typing mistake
+
+    found = nearest_words(normalized, (*ARCHITECTURES, *_ALIASES), 1)
+    return f"did you mean {normalize_architecture(found[0])}?" if found else ""
 
 
 def host_platform() -> Platform:

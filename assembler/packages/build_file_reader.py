@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +30,16 @@ from assembler.config import (
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, PackageError
 from assembler.oci import Reference
+from assembler.spelling import nearest_words
 
 if TYPE_CHECKING:
     from assembler.codes import Code
     from assembler.config import BuildDocument
 
 Data = Mapping[str, Any]
+# Packages are rarely deeper below the directory that exists.
+_OTHER_DEPTHS = (1, 2)
+_MAX_PACKAGES = 200
 _BUILD_ARGUMENT = re.compile(r"[A-Za-z_%][A-Za-z0-9_%]*=.*", re.DOTALL)
 _TEMPLATE_ARGUMENT = re.compile(r"@(?:lkt|dolmen):(?P<kind>[a-z]*):")
 _USER_SYNTAX = re.compile(r"[a-z_][a-z0-9_-]*(?::[0-9]{1,10}){0,2}")
@@ -78,12 +83,37 @@ def argument_problem(text: str) -> tuple[str, str] | None:
 
 def _not_a_package_message(directory: Path, build_yml: str) -> tuple[str, ...]:
     if not directory.exists():
-        return (f"directory {directory} not found",)
+        near = _nearest_package(directory, build_yml)
+        return (f"directory {directory} not found", *((f"did you mean {near}?",) if near else ()))
     if not directory.is_dir():
         return (f"{directory} is not a directory", "name the directory that contains build.yml")
     inside = sorted(p.parent.name for p in directory.glob(f"*/{build_yml}"))[:5]
     hints = (f"it contains the packages {', '.join(inside)}",) if inside else ()
     return (f"{directory} is not a package: it has no {build_yml}", *hints)
+
+
+def _nearest_package(missing: Path, build_yml: str) -> Path | None:
+    """Return the package directory whose name is closest to that of a missing directory."""
+    parent = missing.parent
+    while not parent.is_dir() and parent != parent.parent:
+        parent = parent.parent
+    wanted = missing.relative_to(parent)
+    depth = len(wanted.parts)
+    found = islice(
+        (
+            p.parent
+            for pattern in ("*/" * n for n in (depth, *_OTHER_DEPTHS))
+            for p in sorted(parent.glob(f"{pattern}{build_yml}"))
+        ),
+        _MAX_PACKAGES,
+    )
+    by_path = {str(p.relative_to(parent)): p for p in found}
+    near = nearest_words(str(wanted), by_path, 1)
+    if near:
+        return by_path[near[0]]
+    by_name = {p.name: p for p in by_path.values()}
+    near = nearest_words(wanted.name, by_name, 1)
+    return by_name[near[0]] if near else None
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import rootfs
 from assembler.config import CAPABILITIES
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
+from assembler.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from assembler.rootfs.container_settings import ContainerSettings
@@ -55,7 +56,5 @@ def _hints(text: str) -> list[str]:
         return [f"{proper.lower()!r} stands alone: remove the other names"]
     if f"CAP_{proper}" in _KNOWN:
         return [f"write it as CAP_{proper}"]
-    import difflib  # noqa: PLC0415 - only for typing errors
-
-    close = difflib.get_close_matches(f"CAP_{proper}", CAPABILITIES, 1)
-    return [f"did you mean {close[0]}?"] if close else []
+    hint = did_you_mean(f"CAP_{proper}", CAPABILITIES)
+    return [hint] if hint else []

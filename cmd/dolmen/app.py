@@ -39,6 +39,10 @@ COMMANDS = (
     LazyCommand("completion", "dolmen.commands.completion", "Print a shell completion script."),
     LazyCommand("version", "dolmen.commands.version", "Print Dolmen's version."),
 )
+# They say what to use instead.
+_NOT_SUPPORTED = (
+    LazyCommand("push", "dolmen.commands.push", "Push images to clouds.", hidden=True),
+)
 
 _HELP = """Assemble bootable Linux images from OCI images.
 
@@ -50,7 +54,7 @@ _HELP = """Assemble bootable Linux images from OCI images.
 
 app = typer.Typer(
     name="dolmen",
-    cls=lazy_group(COMMANDS),
+    cls=lazy_group((*COMMANDS, *_NOT_SUPPORTED)),
     help=_HELP,
     rich_markup_mode=None,
     add_completion=False,

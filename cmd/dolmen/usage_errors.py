@@ -13,6 +13,20 @@ from assembler.errors import UsageError
 if TYPE_CHECKING:
     import typer
 
+# The mistyped word in the messages about commands and options.
+_NAMED = re.compile(r"(?:command '|option:? '?)([^' ]+)")
+# Commands of other tools for images, and the command of Dolmen.
+_MOVED = {
+    "export": "cache export",
+    "images": "cache ls",
+    "import": "cache import",
+    "load": "cache import",
+    "ls": "cache ls",
+    "pull": "cache pull",
+    "rmi": "cache rm",
+    "save": "cache export",
+    "start": "run",
+}
 _SUGGESTION = re.compile(r"\.? (?:\(Possible options?: (.*)\)|Did you mean (.*?)\??)$")
 
 
@@ -24,12 +38,33 @@ def usage_error(error: typer.TyperException) -> UsageError:
     hints = []
     if suggestion := _SUGGESTION.search(text):
         text = text[: suggestion.start()]
-        hints.append(f"did you mean {suggestion[1] or suggestion[2]}?")
+        hints += _close_suggestions(text, suggestion[1] or suggestion[2])
     context = getattr(error, "ctx", None)
+    if context is not None and context.parent is None:
+        hints += _moved_command(text)
     if context is not None:
         hints.append(f"see `{context.command_path} --help`")
     message = text[:1].lower() + text[1:].rstrip(".")
     return UsageError([Diagnostic(usage.BAD_OPTION, message, hints=tuple(hints))])
+
+
+def _moved_command(text: str) -> list[str]:
+    """Return a hint for a command that has another name here."""
+    named = _NAMED.search(text)
+    if named is None or "no such command" not in text.lower() or named[1] not in _MOVED:
+        return []
+    return [f"the command is `dolmen {_MOVED[named[1]]}`"]
+
+
+def _close_suggestions(text: str, suggested: str) -> list[str]:
+    """Return a hint with those suggestions of typer that are close to the word in its message."""
+    from assembler.spelling import nearest_words  # noqa: PLC0415 - only for a mistake
+
+    named = _NAMED.search(text)
+    words = [word.strip(" '\"") for word in suggested.split(",")]
+    if named is not None:
+        words = nearest_words(named[1], words)
+    return [f"did you mean {' or '.join(words)}?"] if words else []
 
 
 def show_help(error: typer.TyperException) -> NoReturn:

@@ -45,7 +45,9 @@ def test_a_code_that_does_not_exist(dolmen: Dolmen) -> None:
     result = dolmen.run("explain", "DM0199")
     assert result.returncode == 2
     assert "unknown code DM0199" in result.stderr
-    assert "DM0201: " in result.stderr
+    assert "DM0201: " not in result.stderr
+    assert "DM0901: " in dolmen.run("explain", "DM0900").stderr
+    assert ": " not in dolmen.run("explain", "frobnicate").stderr.splitlines()[1][8:]
     assert "An unknown volume" in dolmen.run("explain", "volumee").stderr
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dolmen.linuxkit_backends import BACKENDS
+
 if TYPE_CHECKING:
     from support.cli import Dolmen
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("words", "message", "hint"),
     [
-        (["validat"], "no such command 'validat'", "did you mean 'validate'?"),
+        (["validat"], "no such command 'validat'", "did you mean validate?"),
         (["build", "--offlin"], "no such option: --offlin", "did you mean --offline?"),
         (["build", "-j", "0", "x"], "'--jobs': 0 is not in the range", "`dolmen build --help`"),
         (["-x"], "no such option: -x", "`dolmen --help`"),
@@ -39,6 +41,99 @@ def test_a_usage_error_is_a_diagnostic(
     assert message in first
     assert all(line.startswith("  hint: ") for line in hints)
     assert hint in "".join(hints)
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        ("run vmware image", "the backend vmware (VMware) is not supported", "--format vmdk"),
+        ("run gcp image.yml --zone x", "(Google Cloud) is not supported", "--format gcp"),
+        ("run packet", "the backend packet (Equinix Metal)", "dolmen serve"),
+        ("push aws -bucket b image.raw", "pushing to AWS is not supported", "register-image"),
+        ("push vmware image", "`push` is not supported", "dolmen cache push NAME"),
+        ("push", "`push` is not supported", "says what to do instead for aws, azure"),
+    ],
+)
+def test_a_backend_of_linuxkit_only(dolmen: Dolmen, words: str, message: str, hint: str) -> None:
+    failed = dolmen.run(*words.split())
+    assert (failed.returncode, failed.stdout) == (2, "")
+    first, *hints = failed.stderr.splitlines()
+    assert first.startswith("error[DM0903]: ")
+    assert message in first
+    assert hint in "".join(hints)
+    assert "did you mean" not in failed.stderr
+
+
+def test_backends_of_linuxkit_are_documented() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "linuxkit.md").read_text()
+    table = document.split("### Backends")[1].split("##")[0]
+    for name, backend in BACKENDS.items():
+        (row,) = (line for line in table.splitlines() if f"`{name}`" in line.partition(" | ")[0])
+        assert f"| `{backend.format}` | {backend.run} |" in row
+
+
+def test_an_image_may_be_named_like_a_backend(dolmen: Dolmen) -> None:
+    (dolmen.home / "aws-kernel").write_bytes(b"no kernel")
+    failed = dolmen.run("run", "aws", cwd=dolmen.home)
+    assert "not supported" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("arch", "meant"),
+    [
+        ("x86", "amd64"),
+        ("x64", "amd64"),
+        ("riscv", "riscv64"),
+        ("armv7", "arm"),
+        ("amd46", "amd64"),
+        ("aarch46", "arm64"),
+    ],
+)
+def test_an_architecture_that_is_almost_right(dolmen: Dolmen, arch: str, meant: str) -> None:
+    (dolmen.home / "image.yml").write_text("init: []\n")
+    (dolmen.home / "build.yml").write_text("image: p\n")
+    for words in (
+        ("build", "--arch", arch, "image.yml"),
+        ("run", "--arch", arch, "image"),
+        ("pkg", "build", "--platforms", arch, "."),
+        ("pkg", "build", "--platforms", f"linux/{arch}", "."),
+        ("cache", "pull", "--platform", f"linux/{arch}", "localhost:1/x"),
+    ):
+        failed = dolmen.run(*words, cwd=dolmen.home)
+        assert failed.returncode in (1, 2), words
+        assert f"did you mean {meant}?" in failed.stderr, words
+
+
+def test_an_architecture_like_no_other_has_no_suggestion(dolmen: Dolmen) -> None:
+    (dolmen.home / "image.yml").write_text("init: []\n")
+    failed = dolmen.run("build", "--arch", "z80", "image.yml", cwd=dolmen.home)
+    assert "did you mean" not in failed.stderr
+    assert "choose one of amd64" in failed.stderr
+
+
+def test_only_close_words_are_suggested(dolmen: Dolmen) -> None:
+    (dolmen.home / "image.yml").write_text("init: []\n")
+    for words in (("frobnicate",), ("build", "--zzz", "image.yml"), ("explain", "frobnicate")):
+        assert "did you mean" not in dolmen.run(*words, cwd=dolmen.home).stderr
+    failed = dolmen.run("build", "--format", "zzz", "image.yml", cwd=dolmen.home)
+    assert "did you mean" not in failed.stderr
+    failed = dolmen.run("build", "--format", "qcow2", "image.yml", cwd=dolmen.home)
+    assert "did you mean qcow2-bios or qcow2-efi?" in failed.stderr
+    assert "the command is `dolmen cache pull`" in dolmen.run("pull", "alpine").stderr
+
+
+def test_a_mistyped_package_directory(dolmen: Dolmen) -> None:
+    for name in ("pkg/sshd", "pkg/init"):
+        (dolmen.home / name).mkdir(parents=True)
+        (dolmen.home / name / "build.yml").write_text(f"image: {name[4:]}\n")
+    (dolmen.home / "image.yml").write_text(
+        "init:\n  - '@pkg:./pkg/ssh'\n  - '@pkg:./pgk/init'\n  - '@pkg:./sshd'\n  - '@pkg:zzz'\n"
+    )
+    failed = dolmen.run("validate", "image.yml", cwd=dolmen.home).stderr
+    hints = [line for line in failed.splitlines() if "did you mean" in line]
+    assert [h.split()[-1] for h in hints] == ["pkg/sshd?", "pkg/init?", "pkg/sshd?"]
+    failed = dolmen.run("pkg", "build", "pkg/intt", cwd=dolmen.home).stderr
+    assert "did you mean pkg/init?" in failed
 
 
 def test_without_a_command_there_is_help(dolmen: Dolmen) -> None:

@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.diagnostics import did_you_mean, error, warning
+from assembler.config.diagnostics import error, warning
 from assembler.config.messages import shorten
+from assembler.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.diagnostics import did_you_mean, error, warning
+from assembler.config.diagnostics import error, warning
 from assembler.config.messages import shorten
+from assembler.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

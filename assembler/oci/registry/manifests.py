@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from assembler.oci.manifest import (
     parse_manifest,
 )
 from assembler.oci.registry.failures import not_a_registry, wrong_content
+from assembler.spelling import nearest_words
 
 if TYPE_CHECKING:
     from assembler.oci.registry.client import Client
@@ -72,5 +72,5 @@ def similar_tags(client: Client, repository: str, tag: str) -> tuple[str, ...]:
         tags = [str(t) for t in client.get_tags(client.container(repository), N=_MOST_TAGS)]
     except (RegistryError, ValueError, TypeError, AttributeError):
         return ()  # only for a hint; oras raises any of these for a malformed list
-    close = difflib.get_close_matches(tag, tags, n=5, cutoff=0.4)
+    close = nearest_words(tag, tags, 5)
     return tuple(close or sorted(tags)[-5:])

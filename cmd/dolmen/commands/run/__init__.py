@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from dolmen.lazy import LazyCommand, lazy_group
+from dolmen.linuxkit_backends import BACKENDS, run_error
 
 _TABLE = (LazyCommand("qemu", "dolmen.commands.run.qemu", "Run an image in QEMU."),)
 _HELP = """Run an image in a virtual machine.
@@ -25,8 +27,16 @@ class _Backends(lazy_group(_TABLE, shared="qemu")):  # type: ignore[misc]
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
         """Insert the default backend."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
+            if args[0] in BACKENDS and not _is_image(args):
+                raise run_error(args[0])
             args = ["qemu", *args]
         return super().resolve_command(ctx, args)
+
+
+def _is_image(args: list[str]) -> bool:
+    """Tell whether a word that is also the name of a backend names the only image."""
+    others = [word for word in args[1:] if not word.startswith("-")]
+    return not others and any(Path().glob(f"{args[0]}*"))
 
 
 app = typer.Typer(
