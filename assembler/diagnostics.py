@@ -8,12 +8,12 @@ describes a mistake at a place. `render` returns plain text; the command line co
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from assembler.codes import Code
 
@@ -56,6 +56,12 @@ class Place:
             return self.source.name
         return f"{self.source.name}:{self.line}:{self.column}"
 
+    def part(self, text: str) -> Place:
+        """Return the place of the last occurrence of `text` in this place; else this place."""
+        start = self.column - 1
+        found = self.source.line(self.line).rfind(text, start, start + self.length) if text else -1
+        return replace(self, column=found + 1, length=len(text)) if found >= 0 else self
+
 
 @dataclass(frozen=True)
 class Remark:
@@ -86,6 +92,20 @@ class Diagnostic:
             "hints": list(self.hints),
             "related": [{"message": r.message, **_place_json(r.place)} for r in self.remarks],
         }
+
+
+def in_line_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Group diagnostics by file, each file sorted by line; those without a file stay in order."""
+    groups: dict[object, list[Diagnostic]] = {}
+    for number, diagnostic in enumerate(diagnostics):
+        place = diagnostic.place
+        groups.setdefault(place.source.name if place else number, []).append(diagnostic)
+    return [d for group in groups.values() for d in sorted(group, key=_line_and_column)]
+
+
+def _line_and_column(diagnostic: Diagnostic) -> tuple[int, int]:
+    place = diagnostic.place
+    return (place.line, place.column) if place is not None else (0, 0)
 
 
 def _place_json(place: Place | None) -> dict[str, Any]:

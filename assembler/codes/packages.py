@@ -241,3 +241,10 @@ CLASSIC_BUILDER = Code(
     "heredocs, and builds for one platform. Dolmen uses it if neither buildah nor `docker buildx` "
     "is installed, or with `--builder docker`. Install buildah.",
 )
+FOREIGN_REPOSITORY = Code(
+    748,
+    "A git repository of another user",
+    "git does not read repositories that belong to another user, since their configuration can "
+    "start programs. If you trust it, `git config --global --add safe.directory DIRECTORY` permits "
+    "it; a directory that you copied or mounted may need `chown` instead.",
+)

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from assembler.codes import config as codes
+from assembler.config.compose_keys import COMPOSE_KEYS
 from assembler.config.diagnostics import MAX_DIAGNOSTICS, error
 from assembler.config.fast_validation import conforms
 from assembler.config.messages import (
@@ -178,7 +179,9 @@ def _unknown_key(
     synonym = SYNONYMS.get(key.lower())
     nearest = nearest_words(key, known, 1)
     other_sections = sections_with_key(kind, key)
-    if nearest:
+    if "binds" in known and key.lower() in COMPOSE_KEYS:
+        hint = COMPOSE_KEYS[key.lower()]
+    elif nearest:
         hint = f"did you mean `{nearest[0]}`?"
     elif synonym in known:
         hint = f"the nearest key here is `{synonym}`"

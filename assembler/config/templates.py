@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from assembler.codes import config as codes
+from assembler.codes import packages as package_codes
 from assembler.config.diagnostics import error, warning
 from assembler.errors import DolmenError
 
@@ -41,6 +42,7 @@ class TemplateExpansion:
         self._directory = directory
         self._allow_local = allow_local
         self.diagnostics: list[Diagnostic] = []
+        self._reported: list[Diagnostic] = []
 
     def expand(
         self,
@@ -95,8 +97,14 @@ class TemplateExpansion:
         self, diagnostics: Sequence[Diagnostic], place: Place | None, *, required: bool
     ) -> None:
         if required:
-            # Diagnostics about a build.yml already have a place in it.
-            self.diagnostics += [d if d.place else replace(d, place=place) for d in diagnostics]
+            for found in diagnostics:
+                # Diagnostics about a build.yml already have a place in it. One about a repository
+                # is the same for all packages in it.
+                if found.place is None and found.code == package_codes.FOREIGN_REPOSITORY:
+                    if found in self._reported:
+                        continue
+                    self._reported.append(found)
+                self.diagnostics.append(found if found.place else replace(found, place=place))
             return
         reason = diagnostics[0].message
         self.diagnostics.append(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shlex
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,6 +43,7 @@ _REPOSITORY_VARIABLES = (
     "GIT_WORK_TREE",
 )
 _OPTIONS = ("--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=false")
+_REPOSITORY = re.compile(r"repository at '(.*?)'")
 _UNTRACKED = ("--exclude-standard", "--others")
 _CHUNK = 1 << 18
 
@@ -62,7 +65,7 @@ class WorkTree:
         outcome = _git(directory, "rev-parse", "--is-inside-work-tree", "--show-prefix")
         if outcome.status:
             if "dubious ownership" in outcome.errors:
-                raise program_error(_command(directory, "rev-parse"), outcome)
+                raise _foreign_owner_error(where, outcome.errors)
             return None
         inside, _, prefix = os.fsdecode(outcome.output).partition("\n")
         if inside != "true":
@@ -174,6 +177,17 @@ class WorkTree:
         if outcome.status:
             raise program_error(_command(self.directory, *arguments), outcome)
         return outcome.output
+
+
+def _foreign_owner_error(directory: Path, errors: str) -> PackageError:
+    """Return the error for a repository of another user, which git refuses to read."""
+    named = _REPOSITORY.search(errors)
+    repository = named[1] if named is not None else str(directory)
+    return PackageError.of(
+        packages.FOREIGN_REPOSITORY,
+        f"git does not read the repository {repository}: it belongs to another user",
+        f"if you trust it: git config --global --add safe.directory {shlex.quote(repository)}",
+    )
 
 
 def _hash_file(path: Path, update: Callable[[bytes], None]) -> None:

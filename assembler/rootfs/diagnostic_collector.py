@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from assembler.diagnostics import Diagnostic, Severity
+from assembler.diagnostics import Diagnostic, Severity, in_line_order
 from assembler.errors import DolmenError, PlanError
 
 if TYPE_CHECKING:
@@ -96,4 +96,4 @@ class DiagnosticCollector:
     def raise_errors(self) -> None:
         """Raise all collected errors."""
         if self._errors:
-            raise PlanError(self._errors)
+            raise PlanError(in_line_order(self._errors))

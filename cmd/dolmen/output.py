@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from assembler.diagnostics import Diagnostic, Severity, TextStyle, styled_diagnostic
+from assembler.diagnostics import Diagnostic, Severity, TextStyle, in_line_order, styled_diagnostic
 from dolmen.wrapping import columns_of, wrap_pieces
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def show_diagnostics(
     out = stream or sys.stderr
     columns = columns or columns_of(out)
     errors = 0
-    for diagnostic in diagnostics:
+    for diagnostic in in_line_order(diagnostics):
         errors += diagnostic.severity is Severity.ERROR
         shown = wrap_pieces(styled_diagnostic(diagnostic), columns)
         out.write(_colored(shown) if color else "".join(text for _, text in shown))

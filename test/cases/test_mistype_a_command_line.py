@@ -136,6 +136,24 @@ def test_a_mistyped_package_directory(dolmen: Dolmen) -> None:
     assert "did you mean pkg/init?" in failed
 
 
+def test_a_repository_of_another_user_is_reported_once(dolmen: Dolmen) -> None:
+    subprocess.run(["git", "init", "-q", dolmen.home], check=True)
+    for name in ("a", "b", "c"):
+        (dolmen.home / name).mkdir()
+        (dolmen.home / name / "build.yml").write_text(f"image: {name}\n")
+    (dolmen.home / "image.yml").write_text("init: ['@pkg:./a', '@pkg:./b', '@pkg:./c']\n")
+    other = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
+    for words in (("validate", "image.yml"), ("pkg", "build", "a", "b", "c")):
+        failed = dolmen.run(*words, cwd=dolmen.home, env=other).stderr
+        assert failed.count("error[DM0748]") == failed.count("error[") == 1
+        cure = f"git config --global --add safe.directory {dolmen.home}"
+        assert failed.count(cure) == 1
+    assert (
+        "image.yml:1:8: error"
+        in dolmen.run("validate", "image.yml", cwd=dolmen.home, env=other).stderr
+    )
+
+
 def test_without_a_command_there_is_help(dolmen: Dolmen) -> None:
     for words in ([], ["cache"]):
         helped = dolmen.run(*words)

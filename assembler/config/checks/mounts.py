@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
+from assembler.config.checks.mount_options import check_mount_options
 from assembler.config.diagnostics import error, warning
 from assembler.config.messages import shorten
 from assembler.spelling import did_you_mean
@@ -49,9 +50,16 @@ def _check_bind(bind: str, place: Place | None, known: KnownNames) -> Iterator[D
     if len(rest) > 1 and not rest[1]:
         message = f"{shorten(bind)!r} ends with a `:` but has no options"
         yield warning(codes.SUSPICIOUS_VALUE, message, place, f"write {bind[:-1]}")
+    yield from check_mount_options("bind", _with_places(options, place))
     if not source.startswith("/"):
         hint = f"write {source}:{destination}:{','.join(['ro', *_without_access_mode(options)])}"
         yield from _check_volume(source, place, known, readonly=_is_ro(options), hint=hint)
+
+
+def _with_places(options: list[str], place: Place | None) -> Iterator[tuple[str, Place | None]]:
+    """Yield each option of a text, with its place in it."""
+    for option in options:
+        yield option, place.part(option) if place is not None else None
 
 
 def _without_access_mode(options: list[str]) -> list[str]:
@@ -101,12 +109,27 @@ def check_tmpfs(spec: ContainerSpec) -> Iterator[Diagnostic]:
         elif not destination.startswith("/"):
             message = f"the destination {shorten(destination)!r} of a tmpfs is not absolute"
             yield warning(codes.SUSPICIOUS_VALUE, message, place, f"write /{text}")
+        if len(rest) == 1:
+            yield from check_mount_options("tmpfs", _with_places(rest[0].split(","), place))
 
 
 def check_mounts(spec: ContainerSpec, known: KnownNames) -> Iterator[Diagnostic]:
-    """Check `mounts`: a type and a destination, unless one follows from the other."""
+    """Check `mounts` and `runtime.mounts`: type and destination, and the options.
+
+    Type or destination may be missing if one follows from the other.
+    """
     for index, mount in enumerate(spec.mounts or ()):
         yield from _check_mount(mount, spec.positions.place_of("mounts", index), known)
+        yield from _check_options(mount)
+    for mount in (spec.runtime.mounts if spec.runtime is not None else None) or ():
+        yield from _check_options(mount)
+
+
+def _check_options(mount: Mount) -> Iterator[Diagnostic]:
+    options = mount.options or ()
+    mount_type = mount.type or ("bind" if {"bind", "rbind"} & set(options) else "")
+    places = (mount.positions.place_of("options", index) for index in range(len(options)))
+    yield from check_mount_options(mount_type, zip(options, places, strict=True))
 
 
 def _check_mount(mount: Mount, place: Place | None, known: KnownNames) -> Iterator[Diagnostic]:

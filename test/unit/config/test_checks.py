@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from assembler.config.compose_keys import COMPOSE_KEYS
 from assembler.diagnostics import Severity
 from assembler.errors import ConfigError
 
@@ -43,6 +45,23 @@ def said(load: Load, text: str) -> list[tuple[str, str, str]]:
         ("binds.add: ['no:/b']", ERROR, "DM0114", "'no:/b'"),
         ("binds: ['r:/b']", ERROR, "DM0115", "'r:/b'"),
         ("binds: ['r:/b:rw,ro']", ERROR, "DM0115", "'r:/b:rw,ro'"),
+        ("binds: ['v:/b:wr']", WARNING, "DM0127", "wr"),
+        ("binds: ['v:/wr:noexec,wr']", WARNING, "DM0127", "wr"),
+        ("binds: ['/a:/b:Z']", WARNING, "DM0127", "Z"),
+        ("binds.add: ['/a:/b:rbimd']", WARNING, "DM0127", "rbimd"),
+        ("tmpfs: ['/t:sizee=1m']", WARNING, "DM0127", "sizee=1m"),
+        (
+            "mounts: [{type: ext4, source: /dev/x, destination: /m, options: [noexc]}]",
+            WARNING,
+            "DM0127",
+            "noexc",
+        ),
+        (
+            "runtime: {mounts: [{type: bind, source: /a, destination: /b, options: [wr]}]}",
+            WARNING,
+            "DM0127",
+            "wr",
+        ),
         ("binds: ['v:b']", WARNING, "DM0127", "'v:b'"),
         ("mounts: [{type: bind, source: r, destination: /r}]", ERROR, "DM0115", "r"),
         ("mounts: [{type: bind, source: no, destination: /r}]", ERROR, "DM0114", "no"),
@@ -106,6 +125,11 @@ def test_a_mistake_in_a_container_points_at_the_value(
         "capabilities: [ALL]",
         "capabilities: [none]",
         "capabilities.add: [CAP_CHOWN, CAP_CHOWN]",
+        "tmpfs: ['/t:size=1m,mode=1777,noexec', '/u:nr_inodes=5,rw']",
+        "mounts: [{type: ext4, source: /dev/x, destination: /m, options: [discard, nobarrier]}]",
+        "mounts: [{type: 9p, source: x, destination: /m, options: ['trans=virtio']}]",
+        "mounts: [{type: cgroup2, source: x, destination: /m, options: [nsdelegate]}]",
+        "mounts: [{type: overlay, source: x, destination: /m, options: ['index=off']}]",
         "binds: ['v:/v', 'r:/r:ro', 'r:/q:ro,noexec', '/x:/y:rshared,rw']",
         "mounts: [{source: proc}, {destination: /dev}, {type: cgroup}, {source: mqueue}]",
         "mounts: [{type: bind, source: r, destination: /r, options: [ro, bind]}]",
@@ -196,7 +220,7 @@ def test_a_mistake_in_kernel_volumes_or_services_points_at_the_value(
     [
         ("comand", "did you mean `command`?"),
         ("Capabilities", "did you mean `capabilities`?"),
-        ("environment", "the nearest key here is `env`"),
+        ("environment", "write env: [NAME=value]"),
         ("cmdline", "`cmdline` is a key of kernel"),
         ("mkdir", "`mkdir` is a key of runtime"),
         ("zzzzzz", "`dolmen schema image` and docs/reference-yaml.md list the keys"),
@@ -207,3 +231,19 @@ def test_an_unknown_key_has_a_hint(load_text: Load, key: str, hint: str) -> None
     with pytest.raises(ConfigError) as caught:
         load_text(f"services: [{{name: s, image: 'i:1', {key}: 1}}]")
     assert caught.value.diagnostics[0].hints == (hint,)
+
+
+@pytest.mark.parametrize("key", ["user", "restart", "ports", "volumes", "privileged", "mem_limit"])
+def test_a_key_of_docker_compose_has_its_counterpart(load_text: Load, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text(f"services: [{{name: s, image: 'i:1', {key}: 1}}]")
+    assert caught.value.diagnostics[0].hints == (COMPOSE_KEYS[key],)
+
+
+_MEMBER = re.compile(r"(?:write|such as|set|and) `?(\w+: .*?)(?:`|;|, and|, or|$)")
+
+
+@pytest.mark.parametrize("key", COMPOSE_KEYS)
+def test_counterparts_of_docker_compose_are_valid(load_text: Load, key: str) -> None:
+    for member in _MEMBER.findall(COMPOSE_KEYS[key]):
+        load_text(f"services:\n  - name: s\n    image: i:1\n    {member}\n")
