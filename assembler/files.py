@@ -1,10 +1,9 @@
-"""Files: atomic writes under a temporary name, synced, then renamed; and disk usage."""
+"""Files: atomic writes, synced, then named; and disk usage."""
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import sys
 from contextlib import contextmanager, suppress
@@ -12,11 +11,14 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
 from assembler.errors import HostError, host_error, is_disk_error, wrap_os_errors
+from assembler.part_files import PartFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+# The mode of files in the store, which users with different umasks may share.
+STORE_MODE = 0o644
 _MIN_PREALLOCATION = 1 << 20
 _MIN_EXCESS = 64 << 10
 # From linux/falloc.h: allocate blocks without changing the size of the file.
@@ -24,19 +26,21 @@ _FALLOC_FL_KEEP_SIZE = 1
 
 
 @contextmanager
-def atomic_write(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iterator[IO[bytes]]:
+def atomic_write(
+    path: Path, *, mode: int | None = None, durable: bool = True
+) -> Iterator[IO[bytes]]:
     """Yield a binary file, open for reading and writing, that becomes `path` after the block.
 
-    The umask does not change the mode. If the block raises an exception, the file is removed.
+    By default, the umask decides on the mode. If the block raises an exception, or the process is
+    killed, `path` stays unchanged, and the file is removed: see `assembler.part_files`.
     """
     if is_special_file(path):
         raise HostError.of(
             host.NOT_WRITABLE,
             f"cannot write {path}: it is a device or a pipe, which is never replaced",
         )
-    temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.part")
     try:
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        part = PartFile(path, mode)
     except OSError as error:
         # The error has the temporary name, which the user does not know.
         if not path.parent.exists():
@@ -45,23 +49,24 @@ def atomic_write(path: Path, *, mode: int = 0o644, durable: bool = True) -> Iter
             ) from error
         raise host_error(error, path) from error
     try:
-        with os.fdopen(fd, "w+b") as file:
+        # A descriptor of its own: some filesystems report errors of writing when it is closed.
+        with os.fdopen(os.dup(part.handle), "w+b") as file:
             yield file
             file.flush()
-            os.fchmod(file.fileno(), mode)
             _trim_excess(file.fileno())
             if durable:
                 os.fsync(file.fileno())
         with wrap_os_errors(path):
-            temporary.replace(path)
+            part.publish()
             if durable:
                 sync_directory(path.parent)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
         # The block may also use the network: only disk errors are about this path.
-        if isinstance(error, OSError) and is_disk_error(error):
+        if is_disk_error(error):
             raise host_error(error, path) from error
         raise
+    finally:
+        part.close()
 
 
 def preallocate(file: IO[bytes], size: int) -> None:

@@ -117,12 +117,17 @@ def still_valid(store: Path, key: str) -> Stamp | None:
 
 def keep(store: Path, key: str, stamp: Stamp) -> None:
     """Keep the stamp; where that is not possible the next build is a full one."""
+    # Not needed when the build is unchanged.
+    from assembler.part_files import PartFile  # noqa: PLC0415
+
     place = _place(store, key)
     with contextlib.suppress(OSError):
         place.parent.mkdir(exist_ok=True)
-        temporary = place.with_suffix(f".{os.getpid()}.part")
-        temporary.write_text(json.dumps(asdict(stamp), sort_keys=True))
-        temporary.replace(place)
+        part = PartFile(place)
+        with contextlib.closing(part), open(part.handle, "w", closefd=False) as file:
+            file.write(json.dumps(asdict(stamp), sort_keys=True))
+            file.flush()
+            part.publish()
         _thin_out(place.parent)
 
 

@@ -30,7 +30,7 @@ from assembler.debian.engine_protocol import (
 )
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
-from assembler.files import atomic_write
+from assembler.files import STORE_MODE, atomic_write
 from assembler.oci import hold_lock
 from assembler.tools import ProcessLimits, ProcessResult, program_error, run_program
 
@@ -151,7 +151,7 @@ class AptEngine:
             result = apt.run("apt-get", *command, limits=_UPDATE_LIMITS)
         if result.status:
             raise _update_error(apt, result)
-        with atomic_write(stamp):
+        with atomic_write(stamp, mode=STORE_MODE):
             pass
 
     def _download(
@@ -264,7 +264,7 @@ def _write_if_changed(path: Path, text: str) -> None:
             return
     except (OSError, UnicodeDecodeError):
         pass
-    with atomic_write(path, durable=False) as file:
+    with atomic_write(path, mode=STORE_MODE, durable=False) as file:
         file.write(text.encode())
 
 

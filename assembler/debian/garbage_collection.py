@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
-from assembler.oci import HOUR, GcLimits, files_in, oldest_run_start, try_lock
+from assembler.oci import HOUR, GcLimits, files_in, oldest_run_start
+from assembler.part_files import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.files import atomic_write
+from assembler.files import STORE_MODE, atomic_write
+from assembler.scratch_directories import scratch_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from assembler.debian.engine_protocol import PinnedPackage
 
@@ -52,7 +51,7 @@ class PackagePool:
         """Open a file that becomes the package if the block ends without an exception."""
         with wrap_os_errors(self.root):
             self.path(package).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path(package)) as target:
+        with atomic_write(self.path(package), mode=STORE_MODE) as target:
             yield target
 
     def add(self, file: Path, package: PinnedPackage) -> None:
@@ -74,11 +73,8 @@ class PackagePool:
         """Create a directory that is removed after the block."""
         with wrap_os_errors(self.root):
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
-            directory = Path(mkdtemp(dir=self.root / "tmp"))
-        try:
+        with scratch_directory(self.root / "tmp") as directory:
             yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
 
 
 def verify_package(package: PinnedPackage, sha256: str, size: int) -> None:

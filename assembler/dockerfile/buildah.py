@@ -40,6 +40,7 @@ from assembler.oci import (
     hold_lock,
     is_digest,
 )
+from assembler.scratch_directories import scratch_directory
 from assembler.tools import (
     ProcessLimits,
     ProcessResult,
@@ -284,9 +285,9 @@ def _short_path(directory: Path) -> Iterator[Path]:
     """Give a short path to a directory: buildah makes a socket there, whose path is limited."""
     with (
         wrap_os_errors(tempfile.gettempdir()),
-        tempfile.TemporaryDirectory(prefix="dolmen-") as above,
+        scratch_directory() as above,
     ):
-        link = Path(above) / "t"
+        link = above / "t"
         link.symlink_to(directory.absolute(), target_is_directory=True)
         yield link
 

@@ -10,7 +10,8 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
-from assembler.oci import hold_lock, try_lock
+from assembler.oci import hold_lock
+from assembler.part_files import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

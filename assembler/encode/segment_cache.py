@@ -21,7 +21,6 @@ import hashlib
 import json
 import os
 import struct
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
@@ -30,7 +29,8 @@ from isal import isal_zlib
 
 from assembler.content import FileRange
 from assembler.encode.inventory import Inventory
-from assembler.files import atomic_write
+from assembler.files import STORE_MODE, atomic_write
+from assembler.part_files import remove_abandoned_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 _FORM = 1
 _MAGIC = b"dolmseg1"
 _FOOTER = struct.Struct("<8sQQIII4x")
-# Temporary files of killed writers are removed after this many seconds.
-_STALE = 3600
 _WINDOW = 1 << 20
 
 
@@ -191,7 +189,7 @@ class SegmentCache:
         """Yield a writer whose output becomes the segment if the block succeeds."""
         self.directory.mkdir(parents=True, exist_ok=True)
         # Not synced: after a power cut its size or checksum is wrong, and it is made again.
-        with atomic_write(self.path(name), durable=False) as file:
+        with atomic_write(self.path(name), mode=STORE_MODE, durable=False) as file:
             segment = SegmentWriter(file)
             yield segment
             file.flush()
@@ -217,13 +215,8 @@ class SegmentCache:
         os.pwrite(handle, tail + footer, size)
 
     def sweep(self) -> None:
-        """Remove old temporary files of killed writers."""
-        old = time.time() - _STALE
-        with suppress(OSError):
-            for path in self.directory.glob(".*.part"):
-                with suppress(OSError):
-                    if path.stat().st_mtime < old:
-                        path.unlink()
+        """Remove the temporary files of killed writers."""
+        remove_abandoned_parts(self.directory)
 
 
 def _parse(file: IO[bytes]) -> Segment | None:

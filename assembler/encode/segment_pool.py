@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
@@ -16,6 +15,7 @@ from assembler.encode.segment_job import JobContext, SegmentJob
 from assembler.encode.worker_processes import run_in_workers
 from assembler.errors import LayerError, OutputError, PlanError
 from assembler.events import LogMessage, Reporter, WarningEmitted, task
+from assembler.scratch_directories import scratch_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -169,8 +169,6 @@ class SegmentPool:
             return
         message = LogMessage(f"{self._cache.directory} cannot be written to: nothing is kept")
         self._reporter.emit(message)
-        import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
-
-        directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dolmen-"))
-        self._scratch = SegmentCache(Path(directory))
-        self._sources = replace(self._sources, segments=Path(directory))
+        directory = self._stack.enter_context(scratch_directory())
+        self._scratch = SegmentCache(directory)
+        self._sources = replace(self._sources, segments=directory)

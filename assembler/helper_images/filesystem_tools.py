@@ -7,10 +7,8 @@ and the libraries of the image, so that nothing is installed.
 from __future__ import annotations
 
 import re
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from posixpath import basename
 from typing import TYPE_CHECKING
 
@@ -18,9 +16,11 @@ from assembler import tools
 from assembler.codes import output as codes
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.oci import ImageFiles, read_image_files
+from assembler.scratch_directories import scratch_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from assembler.oci import Image, Store
 
@@ -49,9 +49,9 @@ class FilesystemTools:
         tmp = self.store.layout.tmp
         with (
             wrap_os_errors(tmp),
-            tempfile.TemporaryDirectory(dir=tmp if tmp.is_dir() else None) as folder,
+            scratch_directory(tmp if tmp.is_dir() else None) as folder,
         ):
-            yield _unpack_program(self.image, self.store, Path(folder), program)
+            yield _unpack_program(self.image, self.store, folder, program)
 
 
 def programs_missing_on_host(programs: Iterable[str]) -> list[str]:

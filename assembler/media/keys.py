@@ -172,6 +172,6 @@ def _read(path: Path) -> bytes:
         return file.read(_MAX_SIZE)
 
 
-def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
+def _write(path: Path, data: bytes, mode: int | None = None) -> None:
     with atomic_write(path, mode=mode) as file:
         file.write(data)

@@ -147,7 +147,7 @@ if TYPE_CHECKING:
         read_attestations,
     )
     from assembler.oci.store.image_store import Store
-    from assembler.oci.store.locks import hold_lock, try_lock
+    from assembler.oci.store.locks import hold_lock
     from assembler.oci.store.names import ImageNames
     from assembler.oci.store.verification import VerifyReport, verify_store
     from assembler.oci.tar_writer import TAR_END, TarHeader, tar_padding
@@ -278,7 +278,6 @@ _HOMES = {
     "resolve_images": "resolution",
     "tag_images": "image_writer",
     "tar_padding": "tar_writer",
-    "try_lock": "store.locks",
     "verify_store": "store.verification",
 }
 
@@ -408,7 +407,6 @@ __all__ = [
     "resolve_images",
     "tag_images",
     "tar_padding",
-    "try_lock",
     "verify_store",
 ]
 

@@ -188,6 +188,7 @@ def test_killed_at_any_moment(builder: Builder, expected: dict[str, str]) -> Non
             run = builder.run()
             assert run.returncode == 0, run.stderr
             assert builder.outputs() == expected
+            assert not builder.leftovers()
     assert verify_store(builder.store, NullReporter()).clean
     # Builds were killed while they made segments, and while they wrote outputs.
     assert states["cold: segments"] > 3, states

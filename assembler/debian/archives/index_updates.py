@@ -17,7 +17,7 @@ from assembler.debian.archives.signatures import verify_detached_signature, veri
 from assembler.debian.decompression import DECOMPRESSION_ERRORS, decompress, fail_above_size
 from assembler.debian.engine_protocol import UNTRUSTED_ARCHIVE_HINT, ArchiveSnapshot
 from assembler.errors import PackageError
-from assembler.files import atomic_write
+from assembler.files import STORE_MODE, atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -183,7 +183,7 @@ def _verify_file(uri: str, listed: ReleaseFile, sha256: str, size: int) -> None:
 def _store_reduced_index(file: IO[bytes], suffix: str, path: Path, uri: str, max_size: int) -> None:
     file.seek(0)
     try:
-        with atomic_write(path, durable=False) as target:
+        with atomic_write(path, mode=STORE_MODE, durable=False) as target:
             for piece in reduce_index(
                 fail_above_size(decompress(_read_chunks(file), suffix), max_size)
             ):

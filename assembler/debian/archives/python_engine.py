@@ -25,7 +25,7 @@ from assembler.debian.engine_protocol import (
 from assembler.debian.pool import verify_package
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
-from assembler.files import atomic_write
+from assembler.files import STORE_MODE, atomic_write
 from assembler.oci import hold_lock, map_unordered
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class PythonEngine:
                     indexes = tuple(
                         update_indexes(root, self._entries(request), request.architecture)
                     )
-                with atomic_write(root / _INDEX_LIST, durable=False) as file:
+                with atomic_write(root / _INDEX_LIST, mode=STORE_MODE, durable=False) as file:
                     file.write(json.dumps([index.as_json() for index in indexes]).encode())
                 _remove_old_indexes(root, {index.file for index in indexes})
         return indexes

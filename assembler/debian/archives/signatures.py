@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler import tools
 from assembler.codes import packages
 from assembler.debian.engine_protocol import KEYRING_HINT, UNTRUSTED_ARCHIVE_HINT
 from assembler.errors import PackageError, wrap_os_errors
+from assembler.scratch_directories import scratch_directory
 from assembler.tools import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from pysequoia import Cert
 
@@ -108,8 +108,8 @@ def _verify_with_gpgv(
 ) -> bytes:
     program = tools.require_program("gpgv")
     options = [word for path in keyrings for word in ("--keyring", str(path.absolute()))]
-    with tempfile.TemporaryDirectory() as directory:
-        signed, detached = Path(directory, "signed"), Path(directory, "signature")
+    with scratch_directory() as directory:
+        signed, detached = directory / "signed", directory / "signature"
         signed.write_bytes(data)
         if signature is None:
             files = ["--output", "-", str(signed)]

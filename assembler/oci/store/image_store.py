@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.codes import images
 from assembler.errors import HostError, ImageError, host_error, wrap_os_errors
-from assembler.files import atomic_write, sync_directory
+from assembler.files import STORE_MODE, atomic_write, sync_directory
 from assembler.oci import digest as digests
 from assembler.oci.manifest import MAX_MANIFEST_SIZE, Descriptor
 from assembler.oci.store import locks
@@ -218,7 +218,7 @@ class Store:
         """Write the names; callers hold `index_locked` since they read them."""
         with wrap_os_errors(self.root):
             sync_directory(self.layout.blobs)
-        with atomic_write(self.layout.index) as file:
+        with atomic_write(self.layout.index, mode=STORE_MODE) as file:
             file.write(names.as_json())
 
     def put(self, name: Reference | str, descriptor: Descriptor) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import images
 from assembler.errors import ImageError, wrap_os_errors
-from assembler.files import atomic_write
+from assembler.files import STORE_MODE, atomic_write
 from assembler.oci.digest import digest_hex, require_digest
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class StoreLayout:
             self.root.mkdir(parents=True, exist_ok=True)
             if not (self.root / LAYOUT_FILE).exists():
                 self._refuse_other_things()
-                with atomic_write(self.root / LAYOUT_FILE) as file:
+                with atomic_write(self.root / LAYOUT_FILE, mode=STORE_MODE) as file:
                     file.write(json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
             for directory in (self.blobs, self.tmp, self.locks):
                 directory.mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
+from assembler.part_files import still_named, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,15 +17,6 @@ if TYPE_CHECKING:
 
 _SHORTEST_NAP = 0.002
 _LONGEST_NAP = 0.25
-
-
-def try_lock(handle: int, *, shared: bool = False) -> bool:
-    """Lock an open file, unless it is locked already; shared locks go together."""
-    try:
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def wait_for_lock(
@@ -41,16 +32,6 @@ def wait_for_lock(
             waiting()
         time.sleep(nap)
         nap = min(nap * 1.5, _LONGEST_NAP)
-
-
-def still_named(handle: int, path: Path) -> bool:
-    """Tell whether `path` is still the open file: its last owner may have renamed or removed it."""
-    here = os.fstat(handle)
-    try:
-        there = path.stat(follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
 
 
 @contextmanager
@@ -95,7 +76,16 @@ def try_open_locked(path: Path, *, create: bool = False) -> int | None:
 
 @contextmanager
 def create_locked(directory: Path, prefix: str, suffix: str) -> Iterator[tuple[int, Path]]:
-    """Create a file with a random name and lock it; it is removed unless the block moves it."""
+    """Create a file with a random name and lock it; it is removed unless the block moves it.
+
+    Files of killed processes with the same prefix and suffix are removed first.
+    """
+    with suppress(OSError):
+        for left in directory.glob(f"{prefix}*{suffix}"):
+            abandoned = try_open_locked(left)
+            if abandoned is not None:
+                left.unlink(missing_ok=True)
+                os.close(abandoned)
     path, handle = _new(directory, prefix, suffix)
     try:
         yield handle, path

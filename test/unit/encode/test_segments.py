@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assembler import part_files
 from assembler.encode.inventory import Inventory
 from assembler.encode.segment_cache import SegmentCache, segment_key
 
@@ -126,12 +128,14 @@ def test_a_check_can_be_stopped(cache: SegmentCache) -> None:
 
 def test_only_abandoned_partial_segments_are_removed(cache: SegmentCache) -> None:
     path = written(cache)
-    fresh, old = cache.directory / ".a.x.part", cache.directory / ".b.x.part"
-    for part in (fresh, old):
-        part.write_bytes(b"")
-    os.utime(old, (1_000_000_000, 1_000_000_000))
-    cache.sweep()
-    assert sorted(p.name for p in cache.directory.iterdir()) == sorted([fresh.name, path.name])
+    active = cache.directory / ".a.0123456789ab.part"
+    abandoned = cache.directory / ".b.0123456789ab.part"
+    abandoned.write_bytes(b"")
+    part_files._cleaned.clear()
+    with active.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        cache.sweep()
+    assert sorted(cache.directory.iterdir()) == sorted([active, path])
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
