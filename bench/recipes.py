@@ -103,7 +103,7 @@ def main() -> None:
             for engine in (*engines, "python"):
                 sys.stderr.write(f"{case.name} with {engine}\n")
                 store = Path(directory) / f"store-{engine}"
-                words = ["-q", "--cache", str(store), "pkg", "build", "--offline", "--force"]
+                words = ["-q", "--cache", str(store), "pkg", "build", "--force"]
                 command = [dolmen, *words, "--hash", "h", str(package)]
                 chosen = {"DOLMEN_RECIPE_ENGINE": engine}
                 for _ in range(COLD_RUNS):

@@ -14,8 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def read_inputs(names: Sequence[str], *, allow_local_sources: bool = False) -> list[ConfigInput]:
-    """Read every file; raise ConfigError with all that cannot be read, and all mistakes."""
+def read_inputs(
+    names: Sequence[str], *, allow_local_sources: bool = False, offline: bool = False
+) -> list[ConfigInput]:
+    """Read every file; raise ConfigError with all that cannot be read, and all mistakes.
+
+    Nothing is fetched if `offline`.
+    """
     inputs: list[ConfigInput] = []
     problems: list[Diagnostic] = []
     seen: set[str] = set()
@@ -27,6 +32,9 @@ def read_inputs(names: Sequence[str], *, allow_local_sources: bool = False) -> l
             problems.append(Diagnostic(codes.DUPLICATE_INPUT, f"{shown} is given twice", place))
             continue
         seen.add(same)
+        if offline and is_url(name):
+            problems.append(_offline_problem(printable_name(name)))
+            continue
         try:
             inputs.append(read_input(name))
         except ConfigError as error:
@@ -34,6 +42,15 @@ def read_inputs(names: Sequence[str], *, allow_local_sources: bool = False) -> l
     if problems:
         raise ConfigError([*problems, *_mistakes_in(inputs, allow_local=allow_local_sources)])
     return inputs
+
+
+def _offline_problem(name: str) -> Diagnostic:
+    return Diagnostic(
+        codes.DOWNLOAD_FAILED,
+        f"--offline forbids to fetch {name}",
+        Place(SourceText(name, "")),
+        ("save the file while online, and build from its path",),
+    )
 
 
 def _mistakes_in(inputs: Sequence[ConfigInput], *, allow_local: bool) -> Sequence[Diagnostic]:

@@ -45,7 +45,7 @@ def build(
     """
     names, chosen = _names(files), BuildOptions.of(options, keywords)
     check_options(names, chosen)
-    inputs = read_inputs(names, allow_local_sources=chosen.allow_local_sources)
+    inputs = _read(names, chosen)
     key = cache_key(names, chosen, inputs)
     if key is not None and not chosen.force:
         kept = recall(chosen.sources.store, key)
@@ -70,7 +70,7 @@ def plan(
     """Return what a build would assemble: every image is resolved, nothing is written."""
     names, chosen = _names(files), BuildOptions.of(options, keywords)
     check_options(names, chosen)
-    inputs = read_inputs(names, allow_local_sources=chosen.allow_local_sources)
+    inputs = _read(names, chosen)
     from assembler.build.preparation import prepare  # noqa: PLC0415 - heavy
     from assembler.build.system_plan import SystemPlan  # noqa: PLC0415
 
@@ -93,10 +93,18 @@ def merged_yaml(
 
     names, chosen = _names(files), BuildOptions.of(options, {})
     check_options(names, chosen)
-    inputs = read_inputs(names, allow_local_sources=chosen.allow_local_sources)
+    inputs = _read(names, chosen)
     _formats(chosen)
     loaded = read_config(inputs, allow_local_sources=chosen.allow_local_sources)
     return render_config(loaded.config)
+
+
+def _read(names: Sequence[str], options: BuildOptions) -> list[ConfigInput]:
+    return read_inputs(
+        names,
+        allow_local_sources=options.allow_local_sources,
+        offline=options.sources.offline,
+    )
 
 
 def _names(files: str | Path | Sequence[str | Path]) -> tuple[str, ...]:

@@ -135,6 +135,20 @@ FILE_CONFLICT = Code(
     "Packages of a recipe can share directories, but not files, unless one of them replaces the "
     "other. Remove a package with `exclude`, or the file with `drop`.",
 )
+NOT_IN_POOL = Code(
+    738,
+    "A Debian package or index is not in the store",
+    "With `--offline`, recipes are built from the packages and the indexes that earlier "
+    "builds have left in the store. Build the package once without `--offline`; a lock "
+    "(`dolmen pkg lock DIR`) needs only its packages, and no index.",
+)
+NEEDS_NETWORK = Code(
+    739,
+    "A part of a build needs the network, and --offline forbids it",
+    "RUN has no network then. What a builder fetches by itself cannot be prevented: "
+    "ADD of a URL, a `# syntax=` line, an SBOM scanner, a builder on another machine. Build once "
+    "without `--offline`: the image stays in the store.",
+)
 BAD_LOCK = Code(
     729,
     "The package lock does not match the recipe",

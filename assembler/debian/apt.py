@@ -26,6 +26,8 @@ from assembler.debian.engine_protocol import (
     PackageRequest,
     PinnedPackage,
     check_package_names,
+    missing_index_error,
+    missing_packages_error,
     unavailable_error,
 )
 from assembler.errors import PackageError, wrap_os_errors
@@ -123,7 +125,9 @@ class AptEngine:
         """Return a verified file for each package; download those that are not in the pool."""
         missing = [package for package in packages if not self.context.pool.has(package)]
         if missing:
-            entries = self.context.mirrors.entries(suite, ("main",))
+            entries = self.context.archives(suite, ("main",))
+            if not entries:
+                raise missing_packages_error(missing)
             total = sum(package.size for package in missing)
             title = f"fetch {pluralize(len(missing), 'Debian package')}"
             with (
@@ -143,6 +147,10 @@ class AptEngine:
             age = time.time() - stamp.stat().st_mtime
         except OSError:
             age = None
+        if not self.context.may_update(request):
+            if age is None:
+                raise missing_index_error(request)
+            return
         if age is not None and 0 <= age < self.context.max_index_age:
             return
         title = f"update the package lists of {request.suite} for {request.architecture}"

@@ -10,7 +10,9 @@ from assembler.debian.sources import DebianMirrors
 from assembler.events import NullReporter
 
 if TYPE_CHECKING:
+    from assembler.debian.engine_protocol import PackageRequest
     from assembler.debian.pool import PackagePool
+    from assembler.debian.sources import AptSource
     from assembler.events import Reporter
 
 
@@ -24,3 +26,15 @@ class EngineContext:
     # Package lists are updated when they are older than this, in seconds; 0: always.
     max_index_age: float = INDEX_MAX_AGE
     reporter: Reporter = field(default_factory=NullReporter)
+    # Only archives in directories of this machine are read, besides the pool and kept indexes.
+    offline: bool = False
+
+    def archives(self, suite: str, components: tuple[str, ...]) -> tuple[AptSource, ...]:
+        """Return the archives of a suite that may be read now."""
+        entries = self.mirrors.entries(suite, components)
+        return tuple(e for e in entries if e.is_local or not self.offline)
+
+    def may_update(self, request: PackageRequest) -> bool:
+        """Tell whether the indexes for a request may be updated."""
+        entries = self.mirrors.entries(request.suite, request.components)
+        return not self.offline or all(entry.is_local for entry in entries)

@@ -91,15 +91,34 @@ def check_package_names(request: PackageRequest) -> None:
 
 def unavailable_error(missing: Sequence[PinnedPackage], reason: str = "") -> PackageError:
     """Return the error for packages that no archive has any more."""
-    names = ", ".join(f"{package.name} {package.version}" for package in missing[:5]) + (
-        " …" if len(missing) > 5 else ""
-    )
     return PackageError.of(
         packages.VERSION_NOT_FOUND,
-        f"no mirror has {names}" + (f": {reason}" if reason else ""),
+        f"no mirror has {_package_list(missing)}" + (f": {reason}" if reason else ""),
         "archives keep old versions for a few days only: `dolmen pkg lock DIR` pins the current "
         "versions",
         "or name a mirror that keeps old versions with --debian-mirror",
+    )
+
+
+def _package_list(missing: Sequence[PinnedPackage]) -> str:
+    names = ", ".join(f"{package.name} {package.version}" for package in missing[:5])
+    return f"{names} …" if len(missing) > 5 else names
+
+
+def missing_index_error(request: PackageRequest) -> PackageError:
+    """Return the error for indexes that the store lacks and that must not be downloaded."""
+    return PackageError.of(
+        packages.NOT_IN_POOL,
+        f"the store has no package lists of {request.suite} for {request.architecture}, "
+        "and --offline forbids to download them",
+    )
+
+
+def missing_packages_error(missing: Sequence[PinnedPackage]) -> PackageError:
+    """Return the error for packages that the store lacks and that must not be downloaded."""
+    return PackageError.of(
+        packages.NOT_IN_POOL,
+        f"the store lacks {_package_list(missing)}, and --offline forbids to download them",
     )
 
 

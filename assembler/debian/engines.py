@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 ENGINE_NAMES = ("auto", "apt", "python")
 
 
-def open_archive_engine(store: Store, options: DebianOptions, reporter: Reporter) -> ArchiveEngine:
+def open_archive_engine(
+    store: Store, options: DebianOptions, reporter: Reporter, *, offline: bool = False
+) -> ArchiveEngine:
     """Return the engine in the options, with a package pool in the store."""
     from assembler.debian.engine_context import EngineContext  # noqa: PLC0415
     from assembler.debian.engine_protocol import INDEX_MAX_AGE  # noqa: PLC0415 - not every build has recipes
@@ -31,6 +33,7 @@ def open_archive_engine(store: Store, options: DebianOptions, reporter: Reporter
         DebianMirrors(specs=options.mirrors, keyring=options.keyring),
         0 if options.refresh else INDEX_MAX_AGE,
         reporter,
+        offline,
     )
     return select_engine(options.engine, context)
 

@@ -84,7 +84,10 @@ def build_recipe(
     store: Store, build: RecipeBuild, engine: ArchiveEngine, reporter: Reporter
 ) -> WrittenImage:
     """Build the image and its SPDX document."""
-    pinned = _select_packages(build, engine)
+    try:
+        pinned = _select_packages(build, engine)
+    except PackageError as error:
+        raise PackageError([_with_lock_hints(d, build) for d in error.diagnostics]) from error
     if build.debs.kernel:
         pinned = tuple(
             package
@@ -149,7 +152,13 @@ def _fetch_packages(
 
 
 def _with_lock_hints(diagnostic: Diagnostic, build: RecipeBuild) -> Diagnostic:
-    """Add the lock that pins a missing package, and the archive's date, to the hints."""
+    """Add the lock that pins a missing package, and the archive's date, to the hints.
+
+    What --offline lacks gets the command that fetches it.
+    """
+    if diagnostic.code is packages.NOT_IN_POOL:
+        command = f"dolmen pkg build --platforms {build.platform} {build.directory}"
+        return replace(diagnostic, hints=(*diagnostic.hints, f"run once while online: {command}"))
     if diagnostic.code is not packages.VERSION_NOT_FOUND or build.lock is None:
         return diagnostic
     lock = build.directory / LOCK_FILE

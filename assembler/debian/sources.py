@@ -44,6 +44,11 @@ class AptSource:
     # Other options of the one-line format, such as `trusted=yes`; only from `DebianMirrors.specs`.
     options: tuple[str, ...] = ()
 
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the archive is a directory of this machine: reading it opens no socket."""
+        return self.uri.partition(":")[0] in ("file", "copy")
+
     def lines(self) -> Iterator[str]:
         """Yield the entry in the one-line format."""
         options = [*self.options, *([f"signed-by={self.signed_by}"] if self.signed_by else [])]

@@ -9,7 +9,12 @@ from assembler.fronts import front
 if TYPE_CHECKING:
     from assembler.dockerfile.build import DockerfileBuild, build_image, dockerfile_inputs
     from assembler.dockerfile.builders import BuilderOptions, Builders, parse_builder_contexts
-    from assembler.dockerfile.buildx import BuildKitOptions, Buildx, find_buildx
+    from assembler.dockerfile.buildx import (
+        BuildKitOptions,
+        Buildx,
+        check_local_daemon,
+        find_buildx,
+    )
     from assembler.dockerfile.options import DockerfileOptions
     from assembler.dockerfile.package_context import read_package_context
     from assembler.dockerfile.stages import PROXIES, DockerfileArguments, plan_dockerfile
@@ -29,6 +34,7 @@ _HOMES = {
     "PROXIES": "stages",
     "build_image": "build",
     "builder_storage_items": "storage",
+    "check_local_daemon": "buildx",
     "dockerfile_inputs": "build",
     "find_buildx": "buildx",
     "open_workspace": "workspace",
@@ -51,6 +57,7 @@ __all__ = [
     "DockerfileOptions",
     "build_image",
     "builder_storage_items",
+    "check_local_daemon",
     "dockerfile_inputs",
     "find_buildx",
     "open_workspace",

@@ -11,6 +11,7 @@ from assembler.dockerfile.builders import BUILDKIT, Builders
 from assembler.dockerfile.docker_images import docker_image_archives
 from assembler.dockerfile.image_sbom import attach_sbom
 from assembler.dockerfile.in_process_build import build_in_process
+from assembler.dockerfile.offline import check_remote_sources
 from assembler.dockerfile.options import DockerfileOptions
 from assembler.dockerfile.package_context import read_package_context
 from assembler.dockerfile.workspace import open_workspace
@@ -64,7 +65,11 @@ def build_image(
     """Build the image, and put it into the store."""
     plan = build.plan
     unsupported = plan.first_unsupported()
-    builder = builders.choose(plan, unsupported) if unsupported is not None else None
+    if build.options.offline:
+        check_remote_sources(plan)
+    builder = None
+    if unsupported is not None:
+        builder = builders.choose(plan, unsupported, offline=build.options.offline)
     if build.options.scanner is not None and (builder is None or builder.name != BUILDKIT):
         content = "the SBOM lists the packages of the image's databases"
         path = plan.dockerfile.source.name

@@ -28,7 +28,8 @@ class BuildLogParser:
 
     plan: DockerfilePlan
     reporter: Reporter
-    network: bool
+    # The hint for a RUN that failed without network; empty if it has one.
+    no_network_hint: str
     instruction: Instruction | None = None
     last_lines: list[str] = field(default_factory=list)
     partial_line: bytes = b""
@@ -70,8 +71,9 @@ class BuildLogParser:
             place = self.instruction.place() if self.instruction else None
             return disk_full_error(f"{what}:\n{last}" if last else what, full, place)
         all_hints = [*hints]
-        if self.instruction is not None and self.instruction.keyword == "RUN" and not self.network:
-            all_hints.append("RUN has no network unless build.yml says `network: true`")
+        is_run = self.instruction is not None and self.instruction.keyword == "RUN"
+        if is_run and self.no_network_hint:
+            all_hints.append(self.no_network_hint)
         return PackageError.of(
             packages.BUILD_FAILED,
             f"{what}:\n{last}" if last else what,

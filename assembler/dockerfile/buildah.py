@@ -88,6 +88,8 @@ class Buildah:
     # The directory of its images and containers.
     storage: Path
     reporter: Reporter
+    # No command has a network.
+    offline: bool = False
 
     @property
     def name(self) -> str:
@@ -229,9 +231,9 @@ class Buildah:
     def _run_build(
         self, plan: DockerfilePlan, time: int, paths: _BuildahPaths, options: DockerfileOptions
     ) -> None:
-        log = _BuildahLogParser(plan, self.reporter, options.network)
+        log = _BuildahLogParser(plan, self.reporter, options.no_network_hint)
         command = self._command(
-            self._build_command(plan, time, paths, options), network=options.network
+            self._build_command(plan, time, paths, options), network=options.run_network
         )
         # What RUN --mount=type=cache keeps is below this directory, and stays.
         kept = self.storage / "tmp"
@@ -266,7 +268,7 @@ class Buildah:
         # this process, even if it is killed.
         dependent = ["setpriv", "--pdeathsig", "KILL", "--"]
         isolated = [*dependent, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        isolated += [*([] if network else ["--net"]), "--"]
+        isolated += [*([] if network and not self.offline else ["--net"]), "--"]
         if os.geteuid() == 0:
             return [*isolated, *command]
         return [*dependent, str(self.program), "unshare", "--", *isolated, *command]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from assembler import tools
 from assembler.codes import packages, usage
 from assembler.dockerfile.buildx import BuildKitOptions, Buildx, find_buildx
+from assembler.dockerfile.offline import check_environment_daemon
 from assembler.errors import PackageError, UsageError
 from assembler.oci import Platform
 
@@ -92,27 +93,32 @@ class Builders:
     options: BuilderOptions = field(default_factory=BuilderOptions)
     _docker: _DockerLookup = field(default_factory=_DockerLookup, repr=False, compare=False)
 
-    def choose(self, plan: DockerfilePlan, instruction: Instruction) -> Builder:
+    def choose(
+        self, plan: DockerfilePlan, instruction: Instruction, *, offline: bool = False
+    ) -> Builder:
         """Return the builder for a plan, because of an instruction not supported in process.
 
         BuildKit comes first if a context is named for the platform, then buildah, which needs no
-        daemon, then any BuildKit. Docker's classic builder is the last resort.
+        daemon, then any BuildKit. Docker's classic builder is the last resort. If `offline`,
+        buildah comes first: its network can be taken away.
         """
         requested, buildah = self.options.name, tools.find_program("buildah")
         if requested in (AUTO, BUILDKIT):
             docker, options = self._docker.find(self.options.buildkit)
-            has_context = options.context(plan.arguments.target) is not None
+            has_context = options.context(plan.arguments.target) is not None and not offline
             if docker is not None and (requested == BUILDKIT or has_context or buildah is None):
                 from assembler.dockerfile.buildkit import BuildKit  # noqa: PLC0415
 
-                return BuildKit(Buildx(docker, options, self.reporter), self.reporter)
+                return BuildKit(Buildx(docker, options, self.reporter, offline), self.reporter)
         if buildah is not None and requested in (AUTO, BUILDAH):
             from assembler.dockerfile.buildah import Buildah  # noqa: PLC0415
 
-            return Buildah(buildah, self.storage, self.reporter)
+            return Buildah(buildah, self.storage, self.reporter, offline)
         if requested in (AUTO, DOCKER):
             from assembler.dockerfile.classic_builder import ClassicBuilder, daemon_responds  # noqa: PLC0415
 
+            if offline:
+                check_environment_daemon()
             if daemon_responds():
                 return ClassicBuilder(self.reporter)
         raise PackageError.of(

@@ -19,6 +19,7 @@ from assembler.dockerfile.build_log import BuildLogParser
 from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
 from assembler.dockerfile.buildx import Buildx, docker_environment
 from assembler.dockerfile.built_image import add_built_image
+from assembler.dockerfile.offline import check_daemon_build
 from assembler.dockerfile.stages import PROXIES
 from assembler.errors import HostError, ImageError, wrap_os_errors
 from assembler.events import task
@@ -68,6 +69,8 @@ class BuildKit:
         self, store: Store, plan: DockerfilePlan, inputs: BuildInputs, options: DockerfileOptions
     ) -> WrittenImage:
         """Build the image of the last stage, and put it into the store."""
+        if options.offline:
+            check_daemon_build(plan, options)
         work = inputs.workspace
         names = {
             key: write_layout(store, image, work).name
@@ -84,7 +87,7 @@ class BuildKit:
         }
         builder = self.buildx.builder_for(plan.arguments.target)
         command = self.command(plan, paths, bases, options, builder)
-        log = _BuildKitLogParser(plan, self.reporter, options.network)
+        log = _BuildKitLogParser(plan, self.reporter, options.no_network_hint)
         variables = docker_environment() | {"SOURCE_DATE_EPOCH": str(inputs.time)}
         result = run_program(command, variables, limits=_LIMITS, on_output=log.feed)
         log.finish()
@@ -118,7 +121,7 @@ class BuildKit:
             # Its provenance is not reproducible.
             "--provenance=false",
             _sbom_option(options.scanner),
-            *("--network", "default" if options.network else "none"),
+            *("--network", "default" if options.run_network else "none"),
             *("--output", f"type=oci,dest={paths.out},rewrite-timestamp=true"),
             *([] if options.cached else ["--no-cache"]),
             *(word for agent in options.ssh for word in ("--ssh", agent)),

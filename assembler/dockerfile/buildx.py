@@ -8,6 +8,11 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from assembler.dockerfile.offline import (
+    check_daemon_address,
+    check_environment_daemon,
+    offline_refusal,
+)
 from assembler.events import task
 from assembler.oci import Platform
 from assembler.tools import ProcessLimits, StallLimits, program_error, run_program
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "dolmen-builder"
 _CONTEXT = re.compile(r"(?:dolmen|linuxkit)-(linux-[a-z0-9]+(?:-v[0-9])?)")
+_ENDPOINT = re.compile(r"^Endpoint:\s+(\S+)", re.MULTILINE)
 _TOTAL = re.compile(r"^Total:\s+(\S+)", re.MULTILINE)
 _LIMITS = ProcessLimits(seconds=1800.0, stall=StallLimits(seconds=1800.0))
 _ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "XDG_RUNTIME_DIR")
@@ -90,14 +96,28 @@ class Buildx:
     program: Path
     options: BuildKitOptions
     reporter: Reporter
+    # Only a builder that exists, on this machine.
+    offline: bool = False
 
     def builder_for(self, platform: Platform) -> str:
         """Return the builder for a platform; create it if it does not exist."""
         name, ready = self.options.builder(platform), self.options._ready  # noqa: SLF001
         with ready.lock:
             if name not in ready.names:
+                if self.offline:
+                    check_local_daemon(self.docker_command(platform))
                 ready.names[name] = self._ensure_builder(name, platform)
+                if self.offline:
+                    self._check_endpoints(self.docker_command(platform), ready.names[name])
             return ready.names[name]
+
+    def _check_endpoints(self, docker: list[str], name: str) -> None:
+        """Refuse a builder with a node on another machine."""
+        for endpoint in _ENDPOINT.findall(_output([*docker, "buildx", "inspect", name])):
+            if "://" in endpoint:
+                check_daemon_address(endpoint)
+            else:
+                check_local_daemon([str(self.program), "--context", endpoint])
 
     def _ensure_builder(self, name: str, platform: Platform) -> str:
         docker, variables = self.docker_command(platform), docker_environment()
@@ -115,6 +135,8 @@ class Buildx:
         if not exists and is_default and self._has_containerd_store(docker):
             # The daemon's own BuildKit needs no image and no container.
             return options.context(platform) or self._current_context()
+        if self.offline:
+            raise offline_refusal(f"--offline forbids to create the builder {name}")
         if exists:
             # Its storage is a volume of Docker, buildx_buildkit_NAME0_state.
             self._run([*docker, "buildx", "rm", "--keep-state", name], f"stop the builder {name}")
@@ -174,3 +196,19 @@ class Buildx:
             raise program_error(command, outcome)
         total = _TOTAL.search(outcome.output.decode("utf-8", "replace"))
         return total[1] if total else "nothing"
+
+
+def check_local_daemon(docker: list[str]) -> None:
+    """Refuse the daemon of a docker command, perhaps with a context, on another machine."""
+    program, *context = docker
+    if not context and os.environ.get("DOCKER_HOST"):
+        check_environment_daemon()
+        return
+    command = [program, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    check_daemon_address(_output([*command, *context[1:]]).strip())
+
+
+def _output(command: list[str]) -> str:
+    """Return what a command prints; nothing if it fails, since a build fails then as well."""
+    outcome = run_program(command, docker_environment())
+    return "" if outcome.status else outcome.output.decode("utf-8", "replace")

@@ -21,6 +21,7 @@ from assembler.dockerfile.build_log import BuildLogParser
 from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
 from assembler.dockerfile.built_image import add_built_image, base_layers
 from assembler.dockerfile.emulation import check_runnable
+from assembler.dockerfile.offline import check_daemon_build
 from assembler.dockerfile.stages import PROXIES
 from assembler.errors import HostError, wrap_os_errors
 from assembler.events import WarningEmitted, task
@@ -78,6 +79,8 @@ class ClassicBuilder:
         """Build the image of the last stage, and put it into the store."""
         check_runnable(plan)
         _check_supported(plan)
+        if options.offline:
+            check_daemon_build(plan, options)
         if options.ssh:
             raise HostError.of(
                 host.TOOL_MISSING,
@@ -93,7 +96,7 @@ class ClassicBuilder:
                 for key, image in inputs.base_images.images.items()
             }
             context = _pack_context(inputs, rewrite_for_builder(plan, names, platforms=False))
-            log = _ClassicLogParser(plan, self.reporter, options.network)
+            log = _ClassicLogParser(plan, self.reporter, options.no_network_hint)
             try:
                 with context.open("rb") as file:
                     self._run(client, file, tag, log, options)
@@ -159,7 +162,7 @@ class ClassicBuilder:
             dockerfile=_DOCKERFILE,
             tag=tag,
             buildargs={k: v for k, v in given.items() if k in declared or k.upper() in PROXIES},
-            network_mode=None if options.network else "none",
+            network_mode=None if options.run_network else "none",
             nocache=not options.cached,
             rm=True,
             forcerm=True,

@@ -149,22 +149,28 @@ def parse_dockerfile(source: SourceText) -> Dockerfile:
     return Dockerfile(source, found, escape)
 
 
-def _escape_character(lines: list[str], source: SourceText) -> str:
-    """Return the character that continues lines; directives come before everything else."""
+def leading_directives(lines: list[str]) -> dict[str, tuple[str, int]]:
+    """Return the directives before everything else, with their line numbers; the first counts."""
+    found: dict[str, tuple[str, int]] = {}
     for number, line in enumerate(lines, 1):
         directive = _DIRECTIVE.fullmatch(line.strip())
         if directive is None:
             break
-        if directive[1].lower() == "escape":
-            if directive[2] not in ("\\", "`"):
-                raise PackageError.of(
-                    packages.BAD_DOCKERFILE,
-                    f"invalid escape character {directive[2]!r}",
-                    "write \\ or `",
-                    place=Place(source, number, 1, len(line)),
-                )
-            return directive[2]
-    return "\\"
+        found.setdefault(directive[1].lower(), (directive[2], number))
+    return found
+
+
+def _escape_character(lines: list[str], source: SourceText) -> str:
+    """Return the character that continues lines."""
+    character, number = leading_directives(lines).get("escape", ("\\", 0))
+    if character not in ("\\", "`"):
+        raise PackageError.of(
+            packages.BAD_DOCKERFILE,
+            f"invalid escape character {character!r}",
+            "write \\ or `",
+            place=Place(source, number, 1, len(lines[number - 1])),
+        )
+    return character
 
 
 def _parse_instructions(lines: list[str], source: SourceText, escape: str) -> Iterator[Instruction]:

@@ -130,7 +130,8 @@ def build_in_context(
         if (result := results.get(job.package.directory.resolve())) and result.complete
     ]
     if options.load:
-        load_into_docker(store, [job.name.reference() for job in complete], reporter)
+        references = [job.name.reference() for job in complete]
+        load_into_docker(store, references, reporter, offline=options.sources.offline)
     if options.push and (remote := context.remote) is not None:
         for job in complete:
             override = options.force or not is_lasting(job.name)
@@ -150,6 +151,8 @@ def check_package_options(options: PackageBuildOptions) -> None:
         problem = ("--pull and --force exclude each other", "remove one of them")
     elif options.sources.offline and (options.push or options.fetch):
         problem = ("--offline excludes --push and --pull", "remove one of them")
+    elif options.sources.offline and options.debian.refresh:
+        problem = ("--offline excludes --refresh", "remove one of them")
     if problem:
         raise UsageError.of(usage.BAD_OPTION, *problem)
 

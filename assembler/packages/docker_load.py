@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from assembler import tools
-from assembler.dockerfile import open_workspace
+from assembler.dockerfile import check_local_daemon, open_workspace
 from assembler.errors import wrap_os_errors
 from assembler.events import task
 from assembler.oci import (
@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 _VARIABLES = ("PATH", "HOME", "USER", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
 
 
-def load_into_docker(store: Store, references: Sequence[Reference], reporter: Reporter) -> None:
+def load_into_docker(
+    store: Store, references: Sequence[Reference], reporter: Reporter, *, offline: bool = False
+) -> None:
     """Load images of this machine's platform into the daemon; it cannot run others."""
     docker, platform = tools.require_program("docker"), host_platform()
+    if offline:
+        check_local_daemon([str(docker)])
     environment = {
         k: v for k, v in os.environ.items() if k.startswith("DOCKER_") or k in _VARIABLES
     }

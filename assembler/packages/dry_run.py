@@ -66,7 +66,7 @@ def _describe_platform(
         yield f"{head}: build in process{reason}"
         return
     try:
-        builder = context.builders.choose(build.plan, unsupported)
+        builder = context.builders.choose(build.plan, unsupported, offline=build.options.offline)
     except DolmenError as error:
         yield f"{head}: cannot be built{reason}: {error.diagnostics[0].message}"
         return

@@ -66,6 +66,7 @@ class PackageBuildOptions:
             self.ssh,
             self.scanner,
             self.builder.requested,
+            self.sources.offline,
         )
 
     def for_dependency(self) -> PackageBuildOptions:

@@ -47,7 +47,9 @@ class BuildContext:
         """Return the context that the options describe."""
         store = options.sources.open_store()
         builders = Builders(store.root.absolute() / "buildah", reporter, options.builder)
-        engine = open_archive_engine(store, options.debian, reporter)
+        engine = open_archive_engine(
+            store, options.debian, reporter, offline=options.sources.offline
+        )
         return cls(engine, options.sources, builders)
 
     def with_local_images(self, references: Iterable[Reference]) -> BuildContext:

@@ -65,7 +65,9 @@ def lock_packages(
                 f"{package.directory} has no Debian packages: nothing to lock",
             )
         recipes.append((package.directory, debs, target_platforms(package, options.platforms)))
-    engine = open_archive_engine(options.sources.open_store(), options.debian, reporter)
+    engine = open_archive_engine(
+        options.sources.open_store(), options.debian, reporter, offline=options.sources.offline
+    )
     return [
         RecipeLock(
             directory,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,7 +38,10 @@ def image_sources(
     """Return the image sources of a command."""
     from assembler.oci import ImageSources  # noqa: PLC0415
 
-    registries = partial(registry_options, settings, insecure, registry_creds)
+    if offline:
+        # Else git fetches the objects that a partial clone lacks.
+        os.environ["GIT_ALLOW_PROTOCOL"] = "file"
+    registries = cache(partial(registry_options, settings, insecure, registry_creds))
     if insecure or registry_creds or os.environ.get("DOLMEN_REGISTRY_CREDS"):
         # Check these options even if no registry is contacted.
         registries()

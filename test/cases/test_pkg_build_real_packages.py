@@ -101,7 +101,9 @@ def work(tmp_path: Path) -> Path:
 
 def test_programs_for_several_architectures(dolmen: Dolmen, work: Path, tmp_path: Path) -> None:
     kitchen = Kitchen(tmp_path)
-    command = ("pkg", "build", "--offline", "--cache", kitchen.store.root)
+    # No registry answers there, and Debian's archive is needed.
+    registry = ("--org", "localhost:1/example")
+    command = ("pkg", "build", *registry, "--cache", kitchen.store.root)
     asked = ("in-go", "in-c", "top")
     done = dolmen.run(*command, *(work / name for name in asked))
     skip_without_an_archive(done)
@@ -152,4 +154,4 @@ def test_programs_for_several_architectures(dolmen: Dolmen, work: Path, tmp_path
 
 def shown(dolmen: Dolmen, package: Path) -> str:
     """Return what a package is called."""
-    return dolmen.run("pkg", "show-tag", package).stdout.strip()
+    return dolmen.run("pkg", "show-tag", "--org", "localhost:1/example", package).stdout.strip()

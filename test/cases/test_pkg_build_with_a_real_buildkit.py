@@ -57,7 +57,7 @@ class Cook:
     def build(
         self, *words: str | Path, store: Path | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        options = ("--offline", "--hash", "h", "--cache", store or self.kitchen.store.root)
+        options = ("--force", "--hash", "h", "--cache", store or self.kitchen.store.root)
         env = {**self.daemon.env, **(env or {})}
         return self.dolmen.run("pkg", "build", "--builder", "buildkit", *options, *words, env=env)
 

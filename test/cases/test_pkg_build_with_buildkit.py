@@ -114,7 +114,7 @@ def run(
     kitchen: Kitchen, dolmen: Dolmen, *words: str | Path, **env: str
 ) -> subprocess.CompletedProcess[str]:
     path = f"{kitchen.root / 'bin'}:{os.environ['PATH']}"
-    options = ("--offline", "--hash", "h", "--cache", kitchen.store.root)
+    options = ("--force", "--hash", "h", "--cache", kitchen.store.root)
     return dolmen.run("pkg", "build", *options, *words, env={"PATH": path, **env})
 
 

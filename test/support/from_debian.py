@@ -39,7 +39,8 @@ def _install(root: Path, work: Path, recipe: str) -> None:
         f"image: programs\norg: example\ndebs:\n  suite: trixie\n  {recipe}\n"
     )
     dolmen, store = Dolmen(work / "home"), ("--cache", work / "store")
-    options = ("--offline", "--hash", "1", "--platforms", str(host_platform()))
+    # Nothing is looked up in a registry if it is to be built in any case.
+    options = ("--force", "--hash", "1", "--platforms", str(host_platform()))
     built = dolmen.run("pkg", "build", *options, *store, package)
     skip_without_an_archive(built)
     assert built.returncode == 0, built.stderr

@@ -20,6 +20,8 @@ from assembler.debian.engine_protocol import (
     PackageRequest,
     PinnedPackage,
     check_package_names,
+    missing_index_error,
+    missing_packages_error,
     unavailable_error,
 )
 from assembler.debian.pool import verify_package
@@ -67,7 +69,9 @@ class PythonEngine:
             package for package in dict.fromkeys(packages) if not self.context.pool.has(package)
         ]
         if missing:
-            entries = self.context.mirrors.entries(suite, ("main",))
+            entries = self.context.archives(suite, ("main",))
+            if not entries:
+                raise missing_packages_error(missing)
             bases = tuple(dict.fromkeys(e.uri.rstrip("/") for e in entries))
             total = sum(package.size for package in missing)
             title = f"fetch {pluralize(len(missing), 'Debian package')}"
@@ -117,7 +121,12 @@ class PythonEngine:
         with wrap_os_errors(root):
             root.mkdir(parents=True, exist_ok=True)
         with hold_lock(root / "lock"):
-            indexes = _read_stored_indexes(root / _INDEX_LIST, max_age)
+            may_update = self.context.may_update(request)
+            indexes = _read_stored_indexes(
+                root / _INDEX_LIST, max_age if may_update else float("inf")
+            )
+            if indexes is None and not may_update:
+                raise missing_index_error(request)
             if indexes is None:
                 title = f"update the package lists of {request.suite} for {request.architecture}"
                 with task(self.context.reporter, title, None):

@@ -127,7 +127,10 @@ def build(
         bool, typer.Option("--decompress-kernel", help="Decompress the kernel.")
     ] = False,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Use no network; images must be in the store.")
+        bool,
+        typer.Option(
+            "--offline", help="Use no network; images and Debian packages must be in the store."
+        ),
     ] = False,
     pull: Annotated[
         bool, typer.Option("--pull", help="Re-check registries for cached images.")

@@ -65,7 +65,9 @@ Refresh = Annotated[
 
 Offline = Annotated[
     bool,
-    typer.Option("--offline", help="Contact no registry; base images must be in the store."),
+    typer.Option(
+        "--offline", help="Use no network; images and Debian packages must be in the store."
+    ),
 ]
 BuildArgFiles = Annotated[
     list[Path] | None,

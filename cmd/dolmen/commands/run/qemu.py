@@ -199,7 +199,8 @@ def qemu(
     offline: Annotated[
         bool,
         typer.Option(
-            "--offline", help="Use no network for the build; images must be in the store."
+            "--offline",
+            help="Use no network for the build; images and Debian packages must be in the store.",
         ),
     ] = False,
     pull: Annotated[
