@@ -12,12 +12,18 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from assembler.printable import MAX_MESSAGE_LINE, printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from assembler.codes import Code
 
 _MAX_EXCERPT_WIDTH = 160
+# A message with more lines is cut.
+_MAX_MESSAGE_LINES = 60
+# Deeper than hints and excerpts, so that no line of a message looks like another part.
+_MESSAGE_INDENT, _HINT_INDENT = " " * 4, " " * 8
 
 
 class Severity(StrEnum):
@@ -134,30 +140,44 @@ class TextStyle(StrEnum):
 
 
 def styled_diagnostic(diagnostic: Diagnostic) -> Iterator[tuple[TextStyle, str]]:
-    """Yield the pieces of the rendered diagnostic with their styles, including line ends."""
+    """Yield the pieces of the rendered diagnostic with their styles, including line ends.
+
+    Control characters are escaped, as names and texts of others are in all parts.
+    """
     d = diagnostic
     if d.place is not None:
-        yield TextStyle.PLACE, f"{d.place}: "
+        yield TextStyle.PLACE, f"{printable(str(d.place), MAX_MESSAGE_LINE)}: "
     style = TextStyle.ERROR if d.severity is Severity.ERROR else TextStyle.WARNING
     yield style, f"{d.severity}[{d.code}]"
-    yield TextStyle.MESSAGE, f": {d.message}\n"
+    first, *more = _printable_lines(d.message)
+    yield TextStyle.MESSAGE, f": {first}\n"
+    for line in more:
+        yield TextStyle.MESSAGE, f"{_MESSAGE_INDENT}{line}\n"
     if d.place is not None:
         yield from _excerpt(d.place)
     for remark in d.remarks:
-        yield TextStyle.PLACE, f"  {remark.place}: "
-        yield TextStyle.MESSAGE, f"{remark.message}\n"
+        yield TextStyle.PLACE, f"  {printable(str(remark.place), MAX_MESSAGE_LINE)}: "
+        yield TextStyle.MESSAGE, f"{printable(remark.message, MAX_MESSAGE_LINE)}\n"
         yield from _excerpt(remark.place)
     for hint in d.hints:
-        first, *more = hint.splitlines() or [""]
+        first, *more = _printable_lines(hint)
         yield TextStyle.HINT, "  hint: "
         yield TextStyle.TEXT, first + "\n"
         for line in more:
-            yield TextStyle.TEXT, f"        {line}\n"
+            yield TextStyle.TEXT, f"{_HINT_INDENT}{line}\n"
 
 
 def render(diagnostic: Diagnostic) -> str:
     """Return the diagnostic as plain text that ends with a newline."""
     return "".join(text for _, text in styled_diagnostic(diagnostic))
+
+
+def _printable_lines(text: str) -> list[str]:
+    """Return the lines of a message, escaped and cut; there is at least one."""
+    lines = text.rstrip("\n").split("\n")
+    if len(lines) > _MAX_MESSAGE_LINES:
+        lines = [*lines[: _MAX_MESSAGE_LINES - 1], "…"]
+    return [printable(line.expandtabs(), MAX_MESSAGE_LINE) for line in lines]
 
 
 def _excerpt(place: Place) -> Iterator[tuple[TextStyle, str]]:
@@ -187,10 +207,8 @@ def _window(line: str, start: int) -> tuple[str, int]:
 
 
 def _printable(text: str) -> str:
-    """Replace unprintable characters; a tab becomes one space, so that carets line up."""
-    return "".join(
-        " " if c == "\t" else c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+    """Escape unprintable characters; a tab becomes one space."""
+    return printable(text.replace("\t", " "))
 
 
 def _width(text: str) -> int:

@@ -55,10 +55,14 @@ class TaskEnded:
 
 @dataclass(frozen=True)
 class LogMessage:
-    """A line of the log; level 0 is always shown, higher levels with `-v`."""
+    """A line of the log; level 0 is always shown, higher levels with `-v`.
+
+    The output of a program may contain colors and other control sequences.
+    """
 
     message: str
     level: int = 0
+    from_program: bool = False
 
 
 @dataclass(frozen=True)

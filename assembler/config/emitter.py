@@ -10,10 +10,11 @@ from typing import Any
 _PLAIN = re.compile(r"(?:[A-Za-z_/]|\.{1,2}/)[A-Za-z0-9_./@+=-]*(?::[A-Za-z0-9_./@+=-]+)*")
 # Booleans, null and floats, also of YAML 1.1.
 _NOT_TEXT = re.compile(r"(?i:y|n|yes|no|on|off|true|false|null|inf|nan)")
-# Characters that JSON does not escape, and YAML forbids or takes for a line end.
-_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+# Characters that JSON does not escape, and YAML forbids or takes for a line end; and those that
+# change the direction of text, by which a value could show as another one.
+_ESCAPED = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]")
 _NOT_IN_BLOCKS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 
 

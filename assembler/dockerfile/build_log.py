@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.errors import PackageError, disk_full_error
 from assembler.events import LogMessage
+from assembler.printable import program_line
 from assembler.tools import full_disk_of
 
 if TYPE_CHECKING:
@@ -51,12 +52,13 @@ class BuildLogParser:
         raise NotImplementedError
 
     def _line(self, raw: bytes) -> None:
-        line = raw.decode("utf-8", "replace").rstrip("\r")
+        # A program that draws progress overwrites its line.
+        line = raw.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
         if self.parse_step(line):
-            self.reporter.emit(LogMessage(line, 1))
+            self.reporter.emit(LogMessage(line, 1, from_program=True))
             return
         self.last_lines = [*self.last_lines[-_LAST_LINES:], line]
-        self.reporter.emit(LogMessage(line, 2))
+        self.reporter.emit(LogMessage(line, 2, from_program=True))
 
     def build_error(self, *hints: str, writes: Sequence[Path] = ()) -> DolmenError:
         """Return the error with the instruction that failed and the last lines.
@@ -64,7 +66,7 @@ class BuildLogParser:
         `writes` are directories that the builder writes to; a full disk is an error of its own.
         """
         printed = [line for line in self.last_lines if line.strip(" -")]
-        last = "\n".join(_printable(line) for line in printed[-_LAST_LINES:])
+        last = "\n".join(program_line(line) for line in printed[-_LAST_LINES:])
         what = f"{self.instruction.keyword} failed" if self.instruction else "the build failed"
         full = full_disk_of(writes, last)
         if full is not None:
@@ -80,7 +82,3 @@ class BuildLogParser:
             *all_hints,
             place=self.instruction.place() if self.instruction else None,
         )
-
-
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in line)

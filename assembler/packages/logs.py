@@ -17,6 +17,7 @@ from assembler.events import (
     TaskStarted,
     WarningEmitted,
 )
+from assembler.printable import printable, program_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,11 +78,13 @@ class PackageLog:
             case TaskStarted():
                 self._open()
                 self._titles[event.task] = event.title
-                self._line(f"== {event.title}")
+                self._line(f"== {printable(event.title)}")
             case TaskEnded():
-                self._line(f"== {self._titles.pop(event.task, '')}: {event.outcome}")
+                title = printable(self._titles.pop(event.task, ""))
+                self._line(f"== {title}: {event.outcome}")
             case LogMessage():
-                self._line(event.message)
+                clean = program_line if event.from_program else printable
+                self._line(clean(event.message))
             case WarningEmitted():
                 self._line(render(event.diagnostic).rstrip("\n"))
             case TaskAdvanced() | TaskNoted():

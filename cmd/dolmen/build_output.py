@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError, host_error, is_disk_error
 from assembler.quantities import size_text
-from dolmen.output import print_line, show_diagnostics, wants_color
+from dolmen.output import print_json, print_line, print_note, show_diagnostics, wants_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,12 +22,12 @@ def print_result(settings: Settings, result: BuildResult, *, as_json: bool) -> N
     if result.unchanged and not settings.quiet:
         show_diagnostics(result.warnings, color=wants_color(sys.stderr, settings.color))
     if as_json:
-        print_line(json.dumps(result.as_json(), indent=2))
+        print_json(result.as_json())
     elif not settings.quiet:
         for output in result.outputs:
             name = output.path or output.reference or "standard output"
             state = "unchanged" if result.unchanged else size_text(output.size)
-            sys.stderr.write(f"{name}  {state}\n")
+            print_note(f"{name}  {state}")
 
 
 def print_failure(error: DolmenError | OSError, warnings: Sequence[Diagnostic]) -> None:
@@ -47,7 +46,7 @@ def print_failure(error: DolmenError | OSError, warnings: Sequence[Diagnostic]) 
         "warnings": [w.as_json() for w in warnings],
         "errors": [d.as_json() for d in error.diagnostics],
     }
-    print_line(json.dumps(result, indent=2))
+    print_json(result)
 
 
 def list_formats() -> None:

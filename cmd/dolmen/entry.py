@@ -6,6 +6,7 @@ Exit codes: 0 success, 1 an error with diagnostics, 2 an invalid command line,
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import stat
@@ -67,6 +68,9 @@ def _open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
+    # A name may have characters that the locale lacks.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _raise_interrupt(error: BaseException | None) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
 
 from assembler.events import Event, LogMessage, TaskAdvanced, TaskEnded, TaskStarted, WarningEmitted
 from assembler.quantities import size_text
-from dolmen.output import show_diagnostics
+from dolmen.output import print_note, print_program_line, show_diagnostics
 from dolmen.wrapping import shorten_hashes
 
 # The interval in seconds between lines of a long task.
@@ -48,10 +47,16 @@ class LineLog:
                     self._ended(event)
                 case LogMessage():
                     if event.level <= self.verbosity:
-                        self._line(event.message)
+                        self._log(event)
                 case WarningEmitted():
                     if self.verbosity >= 0:
                         show_diagnostics([event.diagnostic], color=self.color)
+
+    def _log(self, event: LogMessage) -> None:
+        if event.from_program:
+            print_program_line(event.message, color=self.color)
+        else:
+            print_note(event.message)
 
     def _advanced(self, event: TaskAdvanced) -> None:
         running = self._running.get(event.task)
@@ -85,5 +90,4 @@ class LineLog:
 
     def _line(self, text: str) -> None:
         if self.verbosity >= 0:
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            print_note(text)

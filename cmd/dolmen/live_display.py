@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import Self
 
@@ -30,6 +29,7 @@ from assembler.events import (
     WarningEmitted,
 )
 from assembler.periodic_threads import PeriodicThread
+from assembler.printable import printable, program_line
 from assembler.quantities import size_text
 from dolmen.line_log import LineLog
 from dolmen.output import show_diagnostics
@@ -108,7 +108,7 @@ class LiveDisplay:
             match event:
                 case TaskStarted():
                     self._begin()
-                    title = escape(shorten_hashes(event.title))
+                    title = escape(printable(shorten_hashes(event.title)))
                     self._bars[event.task] = self._progress.add_task(
                         title, total=event.total, unit=event.unit, title=title
                     )
@@ -128,7 +128,7 @@ class LiveDisplay:
                 case LogMessage():
                     self._lines.emit(event)
                 case WarningEmitted():
-                    show_diagnostics([event.diagnostic], color=self._color, stream=sys.stderr)
+                    show_diagnostics([event.diagnostic], color=self._color)
 
     def _begin(self) -> None:
         """Start showing bars."""
@@ -141,7 +141,7 @@ class LiveDisplay:
         """Show a note after the title of a task."""
         bar = self._bars.get(event.task)
         if bar is not None:
-            note = "".join(c if c.isprintable() else " " for c in event.note[:_MAX_NAME_WIDTH])
+            note = program_line(event.note)[:_MAX_NAME_WIDTH]
             title = self._progress.tasks[self._progress.task_ids.index(bar)].fields["title"]
             self._progress.update(
                 bar, description=f"{title}  [dim]{escape(shorten_hashes(note))}[/dim]"

@@ -8,6 +8,7 @@ import sys
 
 from assembler.codes import usage
 from assembler.errors import UsageError
+from assembler.printable import printable
 
 VARIABLE = "DOLMEN_SECURE_BOOT_PASSPHRASE"
 
@@ -23,7 +24,7 @@ def read_passphrase(name: str) -> str:
             f"{name} is encrypted, and standard input is no terminal to read a passphrase from",
             f"set {VARIABLE} in the environment",
         )
-    return getpass.getpass(f"Passphrase of {name}: ")
+    return getpass.getpass(f"Passphrase of {printable(name)}: ")
 
 
 def read_new_passphrase() -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from assembler.codes import usage
 from assembler.diagnostics import Diagnostic
 from assembler.errors import UsageError
+from dolmen.output import print_help
 
 if TYPE_CHECKING:
     import typer
@@ -69,7 +70,7 @@ def _close_suggestions(text: str, suggested: str) -> list[str]:
 
 def show_help(error: typer.TyperException) -> NoReturn:
     """Print the help in the error, and exit."""
-    sys.stderr.write(_message(error) + "\n")
+    print_help(_message(error))
     sys.exit(2)
 
 

@@ -17,6 +17,7 @@ from assembler.errors import DolmenError, UsageError
 from assembler.events import WarningRecorder
 from dolmen import completions
 from dolmen.lazy import command_app
+from dolmen.output import print_document, result_stream
 from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
@@ -237,7 +238,7 @@ def build(
             remember=not sbom_current_time or "SOURCE_DATE_EPOCH" in os.environ,
         )
         if dry_run:
-            sys.stdout.write(merged_yaml(files or (), options))
+            print_document(merged_yaml(files or (), options))
             return
         with progress_reporter(settings) as reporter:
             recorder = WarningRecorder(reporter)
@@ -263,7 +264,7 @@ def _check_output(output: str, *, as_json: bool, dry_run: bool) -> None:
 
 def _output(output: str) -> Path | IO[bytes] | None:
     if output == "-":
-        return sys.stdout.buffer
+        return result_stream()
     return Path(output) if output else None
 
 

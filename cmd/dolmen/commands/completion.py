@@ -9,7 +9,7 @@ import typer
 from assembler.codes import usage
 from assembler.errors import UsageError
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_document
 
 app = command_app()
 _SHELLS = ("bash", "zsh", "fish", "powershell")
@@ -40,6 +40,5 @@ def completion(
         raise UsageError.of(
             usage.BAD_OPTION, f"unsupported shell {shell!r}", "use bash, zsh, fish or powershell"
         )
-    print_line(
-        get_completion_script(prog_name="dolmen", complete_var="_DOLMEN_COMPLETE", shell=shell)
-    )
+    script = get_completion_script(prog_name="dolmen", complete_var="_DOLMEN_COMPLETE", shell=shell)
+    print_document(f"{script}\n")

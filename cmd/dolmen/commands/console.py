@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.output import print_note
 
 app = command_app()
-_HINT = "dolmen: Ctrl-] q detaches; the machine keeps running\r\n"
+_HINT = "dolmen: Ctrl-] q detaches; the machine keeps running\n"
 
 
 @app.command()
@@ -34,5 +34,6 @@ def console(
     terminal = TerminalConsole(ends_machine=False, attach_hint=_HINT)
     result = attach(find_machine(name, state_directory(os.environ)), terminal)
     if result.left and terminal.was_raw:
-        sys.stderr.write("\ndolmen: detached; the machine keeps running\n")
+        print_note()
+        print_note("dolmen: detached; the machine keeps running")
     raise typer.Exit(128 + result.signal if result.signal else 0)

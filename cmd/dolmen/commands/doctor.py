@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 import sys
 import textwrap
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dolmen.lazy import command_app
-from dolmen.output import print_line, wants_color
+from dolmen.output import Styled, print_json, print_line, wants_color
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def doctor(
     settings = settings_of(ctx)
     found = check_host(settings.cache)
     if as_json:
-        print_line(json.dumps([asdict(f) for f in found], indent=2))
+        print_json([asdict(f) for f in found])
     else:
         _show(found, color=wants_color(sys.stdout, settings.color))
     if not all(f.well for f in found if f.name == "store"):
@@ -56,12 +55,12 @@ def _show(found: list[HostFinding], *, color: bool) -> None:
         print_line(group)
         for f in members:
             mark, sgr = ("ok", "32") if f.well else ("--", "33")
-            shown = f"\x1b[{sgr}m{mark}\x1b[0m" if color else mark
+            shown = Styled(mark, sgr if color else "")
             notes = [f"for: {f.purpose}" if f.purpose else "", f.mend] if not f.well else []
             lines = [
                 part for note in (f.seen, *filter(None, notes)) for part in _wrapped(note, room)
             ]
-            print_line(f"  {shown} {f.name:{widest}}  {lines[0]}")
+            print_line("  ", shown, f" {f.name:{widest}}  {lines[0]}")
             for line in lines[1:]:
                 print_line(f"     {'':{widest}}  {line}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from assembler.codes.search import search_codes
 from assembler.errors import UsageError
 from dolmen import completions
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_document, print_json, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +48,7 @@ def explain(
     groups = groups or [tuple(all_codes().values())]
     if as_json:
         found = dict.fromkeys(code for group in groups for code in group)
-        print_line(json.dumps([_as_json(code) for code in found], indent=2))
+        print_json([_as_json(code) for code in found])
         return
     for number, group in enumerate(groups):
         if number:
@@ -73,8 +72,9 @@ def _find(query: str) -> tuple[Code, ...]:
 def _show(codes: Sequence[Code]) -> None:
     """Explain a single code, or list several."""
     if len(codes) == 1:
-        print_line(f"{codes[0]}: {codes[0].title}\n")
-        print_line(textwrap.fill(codes[0].explanation, _WIDTH, break_on_hyphens=False))
+        print_line(f"{codes[0]}: {codes[0].title}")
+        print_line("")
+        print_document(f"{textwrap.fill(codes[0].explanation, _WIDTH, break_on_hyphens=False)}\n")
         return
     for code in codes:
         print_line(f"{code}  {code.title}")

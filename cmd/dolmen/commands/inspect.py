@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_json, print_line
 
 app = command_app()
 
@@ -49,7 +48,7 @@ def inspect(
     if certificate is not None:
         check_signed_by(found, path, certificate)
     if as_json:
-        print_line(json.dumps({"path": str(path), **found.as_json()}, indent=2))
+        print_json({"path": str(path), **found.as_json()})
     else:
         for line in inspection_lines(found, str(path), every_file=files):
             print_line(line)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.output import print_document
 
 app = command_app()
 
@@ -30,7 +31,7 @@ def logs(
     dolmen logs -f web
     """
     from assembler.machine import find_machine, read_log, state_directory
-    from dolmen.run.tty_mode import write_all
 
     for text in read_log(find_machine(name, state_directory(os.environ)), follow=follow):
-        write_all(sys.stdout.fileno(), text.encode())
+        print_document(text)
+        sys.stdout.flush()

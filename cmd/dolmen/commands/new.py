@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_document, print_note
 from dolmen.settings import settings_of
 
 app = command_app()
@@ -58,8 +57,8 @@ def new(
     from assembler.scaffold import render_template, write_new_file
 
     if file == "-":
-        print_line(render_template(template).rstrip("\n"))
+        print_document(render_template(template).rstrip("\n") + "\n")
         return
     write_new_file(Path(file), template, replace=force)
     if not settings_of(ctx).quiet:
-        sys.stderr.write(f"wrote {file}; build it with: dolmen build {file}\n")
+        print_note(f"wrote {file}; build it with: dolmen build {file}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assembler.printable import printable
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_json, print_line
 
 if TYPE_CHECKING:
     from assembler.machine import RecordedMachine
@@ -37,7 +37,7 @@ def ps(
 
     machines = list_machines(state_directory(os.environ))
     if as_json:
-        print_line(json.dumps([machine.as_json() for machine in machines], indent=2))
+        print_json([machine.as_json() for machine in machines])
     elif names:
         for machine in machines:
             if machine.alive:
@@ -58,7 +58,7 @@ def _show_table(machines: list[RecordedMachine]) -> None:
                 _age(time.time() - record.started),
                 f"{record.memory} MB",
                 ", ".join(record.ports) or "-",
-                record.image,
+                printable(record.image),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

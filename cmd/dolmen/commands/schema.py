@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_json, print_line
 
 app = command_app()
 
@@ -49,4 +48,4 @@ def schema(
     if path:
         print_line(str(schema_path(kind)))
     else:
-        print_line(json.dumps(load_schema(kind), indent=2, ensure_ascii=False))
+        print_json(load_schema(kind), ascii_only=False)

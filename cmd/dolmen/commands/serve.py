@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.output import print_note
 from dolmen.settings import settings_of
 
 app = command_app()
@@ -45,6 +45,5 @@ def serve(
     options = ServeOptions(directory=directory, host=host, port=number)
     with Server(options, progress=LineLog(settings.verbosity).emit) as server:
         if not settings.quiet:
-            sys.stderr.write(f"dolmen: serving {directory.resolve()} at {server.address}\n")
-            sys.stderr.flush()
+            print_note(f"dolmen: serving {directory.resolve()} at {server.address}")
         server.serve_forever()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Annotated
 
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.output import print_note
 from dolmen.run.durations import parse_duration
 from dolmen.settings import settings_of
 
@@ -57,4 +57,4 @@ def stop(
     for machine in machines:
         outcome = stop_machine(machine, wait)
         if not settings_of(ctx).quiet:
-            sys.stderr.write(f"dolmen: {machine.record.name} {texts[outcome]}\n")
+            print_note(f"dolmen: {machine.record.name} {texts[outcome]}")

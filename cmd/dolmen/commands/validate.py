@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated
 
 import typer
 
 from dolmen.lazy import command_app
-from dolmen.output import print_line, show_diagnostics, wants_color
+from dolmen.output import print_json, print_line, show_diagnostics, wants_color
 from dolmen.settings import settings_of
 from dolmen.sources import AllowLocalSources
 
@@ -69,7 +68,7 @@ def validate(
             print_line(f"{' + '.join(map(printable_name, group))}: valid")
     every = ValidationResult(tuple(d for result in results for d in result.diagnostics))
     if as_json:
-        print_line(json.dumps(every.as_json(), indent=2, ensure_ascii=False))
+        print_json(every.as_json(), ascii_only=False)
     else:
         show_diagnostics(every.diagnostics, color=wants_color(sys.stderr, settings.color))
     if not every.valid:

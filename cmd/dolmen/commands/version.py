@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from assembler.version import __version__
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_json, print_line
 
 app = command_app()
 
@@ -37,7 +36,7 @@ def version(
     elif short:
         print_line(__version__)
     elif as_json:
-        print_line(json.dumps({"version": __version__, "python": platform.python_version()}))
+        print_json({"version": __version__, "python": platform.python_version()}, indent=None)
     else:
         print_line(f"dolmen {__version__}")
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from assembler.events import Event, LogMessage, WarningEmitted
 from assembler.machine import RunOutcome
-from dolmen.output import show_diagnostics, wants_color
+from assembler.printable import MAX_MESSAGE_LINE, printable
+from dolmen.output import show_diagnostics, wants_color, write_escaped
 from dolmen.wrapping import columns_of, wrap_text
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class RunReporter:
         if result.diagnostics:
             lines = result.console_tail
             if lines and not (sys.stdout.isatty() and sys.stderr.isatty()):
-                tail = "".join(f"  {line}\n" for line in lines)
+                tail = "".join(f"  {printable(line, MAX_MESSAGE_LINE)}\n" for line in lines)
                 self._write(f"the console's last lines:\n{tail}")
             self._show_diagnostics(result.diagnostics)
         return _EXIT_CODES.get(result.outcome, 0)
@@ -62,12 +63,10 @@ class RunReporter:
         self._write(text.getvalue())
 
     def _write(self, text: str) -> None:
-        if self.console.is_raw:
-            text = "\r" + text.replace("\n", "\r\n")
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        write_escaped(text, raw_terminal=self.console.is_raw)
 
 
 def run_message(text: str) -> str:
     """Return a message as a line, wrapped to the terminal's width."""
-    return f"{wrap_text(f'dolmen: {text}', columns_of(sys.stderr))}\n"
+    line = printable(f"dolmen: {text}", MAX_MESSAGE_LINE)
+    return f"{wrap_text(line, columns_of(sys.stderr))}\n"

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dolmen.output import write_escaped
 from dolmen.run.console_filters import FirmwareFilter, KeyFilter
 from dolmen.run.signal_pipe import SignalPipe, catch_signals
 from dolmen.run.tty_mode import can_read_stdin, raw_mode, reset_terminal, write_all
@@ -95,8 +96,7 @@ class TerminalConsole(SignalConsole):
     def opened(self) -> Iterator[None]:
         """Record signals during the block instead of ending the process."""
         if self.start_hint and sys.stdin.isatty():
-            sys.stderr.write(self.start_hint)
-            sys.stderr.flush()
+            write_escaped(self.start_hint)
         with catch_signals() as self._signals:
             yield
 
@@ -106,8 +106,7 @@ class TerminalConsole(SignalConsole):
         with raw_mode() as is_terminal:
             self.is_raw = self.was_raw = is_terminal
             if self.is_raw and self.attach_hint:
-                sys.stderr.write(self.attach_hint)
-                sys.stderr.flush()
+                write_escaped(self.attach_hint, raw_terminal=True)
             try:
                 yield
             finally:

@@ -10,6 +10,7 @@ import typer
 
 from dolmen import completions
 from dolmen.lazy import command_app
+from dolmen.output import result_stream
 from dolmen.progress import progress_reporter
 from dolmen.settings import settings_of
 
@@ -87,7 +88,7 @@ def export(
     store = Store(settings.cache)
     with progress_reporter(settings) as reporter:
         if outfile == "-":
-            export_archive(store, options, sys.stdout.buffer, reporter)
+            export_archive(store, options, result_stream(), reporter)
             sys.stdout.flush()
         else:
             with atomic_write(Path(outfile)) as out:

@@ -9,9 +9,8 @@ import typer
 
 from assembler.quantities import size_text
 from dolmen import completions
-from dolmen.commands.cache.text import printable
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_json, print_line
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def inspect(
         Platform.parse(platform) if platform else None,
     )
     if as_json:
-        print_line(json.dumps(report.as_json(), indent=2))
+        print_json(report.as_json())
     else:
         _show(report)
 
@@ -84,5 +83,5 @@ def _show(report: ImageReport) -> None:
 
 
 def _print_fact(key: str, value: str) -> None:
-    for number, line in enumerate(printable(value).splitlines()):
+    for number, line in enumerate(value.split("\n") if value else ()):
         print_line(f"{'' if number else key:12}{line}")

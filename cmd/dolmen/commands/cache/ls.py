@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assembler.printable import MAX_MESSAGE_LINE, printable
 from assembler.quantities import size_text
-from dolmen.commands.cache.text import printable
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_json, print_line
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def ls(
 
     rows = list_images(Store(settings_of(ctx).cache))
     if as_json:
-        print_line(json.dumps([row.as_json() for row in rows], indent=2))
+        print_json([row.as_json() for row in rows])
         return
     table = [("IMAGE", "PLATFORMS", "SIZE", "USED", "DIGEST")] + [_row(row) for row in rows]
     for line in _fitted(table) if sys.stdout.isatty() else _lines(table):
@@ -74,8 +73,8 @@ def _row(row: ListedImage) -> tuple[str, str, str, str, str]:
 
     platforms = [str(p) for p in row.platforms] + [f"({p})" for p in row.not_fetched]
     return (
-        printable(row.name) or "<no name>",
-        printable(",".join(platforms)) or "-",
+        printable(row.name, MAX_MESSAGE_LINE) or "<no name>",
+        printable(",".join(platforms), MAX_MESSAGE_LINE) or "-",
         size_text(row.size) + ("" if row.complete else " incomplete"),
         age_text((datetime.now(UTC) - datetime.fromtimestamp(row.used, UTC)).total_seconds()),
         row.descriptor.digest,

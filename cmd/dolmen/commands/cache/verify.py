@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assembler.quantities import size_text
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_json, print_line
 from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
@@ -64,7 +63,7 @@ def verify(
 
 def _show(report: VerifyReport, *, as_json: bool) -> None:
     if as_json:
-        print_line(json.dumps(report.as_json(), indent=2))
+        print_json(report.as_json())
         return
     for line in report.repaired:
         print_line(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,7 @@ from dolmen.commands.pkg.options import (
     naming_options,
 )
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_json, print_line
 from dolmen.package_options import build_arguments, builder_options, platforms
 from dolmen.settings import settings_of
 from dolmen.sources import image_sources
@@ -63,7 +62,7 @@ def inputs(
     )
     comparisons = compare_package_inputs(directories, chosen)
     if as_json:
-        print_line(json.dumps([comparison.as_json() for comparison in comparisons], indent=2))
+        print_json([comparison.as_json() for comparison in comparisons])
         return
     for comparison in comparisons:
         print_line(f"{comparison.name} for {comparison.platform}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.output import print_note
 from dolmen.settings import settings_of
 
 app = command_app()
@@ -38,4 +38,4 @@ def new(
 
     write_new_package(directory, org, recipe=debs)
     if not settings_of(ctx).quiet:
-        sys.stderr.write(f"wrote {directory}; build it with: dolmen pkg build {directory}\n")
+        print_note(f"wrote {directory}; build it with: dolmen pkg build {directory}")
