@@ -11,8 +11,12 @@ MODULE ?=
 SAMPLE ?= 200
 SEED ?= 1
 
+# How many rounds `make test-faults` runs; SEED is that of the first of each kind, KIND is one kind alone.
+ROUNDS ?= 100
+KIND ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-boot test-fresh test-fast coverage lint format docs docs-check bench mutation \
+.PHONY: help setup demo test test-boot test-fresh test-faults test-fast coverage lint format docs docs-check bench mutation \
   lock clean
 
 help: ## show this list; times are those of a machine with 2 processors
@@ -48,6 +52,10 @@ test-boot: setup ## boot every format on every architecture and firmware that it
 
 test-fresh: setup ## follow the README on fresh Debian 12, 13 and testing, as root and as a user (1 h)
 	@$(BIN)/python test/fresh/run.py $(if $(SUITE),--suite $(SUITE))
+
+test-faults: setup ## kill, starve and mislead Dolmen at random (5 min); ROUNDS=1000, SEED=2, KIND=rot
+	@PYTHONPATH=test $(BIN)/python -m faults --rounds $(ROUNDS) --seed $(SEED) \
+	  $(if $(KIND),--kind $(KIND)) --jobs $$(nproc)
 
 test-fast: setup ## run the tests that need no server and no virtual machine (1 min)
 	@$(BIN)/pytest -n $(JOBS) -q

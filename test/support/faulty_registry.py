@@ -60,6 +60,8 @@ class Fault:
     honest: bool = True
     no_ranges: bool = False
     bytes_per_second: float = 0
+    # The bytes that are sent at a time if they are sent slowly.
+    step: int = 8 << 10
     # Only requests that would be answered with the blob or document itself.
     only_with_range: bool = False
 
@@ -342,10 +344,9 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(fault.stall_seconds)
             self.close_connection = True
         elif fault.bytes_per_second:
-            step = 8 << 10
-            for at in range(0, len(body), step):
-                self.wfile.write(body[at : at + step])
-                time.sleep(step / fault.bytes_per_second)
+            for at in range(0, len(body), fault.step):
+                self.wfile.write(body[at : at + fault.step])
+                time.sleep(fault.step / fault.bytes_per_second)
         else:
             self.wfile.write(body)
         if len(body) != told:
@@ -363,10 +364,18 @@ class _Server(ThreadingHTTPServer):
 @contextlib.contextmanager
 def faulty_registry(store: Store) -> Iterator[FaultyRegistry]:
     """Give a registry on a port of 127.0.0.1."""
-    registry = FaultyRegistry(store)
+    with serve(FaultyRegistry(store)) as registry:
+        yield registry
+
+
+@contextlib.contextmanager
+def serve(
+    registry: FaultyRegistry, address: str = "127.0.0.1", port: int = 0
+) -> Iterator[FaultyRegistry]:
+    """Serve a registry, by default on any port."""
     handler = type("Handler", (_Handler,), {"registry": registry})
-    server = _Server(("127.0.0.1", 0), handler)
-    registry.host = f"127.0.0.1:{server.server_address[1]}"
+    server = _Server((address, port), handler)
+    registry.host = f"{address}:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
