@@ -121,6 +121,20 @@ NO_EFFECT = Code(
     "A value without effect",
     "Dolmen accepts the value because LinuxKit does. Remove it, or follow the hint of the message.",
 )
+BLOCKED_PATH = Code(
+    530,
+    "A path of the system cannot exist",
+    "The directories of a path may be symbolic links of images or of `files`: they are followed "
+    "inside the root filesystem. An absolute target begins at the root, and `..` does not leave "
+    "it. A path through a file or through links that lead in a circle is an error, and so is a "
+    "file or a link instead of a directory that is not empty.",
+)
+REPLACED_LINK = Code(
+    531,
+    "A directory replaces a symbolic link of an image",
+    "An entry of `files` replaces what has the same path. A directory at the path of a link hides "
+    "everything behind the link. Write the path that the link leads to, or a path below the link.",
+)
 BAD_SBOM = Code(
     524,
     "An SBOM attached to an image cannot be read",

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, cast
 
 from assembler.codes import output as codes
 from assembler.content import ContentChain, ContentRecorder, FileRange, write_content
-from assembler.diagnostics import Diagnostic, Severity
 from assembler.encode import kernel_support, tar_encoder
 from assembler.encode.byte_sinks import ContentSummary
 from assembler.encode.compression import CODECS, Compression
@@ -23,12 +22,15 @@ from assembler.encode.generated_parts import (
     TarPart,
     WrittenPaths,
     implied_directories,
+    merged_database,
     with_parent_directories,
     write_entry,
 )
+from assembler.encode.inventory import lost_capabilities
 from assembler.encode.joined_archive import ALIGNMENT, JoinedArchive
 from assembler.encode.member_job import MemberJob, MemberRequest, member_jobs
 from assembler.encode.newc_encoder import is_boot
+from assembler.encode.placement import Placement, place_parts
 from assembler.encode.segment_job import TAR_ENCODING, ArchiveEncoding, SegmentJob
 from assembler.encode.segment_pool import SegmentPool
 from assembler.encode.tree_job import TreeJob, captured_path
@@ -38,7 +40,6 @@ from assembler.files import preallocate
 from assembler.oci import LayerLimits, Store
 from assembler.rootfs import (
     ArchiveTree,
-    EntryKind,
     GeneratedEntry,
     GeneratedPart,
     ImageMember,
@@ -88,6 +89,8 @@ class Assembly:
         self._segments = SegmentPool(store, self.options.limits, self.options.jobs, self.reporter)
         self._stack = ExitStack()
         self._warned = False
+        # Known as soon as there are segments.
+        self._placement: Placement | None = None
         self._initrds: dict[bool, ContentChain] = {}
 
     def close(self) -> None:
@@ -115,6 +118,11 @@ class Assembly:
         """Make the needed segments that the cache lacks."""
         encodings = ([TAR_ENCODING] if tree else []) + ([self.initrd_encoding] if initrd else [])
         self._segments.ensure(list(self._jobs(encodings, boot=boot)))
+        if encodings and self._placement is None:
+            before = self.plan
+            self._place(encodings[0])
+            if self.plan != before:
+                self._segments.ensure(list(self._jobs(encodings, boot=boot)))
         self._segments.check_ahead(
             self._segment_name(part, encoding)
             for encoding in encodings
@@ -123,6 +131,15 @@ class Assembly:
         )
         if initrd:
             self._check_unpacking()
+
+    def _place(self, encoding: ArchiveEncoding) -> None:
+        """Follow the links in the paths of the plan; segments of the encoding have them."""
+        self._placement = place_parts(
+            self.plan.parts, lambda part: self._segments.get(self._segment_name(part, encoding))
+        )
+        self.plan = replace(self.plan, parts=self._placement.parts)
+        for warning in self._placement.warnings:
+            self.reporter.emit(WarningEmitted(warning))
 
     def _check_unpacking(self) -> None:
         if CODECS[self.options.compression.codec].kernel_option:
@@ -327,20 +344,13 @@ class Assembly:
         return None
 
     def _merged_database(self, part: MergedPackageDatabase) -> GeneratedPart | None:
-        """Return the joined package databases, if more than one image has one."""
         found = []
         for image in part.images:
             for tree in self.plan.parts:
                 if isinstance(tree, ImageTree) and tree.image == image and not tree.prefix:
                     found.append(self._captured_content(tree, part.path))
                     break
-        contents = [c for c in found if c is not None]
-        if len(contents) < 2:
-            return None
-        content = b"".join(c + b"\n\n" for c in contents)
-        return GeneratedPart(
-            part.origin, (GeneratedEntry(part.path, EntryKind.FILE, 0o644, content, mtime=0),)
-        )
+        return merged_database(part, [c for c in found if c is not None])
 
     def _captured_content(self, tree: ImageTree, path: str) -> bytes | None:
         for encoding in (TAR_ENCODING, self.initrd_encoding):
@@ -375,22 +385,10 @@ class Assembly:
             yield ExtractedFile(FileRange(file.fileno(), content.size), entry.mode)
 
     def _warn_about_lost_capabilities(self, inventories: Sequence[Inventory]) -> None:
-        count = sum(i.capable_count for i in inventories)
-        if not count or self._warned:
-            return
-        self._warned = True
-        names = [n.decode("utf-8", "replace") for i in inventories for n in i.capable][:3]
-        more = f" and {count - len(names)} more" if count > len(names) else ""
-        self.reporter.emit(
-            WarningEmitted(
-                Diagnostic(
-                    codes.LOST_ATTRIBUTES,
-                    f"file capabilities are lost in the initrd: {', '.join(names)}{more}",
-                    hints=("formats with a filesystem (kernel+squashfs, kernel+erofs) keep them",),
-                    severity=Severity.WARNING,
-                )
-            )
-        )
+        warning = lost_capabilities(inventories)
+        if warning is not None and not self._warned:
+            self._warned = True
+            self.reporter.emit(WarningEmitted(warning))
 
 
 def _optional(member: ImageMember) -> MemberRequest:

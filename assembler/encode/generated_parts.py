@@ -11,12 +11,13 @@ from assembler.encode.joined_archive import ALIGNMENT, JoinedArchive
 from assembler.encode.newc_encoder import NewcEncoder
 from assembler.encode.tar_encoder import TarEncoder
 from assembler.encode.tree_writer import EntryEncoder, write_generated
-from assembler.rootfs import EntryKind, GeneratedEntry, Origin
+from assembler.rootfs import EntryKind, GeneratedEntry, GeneratedPart, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from assembler.content import FileRange
+    from assembler.rootfs import MergedPackageDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,15 @@ def with_parent_directories(
             if path not in known:
                 yield GeneratedEntry(path, EntryKind.DIRECTORY, 0o755, implied=True)
         yield entry
+
+
+def merged_database(part: MergedPackageDatabase, contents: Sequence[bytes]) -> GeneratedPart | None:
+    """Return the joined package databases, if more than one image has one."""
+    if len(contents) < 2:
+        return None
+    content = b"".join(c + b"\n\n" for c in contents)
+    entry = GeneratedEntry(part.path, EntryKind.FILE, 0o644, content, mtime=0)
+    return GeneratedPart(part.origin, (entry,))
 
 
 class TarPart:

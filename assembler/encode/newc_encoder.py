@@ -95,8 +95,6 @@ class NewcEncoder:
         # Files that will get links, and other entries: how to write them again.
         self._headers: dict[bytes, bytes] = {}
         self._copies: dict[bytes, tuple[bytes, bytes, bytes, bytes]] = {}
-        self._written_directories: set[bytes] = set()
-        self._parent = b""
         # Pieces that are held back, in two halves, and the positions of file headers in them.
         self._old: list[Bytes] = []
         self._new: list[Bytes] = []
@@ -130,8 +128,7 @@ class NewcEncoder:
             self._originals[others[0]] = others[0]
             self._known_links[others[0]] = others[1:]
             self._originals[name] = name = others[0]
-        if kind != FILE or reader.records:
-            self._inventory.note(name, reader)
+        self._inventory.note(name, reader)
         if kind != FILE:
             device = _NO_DEVICE
             if kind in (CHARACTER_DEVICE, BLOCK_DEVICE):
@@ -157,7 +154,7 @@ class NewcEncoder:
                 "put the file on a disk, or choose a format with a filesystem that holds it "
                 "(kernel+squashfs, kernel+erofs)",
             )
-        self._note_parents(name)
+        self._inventory.note_parents(name, is_directory=False)
         self._inode += 1
         links = 1 + len(self._known_links[name]) if name in self._known_links else 1
         # The magic, then: inode, mode and owner, links, time, size, device (twice),
@@ -188,12 +185,10 @@ class NewcEncoder:
                 f"{self._archive_name}: the path {_text(name)[:60]}… is longer than the kernel "
                 "accepts",
             )
-        self._note_parents(name)
+        is_directory = ids[:5] == b"00004"
+        self._inventory.note_parents(name, is_directory=is_directory)
         self._inode += 1
-        links = 1
-        if ids[:5] == b"00004":
-            self._written_directories.add(normalize_tar_path(name))
-            links = 2
+        links = 2 if is_directory else 1
         self._write(_entry(self._inode, ids, links, time, name, data, self._device, device))
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:  # noqa: ARG002
@@ -201,6 +196,7 @@ class NewcEncoder:
         name, target = self._prefix + name, self._prefix + target
         if is_boot(name) or self._originals.get(name) == name:
             return
+        self._inventory.programs.append(name)
         original = self._originals.get(target, target)
         self._originals[name] = original
         links = self.hard_links.setdefault(original, [])
@@ -214,7 +210,7 @@ class NewcEncoder:
         if head is None:
             self.needs_retry = True
             return
-        self._note_parents(name)
+        self._inventory.note_parents(name, is_directory=False)
         inode, count = int(head[_INODE], 16), int(head[_LINKS], 16)
         self._write(_entry(inode, head[_IDS], count, head[_TIME], name, b"", self._device))
 
@@ -233,13 +229,14 @@ class NewcEncoder:
         """Write the header of a generated entry; `put` then writes its content."""
         name = self._prefix + entry.path.encode("utf-8", "surrogateescape")
         kind = _KINDS[entry.kind]
-        self._inventory.note_made(name, entry.kind)
+        target = entry.target.encode("utf-8", "surrogateescape")
+        self._inventory.note_made(name, entry.kind, target)
         ids = self._new_ids(kind, entry.mode & 0o7777, entry.uid, entry.gid)
         time = b"%08X" % min(max(entry.mtime, 0), _LARGEST)
         if kind == FILE:
             self._write_file_header(name, ids, time, size)
         else:
-            self._write_special(name, ids, time, entry.target.encode("utf-8", "surrogateescape"))
+            self._write_special(name, ids, time, target)
 
     def put(self, data: Bytes) -> None:
         """Write a piece of the content of a generated entry."""
@@ -261,22 +258,6 @@ class NewcEncoder:
         if len(self._ids) < _MOST_REMEMBERED:
             self._ids[kind, mode, uid, gid] = ids
         return ids
-
-    def _note_parents(self, name: bytes) -> None:
-        """Note the parent directories of an entry that were not written before it."""
-        parent = name[: max(name.rfind(b"/"), 0)]
-        if parent == self._parent:
-            return
-        self._parent = parent
-        made = self._written_directories
-        if parent[:1] == b".":
-            parent = normalize_tar_path(parent)
-        missing = []
-        while parent and parent not in made:
-            made.add(parent)
-            missing.append(parent)
-            parent = parent[: max(parent.rfind(b"/"), 0)]
-        self._inventory.late_directories += reversed(missing)
 
     def _write(self, data: Bytes) -> None:
         self._new.append(data)

@@ -4,7 +4,7 @@ A segment is a file in the store's directory `segments`. Its name is the hash of
 bytes depend on. It is written under a temporary name and renamed, so it is complete or absent.
 
     data        the bytes that outputs contain
-    extra       captured contents (see `captured`)
+    extra       captured contents (see `captured`), and the index of the inventory
     inventory   packed; see `assembler.encode.inventory`
     details     JSON
     footer      40 bytes: magic, sizes of the four above, CRC-32 of extra to details
@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import struct
+import zlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from typing import IO, TYPE_CHECKING, Any
 from isal import isal_zlib
 
 from assembler.content import FileRange
-from assembler.encode.inventory import Inventory
+from assembler.encode.inventory import FILES, INDEX, LINK_TARGETS, PROGRAMS, Inventory
 from assembler.files import STORE_MODE, atomic_write
 from assembler.part_files import remove_abandoned_parts
 
@@ -64,6 +65,27 @@ class Segment:
             return None
         size, offset = found
         return os.pread(self.file.fileno(), size, offset)
+
+    @property
+    def has_index(self) -> bool:
+        """Tell whether there is an index; segments of earlier versions have none."""
+        return all(name in self.details["captured"] for name in INDEX)
+
+    def links(self, inventory: Inventory) -> dict[bytes, bytes]:
+        """Return the targets of the symbolic links of its inventory."""
+        targets = self._indexed(LINK_TARGETS).split(b"\0") if inventory.symlinks else []
+        return dict(zip(inventory.symlinks, targets, strict=True))
+
+    def programs(self) -> bytes:
+        """Return the paths of programs and hard links, with a NUL before and after each."""
+        return b"\0%b\0" % self._indexed(PROGRAMS)
+
+    def files(self) -> bytes:
+        """Return the paths of other files, with a NUL before and after each."""
+        return b"\0%b\0" % self._indexed(FILES)
+
+    def _indexed(self, name: str) -> bytes:
+        return zlib.decompress(self.captured(name) or b"")
 
     def data(self) -> FileRange:
         """Return the data for outputs."""
@@ -136,13 +158,19 @@ class SegmentCache:
         return self.directory / name
 
     def open(self, name: str) -> Segment | None:
-        """Open a segment if there is one, and record its use; the data are not checked."""
+        """Open a segment if there is one, and record its use; the data are not checked.
+
+        One without an index is made again: it is of an earlier version.
+        """
         try:
             segment = self._read(name)
         except FileNotFoundError:
             return None
         if segment is None:
             self.discard(name)
+            return None
+        if not segment.has_index:
+            segment.close()
             return None
         with suppress(OSError):
             os.utime(self.path(name))
@@ -202,10 +230,11 @@ class SegmentCache:
         if checksum is None:
             checksum = _crc_of(handle, size)
         offset, places = size, {}
-        for name, content in segment.captured.items():
+        captured = segment.captured | segment.inventory.pack_index()
+        for name, content in captured.items():
             places[name] = (len(content), offset)
             offset += len(content)
-        extra = b"".join(segment.captured.values())
+        extra = b"".join(captured.values())
         packed = segment.inventory.pack()
         details = json.dumps(
             {**segment.details, "crc32": checksum, "captured": places}, sort_keys=True

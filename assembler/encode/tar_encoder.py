@@ -43,6 +43,7 @@ class TarEncoder:
         # The headers of extended headers, by the size of their content.
         self._fronts: dict[int, bytes] = {}
         self._note = inventory.note
+        self._note_parents = inventory.note_parents
         self._inventory = inventory
         self._ids: dict[tuple[int, int, int], bytes] = {}
         self._tails: dict[tuple[int, bytes], tuple[bytes, int]] = {}
@@ -52,8 +53,8 @@ class TarEncoder:
         """Write the reader's current entry with its content."""
         name = self._prefix + name
         kind, size = reader.kind, reader.size
-        if kind != FILE or reader.records:
-            self._note(name, reader)
+        self._note(name, reader)
+        self._note_parents(name, is_directory=kind == DIRECTORY)
         put = self._put
         put(self._head(name, reader))
         if size:
@@ -63,17 +64,22 @@ class TarEncoder:
 
     def link(self, name: bytes, target: bytes, reader: TarReader) -> None:
         """Write a hard link to an earlier entry."""
-        self._put(self._header_of(HARD_LINK, self._prefix + name, self._prefix + target, reader, 0))
+        name = self._prefix + name
+        self._inventory.programs.append(name)
+        self._note_parents(name, is_directory=False)
+        self._put(self._header_of(HARD_LINK, name, self._prefix + target, reader, 0))
 
     def add_generated(self, entry: GeneratedEntry, size: int) -> None:
         """Write the header of a generated entry; content of `size` bytes follows."""
         name = self._prefix + entry.path.encode("utf-8", "surrogateescape")
-        self._inventory.note_made(name, entry.kind)
+        target = entry.target.encode("utf-8", "surrogateescape")
+        self._inventory.note_made(name, entry.kind, target)
+        self._note_parents(name, is_directory=entry.kind is EntryKind.DIRECTORY)
         self._put(
             self._compose(
                 _KINDS[entry.kind],
                 name,
-                entry.target.encode("utf-8", "surrogateescape"),
+                target,
                 (entry.mode & 0o7777, entry.uid, entry.gid),
                 entry.mtime,
                 size,

@@ -61,6 +61,7 @@ class TreeJob:
                 capture=self.capture,
                 origin=[origin.source, origin.location] if self.encoding == TAR_ENCODING else None,
                 **salvaged_trees.salvage_key(self.part.image),
+                **_redirects_key(self.part),
             ),
         )
 
@@ -73,7 +74,7 @@ class TreeJob:
             while True:
                 target = TreePlacement(part.origin, part.prefix, what, self.identity)
                 writer = TreeWriter(segment, self.encoding, target, hard_links)
-                sink = _TreeSink(writer, segment, self.capture)
+                sink = _TreeSink(writer, segment, self.capture, dict(part.redirects))
                 self._lay_out(sink, sources)
                 hard_links = sink.writer.finish(what)
                 if hard_links is None:
@@ -97,8 +98,15 @@ class TreeJob:
 class _TreeSink:
     """Pass the tree to an encoder, and capture the content of one path."""
 
-    def __init__(self, writer: TreeWriter, segment: SegmentWriter, capture: str) -> None:
+    def __init__(
+        self,
+        writer: TreeWriter,
+        segment: SegmentWriter,
+        capture: str,
+        redirects: dict[bytes, bytes],
+    ) -> None:
         self.writer = writer
+        self._redirects = redirects
         self._segment = segment
         self._capture = capture.encode()
         self._connect()
@@ -108,10 +116,29 @@ class _TreeSink:
         self.link: Callable[[bytes, bytes, TarReader], None] = self.writer.encoder.link
         if self._capture:
             self.add = self._add_capturing
+        if self._redirects:
+            add, link = self.add, self.link
+            self.add = lambda name, reader: add(self._redirected(name), reader)
+            self.link = lambda name, target, reader: link(
+                self._redirected(name), self._redirected(target), reader
+            )
 
     def restart(self) -> None:
         self.writer = self.writer.restarted()
         self._connect()
+
+    def _redirected(self, name: bytes) -> bytes:
+        """Return the path of an entry after the links in its directory."""
+        end = name.find(b"/")
+        while end >= 0:
+            target = self._redirects.get(name[:end])
+            if target is not None:
+                name = (target + name[end:]).lstrip(b"/")
+                end = len(target)
+                end = name.find(b"/", end)
+            else:
+                end = name.find(b"/", end + 1)
+        return name
 
     def _add_capturing(self, name: bytes, reader: TarReader) -> None:
         if name != self._capture or not reader.size:
@@ -134,6 +161,13 @@ class _WithContent:
 
     def write_to(self, put: Callable[[bytes | memoryview], object]) -> None:
         put(self._content)
+
+
+def _redirects_key(part: ImageTree) -> dict[str, object]:
+    """Return the part of the key for redirects, which few trees have."""
+    if not part.redirects:
+        return {}
+    return {"redirects": [[link.hex(), target.hex()] for link, target in part.redirects]}
 
 
 def captured_path(part: ImageTree, databases: Iterable[MergedPackageDatabase]) -> str:

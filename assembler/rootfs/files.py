@@ -44,7 +44,8 @@ def file_parts(
             if entry is None:
                 continue
             parents = tuple(_parents(entry, written))
-            origin = Origin(_SOURCE, f"files[{number}]", file.positions.place)
+            place = file.positions.place_of("path")
+            origin = Origin(_SOURCE, f"files[{number}]", place)
             yield GeneratedPart(origin, (*parents, entry))
             written |= {p.path for p in parents}
             if entry.kind is EntryKind.DIRECTORY:
@@ -176,17 +177,11 @@ def _local_file(file: RootfsFile, path: str, options: PlanOptions) -> LocalFile 
 
 def _parents(entry: GeneratedEntry, written: set[str]) -> Iterator[GeneratedEntry]:
     """Yield the parent directories that no earlier entry of the section has written."""
-    mode = entry.mode
-    for shift in (0, 3, 6):
-        if mode >> shift & 0o7:
-            mode |= 0o1 << shift
     parts = entry.path.split("/")
     for number in range(1, len(parts)):
         path = "/".join(parts[:number])
         if path not in written:
-            yield GeneratedEntry(
-                path, EntryKind.DIRECTORY, mode, uid=entry.uid, gid=entry.gid, implied=True
-            )
+            yield entry.parent_directory(path)
 
 
 def _field_error(file: RootfsFile, key: str, message: str, *hints: str) -> PlanError:

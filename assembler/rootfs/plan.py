@@ -9,7 +9,7 @@ encoded as segments. Generated parts depend on the YAML; they are small and enco
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -99,6 +99,18 @@ class GeneratedEntry:
     # A parent directory: written only if no earlier entry has its path.
     implied: bool = False
 
+    def parent_directory(self, path: str) -> GeneratedEntry:
+        """Return a parent directory of the entry: who may read the entry may search it."""
+        if self.implied:
+            return replace(self, path=path)
+        mode = self.mode
+        for shift in (0, 3, 6):
+            if mode >> shift & 0o7:
+                mode |= 0o1 << shift
+        return GeneratedEntry(
+            path, EntryKind.DIRECTORY, mode, uid=self.uid, gid=self.gid, implied=True
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -117,6 +129,8 @@ class ImageTree:
     image: Image
     prefix: str
     rules: TreeRules
+    # Links of earlier trees in the paths of its entries, with the paths that they lead to.
+    redirects: tuple[tuple[bytes, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
