@@ -54,10 +54,14 @@ class Placement:
 def place_parts(parts: Iterable[Part], segment_of: SegmentOf) -> Placement:
     """Follow the links in the paths of all parts; raise PlanError for paths that lead nowhere."""
     placer = _Placer(segment_of)
-    placed = tuple(new for part in parts for new in placer.place(part))
+    placed = [new for part in parts for new in placer.place(part)]
     if placer.problems:
         raise PlanError(placer.problems)
-    return Placement(placed, placer.paths, tuple(placer.warnings))
+    for part, paths in placer.root_trees:
+        links = sorted(path for path in paths.links if placer.is_replaced(path, paths))
+        if links:
+            placed[placed.index(part)] = replace(part, replaced_links=tuple(links))
+    return Placement(tuple(placed), placer.paths, tuple(placer.warnings))
 
 
 class _Placer:
@@ -67,6 +71,7 @@ class _Placer:
         self.paths = TreePaths()
         self.problems: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
+        self.root_trees: list[tuple[ImageTree, SegmentPaths]] = []
         self._segment_of = segment_of
 
     def place(self, part: Part) -> Iterator[Part]:
@@ -96,6 +101,18 @@ class _Placer:
         if moved:
             hint = "remove it from the image of init: Dolmen lays containers and volumes out there"
             self._refuse(f"{path} has no place: {why}", part.origin.place, hint)
+
+    def is_replaced(self, path: bytes, paths: SegmentPaths) -> bool:
+        """Tell whether a later part has another entry at a link that GNU tar may make last.
+
+        It makes links that lead upwards or to absolute paths after everything else, and may then
+        take what replaced the link for its own placeholder: the number of the inode can be the
+        same. So the link must not be in the archive.
+        """
+        target = paths.links[path]
+        if target[:1] != b"/" and b".." not in target.split(b"/"):
+            return False
+        return self.paths.kind(path) != Link(target)
 
     # Generated entries
 
@@ -196,6 +213,7 @@ class _Placer:
         if crossed:
             part = replace(part, redirects=tuple(sorted(crossed.items())))
         self.paths.add_segment(own)
+        self.root_trees.append((part, own))
         yield part
 
     def _cross(

@@ -61,9 +61,22 @@ class TreeJob:
                 capture=self.capture,
                 origin=[origin.source, origin.location] if self.encoding == TAR_ENCODING else None,
                 **salvaged_trees.salvage_key(self.part.image),
-                **_redirects_key(self.part),
+                **self._changes_key(),
             ),
         )
+
+    @property
+    def _left_out(self) -> frozenset[bytes]:
+        return frozenset(self.part.replaced_links if self.encoding == TAR_ENCODING else ())
+
+    def _changes_key(self) -> dict[str, object]:
+        """Return the part of the name for changes that links cause, which few trees have."""
+        key: dict[str, object] = {}
+        if self.part.redirects:
+            key["redirects"] = [[link.hex(), to.hex()] for link, to in self.part.redirects]
+        if self._left_out:
+            key["left out"] = [link.hex() for link in self.part.replaced_links]
+        return key
 
     def run(self, sources: JobContext) -> None:
         """Make the segment."""
@@ -74,7 +87,9 @@ class TreeJob:
             while True:
                 target = TreePlacement(part.origin, part.prefix, what, self.identity)
                 writer = TreeWriter(segment, self.encoding, target, hard_links)
-                sink = _TreeSink(writer, segment, self.capture, dict(part.redirects))
+                sink = _TreeSink(
+                    writer, segment, self.capture, dict(part.redirects), self._left_out
+                )
                 self._lay_out(sink, sources)
                 hard_links = sink.writer.finish(what)
                 if hard_links is None:
@@ -92,6 +107,8 @@ class TreeJob:
         exceptions = tree_changes.excluded_paths(part.rules)
         found = flatten_layers(str(part.image.reference), layers, sink, exceptions, sources.limits)
         for entry, content in tree_changes.added_entries(part.rules, found):
+            if entry.path.encode() in self._left_out:
+                continue
             write_generated(sink.writer.encoder, entry, content)
 
 
@@ -104,9 +121,11 @@ class _TreeSink:
         segment: SegmentWriter,
         capture: str,
         redirects: dict[bytes, bytes],
+        left_out: frozenset[bytes],
     ) -> None:
         self.writer = writer
         self._redirects = redirects
+        self._left_out = left_out
         self._segment = segment
         self._capture = capture.encode()
         self._connect()
@@ -116,6 +135,8 @@ class _TreeSink:
         self.link: Callable[[bytes, bytes, TarReader], None] = self.writer.encoder.link
         if self._capture:
             self.add = self._add_capturing
+        if self._left_out:
+            self.add = self._skipping(self.add)
         if self._redirects:
             add, link = self.add, self.link
             self.add = lambda name, reader: add(self._redirected(name), reader)
@@ -126,6 +147,15 @@ class _TreeSink:
     def restart(self) -> None:
         self.writer = self.writer.restarted()
         self._connect()
+
+    def _skipping(
+        self, add: Callable[[bytes, TarReader], None]
+    ) -> Callable[[bytes, TarReader], None]:
+        def add_unless_left_out(name: bytes, reader: TarReader) -> None:
+            if name not in self._left_out:
+                add(name, reader)
+
+        return add_unless_left_out
 
     def _redirected(self, name: bytes) -> bytes:
         """Return the path of an entry after the links in its directory."""
@@ -161,13 +191,6 @@ class _WithContent:
 
     def write_to(self, put: Callable[[bytes | memoryview], object]) -> None:
         put(self._content)
-
-
-def _redirects_key(part: ImageTree) -> dict[str, object]:
-    """Return the part of the key for redirects, which few trees have."""
-    if not part.redirects:
-        return {}
-    return {"redirects": [[link.hex(), target.hex()] for link, target in part.redirects]}
 
 
 def captured_path(part: ImageTree, databases: Iterable[MergedPackageDatabase]) -> str:

@@ -131,6 +131,8 @@ class ImageTree:
     rules: TreeRules
     # Links of earlier trees in the paths of its entries, with the paths that they lead to.
     redirects: tuple[tuple[bytes, bytes], ...] = ()
+    # Links that a tar leaves out, because later parts replace them.
+    replaced_links: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
