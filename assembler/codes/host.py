@@ -36,6 +36,10 @@ TOOL_FAILED = Code(
 NO_NAMESPACES = Code(
     806,
     "This machine does not allow new namespaces",
-    "RUN of a Dockerfile is executed in namespaces of its own. An unprivileged container, or a "
-    "kernel setting, can forbid them.",
+    "RUN of a Dockerfile is executed in namespaces of its own, also for root. A container without "
+    "privileges (CAP_SYS_ADMIN, or a seccomp filter that permits unshare and mount) or a kernel "
+    "setting (user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+    "kernel.apparmor_restrict_unprivileged_userns) can forbid them. Users other than root also "
+    "need subordinate ids: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "
+    "$USER`.",
 )

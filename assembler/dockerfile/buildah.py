@@ -16,6 +16,7 @@ import shlex
 import tempfile
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
 from assembler.dockerfile.built_image import add_built_image, base_layers
 from assembler.dockerfile.emulation import check_runnable
 from assembler.dockerfile.heredocs import HEREDOC_CONTEXT, replace_heredocs
+from assembler.dockerfile.isolation import Isolation
 from assembler.dockerfile.stages import PROXIES
 from assembler.errors import HostError, wrap_os_errors
 from assembler.events import task
@@ -92,9 +94,19 @@ class Buildah:
     offline: bool = False
 
     @property
+    def _isolation(self) -> Isolation:
+        return _isolation(self.program)
+
+    @property
+    def _directories(self) -> tuple[Path, ...]:
+        """The directories of images, of locks, and of temporary files and RUN caches."""
+        return self.storage / "root", self.storage / "run", self.storage / "tmp"
+
+    @property
     def name(self) -> str:
         """Return its name and version."""
-        outcome = run_program([self.program, "--version"], self._environment(self.storage))
+        variables = {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
+        outcome = run_program([self.program, "--version"], variables)
         found = _VERSION.search(outcome.output.decode("utf-8", "replace"))
         return "buildah" + (f" {found[0]}" if found else "")
 
@@ -104,8 +116,11 @@ class Buildah:
         """Build the image of the last stage, and put it into the store."""
         check_runnable(plan)
         with wrap_os_errors(self.storage):
-            (self.storage / "tmp").mkdir(parents=True, exist_ok=True)
+            self.storage.mkdir(parents=True, exist_ok=True)
+        with hold_lock(self.storage / "import.lock"):
+            self._isolation.prepare(self._directories)
         work = inputs.workspace
+        self._isolation.give(work)
         self._check_namespaces(work)
         names = {
             key: self._import_base(store, image, work)
@@ -125,6 +140,7 @@ class Buildah:
                 file.write_bytes(data)
                 file.chmod(0o644)
         inputs.context.write(paths.context)
+        self._isolation.give(work)
         with self._use_storage(work):
             self._run_build(plan, inputs.time, paths, options)
             out = work / "out"
@@ -143,7 +159,8 @@ class Buildah:
             raise HostError.of(
                 host.NO_NAMESPACES,
                 f"no namespaces for RUN can be created here: {reason[0]}",
-                "in a container, allow them (`docker run --privileged`), or build elsewhere: "
+                "it takes user, mount, PID and IPC namespaces: in a container, allow them "
+                "(`docker run --privileged`), or build elsewhere: "
                 "`--builder docker`, or a machine that allows them",
                 "recipes (`debs:`), Go programs (`go:`) and Dockerfiles without RUN need none",
             )
@@ -186,6 +203,9 @@ class Buildah:
             if self.run("inspect", "--type", "image", name, work=work).status == 0:
                 return name
             layout = write_layout(store, image, work)
+            if self._isolation.ids is not None:
+                _link_blobs(store, image, layout)
+                self._isolation.give(layout)
             platform = image.config.platform
             with task(self.reporter, f"import {image.reference} into buildah") as progress:
                 words = ["--os", platform.os, "--arch", platform.architecture]
@@ -232,16 +252,22 @@ class Buildah:
         self, plan: DockerfilePlan, time: int, paths: _BuildahPaths, options: DockerfileOptions
     ) -> None:
         log = _BuildahLogParser(plan, self.reporter, options.no_network_hint)
-        command = self._command(
-            self._build_command(plan, time, paths, options), network=options.run_network
-        )
         # What RUN --mount=type=cache keeps is below this directory, and stays.
         kept = self.storage / "tmp"
         with _short_path(kept) if options.ssh else nullcontext(kept) as temporary:
-            environment = self._environment(temporary)
-            if options.ssh and "SSH_AUTH_SOCK" in os.environ:
-                environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]
+            environment = self._environment(temporary, paths.context.parent)
+            agent = os.environ.get("SSH_AUTH_SOCK", "") if options.ssh else ""
+            if agent:
+                environment["SSH_AUTH_SOCK"] = agent
+            command = self._isolation.command(
+                self._words(self._build_command(plan, time, paths, options)),
+                (*self._directories, paths.context.parent, temporary),
+                network=options.run_network and not self.offline,
+                agent=agent,
+            )
             outcome = run_program(command, environment, limits=_LIMITS, on_output=log.feed)
+            for path in kept.glob("agent-*"):
+                path.unlink(missing_ok=True)
         log.finish()
         if outcome.status:
             raise log.build_error(writes=(self.storage,))
@@ -249,37 +275,55 @@ class Buildah:
     def _run_checked(self, *words: str, work: Path) -> ProcessResult:
         outcome = self.run(*words, work=work)
         if outcome.status:
-            raise program_error(self._command(words), outcome)
+            raise program_error(["buildah", *words], outcome)
         return outcome
 
     def run(self, *words: str, work: Path) -> ProcessResult:
         """Run a command of buildah on its storage; return the result."""
-        command, environment = self._command(words), self._environment(work)
+        command = self._isolation.command(
+            self._words(words),
+            (*self._directories, work),
+            work,
+            network=not self.offline,
+        )
         return run_program(
-            command, environment, limits=_LIMITS, directory=work, writes=(self.storage, work)
+            command,
+            self._environment(work, work),
+            limits=_LIMITS,
+            directory=work,
+            writes=(self.storage, work),
         )
 
-    def _command(self, words: Sequence[str], *, network: bool = True) -> list[str]:
-        storage = ["--root", str(self.storage / "root"), "--runroot", str(self.storage / "run")]
-        return self._isolated([str(self.program), *storage, *words], network=network)
-
-    def _isolated(self, command: Sequence[str], *, network: bool = True) -> list[str]:
-        # In a PID namespace of their own, all processes end with the first one, which ends with
-        # this process, even if it is killed.
-        dependent = ["setpriv", "--pdeathsig", "KILL", "--"]
-        isolated = [*dependent, "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        isolated += [*([] if network and not self.offline else ["--net"]), "--"]
-        if os.geteuid() == 0:
-            return [*isolated, *command]
-        return [*dependent, str(self.program), "unshare", "--", *isolated, *command]
+    def _words(self, words: Sequence[str]) -> list[str]:
+        images, locks, _ = self._directories
+        return [str(self.program), "--root", str(images), "--runroot", str(locks), *words]
 
     def _run_isolated(self, command: Sequence[str], work: Path) -> ProcessResult:
-        environment = self._environment(work)
-        return run_program(self._isolated(command), environment, directory=work)
+        isolated = self._isolation.command(
+            command, (*self._directories, work), work, network=not self.offline
+        )
+        return run_program(isolated, self._environment(work, work), directory=work)
 
-    def _environment(self, temporary: Path) -> dict[str, str]:
+    def _environment(self, temporary: Path, home: Path) -> dict[str, str]:
         variables = {k: os.environ[k] for k in _ENVIRONMENT if k in os.environ}
+        variables |= self._isolation.environment(home)
         return variables | {"LC_ALL": "C.UTF-8", "TMPDIR": str(temporary), "TZ": "UTC"}
+
+
+@cache
+def _isolation(program: Path) -> Isolation:
+    return Isolation(program)
+
+
+def _link_blobs(store: Store, image: Image, layout: Path) -> None:
+    """Give a layout its own names of blobs: the store's directory may be closed to others."""
+    with wrap_os_errors(layout):
+        (layout / "blobs").unlink()
+        (layout / "blobs" / "sha256").mkdir(parents=True)
+        manifest = image.manifest
+        for digest in {image.digest, manifest.config.digest, *(d.digest for d in manifest.layers)}:
+            target = layout / "blobs" / "sha256" / digest_hex(digest)
+            os.link(store.path(digest), target)
 
 
 @contextmanager

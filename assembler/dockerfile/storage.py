@@ -49,11 +49,16 @@ def prune_builder_storage(storage: Path, logs: Path, reporter: Reporter) -> int:
         shutil.rmtree(logs, ignore_errors=True)
         if not storage.is_dir():
             return before
+        if os.geteuid() == 0:
+            # Also files of users of the builder's user namespace.
+            for name in ("root", "run", _CACHE):
+                shutil.rmtree(storage / name, ignore_errors=True)
+            return max(0, before - sum(i.size for i in builder_storage_items(storage, logs)))
         builder = Buildah(tools.require_program("buildah"), storage, reporter)
         for words in (("rm", "--all"), ("rmi", "--all", "--force")):
             builder.run(*words, work=storage)
         shutil.rmtree(storage / _CACHE, ignore_errors=True)
-        if os.geteuid() and (storage / _CACHE).exists():
+        if (storage / _CACHE).exists():
             # Files of RUN belong to users of the builder's user namespace.
             builder.run("unshare", "rm", "-rf", str(storage / _CACHE), work=storage)
     return max(0, before - sum(item.size for item in builder_storage_items(storage, logs)))

@@ -112,7 +112,7 @@ def test_a_machine_without_namespaces(
 ) -> None:
     """What is missing is said, and nothing is left."""
     script = 'echo "unshare: unshare failed: Operation not permitted" >&2; exit 1\n'
-    wrapper(tmp_path / "bin", "unshare", script, monkeypatch)
+    wrapper(tmp_path / "bin", "setpriv", script, monkeypatch)
     with pytest.raises(DolmenError) as caught:
         kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /made\n"), HERE)
     (diagnostic,) = caught.value.diagnostics
@@ -314,3 +314,39 @@ def test_an_unprivileged_user_can_build(kitchen: Kitchen, tmp_path: Path) -> Non
         find_image(Store(home / "store"), reference, HERE).digest
         == kitchen.image(platform=HERE).digest
     )
+
+
+ISOLATION = """FROM example/base:1
+RUN mkdir /seen && cat /proc/self/uid_map > /seen/uids && ls /dev > /seen/dev && \\
+    ls /dev/shm > /seen/shm && \\
+    ls -l /proc/self/ns > /seen/namespaces && \\
+    if echo text > /dev/kmsg; then exit 1; fi && \\
+    if echo text > /dev/kvm; then exit 1; fi; \\
+    (echo core > /proc/sys/kernel/core_pattern) 2> /seen/core || true
+"""
+
+
+def test_run_is_isolated_from_this_machine(kitchen: Kitchen) -> None:
+    mark = Path("/dev/shm") / f"dolmen-test-{os.getpid()}"
+    mark.touch()
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text()
+    try:
+        kitchen.build(kitchen.package(ISOLATION), HERE)
+    finally:
+        mark.unlink()
+    tree = kitchen.tree(platform=HERE).items()
+    seen = {name: text[1].decode() for name, text in tree if name.startswith("seen/")}
+    first, _, _ = seen["seen/uids"].splitlines()[0].split()
+    assert first == "0"
+    outside = Path("/proc/self/uid_map").read_text()
+    assert seen["seen/uids"] != outside
+    assert all(int(line.split()[1]) for line in seen["seen/uids"].splitlines())
+    devices = set(seen["seen/dev"].split())
+    assert {"null", "zero", "urandom", "shm", "pts"} <= devices
+    links = {"fd", "stdin", "stdout", "stderr", "ptmx"}
+    assert devices - links <= {"null", "zero", "full", "random", "urandom", "tty", "shm", "pts"}
+    assert seen["seen/shm"] == ""
+    for kind in ("ipc", "user", "pid", "mnt"):
+        assert f"{kind} -> {kind}:[" in seen["seen/namespaces"]
+        assert Path(f"/proc/self/ns/{kind}").readlink().name not in seen["seen/namespaces"]
+    assert Path("/proc/sys/kernel/core_pattern").read_text() == pattern
