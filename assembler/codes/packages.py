@@ -262,3 +262,10 @@ FOREIGN_REPOSITORY = Code(
     "start programs. If you trust it, `git config --global --add safe.directory DIRECTORY` permits "
     "it; a directory that you copied or mounted may need `chown` instead.",
 )
+DAMAGED_FILE = Code(
+    749,
+    "A kept file was damaged, and is made again",
+    "A Debian package or a Go toolchain below the store did not match its checksum. The package is "
+    "downloaded again, and the toolchain is unpacked from its image again. Check the disk, unless "
+    "the power has failed.",
+)

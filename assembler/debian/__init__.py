@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         resolve_lock,
     )
     from assembler.debian.options import DebianOptions
+    from assembler.debian.pool_verification import verify_debian_packages
     from assembler.debian.recipe_build import RecipeBuild, build_recipe
     from assembler.debian.spdx import control_package
 
@@ -36,6 +37,7 @@ _HOMES = {
     "parse_control": "control",
     "read_package_lock": "lock",
     "resolve_lock": "lock_updates",
+    "verify_debian_packages": "pool_verification",
     "write_package_lock": "lock",
 }
 
@@ -54,6 +56,7 @@ __all__ = [
     "parse_control",
     "read_package_lock",
     "resolve_lock",
+    "verify_debian_packages",
     "write_package_lock",
 ]
 

@@ -29,7 +29,7 @@ def open_archive_engine(
 
     store.layout.prepare()
     context = EngineContext(
-        PackagePool(store.root.absolute() / "debs"),
+        PackagePool(store.root.absolute() / "debs", reporter),
         DebianMirrors(specs=options.mirrors, keyring=options.keyring),
         0 if options.refresh else INDEX_MAX_AGE,
         reporter,

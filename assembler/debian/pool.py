@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import packages
+from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import PackageError, wrap_os_errors
+from assembler.events import NullReporter, WarningEmitted
 from assembler.files import STORE_MODE, atomic_write
 from assembler.scratch_directories import scratch_directory
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.debian.engine_protocol import PinnedPackage
+    from assembler.events import Reporter
 
 _CHUNK = 1 << 20
 
@@ -27,17 +31,34 @@ class PackagePool:
     """A directory of package files."""
 
     root: Path
+    reporter: Reporter = field(default_factory=NullReporter)
 
     def path(self, package: PinnedPackage) -> Path:
         """Return the path for a package."""
         return self.root / "pool" / f"{package.sha256}.deb"
 
     def has(self, package: PinnedPackage) -> bool:
-        """Tell whether the pool has a package."""
+        """Tell whether the pool has a package, with the right content; a damaged one is removed."""
+        path = self.path(package)
         try:
-            return self.path(package).stat().st_size == package.size
+            if path.stat().st_size == package.size and file_sha256(path) == package.sha256:
+                return True
         except OSError:
             return False
+        what = f"{package.name} {package.version} ({path})"
+        with wrap_os_errors(path, "remove"):
+            path.unlink(missing_ok=True)
+        self.reporter.emit(
+            WarningEmitted(
+                Diagnostic(
+                    packages.DAMAGED_FILE,
+                    f"{what} was damaged, and is downloaded again",
+                    hints=("check the disk, unless the power has failed",),
+                    severity=Severity.WARNING,
+                )
+            )
+        )
+        return False
 
     def use(self, package: PinnedPackage) -> Path:
         """Return the package's path, and set its time for the garbage collection."""
@@ -75,6 +96,12 @@ class PackagePool:
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
         with scratch_directory(self.root / "tmp") as directory:
             yield directory
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify_package(package: PinnedPackage, sha256: str, size: int) -> None:

@@ -8,13 +8,14 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.golang.compilation import GoBuild, compile_programs
-    from assembler.golang.toolchain import prune_toolchains, toolchains_size
+    from assembler.golang.toolchain import prune_toolchains, toolchains_size, verify_toolchains
 
 _HOMES = {
     "GoBuild": "compilation",
     "compile_programs": "compilation",
     "prune_toolchains": "toolchain",
     "toolchains_size": "toolchain",
+    "verify_toolchains": "toolchain",
 }
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "compile_programs",
     "prune_toolchains",
     "toolchains_size",
+    "verify_toolchains",
 ]
 
 if not TYPE_CHECKING:  # Else a type checker would take any name for granted.

@@ -13,21 +13,29 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
+from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import PackageError, wrap_os_errors
+from assembler.events import WarningEmitted, task
 from assembler.files import disk_usage
+from assembler.golang.toolchain_manifest import (
+    has_manifest,
+    is_intact,
+    was_verified,
+    write_manifest,
+)
 from assembler.oci import FILE, LayerBlob, flatten_layers, hold_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from assembler.oci import Image, Store, TarReader
+    from assembler.events import Reporter
+    from assembler.oci import Image, Store, TarReader, VerifyReport
 
 # Debian divides GOROOT between two folders; other images of Go have it in /usr/local/go.
 _GOROOT = re.compile(r"(?:usr/(?:lib|share)/go-\d+\.\d+|usr/local/go)/(?P<path>.+)")
 _NAME = re.compile(r"[A-Za-z0-9_.@+,=~%!-]+")
 _LARGEST = 1 << 30
-_COMPLETE = ".complete"
 
 
 def toolchains_directory(store: Store) -> Path:
@@ -52,19 +60,55 @@ def prune_toolchains(store: Store) -> int:
 
 
 @contextmanager
-def toolchain(store: Store, image: Image) -> Iterator[Path]:
+def toolchain(store: Store, image: Image, reporter: Reporter) -> Iterator[Path]:
     """Yield GOROOT of an image, which is not removed before the block ends."""
     store.layout.prepare()
     with hold_lock(store.layout.locks / "toolchains", shared=True):
-        yield _unpack(store, image)
+        yield _unpack(store, image, reporter)
 
 
-def _unpack(store: Store, image: Image) -> Path:
+def verify_toolchains(store: Store, report: VerifyReport, reporter: Reporter) -> None:
+    """Verify all toolchains, and add the result to the report; damaged ones are removed."""
+    found = [p for p in sorted(toolchains_directory(store).glob("*")) if has_manifest(p)]
+    if not found:
+        return
+    store.layout.prepare()
+    with (
+        task(reporter, "verify Go toolchains", None) as progress,
+        hold_lock(store.layout.locks / "toolchains"),
+    ):
+        for goroot in found:
+            if is_intact(goroot):
+                report.others += 1
+                report.other_bytes += disk_usage(goroot)
+                continue
+            message = f"{goroot}: the files do not match their checksums"
+            shutil.rmtree(goroot, ignore_errors=True)
+            if goroot.exists():
+                why = f"{message}; it cannot be removed"
+                report.add_problem(packages.DAMAGED_FILE, why, f"rm -r {goroot}")
+            else:
+                report.repaired.append(f"{message}; removed, builds unpack it again")
+        progress.outcome = "verified"
+
+
+def _unpack(store: Store, image: Image, reporter: Reporter) -> Path:
     parent = toolchains_directory(store)
     goroot = parent / image.digest.replace(":", "-")
     with hold_lock(store.layout.locks / "toolchain-unpacking"), wrap_os_errors(parent):
-        if (goroot / _COMPLETE).exists():
-            return goroot
+        if has_manifest(goroot):
+            if was_verified(goroot) or is_intact(goroot):
+                return goroot
+            reporter.emit(
+                WarningEmitted(
+                    Diagnostic(
+                        packages.DAMAGED_FILE,
+                        f"the Go toolchain {goroot} was damaged, and is unpacked again",
+                        hints=("check the disk, unless the power has failed",),
+                        severity=Severity.WARNING,
+                    )
+                )
+            )
         shutil.rmtree(goroot, ignore_errors=True)
         goroot.mkdir(parents=True)
         what = str(image.reference)
@@ -84,7 +128,7 @@ def _unpack(store: Store, image: Image) -> Path:
                 "name an image with Go in /usr/lib/go-VERSION or /usr/local/go, such as that of "
                 "pkg/toolchain-go",
             )
-        (goroot / _COMPLETE).touch()
+        write_manifest(goroot)
     return goroot
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -221,6 +222,38 @@ def test_offline_is_stronger_than_the_network_of_a_package(
     done = build(dolmen, store, package, "--offline", "--platforms", "linux/amd64")
     assert done.returncode == 1
     assert "GOPROXY=off" in done.stderr
+
+
+def test_a_flipped_bit_of_an_unpacked_toolchain(
+    dolmen: Dolmen, store: Path, tmp_path: Path
+) -> None:
+    package = module(tmp_path)
+    words = ("--platforms", "linux/amd64")
+    assert build(dolmen, store, package, *words).returncode == 0
+    expected = exported(dolmen, store, tmp_path / "before.tar")
+    (goroot,) = (store / "toolchains").glob("sha256-*")
+
+    def damage() -> None:
+        """Flip a bit of the standard library, keep its times, and start the machine again."""
+        path = goroot / "src/runtime/print.go"
+        data, times = bytearray(path.read_bytes()), path.stat()
+        data[-2] ^= 1
+        path.write_bytes(data)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        (goroot / ".verified").write_text("an earlier start")
+
+    damage()
+    done = build(dolmen, store, package, *words)
+    assert done.returncode == 0, done.stderr
+    assert "warning[DM0749]" in done.stderr
+    assert exported(dolmen, store, tmp_path / "after.tar") == expected
+    assert "DM0749" not in build(dolmen, store, package, *words).stderr
+    assert "1 packages and toolchains" in dolmen.run("cache", "verify", "--cache", store).stdout
+    damage()
+    verified = dolmen.run("cache", "verify", "--cache", store)
+    assert "removed, builds unpack it again" in verified.stdout, verified.stdout
+    assert not goroot.exists()
+    assert build(dolmen, store, package, *words).returncode == 0
 
 
 def test_there_is_nothing_to_lock(dolmen: Dolmen, tmp_path: Path) -> None:

@@ -176,6 +176,37 @@ def test_a_lock_holds_the_packages(pkg: Packages, package: Path, archive: Path) 
     assert content.read() == b"newer"
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_flipped_bit_of_a_kept_package(
+    dolmen: Dolmen, package: Path, archive: Path, tmp_path: Path, engine: str
+) -> None:
+    """Its size and times are the same: only the digest of the index tells."""
+    pkg = Packages(dolmen, archive, tmp_path / "store", engine)
+    name = pkg.build("--platforms", "linux/amd64", package)
+    digest = pkg.digest(name)
+
+    def damage() -> None:
+        for path in (pkg.store / "debs" / "pool").glob("*.deb"):
+            data, times = bytearray(path.read_bytes()), path.stat()
+            data[-20] ^= 1
+            path.write_bytes(data)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    damage()
+    done = pkg.run("build", "--force", "--platforms", "linux/amd64", package)
+    assert done.returncode == 0, done.stderr
+    assert "warning[DM0749]" in done.stderr
+    assert pkg.digest(name) == digest
+    verified = dolmen.run("cache", "verify", "--cache", pkg.store)
+    assert (verified.returncode, "packages and toolchains" in verified.stdout) == (0, True)
+    damage()
+    verified = dolmen.run("cache", "verify", "--cache", pkg.store)
+    assert verified.stdout.count("removed, recipes download it again") == 2, verified.stdout
+    done = pkg.run("build", "--force", "--platforms", "linux/amd64", package)
+    assert (done.returncode, "DM0749" in done.stderr) == (0, False)
+    assert pkg.digest(name) == digest
+
+
 def test_a_locked_version_that_is_gone(
     dolmen: Dolmen, pkg: Packages, package: Path, archive: Path, tmp_path: Path
 ) -> None:

@@ -47,6 +47,9 @@ class VerifyReport:
     # The segments, which the stage that makes them verifies.
     segments: int = 0
     segment_bytes: int = 0
+    # Debian packages and Go toolchains, which their stages verify.
+    others: int = 0
+    other_bytes: int = 0
     # Problems, and the repairs of this run.
     problems: list[Diagnostic] = field(default_factory=list)
     repaired: list[str] = field(default_factory=list)
@@ -67,6 +70,8 @@ class VerifyReport:
             "orphanBytes": self.orphan_bytes,
             "segments": self.segments,
             "segmentBytes": self.segment_bytes,
+            "others": self.others,
+            "otherBytes": self.other_bytes,
             "repaired": self.repaired,
             "problems": [problem.as_json() for problem in self.problems],
         }

@@ -37,10 +37,13 @@ def verify(
 
     The digest of each blob is checked; corrupt blobs are moved to quarantine, so that they
     are fetched again. Every name must refer to a complete image. Damaged segments are
-    removed, and the next build encodes them again. The exit code is 1 if problems remain.
+    removed, and the next build encodes them again; so are damaged Debian packages and Go
+    toolchains, which are fetched and unpacked again. The exit code is 1 if problems remain.
     """
+    from assembler.debian import verify_debian_packages
     from assembler.encode import verify_segments
     from assembler.errors import ImageError
+    from assembler.golang import verify_toolchains
     from assembler.oci import Store, verify_store
 
     settings = settings_of(ctx)
@@ -56,6 +59,8 @@ def verify(
         store = Store(settings.cache)
         report = verify_store(store, reporter, repair=repair, fetch=fetch)
         verify_segments(store, report, reporter)
+        verify_debian_packages(store, report, reporter)
+        verify_toolchains(store, report, reporter)
     _show(report, as_json=as_json)
     if report.problems:
         raise ImageError(report.problems)
@@ -68,7 +73,10 @@ def _show(report: VerifyReport, *, as_json: bool) -> None:
     for line in report.repaired:
         print_line(line)
     counts = f"{report.images} images, {report.blobs} blobs, {report.segments} segments"
-    print_line(f"{counts}, {size_text(report.bytes + report.segment_bytes)} verified")
+    if report.others:
+        counts += f", {report.others} packages and toolchains"
+    total = report.bytes + report.segment_bytes + report.other_bytes
+    print_line(f"{counts}, {size_text(total)} verified")
     if report.orphans:
         orphans = f"{report.orphans} blobs, {size_text(report.orphan_bytes)}, belong to no image"
         print_line(f"{orphans}; `dolmen cache clean` removes those older than an hour")
