@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from assembler.machine.host_check import HostFinding, check_host
     from assembler.machine.image_detection import BootImage, ImageKind, detect_image
     from assembler.machine.management import (
-        StopOutcome,
         find_machine,
         list_machines,
         ssh_command,
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from assembler.machine.metadata_cd import create_metadata_cd
     from assembler.machine.option_parsing import DiskOption
     from assembler.machine.options import ImageToBuild, RunOptions
+    from assembler.machine.program import StopOutcome
     from assembler.machine.records import RecordedMachine, RunRecord, default_state, state_directory
     from assembler.machine.result import RunOutcome, RunResult
     from assembler.machine.run_machine import run
@@ -75,7 +75,7 @@ _HOMES = {
     "RunResult": "result",
     "RunningMachine": "running_machine",
     "Share": "description",
-    "StopOutcome": "management",
+    "StopOutcome": "program",
     "attach": "attachment",
     "check_host": "host_check",
     "choose_accelerator": "accelerator",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
-from assembler.machine.program import stop_program
+from assembler.machine.options import STOP_TIMEOUT
+from assembler.machine.program import StopOutcome, stop_program
 from assembler.machine.records import MachineDirectory, RecordedMachine, default_state
 from assembler.machine.ssh import ssh_argv
 from assembler.tools import require_program
@@ -15,14 +15,6 @@ from assembler.tools import require_program
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-
-class StopOutcome(StrEnum):
-    """How a machine ended that was asked to stop."""
-
-    ENDED_BEFORE = "ended-before"
-    SHUT_DOWN = "shut-down"
-    KILLED = "killed"
 
 
 def list_machines(state: Path | None = None) -> list[RecordedMachine]:
@@ -37,15 +29,14 @@ def find_machine(name: str = "", state: Path | None = None) -> RecordedMachine:
     return MachineDirectory(state or default_state()).find(name)
 
 
-def stop_machine(machine: RecordedMachine, timeout: float = 10.0) -> StopOutcome:
+def stop_machine(machine: RecordedMachine, timeout: float = STOP_TIMEOUT) -> StopOutcome:
     """Stop a machine of another process, and remove its files.
 
     The guest is asked to shut down first; after the timeout the machine is killed.
     """
     outcome = StopOutcome.ENDED_BEFORE
     if machine.alive:
-        shut_down = stop_program(machine.folder, machine.record.process, timeout)
-        outcome = StopOutcome.SHUT_DOWN if shut_down else StopOutcome.KILLED
+        outcome = stop_program(machine.folder, machine.record.process, timeout)
     owner = machine.record.owner
     if owner is None or not owner.alive:
         machines = MachineDirectory.of(machine)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from assembler.machine.image_detection import ImageKind
     from assembler.machine.option_parsing import DiskOption
 
+# Dolmen's init kills services after 10 s, and then unmounts: a machine needs longer than that.
+STOP_TIMEOUT = 20.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
@@ -87,7 +90,7 @@ class RunOptions:
     # End the machine as soon as it is ready.
     once: bool = False
     # Seconds that the guest has to shut down.
-    stop_timeout: float = 10.0
+    stop_timeout: float = STOP_TIMEOUT
 
     @property
     def checks_signatures(self) -> bool:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
@@ -144,17 +145,29 @@ def _log_hints(log: str) -> list[str]:
     return lines or ["it printed nothing"]
 
 
-def stop_program(folder: Path, process: Process, timeout: float) -> bool:
-    """Stop a machine of another process; tell whether the guest shut down.
+class StopOutcome(StrEnum):
+    """How a machine ended that was asked to stop."""
+
+    ENDED_BEFORE = "ended-before"
+    SHUT_DOWN = "shut-down"
+    # The guest did not shut down in time, and the machine was killed.
+    TIMED_OUT = "timed-out"
+    KILLED = "killed"
+
+
+def stop_program(folder: Path, process: Process, timeout: float) -> StopOutcome:
+    """Stop a machine of another process; return how it ended.
 
     The power button is pressed first; after `timeout` seconds the machine is killed.
     """
+    outcome = StopOutcome.KILLED
     try:
         with QmpClient(folder, CONTROL_SOCKET) as qmp:
             if timeout > 0:
                 qmp.power_button()
                 if _wait_for_end(process, timeout):
-                    return True
+                    return StopOutcome.SHUT_DOWN
+                outcome = StopOutcome.TIMED_OUT
             qmp.quit()
     except QmpError:
         pass
@@ -165,7 +178,7 @@ def stop_program(folder: Path, process: Process, timeout: float) -> bool:
                 os.kill(process.number, number)
         if _wait_for_end(process, _EXIT_TIMEOUT):
             break
-    return False
+    return outcome
 
 
 def _wait_for_end(process: Process, timeout: float) -> bool:

@@ -62,8 +62,11 @@ def _attend(
         return RunResult(name, RunOutcome.STARTED)
     end = _session_end(started, options, reporter, console)
     if end.outcome is RunOutcome.STOPPED:
+        how = "has powered off" if started.program.ended else "was killed"
+        if end.late:
+            how = f"did not power off within {options.stop_timeout:g} s; killed"
         started.program.end()
-        reporter.emit(LogMessage("the machine has ended"))
+        reporter.emit(LogMessage(f"the machine {how}"))
         return RunResult(name, end.outcome, end.seconds, end.console, end.signal)
     if end.outcome in (RunOutcome.ENDED, RunOutcome.GAVE_UP, RunOutcome.ENDED_EARLY):
         check_exit_code(started.program)

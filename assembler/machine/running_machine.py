@@ -11,7 +11,7 @@ from assembler.events import CallbackReporter
 from assembler.machine.console_diagnosis import has_given_up
 from assembler.machine.console_io import NullConsole
 from assembler.machine.console_log import console_text
-from assembler.machine.options import RunOptions
+from assembler.machine.options import STOP_TIMEOUT, RunOptions
 from assembler.machine.result import RunOutcome, RunResult, failure_diagnostics
 from assembler.machine.run_machine import check_exit_code
 from assembler.machine.started_machine import StartedMachine, started_machine
@@ -126,7 +126,7 @@ class RunningMachine:
         check_exit_code(self._started.program)
         return RunResult(self.name, RunOutcome.ENDED, self._seconds, self.console_text())
 
-    def stop(self, timeout: float = 10.0) -> bool:
+    def stop(self, timeout: float = STOP_TIMEOUT) -> bool:
         """Ask the guest to shut down, and end it after the timeout; tell whether it shut down."""
         deadline = time.monotonic() + timeout
         if self.running and timeout > 0:

@@ -50,6 +50,8 @@ class SessionEnd:
     seconds: float
     console: str
     signal: int = 0
+    # Whether the guest did not power off in time.
+    late: bool = False
 
 
 class Session:
@@ -79,7 +81,8 @@ class Session:
         self._waiting = bool(options.condition)
         self._matched = options.condition.pattern is None
         self._panic_at: float | None = None
-        self._deadline: float | None = None
+        self._deadline = float("inf")
+        self._late = False
         self._asked_to_stop = False
 
     def attend(self, on_panic: Callable[[str], None]) -> SessionEnd:
@@ -189,8 +192,10 @@ class Session:
                     LogMessage("shutting the machine down; a second request ends it at once")
                 )
                 self._program.press_power_button()
-        late = self._deadline is not None and now >= self._deadline
-        return len(self._console.stop_requests) > 1 or late
+        if len(self._console.stop_requests) > 1:
+            return True
+        self._late = self._options.stop_timeout > 0 and now >= self._deadline
+        return now >= self._deadline
 
     def _read_rest(self) -> None:
         """Read the remaining output from the console's socket."""
@@ -201,4 +206,5 @@ class Session:
     def _end(self, outcome: RunOutcome) -> SessionEnd:
         requests = self._console.stop_requests
         seconds = time.monotonic() - self._start
-        return SessionEnd(outcome, seconds, self._buffer.text(), requests[0] if requests else 0)
+        first = requests[0] if requests else 0
+        return SessionEnd(outcome, seconds, self._buffer.text(), first, self._late)

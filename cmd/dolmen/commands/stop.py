@@ -26,7 +26,7 @@ def stop(
     timeout: Annotated[
         str,
         typer.Option(help="Time for the guest to shut down; 0 ends it at once.", metavar="TIME"),
-    ] = "10s",
+    ] = "20s",
 ) -> None:
     """Stop machines: shut the guests down, and end them after the timeout.
 
@@ -44,12 +44,13 @@ def stop(
         stop_machine,
     )
 
+    wait = parse_duration(timeout)
     texts = {
         StopOutcome.ENDED_BEFORE: "had already ended",
         StopOutcome.SHUT_DOWN: "has shut down",
+        StopOutcome.TIMED_OUT: f"did not power off within {wait:g} s; killed",
         StopOutcome.KILLED: "was killed",
     }
-    wait = parse_duration(timeout)
     state = state_directory(os.environ)
     machines = list_machines(state)
     if not all_machines:

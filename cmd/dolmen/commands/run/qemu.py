@@ -195,7 +195,7 @@ def qemu(
     stop_timeout: Annotated[
         str,
         typer.Option(help="Time for the guest to shut down.", metavar="TIME"),
-    ] = "10s",
+    ] = "20s",
     offline: Annotated[
         bool,
         typer.Option(
