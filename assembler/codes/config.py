@@ -287,6 +287,13 @@ LOCAL_SOURCE = Code(
     "sources are relative to its URL, and fetched from there. If you trust the file, "
     "--allow-local-sources permits absolute paths and `~/`.",
 )
+BAD_CMDLINE = Code(
+    138,
+    "The kernel command line has a control character",
+    "A command line is one line. Boot loaders and network boot scripts would take what follows a "
+    "line break for a command of their own. To divide a long command line in the YAML file, use "
+    "`>-`, which joins lines with spaces.",
+)
 DUPLICATE_PATH = Code(
     136,
     "Two files have the same path",

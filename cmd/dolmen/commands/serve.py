@@ -20,7 +20,8 @@ def serve(
     port: Annotated[
         str,
         typer.Option(
-            help="Port to listen on, as PORT for this host only or as ADDRESS:PORT.",
+            help="Port to listen on, as PORT for this host only or as ADDRESS:PORT; IPv6 addresses "
+            "in brackets.",
             metavar="PORT",
         ),
     ] = "8080",
@@ -35,7 +36,7 @@ def serve(
     dolmen serve --port 0.0.0.0:8080 --directory out
 
     Each NAME-kernel gets a script NAME.ipxe for iPXE: chain http://HOST:8080/NAME.ipxe.
-    A single image is also boot.ipxe.
+    A single image is also boot.ipxe. Symbolic links to the outside are not served.
     """
     from assembler.serve import ServeOptions, Server, parse_listen_address
     from dolmen.line_log import LineLog

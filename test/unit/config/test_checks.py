@@ -190,6 +190,11 @@ def test_a_mistake_in_a_file_entry_points_at_the_value(
     ("text", "severity", "code", "pointed"),
     [
         ("kernel: {cmdline: x}", WARNING, "DM0128", "cmdline"),
+        ('kernel: {image: "i:1", cmdline: "a\\nb"}', ERROR, "DM0138", '"a\\nb"'),
+        ('kernel: {image: "i:1", cmdline: "\\r"}', ERROR, "DM0138", '"\\r"'),
+        ('kernel: {image: "i:1", cmdline: "a\\e[0m"}', ERROR, "DM0138", '"a\\e'),
+        ('kernel: {image: "i:1", cmdline: "a\\x85b"}', ERROR, "DM0138", '"a\\x85'),
+        ("kernel:\n  image: i:1\n  cmdline: |\n    a\n    b\n", ERROR, "DM0138", "|"),
         ("trust: {org: [x]}", WARNING, "DM0128", "trust"),
         ("volumes: [{readonly: true}]", ERROR, "DM0103", "{readonly: true}"),
         ("volumes: [{name: Upper}]", ERROR, "DM0106", "Upper"),
@@ -213,6 +218,11 @@ def test_a_mistake_in_kernel_volumes_or_services_points_at_the_value(
     found = said(load_text, text)
     assert [(s, c) for s, c, _ in found] == [(severity, code)]
     assert found[0][2].startswith(pointed)
+
+
+@pytest.mark.parametrize("value", ["|\n    a b\n", ">-\n    a\n    b\n", '"a\\tb"', '"café"'])
+def test_a_command_line_of_one_line_is_valid(load_text: Load, value: str) -> None:
+    assert said(load_text, f"kernel:\n  image: i:1\n  cmdline: {value}") == []
 
 
 @pytest.mark.parametrize(
