@@ -315,6 +315,28 @@ def test_when_the_sbom_was_made(desk: Desk) -> None:
     assert "SOURCE_DATE_EPOCH" in said
 
 
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_outputs_obey_the_umask(desk: Desk, umask: int) -> None:
+    formats = ("--format", "kernel+initrd,tar-kernel-initrd")
+    desk.build(*formats, "--dir", "usual")
+    before = os.umask(umask)
+    try:
+        desk.build(*formats, "--dir", "out", "--force")
+        secret = desk.directory / "keys"
+        for words in (("metadata", "create", "out/m.iso", "text"), ("keys", "generate", secret)):
+            desk.dolmen.run(*words, cwd=desk.directory, check=True)
+    finally:
+        os.umask(before)
+    out = desk.directory / "out"
+    assert out.stat().st_mode & 0o777 == 0o777 & ~umask
+    assert {p.stat().st_mode & 0o777 for p in out.iterdir()} == {0o666 & ~umask}
+    for path in (desk.directory / "usual").iterdir():
+        assert (out / path.name).read_bytes() == path.read_bytes()
+    modes = {p.suffix: p.stat().st_mode & 0o777 for p in secret.iterdir()}
+    assert modes[".key"] == 0o600
+    assert modes[".crt"] == 0o666 & ~umask
+
+
 def test_a_dry_run(desk: Desk) -> None:
     (desk.directory / "site.yml").write_text("files: [{path: etc/site, contents: here}]\n")
     run = desk.type("--dry-run", "image.yml", "site.yml", "--name", "x")
