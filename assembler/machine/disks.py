@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
 from assembler import magics
@@ -14,6 +13,7 @@ from assembler.data_files import open_data_file
 from assembler.errors import HostError, MachineError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.machine.description import Disk
+from assembler.scratch_directories import scratch_directory
 from assembler.tools import require_program, run_program
 
 if TYPE_CHECKING:
@@ -76,14 +76,17 @@ def create_disk(path: Path, kind: str, size: int) -> None:
             else:
                 _write_qcow2(file, size)
         return
-    command = (require_program("qemu-img"), "create", "-q", "-f", kind, path, str(size))
-    result = run_program(command, os.environ, writes=(path,))
-    if result.status:
-        with suppress(OSError):
-            path.unlink()
-        raise HostError.of(
-            host.TOOL_FAILED, f"qemu-img cannot create {path}", result.errors.strip()
-        )
+    program = require_program("qemu-img")
+    # Some formats contain the name of the file.
+    with wrap_os_errors(path), scratch_directory(path.parent) as directory:
+        disk = directory / path.name
+        command = (program, "create", "-q", "-f", kind, disk, str(size))
+        result = run_program(command, os.environ, writes=(path.parent,))
+        if result.status:
+            raise HostError.of(
+                host.TOOL_FAILED, f"qemu-img cannot create {path}", result.errors.strip()
+            )
+        disk.replace(path)
 
 
 def _write_qcow2(file: IO[bytes], size: int) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from assembler.errors import MachineError, UsageError
-from assembler.machine import firmware, initrd_memory
+from assembler.errors import HostError, MachineError, UsageError
+from assembler.machine import disks, firmware, initrd_memory
 from assembler.machine.description import Bus, Port
 from assembler.machine.disks import content_format, create_disk, prepare_disk
 from assembler.machine.metadata_cd import write_cd
@@ -167,3 +167,27 @@ def test_chosen_firmware_has_its_variables(tmp_path: Path) -> None:
     assert firmware.require_firmware("amd64", code).variables == tmp_path / "OVMF_VARS_4M.fd"
     with pytest.raises(MachineError, match=r"other\.fd not found"):
         firmware.require_firmware("amd64", tmp_path / "other.fd")
+
+
+def test_a_disk_of_a_killed_program_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "data.vmdk"
+    program = tmp_path / "bin" / "qemu-img"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nprintf half > "$6"\nkill -9 $$\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(disks, "require_program", lambda _: program)
+    with pytest.raises(HostError, match=f"cannot create {disk}"):
+        create_disk(disk, "vmdk", 1 << 20)
+    assert sorted(tmp_path.iterdir()) == [program.parent]
+
+
+@pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
+@pytest.mark.parametrize("kind", ["vmdk", "vhdx", "vpc"])
+def test_disks_of_qemu_img(tmp_path: Path, kind: str) -> None:
+    disk = tmp_path / f"data.{kind}"
+    create_disk(disk, kind, 1 << 20)
+    assert content_format(disk) == kind
+    assert (disk.name.encode() in disk.read_bytes()) == (kind == "vmdk")
+    assert [*tmp_path.iterdir()] == [disk]
