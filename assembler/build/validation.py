@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from assembler.errors import DolmenError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from assembler.config import ConfigInput
 
 _BUILD_FILES = ("build.yml", "build.yaml")
 
@@ -46,27 +49,57 @@ def validate(
     *,
     schema: str = "auto",
     allow_local_sources: bool = False,
+    linuxkit: bool = False,
 ) -> ValidationResult:
     """Check files that belong together; several are merged in order.
 
     `schema` is image, build, or auto: then files named build.yml are checked as packages. With
-    `allow_local_sources`, YAML files from URLs may name files of this machine. Nothing is raised
-    for what is wrong with the files: it is in the result.
+    `allow_local_sources`, YAML files from URLs may name files of this machine. With `linuxkit`, the
+    result also has what LinuxKit would not take. Nothing is raised for what is wrong with the
+    files: it is in the result.
     """
     several_files = [files] if isinstance(files, str | Path) else files
     names = tuple(map(str, several_files))
     is_package = all(Path(name).name in _BUILD_FILES for name in names)
+    is_build = schema == "build" or (schema == "auto" and is_package)
     try:
-        if schema == "build" or (schema == "auto" and is_package):
+        if linuxkit and len(set(names)) == len(names):
+            return _check_for_linuxkit(names, is_build, allow_local=allow_local_sources)
+        if is_build:
             return ValidationResult(tuple(d for name in names for d in _package(name)))
         return ValidationResult(_image(names, allow_local=allow_local_sources))
     except DolmenError as error:
         return ValidationResult(error.diagnostics)
 
 
-def _image(names: Sequence[str], *, allow_local: bool) -> tuple[Diagnostic, ...]:
+def _check_for_linuxkit(
+    names: Sequence[str],
+    is_build: bool,  # noqa: FBT001
+    *,
+    allow_local: bool,
+) -> ValidationResult:
+    """Check files that are read once; standard input cannot be read again."""
+    from assembler.config import check_for_linuxkit, read_input  # noqa: PLC0415 - heavy
+
+    inputs = [read_input(name) for name in names]
+    found: list[Diagnostic] = []
+    try:
+        if is_build:
+            found += [d for given in inputs for d in _package(given)]
+        else:
+            found += _image(inputs, allow_local=allow_local)
+    except DolmenError as error:
+        found += error.diagnostics
+    with suppress(DolmenError):  # no YAML: that is found already
+        found += check_for_linuxkit("build" if is_build else "image", inputs)
+    return ValidationResult(tuple(found))
+
+
+def _image(
+    inputs: Sequence[str] | Sequence[ConfigInput], *, allow_local: bool
+) -> tuple[Diagnostic, ...]:
     from assembler.build.local_references import LocalReferences  # noqa: PLC0415 - heavy
-    from assembler.config import LoadOptions, load_config  # noqa: PLC0415
+    from assembler.config import LoadOptions, load_config, load_config_inputs  # noqa: PLC0415
     from assembler.oci import Reference  # noqa: PLC0415
 
     options = LoadOptions(
@@ -74,10 +107,13 @@ def _image(names: Sequence[str], *, allow_local: bool) -> tuple[Diagnostic, ...]
         check_reference=Reference.parse,
         allow_local_sources=allow_local,
     )
-    return load_config(names, options).warnings
+    names = [given for given in inputs if isinstance(given, str)]
+    if names:
+        return load_config(names, options).warnings
+    return load_config_inputs([i for i in inputs if not isinstance(i, str)], options).warnings
 
 
-def _package(name: str) -> tuple[Diagnostic, ...]:
+def _package(name: str | ConfigInput) -> tuple[Diagnostic, ...]:
     from assembler.config import read_build_file  # noqa: PLC0415 - heavy
     from assembler.packages import parse_build_file  # noqa: PLC0415
 

@@ -294,6 +294,18 @@ BAD_CMDLINE = Code(
     "line break for a command of their own. To divide a long command line in the YAML file, use "
     "`>-`, which joins lines with spaces.",
 )
+NOT_LINUXKIT = Code(
+    142,
+    "LinuxKit does not accept this",
+    "`dolmen validate --linuxkit` checks files that have to work with LinuxKit, too. LinuxKit "
+    "refuses keys and forms that only Dolmen has.",
+)
+LINUXKIT_DIFFERS = Code(
+    143,
+    "LinuxKit reads this differently",
+    "`dolmen validate --linuxkit` checks files that have to work with LinuxKit, too. LinuxKit "
+    "accepts this, but ignores it or gives it another meaning.",
+)
 DUPLICATE_PATH = Code(
     136,
     "Two files have the same path",

@@ -6,6 +6,7 @@
     read_build_file(argument)         build.yml -> BuildDocument
     parse_label(text, image)          the label of an image -> ContainerSpec
     render_label(spec)                the text of a label, which parse_label reads
+    check_for_linuxkit(kind, inputs)  what LinuxKit would not take of valid inputs
     render_metadata(config, form)     the files `metadata: json` and `metadata: yaml`
     render_config(config)             the merged config as an image.yml
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from assembler.config.checks.limits import CAPABILITIES, RLIM_INFINITY, RLIMITS
     from assembler.config.inputs import ConfigInput, read_input
     from assembler.config.labels import parse_label
+    from assembler.config.linuxkit_check import check_for_linuxkit
     from assembler.config.loader import (
         LoadedConfig,
         LoadOptions,
@@ -117,6 +119,7 @@ _HOMES = {
     "RootfsFile": "model",
     "Runtime": "model",
     "Volume": "model",
+    "check_for_linuxkit": "linuxkit_check",
     "expected_type": "messages",
     "flow_yaml": "messages",
     "format_page_size": "runtime_resources",
@@ -174,6 +177,7 @@ __all__ = [
     "RootfsFile",
     "Runtime",
     "Volume",
+    "check_for_linuxkit",
     "expected_type",
     "flow_yaml",
     "format_page_size",

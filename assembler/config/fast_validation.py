@@ -12,7 +12,10 @@ from typing import Any
 
 # Keywords that do not restrict the data.
 _ANNOTATIONS = frozenset(
-    {"$schema", "$id", "$defs", "title", "description", "examples", "default", "x-form"}
+    (
+        *("$schema", "$id", "$defs", "title", "description", "examples", "default"),
+        *("x-form", "x-linuxkit"),
+    )
 )
 
 

@@ -40,6 +40,10 @@ def validate(
             autocompletion=lambda: ["auto", "image", "build"],
         ),
     ] = "auto",
+    linuxkit: Annotated[
+        bool,
+        typer.Option("--linuxkit", help="Also report what LinuxKit would not take."),
+    ] = False,
     allow_local_sources: AllowLocalSources = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print diagnostics as JSON.")] = False,
 ) -> None:
@@ -50,6 +54,7 @@ def validate(
     dolmen validate examples/*.yml            # each on its own
     dolmen validate --merge base.yml more.yml # merged, as in `dolmen build`
     dolmen validate pkg/*/build.yml
+    dolmen validate --linuxkit image.yml      # for files that both have to accept
     dolmen validate --json - < image.yml
 
     Images are not read, and nothing is written. Sources of YAML files from URLs are fetched.
@@ -62,7 +67,9 @@ def validate(
     settings = settings_of(ctx)
     results = []
     for group in [files] if merge else [[file] for file in dict.fromkeys(files)]:
-        result = check(group, schema=schema, allow_local_sources=allow_local_sources)
+        result = check(
+            group, schema=schema, allow_local_sources=allow_local_sources, linuxkit=linuxkit
+        )
         results.append(result)
         if not as_json and not settings.quiet and result.valid:
             print_line(f"{' + '.join(map(printable_name, group))}: valid")
