@@ -11,7 +11,7 @@ import typer
 from assembler.version import __version__
 from dolmen.lazy import LazyCommand, lazy_group
 from dolmen.output import print_line
-from dolmen.settings import Settings, default_cache, env_list_or_linuxkit
+from dolmen.settings import Settings, default_cache, env_mirrors
 
 COMMANDS = (
     LazyCommand("build", "dolmen.commands.build", "Assemble a bootable image from YAML files."),
@@ -120,7 +120,7 @@ def top(
         cache=(cache or default_cache(os.environ)).expanduser(),
         verbosity=-1 if quiet else verbose,
         color=color,
-        mirrors=tuple(mirror or env_list_or_linuxkit(os.environ, "MIRROR")),
+        mirrors=tuple(mirror or env_mirrors(os.environ)),
         cert_files=tuple(cert_file or ()),
     )
     if settings.mirrors or settings.cert_files:

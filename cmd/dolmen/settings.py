@@ -50,5 +50,10 @@ def env_or_linuxkit(env: Mapping[str, str], name: str) -> str:
 
 
 def env_list_or_linuxkit(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Return the items of such a variable, separated by commas or, as in LinuxKit, by spaces."""
-    return tuple(env_or_linuxkit(env, name).replace(",", " ").split())
+    """Return the comma-separated items of such a variable."""
+    return tuple(item.strip() for item in env_or_linuxkit(env, name).split(",") if item.strip())
+
+
+def env_mirrors(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the registry mirrors, separated by commas or, as in LinuxKit, by spaces."""
+    return tuple(env_or_linuxkit(env, "MIRROR").replace(",", " ").split())

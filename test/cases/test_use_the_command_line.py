@@ -69,7 +69,7 @@ def test_bash_completes_commands(dolmen: Dolmen) -> None:
 def test_an_unknown_shell_is_refused_with_the_known_ones(dolmen: Dolmen) -> None:
     failed = dolmen.run("completion", "tcsh")
     assert failed.returncode == 2
-    assert "bash, zsh or fish" in failed.stderr
+    assert "bash, zsh, fish or powershell" in failed.stderr
 
 
 def test_doctor_names_what_is_missing_and_how_to_install_it(dolmen: Dolmen) -> None:
