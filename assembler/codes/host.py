@@ -43,3 +43,10 @@ NO_NAMESPACES = Code(
     "need subordinate ids: `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 "
     "$USER`.",
 )
+NO_SUBORDINATE_IDS = Code(
+    807,
+    "A user without subordinate ids",
+    "Without root, buildah maps the users of an image to subordinate ids of yours, from "
+    "/etc/subuid and /etc/subgid. Without them it can make files of one user only. The hint has "
+    "the command that adds some; `dolmen doctor` checks them.",
+)

@@ -47,8 +47,11 @@ from assembler.tools import (
     ProcessLimits,
     ProcessResult,
     StallLimits,
+    has_subordinate_ids,
     program_error,
     run_program,
+    subordinate_ids_command,
+    user_name,
     without_cancellation,
 )
 
@@ -65,6 +68,10 @@ if TYPE_CHECKING:
 # RUN may wait for a slow server in silence.
 _LIMITS = ProcessLimits(seconds=6 * 3600.0, output=1 << 30, stall=StallLimits(seconds=3600.0))
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
+# What buildah prints if it has a single id to map.
+_NEEDS_IDS = re.compile(
+    r"insufficient UIDs or GIDs|no subuid ranges|lchown .*invalid argument|newuidmap"
+)
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
 _CHUNK = 1 << 20
 # The environment variables that buildah and its helpers need.
@@ -156,6 +163,8 @@ class Buildah:
         outcome = self._run_isolated(["true"], work)
         if outcome.status:
             reason = outcome.errors.strip().splitlines()[-1:] or ["no reason given"]
+            if not has_subordinate_ids():
+                raise _no_subordinate_ids_error(reason[0])
             raise HostError.of(
                 host.NO_NAMESPACES,
                 f"no namespaces for RUN can be created here: {reason[0]}",
@@ -275,6 +284,8 @@ class Buildah:
     def _run_checked(self, *words: str, work: Path) -> ProcessResult:
         outcome = self.run(*words, work=work)
         if outcome.status:
+            if _NEEDS_IDS.search(outcome.errors) and not has_subordinate_ids():
+                raise _no_subordinate_ids_error(outcome.errors.strip().splitlines()[-1])
             raise program_error(["buildah", *words], outcome)
         return outcome
 
@@ -324,6 +335,16 @@ def _link_blobs(store: Store, image: Image, layout: Path) -> None:
         for digest in {image.digest, manifest.config.digest, *(d.digest for d in manifest.layers)}:
             target = layout / "blobs" / "sha256" / digest_hex(digest)
             os.link(store.path(digest), target)
+
+
+def _no_subordinate_ids_error(reason: str) -> HostError:
+    return HostError.of(
+        host.NO_SUBORDINATE_IDS,
+        f"buildah cannot give files to other users, since {user_name()} has no subordinate ids: "
+        f"{reason}",
+        subordinate_ids_command(),
+        "recipes (`debs:`), Go programs (`go:`) and Dockerfiles without RUN need none",
+    )
 
 
 @contextmanager

@@ -137,7 +137,7 @@ _MISSING = {
 }
 _HINTS = {
     AUTO: tools.TOOLS["buildah"].install,
-    BUILDKIT: f"{tools.TOOLS['docker'].install} docker-buildx",
+    BUILDKIT: tools.install_command("docker.io", "docker-buildx"),
     BUILDAH: tools.TOOLS["buildah"].install,
     DOCKER: "check that `docker info` works, or install buildah",
 }

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assembler.errors import ImageError
 from assembler.machine.accelerator import probe_kvm
 from assembler.machine.firmware import FIRMWARE_FILES, find_firmware
 from assembler.machine.virtiofs import find_virtiofsd
-from assembler.oci import ImageSources
-from assembler.tools import TOOLS, Tool, find_program, install_command, program_version
+from assembler.oci import ImageSources, ping_daemon
+from assembler.tools import (
+    TOOLS,
+    Tool,
+    find_program,
+    has_new_enough,
+    has_subordinate_ids,
+    host_distribution,
+    install_command,
+    program_version,
+    subordinate_ids_command,
+    user_name,
+)
 from assembler.version import __version__
 
 if TYPE_CHECKING:
@@ -50,6 +63,10 @@ def _findings(store: Path) -> Iterator[HostFinding]:
     yield _check_kvm()
     for tool in TOOLS.values():
         yield _check_tool(tool)
+        if tool.program == "buildah":
+            yield from _check_subordinate_ids()
+        if tool.program == "docker":
+            yield _check_docker_daemon()
     virtiofsd = find_virtiofsd()
     yield HostFinding(
         "tools",
@@ -95,17 +112,58 @@ def _check_kvm() -> HostFinding:
     return HostFinding("host", "KVM", probe.works, probe.seen, "run images at full speed")
 
 
+def _mend(tool: Tool) -> str:
+    """Return how to get a program that is missing or too old, if this distribution has it."""
+    if has_new_enough(tool.package):
+        return tool.install
+    wanted = f"{tool.package} {tool.minimum_text} or newer"
+    return f"{host_distribution().title} has no {wanted}; Dolmen then uses its package imagetools"
+
+
+def _check_docker_daemon() -> HostFinding:
+    try:
+        ping_daemon()
+    except ImageError as error:
+        (diagnostic,) = error.diagnostics
+        seen = "does not respond: " + diagnostic.message.partition(": ")[2]
+        mend = _docker_mend(diagnostic.message)
+        return HostFinding("tools", "docker daemon", False, seen, TOOLS["docker"].use, mend)
+    return HostFinding("tools", "docker daemon", True, "responds", TOOLS["docker"].use)
+
+
+def _docker_mend(reason: str) -> str:
+    if find_program("docker") is None:
+        return TOOLS["docker"].install
+    if "Permission denied" in reason:
+        return f"sudo usermod --append --groups docker {user_name()}, and log in again"
+    if host_distribution().family == "macos":
+        return "start Docker Desktop"
+    return "sudo systemctl start docker"
+
+
+def _check_subordinate_ids() -> Iterator[HostFinding]:
+    """Check what only buildah needs, and only without root."""
+    if find_program("buildah") is None or os.geteuid() == 0:
+        return
+    well = has_subordinate_ids()
+    yield HostFinding(
+        "tools",
+        "subordinate ids",
+        well=well,
+        seen="set up" if well else f"{user_name()} has none in /etc/subuid and /etc/subgid",
+        purpose=TOOLS["buildah"].use,
+        mend="" if well else subordinate_ids_command(),
+    )
+
+
 def _check_tool(tool: Tool) -> HostFinding:
     path = find_program(tool.program)
     if path is None:
-        return HostFinding(
-            "tools", tool.program, False, "not installed", tool.purpose, tool.install
-        )
+        return HostFinding("tools", tool.program, False, "not installed", tool.purpose, _mend(tool))
     version = program_version(tool.program, path, _VERSION_TIMEOUT)
     if version and not tool.accepts(version):
         seen = f"{version} is too old"
-        wanted = f"{tool.package} {tool.minimum_text} or newer"
-        return HostFinding("tools", tool.program, False, seen, tool.purpose, wanted)
+        return HostFinding("tools", tool.program, False, seen, tool.purpose, _mend(tool))
     return HostFinding(
         "tools", tool.program, True, f"{version or 'installed'} ({path})", tool.purpose
     )

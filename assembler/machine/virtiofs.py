@@ -76,7 +76,7 @@ def virtiofsd_processes(
         raise MachineError.of(
             codes.BAD_SHARE,
             f"{chosen} not found" if chosen else "virtiofsd not found",
-            f"{install_command('virtiofsd')} (in Debian 12 it is in qemu-system-common)",
+            install_command("virtiofsd"),
             "or name the program: --virtiofsd FILE",
         )
     for number, share in enumerate(shares):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         read_archive,
     )
     from assembler.oci.digest import digest_hex, digest_of, is_digest
-    from assembler.oci.docker_daemon import daemon_root_cause
+    from assembler.oci.docker_daemon import daemon_root_cause, ping_daemon
     from assembler.oci.image import Image
     from assembler.oci.image_files import ImageFiles, read_image_files
     from assembler.oci.image_pull import PullOptions, pull
@@ -154,7 +154,6 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ARCHITECTURES": "platform",
-    "architecture_hint": "platform",
     "ArchiveContents": "archive_reader",
     "ArchiveFormat": "archive_export",
     "ArchiveInput": "archive_import",
@@ -227,6 +226,7 @@ _HOMES = {
     "add_image": "image_writer",
     "add_image_with_config": "image_writer",
     "add_layer": "image_writer",
+    "architecture_hint": "platform",
     "attestation_types": "image_report",
     "canonical_json": "image_writer",
     "changed_inputs": "recorded_inputs",
@@ -264,6 +264,7 @@ _HOMES = {
     "parse_manifest": "manifest",
     "parse_mirror": "registry.options",
     "parse_pax_records": "layers.tar_fields",
+    "ping_daemon": "docker_daemon",
     "platform_json": "manifest",
     "pull": "image_pull",
     "push": "image_push",
@@ -393,6 +394,7 @@ __all__ = [
     "parse_manifest",
     "parse_mirror",
     "parse_pax_records",
+    "ping_daemon",
     "platform_json",
     "pull",
     "push",

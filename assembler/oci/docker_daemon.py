@@ -52,6 +52,24 @@ def import_from_daemon(
     return imported
 
 
+def ping_daemon(timeout: int = 5) -> None:
+    """Raise HostError unless the Docker daemon responds."""
+    import docker  # noqa: PLC0415
+    import requests  # noqa: PLC0415
+
+    try:
+        client = docker.from_env(timeout=timeout)
+        try:
+            client.ping()
+        finally:
+            client.close()
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise ImageError.of(
+            images.DAEMON_UNAVAILABLE,
+            f"the Docker daemon cannot be asked: {daemon_root_cause(error)}",
+        ) from None
+
+
 def _find_in_daemon(client: DockerClient, reference: Reference) -> DaemonImage | None:
     import docker  # noqa: PLC0415
 

@@ -3,7 +3,10 @@
 TOOLS, Tool                      the table of all programs that Dolmen uses
 find_program, require_program    the path of a program on this host, or an error with a hint
 program_version                  the version that a program prints
-install_command                  the command that installs a Debian package
+install_command                  the command that installs a Debian package, on any distribution
+has_new_enough                   whether the distribution's package is new enough
+has_subordinate_ids              whether a user has ids that builders without root map
+subordinate_ids_command          the command that adds some
 run_program, program_error       run a program with limits, and describe its failure
 Watchdog, StallLimits            kill a program that neither prints nor computes
 Cancellation                     stops the programs that the threads of a run have started
@@ -21,16 +24,27 @@ if TYPE_CHECKING:
         TOOLS,
         Tool,
         find_program,
-        install_command,
         program_version,
         require_program,
     )
+    from assembler.tools.distribution import (
+        Distribution,
+        has_new_enough,
+        host_distribution,
+        install_command,
+    )
     from assembler.tools.execution import ProcessLimits, ProcessResult, program_error, run_program
+    from assembler.tools.subordinate_ids import (
+        has_subordinate_ids,
+        subordinate_ids_command,
+        user_name,
+    )
     from assembler.tools.watchdog import StallLimits, Watchdog, full_disk_of
 
 _HOMES = {
     "Cancellation": "cancellation",
     "Cancelled": "cancellation",
+    "Distribution": "distribution",
     "ProcessLimits": "execution",
     "ProcessResult": "execution",
     "StallLimits": "watchdog",
@@ -39,11 +53,16 @@ _HOMES = {
     "Watchdog": "watchdog",
     "find_program": "catalog",
     "full_disk_of": "watchdog",
-    "install_command": "catalog",
+    "has_new_enough": "distribution",
+    "has_subordinate_ids": "subordinate_ids",
+    "host_distribution": "distribution",
+    "install_command": "distribution",
     "program_error": "execution",
     "program_version": "catalog",
     "require_program": "catalog",
     "run_program": "execution",
+    "subordinate_ids_command": "subordinate_ids",
+    "user_name": "subordinate_ids",
     "without_cancellation": "cancellation",
 }
 
@@ -51,6 +70,7 @@ __all__ = [
     "TOOLS",
     "Cancellation",
     "Cancelled",
+    "Distribution",
     "ProcessLimits",
     "ProcessResult",
     "StallLimits",
@@ -58,11 +78,16 @@ __all__ = [
     "Watchdog",
     "find_program",
     "full_disk_of",
+    "has_new_enough",
+    "has_subordinate_ids",
+    "host_distribution",
     "install_command",
     "program_error",
     "program_version",
     "require_program",
     "run_program",
+    "subordinate_ids_command",
+    "user_name",
     "without_cancellation",
 ]
 

@@ -10,14 +10,10 @@ from pathlib import Path
 
 from assembler.codes import host
 from assembler.errors import HostError
+from assembler.tools.distribution import install_command
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+")
 _VERSION_TIMEOUT = 10
-
-
-def install_command(package: str) -> str:
-    """Return the command that installs a package on Debian and its derivatives."""
-    return f"sudo apt-get install {package}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +30,8 @@ class Tool:
 
     @property
     def install(self) -> str:
-        """Return the command that installs the program on Debian and its derivatives."""
-        return install_command(self.package)
+        """Return the command that installs the program on this host."""
+        return install_command(*self.package.split())
 
     @property
     def minimum_text(self) -> str:

@@ -76,6 +76,7 @@ def test_doctor_names_what_is_missing_and_how_to_install_it(dolmen: Dolmen) -> N
     empty = dolmen.run("doctor", env={"PATH": "/nonexistent"})
     assert empty.returncode == 0
     assert "sudo apt-get install qemu-system-x86" in empty.stdout
+    assert "docker daemon" in empty.stdout
     found = json.loads(dolmen.run("doctor", "--json").stdout)
     assert {"group", "name", "well", "seen", "purpose", "mend"} == set(found[0])
 
