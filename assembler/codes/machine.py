@@ -60,10 +60,11 @@ MACHINE_BUSY = Code(
 )
 WAIT_FAILED = Code(
     1010,
-    "The wait timed out",
+    "The wait failed",
     "The time of `--timeout` ended before the console matched `--wait-for` or the port of "
-    "`--wait-port` answered. The message has the last lines of the console and, if it is known, "
-    "the cause.",
+    "`--wait-port` answered, or a service ended five times in a row, each time within a minute. "
+    "The message says which condition was not met, and has the last lines of the console or the "
+    "service and, if it is known, the cause.",
 )
 MACHINE_ENDED = Code(
     1011,

@@ -26,7 +26,19 @@ _CONTAINER_FAILURE = re.compile(
     r"(?P<what>ended: .+|failed after [\d.]+ s: .+|cannot run: .+)(?P<tail>(?:\n +\| .*)*)"
 )
 _MAX_CONTAINERS = 3
+# Init waits twice as long after each end of a service, unless it has run for a minute: 1, 2, 4, 8,
+# 16 seconds. What waits for something else has often found it by then.
+_RESTART_PAUSE = re.compile(r"it is started again in (?P<seconds>\d+)s$")
+_CRASH_LOOP_PAUSE = 16
 _SECTIONS = {"service": "services"}
+
+
+@dataclass(frozen=True, slots=True)
+class CrashLoop:
+    """A service that ends again and again, and its last lines."""
+
+    name: str
+    last_lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,15 @@ class ConsoleFinding:
 def has_given_up(text: str) -> bool:
     """Tell whether the kernel has panicked or the firmware found no boot device."""
     return (_PANIC.search(text) or _NO_BOOT_DEVICE.search(text)) is not None
+
+
+def find_crash_loop(text: str) -> CrashLoop | None:
+    """Return the first service that has ended five times in a row, each soon after its start."""
+    for match in _CONTAINER_FAILURE.finditer(text):
+        pause = _RESTART_PAUSE.search(match["what"])
+        if pause is not None and int(pause["seconds"]) >= _CRASH_LOOP_PAUSE:
+            return CrashLoop(match["name"], tuple(_tail_lines(match)))
+    return None
 
 
 def is_emulator_fault(text: str) -> bool:
@@ -85,8 +106,8 @@ def _failed_containers(text: str) -> list[ConsoleFinding]:
     found = []
     for (kind, name), matches in list(failures.items())[:_MAX_CONTAINERS]:
         last = matches[-1]
-        output = [line.strip().removeprefix("|").strip() for line in last["tail"].splitlines()]
-        last_output = f'; its last output: "{output[-1]}"' if output and output[-1] else ""
+        output = _tail_lines(last)
+        last_output = f'; its last output: "{output[-1]}"' if output else ""
         repeated = f", {len(matches)} times so far" if len(matches) > 1 else ""
         found.append(
             ConsoleFinding(
@@ -97,6 +118,12 @@ def _failed_containers(text: str) -> list[ConsoleFinding]:
             )
         )
     return found
+
+
+def _tail_lines(failure: re.Match[str]) -> list[str]:
+    """Return the last output of a container, as init has repeated it."""
+    lines = (line.strip().removeprefix("|").strip() for line in failure["tail"].splitlines())
+    return [line for line in lines if line]
 
 
 def _no_output_finding(machine: Machine) -> ConsoleFinding:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.diagnostics import Diagnostic
-from assembler.machine.console_diagnosis import diagnose_console, last_lines
+from assembler.machine.console_diagnosis import diagnose_console, find_crash_loop, last_lines
 from assembler.machine.yaml_places import yaml_place
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class RunOutcome(StrEnum):
     TIMED_OUT = "timed-out"
     # The kernel panicked, or the firmware found no boot device, before that.
     GAVE_UP = "gave-up"
+    # A service ended again and again, before that.
+    CRASH_LOOP = "crash-loop"
     # The machine ended before the wait condition was met.
     ENDED_EARLY = "ended-early"
     # The user stopped the machine.
@@ -68,11 +70,22 @@ class RunResult:
 
 
 def failure_diagnostics(
-    outcome: RunOutcome, seconds: float, console: str, machine: Machine, files: Sequence[str]
+    outcome: RunOutcome,
+    seconds: float,
+    console: str,
+    machine: Machine,
+    files: Sequence[str],
+    unmet: Sequence[str] = (),
 ) -> tuple[Diagnostic, ...]:
-    """Return the failure of a run, and its known causes."""
+    """Return the failure of a run, and its known causes; `unmet` are the conditions not met."""
     if outcome is RunOutcome.TIMED_OUT:
-        failure = Diagnostic(codes.WAIT_FAILED, f"not ready after {seconds:.0f} s")
+        why = f": {'; '.join(unmet)}" if unmet else ""
+        failure = Diagnostic(codes.WAIT_FAILED, f"not ready after {seconds:.0f} s{why}")
+    elif outcome is RunOutcome.CRASH_LOOP and (loop := find_crash_loop(console)) is not None:
+        message = f"gave up after {seconds:.0f} s: the service {loop.name} ends again and again"
+        said = "\n".join(("its last lines:", *loop.last_lines))
+        hints = (said,) if loop.last_lines else ("it printed nothing",)
+        failure = Diagnostic(codes.WAIT_FAILED, message, hints=hints)
     else:
         problem = "the boot failed" if outcome is RunOutcome.GAVE_UP else "the machine ended"
         message = f"{problem} after {seconds:.0f} s, before it was ready"

@@ -73,7 +73,7 @@ def _attend(
     if end.outcome in (RunOutcome.ENDED, RunOutcome.READY):
         return RunResult(name, end.outcome, end.seconds, end.console)
     diagnostics = failure_diagnostics(
-        end.outcome, end.seconds, end.console, started.machine, started.files
+        end.outcome, end.seconds, end.console, started.machine, started.files, end.unmet
     )
     return RunResult(name, end.outcome, end.seconds, end.console, diagnostics=diagnostics)
 

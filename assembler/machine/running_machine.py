@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Self
 
 from assembler.errors import MachineError
 from assembler.events import CallbackReporter
-from assembler.machine.console_diagnosis import has_given_up
+from assembler.machine.console_diagnosis import find_crash_loop, has_given_up
 from assembler.machine.console_io import NullConsole
 from assembler.machine.console_log import console_text
 from assembler.machine.options import STOP_TIMEOUT, RunOptions
 from assembler.machine.result import RunOutcome, RunResult, failure_diagnostics
 from assembler.machine.run_machine import check_exit_code
 from assembler.machine.started_machine import StartedMachine, started_machine
-from assembler.machine.wait_conditions import PortProbe, compile_pattern, parse_wait_condition
+from assembler.machine.wait_conditions import (
+    PortProbe,
+    WaitCondition,
+    compile_pattern,
+    parse_wait_condition,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +109,8 @@ class RunningMachine:
     def wait_for_text(self, text: str, timeout: float | None = 300.0) -> None:
         """Wait until a line of the console matches the regular expression `text`."""
         pattern = compile_pattern(text)
-        self._wait(lambda: pattern.search(self.console_text()) is not None, timeout)
+        condition = WaitCondition(pattern)
+        self._wait(lambda: not self._unmet(condition), timeout, lambda: self._unmet(condition))
 
     def wait_for_port(self, port: int, timeout: float | None = 300.0) -> None:
         """Wait until the guest accepts connections at a published port of this host."""
@@ -112,7 +118,8 @@ class RunningMachine:
         condition = parse_wait_condition("", (port,), network)
         probe = PortProbe(network, condition.ports)
         try:
-            self._wait(lambda: probe.answered(self._started.program.qmp), timeout)
+            qmp = self._started.program.qmp
+            self._wait(lambda: probe.answered(qmp), timeout, lambda: condition.unmet("", probe))
         finally:
             probe.close()
 
@@ -145,7 +152,15 @@ class RunningMachine:
     def _seconds(self) -> float:
         return time.monotonic() - self._start
 
-    def _wait(self, condition: Callable[[], bool], timeout: float | None) -> None:
+    def _unmet(self, condition: WaitCondition) -> tuple[str, ...]:
+        return condition.unmet(self.console_text(), None)
+
+    def _wait(
+        self,
+        condition: Callable[[], bool],
+        timeout: float | None,
+        unmet: Callable[[], tuple[str, ...]],
+    ) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
         gave_up_at: float | None = None
         while not condition():
@@ -160,11 +175,13 @@ class RunningMachine:
                 gave_up_at = now
             elif gave_up_at is not None and now - gave_up_at > _PANIC_DELAY:
                 raise self._failure(RunOutcome.GAVE_UP)
+            if find_crash_loop(self.console_text()) is not None:
+                raise self._failure(RunOutcome.CRASH_LOOP)
             if deadline is not None and now > deadline:
-                raise self._failure(RunOutcome.TIMED_OUT)
+                raise self._failure(RunOutcome.TIMED_OUT, unmet())
             time.sleep(_POLL_INTERVAL)
 
-    def _failure(self, outcome: RunOutcome) -> MachineError:
+    def _failure(self, outcome: RunOutcome, unmet: tuple[str, ...] = ()) -> MachineError:
         return MachineError(
             failure_diagnostics(
                 outcome,
@@ -172,6 +189,7 @@ class RunningMachine:
                 self.console_text(),
                 self._started.machine,
                 self._started.files,
+                unmet,
             )
         )
 

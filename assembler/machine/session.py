@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.events import LogMessage
-from assembler.machine.console_diagnosis import has_given_up
+from assembler.machine.console_diagnosis import find_crash_loop, has_given_up
 from assembler.machine.result import RunOutcome
 from assembler.machine.wait_conditions import ConsoleBuffer, PortProbe, WaitCondition
 
@@ -52,6 +52,8 @@ class SessionEnd:
     signal: int = 0
     # Whether the guest did not power off in time.
     late: bool = False
+    # The conditions that were not met.
+    unmet: tuple[str, ...] = ()
 
 
 class Session:
@@ -178,6 +180,8 @@ class Session:
             self._waiting = False
             self._reporter.emit(LogMessage(f"ready after {now - self._start:.1f} s"))
             return None if self._options.stay else RunOutcome.READY
+        if find_crash_loop(text) is not None:
+            return RunOutcome.CRASH_LOOP
         timeout = self._options.timeout
         late = timeout is not None and now - self._start > timeout
         return RunOutcome.TIMED_OUT if late else None
@@ -206,5 +210,9 @@ class Session:
     def _end(self, outcome: RunOutcome) -> SessionEnd:
         requests = self._console.stop_requests
         seconds = time.monotonic() - self._start
+        text = self._buffer.text()
+        # A line that matched may have left the buffer.
+        seen = WaitCondition() if self._matched else self._options.condition
+        unmet = seen.unmet(text, self._probe) if self._waiting else ()
         first = requests[0] if requests else 0
-        return SessionEnd(outcome, seconds, self._buffer.text(), first, self._late)
+        return SessionEnd(outcome, seconds, text, first, self._late, unmet)

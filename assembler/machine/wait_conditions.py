@@ -14,7 +14,7 @@ from assembler.errors import UsageError
 from assembler.machine.qmp import QmpClient, QmpError
 
 if TYPE_CHECKING:
-    from assembler.machine.description import Network
+    from assembler.machine.description import Network, Port
 
 # Escape sequences of terminals.
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-~])")
@@ -30,6 +30,18 @@ class WaitCondition:
 
     pattern: re.Pattern[str] | None = None
     ports: tuple[int, ...] = ()
+
+    def unmet(self, text: str, probe: PortProbe | None) -> tuple[str, ...]:
+        """Return what the console's text and the ports still lack, in words."""
+        found = []
+        if self.pattern is not None and not self.pattern.search(text):
+            found.append(f"no line of the console matched {self.pattern.pattern!r}")
+        if probe is not None:
+            found += [
+                f"port {p.host} of this host (port {p.guest} of the guest) did not answer"
+                for p in probe.pending
+            ]
+        return tuple(found)
 
     def __bool__(self) -> bool:
         """Tell whether the condition has a text or ports."""
@@ -99,6 +111,11 @@ class PortProbe:
             p.host: p for p in network.ports if p.host in ports and p.protocol == "tcp"
         }
         self._open: dict[int, tuple[socket.socket, float]] = {}
+
+    @property
+    def pending(self) -> tuple[Port, ...]:
+        """Return the ports that have not answered yet."""
+        return tuple(self._pending.values())
 
     def answered(self, qmp: QmpClient) -> bool:
         """Check once; tell whether every port has answered by now."""

@@ -2,7 +2,8 @@
 
 Exit codes of `dolmen run`: 0 the machine ended by itself or became ready; 1 it could not be
 started; 2 an invalid command line; 3 it did not become ready in time; 4 it ended, panicked or found
-no boot device before it was ready; 130 interrupted, 143 terminated.
+no boot device, or a service ended again and again, before it was ready; 130 interrupted, 143
+terminated.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
     from dolmen.run.terminal_console import SignalConsole
     from dolmen.settings import Settings
 
-_EXIT_CODES = {RunOutcome.TIMED_OUT: 3, RunOutcome.GAVE_UP: 4, RunOutcome.ENDED_EARLY: 4}
+_EXIT_CODES = {
+    RunOutcome.TIMED_OUT: 3,
+    RunOutcome.GAVE_UP: 4,
+    RunOutcome.ENDED_EARLY: 4,
+    RunOutcome.CRASH_LOOP: 4,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ import pytest
 from assembler.machine.console_diagnosis import (
     SIGNATURES,
     diagnose_console,
+    find_crash_loop,
     has_given_up,
     last_lines,
 )
-from assembler.machine.description import FirmwareBoot, KernelBoot, Machine
-from assembler.machine.wait_conditions import plain_text
+from assembler.machine.description import FirmwareBoot, KernelBoot, Machine, Network, Port
+from assembler.machine.result import RunOutcome, failure_diagnostics
+from assembler.machine.wait_conditions import PortProbe, WaitCondition, plain_text
 
 DIRECT = Machine("amd64", KernelBoot(Path("/k"), Path("/i"), "console=ttyS0"))
 DOCUMENT = Path(__file__).parents[3] / "docs" / "run.md"
@@ -51,6 +53,39 @@ def test_a_signature_is_diagnosed(said: str, code: str) -> None:
 
 def test_a_console_without_errors_has_no_diagnosis() -> None:
     assert diagnose_console("[    0.1] Linux version 6.1\nlogin: ", DIRECT) == []
+
+
+def crashes(*pauses: int, name: str = "web") -> str:
+    """Return what init prints when a service ends again and again."""
+    return "".join(
+        f"init: service {name} ended: exit code 1; it is started again in {pause}s\n"
+        f"    | connecting\n    | no database {pause}\n"
+        for pause in pauses
+    )
+
+
+def test_a_service_that_ends_again_and_again_is_a_crash_loop() -> None:
+    assert find_crash_loop(crashes(1, 2, 4, 8)) is None
+    assert find_crash_loop(crashes(1, 2, 4) + crashes(1, 2, 4, name="db")) is None
+    loop = find_crash_loop(crashes(1, 2, 4, 8, 16))
+    assert loop is not None
+    assert (loop.name, loop.last_lines) == ("web", ("connecting", "no database 16"))
+
+
+def test_a_failed_wait_says_what_was_not_met() -> None:
+    console = crashes(1, 2, 4, 8, 16)
+    ended, *_ = failure_diagnostics(RunOutcome.CRASH_LOOP, 31.2, console, DIRECT, ())
+    assert ended.message == "gave up after 31 s: the service web ends again and again"
+    assert ended.hints == ("its last lines:\nconnecting\nno database 16",)
+    network = Network("user", ports=(Port(8080, 80), Port(2222, 22)))
+    condition = WaitCondition(re.compile("ready"), (8080,))
+    unmet = condition.unmet("boot\n", PortProbe(network, (8080,)))
+    late, *_ = failure_diagnostics(RunOutcome.TIMED_OUT, 60.4, "boot\n", DIRECT, (), unmet)
+    assert late.message == (
+        "not ready after 60 s: no line of the console matched 'ready'; "
+        "port 8080 of this host (port 80 of the guest) did not answer"
+    )
+    assert condition.unmet("it is ready\n", None) == ()
 
 
 def test_no_output_is_a_missing_console() -> None:
