@@ -122,12 +122,19 @@ def _build(
         Compression,
         EncodeOptions,
     )
-    from assembler.formats import FormatOptions, check_architecture, write_formats  # noqa: PLC0415
+    from assembler.formats import (  # noqa: PLC0415
+        FormatOptions,
+        check_architecture,
+        check_signing,
+        write_formats,
+    )
     from assembler.oci import host_platform, normalize_architecture  # noqa: PLC0415
 
     formats = _formats(options)
     architecture = options.architecture or host_platform().architecture
     check_architecture(formats, normalize_architecture(architecture))
+    if options.secure_boot_key is not None:
+        check_signing(formats, normalize_architecture(architecture), reporter)
     compression = Compression.parse(options.compression)
     signer = _signer(options)
     store = options.sources.open_store()

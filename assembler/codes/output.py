@@ -165,3 +165,15 @@ BAD_INPUT_TAR = Code(
     "not contradict the YAML or the store, if its part is undamaged, and if it is used in the "
     "same way (as init, volume or container). A tar of another program has no such record.",
 )
+NOTHING_TO_SIGN = Code(
+    641,
+    "A signing key for a format without a UEFI program",
+    "`--secure-boot-key` signs programs for UEFI. Formats for BIOS, for boot loaders of others and "
+    "archives have none, so that the output would be unsigned.",
+)
+DAMAGED_FILE = Code(
+    642,
+    "A file that is cut short or corrupt",
+    "`dolmen inspect` shows what it could read up to the damage, and where the damage is. Copy or "
+    "build the file again.",
+)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from assembler.formats.format_list import FormatEntry, available_formats, select_formats
     from assembler.formats.iso_tree import MAX_ISO_ENTRIES
     from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-    from assembler.formats.writer import check_architecture, write_formats
+    from assembler.formats.writer import check_architecture, check_signing, write_formats
     from assembler.formats.written_output import Output, file_digest
 
 _HOMES = {
@@ -34,6 +34,7 @@ _HOMES = {
     "Target": "protocol",
     "available_formats": "format_list",
     "check_architecture": "writer",
+    "check_signing": "writer",
     "file_digest": "written_output",
     "select_formats": "format_list",
     "write_formats": "writer",
@@ -49,6 +50,7 @@ __all__ = [
     "Target",
     "available_formats",
     "check_architecture",
+    "check_signing",
     "file_digest",
     "select_formats",
     "write_formats",

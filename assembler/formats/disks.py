@@ -110,6 +110,7 @@ def _disk_format(
         write=write_disk,
         needs=Needs(initrd=True, boot=True, helpers=frozenset({BOOTLOADERS})),
         architectures=architectures,
+        signs_on=architectures - (_BIOS_ARCHITECTURES if layout_on_pcs == _BIOS else frozenset()),
         needs_kernel=True,
         check=lay_out,
     )

@@ -213,6 +213,8 @@ def _iso_format(
         # The initrd is encoded only if it is the system: the command line decides.
         needs=Needs(boot=True, helpers=frozenset({BOOTLOADERS})),
         architectures=architectures,
+        # iso-efi-initrd refuses to be signed, with its reason.
+        signs_on=frozenset() if make is _bios_contents else architectures,
         needs_kernel=True,
         check=check,
     )

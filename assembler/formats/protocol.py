@@ -95,6 +95,8 @@ class Format:
     needs: Needs
     # Empty means any.
     architectures: frozenset[str] = frozenset()
+    # Those for which it holds a program for UEFI, which can be signed.
+    signs_on: frozenset[str] = frozenset()
     # Whether it is a single stream, which may go to a chosen file or to the standard output.
     is_stream: bool = False
     # Whether it is refused without a kernel.

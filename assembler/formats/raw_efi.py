@@ -30,6 +30,7 @@ FORMAT = Format(
     write=_write,
     needs=Needs(initrd=True, boot=True, helpers=frozenset({BOOTLOADERS})),
     architectures=efi.ARCHITECTURES,
+    signs_on=efi.ARCHITECTURES,
     needs_kernel=True,
     check=_disk,
 )

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
 from assembler.consoles import SERIAL_CONSOLES
+from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import OutputError, wrap_os_errors
-from assembler.events import LogMessage
+from assembler.events import LogMessage, WarningEmitted
 from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.helper_images import BOOTLOADERS
 
@@ -58,6 +59,23 @@ def check_architecture(formats: Sequence[Format], architecture: str) -> None:
                 f"the format {one.name} is not for {architecture}",
                 f"it is for {', '.join(sorted(one.architectures))}",
             )
+
+
+def check_signing(formats: Sequence[Format], architecture: str, reporter: Reporter) -> None:
+    """Refuse a key for formats without a program for UEFI; warn if only some have one."""
+    unsigned = [one.name for one in formats if architecture not in one.signs_on]
+    if not unsigned:
+        return
+    names = ", ".join(unsigned)
+    problem = Diagnostic(
+        codes.NOTHING_TO_SIGN,
+        f"--secure-boot-key has no effect on {names}: there is no UEFI program in it to sign",
+        hints=("leave the key out, or choose a format with one, such as uki, raw-efi or iso-efi",),
+        severity=Severity.WARNING if len(unsigned) < len(formats) else Severity.ERROR,
+    )
+    if problem.severity is Severity.ERROR:
+        raise OutputError([problem])
+    reporter.emit(WarningEmitted(problem))
 
 
 def _check_requirements(one: Format, assembly: Assembly) -> None:

@@ -1,6 +1,7 @@
 """Inspection: what kind of file something is, and what it holds, whatever program made it.
 
     inspect_file(path)   a disk, an ISO, a kernel, an initrd, an archive … -> Inspection
+    check_undamaged(...) raise an error if something in it is cut short or corrupt
     check_signed_by(...) raise an error unless it is signed with the key of a certificate
     Inspection           kind, facts, nested parts, files, and what is wrong with it
     Fact, FileEntry      a value of its facts; one of its files
@@ -17,7 +18,7 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.inspection.kinds import inspect_file
-    from assembler.inspection.result import Fact, FileEntry, Inspection
+    from assembler.inspection.result import Fact, FileEntry, Inspection, check_undamaged
     from assembler.inspection.signature_check import check_signed_by
 
 _HOMES = {
@@ -25,6 +26,7 @@ _HOMES = {
     "FileEntry": "result",
     "Inspection": "result",
     "check_signed_by": "signature_check",
+    "check_undamaged": "result",
     "inspect_file": "kinds",
 }
 
@@ -33,6 +35,7 @@ __all__ = [
     "FileEntry",
     "Inspection",
     "check_signed_by",
+    "check_undamaged",
     "inspect_file",
 ]
 

@@ -85,6 +85,8 @@ class _InitrdCounter:
         self.content = 0
         self.archives = 0
         self.codecs: list[str] = []
+        # The name of the last whole entry.
+        self.last = ""
 
     def archive(self, flow: _ChunkStream) -> None:
         """Read consecutive archives."""
@@ -109,6 +111,7 @@ class _InitrdCounter:
         flow.skip(size)
         flow.skip(-size % 4)
         self.entries += 1
+        self.last = printable_text(name)
         self.content += size
         if mode & 0o170000 == 0o100000 and len(self._found.files) < _MAX_LISTED:
             self._found.files.append(FileEntry(printable_text(name), size))
@@ -126,6 +129,8 @@ def _inspect_initrd(source: DataSource, result: Inspection, _inspector: Inspecto
                 position += zeros
                 continue
             codec = compression_of(head)
+            if codec or head[:6] in _NEWC_MAGICS:
+                state.codecs.append(codec or "none")
             if codec:
                 unpacker = StreamContent(source, position, codec)
                 flow = _ChunkStream(iter(unpacker))
@@ -137,7 +142,11 @@ def _inspect_initrd(source: DataSource, result: Inspection, _inspector: Inspecto
                 position = _read_plain_archive(source, position, state)
             else:
                 raise CorruptDataError("something else follows an archive")
-            state.codecs.append(codec or "none")
+    except CorruptDataError as error:
+        after = f", after {state.last!r}" if state.last else ""
+        raise CorruptDataError(
+            f"{error}: the archive at byte {position} of {source.size}{after}"
+        ) from error
     finally:
         result.facts["compression"] = ", ".join(dict.fromkeys(state.codecs)) or "none"
         result.facts["archives"] = state.archives

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.inspection.result import FileEntry
-from assembler.inspection.source import CorruptDataError, file_range_of, printable_text
+from assembler.inspection.source import NotReadableError, file_range_of, printable_text
 
 if TYPE_CHECKING:
     from assembler.inspection.source import DataSource
@@ -27,7 +27,7 @@ def list_namespace(source: DataSource, namespace: str, most: int) -> list[FileEn
     """Return the files of a volume under their names of "Joliet" or "UDF"."""
     place = file_range_of(source)
     if place is None:
-        raise CorruptDataError(f"its {namespace} names are not read within a disk container")
+        raise NotReadableError(f"its {namespace} names are not read within a disk container")
     handle, offset, size = place
     # -P: no module is taken from the working directory.
     command = [sys.executable, "-P", str(_PROGRAM), namespace, str(handle), str(offset), str(size)]
@@ -41,13 +41,13 @@ def list_namespace(source: DataSource, namespace: str, most: int) -> list[FileEn
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise CorruptDataError(f"reading its {namespace} names takes too long") from error
+        raise NotReadableError(f"reading its {namespace} names takes too long") from error
     if done.returncode:
-        raise CorruptDataError(f"its {namespace} names take too much time or memory to read")
+        raise NotReadableError(f"its {namespace} names take too much time or memory to read")
     answer = json.loads(done.stdout)
     if "problem" in answer:
         said = printable_text(str(answer["problem"]).encode())
-        raise CorruptDataError(f"its {namespace} names cannot be read: {said}")
+        raise NotReadableError(f"its {namespace} names cannot be read: {said}")
     return [
         FileEntry(printable_text(str(path).encode("utf-8", "replace")), int(length))
         for path, length in answer["files"]

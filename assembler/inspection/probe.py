@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError
 from assembler.inspection.result import Inspection
-from assembler.inspection.source import CorruptDataError, DataSource
+from assembler.inspection.source import CorruptDataError, DataSource, NotReadableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,10 +54,12 @@ class Inspector:
             probe.inspect(source, result, replace(self, depth=self.depth + 1))
         except CorruptDataError as error:
             result.problem = str(error)
+            result.damaged = not isinstance(error, NotReadableError)
         except DolmenError as error:
             result.problem = error.diagnostics[0].message
         except (struct.error, ValueError, IndexError, OverflowError) as error:
             result.problem = f"it is corrupt: {error}"
+            result.damaged = True
 
     def without_contents(self) -> Inspector:
         """Return an inspector that leaves out everything nested."""

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from assembler.codes import output as codes
+from assembler.errors import OutputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+# More would repeat what the inspection shows.
+_MAX_DAMAGES = 3
 Fact = str | int | bool | list[str]
 
 
@@ -32,6 +38,15 @@ class Inspection:
     files: list[FileEntry] = field(default_factory=list)
     # What is wrong with it; data behind that was not inspected.
     problem: str = ""
+    # Whether the problem is damage, and not what this program does not read.
+    damaged: bool = False
+
+    def damages(self) -> Iterator[str]:
+        """Yield the problems of damaged data, its own and those of nested data."""
+        if self.damaged:
+            yield self.problem
+        for _, part in self.parts:
+            yield from part.damages()
 
     def signers(self) -> Iterator[str]:
         """Yield the fingerprints of certificates with valid signatures, of outermost programs."""
@@ -56,3 +71,14 @@ class Inspection:
         if self.parts:
             value["parts"] = [{"name": name, **part.as_json()} for name, part in self.parts]
         return value
+
+
+def check_undamaged(found: Inspection, path: Path) -> None:
+    """Raise an error if something in a file is cut short or corrupt."""
+    damages = list(found.damages())[:_MAX_DAMAGES]
+    if damages:
+        raise OutputError.of(
+            codes.DAMAGED_FILE,
+            f"{path} is damaged: {'; '.join(damages)}",
+            "copy or build it again; what is before the damage is shown above",
+        )

@@ -17,6 +17,10 @@ class CorruptDataError(Exception):
     """A problem of the data; its text is for people."""
 
 
+class NotReadableError(CorruptDataError):
+    """Data that is not read here, though it may be in order."""
+
+
 class DataSource(Protocol):
     """Data with a size, of which any range can be read."""
 

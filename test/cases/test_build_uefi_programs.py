@@ -159,6 +159,10 @@ def test_the_passphrase_of_an_encrypted_key(dolmen: Dolmen, work: Path) -> None:
     assert "DOLMEN_SECURE_BOOT_PASSPHRASE" in done.stderr
     done = dolmen.run(*command, "image.yml", cwd=work, env=known)
     assert done.returncode == 0, done.stderr
+    unsigned = build(dolmen, work, "--format", "kernel+initrd", *signing)
+    assert unsigned.returncode == 1
+    assert "DM0641" in unsigned.stderr
+    assert "--secure-boot-key has no effect on kernel+initrd" in unsigned.stderr
     half = build(dolmen, work, "--format", "uki", "--secure-boot-key", "keys/db.key")
     assert half.returncode != 0
     assert "go together" in half.stderr

@@ -6,6 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from support.booting import archive
 
 if TYPE_CHECKING:
@@ -42,9 +44,24 @@ def test_a_broken_file_is_reported_with_its_readable_parts(dolmen: Dolmen, tmp_p
     path = tmp_path / "initrd.img"
     path.write_bytes(archive(FILES)[:-40])
     done = dolmen.run("inspect", path)
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert "problem: it is cut short" in done.stdout
+    assert "error[DM0642]" in done.stderr
+    assert "cut short" in done.stderr
     assert "etc/file00" in done.stdout
+
+
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
+def test_a_compressed_initrd_that_is_cut_off(dolmen: Dolmen, tmp_path: Path, part: float) -> None:
+    path = tmp_path / "initrd.img"
+    files = {f"f{n}": (0o100644, os.urandom(5000)) for n in range(30)}
+    whole = archive(files)
+    path.write_bytes(whole[: int(len(whole) * part)])
+    done = dolmen.run("inspect", path)
+    assert done.returncode == 1
+    assert "compression: gzip" in done.stdout
+    size = path.stat().st_size
+    assert f"it is cut short: the archive at byte 0 of {size}, after 'f" in done.stderr
 
 
 def test_an_unknown_file(dolmen: Dolmen, tmp_path: Path) -> None:

@@ -39,9 +39,9 @@ def inspect(
 
     Files may come from any program: disks (raw, qcow2, VHD, VMDK), ISOs, UEFI programs and
     their signatures, kernels, initrds, tar archives, FAT, squashfs and erofs. For images in the
-    store, see `dolmen cache inspect`.
+    store, see `dolmen cache inspect`. The exit code is 1 if the file is damaged.
     """
-    from assembler.inspection import check_signed_by, inspect_file
+    from assembler.inspection import check_signed_by, check_undamaged, inspect_file
     from dolmen.inspection_text import inspection_lines
 
     found = inspect_file(path)
@@ -52,3 +52,4 @@ def inspect(
     else:
         for line in inspection_lines(found, str(path), every_file=files):
             print_line(line)
+    check_undamaged(found, path)
