@@ -6,6 +6,8 @@ import requests
 import requests.auth
 import requests.utils
 
+from assembler.transfer_limits import BoundedAdapter
+
 
 class HttpSession(requests.Session):
     """A session that sends the credentials of a URL to its host, and no others."""
@@ -16,6 +18,8 @@ class HttpSession(requests.Session):
         # With this, requests does not search ~/.netrc; proxies and authorities of the
         # environment stay in use.
         self.auth = _authorize_by_url
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, BoundedAdapter())
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response

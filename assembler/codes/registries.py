@@ -63,8 +63,8 @@ WRONG_CONTENT = Code(
 STALLED = Code(
     310,
     "A registry stopped sending data",
-    "The connection was idle for too long, several times. Partial downloads are kept: the next "
-    "attempt continues them.",
+    "The connection was idle for too long, a blob came too slowly, or a manifest took too long, "
+    "several times. Partial downloads are kept: the next attempt continues them.",
 )
 BAD_REDIRECT = Code(
     311,

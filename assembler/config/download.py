@@ -15,6 +15,7 @@ from assembler.config.urls import printable_name
 from assembler.diagnostics import Place, SourceText
 from assembler.errors import ConfigError
 from assembler.http_requests import HttpSession
+from assembler.transfer_limits import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,14 +57,21 @@ def read_url(url: str, max_size: int, seconds: float | None = None) -> bytes:
         if response.status_code != requests.codes.ok:
             reason = f"the server says {response.status_code} {response.reason}"
             raise DownloadFailure(reason.strip(), missing=response.status_code in _MISSING)
+        late = DownloadFailure(f"not complete after {limit:.0f} seconds")
         content = bytearray()
-        # Take any amount: a server that sends little at a time must not outlast the limit.
-        while chunk := response.raw.read1(_CHUNK_SIZE, decode_content=True):
-            content += chunk
-            if len(content) > max_size:
-                break
-            if time.monotonic() > deadline:
-                raise DownloadFailure(f"not complete after {limit:.0f} seconds")
+        # A server that sends little at a time must not outlast the limit.
+        with time_limit(max(0.0, deadline - time.monotonic()), response.raw.shutdown) as is_cut:
+            try:
+                while chunk := response.raw.read1(_CHUNK_SIZE, decode_content=True):
+                    content += chunk
+                    if len(content) > max_size:
+                        break
+            except (OSError, urllib3.exceptions.HTTPError) as error:
+                if is_cut.is_set():
+                    raise late from error
+                raise
+        if is_cut.is_set():
+            raise late
         return bytes(content)
 
 

@@ -129,7 +129,9 @@ class AptEngine:
             if not entries:
                 raise missing_packages_error(missing)
             total = sum(package.size for package in missing)
-            title = f"fetch {pluralize(len(missing), 'Debian package')}"
+            what = pluralize(len(missing), "Debian package")
+            self.context.pool.check_room(total, what)
+            title = f"fetch {what}"
             with (
                 task(self.context.reporter, title, total) as progress,
                 self.context.pool.temporary_directory() as directory,

@@ -14,6 +14,7 @@ from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import NullReporter, WarningEmitted
 from assembler.files import STORE_MODE, atomic_write
+from assembler.free_space import check_room
 from assembler.scratch_directories import scratch_directory
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ class PackagePool:
             self.path(package).parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path(package), mode=STORE_MODE) as target:
             yield target
+
+    def check_room(self, size: int, what: str) -> None:
+        """Raise HostError unless the disk has room for packages of this size."""
+        with wrap_os_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        check_room(self.root, size, what)
 
     def add(self, file: Path, package: PinnedPackage) -> None:
         """Copy a file into the pool and verify it; it may be a link into a local mirror."""

@@ -17,6 +17,7 @@ from assembler.codes import images as image_codes
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError, ImageError, RegistryError, wrap_os_errors
 from assembler.events import LogMessage, NullReporter, Task, pluralize, task
+from assembler.free_space import check_room
 from assembler.oci import digest as digests
 from assembler.oci.manifest import (
     MAX_MANIFEST_SIZE,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+_MOST_NAMES = 10
 _FOREIGN = ("foreign", "nondistributable")
 
 
@@ -141,11 +143,14 @@ class _PullRun:
         """Fetch the manifests of each image, and return the images in order."""
         order = {reference: number for number, reference in enumerate(references)}
         pending: list[_PendingImage] = []
+        failed: dict[Diagnostic, list[Reference]] = {}
         for outcome in self._map_unordered(references, self._plan_image):
             if outcome.error is not None:
-                self.problems += outcome.error.diagnostics
+                for diagnostic in outcome.error.diagnostics:
+                    failed.setdefault(diagnostic, []).append(outcome.item)
             elif outcome.result is not None:
                 pending.append(outcome.result)
+        self.problems += [_with_other_images(d, images) for d, images in failed.items()]
         return sorted(pending, key=lambda image: order[image.reference])
 
     def _plan_image(self, reference: Reference, _patient: object) -> _PendingImage:
@@ -236,6 +241,8 @@ class _PullRun:
         if not blobs:
             return
         total = sum(b.descriptor.size for b in blobs)
+        arrived = sum(self._arrived(b.descriptor) for b in blobs)
+        check_room(self.store.root, total - arrived, pluralize(images, "image"))
         title = f"pull of {pluralize(images, 'image')}"
         with task(self.reporter, title, total) as summary:
             for outcome in self._map_unordered(blobs, self._fetch_blob):
@@ -249,6 +256,13 @@ class _PullRun:
             summary.outcome = "incomplete" if self.problems else "complete"
             if self.sources:
                 summary.outcome += f", from {', '.join(sorted(self.sources))}"
+
+    def _arrived(self, descriptor: Descriptor) -> int:
+        """Return how much of a blob an earlier pull has left in the store."""
+        try:
+            return min(descriptor.size, self.store.layout.part(descriptor.digest).stat().st_size)
+        except OSError:
+            return 0
 
     def _fetch_blob(self, blob: _PendingBlob, patient: bool) -> None:  # noqa: FBT001 - called by map_unordered
         descriptor = blob.descriptor
@@ -353,6 +367,17 @@ def _staged(incoming: IncomingBlob) -> bytes:
     with wrap_os_errors(incoming.path, "read"):
         data = incoming.path.read_bytes()
     return data if digests.digest_of(data) == incoming.descriptor.digest else b""
+
+
+def _with_other_images(diagnostic: Diagnostic, images: Sequence[Reference]) -> Diagnostic:
+    """Name the other images that cannot be pulled for the same reason: a host is down."""
+    others = sorted(str(i) for i in images if not diagnostic.message.startswith(f"{i}:"))
+    if not others:
+        return diagnostic
+    listed = ", ".join(others[:_MOST_NAMES]) + (" …" if len(others) > _MOST_NAMES else "")
+    count = pluralize(len(others), "other image")
+    hint = f"{count} cannot be pulled for this reason: {listed}"
+    return replace(diagnostic, hints=(*diagnostic.hints, hint))
 
 
 def _with_foreign_hint(error: RegistryError, descriptor: Descriptor) -> RegistryError:

@@ -176,3 +176,18 @@ def test_a_daemon_on_another_machine_is_refused(dolmen: Dolmen, tmp_path: Path) 
     assert done.returncode == 1
     assert "--offline forbids to use the Docker daemon at tcp://127.0.0.1:1" in done.stderr
     assert network_calls(log) == []
+
+
+def test_no_network_is_reported_once(dolmen: Dolmen, tmp_path: Path) -> None:
+    yaml = tmp_path / "image.yml"
+    services = [f"- {{name: s{n}, image: 'example/service:{n}'}}\n" for n in range(6)]
+    yaml.write_text("".join(["init: ['docker.io/example/init:1']\nservices:\n", *services]))
+    words = ("build", "--format", "tar", "--dir", tmp_path, "--cache", tmp_path / "store", yaml)
+    start = time.monotonic()
+    done = run_without_network(dolmen, tmp_path / "trace", *words)
+    assert time.monotonic() - start < 10
+    assert done.returncode == 1
+    assert done.stderr.count("error[") == 1
+    assert "error[DM0302]: docker.io/example/" in done.stderr
+    assert "there is no host registry-1.docker.io" in done.stderr
+    assert "6 other images cannot be pulled for this reason" in done.stderr

@@ -59,6 +59,10 @@ class Fault:
     longer: int = 0
     honest: bool = True
     no_ranges: bool = False
+    # Send a byte at a time, so often, from here on: of the body, or of the head.
+    drip_after: int | None = None
+    drip_head: bool = False
+    drip_seconds: float = 0.05
     bytes_per_second: float = 0
     # The bytes that are sent at a time if they are sent slowly.
     step: int = 8 << 10
@@ -326,6 +330,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[: fault.longer]
         if fault.honest:
             told = len(body)
+        self._drip(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000 if fault.drip_head else b"", fault)
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
@@ -338,6 +343,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
+        elif fault.drip_after is not None:
+            self.wfile.write(body[: fault.drip_after])
+            self._drip(body[fault.drip_after :], fault)
         elif fault.stall_after is not None:
             self.wfile.write(body[: fault.stall_after])
             self.wfile.flush()
@@ -351,6 +359,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         if len(body) != told:
             self.close_connection = True
+
+    def _drip(self, data: bytes, fault: Fault) -> None:
+        for at in range(len(data)):
+            self.wfile.write(data[at : at + 1])
+            self.wfile.flush()
+            time.sleep(fault.drip_seconds)
 
 
 class _Server(ThreadingHTTPServer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     import requests
 
 _CHUNK = 1 << 18
-_TIMEOUT = (15.0, 60.0)
+_TIMEOUT = (10.0, 30.0)
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 _RETRY_DELAYS = (0.3, 1.5)
 _FILE_SCHEMES = ("file", "copy")
 _TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -36,6 +38,9 @@ class Downloader:
     """Downloads files; several threads may use it, and any of them may stop it."""
 
     stopped: threading.Event = field(default_factory=threading.Event)
+    # The slowest rate in bytes per second, and how long it is measured.
+    min_rate: int = 1024
+    rate_window: float = 30.0
     _local: threading.local = field(default_factory=threading.local)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _responses: set[requests.Response] = field(default_factory=set)
@@ -61,45 +66,49 @@ class Downloader:
         write: Callable[[bytes], object],
         restart: Callable[[], object] = lambda: None,
     ) -> None:
-        """Pass a file of at most `max_size` bytes to `write`; call `restart` before each retry."""
+        """Pass a file of at most `max_size` bytes to `write`; call `restart` to begin again.
+
+        A retry continues where the last attempt ended, if the server can do so.
+        """
+        done = _Progress(write, restart)
         for delay in (*_RETRY_DELAYS, None):
             try:
-                self._download_once(uri, max_size, write)
+                self._download_once(uri, max_size, done)
             except _TransientError as error:
-                if delay is None or self.stopped.is_set():
+                if delay is None or error.final or self.stopped.is_set():
                     raise _download_error(uri, str(error)) from error
             else:
                 return
             self.stopped.wait(delay)
-            restart()
 
-    def _download_once(self, uri: str, max_size: int, write: Callable[[bytes], object]) -> None:
-        budget = max_size
-        with self._chunks(uri) as chunks:
+    def _download_once(self, uri: str, max_size: int, done: _Progress) -> None:
+        with self._chunks(uri, done) as chunks:
             for chunk in chunks:
                 if self.stopped.is_set():
                     raise RunStoppedError
-                budget -= len(chunk)
-                if budget < 0:
+                if done.size + len(chunk) > max_size:
                     raise PackageError.of(
                         packages.NO_MIRROR,
                         f"{uri} is larger than the expected {max_size} bytes",
                         "the mirror may be in the middle of an update: try again",
                     )
-                write(chunk)
+                done.write(chunk)
 
     @contextmanager
-    def _chunks(self, uri: str) -> Iterator[Iterator[bytes]]:
+    def _chunks(self, uri: str, done: _Progress) -> Iterator[Iterator[bytes]]:
         scheme = urlsplit(uri).scheme
         if scheme in _FILE_SCHEMES:
             path = Path(unquote(urlsplit(uri).path))
             if not path.is_file():
                 raise NotInRepositoryError(uri)
+            done.continue_at(0)
             with wrap_os_errors(path, "read"), path.open("rb") as file:
                 yield _read_chunks(file)
         elif scheme in ("http", "https"):
-            with self._open_response(uri) as response:
-                yield response.iter_content(_CHUNK)
+            with self._open_response(uri, done.size) as response:
+                part = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
+                done.continue_at(int(part[1]) if part and response.status_code == 206 else 0)
+                yield self._body(response)
         else:
             raise PackageError.of(
                 packages.NO_MIRROR,
@@ -107,14 +116,38 @@ class Downloader:
                 "apt supports more schemes; without apt, name a mirror with --debian-mirror",
             )
 
+    def _body(self, response: requests.Response) -> Iterator[bytes]:
+        """Yield the body in pieces of any size; a body that comes too slowly is cut off."""
+        from assembler.transfer_limits import RateWatch  # noqa: PLC0415 - requests is slow to load
+
+        slow = _TransientError(
+            f"the mirror sent less than {self.min_rate} bytes per second for {self.rate_window:g} s"
+        )
+        with RateWatch(self.min_rate, self.rate_window, response.raw.shutdown) as watch:
+            try:
+                while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                    watch.advance(len(chunk))
+                    yield chunk
+            except Exception as error:
+                if watch.too_slow:
+                    raise slow from error
+                raise
+            if watch.too_slow:
+                raise slow
+
     @contextmanager
-    def _open_response(self, uri: str) -> Iterator[requests.Response]:
+    def _open_response(self, uri: str, offset: int) -> Iterator[requests.Response]:
         import requests  # noqa: PLC0415 - 80 ms, for archives that are not on a disk
         import urllib3  # noqa: PLC0415
 
         response = None
         try:
-            response = self._session().get(uri, stream=True, timeout=_TIMEOUT)
+            response = self._session().get(
+                uri,
+                stream=True,
+                timeout=_TIMEOUT,
+                headers={"Range": f"bytes={offset}-"} if offset else {},
+            )
             with self._lock:
                 self._responses.add(response)
             if self.stopped.is_set():
@@ -123,7 +156,9 @@ class Downloader:
                 raise NotInRepositoryError(uri)
             if response.status_code in _TRANSIENT_STATUSES:
                 raise _TransientError(f"{response.status_code} {response.reason}")
-            if response.status_code != 200:
+            if response.status_code == 416:
+                raise _download_error(uri, "the file there is shorter than what has arrived")
+            if response.status_code not in (200, 206):
                 raise _download_error(uri, f"{response.status_code} {response.reason}")
             yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -131,7 +166,9 @@ class Downloader:
                 raise  # an error of `write`
             if self.stopped.is_set():
                 raise RunStoppedError from error
-            raise _TransientError(_root_cause(error)) from error
+            # A host that does not answer the first time does not do so a second later.
+            final = isinstance(error, requests.ConnectTimeout)
+            raise _TransientError(_root_cause(error), final=final) from error
         finally:
             if response is not None:
                 with self._lock:
@@ -180,7 +217,33 @@ class HashingWriter:
 
 
 class _TransientError(Exception):
-    """An error that a retry may overcome."""
+    """An error that a retry may overcome, unless it is `final`."""
+
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The part of a file that has arrived."""
+
+    pass_on: Callable[[bytes], object]
+    restart: Callable[[], object]
+    size: int = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Pass a chunk on."""
+        self.pass_on(chunk)
+        self.size += len(chunk)
+
+    def continue_at(self, offset: int) -> None:
+        """Prepare for the content from there on: a server may not know ranges."""
+        if offset != self.size:
+            self.restart()
+            self.size = 0
+        if offset != self.size:
+            raise _TransientError("the mirror sent another part of the file")
 
 
 def _read_chunks(file: IO[bytes]) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ from assembler.debian.decompression import DECOMPRESSION_ERRORS, decompress, fai
 from assembler.debian.engine_protocol import UNTRUSTED_ARCHIVE_HINT, ArchiveSnapshot
 from assembler.errors import PackageError
 from assembler.files import STORE_MODE, atomic_write
+from assembler.free_space import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -151,6 +152,7 @@ def _fetch_index(downloader: Downloader, root: Path, base: str, name: str, relea
         if release.by_hash:
             uris.insert(0, f"{base}/{name.rpartition('/')[0]}/by-hash/SHA256/{listed.sha256}")
         for uri in uris:
+            check_room(root, listed.size, "a package list")
             with tempfile.TemporaryFile(dir=root) as file:
                 writer = HashingWriter(file)
                 try:

@@ -74,7 +74,9 @@ class PythonEngine:
                 raise missing_packages_error(missing)
             bases = tuple(dict.fromkeys(e.uri.rstrip("/") for e in entries))
             total = sum(package.size for package in missing)
-            title = f"fetch {pluralize(len(missing), 'Debian package')}"
+            what = pluralize(len(missing), "Debian package")
+            self.context.pool.check_room(total, what)
+            title = f"fetch {what}"
             with task(self.context.reporter, title, total) as progress:
                 downloader = Downloader()
                 download = partial(self._download, downloader, bases)

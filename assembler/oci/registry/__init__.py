@@ -10,6 +10,7 @@
     blob_upload             sending blobs that the registry lacks, mounting those that it has
     manifest_tree           the manifests and blobs of an image for some platforms
     retry, workers          retries, and threads that stop at once
+    unreachable             hosts that are not tried again
     failures, redaction     diagnostics of failures, without secrets
 
 Pulling and pushing whole images are `assembler.oci.image_pull` and `assembler.oci.image_push`.

@@ -249,19 +249,25 @@ class _TokenSession:
         transport, host = authority.transport, urlsplit(url).netloc
         what = f"{authority.endpoint}: a token from {host}"
         sent = {**headers, "User-Agent": USER_AGENT}
+        answers: list[bytes] = []
 
         def ask() -> requests.Response:
             response = transport.send(method, url, what, headers=sent, params=params, data=data)
             if response.status_code == 200:
+                answers.append(transport.read(response, what, _LARGEST_TOKEN_ANSWER))
                 return response
             body = transport.read(response, what, MAX_ERROR_SIZE)
             raise self._refusal(
                 failure_from_response(response.status_code, response.headers, body, what, host)
             )
 
-        return _TokenResponse(
-            transport.read(authority.with_retries(ask), what, _LARGEST_TOKEN_ANSWER)
-        )
+        try:
+            authority.with_retries(ask)
+        except RegistryFailure as failure:
+            # Transient failures have been retried already.
+            failure.transient = False
+            raise
+        return _TokenResponse(answers[-1])
 
     def _refusal(self, made: RegistryFailure) -> RegistryFailure:
         if made.status in (401, 403):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from assembler.oci.registry.client import Client
     from assembler.oci.store import IncomingBlob
+    from assembler.transfer_limits import RateWatch
 
 _CHUNK = 512 << 10
 # An attempt that received this much does not count as failed.
@@ -74,7 +75,8 @@ def _attempt(
         response = client.do_request(url, stream=True)
     with response, client.transport.abortable(response):
         _check_range(client, what, response, incoming)
-        _receive(client, what, response, incoming, arrived)
+        with client.transport.watch(response, what) as watch:
+            _receive(client, what, response, incoming, arrived, watch)
     if incoming.offset < size:
         raise registry_failure(
             registries.UNREACHABLE,
@@ -112,6 +114,7 @@ def _receive(
     response: requests.Response,
     incoming: IncomingBlob,
     arrived: Callable[[int], None],
+    watch: RateWatch,
 ) -> None:
     host = client.endpoint.host
     while True:
@@ -127,4 +130,5 @@ def _receive(
                 what, host, f"more than the {incoming.descriptor.size} bytes it should have"
             )
         incoming.write(chunk)
+        watch.advance(len(chunk))
         arrived(incoming.offset)

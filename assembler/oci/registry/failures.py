@@ -33,6 +33,7 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
         *,
         transient: bool = False,
         connection_broken: bool = False,
+        unreachable_host: str = "",
         status: int = 0,
         retry_after: float | None = None,
     ) -> None:
@@ -41,6 +42,8 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
         self.transient = transient
         # There was a connection, but it broke.
         self.connection_broken = connection_broken
+        # There was no connection to this host.
+        self.unreachable_host = unreachable_host
         self.status = status
         self.retry_after = retry_after
 
@@ -51,6 +54,7 @@ class RegistryFailure(RegistryError):  # noqa: N818 - the family's names are not
             [replace(first, hints=(*first.hints, *hints)), *others],
             transient=self.transient,
             connection_broken=self.connection_broken,
+            unreachable_host=self.unreachable_host,
             status=self.status,
             retry_after=self.retry_after,
         )
@@ -102,12 +106,14 @@ def failure_from_exception(
             f"if it supports only plain http: --insecure {host}",
         )
     if names & {"NameResolutionError"} or any(isinstance(c, socket.gaierror) for c in causes):
-        return registry_failure(
+        unknown = registry_failure(
             registries.UNKNOWN_HOST,
             f"{what}: there is no host {host.partition(':')[0]}",
             "check the registry's name, and the network of this machine",
             transient=any(getattr(c, "errno", None) == socket.EAI_AGAIN for c in causes),
         )
+        unknown.unreachable_host = host
+        return unknown
     if names & {"ReadTimeoutError", "ReadTimeout", "TimeoutError"} and "ConnectTimeout" not in (
         names
     ):
@@ -130,9 +136,11 @@ def failure_from_exception(
         registries.UNREACHABLE,
         f"{what}: {doing.format(host)}: {_reason(causes)}",
         "try again: what has arrived is kept" if cut else "is the registry running there?",
-        transient=True,
+        # A host that did not answer for the whole timeout does not do so a second later.
+        transient="ConnectTimeout" not in names,
     )
     failure.connection_broken = bool(cut)
+    failure.unreachable_host = "" if cut else host
     return failure
 
 
@@ -180,6 +188,16 @@ def failure_from_response(
     failure.retry_after = retry_after
     failure.transient = status in _TRANSIENT_STATUSES
     return failure
+
+
+def too_slow(what: str, host: str, how: str) -> RegistryFailure:
+    """Return the failure that a host sends too slowly."""
+    return registry_failure(
+        registries.STALLED,
+        f"{what}: {host} {how}",
+        "try again: what has arrived is kept",
+        transient=True,
+    )
 
 
 def not_a_registry(what: str, host: str, body: bytes) -> RegistryFailure:

@@ -11,6 +11,7 @@ from assembler.codes import registries
 from assembler.errors import UsageError
 from assembler.oci.registry.credentials import RegistryCredentials, parse_credentials
 from assembler.oci.registry.redaction import redacted
+from assembler.oci.registry.unreachable import UnreachableHosts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,8 +49,15 @@ class RegistryOptions:
     credentials: tuple[RegistryCredentials, ...] = ()
     # Files like Docker's config.json; the first one with the registry wins.
     config_files: tuple[Path, ...] = ()
-    connect_timeout: float = 10.0
+    connect_timeout: float = 8.0
     stall_timeout: float = 30.0
+    # The longest time for all of a manifest or token.
+    document_seconds: float = 30.0
+    # The slowest rate of a blob in bytes per second, and how long it is measured.
+    min_rate: int = 1024
+    rate_window: float = 30.0
+    # Shared by all runs with these options; by default, each run has its own.
+    unreachable: UnreachableHosts | None = field(default=None, compare=False, repr=False)
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     jobs: int = 4
 
@@ -82,6 +90,7 @@ def read_registry_options(
         cert_files=tuple(cert_files),
         credentials=tuple(credentials),
         config_files=tuple(_config_files(env)),
+        unreachable=UnreachableHosts(),
     )
 
 

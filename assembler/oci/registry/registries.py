@@ -23,6 +23,7 @@ from assembler.oci.registry.endpoints import (
 from assembler.oci.registry.failures import RegistryFailure
 from assembler.oci.registry.retry import Retries
 from assembler.oci.registry.transport import Transport
+from assembler.oci.registry.unreachable import UnreachableHosts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +54,8 @@ class Registries:
         self.options = options
         self.reporter: Reporter = reporter or NullReporter()
         self.retries = Retries(options.retry_policy, self.reporter)
-        self._transport = Transport(options)
+        self._unreachable = options.unreachable or UnreachableHosts()
+        self._transport = Transport(options, self._unreachable)
         self._clients: dict[Endpoint, Client] = {}
         self._down: dict[Endpoint, DolmenError] = {}
         self._warned: set[tuple[Endpoint, Code]] = set()
@@ -70,16 +72,19 @@ class Registries:
             try:
                 return work(self.client(mirror))
             except (RegistryError, ImageError) as error:
+                if isinstance(error, RegistryFailure):
+                    self._unreachable.add(error)
                 failed.append(f"{mirror} did not help: {error.diagnostics[0].message}")
                 self._record_fallback(mirror, error)
-        client = self.client(origin)
+        client = None
         try:
+            client = self.client(origin)
             return work(client)
         except RegistryFailure as error:
-            if error.is_down:
+            if client is not None and error.is_down:
                 # Do not wait for a host twice.
                 client.attempts = 1
-            raise error.with_hints(*failed) from None
+            raise self._unreachable.add(error).with_hints(*failed) from None
 
     def origin(self, registry: str) -> Client:
         """Return the client of the registry itself, without mirrors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _STALLS = 3
+_RESOLUTIONS = 2
+_SLOW_RESOLVER = 2.0
 
 
 class RunStoppedError(Exception):
@@ -43,10 +46,15 @@ class Retries:
         tried = 0
         while True:
             self.check()
+            began = time.monotonic()
             try:
                 return work()
             except RegistryFailure as error:
                 tried += 1
+                if error.code is registries.UNKNOWN_HOST:
+                    # The resolver has tried several times itself.
+                    is_slow = time.monotonic() - began > _SLOW_RESOLVER
+                    attempts = 1 if is_slow else min(attempts, _RESOLUTIONS)
                 self.after(error, tried, attempts)
 
     def after(self, error: RegistryFailure, tried: int, attempts: int = 0) -> None:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
-import requests.adapters
 import requests.utils
 import urllib3
 
-from assembler.errors import host_error
+from assembler.errors import RegistryError, host_error
 from assembler.oci.registry.endpoints import is_insecure, is_loopback
-from assembler.oci.registry.failures import failure_from_exception
+from assembler.oci.registry.failures import failure_from_exception, too_slow
+from assembler.oci.registry.unreachable import UnreachableHosts
+from assembler.transfer_limits import BoundedAdapter, RateWatch, time_limit
 from assembler.version import __version__
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ class RequestBody(Protocol):
 class Transport:
     """The connections of a run to all hosts, shared by its threads."""
 
-    def __init__(self, options: RegistryOptions) -> None:
-        """Prepare without a connection."""
+    def __init__(
+        self, options: RegistryOptions, unreachable: UnreachableHosts | None = None
+    ) -> None:
+        """Prepare without a connection; hosts that are `unreachable` are not tried."""
         self._options = options
+        self._unreachable = unreachable or UnreachableHosts()
         self._long: set[requests.Response] = set()
         self._lock = threading.Lock()
         self._adapter = _TransportAdapter(options, pool_maxsize=options.jobs + 2)
@@ -66,6 +70,9 @@ class Transport:
     ) -> requests.Response:
         """Send one request and return the response, whose body must be read and closed."""
         host = urlsplit(url).netloc
+        known = self._unreachable.failure(host)
+        if known is not None:
+            raise known
         with self.network_errors(what, host):
             # Not through a session of requests: that reads answers which redirect, of any length,
             # parses where they lead, keeps cookies, and adds what ~/.netrc says.
@@ -88,13 +95,39 @@ class Transport:
             raise failure_from_exception(error, what, host, self._options.stall_timeout) from None
 
     def read(self, response: requests.Response, what: str, limit: int) -> bytes:
-        """Read and close a small response, at most `limit` + 1 bytes of it."""
-        with response, self.network_errors(what, urlsplit(response.url).netloc):
+        """Read and close a small response, at most `limit` + 1 bytes of it, in limited time."""
+        seconds, host = self._options.document_seconds, urlsplit(response.url).netloc
+        slow = too_slow(what, host, f"did not send all of it in {seconds:g} s")
+        with response, time_limit(seconds, response.raw.shutdown) as is_cut:
             parts, left = [], limit + 1
-            while left and (part := response.raw.read(left, decode_content=True)):
-                parts.append(part)
-                left -= len(part)
+            try:
+                with self.network_errors(what, host):
+                    while left and (part := response.raw.read(left, decode_content=True)):
+                        parts.append(part)
+                        left -= len(part)
+            except RegistryError:
+                if is_cut.is_set():
+                    raise slow from None
+                raise
+            if is_cut.is_set():
+                raise slow
             return b"".join(parts)
+
+    @contextmanager
+    def watch(self, response: requests.Response, what: str) -> Iterator[RateWatch]:
+        """Cut off a long response that is read in the block if it comes too slowly."""
+        rate, window = self._options.min_rate, self._options.rate_window
+        host = urlsplit(response.url).netloc
+        slow = too_slow(what, host, f"sent less than {rate} bytes per second for {window:g} s")
+        with RateWatch(rate, window, response.raw.shutdown) as watch:
+            try:
+                yield watch
+            except RegistryError:
+                if watch.too_slow:
+                    raise slow from None
+                raise
+            if watch.too_slow:
+                raise slow
 
     @contextmanager
     def abortable(self, response: requests.Response) -> Iterator[None]:
@@ -119,7 +152,7 @@ class Transport:
         self._adapter.close()
 
 
-class _TransportAdapter(requests.adapters.HTTPAdapter):
+class _TransportAdapter(BoundedAdapter):
     """Connections that trust this machine's authorities and the given ones."""
 
     def __init__(self, options: RegistryOptions, pool_maxsize: int) -> None:
