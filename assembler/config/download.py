@@ -121,6 +121,8 @@ def _reason(error: Exception) -> str:
         return "the server does not answer"
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return "this is not a URL"
+    if "Failed to resolve" in str(error):
+        return "there is no such host"
     if isinstance(error, requests.ConnectionError):
         return "cannot connect to the server"
     if isinstance(error, urllib3.exceptions.ProtocolError):

@@ -29,6 +29,7 @@ from assembler.debian.engine_protocol import (
     missing_index_error,
     missing_packages_error,
     unavailable_error,
+    unknown_host_error,
 )
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
@@ -74,6 +75,9 @@ APT::Get::Assume-Yes "true";
 Acquire::Languages "none";
 Acquire::ForceHash "SHA256";
 Acquire::GzipIndexes "true";
+Acquire::Retries "2";
+Acquire::http::Timeout "15";
+Acquire::https::Timeout "15";
 Dir::Cache::srcpkgcache "";
 Debug::NoLocking "true";
 """
@@ -325,7 +329,13 @@ _UPDATE_FAILURES = (
 )
 
 
+_UNRESOLVED = re.compile(r" resolving '(?P<host>[^']+)'")
+
+
 def _update_error(apt: _AptRoot, result: ProcessResult) -> PackageError:
+    unresolved = _UNRESOLVED.search(result.errors)
+    if unresolved:
+        return unknown_host_error(unresolved["host"])
     sources = (apt.root / "sources.list").read_text("utf-8").strip()
     code, hint = next(
         (code, hint)

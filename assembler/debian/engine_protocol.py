@@ -105,6 +105,15 @@ def _package_list(missing: Sequence[PinnedPackage]) -> str:
     return f"{names} …" if len(missing) > 5 else names
 
 
+def unknown_host_error(name: str) -> PackageError:
+    """Return the error for a mirror whose host does not resolve."""
+    return PackageError.of(
+        packages.NO_MIRROR,
+        f"the archive cannot be used: there is no host {name}",
+        "check the network of this machine; or name another mirror with --debian-mirror",
+    )
+
+
 def missing_index_error(request: PackageRequest) -> PackageError:
     """Return the error for indexes that the store lacks and that must not be downloaded."""
     return PackageError.of(

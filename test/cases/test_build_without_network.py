@@ -191,3 +191,20 @@ def test_no_network_is_reported_once(dolmen: Dolmen, tmp_path: Path) -> None:
     assert "error[DM0302]: docker.io/example/" in done.stderr
     assert "there is no host registry-1.docker.io" in done.stderr
     assert "6 other images cannot be pulled for this reason" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_mirror_without_network_is_reported_once(
+    dolmen: Dolmen, package: Path, tmp_path: Path, engine: str
+) -> None:
+    words = ("--recipe-engine", engine, "--debian-mirror", "[trusted=yes] http://mirror.invalid")
+    command = ("pkg", "build", "--force", "--platforms", str(HERE), *words)
+    start = time.monotonic()
+    done = run_without_network(
+        dolmen, tmp_path / "trace", *command, "--cache", tmp_path / "store", package
+    )
+    assert time.monotonic() - start < 15
+    assert done.returncode == 1
+    assert done.stderr.count("error[DM0721]: ") == 1
+    assert done.stderr.count("mirror.invalid") == 1
+    assert "there is no host mirror.invalid" in done.stderr

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from assembler.codes import packages
+from assembler.debian.engine_protocol import unknown_host_error
 from assembler.errors import PackageError, is_disk_error, wrap_os_errors
 from assembler.oci import RunStoppedError
 from assembler.version import __version__
@@ -166,6 +167,8 @@ class Downloader:
                 raise  # an error of `write`
             if self.stopped.is_set():
                 raise RunStoppedError from error
+            if "Failed to resolve" in str(error):
+                raise unknown_host_error(urlsplit(uri).hostname or uri) from error
             # A host that does not answer the first time does not do so a second later.
             final = isinstance(error, requests.ConnectTimeout)
             raise _TransientError(_root_cause(error), final=final) from error
