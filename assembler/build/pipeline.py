@@ -143,7 +143,7 @@ def _build(
         prepared = prepare(inputs, options, formats, reporter)
         _log_images(prepared, reporter)
         times.append(time.perf_counter())
-        encoding = EncodeOptions(compression, options.jobs)
+        encoding = EncodeOptions(compression, options.jobs, options.sources.layer_limits())
         with Assembly(prepared.plan, store, encoding, reporter) as assembly:
             format_options = FormatOptions(
                 disk_size=options.disk_size,

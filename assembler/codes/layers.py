@@ -17,6 +17,13 @@ PATH_CONFLICT = Code(
     "has a link, a directory or a device there, replacing it could change files elsewhere. Remove "
     "the path from the image.",
 )
+IMAGE_TOO_LARGE = Code(
+    404,
+    "An image is larger than the limit",
+    "A few bytes can grow to terabytes when they are decompressed. The limit holds for all layers "
+    "of an image together, uncompressed, and before a pull for their stored size. If the image is "
+    "meant to be so large, use `--max-image-size SIZE` or DOLMEN_MAX_IMAGE_SIZE.",
+)
 NOT_AN_ARCHIVE = Code(
     403,
     "A file in an image is not a tar archive",

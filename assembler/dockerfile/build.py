@@ -91,6 +91,7 @@ def build_image(
             time=build.time,
             workspace=directory,
             name=build.name,
+            limits=sources.layer_limits(),
             labels=build.labels,
             annotations=_annotations(plan, base_images, recorded),
         )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from assembler.dockerfile.base_images import BaseImages
     from assembler.dockerfile.context_tree import ContextTree
+    from assembler.oci import LayerLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,5 +26,6 @@ class BuildInputs:
     workspace: Path
     # The name of the image, for its SBOM.
     name: str = ""
+    limits: LayerLimits | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)

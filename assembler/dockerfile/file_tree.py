@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Protocol
 
 from assembler.errors import wrap_os_errors
-from assembler.oci import DIRECTORY, FILE, HARD_LINK, SYMLINK, LayerBlob, flatten_layers
+from assembler.oci import (
+    DIRECTORY,
+    FILE,
+    HARD_LINK,
+    SYMLINK,
+    LayerBlob,
+    LayerLimits,
+    flatten_layers,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,6 +163,7 @@ class ImageFileTree:
     # The directory of the temporary files with contents.
     workspace: Path
     rooted: bool = True
+    limits: LayerLimits | None = None
     _nodes: dict[str, FileNode] | None = None
 
     @property
@@ -162,7 +171,7 @@ class ImageFileTree:
         """Return all nodes by path; they are read at the first use."""
         if self._nodes is None:
             collector = _NodeCollector()
-            flatten_layers(self.name, self.layers, collector)
+            flatten_layers(self.name, self.layers, collector, limits=self.limits)
             self._nodes = collector.nodes
         return self._nodes
 
@@ -172,7 +181,7 @@ class ImageFileTree:
         with wrap_os_errors(self.workspace), tempfile.TemporaryFile(dir=self.workspace) as spool:
             spooled = _ContentSpool(frozenset(encode_path(p) for p in paths), spool)
             if paths:
-                flatten_layers(self.name, self.layers, spooled)
+                flatten_layers(self.name, self.layers, spooled, limits=self.limits)
 
             def content(path: str) -> Iterator[bytes]:
                 at, left = spooled.places[encode_path(path)]

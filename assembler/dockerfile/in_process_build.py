@@ -36,7 +36,7 @@ from assembler.oci import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from assembler.dockerfile.build_inputs import BuildInputs
     from assembler.dockerfile.file_tree import FileTree
@@ -128,7 +128,10 @@ class _StageBuild:
         """Return the tree of the stage so far."""
         name = self.stage.name or self.stage.base
         layers = [layer_blob(self.store, name, layer.descriptor) for layer in self.layers]
-        return ImageFileTree(name, layers, self.inputs.workspace)
+        return self._tree(name, layers)
+
+    def _tree(self, name: str, layers: Sequence[LayerBlob]) -> ImageFileTree:
+        return ImageFileTree(name, layers, self.inputs.workspace, limits=self.inputs.limits)
 
     def write_image(self) -> WrittenImage:
         """Put the image into the store."""
@@ -213,7 +216,9 @@ class _StageBuild:
             layer.copy(heredocs, [*heredocs.files], destination, "the Dockerfile")
             self.layers.append(add_layer(self.store, layer.tar(heredocs)))
         for source, archive in archives.items():
-            unpacked = ImageFileTree(source, [archive], self.inputs.workspace)
+            unpacked = ImageFileTree(
+                source, [archive], self.inputs.workspace, limits=self.inputs.limits
+            )
             layer = CopyLayer(self._load_nodes(), instruction, attributes)
             try:
                 layer.copy_tree(unpacked, destination)
@@ -245,7 +250,9 @@ class _StageBuild:
             return self.stage_builds[stage.number].file_tree(), f"the stage {name}"
         image = self.inputs.base_images.get(name)
         layers = [layer_blob(self.store, name, d) for d in image.manifest.layers]
-        return ImageFileTree(name, layers, self.inputs.workspace), f"the image {name}"
+        return ImageFileTree(
+            name, layers, self.inputs.workspace, limits=self.inputs.limits
+        ), f"the image {name}"
 
     def _find_archives(
         self, instruction: Instruction, tree: FileTree, sources: list[str]

@@ -54,7 +54,7 @@ def compile_programs(
     image = resolve_images({build.toolchain: None}, host, sources, reporter)[build.toolchain]
     _check_replacements(build)
     compiled = {}
-    with toolchain(store, image, reporter) as goroot:
+    with toolchain(store, image, reporter, sources.layer_limits()) as goroot:
         environment = _environment(store, build, goroot, output)
         for number, (path, package) in enumerate(sorted(build.programs.programs.items())):
             target = output / f"program-{number}"

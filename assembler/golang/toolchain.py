@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.events import Reporter
-    from assembler.oci import Image, Store, TarReader, VerifyReport
+    from assembler.oci import Image, LayerLimits, Store, TarReader, VerifyReport
 
 # Debian divides GOROOT between two folders; other images of Go have it in /usr/local/go.
 _GOROOT = re.compile(r"(?:usr/(?:lib|share)/go-\d+\.\d+|usr/local/go)/(?P<path>.+)")
@@ -60,11 +60,13 @@ def prune_toolchains(store: Store) -> int:
 
 
 @contextmanager
-def toolchain(store: Store, image: Image, reporter: Reporter) -> Iterator[Path]:
+def toolchain(
+    store: Store, image: Image, reporter: Reporter, limits: LayerLimits | None = None
+) -> Iterator[Path]:
     """Yield GOROOT of an image, which is not removed before the block ends."""
     store.layout.prepare()
     with hold_lock(store.layout.locks / "toolchains", shared=True):
-        yield _unpack(store, image, reporter)
+        yield _unpack(store, image, reporter, limits)
 
 
 def verify_toolchains(store: Store, report: VerifyReport, reporter: Reporter) -> None:
@@ -92,7 +94,7 @@ def verify_toolchains(store: Store, report: VerifyReport, reporter: Reporter) ->
         progress.outcome = "verified"
 
 
-def _unpack(store: Store, image: Image, reporter: Reporter) -> Path:
+def _unpack(store: Store, image: Image, reporter: Reporter, limits: LayerLimits | None) -> Path:
     parent = toolchains_directory(store)
     goroot = parent / image.digest.replace(":", "-")
     with hold_lock(store.layout.locks / "toolchain-unpacking"), wrap_os_errors(parent):
@@ -116,7 +118,7 @@ def _unpack(store: Store, image: Image, reporter: Reporter) -> Path:
             LayerBlob(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers
         ]
         try:
-            flatten_layers(what, layers, _GorootWriter(what, goroot))
+            flatten_layers(what, layers, _GorootWriter(what, goroot), limits=limits)
         except BaseException:
             shutil.rmtree(goroot, ignore_errors=True)
             raise

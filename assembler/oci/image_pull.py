@@ -19,6 +19,8 @@ from assembler.errors import DolmenError, ImageError, RegistryError, wrap_os_err
 from assembler.events import LogMessage, NullReporter, Task, pluralize, task
 from assembler.free_space import check_room
 from assembler.oci import digest as digests
+from assembler.oci.image_limits import MAX_IMAGE_SIZE
+from assembler.oci.layers.flattening import image_too_large
 from assembler.oci.manifest import (
     MAX_MANIFEST_SIZE,
     Descriptor,
@@ -57,6 +59,8 @@ class PullOptions:
     registries: RegistryOptions = field(default_factory=RegistryOptions)
     # Empty means all.
     platforms: tuple[Platform, ...] = ()
+    # The largest image for one platform, in bytes.
+    max_image_size: int = MAX_IMAGE_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,7 @@ def pull(
     One failure does not stop the others; at the end one error reports all failures.
     """
     with store.in_use(), open_registries(options.registries, reporter) as registries:
-        return _PullRun(store, registries, options.platforms, reporter or NullReporter()).pull(
-            references
-        )
+        return _PullRun(store, registries, options, reporter or NullReporter()).pull(references)
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ class _PendingBlob:
 class _PullRun:
     store: Store
     registries: Registries
-    platforms: tuple[Platform, ...]
+    options: PullOptions
     reporter: Reporter
     problems: list[Diagnostic] = field(default_factory=list)
     # Bytes by endpoint.
@@ -160,8 +162,12 @@ class _PullRun:
             root.descriptor,
             root.content,
             lambda d: self._read_document(reference, d),
-            self.platforms,
+            self.options.platforms,
         )
+        for _, manifest in tree.manifests:
+            # Stored, and so not larger than uncompressed.
+            if sum(layer.size for layer in manifest.layers) > self.options.max_image_size:
+                raise image_too_large(str(reference), "as stored", self.options.max_image_size)
         return _PendingImage(reference, tree, {b.digest: b for b in tree.blobs()})
 
     def _fetch_root(self, reference: Reference) -> FetchedManifest:
@@ -371,8 +377,8 @@ def _staged(incoming: IncomingBlob) -> bytes:
 
 def _with_other_images(diagnostic: Diagnostic, images: Sequence[Reference]) -> Diagnostic:
     """Name the other images that cannot be pulled for the same reason: a host is down."""
-    others = sorted(str(i) for i in images if not diagnostic.message.startswith(f"{i}:"))
-    if not others:
+    others = sorted(str(i) for i in images if str(i) not in diagnostic.message)
+    if len(images) < 2 or not others:
         return diagnostic
     listed = ", ".join(others[:_MOST_NAMES]) + (" …" if len(others) > _MOST_NAMES else "")
     count = pluralize(len(others), "other image")

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assembler.oci.image_limits import MAX_IMAGE_SIZE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from assembler.events import Reporter
+    from assembler.oci.layers import LayerLimits
     from assembler.oci.platform import Platform
     from assembler.oci.reference import Reference
     from assembler.oci.registry.options import RegistryOptions
@@ -38,6 +41,8 @@ class ImageSources:
     docker: bool = False
     # Built on this machine: a registry is asked for these only if the store lacks them.
     local: frozenset[Reference] = frozenset()
+    # The largest image, uncompressed, in bytes.
+    max_image_size: int = MAX_IMAGE_SIZE
     # Fetches missing images instead of the registries.
     fetch: ImageFetcher | None = None
 
@@ -57,6 +62,12 @@ class ImageSources:
 
         return RegistryOptions()
 
+    def layer_limits(self) -> LayerLimits:
+        """Return the limits of the layers of an image."""
+        from assembler.oci.layers import LayerLimits  # noqa: PLC0415 - an unchanged build reads no layer
+
+        return LayerLimits(image=self.max_image_size)
+
     def fetcher(self) -> ImageFetcher | None:
         """Return what fetches missing images, if any may be fetched."""
         if self.offline:
@@ -73,4 +84,5 @@ class ImageSources:
     ) -> None:
         from assembler.oci.image_pull import PullOptions, pull  # noqa: PLC0415 - requests: 60 ms
 
-        pull(store, references, PullOptions(self.registry_options(), (platform,)), reporter)
+        options = PullOptions(self.registry_options(), (platform,), self.max_image_size)
+        pull(store, references, options, reporter)

@@ -26,6 +26,29 @@ AllowLocalSources = Annotated[
 ]
 
 
+MaxImageSize = Annotated[
+    str,
+    typer.Option(
+        "--max-image-size",
+        metavar="SIZE",
+        help="Largest image, uncompressed, such as 100G.  [env: DOLMEN_MAX_IMAGE_SIZE; "
+        "default: 64GiB]",
+    ),
+]
+
+
+def max_image_size(text: str = "") -> int:
+    """Return the largest size of an image, from the option, the environment or the default."""
+    from assembler.oci import ImageSources  # noqa: PLC0415
+
+    variable = os.environ.get("DOLMEN_MAX_IMAGE_SIZE", "")
+    if not (text or variable):
+        return ImageSources.max_image_size
+    from dolmen.quantities import parse_bytes  # noqa: PLC0415
+
+    return parse_bytes(text or variable, "--max-image-size" if text else "DOLMEN_MAX_IMAGE_SIZE")
+
+
 def image_sources(
     settings: Settings,
     *,
@@ -34,6 +57,7 @@ def image_sources(
     docker: bool = False,
     insecure: Sequence[str] | None = None,
     registry_creds: Sequence[str] | None = None,
+    max_size: str = "",
 ) -> ImageSources:
     """Return the image sources of a command."""
     from assembler.oci import ImageSources  # noqa: PLC0415
@@ -51,4 +75,5 @@ def image_sources(
         offline=offline,
         pull=pull,
         docker=docker,
+        max_image_size=max_image_size(max_size),
     )

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from assembler import magics
 from assembler.oci.digest import digest_hex, is_digest
+from assembler.oci.image_limits import MAX_IMAGE_SIZE
 from assembler.oci.layers.tar_fields import MalformedTarError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ _UNSUPPORTED = {
 class LayerLimits:
     """The largest content of a layer: `floor` bytes, or `ratio` times its stored size if more.
 
+    All layers of an image together have at most `image` bytes.
     Real layers grow three times, seldom twenty times. Layers that grow more, or have more entries,
     are made to fill a disk or the memory, or hold a disk image full of zeros.
     """
@@ -44,6 +46,7 @@ class LayerLimits:
     ratio: int = 250
     floor: int = 1 << 30
     entries: int = 4_000_000
+    image: int = MAX_IMAGE_SIZE
 
     def of(self, stored: int) -> int:
         """Return the largest content of a layer of `stored` bytes."""

@@ -48,9 +48,10 @@ from assembler.oci.layers.tar_entry_types import DIRECTORY, FILE, HARD_LINK, SYM
 from assembler.oci.layers.tar_fields import MAX_NAME_LENGTH, MalformedTarError
 from assembler.oci.layers.tar_reader import TarReader
 from assembler.oci.layers.whiteouts import HiddenPaths
+from assembler.quantities import size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from assembler.oci.layers.tree_sink import TreeSink
 
@@ -72,6 +73,15 @@ class ExcludedPaths:
     excluded: frozenset[bytes] = frozenset()
     # Excluded, and refused with these hints if they are not regular files.
     only_files: dict[bytes, str] = field(default_factory=dict)
+
+
+def image_too_large(image: str, how: str, limit: int) -> LayerError:
+    """Return the error for an image that is larger than the limit."""
+    return LayerError.of(
+        codes.IMAGE_TOO_LARGE,
+        f"{image} is larger than {size_text(limit)} {how}",
+        "if it is meant to be so large: --max-image-size SIZE",
+    )
 
 
 def flatten_layers(
@@ -122,6 +132,8 @@ class _FlattenPass:
         self.tree = FlattenedTree()
         self.hiding = HiddenPaths(self.tree)
         self.links = HardLinks(self.tree, sink, corrections, self._repeat)
+        # The content of the layers so far.
+        self.size = 0
         # The current layer:
         self.layer = 0
         for path in (*exceptions.excluded, *exceptions.only_files):
@@ -139,7 +151,7 @@ class _FlattenPass:
             with layer.open() as file:
                 room = self.limits.of(layer.size)
                 chunks = decompress_layer(file, layer.size, self.limits, layer.digest)
-                reader = TarReader(chunks, room)
+                reader = TarReader(self._bounded(chunks), room)
                 try:
                     self._walk(reader)
                     count += reader.count
@@ -148,6 +160,14 @@ class _FlattenPass:
                 except MalformedTarError as error:
                     raise self._error(layer, reader.name, str(error)) from None
         return self.tree
+
+    def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the content of a layer; raise if the image is too large."""
+        for chunk in chunks:
+            self.size += len(chunk)
+            if self.size > self.limits.image:
+                raise image_too_large(self.image, "uncompressed", self.limits.image)
+            yield chunk
 
     def check_waiting_links(self) -> None:
         """Raise if a hard link has no target."""

@@ -21,7 +21,7 @@ from dolmen.output import print_document, result_stream
 from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import settings_of
-from dolmen.sources import AllowLocalSources
+from dolmen.sources import AllowLocalSources, MaxImageSize
 
 app = command_app()
 _SIZE = re.compile(r"(\d+)([MG]?)B?", re.IGNORECASE)
@@ -178,6 +178,7 @@ def build(
     ] = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
+    max_image_size: MaxImageSize = "",
 ) -> None:
     """Assemble a bootable image from YAML files.
 
@@ -222,6 +223,7 @@ def build(
                 docker=docker,
                 insecure=insecure,
                 registry_creds=registry_creds,
+                max_size=max_image_size,
             ),
             packages=environment_options,
             build_missing=build_missing,

@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assembler.codes import layers as codes
 from assembler.errors import LayerError
 from assembler.oci.layers import ExcludedPaths, LayerLimits, flatten_layers
 from support.archives import Collected, E, directory, hardlink, layer, symlink, tar
@@ -244,3 +245,15 @@ def test_nothing_but_layer_errors_comes_of_broken_bytes(seed: int) -> None:
     limits = LayerLimits(ratio=10, floor=1 << 22, entries=1000)
     with suppress(LayerError):
         flatten_layers("image", layers, Collected(), limits=limits)
+
+
+def test_layers_that_are_too_large_together() -> None:
+    """The limit of an image holds for all of its layers, however well each is compressed."""
+    layers = [layer(gzip.compress(tar([E(f"f{number}", bytes(300_000))]))) for number in range(3)]
+    flatten_layers("image", layers, Collected(), limits=LayerLimits(image=1_000_000))
+    with pytest.raises(LayerError) as caught:
+        flatten_layers("image", layers, Collected(), limits=LayerLimits(image=800_000))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code is codes.IMAGE_TOO_LARGE
+    assert diagnostic.message == "image is larger than 800 kB uncompressed"
+    assert "--max-image-size SIZE" in diagnostic.hints[0]

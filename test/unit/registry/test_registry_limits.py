@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assembler.codes import host
+from assembler.codes import host, layers
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError
 from assembler.oci.image_pull import PullOptions, pull
@@ -108,10 +108,22 @@ def test_an_image_that_does_not_fit(registry: FaultyRegistry, store: Store, remo
     assert isinstance(large, Descriptor)
     name = registry.publish("org/large", "1", large)
     registry.forget()
-    diagnostic = refused(store, name)
+    with pytest.raises(DolmenError) as caught:
+        pull(store, [Reference.parse(name)], PullOptions(SHORT, (AMD64,), 1 << 60))
+    (diagnostic,) = caught.value.diagnostics
     assert diagnostic.code is host.DISK_FULL
     assert f"the store {store.root} has no room for 1 image: " in diagnostic.message
     assert "are needed" in diagnostic.message
     assert "--cache DIR" in diagnostic.hints[0]
     assert "dolmen cache clean" in diagnostic.hints[0]
     assert registry.asked(BLOBS) == []
+
+
+def test_an_image_beyond_the_limit(registry: FaultyRegistry, store: Store, app: str) -> None:
+    with pytest.raises(DolmenError) as caught:
+        pull(store, [Reference.parse(app)], PullOptions(SHORT, (AMD64,), 100_000))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.code is layers.IMAGE_TOO_LARGE
+    assert diagnostic.message == f"{app} is larger than 100 kB as stored"
+    assert registry.asked(BLOBS) == []
+    pull(store, [Reference.parse(app)], PullOptions(SHORT, (AMD64,), 400_000))

@@ -10,6 +10,8 @@ from dolmen.lazy import command_app
 from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
+from dolmen.sources import MaxImageSize
+from dolmen.sources import max_image_size as largest_size
 
 app = command_app()
 
@@ -30,6 +32,7 @@ def pull(
     ] = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
+    max_image_size: MaxImageSize = "",
 ) -> None:
     """Pull images from registries into the store.
 
@@ -58,6 +61,7 @@ def pull(
     options = PullOptions(
         registry_options(settings, insecure, registry_creds),
         tuple(Platform.parse(p) for p in platform or ()),
+        largest_size(max_image_size),
     )
     with progress_reporter(settings) as reporter:
         pull_images(Store(settings.cache), references, options, reporter)

@@ -16,7 +16,7 @@ from assembler.errors import UsageError
 from dolmen.package_options import build_arguments, builder_options, debian_options, platforms
 from dolmen.registries import Creds, Insecure
 from dolmen.settings import env_or_linuxkit, settings_of
-from dolmen.sources import image_sources
+from dolmen.sources import MaxImageSize, image_sources
 
 if TYPE_CHECKING:
     from assembler.packages import PackageBuildOptions
@@ -225,6 +225,7 @@ def source_options(
     offline: Offline = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
+    max_image_size: MaxImageSize = "",
 ) -> Callable[[PackageBuildOptions], PackageBuildOptions]:
     """Set the builder, and the sources of Debian packages and images."""
     builder_choice = builder_options(
@@ -241,6 +242,7 @@ def source_options(
                 offline=offline,
                 insecure=insecure,
                 registry_creds=registry_creds,
+                max_size=max_image_size,
             ),
         )
 

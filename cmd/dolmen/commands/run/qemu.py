@@ -13,6 +13,7 @@ from dolmen.output import print_line
 from dolmen.registries import Creds, Insecure
 from dolmen.run.durations import parse_duration
 from dolmen.settings import env_or_linuxkit, settings_of
+from dolmen.sources import MaxImageSize
 
 if TYPE_CHECKING:
     from assembler.build import BuildOptions
@@ -212,6 +213,7 @@ def qemu(
     ] = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
+    max_image_size: MaxImageSize = "",
 ) -> None:
     """Run an image in QEMU, with its console in the terminal.
 
@@ -291,6 +293,7 @@ def qemu(
                 docker=docker,
                 insecure=insecure,
                 registry_creds=registry_creds,
+                max_size=max_image_size,
             ),
             packages=environment_options,
             sbom=None,
