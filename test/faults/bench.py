@@ -32,6 +32,13 @@ LIMIT = 20.0
 PROGRAM = (sys.executable, "-m", "dolmen")
 
 
+def injected(call: str, what: str) -> tuple[str, ...]:
+    """Return the words that run a command in which a system call goes wrong."""
+    # With --seccomp-bpf, strace 6.1 injects nothing.
+    words = ("strace", "-f", "-qq", "-e", f"trace={call}", "-e", f"inject={call}:{what}")
+    return (*words, "-o", "/dev/null")
+
+
 @dataclass
 class Bench:
     """The place and the tools of one round."""

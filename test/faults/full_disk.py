@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from faults import invariants
+from faults.bench import injected
 from faults.kind import Outcome
 from faults.namespaces import small_disk
 from faults.scenarios import LOCAL
@@ -95,9 +96,7 @@ def _call(bench: Bench, scenario: Scenario) -> Outcome:
     nth = bench.chance.choice((1, 1, 2, 3, 5, 8))
     when = f"{nth}{bench.chance.choice(('', '+'))}"
     bench.note(f"{call} fails with {error} at {when}")
-    inject = f"inject={call}:error={error}:when={when}"
-    words = ("strace", "-f", "-qq", "--seccomp-bpf", "-e", f"trace={call}", "-e", inject)
-    ended = bench.command(scenario, before=(*words, "-o", "/dev/null"))
+    ended = bench.command(scenario, before=injected(call, f"error={error}:when={when}"))
     bench.judge(scenario, whole=ended.status == 0)
     bench.recover(scenario)
     return _outcome(ended)

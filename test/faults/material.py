@@ -144,8 +144,9 @@ def _write_project(project: Path, chance: random.Random) -> None:
         "usr/lib/x": Link("libtool.so.1"),
     }
     needs = {"Depends": "libtool (>= 2:1.0)"}
+    program: dict[str, Content] = {"usr/bin/tool": chance.randbytes(60_000)}
     debs = [
         Deb("libtool", "2:1.0+b1", files=library),
-        Deb("tool", files={"usr/bin/tool": chance.randbytes(60_000)}, fields=needs),
+        Deb("tool", files=program, fields=needs, compression="zst"),
     ]
     make_archive(project / "archive", debs)

@@ -41,7 +41,7 @@ def _recipe(engine: str, archive: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-_FILE, _HTTP = "file:{project}/archive", f"http://{ARCHIVE}/"
+_FILE, _HTTP = "file:{project}/archive", f"http://{ARCHIVE}/archive/"
 BUILD = Scenario(
     "build", ("build", "--offline", "--format", "kernel+initrd,tar-kernel-initrd", *_OUT)
 )
@@ -83,6 +83,11 @@ HTTP_RECIPE = Scenario(
     "empty",
     served=True,
     environment=_recipe("python", _HTTP),
+)
+URL_BUILD = Scenario(
+    "build from a URL",
+    (*("build", "--format", "kernel+initrd"), *_OUT[:-1], f"http://{ARCHIVE}/image.yml"),
+    served=True,
 )
 # The commands that work without a server.
 LOCAL = (

@@ -62,9 +62,9 @@ class FileServer(FaultyRegistry):
 
 @contextmanager
 def archive(material: Material) -> Iterator[FileServer]:
-    """Serve the Debian archive."""
+    """Serve the Debian archive, and image.yml with what is beside it."""
     address, _, port = ARCHIVE.partition(":")
-    files = FileServer(Store(material.images), directory=material.project / "archive")
+    files = FileServer(Store(material.images), directory=material.project)
     with serve(files, address, int(port)) as server:
         assert isinstance(server, FileServer)
         yield server

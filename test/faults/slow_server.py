@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faults.kind import Outcome
-from faults.scenarios import HTTP_RECIPE, ONLINE_BUILD, PULL
+from faults.scenarios import HTTP_RECIPE, ONLINE_BUILD, PULL, URL_BUILD
 from faults.servers import archive, registry
 
 if TYPE_CHECKING:
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 QUICK = (sys.executable, str(Path(__file__).with_name("quick_dolmen.py")))
 _STATUSES = (400, 403, 404, 408, 429, 500, 502, 503, 504)
 _REGISTRY = ("GET", "HEAD", "GET .*/blobs/", "GET .*/manifests/")
-_ARCHIVE = ("GET", "Packages", "Release", r"GET .*\.deb")
+# By command, the requests that go wrong.
+_PLACES = {
+    PULL: _REGISTRY,
+    ONLINE_BUILD: _REGISTRY,
+    HTTP_RECIPE: ("GET", "Packages", "Release", r"GET .*\.deb"),
+    URL_BUILD: ("GET", "GET .*image.yml", "GET .*copied.bin"),
+}
 _ODD_HEADERS = (
     {"Content-Length": "99999999999"},
     {"Content-Type": "text/html"},
@@ -40,11 +46,12 @@ class SlowServer:
 
     def run(self, bench: Bench) -> Outcome:
         """Run a command with a faulty server, then with a well one."""
-        scenario = bench.chance.choice((PULL, ONLINE_BUILD, HTTP_RECIPE))
+        scenario = bench.chance.choice(tuple(_PLACES))
         bench.reference(scenario)
         bench.begin(scenario)
         with registry(bench.material) as images, archive(bench.material) as debs:
-            server, where = (debs, _ARCHIVE) if scenario is HTTP_RECIPE else (images, _REGISTRY)
+            where = _PLACES[scenario]
+            server = images if where is _REGISTRY else debs
             for _ in range(bench.chance.choice((1, 1, 2))):
                 fault = drawn_fault(bench.chance)
                 place = bench.chance.choice(where)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from faults import invariants, processes
-from faults.bench import PROGRAM
+from faults.bench import PROGRAM, Bench, injected
 from faults.invariants import Result
 from faults.kind import Outcome, Round, Verdict
 from faults.kinds import KINDS
@@ -19,8 +20,6 @@ from faults.scenarios import EXPORT
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from faults.bench import Bench
 
 # A program that does what `dolmen` does, and something wrong besides.
 BROKEN = r"""
@@ -139,6 +138,18 @@ def test_a_product_that_keeps_them(material: Material, tmp_path: Path) -> None:
     verdict = judged(Recovered(), material, tmp_path / "round", PROGRAM, 60.0)
     assert verdict.problems == ()
     assert verdict.outcome is Outcome.RIGHT
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("orphans")
+def test_signals_and_errors_reach_the_command(material: Material, tmp_path: Path) -> None:
+    bench = Bench(material, tmp_path / "round", random.Random(1))
+    killed = bench.run(("version",), before=injected("openat", "signal=SIGKILL:when=20"))
+    assert killed.status == -9
+    bench.begin(EXPORT)
+    refused = bench.command(EXPORT, before=injected("fsync", "error=ENOSPC:when=1+"))
+    assert refused.status == 1
+    assert "No space left" in refused.said or "full" in refused.said
 
 
 def test_images_that_are_not_the_reference() -> None:
