@@ -45,8 +45,8 @@ class Rot:
         if not verify_first:
             self._verify(bench, path, rotten)
         with registry(bench.material):
-            if is_names:
-                # Names have no second copy: this is the command that messages give.
+            if is_names or scenario is EXPORT:
+                # Names have no second copy, and an export fetches nothing: messages give a command.
                 bench.run(("cache", "verify", "--repair"))
             # The first command may find the rot; the second has all that it needs.
             bench.command(_online(scenario))
