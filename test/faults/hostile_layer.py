@@ -80,7 +80,7 @@ def _add_image(bench: Bench, store: Store) -> None:
     """Add an image of some layers, with odd entries, odd bytes, or odd statements about them."""
     chance = bench.chance
     layers, diffs = [], []
-    for _ in range(chance.choice((1, 1, 2, 3))):
+    for _ in range(chance.choice((1, 1, 1, 2))):
         entries = drawn_entries(chance)
         bench.note("layer: " + ", ".join(f"{e.name[:40]!r}" for e in entries)[:300])
         form = chance.choice((tarfile.PAX_FORMAT, tarfile.GNU_FORMAT))
@@ -108,7 +108,7 @@ def _add_image(bench: Bench, store: Store) -> None:
 def _damaged(bench: Bench, data: bytes) -> bytes:
     """Return a tar as it is, or one that lies."""
     chance = bench.chance
-    way = chance.choice(("", "", "", "cut", "flip", "size", "zeros", "noise"))
+    way = chance.choice(("", "", "", "", "", "", "cut", "flip", "size", "zeros", "noise"))
     changed = bytearray(data)
     if way == "cut":
         changed = changed[: chance.randrange(len(data))]

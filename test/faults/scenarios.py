@@ -30,8 +30,6 @@ class Scenario:
     # Whether a registry and an archive have to be there.
     served: bool = False
     environment: tuple[tuple[str, str], ...] = ()
-    # Programs of the environment are started, which die from limits in their own ways.
-    external: bool = False
 
 
 def _recipe(engine: str, archive: str) -> tuple[tuple[str, str], ...]:
@@ -75,7 +73,6 @@ APT_RECIPE = Scenario(
     RECIPE.words,
     "empty",
     environment=_recipe("apt", _FILE),
-    external=True,
 )
 HTTP_RECIPE = Scenario(
     "pkg build of a recipe over http",
