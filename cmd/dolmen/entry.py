@@ -118,7 +118,7 @@ def _unnamed_file(error: OSError) -> str:
 
 def _is_stdout_full() -> bool:
     """Tell whether standard output is a device, or a file on a full disk."""
-    handle = sys.stdout.fileno()
+    handle = 1
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         return stat.S_ISCHR(os.fstat(handle).st_mode)
     found = os.fstatvfs(handle)

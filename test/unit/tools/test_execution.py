@@ -33,7 +33,7 @@ def test_a_program_gets_its_input_and_returns_its_output_and_status() -> None:
     result = run_program(python(code), {}, stdin=b"hello")
     assert (result.status, result.output, result.errors) == (3, b"HELLO", "e")
     message = str(program_error(["prog", "a b"], result, "a hint"))
-    assert "prog failed with exit status 3:\ne" in message
+    assert "prog failed with exit status 3:\n    e" in message
     assert "prog 'a b'" in message
     assert "a hint" in message
 
