@@ -175,7 +175,7 @@ def test_a_disk_of_a_killed_program_is_not_there(
     disk = tmp_path / "data.vmdk"
     program = tmp_path / "bin" / "qemu-img"
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\nprintf half > "$6"\nkill -9 $$\n')
+    program.write_text('#!/bin/sh\nprintf half > "$5"\nkill -9 $$\n')
     program.chmod(0o755)
     monkeypatch.setattr(disks, "require_program", lambda _: program)
     with pytest.raises(HostError, match=f"cannot create {disk}"):
