@@ -92,7 +92,7 @@ class Watchdog:
     def _watch(self) -> None:
         limits = self.limits
         nap = min(limits.seconds, limits.seconds_when_full) / 10
-        since, load = time.monotonic(), self._cpu_seconds()
+        since, load = time.monotonic(), 0.0
         outputs = self._printed()
         while not self._ended.wait(min(max(nap, 0.02), _LONGEST_NAP)):
             now, printed = time.monotonic(), self._printed()
