@@ -155,7 +155,11 @@ def host_error(error: OSError, path: Path | str, action: str = "write") -> HostE
     """Return the error for a failed `action` (a verb such as read or write) on `path`."""
     reason = error.strerror or type(error).__name__
     if is_full_disk_error(error):
-        return disk_full_error(f"cannot {action} {path}: {reason}", Path(path))
+        message = f"cannot {action} {path}: {reason}"
+        if isinstance(path, str) and not (Path(path).is_absolute() or os.path.lexists(path)):
+            # Words such as "standard output".
+            return HostError.of(host.DISK_FULL, message, "free disk space there")
+        return disk_full_error(message, Path(path))
     code = host.NOT_READABLE if action.startswith("read") else host.NOT_WRITABLE
     return HostError.of(code, f"cannot {action} {path}: {reason}")
 

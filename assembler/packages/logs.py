@@ -70,7 +70,9 @@ class PackageLog:
             if last_line:
                 self._line(last_line)
             if self._file is not None:
-                self._file.close()
+                # On a full disk, lines that could not be written fail again.
+                with suppress(OSError):
+                    self._file.close()
                 self._file = None
 
     def _write(self, event: Event) -> None:

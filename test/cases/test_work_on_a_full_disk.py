@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from assembler.errors import HostError
 from assembler.events import NullReporter
 from assembler.oci.archive_export import ExportOptions, export_archive
+from assembler.oci.platform import host_platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, verify_store
+from support.debian import Deb, make_archive
+from support.dockerfiles import kitchen_with_a_shell
 from support.faulty_registry import faulty_registry, noise
 from support.pictures import Painter
+from support.recipes import ENGINES, LIBRARY, TOOL, Packages, both, make_package
 from support.small_disk import fill, small_disk
 
 if TYPE_CHECKING:
@@ -108,7 +114,7 @@ def test_a_build_with_a_full_store(dolmen: Dolmen, store: Store, tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    "form", ["tar", "kernel+initrd", "kernel+squashfs", "kernel+erofs", "oci", "docker"]
+    "form", ["tar", "kernel+initrd", "kernel+squashfs", "kernel+erofs", "docker"]
 )
 def test_a_build_into_a_full_directory(
     dolmen: Dolmen, small_disk: Path, tmp_path: Path, form: str
@@ -196,6 +202,50 @@ def test_a_file_on_a_full_disk_as_standard_output(dolmen: Dolmen, small_disk: Pa
         )
     assert done.returncode == 1
     assert "cannot write standard output: No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("room", [0, 20_000, 200_000, 500_000])
+def test_a_recipe(dolmen: Dolmen, small_disk: Path, tmp_path: Path, engine: str, room: int) -> None:
+    """It hung in `apt-get update`."""
+    content = {"usr/share/data": noise(5, 600_000)}
+    deb = Deb("tool", "1.0", files=content, fields=TOOL.fields)
+    archive = make_archive(tmp_path / "archive", [*both(LIBRARY), *both(deb)])
+    package = make_package(tmp_path / "packages")
+    pkg = Packages(dolmen, archive, small_disk / "store", engine)
+    Store(pkg.store).layout.prepare()
+    filler = fill(small_disk, room)
+    words = ("build", "--platforms", "linux/amd64", package)
+    stderr = failure(pkg.run(*words))
+    assert f"the disk of the store {pkg.store} is full" in stderr
+    assert not list((pkg.store / "tmp").iterdir())
+    assert not list((pkg.store / "debs").glob("tmp/*"))
+    dolmen.run("cache", "clean", "--all", "--cache", pkg.store, check=True)
+    filler.unlink()
+    assert pkg.build(*words[1:])
+
+
+@pytest.mark.skipif(
+    not shutil.which("buildah") or os.getuid() != 0, reason="the test's base is made for root"
+)
+def test_a_run_instruction(tmp_path: Path) -> None:
+    kitchen = kitchen_with_a_shell(tmp_path)
+    dockerfile = """FROM example/base:1
+RUN cat /bin/sh /bin/sh > /one && while cat /one /one /bin/sh >> /two; do :; done; cat /two > /three
+"""
+    storage = kitchen.store.root / "buildah"
+    big = tmp_path / "big"
+    big.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=40m", "none", str(big)]
+    subprocess.run(command, check=True)
+    try:
+        storage.symlink_to(big)
+        with pytest.raises(HostError, match="DM0802") as caught:
+            kitchen.build(kitchen.package(dockerfile), host_platform())
+        assert "RUN failed" in str(caught.value)
+        kitchen.build(kitchen.package("FROM example/base:1\nRUN mkdir /a\n"), host_platform())
+    finally:
+        subprocess.run(["umount", big], check=True)
 
 
 def test_a_machine(dolmen: Dolmen, small_disk: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -103,8 +103,11 @@ class Downloader:
             if not path.is_file():
                 raise NotInRepositoryError(uri)
             done.continue_at(0)
-            with wrap_os_errors(path, "read"), path.open("rb") as file:
-                yield _read_chunks(file)
+            with ExitStack() as stack:
+                with wrap_os_errors(path, "read"):
+                    file = stack.enter_context(path.open("rb"))
+                # Errors of the block are those of the file that it writes.
+                yield _read_chunks(file, path)
         elif scheme in ("http", "https"):
             with self._open_response(uri, done.size) as response:
                 part = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
@@ -249,8 +252,12 @@ class _Progress:
             raise _TransientError("the mirror sent another part of the file")
 
 
-def _read_chunks(file: IO[bytes]) -> Iterator[bytes]:
-    while chunk := file.read(_CHUNK):
+def _read_chunks(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    while True:
+        with wrap_os_errors(path, "read"):
+            chunk = file.read(_CHUNK)
+        if not chunk:
+            return
         yield chunk
 
 

@@ -16,7 +16,7 @@ from assembler.debian.archives.release import Release, parse_release
 from assembler.debian.archives.signatures import verify_detached_signature, verify_inline_signature
 from assembler.debian.decompression import DECOMPRESSION_ERRORS, decompress, fail_above_size
 from assembler.debian.engine_protocol import UNTRUSTED_ARCHIVE_HINT, ArchiveSnapshot
-from assembler.errors import PackageError
+from assembler.errors import PackageError, wrap_os_errors
 from assembler.files import STORE_MODE, atomic_write
 from assembler.free_space import check_room
 
@@ -153,7 +153,7 @@ def _fetch_index(downloader: Downloader, root: Path, base: str, name: str, relea
             uris.insert(0, f"{base}/{name.rpartition('/')[0]}/by-hash/SHA256/{listed.sha256}")
         for uri in uris:
             check_room(root, listed.size, "a package list")
-            with tempfile.TemporaryFile(dir=root) as file:
+            with wrap_os_errors(root), tempfile.TemporaryFile(dir=root) as file:
                 writer = HashingWriter(file)
                 try:
                     downloader.download(uri, listed.size, writer.write, writer.restart)
