@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from assembler.config import LoadOptions, load_config
+from assembler.codes import config as codes
+from assembler.config import LoadOptions, check_for_linuxkit, load_config, read_input
 from assembler.errors import ConfigError
 from assembler.oci.reference import Reference
 
@@ -66,3 +67,18 @@ def test_a_file_is_accepted_exactly_if_linuxkit_accepts_it(
         if number not in _WITHOUT_LINE:
             assert diagnostic.place.line > 0
             assert diagnostic.place.column > 0
+
+
+@pytest.mark.parametrize(("case", "command"), cases())
+def test_the_check_for_linuxkit_agrees_with_linuxkit(
+    case: Path, command: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What LinuxKit accepts is not reported; what only Dolmen accepts is."""
+    monkeypatch.chdir(case)
+    names = [a for a in command["runs"][-1] if a.endswith(".yml") and Path(a).exists()]
+    kinder = case.name[:3] in _KINDER
+    if not command["accepts"] and not kinder:
+        return
+    found = check_for_linuxkit("image", [read_input(name) for name in names])
+    reported = [d for d in found if d.code is codes.NOT_LINUXKIT]
+    assert bool(reported) == kinder, reported

@@ -51,6 +51,7 @@ FIELDS = {"Hash": "abcdef0123456789"}
             "{{if le 1 1}}{{if lt 1 2}}{{if ge 2 1}}{{if ne 1 2}}all{{end}}{{end}}{{end}}{{end}}",
             "all",
         ),
+        ("{{range 3}}a{{if true}}b{{break}}{{end}}c{{end}}d", "abd"),
         ("a {{- if .Hash -}} b {{- end -}} c", "abc"),
     ],
 )
