@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import shutil
 import subprocess
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from assembler.oci.platform import host_platform
 from support.debian import make_archive
+from support.dockerfiles import kitchen_with_a_shell
 from support.recipes import ENGINES, LIBRARY, TOOL, Packages, both, commit, make_package
 from support.tracing import network_calls, run_without_network
 
@@ -163,6 +165,28 @@ def test_dockerfiles_fetch_nothing(
     assert f"error[DM0739]: {message}" in done.stderr
     assert "Dockerfile:2:" in done.stderr
     assert network_calls(log) == []
+
+
+@pytest.mark.skipif(not shutil.which("buildah"), reason="buildah is not installed")
+def test_run_has_no_network(dolmen: Dolmen, tmp_path: Path) -> None:
+    """--offline is stronger than --network and the `network: true` of a package."""
+    kitchen = kitchen_with_a_shell(tmp_path)
+    package = kitchen.package(
+        "FROM example/base:1\nRUN cat /proc/net/dev > /net\n",
+        None,
+        f"image: app\norg: example\narches: [{HERE.architecture}]\nnetwork: true\n",
+    )
+    words = ("pkg", "build", "--offline", "--network", "--hash", "h", "--builder", "buildah")
+    done = dolmen.run(*words, "--cache", kitchen.store.root, package)
+    assert done.returncode == 0, done.stderr
+    devices = kitchen.tree(platform=HERE)["net"][1].decode().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in devices] == ["lo"]
+    kitchen.package(
+        "FROM example/base:1\nRUN false\n", None, package.joinpath("build.yml").read_text()
+    )
+    failed = dolmen.run(*words, "--force", "--cache", kitchen.store.root, package)
+    assert failed.returncode == 1
+    assert "RUN has no network because of --offline" in failed.stderr
 
 
 def test_a_daemon_on_another_machine_is_refused(dolmen: Dolmen, tmp_path: Path) -> None:

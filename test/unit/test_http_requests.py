@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from assembler.config.download import download
 from assembler.http_requests import HttpSession
@@ -80,3 +84,22 @@ def test_netrc_is_not_used_by_sessions(server: int, seen: list[tuple[str, str]])
         session.get(f"http://127.0.0.1:{server}/to//y")
         session.get(f"http://a:b@127.0.0.1:{server}/to/http://localhost:PORT/z")
     assert [value for _, value in seen] == ["", "", "", BASIC, ""]
+
+
+def test_the_head_of_an_answer_has_a_limit_of_time() -> None:
+    """A server that sends a byte at a time does not outlast the read timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            connection = listening.accept()[0]
+            with connection, contextlib.suppress(OSError):
+                connection.recv(1000)
+                for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.05)
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        with HttpSession() as session, pytest.raises(requests.ReadTimeout):
+            session.get(f"http://127.0.0.1:{listening.getsockname()[1]}", timeout=(1.0, 0.5))
+        assert time.monotonic() - began < 3
