@@ -200,8 +200,14 @@ class Bench:
         if ended.status == 0:
             (self.judge if with_names else self.judge_outputs)(scenario, whole=True)
         self.run(("cache", "verify"), statuses={0})
-        self.run(("cache", "clean"), statuses={0})
-        self.complain(invariants.left_in_store(self.store))
+        self.clean()
+
+    def clean(self, store: Path | None = None, before: tuple[str, ...] = ()) -> None:
+        """Run `cache clean` a week later; then no temporary file is left."""
+        seen = store or self.store
+        invariants.age(seen)
+        self.run(("cache", "clean"), before=before, statuses={0})
+        self.complain(invariants.left_in_store(seen))
         self.complain(invariants.left_in(self.temporary))
 
     def accept_outside(self) -> None:

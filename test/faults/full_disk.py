@@ -73,9 +73,7 @@ def _on_small_disk(bench: Bench, scenario: Scenario, place: Path) -> Outcome:
         after = bench.command(scenario, before=disk.entry, statuses={0})
         judge(whole=after.status == 0)
         bench.run(("cache", "verify"), before=disk.entry, statuses={0})
-        bench.run(("cache", "clean"), before=disk.entry, statuses={0})
-        bench.complain(invariants.left_in_store(store))
-        bench.complain(invariants.left_in(bench.temporary))
+        bench.clean(store, disk.entry)
     return _outcome(ended)
 
 

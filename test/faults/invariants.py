@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import stat
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,11 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u20
 _DIAGNOSTIC = re.compile(r"error\[DM\d{4}\]")
 _TRACES = ("Traceback (most recent call last)", "Fatal Python error", "Exception ignored in")
 # Files that only a command under way may have: parts, registrations of runs, build contexts.
-_UNDER_WAY = ("tmp/*", "locks/use-*", "building/*", "segments/*.part", "debs/tmp/*", ".*.part")
+_OLD = 8 * 24 * 3600
+_UNDER_WAY = (
+    *("tmp/*", "locks/use-*", "building/*", "segments/.*.part"),
+    *("debs/tmp/*", "debs/pool/.*.part", ".*.part"),
+)
 
 
 def of_process(ended: Ended, statuses: Collection[int] = DOCUMENTED) -> Iterator[str]:
@@ -69,6 +74,14 @@ def of_result(found: Result, reference: Result, *, whole: bool) -> Iterator[str]
                 yield f"wrong {what}: {name} is {digest}, not {want[name]}"
         if whole:
             yield from (f"{what} {name} is missing" for name in want if name not in have)
+
+
+def age(store: Path) -> None:
+    """Make files of runs that are over older than what `cache clean` keeps: a week."""
+    old = time.time() - _OLD
+    for pattern in _UNDER_WAY:
+        for path in store.glob(pattern):
+            os.utime(path, (old, old), follow_symlinks=False)
 
 
 def left_in_store(store: Path) -> Iterator[str]:
