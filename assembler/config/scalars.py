@@ -12,6 +12,13 @@ Scalar = str | int | float | bool | None
 _NULL = {"", "~", "null", "Null", "NULL"}
 _TRUE = {"true", "True", "TRUE"}
 _FALSE = {"false", "False", "FALSE"}
+# What a value of a tag looks like.
+_FORMS = {
+    "int": "a whole number",
+    "float": "a number, such as 1.5",
+    "bool": "true or false",
+    "null": "null",
+}
 _INT = re.compile(
     r"[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|0[0-7_]*|[1-9][0-9_]*)", re.ASCII
 )
@@ -53,7 +60,8 @@ def parse_tagged(text: str, tag: str) -> Scalar:
         "null": value is None,
     }
     if not matches.get(tag, False):
-        raise ValueError(f"{text!r} is not of the type !!{tag}")
+        form = _FORMS.get(tag, tag)
+        raise ValueError(f"{text!r} is not of the type !!{tag}: write {form}, or leave the tag out")
     return float(value) if tag == "float" and isinstance(value, int) else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from assembler.errors import DolmenError
     from assembler.events import Reporter
 
+_NO_SHELL = re.compile(r"(?:exec|stat)\S* /bin/sh: no such file or directory")
 _LAST_LINES = 12
 
 
@@ -74,7 +76,11 @@ class BuildLogParser:
             return disk_full_error(f"{what}:\n{last}" if last else what, full, place)
         all_hints = [*hints]
         is_run = self.instruction is not None and self.instruction.keyword == "RUN"
-        if is_run and self.no_network_hint:
+        if _NO_SHELL.search(last):
+            all_hints.append(
+                "the image has no shell: begin with a base image that has one, or copy files only"
+            )
+        elif is_run and self.no_network_hint:
             all_hints.append(self.no_network_hint)
         return PackageError.of(
             packages.BUILD_FAILED,

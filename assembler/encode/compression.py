@@ -72,7 +72,7 @@ class Compression:
         if found is None or codec is None:
             raise UsageError.of(
                 codes.BAD_COMPRESSION,
-                f"not a compression: {text!r}",
+                f"--compression: {text!r} is not a compression",
                 f"use one of {', '.join(CODECS)}, optionally with a level, as in zstd:19",
             )
         level = int(found[2]) if found[2] else codec.default

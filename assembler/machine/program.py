@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _START_TIMEOUT = 20.0
+# What QEMU says of a file that is no kernel.
+_NOT_A_KERNEL = "linux kernel too old"
 _LOG = "program.log"
 # Seconds that a killed process may take to end.
 _EXIT_TIMEOUT = 5.0
@@ -142,7 +144,9 @@ def _read_log(folder: Path) -> str:
 
 def _log_hints(log: str) -> list[str]:
     lines = [line.partition(": ")[2] or line for line in log.splitlines()[-5:]]
-    return lines or ["it printed nothing"]
+    if any(_NOT_A_KERNEL in line for line in lines):
+        return [f"its last lines: {'; '.join(lines)}", "is the kernel a Linux kernel for PCs?"]
+    return [f"its last lines: {'; '.join(lines)}"] if lines else ["it printed nothing"]
 
 
 class StopOutcome(StrEnum):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.data_files import read_data_stream
+from assembler.diagnostics import Place, SourceText
 from assembler.dockerfile import PROXIES
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import Reference
@@ -19,7 +20,7 @@ from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, derive_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from assembler.config import GoPrograms, Package
     from assembler.packages.tags import PackageName
@@ -117,14 +118,25 @@ def read_argument_file(path: Path) -> tuple[str, ...]:
         if "=" not in text:
             raise PackageError.of(
                 packages.BAD_BUILD_ARGUMENT,
-                f"{path}:{number}: invalid build argument {text!r}: expected KEY=VALUE",
+                f"invalid build argument {text!r}",
+                "write it as KEY=VALUE",
+                place=_line_place(path, lines, number),
             )
         problem = argument_problem(text)
         if problem is not None:
             message, hint = problem
-            raise PackageError.of(packages.BAD_BUILD_ARGUMENT, f"{path}:{number}: {message}", hint)
+            place = _line_place(path, lines, number)
+            raise PackageError.of(packages.BAD_BUILD_ARGUMENT, message, hint, place=place)
         found.append(_with_absolute_directory(text, path))
     return tuple(found)
+
+
+def _line_place(path: Path, lines: Sequence[str], number: int) -> Place:
+    """Return the place of a line, without the blanks around its text."""
+    line = lines[number - 1]
+    indent = len(line) - len(line.lstrip())
+    source = SourceText(str(path), "\n".join(lines))
+    return Place(source, number, indent + 1, len(line.strip()))
 
 
 def _with_absolute_directory(text: str, path: Path) -> str:
@@ -167,7 +179,11 @@ def _resolve_argument(package: Package, text: str, naming: Naming) -> Iterator[t
     elif several:
         directories = _matching_directories(package, several[1])
         if not directories:
-            raise PackageError.of(packages.BAD_BUILD_ARGUMENT, f"no package matches {several[1]!r}")
+            raise PackageError.of(
+                packages.BAD_BUILD_ARGUMENT,
+                f"no package matches {several[1]!r}",
+                f"it is a pattern of directories, relative to {package.directory}",
+            )
         for directory in directories:
             build = read_package(directory).build
             # The organization is that of build.yml: the Dockerfile declares the argument.

@@ -14,7 +14,7 @@ from assembler.dockerfile import (
     plan_dockerfile,
     read_dockerfile,
 )
-from assembler.errors import DolmenError, PackageError
+from assembler.errors import DolmenError, ImageError, PackageError
 from assembler.events import LogMessage
 from assembler.oci import CONFIG_LABEL, Platform, Reference, host_platform
 from assembler.packages.build_arguments import collect_arguments, read_commit
@@ -99,7 +99,13 @@ def package_job(package: Package, options: PackageBuildOptions) -> PackageJob:
 
 def supported_platforms(package: Package) -> list[Platform]:
     """Return the platforms of build.yml."""
-    return [Platform.parse(arch) for arch in package.build.arches]
+    supported = []
+    for number, arch in enumerate(package.build.arches):
+        try:
+            supported.append(Platform.parse(arch))
+        except ImageError as error:
+            raise error.with_place(package.build.positions.place_of("arches", number)) from error
+    return supported
 
 
 def target_platforms(
@@ -137,6 +143,18 @@ def plan_job(job: PackageJob, dockerfile: Dockerfile | None = None) -> PackageJo
     return replace(job, builds=_plan_builds(job, dockerfile))
 
 
+def _read_dockerfile(package: Package, chosen: str | None) -> Dockerfile:
+    """Read the Dockerfile of a package; build.yml is to blame unless the caller has chosen it."""
+    try:
+        return read_dockerfile(package.directory / (chosen or package.build.dockerfile))
+    except PackageError as error:
+        if chosen:
+            raise
+        positions = package.build.positions
+        place = positions.place_of("dockerfile" if "dockerfile" in positions.children else "image")
+        raise error.with_place(place) from error
+
+
 def _plan_builds(
     job: PackageJob, dockerfile: Dockerfile | None
 ) -> dict[Platform, DockerfileBuild | DolmenError]:
@@ -147,7 +165,7 @@ def _plan_builds(
         commit = read_commit(package, job.name, options.naming.commit)
         arguments = collect_arguments(package, job.name, commit, options.arguments, options.naming)
         if dockerfile is None:
-            dockerfile = read_dockerfile(package.directory / name)
+            dockerfile = _read_dockerfile(package, options.dockerfile)
     except DolmenError as error:
         return dict.fromkeys(job.platforms, error)
     builds: dict[Platform, DockerfileBuild | DolmenError] = {}

@@ -15,6 +15,7 @@ from assembler.oci import hold_lock, tag_images
 from assembler.packages.build_arguments import read_commit, toolchain_reference
 from assembler.packages.inputs import changes_since_build, current_inputs
 from assembler.packages.jobs import image_labels, image_references, plan_job
+from assembler.packages.recipe_places import with_recipe_places
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def build_platforms(
                     built[platform] = _build_image(store, job, platform, context, reporter)
                     progress.outcome = "built"
             except DolmenError as error:
-                failures[platform] = error
+                failures[platform] = with_recipe_places(error, job.package.build)
         if built:
             tag_images(store, [str(n) for n in image_references(job.name)], [*built.values()])
     return PackageResult(str(job.name), tuple(built), present, remote, failures)

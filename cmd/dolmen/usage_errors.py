@@ -28,6 +28,7 @@ _MOVED = {
     "save": "cache export",
     "start": "run",
 }
+_NOT_A_NUMBER = re.compile(r"is not a valid (?:int range|integer range|integer|int)\b")
 _SUGGESTION = re.compile(r"\.? (?:\(Possible options?: (.*)\)|Did you mean (.*?)\??)$")
 
 
@@ -45,6 +46,7 @@ def usage_error(error: typer.TyperException) -> UsageError:
         hints += _moved_command(text)
     if context is not None:
         hints.append(f"see `{context.command_path} --help`")
+    text = _NOT_A_NUMBER.sub("is not a whole number", text)
     message = text[:1].lower() + text[1:].rstrip(".")
     return UsageError([Diagnostic(usage.BAD_OPTION, message, hints=tuple(hints))])
 

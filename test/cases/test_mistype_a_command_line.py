@@ -228,3 +228,40 @@ def _wait_for_reading(process: int) -> None:
             return
         time.sleep(0.02)
     pytest.fail("it does not read")
+
+
+@pytest.mark.parametrize(
+    ("build_yml", "at", "code"),
+    [
+        ("image: p\n", "p/build.yml:1:8", "DM0741"),
+        ("image: p\ndockerfile: Other\n", "p/build.yml:2:13", "DM0741"),
+        ("image: p\narches: [amd64, x86]\n", "p/build.yml:2:17", "DM0203"),
+    ],
+)
+def test_errors_of_packages_have_a_place(
+    dolmen: Dolmen, build_yml: str, at: str, code: str
+) -> None:
+    (dolmen.home / "p").mkdir()
+    (dolmen.home / "p" / "build.yml").write_text(build_yml)
+    failed = dolmen.run("pkg", "build", "p", cwd=dolmen.home).stderr
+    assert f"{at}: error[{code}]" in failed
+
+
+def test_a_file_of_build_arguments_has_places(dolmen: Dolmen) -> None:
+    (dolmen.home / "p").mkdir()
+    (dolmen.home / "p" / "build.yml").write_text("image: p\n")
+    (dolmen.home / "args").write_text("# comment\n\n  WRONG\n")
+    failed = dolmen.run("pkg", "build", "--build-arg-file", "args", "p", cwd=dolmen.home).stderr
+    assert "args:3:3: error[DM0711]" in failed
+    assert "write it as KEY=VALUE" in failed
+
+
+def test_values_of_options_are_described_in_words(dolmen: Dolmen) -> None:
+    (dolmen.home / "image.yml").write_text("init: []\n")
+    failed = dolmen.run("build", "--jobs", "many", "image.yml", cwd=dolmen.home).stderr
+    assert "'many' is not a whole number" in failed
+    failed = dolmen.run("build", "--compression", "foo", "image.yml", cwd=dolmen.home).stderr
+    assert "--compression: 'foo' is not a compression" in failed
+    (dolmen.home / "tag.yml").write_text("services: [{name: a, image: 'b:1', uid: !!int abc}]\n")
+    failed = dolmen.run("validate", "tag.yml", cwd=dolmen.home).stderr
+    assert "is not of the type !!int: write a whole number, or leave the tag out" in failed

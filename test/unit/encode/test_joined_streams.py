@@ -49,7 +49,7 @@ def test_an_unknown_compression_is_refused(text: str) -> None:
         ("none:1", "none has no level 1", "write none alone"),
         (
             "lz5",
-            "not a compression: 'lz5'",
+            "--compression: 'lz5' is not a compression",
             "use one of gzip, zstd, lz4, xz, none, optionally with a level, as in zstd:19",
         ),
     ],

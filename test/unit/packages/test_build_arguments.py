@@ -126,7 +126,7 @@ def test_a_mistake_in_a_file_has_its_line(tmp_path: Path, line: str, message: st
     (tmp_path / "list").write_text(f"# arguments\n{line}\n")
     with pytest.raises(PackageError) as caught:
         read_argument_file(tmp_path / "list")
-    assert f"{tmp_path}/list:2: {message}" in str(caught.value)
+    assert f"{tmp_path}/list:2:1: error[DM0711]: {message}" in str(caught.value)
 
 
 def test_the_go_version_belongs_to_one_commit(tmp_path: Path) -> None:
