@@ -133,7 +133,15 @@ def read_dockerfile(path: Path) -> Dockerfile:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise PackageError.of(packages.BAD_DOCKERFILE, f"{path} is not UTF-8") from error
+        line = data[: error.start].count(b"\n") + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        source = SourceText(str(path), data.decode("utf-8", "replace"))
+        raise PackageError.of(
+            packages.BAD_DOCKERFILE,
+            f"the byte 0x{data[error.start]:02x} is not UTF-8",
+            "save the file as UTF-8",
+            place=Place(source, line, column),
+        ) from error
     return parse_dockerfile(SourceText(str(path), text))
 
 
@@ -144,7 +152,10 @@ def parse_dockerfile(source: SourceText) -> Dockerfile:
     found = tuple(_parse_instructions(lines, source, escape))
     if not found:
         raise PackageError.of(
-            packages.BAD_DOCKERFILE, f"{source.name} has no instructions", "begin it with FROM"
+            packages.BAD_DOCKERFILE,
+            "the Dockerfile has no instructions",
+            "begin it with FROM",
+            place=Place(source, 1, 1),
         )
     return Dockerfile(source, found, escape)
 

@@ -247,6 +247,23 @@ def test_errors_of_packages_have_a_place(
     assert f"{at}: error[{code}]" in failed
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "at"),
+    [
+        (
+            b"FROM scratch\nLABEL a=\xff\n",
+            "p/Dockerfile:2:9: error[DM0740]: the byte 0xff is not UTF-8",
+        ),
+        (b"# nothing\n", "p/Dockerfile:1:1: error[DM0740]: the Dockerfile has no instructions"),
+    ],
+)
+def test_errors_of_a_dockerfile_have_a_place(dolmen: Dolmen, dockerfile: bytes, at: str) -> None:
+    (dolmen.home / "p").mkdir()
+    (dolmen.home / "p" / "build.yml").write_text("image: p\n")
+    (dolmen.home / "p" / "Dockerfile").write_bytes(dockerfile)
+    assert at in dolmen.run("pkg", "build", "p", cwd=dolmen.home).stderr
+
+
 def test_a_file_of_build_arguments_has_places(dolmen: Dolmen) -> None:
     (dolmen.home / "p").mkdir()
     (dolmen.home / "p" / "build.yml").write_text("image: p\n")
