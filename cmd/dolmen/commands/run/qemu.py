@@ -229,7 +229,7 @@ def qemu(
     machine are removed, except disks with a path and the files in --state.
 
     Additional exit codes: 3 the machine was not ready in time, 4 the machine ended, panicked or
-    found no boot device before it was ready.
+    found no boot device, or a service ended five times in a row, before it was ready.
     """
     from assembler.machine import ImageKind, RunOptions, run, state_directory
     from dolmen.run.images import image_argument
