@@ -153,15 +153,21 @@ class CallbackReporter:
 
 
 class WarningRecorder:
-    """A reporter that passes events on, and keeps the diagnostics of warnings."""
+    """A reporter that keeps the diagnostics of warnings, and passes events on.
 
-    def __init__(self, reporter: Reporter) -> None:
+    Without `passes_on` warnings are only kept.
+    """
+
+    def __init__(self, reporter: Reporter, *, passes_on: bool = True) -> None:
         """Begin without warnings."""
         self._reporter = reporter
+        self._passes_on = passes_on
         self.warnings: list[Diagnostic] = []
 
     def emit(self, event: Event) -> None:
         """Keep a warning, and pass the event on."""
         if isinstance(event, WarningEmitted):
             self.warnings.append(event.diagnostic)
+            if not self._passes_on:
+                return
         self._reporter.emit(event)

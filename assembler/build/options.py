@@ -66,6 +66,8 @@ class BuildOptions:
     passphrase: Callable[[], str] | None = None
     # Build even if nothing has changed.
     force: bool = False
+    # Warnings are errors.
+    strict: bool = False
     # Remember the result, so that an unchanged build returns at once.
     remember: bool = True
 
@@ -110,6 +112,7 @@ class BuildKeywords(TypedDict, total=False):
     secure_boot_certificate: str | Path | None
     passphrase: Callable[[], str] | None
     force: bool
+    strict: bool
     remember: bool
 
 

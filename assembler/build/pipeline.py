@@ -16,6 +16,7 @@ from assembler.build.option_checks import check_only_formats, check_options
 from assembler.build.options import BuildKeywords, BuildOptions
 from assembler.build.remembered import cache_key, recall, remember
 from assembler.build.result import BuildResult
+from assembler.build.strictness import refuse_warnings
 from assembler.events import CallbackReporter, LogMessage, WarningRecorder, pluralize
 
 if TYPE_CHECKING:
@@ -50,9 +51,13 @@ def build(
     if key is not None and not chosen.force:
         kept = recall(chosen.sources.store, key)
         if kept is not None:
+            if chosen.strict:
+                refuse_warnings(kept.warnings)
             return kept
-    noting = WarningRecorder(CallbackReporter.of(progress))
+    noting = WarningRecorder(CallbackReporter.of(progress), passes_on=not chosen.strict)
     result, prepared = _build(names, inputs, chosen, noting)
+    if chosen.strict:
+        refuse_warnings(noting.warnings)
     result = replace(result, warnings=tuple(noting.warnings))
     if key is not None:
         store = chosen.sources.store
@@ -113,7 +118,10 @@ def _names(files: str | Path | Sequence[str | Path]) -> tuple[str, ...]:
 
 
 def _build(
-    names: Sequence[str], inputs: Sequence[ConfigInput], options: BuildOptions, reporter: Reporter
+    names: Sequence[str],
+    inputs: Sequence[ConfigInput],
+    options: BuildOptions,
+    reporter: WarningRecorder,
 ) -> tuple[BuildResult, PreparedBuild]:
     from assembler.build.preparation import prepare  # noqa: PLC0415
     from assembler.build.salvage import origins  # noqa: PLC0415
@@ -150,6 +158,9 @@ def _build(
                 helpers=prepared.helpers,
                 signer=signer,
                 origins=partial(origins, prepared, store),
+                before_writing=partial(refuse_warnings, reporter.warnings)
+                if options.strict
+                else None,
             )
             target = _target(names, options)
             outputs = write_formats(assembly, formats, target, format_options, reporter)

@@ -135,6 +135,27 @@ REPLACED_LINK = Code(
     "An entry of `files` replaces what has the same path. A directory at the path of a link hides "
     "everything behind the link. Write the path that the link leads to, or a path below the link.",
 )
+PROGRAM_MISSING = Code(
+    532,
+    "The program of a container is not in its image",
+    "The first word of `command`, or of the image's Entrypoint and Cmd, is a path in the image or "
+    "a name that is searched in the directories of PATH. Links are followed inside the image. The "
+    "container cannot start without it. Below a bind, mount or tmpfs nothing is checked.",
+)
+NOT_BOOTABLE = Code(
+    533,
+    "The system lacks a kernel, an init or a container runtime",
+    "To boot, a system needs a kernel (section `kernel`), a program that the kernel starts "
+    "(/init in an initrd, from an image of `init`), and, for containers, a runtime such as "
+    "containerd, runc or crun in an image of `init`. An initrd that is only joined with others "
+    "needs none of them.",
+)
+UNREADABLE_FILE = Code(
+    534,
+    "The user of a container cannot read a file that it binds",
+    "A file of `files` has the mode 0600 and the owner root unless it says otherwise. A container "
+    "with a `uid` reads it only if `mode`, `uid` or `gid` of the file allow that.",
+)
 BAD_SBOM = Code(
     524,
     "An SBOM attached to an image cannot be read",

@@ -33,6 +33,7 @@ from assembler.encode.newc_encoder import is_boot
 from assembler.encode.placement import Placement, place_parts
 from assembler.encode.segment_job import TAR_ENCODING, ArchiveEncoding, SegmentJob
 from assembler.encode.segment_pool import SegmentPool
+from assembler.encode.system_checks import find_problems
 from assembler.encode.tree_job import TreeJob, captured_path
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.events import NullReporter, Reporter, WarningEmitted
@@ -89,6 +90,8 @@ class Assembly:
         self._segments = SegmentPool(store, self.options.limits, self.options.jobs, self.reporter)
         self._stack = ExitStack()
         self._warned = False
+        # Whether an output is meant to boot: then what it lacks for that is a warning.
+        self.boots = False
         # Known as soon as there are segments.
         self._placement: Placement | None = None
         self._initrds: dict[bool, ContentChain] = {}
@@ -120,7 +123,7 @@ class Assembly:
         self._segments.ensure(list(self._jobs(encodings, boot=boot)))
         if encodings and self._placement is None:
             before = self.plan
-            self._place(encodings[0])
+            self._place(encodings[-1])
             if self.plan != before:
                 self._segments.ensure(list(self._jobs(encodings, boot=boot)))
         self._segments.check_ahead(
@@ -138,7 +141,9 @@ class Assembly:
             self.plan.parts, lambda part: self._segments.get(self._segment_name(part, encoding))
         )
         self.plan = replace(self.plan, parts=self._placement.parts)
-        for warning in self._placement.warnings:
+        is_initrd = encoding == self.initrd_encoding if self.boots else None
+        doubts = find_problems(self.plan, self._placement.paths, boots_from_initrd=is_initrd)
+        for warning in (*self._placement.warnings, *doubts):
             self.reporter.emit(WarningEmitted(warning))
 
     def _check_unpacking(self) -> None:

@@ -103,16 +103,19 @@ class _Placer:
             self._refuse(f"{path} has no place: {why}", part.origin.place, hint)
 
     def is_replaced(self, path: bytes, paths: SegmentPaths) -> bool:
-        """Tell whether a later part has another entry at a link that GNU tar may make last.
+        """Tell whether an entry replaces a link that GNU tar may make last.
 
         It makes links that lead upwards or to absolute paths after everything else, and may then
         take what replaced the link for its own placeholder: the number of the inode can be the
-        same. So the link must not be in the archive.
+        same. So the link must not be in the archive. Files of images over links of images stay as
+        in LinuxKit's archives.
         """
         target = paths.links[path]
         if target[:1] != b"/" and b".." not in target.split(b"/"):
             return False
-        return self.paths.kind(path) != Link(target)
+        kind, is_generated = self.paths.last(path)
+        is_other = kind is not None and kind != Link(target)
+        return is_other and (is_generated or kind is EntryKind.DIRECTORY)
 
     # Generated entries
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from assembler.rootfs import EntryKind
 
@@ -37,14 +37,6 @@ class Link:
 
 # What an entry is: a link, a directory, or a file of any other kind.
 PathKind = EntryKind | Link
-
-
-class _Part(Protocol):
-    def kind(self, path: bytes, *, with_files: bool) -> PathKind | None:
-        """Return the kind of a path, or None if the part has no such entry."""
-
-    def has_below(self, directory: bytes) -> bool:
-        """Tell whether the part has an entry below a directory."""
 
 
 class SegmentPaths:
@@ -131,7 +123,7 @@ class TreePaths:
 
     def __init__(self) -> None:
         """Start with an empty root."""
-        self.parts: list[_Part] = []
+        self.parts: list[SegmentPaths | GeneratedPaths] = []
         self._resolved: dict[bytes, bytes] = {}
         # All directories in the paths that were resolved.
         self._walked: set[bytes] = set()
@@ -147,7 +139,7 @@ class TreePaths:
         if not self.parts or not isinstance(self.parts[-1], GeneratedPaths):
             self.parts.append(GeneratedPaths())
         made = self.parts[-1]
-        assert isinstance(made, GeneratedPaths)  # noqa: S101 - it was just added
+        assert isinstance(made, GeneratedPaths)  # noqa: S101 - for the type checker
         path = entry.path.encode("utf-8", "surrogateescape")
         target = entry.target.encode("utf-8", "surrogateescape")
         kind = Link(target) if entry.kind is EntryKind.SYMLINK else entry.kind
@@ -161,11 +153,15 @@ class TreePaths:
 
     def kind(self, path: bytes, *, with_files: bool = True) -> PathKind | None:
         """Return the kind of the last entry at a path."""
+        return self.last(path, with_files=with_files)[0]
+
+    def last(self, path: bytes, *, with_files: bool = True) -> tuple[PathKind | None, bool]:
+        """Return the kind of the last entry at a path, and whether it is generated."""
         for part in reversed(self.parts):
             found = part.kind(path, with_files=with_files)
             if found is not None:
-                return found
-        return None
+                return found, isinstance(part, GeneratedPaths)
+        return None, False
 
     def directory(self, path: bytes) -> bytes:
         """Return a directory without links in its path; raise BlockedPathError if there is none."""
@@ -191,9 +187,12 @@ def follow(
     path: bytes,
     kind_of: Callable[[bytes], PathKind | None],
     crossed: dict[bytes, bytes] | None = None,
+    *,
+    file_at_end: bool = False,
 ) -> bytes:
     """Return where a path leads if all of its links are followed.
 
+    It leads through directories and to one, or to a file if `file_at_end` is set.
     A name that does not exist is a directory that can be made. Links that are followed are added to
     `crossed`, with the path that each leads to.
     """
@@ -209,9 +208,9 @@ def follow(
             continue
         here = b"/".join([*done, word])
         kind = kind_of(here)
-        if kind is EntryKind.FILE and (words or not links):
+        if kind is EntryKind.FILE and (words or not (links or file_at_end)):
             raise BlockedPathError(f"{shown(here)} is a file")
-        if kind is EntryKind.FILE:
+        if kind is EntryKind.FILE and not file_at_end:
             raise BlockedPathError(f"the link {shown(links[-1])} leads to the file {shown(here)}")
         if not isinstance(kind, Link):
             done.append(word)

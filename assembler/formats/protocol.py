@@ -67,6 +67,8 @@ class FormatOptions:
     signer: Signer | None = None
     # They describe the images of a tar in its record.
     origins: Callable[[], ArchiveRecordInputs] | None = None
+    # Called before the first output is written; it may raise an error.
+    before_writing: Callable[[], None] | None = None
     cache: RunCache = field(default_factory=RunCache)
 
     @property

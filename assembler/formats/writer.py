@@ -37,6 +37,7 @@ def write_formats(
     if reporter is not None and BOOTLOADERS in needs.helpers:
         _suggest_console(assembly, reporter)
     boot = needs.boot and assembly.plan.boot is not None
+    assembly.boots = needs.boot
     assembly.prepare(tree=needs.tree, initrd=needs.initrd, boot=boot)
     if target.output is None:
         with wrap_os_errors(target.directory):
@@ -44,6 +45,8 @@ def write_formats(
     for output_format in formats:
         if output_format.check is not None:
             output_format.check(assembly, options)
+    if options.before_writing is not None:
+        options.before_writing()
     written: list[Output] = []
     for output_format in formats:
         written += output_format.write(assembly, target, options)

@@ -6,6 +6,7 @@ installed_images(plan)               the images of the system with their prefixe
 append_file(plan, path, content)     the plan with one more file at its end
 
 Plan, BootSpec, Part, Origin                         a plan and its parts
+ContainerProgram                                     the program that a container starts
 ImageTree, TreeRules, ArchiveTree, MergedPackageDatabase    parts of images
 GeneratedPart, GeneratedEntry, EntryKind             parts that depend on the YAML
 EntryContent, ImageMember, LocalFile, StoreBlob      contents of generated entries
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         STANDARD_TIME,
         ArchiveTree,
         BootSpec,
+        ContainerProgram,
         EntryContent,
         EntryKind,
         GeneratedEntry,
@@ -57,6 +59,7 @@ _HOMES = {
     "ArchiveTree": "plan",
     "BootSpec": "plan",
     "ByteSource": "kernel_decompression",
+    "ContainerProgram": "plan",
     "DECOMPRESSORS": "kernel_decompression",
     "Decompressor": "kernel_decompression",
     "EntryContent": "plan",
@@ -93,6 +96,7 @@ __all__ = [
     "ArchiveTree",
     "BootSpec",
     "ByteSource",
+    "ContainerProgram",
     "Decompressor",
     "EntryContent",
     "EntryKind",

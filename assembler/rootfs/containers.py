@@ -9,6 +9,7 @@ from assembler.config import ContainerSpec
 from assembler.errors import DolmenError, PlanError
 from assembler.oci import CONFIG_LABEL, Reference
 from assembler.rootfs.config_json import config_document
+from assembler.rootfs.container_programs import PlannedContainer
 from assembler.rootfs.container_settings import ContainerSettings, merge_settings
 from assembler.rootfs.json_rendering import render_json
 from assembler.rootfs.plan import (
@@ -41,11 +42,11 @@ def container_parts(
     config: Config,
     resolved: ResolvedImages,
     options: PlanOptions,
-    ids: Ids,
-    volumes: Volumes,
+    names: tuple[Ids, Volumes],
     findings: DiagnosticCollector,
+    planned: list[PlannedContainer],
 ) -> Iterator[Part]:
-    """Yield the parts of onboot, onshutdown and services in this order."""
+    """Yield the parts of onboot, onshutdown and services in this order, and collect them."""
     # The path of each image's tree, by reference.
     trees: dict[Reference, str] = {}
     for section in SECTIONS:
@@ -61,8 +62,9 @@ def container_parts(
                     f"{section}[{number}]",
                     container.positions.place_of("image"),
                 )
-                spec = config_document(settings, ids, volumes, findings)
+                spec = config_document(settings, *names, findings)
                 yield from _bundle(settings, render_json(spec), bundle, origin, trees)
+                planned.append(PlannedContainer(settings, spec, trees[image.reference]))
 
 
 def _checked_name(container: Container) -> str:

@@ -174,6 +174,23 @@ class BootSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerProgram:
+    """The program that a container starts, and everything that decides whether it exists."""
+
+    container: str
+    image: str
+    # The prefix of the image's tree.
+    tree: str
+    program: str
+    # The directories of PATH, and the working directory.
+    search: tuple[str, ...]
+    directory: str
+    # Destinations of mounts, which may supply programs.
+    mounted: tuple[str, ...]
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole system in output order; later entries win over earlier ones."""
 
@@ -181,6 +198,10 @@ class Plan:
     parts: tuple[Part, ...]
     boot: BootSpec | None = None
     warnings: tuple[Diagnostic, ...] = ()
+    programs: tuple[ContainerProgram, ...] = ()
+    # The places of the whole YAML file and of its section `init`.
+    place: Place | None = field(default=None, compare=False, repr=False)
+    init_place: Place | None = field(default=None, compare=False, repr=False)
 
 
 def leading_directories(path: str) -> tuple[GeneratedEntry, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.rootfs.containers import container_parts
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
+from assembler.rootfs.file_access import warn_about_unreadable_files
 from assembler.rootfs.files import clean_path, file_parts
 from assembler.rootfs.ids import Ids
 from assembler.rootfs.init_trees import init_parts
@@ -25,6 +26,7 @@ from assembler.rootfs.volumes import Volumes, volume_parts
 if TYPE_CHECKING:
     from assembler.config import Config
     from assembler.oci import Image
+    from assembler.rootfs.container_programs import PlannedContainer
     from assembler.rootfs.plan_options import PlanOptions, ResolvedImages
 
 
@@ -38,10 +40,21 @@ def make_plan(config: Config, resolved: ResolvedImages, options: PlanOptions) ->
         parts += kernel_parts(config, start, findings)
     parts += init_parts(config, resolved)
     parts += volume_parts(config, resolved, findings)
-    parts += container_parts(config, resolved, options, ids, volumes, findings)
+    containers: list[PlannedContainer] = []
+    names = (ids, volumes)
+    parts += container_parts(config, resolved, options, names, findings, containers)
     parts += file_parts(config, options, ids, findings)
     findings.raise_errors()
-    return Plan(options.architecture, tuple(parts), start, findings.warnings)
+    warn_about_unreadable_files(containers, parts, findings)
+    return Plan(
+        options.architecture,
+        tuple(parts),
+        start,
+        findings.warnings,
+        tuple(program for c in containers if (program := c.program()) is not None),
+        config.positions.place,
+        config.positions.place_of("init"),
+    )
 
 
 def installed_images(plan: Plan) -> tuple[tuple[Image, str], ...]:

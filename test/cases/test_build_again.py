@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 YAML = """\
 kernel: {image: 'example/kernel:6.1', cmdline: quiet}
-init: ['example/runc:v1']
-services: [{name: a, image: 'made/app:1', command: [run]}]
+init: ['example/runc:v1', 'made/start:1']
+services: [{name: a, image: 'made/app:1', command: [app]}]
 files:
   - {path: etc/motd, contents: hello}
   - {path: etc/copied, source: copied.txt}
@@ -68,7 +68,9 @@ def project(dolmen: Dolmen, conformance_layout: Path, tmp_path: Path) -> Project
     """Give a project of which nothing was built yet."""
     shutil.copytree(conformance_layout, tmp_path / "store")
     store = Store(tmp_path / "store")
-    image(store, "made/app:1", [E("bin/app", b"one")])
+    start = [E("init", b"#!", mode=0o755), E("usr/bin/runc", b"#!", mode=0o755)]
+    image(store, "made/start:1", start)
+    image(store, "made/app:1", [E("bin/app", b"one", mode=0o755)])
     directory = tmp_path / "project"
     directory.mkdir()
     (directory / "image.yml").write_text(YAML)

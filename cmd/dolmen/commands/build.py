@@ -173,6 +173,9 @@ def build(
     force: Annotated[
         bool, typer.Option("--force", help="Build even if nothing has changed.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Treat warnings as errors: nothing is written.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as JSON: outputs, parts, times.")
     ] = False,
@@ -237,6 +240,7 @@ def build(
             secure_boot_certificate=secure_boot_cert,
             passphrase=partial(_passphrase, secure_boot_key),
             force=force,
+            strict=strict,
             remember=not sbom_current_time or "SOURCE_DATE_EPOCH" in os.environ,
         )
         if dry_run:
