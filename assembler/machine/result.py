@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assembler.codes import machine as codes
 from assembler.diagnostics import Diagnostic
+from assembler.machine.backend import CONSOLE_LOG
 from assembler.machine.console_diagnosis import diagnose_console, find_crash_loop, last_lines
 from assembler.machine.yaml_places import yaml_place
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assembler.machine.description import Machine
+    from assembler.machine.records import RecordedMachine
 
 
 class RunOutcome(StrEnum):
@@ -57,11 +59,41 @@ class RunResult:
     diagnostics: tuple[Diagnostic, ...] = ()
     # Whether the machine is still running.
     running: bool = False
+    # The machine's run record, and its directory, which remains only if it is running.
+    machine: RecordedMachine | None = None
 
     @property
     def succeeded(self) -> bool:
         """Tell whether the machine was ready, ended by itself, or was left running."""
         return self.outcome in _SUCCESSFUL
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result for scripts."""
+        facts: dict[str, Any] = {}
+        if self.machine is not None:
+            record = self.machine.record
+            facts = {
+                "image": record.image,
+                "pid": record.process.number,
+                "architecture": record.architecture,
+                "accelerator": record.accelerator,
+                "memory": record.memory,
+                "cpus": record.cpus,
+                "ports": list(record.ports),
+                "ssh": record.ssh or None,
+                "started": record.started,
+                "consoleLog": str(self.machine.folder / CONSOLE_LOG) if self.running else None,
+            }
+        return {
+            "name": self.name,
+            "outcome": str(self.outcome),
+            "running": self.running,
+            "seconds": round(self.seconds, 1),
+            "signal": self.signal or None,
+            **facts,
+            "consoleTail": self.console_tail,
+            "errors": [d.as_json() for d in self.diagnostics],
+        }
 
     @property
     def console_tail(self) -> list[str]:

@@ -50,7 +50,7 @@ def run(
     with started_machine(image, options, reporter, console) as started:
         result = _attend(started, options, reporter, console)
         started.keep = options.detached and result.succeeded and not options.once
-    return replace(result, running=started.keep)
+    return replace(result, running=started.keep, machine=started.recorded)
 
 
 def _attend(

@@ -19,7 +19,7 @@ from assembler.machine.preparation import PreparedMachine, prepare_machine
 from assembler.machine.process_identity import Process
 from assembler.machine.program import MachineProgram, start_program
 from assembler.machine.qemu import Qemu
-from assembler.machine.records import MachineDirectory, RunRecord
+from assembler.machine.records import MachineDirectory, RecordedMachine, RunRecord
 from assembler.machine.ssh import ssh_argv
 from assembler.machine.wait_conditions import WaitCondition, parse_wait_condition
 from assembler.quantities import size_text
@@ -45,6 +45,7 @@ class StartedMachine:
     files: tuple[str, ...]
     # Leave the machine running at the end of the block.
     keep: bool = False
+    recorded: RecordedMachine | None = None
 
     @property
     def machine(self) -> Machine:
@@ -101,6 +102,7 @@ def started_machine(
                 try:
                     record = _record(started, label, detached=options.detached)
                     MachineDirectory(options.state).write_record(own.folder, record)
+                    started.recorded = RecordedMachine(own.folder, record)
                     yield started
                 finally:
                     if not started.keep:

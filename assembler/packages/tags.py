@@ -10,7 +10,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
 from assembler.diagnostics import Severity
@@ -76,6 +76,16 @@ class PackageName:
         first, slash, rest = str(self).partition("/")
         has_registry = slash and ("." in first or ":" in first or first == "localhost")
         return str(self) if has_registry or "/" in rest else f"docker.io/{self}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the name for scripts."""
+        return {
+            "name": str(self),
+            "canonical": self.canonical,
+            "tag": self.tag,
+            "hash": self.hash,
+            "dirty": self.dirty,
+        }
 
     def as_release(self, release: str) -> PackageName:
         """Return the name of a release; uncommitted changes are an error."""

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError, host_error, is_disk_error
 from assembler.quantities import size_text
-from dolmen.output import print_json, print_line, print_note, show_diagnostics, wants_color
+from dolmen.output import (
+    is_standard_output,
+    print_json,
+    print_line,
+    print_note,
+    show_diagnostics,
+    wants_color,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,16 +25,25 @@ if TYPE_CHECKING:
 
 
 def print_result(settings: Settings, result: BuildResult, *, as_json: bool) -> None:
-    """Print JSON on standard output, or a line per output on standard error."""
+    """Print the paths of the outputs, or JSON; their sizes are notes.
+
+    If both streams are one terminal, a line per output has both.
+    """
     if result.unchanged and not settings.quiet:
         show_diagnostics(result.warnings, color=wants_color(sys.stderr, settings.color))
     if as_json:
         print_json(result.as_json())
-    elif not settings.quiet:
-        for output in result.outputs:
-            name = output.path or output.reference or "standard output"
-            state = "unchanged" if result.unchanged else size_text(output.size)
-            print_note(f"{name}  {state}")
+        return
+    together = sys.stdout.isatty() and sys.stderr.isatty() and not settings.quiet
+    for output in result.outputs:
+        name = output.path or output.reference
+        state = "unchanged" if result.unchanged else size_text(output.size)
+        note = f"{name or 'standard output'}  {state}"
+        if not settings.quiet and not together:
+            print_note(note)
+        # Otherwise the output itself is on standard output.
+        if name and not is_standard_output(output.path):
+            print_line(note if together else str(name))
 
 
 def print_failure(error: DolmenError | OSError, warnings: Sequence[Diagnostic]) -> None:

@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Column
-from rich.text import Text
 
 from assembler.events import (
     Event,
@@ -30,33 +18,18 @@ from assembler.events import (
 )
 from assembler.periodic_threads import PeriodicThread
 from assembler.printable import printable, program_line
-from assembler.quantities import size_text
 from dolmen.line_log import LineLog
 from dolmen.output import show_diagnostics
+from dolmen.progress_rows import ProgressRows
 from dolmen.wrapping import shorten_hashes
 
-_BAR = 12
-# The width of bar, amount and time.
-_FIXED_WIDTH = _BAR + 19 + 7 + 3
-_MIN_NAME_WIDTH, _MAX_NAME_WIDTH = 16, 90
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+# A longer note is cut.
+_MAX_NOTE = 200
 # Seconds between refreshes.
 _REFRESH_INTERVAL = 0.1
-_AMOUNTS = Column(justify="right", no_wrap=True)
-
-
-class _Amount(ProgressColumn):
-    """The amount that is done, in the task's unit; empty if unknown."""
-
-    def render(self, task: Task) -> Text:
-        """Return the amount as a text."""
-        done, total, unit = int(task.completed), task.total, task.fields["unit"]
-        if not done and total is None:
-            return Text("")
-        amount = size_text(done) if unit == "B" else str(done)
-        if total is None:
-            return Text(amount if unit == "B" else f"{amount} {unit}")
-        whole = size_text(int(total)) if unit == "B" else f"{int(total)} {unit}"
-        return Text(f"{amount} of {whole}")
 
 
 class LiveDisplay:
@@ -69,14 +42,7 @@ class LiveDisplay:
         self._bars: dict[int, TaskID] = {}
         self._lock = threading.Lock()
         console = Console(stderr=True, no_color=not color, highlight=False)
-        # Names are truncated to the available width.
-        room = max(_MIN_NAME_WIDTH, min(_MAX_NAME_WIDTH, console.width - _FIXED_WIDTH))
-        names = Column(no_wrap=True, overflow="ellipsis", max_width=room)
-        self._progress = Progress(
-            TextColumn("{task.description}", table_column=names),
-            BarColumn(bar_width=_BAR),
-            _Amount(table_column=_AMOUNTS),
-            TimeElapsedColumn(),
+        self._progress = ProgressRows(
             console=console,
             transient=True,
             redirect_stdout=False,
@@ -108,9 +74,9 @@ class LiveDisplay:
             match event:
                 case TaskStarted():
                     self._begin()
-                    title = escape(printable(shorten_hashes(event.title)))
+                    title = printable(shorten_hashes(event.title))
                     self._bars[event.task] = self._progress.add_task(
-                        title, total=event.total, unit=event.unit, title=title
+                        title, total=event.total, unit=event.unit, title=title, note=""
                     )
                     self._lines.emit(event)
                 case TaskAdvanced():
@@ -141,8 +107,5 @@ class LiveDisplay:
         """Show a note after the title of a task."""
         bar = self._bars.get(event.task)
         if bar is not None:
-            note = program_line(event.note)[:_MAX_NAME_WIDTH]
-            title = self._progress.tasks[self._progress.task_ids.index(bar)].fields["title"]
-            self._progress.update(
-                bar, description=f"{title}  [dim]{escape(shorten_hashes(note))}[/dim]"
-            )
+            note = shorten_hashes(program_line(event.note[:_MAX_NOTE]))
+            self._progress.update(bar, note=note)

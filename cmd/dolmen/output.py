@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
@@ -24,6 +25,7 @@ from dolmen.wrapping import columns_of, wrap_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 _SGR = {
     TextStyle.PLACE: "1",
@@ -131,6 +133,13 @@ def print_help(text: str) -> None:
 def result_stream() -> IO[bytes]:
     """Return standard output, for a result that is a file."""
     return sys.stdout.buffer
+
+
+def is_standard_output(path: Path | None) -> bool:
+    """Tell whether a path, such as /dev/stdout, is standard output."""
+    with suppress(OSError, ValueError):
+        return path is not None and os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    return False
 
 
 def _line(pieces: Iterable[str | Styled], limit: int) -> str:

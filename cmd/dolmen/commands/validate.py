@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dolmen.lazy import command_app
-from dolmen.output import print_json, print_line, show_diagnostics, wants_color
+from dolmen.output import print_json, print_note, show_diagnostics, wants_color
 from dolmen.settings import settings_of
 from dolmen.sources import AllowLocalSources
 
@@ -72,7 +72,7 @@ def validate(
         )
         results.append(result)
         if not as_json and not settings.quiet and result.valid:
-            print_line(f"{' + '.join(map(printable_name, group))}: valid")
+            print_note(f"{' + '.join(map(printable_name, group))}: valid")
     every = ValidationResult(tuple(d for result in results for d in result.diagnostics))
     if as_json:
         print_json(every.as_json(), ascii_only=False)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assembler.events import Event, LogMessage, WarningEmitted
 from assembler.machine import RunOutcome
@@ -70,6 +70,12 @@ class RunReporter:
 
     def _write(self, text: str) -> None:
         write_escaped(text, raw_terminal=self.console.is_raw)
+
+
+def failure_json(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
+    """Return the JSON of a machine that was not started."""
+    errors = [d.as_json() for d in diagnostics]
+    return {"outcome": "not-started", "running": False, "errors": errors}
 
 
 def run_message(text: str) -> str:

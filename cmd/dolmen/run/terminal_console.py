@@ -7,7 +7,7 @@ import signal
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from dolmen.output import write_escaped
 from dolmen.run.console_filters import FirmwareFilter, KeyFilter
@@ -68,6 +68,8 @@ class TerminalConsole(SignalConsole):
     """
 
     ends_machine: bool = True
+    # The output goes to standard error, as standard output is for the result.
+    on_stderr: bool = False
     # Written to the terminal before the machine starts, and when the terminal is attached.
     start_hint: str = ""
     attach_hint: str = ""
@@ -80,8 +82,12 @@ class TerminalConsole(SignalConsole):
         """Create the filters of input and output."""
         self._key_filter = KeyFilter(interrupt_detaches=self.ends_machine)
         self._firmware_filter = (
-            FirmwareFilter() if self.ends_machine and sys.stdout.isatty() else None
+            FirmwareFilter() if self.ends_machine and self._output.isatty() else None
         )
+
+    @property
+    def _output(self) -> TextIO:
+        return sys.stderr if self.on_stderr else sys.stdout
 
     @property
     def handles(self) -> Sequence[int]:
@@ -111,7 +117,7 @@ class TerminalConsole(SignalConsole):
                 yield
             finally:
                 self.is_raw = False
-                reset_terminal()
+                reset_terminal(self._output)
 
     def read(self, handle: int) -> bytes | None:
         """Return the keys for the guest."""
@@ -132,4 +138,4 @@ class TerminalConsole(SignalConsole):
         """Write to standard output."""
         if self._firmware_filter is not None:
             data = self._firmware_filter.filter(data)
-        write_all(sys.stdout.fileno(), data)
+        write_all(self._output.fileno(), data)

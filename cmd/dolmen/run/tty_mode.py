@@ -7,7 +7,7 @@ import sys
 import termios
 import tty
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +47,11 @@ def raw_mode() -> Iterator[bool]:
             termios.tcsetattr(handle, termios.TCSADRAIN, before)
 
 
-def reset_terminal() -> None:
+def reset_terminal(output: TextIO) -> None:
     """Reset the terminal after the guest's output."""
-    if sys.stdout.isatty():
+    if output.isatty():
         with suppress(OSError):
-            os.write(sys.stdout.fileno(), _RESET_SEQUENCES)
+            os.write(output.fileno(), _RESET_SEQUENCES)
 
 
 def write_all(handle: int, data: bytes) -> None:

@@ -6,7 +6,8 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dolmen.output import print_line, show_diagnostics, wants_color
+from assembler.errors import DolmenError
+from dolmen.output import print_json, print_line, show_diagnostics, wants_color
 from dolmen.progress import progress_reporter
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.config import Package
-    from assembler.packages import PackageBuildOptions
+    from assembler.packages import PackageBuildOptions, PackageBuildResult
     from dolmen.commands.pkg.options import PrintOptions
     from dolmen.settings import Settings
 
@@ -41,7 +42,23 @@ def run_build(
     options: PackageBuildOptions,
     printing: PrintOptions,
 ) -> None:
-    """Build and push packages, and print the names of the images."""
+    """Build and push packages, and print the names of the images or JSON."""
+    try:
+        result = _run_build(settings, directories, options, printing)
+    except DolmenError as error:
+        if printing.as_json:
+            print_json({"packages": [], "errors": [d.as_json() for d in error.diagnostics]})
+        raise
+    if result is not None:
+        result.check()
+
+
+def _run_build(
+    settings: Settings,
+    directories: Sequence[Path],
+    options: PackageBuildOptions,
+    printing: PrintOptions,
+) -> PackageBuildResult | None:
     from assembler.packages import build_packages, check_package_options, describe_steps
 
     check_package_options(options)
@@ -56,9 +73,16 @@ def run_build(
     if printing.dry_run:
         for line in lines:
             print_line(line)
+        return None
+    _print_result(result, as_json=printing.as_json)
+    sys.stdout.flush()
+    return result
+
+
+def _print_result(result: PackageBuildResult, *, as_json: bool) -> None:
+    if as_json:
+        print_json(result.as_json())
         return
     for package in result.packages:
         if package.complete:
             print_line(package.name)
-    sys.stdout.flush()
-    result.check()

@@ -122,8 +122,6 @@ def prune(
                 platforms=_chosen(platforms_, builders),
             )
         ]
-    if settings.quiet:
-        return
     for use in freed:
         print_line(f"freed {_amount(use.size)}{f' of {use.name}' if use.in_docker else ''}")
 

@@ -109,6 +109,7 @@ class PrintOptions:
     dry_run: bool = False
     # auto, plain or tty.
     progress: str = "auto"
+    as_json: bool = False
 
 
 def naming_options(
@@ -338,15 +339,22 @@ def print_options(
             help="Progress output: auto, tty (live display) or plain (all output of builders).",
         ),
     ] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON: images, platforms, errors.")
+    ] = False,
 ) -> PrintOptions:
     """Return the output options."""
+    if as_json and dry_run:
+        raise UsageError.of(
+            usage.BAD_OPTION, "--json and --dry-run exclude each other", "remove one of them"
+        )
     if progress_ not in _PROGRESS:
         raise UsageError.of(
             usage.BAD_OPTION,
             f"--progress: invalid value {progress_!r}",
             f"use one of {', '.join(_PROGRESS)}",
         )
-    return PrintOptions(dry_run, progress_)
+    return PrintOptions(dry_run, progress_, as_json)
 
 
 def _either(yes: bool, no: bool, yes_option: str, no_option: str) -> bool | None:

@@ -12,7 +12,7 @@ from dolmen.commands.pkg.build_run import read_packages
 from dolmen.commands.pkg.option_groups import with_options
 from dolmen.commands.pkg.options import Directories, Release, naming_options
 from dolmen.lazy import command_app
-from dolmen.output import print_line, show_diagnostics, wants_color
+from dolmen.output import print_json, print_line, show_diagnostics, wants_color
 from dolmen.settings import settings_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def show_tag(
             metavar="REGISTRY=USER:PASS", help="No effect: names need no registry; repeatable."
         ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
     *,
     options: PackageBuildOptions,
 ) -> None:
@@ -54,5 +55,13 @@ def show_tag(
     if not settings.quiet:
         warnings = [w for name in names for w in name.warnings]
         show_diagnostics(warnings, color=wants_color(sys.stderr, settings.color))
+    if as_json:
+        print_json(
+            [
+                {"directory": str(directory), **name.as_json()}
+                for directory, name in zip(directories, names, strict=True)
+            ]
+        )
+        return
     for name in names:
         print_line(name.canonical if canonical else str(name))

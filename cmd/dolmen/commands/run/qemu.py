@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from assembler.errors import DolmenError
 from dolmen.lazy import command_app
-from dolmen.output import print_line
+from dolmen.output import print_json, print_line
 from dolmen.registries import Creds, Insecure
 from dolmen.run.durations import parse_duration
 from dolmen.settings import env_or_linuxkit, settings_of
@@ -211,6 +212,14 @@ def qemu(
         bool,
         typer.Option("--docker", help="Prefer images from the local Docker daemon for the build."),
     ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print the result as JSON, and the console on standard error: how the machine "
+            "ended, or with --detached its PID, ports and console log.",
+        ),
+    ] = False,
     insecure: Insecure = None,
     registry_creds: Creds = None,
     max_image_size: MaxImageSize = "",
@@ -233,7 +242,7 @@ def qemu(
     """
     from assembler.machine import ImageKind, RunOptions, run, state_directory
     from dolmen.run.images import image_argument
-    from dolmen.run.report import RunReporter, run_message
+    from dolmen.run.report import RunReporter, failure_json, run_message
     from dolmen.run.terminal_console import SignalConsole, TerminalConsole
 
     if iso and kernel:
@@ -301,11 +310,18 @@ def qemu(
         )
 
     hint = "" if settings.quiet else run_message(_KEYS_HINT)
-    console = SignalConsole() if detached else TerminalConsole(start_hint=hint)
+    console = SignalConsole() if detached else TerminalConsole(start_hint=hint, on_stderr=as_json)
     reporter = RunReporter(settings, console)
     image = image_argument(settings, paths or (), build_options)
-    result = run(image, options, progress=reporter.emit, console=console)
+    try:
+        result = run(image, options, progress=reporter.emit, console=console)
+    except DolmenError as error:
+        if as_json:
+            print_json({"name": name or None, **failure_json(error.diagnostics)})
+        raise
     code = reporter.show_result(result)
-    if result.running:
+    if as_json:
+        print_json(result.as_json())
+    elif result.running:
         print_line(result.name)
     raise typer.Exit(code)
