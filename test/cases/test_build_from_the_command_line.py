@@ -447,7 +447,7 @@ def test_options_may_follow_files(desk: Desk, store: Path) -> None:
         *("build", "image.yml", "--offline", "--format", "tar", "-q", "--cache", store),
         cwd=desk.directory,
     )
-    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    assert (run.returncode, run.stdout, run.stderr) == (0, "image.tar\n", "")
     assert desk.files == {"image.tar"}
 
 
