@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -83,7 +84,8 @@ def clean(
             dry_run=dry_run,
         )
         done = collect_garbage(store, limits)
-        debs = collect_debian_garbage(store, limits, time.time())
+        # Files of a download that may still be written to stay.
+        debs = collect_debian_garbage(store, replace(limits, grace=HOUR), time.time())
     for name in done.names:
         print_line(f"{'would remove' if dry_run else 'removed'} {name}")
     removed = [
