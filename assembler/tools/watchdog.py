@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -105,7 +106,7 @@ class Watchdog:
                 self._full = next((path for path in self.writes if is_full(path)), None)
             if quiet >= limits.seconds or self._full is not None:
                 self._stalled = quiet
-                kill_process_group(self.process)
+                self._kill()
                 return
 
     def _printed(self) -> tuple[int, int]:
@@ -118,7 +119,18 @@ class Watchdog:
         return os.pread(self.messages, _LAST_BYTES, max(0, size - _LAST_BYTES))
 
     def _cpu_seconds(self) -> float:
-        """Return the CPU time of the program, its children and all else in its session."""
+        return sum(self._tree().values()) / _TICKS
+
+    def _kill(self) -> None:
+        """Kill the program with its group, and its children in other groups."""
+        children = [pid for pid in self._tree() if pid != self.process.pid]
+        kill_process_group(self.process)
+        for pid in children:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _tree(self) -> dict[int, int]:
+        """Return the CPU ticks of the program, its children and all else in its session."""
         found: dict[int, tuple[int, int, int]] = {}
         with suppress(OSError):
             for name in os.listdir(_PROC):  # noqa: PTH208 - thousands of names
@@ -141,9 +153,7 @@ class Watchdog:
                 at = found[at][0]
             inside = tree.get(at, False)
             tree.update(dict.fromkeys(path, inside))
-        return (
-            sum(found[pid][2] for pid, inside in tree.items() if inside and pid in found) / _TICKS
-        )
+        return {pid: found[pid][2] for pid, inside in tree.items() if inside and pid in found}
 
 
 def last_lines(output: bytes) -> str:

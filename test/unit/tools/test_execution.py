@@ -68,7 +68,14 @@ for number in range(12):
 """
 
 
-@pytest.mark.parametrize("code", [POLLS, "import time; time.sleep(60)"])
+# A child in a session of its own keeps the output open.
+LEAVES = """import subprocess, time
+subprocess.Popen(["sleep", "60"], start_new_session=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("code", [POLLS, LEAVES, "import time; time.sleep(60)"])
 def test_a_program_that_neither_prints_nor_computes_is_killed(code: str) -> None:
     start = time.monotonic()
     limits = ProcessLimits(stall=StallLimits(seconds=2.0))
