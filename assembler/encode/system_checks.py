@@ -66,10 +66,10 @@ def find_boot_problems(plan: Plan, paths: TreePaths, *, initrd: bool) -> Iterato
     candidates = _init_candidates(plan, initrd=initrd)
     has_init = any(_is_file(path, paths) for path in candidates)
     if plan.boot is None:
-        what = "a kernel" if has_init else "a kernel and an init"
+        what = "kernel" if has_init else "kernel and no init"
         yield _warning(
             codes.NOT_BOOTABLE,
-            f"the system has no {what.removeprefix('a ')}: by itself it does not boot",
+            f"the system has no {what}: by itself it does not boot",
             plan.place,
             "add the sections `kernel` and `init`, or build a root filesystem with --format tar",
         )

@@ -147,7 +147,7 @@ def test_a_file_of_the_yaml_can_be_the_program(store: Store, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("yaml", "message", "line"),
     [
-        ("services: []\n", "the system has no kernel and an init", 1),
+        ("services: []\n", "the system has no kernel and no init", 1),
         ('init: ["test/init:1"]\n', "the system has no kernel", 1),
         (BOOTABLE.replace("test/init:1", "test/app:1"), "no image of `init` has /init", 3),
         (

@@ -34,7 +34,8 @@ def test_what_linuxkit_would_not_take_is_shown(dolmen: Dolmen) -> None:
     assert [d["code"] for d in result["diagnostics"]] == ["DM0142", "DM0143"]
     image.write_text(IMAGE.replace("blockIO", "blockio"))
     warned = dolmen.run("validate", "--linuxkit", image)
-    assert (warned.returncode, warned.stdout) == (0, f"{image}: valid\n")
+    assert warned.returncode == 0
+    assert warned.stderr.endswith(f"{image}: valid\n")
 
 
 def test_mistakes_are_shown_as_well(dolmen: Dolmen) -> None:

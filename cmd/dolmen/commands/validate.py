@@ -71,12 +71,13 @@ def validate(
             group, schema=schema, allow_local_sources=allow_local_sources, linuxkit=linuxkit
         )
         results.append(result)
-        if not as_json and not settings.quiet and result.valid:
+        if as_json:
+            continue
+        show_diagnostics(result.diagnostics, color=wants_color(sys.stderr, settings.color))
+        if result.valid and not settings.quiet:
             print_note(f"{' + '.join(map(printable_name, group))}: valid")
     every = ValidationResult(tuple(d for result in results for d in result.diagnostics))
     if as_json:
         print_json(every.as_json(), ascii_only=False)
-    else:
-        show_diagnostics(every.diagnostics, color=wants_color(sys.stderr, settings.color))
     if not every.valid:
         raise typer.Exit(1)
