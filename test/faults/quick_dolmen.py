@@ -15,7 +15,9 @@ SECONDS = 3.0
 
 def shorten() -> None:
     """Replace the waits; a name that is gone is an error, for the rounds would then be slow."""
-    _replace_defaults(options.RegistryOptions, {"connect_timeout": CONNECT, "stall_timeout": STALL})
+    waits = {"connect_timeout": CONNECT, "stall_timeout": STALL, "document_seconds": SECONDS}
+    _replace_defaults(options.RegistryOptions, {**waits, "rate_window": STALL})
+    _replace_defaults(downloads.Downloader, {"rate_window": STALL})
     _replace_defaults(options.RetryPolicy, {"first": 0.01, "longest": 0.02, "max_retry_after": 2.0})
     for module, name, value in (
         (downloads, "_TIMEOUT", (CONNECT, STALL)),
