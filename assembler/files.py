@@ -1,4 +1,4 @@
-"""Files: atomic writes, synced, then named; and disk usage."""
+"""Files: atomic writes, synced, then named; disk usage, and room for announced data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
+from assembler.disk_space import free_space
 from assembler.errors import HostError, host_error, is_disk_error, wrap_os_errors
 from assembler.part_files import PartFile
+from assembler.quantities import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -140,3 +142,15 @@ def disk_usage(directory: Path) -> int:
             with suppress(OSError):
                 total += os.lstat(os.path.join(folder, name)).st_blocks * 512  # noqa: PTH118
     return total
+
+
+def check_room(store: Path, needed: int, what: str) -> None:
+    """Raise HostError unless the disk of a store has room for `what`, of `needed` bytes."""
+    free = free_space(store)
+    if free is not None and needed > free:
+        raise HostError.of(
+            host.DISK_FULL,
+            f"the store {store} has no room for {what}: {size_text(needed)} are needed, "
+            f"{size_text(free)} are free",
+            "`dolmen cache clean` shrinks the store; or choose another with --cache DIR",
+        )

@@ -13,8 +13,7 @@ from assembler.codes import packages
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import NullReporter, WarningEmitted
-from assembler.files import STORE_MODE, atomic_write
-from assembler.free_space import check_room
+from assembler.files import STORE_MODE, atomic_write, check_room
 from assembler.scratch_directories import scratch_directory
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from assembler.codes import images as image_codes
 from assembler.codes import registries as codes
 from assembler.errors import DolmenError, ImageError, RegistryError, wrap_os_errors
 from assembler.events import LogMessage, NullReporter, Task, pluralize, task
-from assembler.free_space import check_room
+from assembler.files import check_room
 from assembler.oci import digest as digests
 from assembler.oci.image_limits import MAX_IMAGE_SIZE
 from assembler.oci.layers.flattening import image_too_large

@@ -17,8 +17,7 @@ from assembler.debian.archives.signatures import verify_detached_signature, veri
 from assembler.debian.decompression import DECOMPRESSION_ERRORS, decompress, fail_above_size
 from assembler.debian.engine_protocol import UNTRUSTED_ARCHIVE_HINT, ArchiveSnapshot
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.files import STORE_MODE, atomic_write
-from assembler.free_space import check_room
+from assembler.files import STORE_MODE, atomic_write, check_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
