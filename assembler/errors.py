@@ -126,6 +126,13 @@ def is_full_disk_error(error: OSError) -> bool:
     return error.errno in _DISK_FULL
 
 
+# What to do if the disk of the store has no room.
+FULL_STORE_HINTS: tuple[str, ...] = (
+    "`dolmen cache clean` frees room in the store, with --all as much as possible",
+    "`--cache DIR` puts the store on another disk",
+)
+
+
 def disk_full_error(message: str, path: Path, place: Place | None = None) -> HostError:
     """Return the error for a full disk: what failed, the room that is left, and what to do."""
     store = store_of(path)
@@ -134,10 +141,7 @@ def disk_full_error(message: str, path: Path, place: Place | None = None) -> Hos
     temporary = Path(tempfile.gettempdir())
     if store is not None:
         message += f"\nthe disk of the store {store} is full{left}"
-        hints: tuple[str, ...] = (
-            "`dolmen cache clean` frees room in the store, with --all as much as possible",
-            "`--cache DIR` puts the store on another disk",
-        )
+        hints = FULL_STORE_HINTS
     elif path.is_absolute() and path.is_relative_to(temporary):
         message += f"\nthe disk of the temporary directory {temporary} is full{left}"
         hints = ("free disk space there, or set TMPDIR to another directory",)

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
-from assembler.disk_space import free_space
-from assembler.errors import HostError, host_error, is_disk_error, wrap_os_errors
+from assembler.disk_space import free_space, store_of
+from assembler.errors import FULL_STORE_HINTS, HostError, host_error, is_disk_error, wrap_os_errors
 from assembler.part_files import PartFile
 from assembler.quantities import size_text
 
@@ -144,13 +144,14 @@ def disk_usage(directory: Path) -> int:
     return total
 
 
-def check_room(store: Path, needed: int, what: str) -> None:
-    """Raise HostError unless the disk of a store has room for `what`, of `needed` bytes."""
-    free = free_space(store)
+def check_room(directory: Path, needed: int, what: str) -> None:
+    """Raise HostError unless the disk of a store's directory has room for `needed` bytes."""
+    free = free_space(directory)
     if free is not None and needed > free:
+        store = store_of(directory) or directory
         raise HostError.of(
             host.DISK_FULL,
             f"the store {store} has no room for {what}: {size_text(needed)} are needed, "
             f"{size_text(free)} are free",
-            "`dolmen cache clean` shrinks the store; or choose another with --cache DIR",
+            *FULL_STORE_HINTS,
         )
