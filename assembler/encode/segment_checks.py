@@ -7,7 +7,8 @@ segment only.
 from __future__ import annotations
 
 import threading
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, ClassVar
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 class SegmentChecks:
     """The checks of one assembly: each open segment is checked once."""
+
+    # All that have threads: an assembly that makes segments may not be the only one.
+    _all: ClassVar[WeakSet[SegmentChecks]] = WeakSet()
 
     def __init__(self) -> None:
         """Start without checks."""
@@ -31,6 +35,7 @@ class SegmentChecks:
         if checks:
             thread = threading.Thread(target=self._run, args=(checks,), daemon=True)
             self._threads.append(thread)
+            self._all.add(self)
             thread.start()
 
     def is_intact(self, segment: Segment) -> bool:
@@ -42,11 +47,18 @@ class SegmentChecks:
         check.done.wait()
         return check.intact
 
+    @classmethod
+    def wait_for_all(cls) -> None:
+        """Wait until no thread checks segments: a process with threads does not fork."""
+        for checks in tuple(cls._all):
+            checks.wait()
+
     def wait(self) -> None:
-        """Wait until no thread runs: processes are not forked from several threads."""
-        for thread in self._threads:
+        """Wait until no thread of these checks runs."""
+        for thread in tuple(self._threads):
             thread.join()
         self._threads.clear()
+        self._all.discard(self)
 
     def stop(self) -> None:
         """Give up all checks; then the segments can be closed."""

@@ -134,7 +134,7 @@ class SegmentPool:
 
     def build(self, jobs: list[SegmentJob]) -> None:
         """Make segments, largest images first."""
-        self._checks.wait()
+        SegmentChecks.wait_for_all()
         self._ensure_writable()
         self._cache.sweep()
         jobs.sort(key=lambda job: (-job.image.layer_bytes, job.segment_names))

@@ -13,13 +13,12 @@ import pickle
 import select
 import signal
 import struct
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from assembler.codes import output as codes
-from assembler.encode.worker_start import start_process
+from assembler.encode.worker_start import NoInterpreterError, start_process
 from assembler.errors import DolmenError, HostError
 from assembler.periodic_threads import paused_threads
 
@@ -57,19 +56,28 @@ def run_in_workers(
     The first error stops the other workers and is raised. The work must be picklable for workers
     in a process that has threads.
     """
-    if workers <= 1 or count <= 1 or not sys.executable:
-        for number in range(count):
-            work(number)
-            done(number)
-        return
     team: list[_Worker] = []
     try:
-        with paused_threads():
-            for _ in range(min(workers, count)):
-                team.append(_start(work, team))
-        _lead(team, count, done)
+        if workers > 1 and count > 1:
+            with paused_threads():
+                _start_team(team, work, min(workers, count))
+        if team:
+            _lead(team, count, done)
+            return
     finally:
         _end(team)
+    for number in range(count):
+        work(number)
+        done(number)
+
+
+def _start_team(team: list[_Worker], work: Work, size: int) -> None:
+    """Start up to `size` workers; none if this process cannot start its interpreter."""
+    for _ in range(size):
+        try:
+            team.append(_start(work, team))
+        except NoInterpreterError:
+            return
 
 
 def _lead(team: list[_Worker], count: int, done: Callable[[int], None]) -> None:

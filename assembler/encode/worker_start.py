@@ -25,6 +25,10 @@ _TASKS = "/proc/self/task"
 _MAIN = "from assembler.encode.worker_start import main; main({}, {}, {})"
 
 
+class NoInterpreterError(Exception):
+    """This process cannot start its interpreter: it embeds Python, or has given up its rights."""
+
+
 class Work(Protocol):
     """What workers do, with the number of a job."""
 
@@ -76,6 +80,8 @@ def _start_interpreter(
     handles: tuple[int, int],
     not_inherited: Sequence[int],  # noqa: ARG001 - a new program inherits only what it is given
 ) -> int:
+    if not os.access(sys.executable, os.X_OK):
+        raise NoInterpreterError(sys.executable)
     body = pickle.dumps((serve, work))
     reading, writing = os.pipe()
     passed = (reading, *handles)

@@ -21,6 +21,7 @@ def main() -> NoReturn:
         run_command_line()
     except BaseException as error:
         if not _is_interrupt(error):
+            _ignore_signals()
             raise
         _exit_interrupted()
 
@@ -38,11 +39,17 @@ def _is_interrupt(error: BaseException | None) -> bool:
     return False
 
 
-def _exit_interrupted() -> NoReturn:
-    """Print the message once, and exit; cleanup has finished by now."""
+def _ignore_signals() -> None:
+    """Ignore signals from now on: all is done, and the interpreter would print a traceback."""
     import signal  # noqa: PLC0415
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _exit_interrupted() -> NoReturn:
+    """Print the message once, and exit; cleanup has finished by now."""
+    _ignore_signals()
     # A terminal has printed ^C.
     if sys.stderr is not None:
         sys.stderr.write("\ninterrupted\n" if sys.stderr.isatty() else "interrupted\n")

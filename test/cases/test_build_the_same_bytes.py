@@ -71,7 +71,8 @@ class Circumstances:
                 path = self.directory / output["path"]
                 found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
                 assert output["digest"] == "sha256:" + found[path.name]
-                assert path.stat().st_mode & 0o777 == 0o644
+                mask = 0o022 if self.umask == -1 else self.umask
+                assert path.stat().st_mode & 0o777 == 0o666 & ~mask
                 path.unlink()
             else:
                 found[output["reference"]] = output["digest"]

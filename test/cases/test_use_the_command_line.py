@@ -240,3 +240,20 @@ def test_doctor_wraps_its_lines_below_themselves(dolmen: Dolmen) -> None:
     column = next(line.index("/") for line in lines if " store " in line)
     assert any(line.startswith(" " * column) for line in lines)
     assert all(len(line) <= 60 or " " not in line[column:] for line in lines)
+
+
+def test_an_interrupt_after_the_work_is_ignored(dolmen: Dolmen) -> None:
+    """The interpreter is ending then, and would print a traceback."""
+    prelude = (
+        "import os, signal, threading; "
+        "threading._register_atexit(os.kill, os.getpid(), signal.SIGINT); "
+        "from dolmen.__main__ import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", prelude, "version", "--short"],
+        env=dolmen.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

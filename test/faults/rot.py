@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from faults.scenarios import Scenario
 
 # What `cache verify` has a checksum of.
-_CHECKED = ("blobs/", "segments/", "debs/pool/")
+_CHECKED = ("blobs/", "segments/", "debs/pool/", "index.json")
 
 
 class Rot:
@@ -38,23 +38,20 @@ class Rot:
         if verify_first:
             self._verify(bench, path, rotten)
         ended = bench.command(scenario)
-        # Names that rot are other names: only what is built from them can be compared.
-        is_names = name in ("index.json", "oci-layout")
-        judge = bench.judge_outputs if is_names else bench.judge
-        judge(scenario, whole=ended.status == 0)
+        bench.judge(scenario, whole=ended.status == 0)
         if not verify_first:
             self._verify(bench, path, rotten)
         with registry(bench.material):
-            if is_names or scenario is EXPORT:
-                # Names have no second copy, and an export fetches nothing: messages give a command.
+            if name in ("index.json", "oci-layout") or scenario is EXPORT:
+                # The message gives this command; and an export fetches nothing.
                 bench.run(("cache", "verify", "--repair"))
             # The first command may find the rot; the second has all that it needs.
             bench.command(_online(scenario))
             again = bench.command(_online(scenario), statuses={0})
-            judge(scenario, whole=again.status == 0)
+            bench.judge(scenario, whole=again.status == 0)
             # What this command does not need may be rotten still.
             bench.run(("cache", "verify", "--repair"))
-            bench.recover(_online(scenario), with_names=not is_names)
+            bench.recover(_online(scenario))
         return _outcome(ended.status, verify_first=verify_first)
 
     def _verify(self, bench: Bench, path: Path, rotten: bytes) -> None:

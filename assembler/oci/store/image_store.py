@@ -17,6 +17,7 @@ from assembler.oci.store import locks
 from assembler.oci.store.incoming_blob import IncomingBlob, new_sha256, write_at
 from assembler.oci.store.layout import StoreLayout
 from assembler.oci.store.names import ImageNames
+from assembler.oci.store.names_copy import content_before_rot, write_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -104,12 +105,30 @@ class Store:
         path = self.layout.index
         try:
             with path.open("rb") as file:
+                found = os.fstat(file.fileno())
                 data = file.read(_LARGEST_INDEX + 1)
         except FileNotFoundError:
             return ImageNames.none()
         except OSError as error:
             raise host_error(error, path, "read") from error
+        if content_before_rot(self.layout, found, data) is not None:
+            raise ImageError.of(
+                images.BROKEN_STORE,
+                f"{path} has changed on the disk",
+                "`dolmen cache verify --repair` restores it; check the disk",
+            )
         return ImageNames.parse(data, str(path))
+
+    def restore_names(self) -> bool:
+        """Restore names that have changed on the disk from their copy; tell whether they had."""
+        path = self.layout.index
+        with self.index_locked(), wrap_os_errors(path, "read"):
+            if not path.exists():
+                return False
+            right = content_before_rot(self.layout, path.stat(), path.read_bytes())
+            if right is not None:
+                self._write_names(right)
+        return right is not None
 
     # Writing blobs
 
@@ -218,8 +237,12 @@ class Store:
         """Write the names; callers hold `index_locked` since they read them."""
         with wrap_os_errors(self.root):
             sync_directory(self.layout.blobs)
+        self._write_names(names.as_json())
+
+    def _write_names(self, content: bytes) -> None:
         with atomic_write(self.layout.index, mode=STORE_MODE) as file:
-            file.write(names.as_json())
+            file.write(content)
+        write_copy(self.layout, content)
 
     def put(self, name: Reference | str, descriptor: Descriptor) -> None:
         """Name a blob in the store; the name's old blob loses it."""

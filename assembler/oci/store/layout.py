@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
-_OURS = frozenset({LAYOUT_FILE, INDEX_FILE, "blobs", "tmp", "locks", "segments", "quarantine"})
+INDEX_COPY = "index.copy"
+_OURS = frozenset(
+    {LAYOUT_FILE, INDEX_FILE, INDEX_COPY, "blobs", "tmp", "locks", "segments", "quarantine"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,11 @@ class StoreLayout:
     def index(self) -> Path:
         """The file of names."""
         return self.root / INDEX_FILE
+
+    @property
+    def index_copy(self) -> Path:
+        """The copy of the file of names."""
+        return self.root / INDEX_COPY
 
     @property
     def blobs(self) -> Path:

@@ -134,6 +134,8 @@ class IncompleteImage:
 
 def _readable_names(store: Store, report: VerifyReport, *, repair: bool) -> ImageNames:
     """Return the names; a repair moves an unreadable index.json to quarantine."""
+    if repair and store.restore_names():
+        report.repaired.append(f"restored {store.layout.index}, which had changed on the disk")
     try:
         names = store.names()
     except ImageError as error:

@@ -237,9 +237,11 @@ def test_a_periodic_thread_pauses_while_workers_are_started() -> None:
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("executable", ["", "/nonexistent/python"])
 def test_without_an_interpreter_one_process_does_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str
 ) -> None:
-    """As in a program that embeds Python."""
-    monkeypatch.setattr(sys, "executable", "")
+    """As in a program that embeds Python, or has given up the rights to start it."""
+    monkeypatch.setattr(sys, "executable", executable)
+    monkeypatch.setattr(worker_start, "has_one_thread", lambda: False)
     assert run(3, 2, tmp_path) == ([0, 1, 2], {os.getpid()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.codes import images
-from assembler.errors import RegistryError
+from assembler.errors import ImageError, RegistryError
 from assembler.events import NullReporter, Reporter
 from assembler.oci import media_types
 from assembler.oci.reference import Reference
@@ -108,6 +109,45 @@ def test_a_flipped_bit_is_found_and_repaired(store: Store, origin: Origin, part:
     digest = store.names().entries[0].descriptor.digest
     platform = "linux/arm64" if part != "index" else str(AMD64)
     assert origin.asked == [f"docker.io/library/x:1@{digest} {platform}"]
+
+
+def rot(path: Path, at: int) -> bytes:
+    """Flip a bit as a disk does, without changing the times; return the right content."""
+    right, times = path.read_bytes(), path.stat()
+    path.write_bytes(right[:at] + bytes([right[at] ^ 1]) + right[at + 1 :])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return right
+
+
+@pytest.mark.usefixtures("origin")
+def test_a_flipped_bit_of_the_names_is_found_and_repaired(store: Store) -> None:
+    """Else another name, or none, would be that of the image."""
+    right = rot(store.layout.index, store.layout.index.read_bytes().index(b"library/x") + 8)
+    with pytest.raises(ImageError, match="has changed on the disk"):
+        find_image(store, Reference.parse("y:1"), AMD64)
+    report = verify_store(store, QUIET)
+    assert [d.code for d in report.problems] == [images.BROKEN_STORE]
+    assert verify_store(store, QUIET, repair=True).clean
+    assert store.layout.index.read_bytes() == right
+    assert verify_store(store, QUIET).clean
+    assert [e.name for e in store.names().entries] == ["docker.io/library/x:1"]
+
+
+@pytest.mark.usefixtures("origin")
+def test_a_flipped_bit_of_the_copy_of_the_names_has_no_effect(store: Store) -> None:
+    for at in (0, 30, 100, 200):
+        rot(store.layout.index_copy, at)
+        assert [e.name for e in store.names().entries] == ["docker.io/library/x:1"]
+        assert not store.restore_names()
+
+
+@pytest.mark.usefixtures("origin")
+def test_names_that_another_program_writes_are_no_rot(store: Store) -> None:
+    index = store.layout.index
+    index.write_bytes(index.read_bytes().replace(b"library/x", b"library/y"))
+    os.utime(index, (1, 1))
+    assert [e.name for e in store.names().entries] == ["docker.io/library/y:1"]
+    assert not store.restore_names()
 
 
 def test_a_missing_platform_is_no_problem(store: Store, origin: Origin) -> None:
