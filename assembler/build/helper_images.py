@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.build.local_packages import build_missing
+from assembler.catalog import catalog_directory
 from assembler.diagnostics import Diagnostic
-from assembler.errors import DolmenError, OutputError, wrap_os_errors
+from assembler.errors import DolmenError, OutputError
 from assembler.helper_images import (
     HELPER_IMAGES,
     IMAGETOOLS,
@@ -21,18 +20,12 @@ from assembler.oci import Reference, host_platform, resolve_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from assembler.build.options import BuildOptions
     from assembler.events import Reporter
     from assembler.formats import Format
     from assembler.oci import Image, ImageSources, Platform
-
-
-def recipe_of(kind: HelperImage) -> Path:
-    """Return the directory of a recipe that Dolmen brings, in a checkout or installed."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / f"_{kind.name}"
-    return installed if installed.is_dir() else package.parent / "pkg" / kind.name
 
 
 def resolve_helper_images(
@@ -68,8 +61,8 @@ def _resolve(
     if not kind.has_recipe:
         reference = Reference.parse(named)
         return resolve_images({reference: None}, platform, sources, reporter)[reference]
-    recipe = recipe_of(kind)
-    wanted = Reference.parse(named or f"dolmen/{kind.name}:{tree_hash(recipe)}")
+    recipe = catalog_directory(kind.name)
+    wanted = Reference.parse(named) if named else _own_image(kind, recipe)
     try:
         if not named and not sources.offline:
             build_missing(options, {wanted: recipe}, platform, reporter, wanted.tag)
@@ -85,16 +78,8 @@ def _resolve(
         raise OutputError([first, *error.diagnostics]) from error
 
 
-def tree_hash(directory: Path) -> str:
-    """Return git's hash of a directory that has plain files alone."""
-    entries = []
-    with wrap_os_errors(directory, "read"):
-        for path in sorted(directory.iterdir()):
-            if path.is_file() and not path.name.startswith("."):
-                data = path.read_bytes()
-                entries.append(f"100644 {path.name}\0".encode() + _git(b"blob", data).digest())
-    return _git(b"tree", b"".join(entries)).hexdigest()
+def _own_image(kind: HelperImage, recipe: Path) -> Reference:
+    """Return the name of the image that our recipe makes; uncommitted changes count."""
+    from assembler.packages import hash_directory  # noqa: PLC0415 - heavy
 
-
-def _git(kind: bytes, data: bytes) -> hashlib._Hash:
-    return hashlib.sha1(b"%b %d\0%b" % (kind, len(data), data), usedforsecurity=False)
+    return Reference.parse(f"dolmen/{kind.name}:{hash_directory(recipe)}")

@@ -269,3 +269,9 @@ DAMAGED_FILE = Code(
     "downloaded again, and the toolchain is unpacked from its image again. Check the disk, unless "
     "the power has failed.",
 )
+UNKNOWN_PACKAGE = Code(
+    750,
+    "The catalogue has no package of this name",
+    "`@dolmen:NAME` stands for the image of a package that Dolmen brings, in image.yml and after "
+    "`dolmen pkg build`.",
+)

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from assembler.catalog import CATALOG_PREFIX
 from assembler.codes import config as codes
 from assembler.config.composer import compose_input
 from assembler.config.diagnostics import error, take_until_limit, warning
@@ -144,7 +145,10 @@ def _template(
 ) -> Iterator[Diagnostic]:
     if not isinstance(text, str) or not text.startswith("@"):
         return
-    if not text.startswith(PACKAGE_PREFIX):
+    if text.startswith(CATALOG_PREFIX):
+        message = "LinuxKit does not know @dolmen:"
+        yield error(codes.NOT_LINUXKIT, message, place, "use the name of the image")
+    elif not text.startswith(PACKAGE_PREFIX):
         message = "LinuxKit makes an empty text of this: it begins with @"
         yield warning(codes.LINUXKIT_DIFFERS, message, place)
     elif document.input.name == "<stdin>" or document.input.url:

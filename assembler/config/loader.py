@@ -15,7 +15,7 @@ from assembler.config.merge import merge_configs
 from assembler.config.model import Config
 from assembler.config.schema_check import CheckedData, check_schema
 from assembler.config.source_files import locate_sources
-from assembler.config.templates import PACKAGE_PREFIX, PackageResolver, TemplateExpansion
+from assembler.config.templates import PREFIXES, PackageResolver, TemplateExpansion
 from assembler.config.urls import printable_name
 from assembler.diagnostics import Diagnostic, Place, SourceText
 from assembler.errors import ConfigError, DolmenError
@@ -31,7 +31,7 @@ __all__ = ["LoadOptions", "LoadedConfig", "PackageResolver", "load_config", "loa
 class LoadOptions:
     """The options of loading a config."""
 
-    # Resolves `@pkg:` templates; with None they are left unchanged.
+    # Resolves `@pkg:` and `@dolmen:` templates; with None they are left unchanged.
     packages: PackageResolver | None = None
     # Raises DolmenError for a text that is not an image reference; `Reference.parse` does this.
     check_reference: Callable[[str], object] | None = None
@@ -137,7 +137,7 @@ def _check_references(
     config: Config, check_reference: Callable[[str], object]
 ) -> Iterator[Diagnostic]:
     for name, place in _image_names(config):
-        if name.startswith(PACKAGE_PREFIX):
+        if name.startswith(PREFIXES):
             continue
         try:
             check_reference(name)

@@ -1,4 +1,4 @@
-"""Templates: texts `@pkg:DIRECTORY`, replaced by the image reference of a package."""
+"""Templates: `@pkg:DIRECTORY` and `@dolmen:NAME`, replaced by the image reference of a package."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from assembler.catalog import CATALOG_PREFIX, catalog_directory
 from assembler.codes import config as codes
 from assembler.codes import packages as package_codes
-from assembler.config.diagnostics import error, warning
-from assembler.errors import DolmenError
+from assembler.config.diagnostics import warning
+from assembler.errors import ConfigError, DolmenError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from assembler.diagnostics import Diagnostic, Place
 
 PACKAGE_PREFIX = "@pkg:"
+PREFIXES = (PACKAGE_PREFIX, CATALOG_PREFIX)
 _CONTAINERS = ("onboot", "onshutdown", "services")
 
 
@@ -73,25 +75,30 @@ class TemplateExpansion:
         return data, positions
 
     def _expand_text(self, text: str, place: Place | None, *, required: bool) -> str:
-        if not text.startswith(PACKAGE_PREFIX):
+        if not text.startswith(PREFIXES):
             return text
+        try:
+            directory = self._locate(text)
+            return text if directory is None else self._resolver.reference(directory)
+        except DolmenError as failure:
+            self._report(failure.diagnostics, place, required=required)
+            return text
+
+    def _locate(self, text: str) -> Path | None:
+        """Return the directory of the package that a template names; None if no path is like it."""
+        if text.startswith(CATALOG_PREFIX):
+            return catalog_directory(text.removeprefix(CATALOG_PREFIX))
         name = text.removeprefix(PACKAGE_PREFIX)
         directory = self._directory
         if directory is None and self._allow_local and name.startswith("/"):
             directory = Path("/")
         if directory is None:
-            message = f"a YAML file from a URL has no local directory for the package {name!r}"
-            hint = "if you trust this YAML file: an absolute path and --allow-local-sources"
-            refusal = error(codes.PACKAGE_NOT_FOUND, message, place, hint)
-            self._report([refusal], place, required=required)
-            return text
-        if "\0" in name:
-            return text
-        try:
-            return self._resolver.reference(directory / name)
-        except DolmenError as failure:
-            self._report(failure.diagnostics, place, required=required)
-            return text
+            raise ConfigError.of(
+                codes.PACKAGE_NOT_FOUND,
+                f"a YAML file from a URL has no local directory for the package {name!r}",
+                "if you trust this YAML file: an absolute path and --allow-local-sources",
+            )
+        return None if "\0" in name else directory / name
 
     def _report(
         self, diagnostics: Sequence[Diagnostic], place: Place | None, *, required: bool

@@ -4,12 +4,14 @@ build_directories(directories, options)       build packages and their dependenc
 build_packages(packages, options, reporter)   the same for packages that have been read
 describe_steps(packages, options, reporter)   a dry run of it
 package_names(directories, options)           the names of their images
+hash_directory(directory)                     git's hash of a directory, without git
 compare_package_inputs(directories, options)  their inputs now and when they were built
 lock_packages(directories, options, reporter) resolve the newest Debian packages -> RecipeLock
 push_package_indexes(directories, ...)        push indexes of the architectures at a registry
 tag_remote_image(source, target, ...)         add a tag to an image at a registry
 builder_storage_use(store), prune_builders    the storage of builders
 write_new_package(directory, org)             a new package from templates
+locate_package(named)                         the directory that `@dolmen:NAME` names
 read_package(directory)                       build.yml, checked -> Package
 """
 
@@ -28,8 +30,13 @@ if TYPE_CHECKING:
         package_names,
     )
     from assembler.packages.build_arguments import BuildArguments, read_argument_file
-    from assembler.packages.build_file_reader import parse_build_file, read_package
+    from assembler.packages.build_file_reader import (
+        locate_package,
+        parse_build_file,
+        read_package,
+    )
     from assembler.packages.builder_storage import StorageUse, builder_storage_use, prune_builders
+    from assembler.packages.directory_tree import hash_directory
     from assembler.packages.dry_run import describe_steps
     from assembler.packages.inputs import InputComparison, compare_inputs, compare_package_inputs
     from assembler.packages.jobs import PackageJob, package_job, package_name
@@ -72,7 +79,9 @@ _HOMES = {
     "compare_inputs": "inputs",
     "compare_package_inputs": "inputs",
     "describe_steps": "dry_run",
+    "hash_directory": "directory_tree",
     "is_lasting": "tags",
+    "locate_package": "build_file_reader",
     "lock_packages": "recipe_locks",
     "package_job": "jobs",
     "package_name": "jobs",
@@ -111,7 +120,9 @@ __all__ = [
     "compare_inputs",
     "compare_package_inputs",
     "describe_steps",
+    "hash_directory",
     "is_lasting",
+    "locate_package",
     "lock_packages",
     "package_job",
     "package_name",

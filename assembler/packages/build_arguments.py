@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assembler.catalog import catalog_time
 from assembler.codes import packages
 from assembler.data_files import read_data_stream
 from assembler.diagnostics import Place, SourceText
@@ -63,7 +64,7 @@ def read_commit(package: Package, name: PackageName, commit: str) -> Commit:
     """Return the commit of the package and its extra sources."""
     tree = WorkTree.find(package.directory)
     if tree is None or not name.hash:
-        return Commit()
+        return Commit(time=catalog_time(package.directory))
     try:
         revision = tree.revision(commit)
     except PackageError:

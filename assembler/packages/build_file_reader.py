@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from assembler.catalog import CATALOG_PREFIX, catalog_directory
 from assembler.codes import packages
 from assembler.config import (
     DEFAULT_ARCHES,
@@ -53,6 +54,14 @@ def read_package(directory: Path, build_yml: str = DEFAULT_FILE) -> Package:
     # Not resolved: messages show the path as the user wrote it.
     document = read_build_file(str(path))
     return Package(directory.absolute(), path, parse_build_file(document), document.warnings)
+
+
+def locate_package(named: str | Path) -> Path:
+    """Return the directory of a package that is named by it, or by `@dolmen:NAME`."""
+    text = str(named)
+    if text.startswith(CATALOG_PREFIX):
+        return catalog_directory(text.removeprefix(CATALOG_PREFIX))
+    return Path(named)
 
 
 def parse_build_file(document: BuildDocument) -> BuildFile:

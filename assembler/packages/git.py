@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler import tools
+from assembler.catalog import is_installed
 from assembler.codes import packages
 from assembler.errors import PackageError, host_error
 from assembler.packages.directory_tree import hash_directory, hash_files, walk_files
@@ -60,6 +61,8 @@ class WorkTree:
     def find(cls, directory: Path) -> WorkTree | None:
         """Return the directory in its work tree; None if there is no work tree."""
         where = directory.resolve()
+        if is_installed(where):
+            return None  # the repository around it belongs to a user
         if not any(os.path.lexists(d / ".git") for d in (where, *where.parents)):
             return None  # without starting git
         outcome = _git(directory, "rev-parse", "--is-inside-work-tree", "--show-prefix")

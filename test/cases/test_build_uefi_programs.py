@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from assembler.build.helper_images import recipe_of, tree_hash
+from assembler.catalog import catalog_directory
 from assembler.helper_images.catalog import BOOTLOADERS as KIND
 from assembler.oci.store import Store
+from assembler.packages import hash_directory
 from support.archives import E, directory, image
 from support.nobody import LAUNCHER, NOBODY, why_not
 from support.programs import kernel
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from support.cli import Dolmen
 
-RECIPE = recipe_of(KIND)
+RECIPE = catalog_directory(KIND.name)
 YAML = """
 kernel: {image: 'made/kernel:1', tar: none, cmdline: 'console=ttyS0 quiet'}
 init: ['made/root:1']
@@ -207,7 +208,7 @@ def test_missing_boot_loaders_are_an_error(dolmen: Dolmen, work: Path) -> None:
     done = dolmen.run("--cache", work / "store", "build", *options, "image.yml", cwd=work)
     assert done.returncode == 1
     assert "DM0611" in done.stderr
-    assert f"dolmen/bootloaders:{tree_hash(RECIPE)}" in done.stderr
+    assert f"dolmen/bootloaders:{hash_directory(RECIPE)}" in done.stderr
     assert "--bootloaders IMAGE" in done.stderr
     lacking = (*options, "--bootloaders", "made/root:1")
     done = dolmen.run("--cache", work / "store", "build", *lacking, "image.yml", cwd=work)
@@ -227,7 +228,7 @@ def test_the_recipe_is_named_as_git_names_it() -> None:
         text=True,
         check=True,
     )
-    assert tree_hash(RECIPE) == said.stdout.strip()
+    assert hash_directory(RECIPE) == said.stdout.strip()
 
 
 def test_no_other_program_is_needed(dolmen: Dolmen, work: Path) -> None:

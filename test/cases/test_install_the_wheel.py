@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from assembler.build.helper_images import recipe_of, tree_hash
-from assembler.helper_images.catalog import BOOTLOADERS
+from assembler.catalog import catalog_directory
 from assembler.oci import Store
+from assembler.packages import hash_directory
 from support.archives import E, directory, image
 from support.loaders import loader_files
 from support.workloads import add_boot_images
@@ -56,7 +56,7 @@ def work(tmp_path: Path) -> Path:
     store = Store(tmp_path / "home" / ".cache" / "dolmen")
     add_boot_images(store)
     image(store, "made/root:1", (directory("etc"), E("init", b"#!/bin/sh\n", mode=0o755)))
-    loaders = f"dolmen/bootloaders:{tree_hash(recipe_of(BOOTLOADERS))}"
+    loaders = f"dolmen/bootloaders:{hash_directory(catalog_directory('bootloaders'))}"
     image(store, loaders, tuple(loader_files()))
     work = tmp_path / "work"
     work.mkdir()

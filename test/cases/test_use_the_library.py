@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dolmen
-from assembler.build.helper_images import recipe_of, tree_hash
 from assembler.build.options import BuildKeywords
-from assembler.helper_images.catalog import BOOTLOADERS
+from assembler.catalog import catalog_directory
 from assembler.oci.store import Store
+from assembler.packages import hash_directory
 from support.archives import E, directory, image
 from support.guests import needs_qemu
 from support.loaders import loader_files
@@ -53,7 +53,7 @@ def home(tmp_path: Path) -> Path:
     store = Store(home / ".cache" / "dolmen")
     add_boot_images(store)
     image(store, "made/root:1", (directory("etc"), E("init", b"#!/bin/sh\n", mode=0o755)))
-    loaders = f"dolmen/bootloaders:{tree_hash(recipe_of(BOOTLOADERS))}"
+    loaders = f"dolmen/bootloaders:{hash_directory(catalog_directory('bootloaders'))}"
     image(store, loaders, tuple(loader_files()))
     work = tmp_path / "work"
     work.mkdir()

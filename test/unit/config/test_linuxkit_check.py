@@ -157,6 +157,7 @@ FORMS: list[tuple[str, list[str | bytes], str, str, str]] = [
         [f"{SERVICE}resources: {{hugepageLimits: [{{pageSize: 2MB}}]}}\n"],
         *("DM0142", "0.yml:4:43", "only a number"),
     ),
+    ("image", ["init: ['@dolmen:init']\n"], "DM0142", "0.yml:1:8", "@dolmen:"),
     ("image", ["files: [{path: x, contents: '@home'}]\n"], "DM0143", "0.yml:1:29", "empty text"),
     ("image", ["files: [{path: x, source: none}]\n"], "DM0143", "0.yml:1:27", "current directory"),
     ("image", ['{"init": ["\\ud83d\\ude00"]}\n'], "DM0142", "0.yml:1:12", "surrogate"),

@@ -235,6 +235,56 @@ def test_a_file_by_url_has_no_packages_beside_it() -> None:
         load_config_inputs([given], LoadOptions(packages=Packages()))
 
 
+CATALOG = """
+kernel: {image: '@dolmen:kernel-virtual'}
+init: ['@dolmen:init', '@dolmen:inti']
+onboot: [{name: b, image: '@dolmen:dhcp'}]
+onshutdown: [{name: d, image: '@dolmen:poweroff'}]
+services: [{name: s, image: '@dolmen:nginx', command: ['@dolmen:init', '@dolmen:home']}]
+volumes: [{name: v, image: '@dolmen:base'}]
+files: [{path: c, contents: '@dolmen:sshd'}]
+"""
+
+
+class Directories:
+    """A resolver that names the images of all directories."""
+
+    def reference(self, directory: Path) -> str:
+        """Return the name of the package's image."""
+        return f"docker.io/ours/{directory.parent.name}/{directory.name}:1"
+
+
+@pytest.mark.parametrize("url", ["", "http://example.com/a.yml"])
+def test_names_of_the_catalogue_are_replaced_everywhere(url: str) -> None:
+    """A file from a URL may use them, since they name nothing of this machine."""
+    text = CATALOG.replace(", '@dolmen:inti'", "")
+    one = ConfigInput("a.yml", text.encode(), None if url else Path(), url=url)
+    two = ConfigInput("b.yml", b"init: ['@dolmen:crun']", Path())
+    loaded = load_config_inputs([one, two], LoadOptions(packages=Directories()))
+    config = loaded.config
+    assert config.kernel is not None
+    assert config.kernel.image == "docker.io/ours/kernel/virtual:1"
+    assert config.init == ("docker.io/ours/pkg/init:1", "docker.io/ours/pkg/crun:1")
+    containers = (*config.onboot, *config.onshutdown, *config.services, *config.volumes)
+    assert [c.image.split("/")[-1] for c in containers] == [
+        *("dhcp:1", "poweroff:1", "nginx:1", "base:1")
+    ]
+    assert config.services[0].command == ("docker.io/ours/pkg/init:1", "@dolmen:home")
+    assert config.files[0].contents == "docker.io/ours/pkg/sshd:1"
+    assert [str(w.place) for w in loaded.warnings] == ["a.yml:6:72"]
+
+
+def test_an_unknown_name_of_the_catalogue_has_a_place_and_the_nearest_name() -> None:
+    given = ConfigInput("a.yml", CATALOG.encode(), Path())
+    with pytest.raises(ConfigError) as caught:
+        load_config_inputs([given], LoadOptions(packages=Directories()))
+    (found, _) = caught.value.diagnostics
+    assert (str(found.code), str(found.place)) == ("DM0750", "a.yml:3:24")
+    assert found.message == "the catalogue has no package 'inti'"
+    assert found.hints == ("did you mean @dolmen:init?",)
+    assert "^^^^" in str(caught.value)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a current directory with a directory `sub` in it, and a home."""

@@ -10,7 +10,7 @@ from dolmen.commands.pkg.options import (
     BuildYml,
     DebianKeyring,
     DebianMirror,
-    Directories,
+    OwnDirectories,
     Platforms,
     RecipeEngine,
 )
@@ -27,7 +27,7 @@ app = command_app()
 @app.command()
 def lock(
     ctx: typer.Context,
-    directories: Directories,
+    directories: OwnDirectories,
     build_yml: BuildYml = "build.yml",
     platforms_: Platforms = None,
     check: Annotated[

@@ -21,7 +21,25 @@ from dolmen.sources import MaxImageSize, image_sources
 if TYPE_CHECKING:
     from assembler.packages import PackageBuildOptions
 
+
+def _locate(directories: list[Path]) -> list[Path]:
+    """Return the directories, with those of the catalogue instead of `@dolmen:NAME`."""
+    from assembler.packages import locate_package
+
+    return [locate_package(directory) for directory in directories]
+
+
 Directories = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="DIR...",
+        help="Package directories, or @dolmen:NAME.",
+        show_default=False,
+        callback=_locate,
+    ),
+]
+# Of commands that write into them.
+OwnDirectories = Annotated[
     list[Path],
     typer.Argument(metavar="DIR...", help="Package directories.", show_default=False),
 ]

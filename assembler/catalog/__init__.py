@@ -1,0 +1,42 @@
+"""The catalogue: the packages that Dolmen brings, by name, in a checkout or installed.
+
+catalog_names()             the names of all packages, sorted
+catalog_directory(name)     the directory of a package; an unknown name is an error
+catalog_time(directory)     when a package was changed last, if git cannot say it
+is_installed(directory)     whether a directory is in an installed catalogue, out of git's sight
+CATALOG_PREFIX              `@dolmen:`, before a name in YAML files and on command lines
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assembler.fronts import front
+
+if TYPE_CHECKING:
+    from assembler.catalog.directories import (
+        CATALOG_PREFIX,
+        catalog_directory,
+        catalog_names,
+        catalog_time,
+        is_installed,
+    )
+
+_HOMES = {
+    "CATALOG_PREFIX": "directories",
+    "catalog_directory": "directories",
+    "catalog_names": "directories",
+    "catalog_time": "directories",
+    "is_installed": "directories",
+}
+
+__all__ = [
+    "CATALOG_PREFIX",
+    "catalog_directory",
+    "catalog_names",
+    "catalog_time",
+    "is_installed",
+]
+
+if not TYPE_CHECKING:  # Else a type checker would take any name for granted.
+    __getattr__ = front(__name__, _HOMES)
