@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from assembler import codes
+from assembler.catalog import catalog_directory, catalog_entries
 from assembler.config import expected_type, flow_yaml, load_schema, resolve_reference
+from assembler.packages import package_privileges, read_package
 from dolmen.app import app
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def documents() -> dict[Path, str]:
         _HERE / "reference-yaml.md": reference(),
         _HERE / "errors.md": errors(),
         _HERE / "commands.md": commands(),
+        _HERE / "catalogue.md": catalogue(),
     }
 
 
@@ -63,6 +66,43 @@ def commands() -> str:
     ]
     for name, text in _helps("dolmen", typer.main.get_command(app)):
         lines += ["", f"## {name}", "", "```", text.rstrip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def catalogue() -> str:
+    """Return the packages that Dolmen brings, with their privileges and examples."""
+    lines = [
+        "# Catalogue",
+        "",
+        _NOTE.format(source="assembler/catalog/entries.py"),
+        "",
+        *_wrapped(
+            "The packages that Dolmen brings; `@dolmen:NAME` names one wherever Dolmen is "
+            "installed, and `dolmen pkg show NAME` prints what stands here with its options. Each "
+            "has a test that boots it. The last column is the LinuxKit package that it replaces: "
+            "it accepts the same commands, options and paths, so in an image.yml written for "
+            "LinuxKit only the image names change."
+        ),
+        "",
+        "| package | goes into | purpose | replaces |",
+        "|---|---|---|---|",
+    ]
+    for entry in catalog_entries():
+        replaced = f"`{entry.replaces}`" if entry.replaces else ""
+        link = f"[{entry.name}](#{entry.name})"
+        lines.append(f"| {link} | {entry.place} | {entry.purpose} | {replaced} |")
+    for entry in catalog_entries():
+        directory = catalog_directory(entry.name)
+        about = directory / "README.md"
+        page = about if about.is_file() else directory / "build.yml"
+        path = page.relative_to(_HERE.parent).as_posix()
+        privileges = package_privileges(read_package(directory).build.label)
+        lines += ["", f"## {entry.name}", "", f"{entry.purpose[0].upper()}{entry.purpose[1:]}."]
+        lines[-1] += f" Details are in [{path}](../{path})."
+        if privileges:
+            lines += ["", *_wrapped(f"Privileges: {'; '.join(privileges)}.")]
+        kind = "yaml" if ":\n" in entry.example or "image: " in entry.example else ""
+        lines += ["", f"```{kind}", *entry.example.splitlines(), "```"]
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,8 @@
 
 catalog_names()             the names of all packages, sorted
 catalog_directory(name)     the directory of a package; an unknown name is an error
+catalog_entries()           what each is for, where it goes, and an example
+catalog_entry(name)         the same of one package -> CatalogEntry
 catalog_time(directory)     when a package was changed last, if git cannot say it
 is_installed(directory)     whether a directory is in an installed catalogue, out of git's sight
 CATALOG_PREFIX              `@dolmen:`, before a name in YAML files and on command lines
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
         catalog_time,
         is_installed,
     )
+    from assembler.catalog.entries import CatalogEntry, catalog_entries, catalog_entry
 
 _HOMES = {
     "CATALOG_PREFIX": "directories",
+    "CatalogEntry": "entries",
     "catalog_directory": "directories",
+    "catalog_entries": "entries",
+    "catalog_entry": "entries",
     "catalog_names": "directories",
     "catalog_time": "directories",
     "is_installed": "directories",
@@ -32,7 +38,10 @@ _HOMES = {
 
 __all__ = [
     "CATALOG_PREFIX",
+    "CatalogEntry",
     "catalog_directory",
+    "catalog_entries",
+    "catalog_entry",
     "catalog_names",
     "catalog_time",
     "is_installed",

@@ -41,9 +41,7 @@ def catalog_directory(name: str) -> Path:
     raise PackageError.of(
         codes.UNKNOWN_PACKAGE,
         f"the catalogue has no package {name!r}",
-        f"did you mean {CATALOG_PREFIX}{near[0]}?"
-        if near
-        else f"it has {', '.join(sorted(directories))}",
+        f"did you mean {CATALOG_PREFIX}{near[0]}?" if near else "dolmen pkg list shows them all",
     )
 
 

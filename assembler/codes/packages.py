@@ -273,5 +273,5 @@ UNKNOWN_PACKAGE = Code(
     750,
     "The catalogue has no package of this name",
     "`@dolmen:NAME` stands for the image of a package that Dolmen brings, in image.yml and after "
-    "`dolmen pkg build`.",
+    "`dolmen pkg build`. `dolmen pkg list` shows the names.",
 )

@@ -11,6 +11,7 @@ push_package_indexes(directories, ...)        push indexes of the architectures 
 tag_remote_image(source, target, ...)         add a tag to an image at a registry
 builder_storage_use(store), prune_builders    the storage of builders
 write_new_package(directory, org)             a new package from templates
+list_catalog, describe_catalog_package        the packages that Dolmen brings, with their images
 locate_package(named)                         the directory that `@dolmen:NAME` names
 read_package(directory)                       build.yml, checked -> Package
 """
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
         read_package,
     )
     from assembler.packages.builder_storage import StorageUse, builder_storage_use, prune_builders
+    from assembler.packages.catalog_packages import (
+        CatalogPackage,
+        describe_catalog_package,
+        list_catalog,
+        package_privileges,
+    )
     from assembler.packages.directory_tree import hash_directory
     from assembler.packages.dry_run import describe_steps
     from assembler.packages.inputs import InputComparison, compare_inputs, compare_package_inputs
@@ -57,6 +64,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BuildArguments": "build_arguments",
     "BuildContext": "package_build",
+    "CatalogPackage": "catalog_packages",
     "InputComparison": "inputs",
     "LocalPackages": "local_packages",
     "Naming": "tags",
@@ -78,14 +86,17 @@ _HOMES = {
     "check_package_options": "batch",
     "compare_inputs": "inputs",
     "compare_package_inputs": "inputs",
+    "describe_catalog_package": "catalog_packages",
     "describe_steps": "dry_run",
     "hash_directory": "directory_tree",
     "is_lasting": "tags",
+    "list_catalog": "catalog_packages",
     "locate_package": "build_file_reader",
     "lock_packages": "recipe_locks",
     "package_job": "jobs",
     "package_name": "jobs",
     "package_names": "batch",
+    "package_privileges": "catalog_packages",
     "parse_build_file": "build_file_reader",
     "prune_builders": "builder_storage",
     "push_package_indexes": "remote",
@@ -98,6 +109,7 @@ _HOMES = {
 __all__ = [
     "BuildArguments",
     "BuildContext",
+    "CatalogPackage",
     "InputComparison",
     "LocalPackages",
     "Naming",
@@ -119,14 +131,17 @@ __all__ = [
     "check_package_options",
     "compare_inputs",
     "compare_package_inputs",
+    "describe_catalog_package",
     "describe_steps",
     "hash_directory",
     "is_lasting",
+    "list_catalog",
     "locate_package",
     "lock_packages",
     "package_job",
     "package_name",
     "package_names",
+    "package_privileges",
     "parse_build_file",
     "prune_builders",
     "push_package_indexes",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assembler.catalog import catalog_time
+from assembler.catalog import catalog_directory, catalog_time
 from assembler.codes import packages
 from assembler.data_files import read_data_stream
 from assembler.diagnostics import Place, SourceText
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from assembler.packages.tags import PackageName
 
 _PACKAGE_VALUE = re.compile(r"@(?:lkt|dolmen):pkg:(.+)", re.DOTALL)
+_CATALOG_VALUE = re.compile(r"@dolmen:([^:]*)", re.DOTALL)
 _RELATIVE_VALUE = re.compile(r"(@(?:lkt|dolmen):pkgs?:)([^/].*)", re.DOTALL)
 _PATTERN_VALUE = re.compile(r"@(?:lkt|dolmen):pkgs:(.+)", re.DOTALL)
 
@@ -157,9 +158,9 @@ def referenced_directories(
     toolchain = [f"={go.toolchain}"] if go is not None else []
     for text in (*package.build.build_args, *caller_arguments.pairs, *toolchain):
         value = text.partition("=")[2]
-        one, several = _PACKAGE_VALUE.fullmatch(value), _PATTERN_VALUE.fullmatch(value)
+        one, several = _named_directory(package, value), _PATTERN_VALUE.fullmatch(value)
         if one:
-            found.append(package.directory / one[1])
+            found.append(one)
         elif several:
             found += _matching_directories(package, several[1])
     return found
@@ -167,16 +168,16 @@ def referenced_directories(
 
 def toolchain_reference(package: Package, programs: GoPrograms, naming: Naming) -> Reference:
     """Return the image with the Go toolchain of a package."""
-    one = _PACKAGE_VALUE.fullmatch(programs.toolchain)
-    name = _package_name(package.directory / one[1], naming) if one else programs.toolchain
+    one = _named_directory(package, programs.toolchain)
+    name = _package_name(one, naming) if one else programs.toolchain
     return Reference.parse(name)
 
 
 def _resolve_argument(package: Package, text: str, naming: Naming) -> Iterator[tuple[str, str]]:
     key, _, value = text.partition("=")
-    one, several = _PACKAGE_VALUE.fullmatch(value), _PATTERN_VALUE.fullmatch(value)
+    one, several = _named_directory(package, value), _PATTERN_VALUE.fullmatch(value)
     if one:
-        yield key, _package_name(package.directory / one[1], naming)
+        yield key, _package_name(one, naming)
     elif several:
         directories = _matching_directories(package, several[1])
         if not directories:
@@ -192,6 +193,14 @@ def _resolve_argument(package: Package, text: str, naming: Naming) -> Iterator[t
             yield key.replace("%", word), _package_name(directory, naming)
     else:
         yield key, value
+
+
+def _named_directory(package: Package, value: str) -> Path | None:
+    """Return the directory of the one package that a value names, beside it or by the catalogue."""
+    beside, ours = _PACKAGE_VALUE.fullmatch(value), _CATALOG_VALUE.fullmatch(value)
+    if ours:
+        return catalog_directory(ours[1])
+    return package.directory / beside[1] if beside else None
 
 
 def _matching_directories(package: Package, pattern: str) -> list[Path]:

@@ -82,6 +82,12 @@ def argument_problem(text: str) -> tuple[str, str] | None:
             f"unknown value {template.group()!r}",
             "use @dolmen:pkg:DIR or @dolmen:pkgs:PATTERN",
         )
+    if template is None and value.startswith(CATALOG_PREFIX):
+        try:
+            locate_package(value)
+        except PackageError as error:
+            unknown = error.diagnostics[0]
+            return unknown.message, unknown.hints[0]
     if (template is not None and template["kind"] == "pkgs") != ("%" in key):
         return (
             f"the key of {text!r} does not fit its value",
@@ -266,7 +272,10 @@ class _BuildFileReader:
         toolchain = data["toolchain"]
         if not toolchain.startswith(("@dolmen:pkg:", "@lkt:pkg:")):
             try:
-                Reference.parse(toolchain)
+                if toolchain.startswith(CATALOG_PREFIX):
+                    locate_package(toolchain)
+                else:
+                    Reference.parse(toolchain)
             except DolmenError as error:
                 place = self.document.positions.place_of("go", "toolchain")
                 self.problems.extend(error.with_place(place).diagnostics)

@@ -27,6 +27,13 @@ def complete_architectures() -> list[str]:
     return list(ARCHITECTURES)
 
 
+def complete_catalog() -> list[str]:
+    """Return the names of the packages that Dolmen brings."""
+    from assembler.catalog import catalog_names  # noqa: PLC0415
+
+    return list(catalog_names())
+
+
 def complete_codes() -> list[str]:
     """Return all error codes."""
     from assembler.codes import all_codes  # noqa: PLC0415

@@ -57,6 +57,8 @@ RESULTS = {
         f"{{r}}/o/p:{HASH} linux/amd64.*\n",
     ),
     "pkg show-tag": ("pkg show-tag p", f"example/p:{HASH}\n"),
+    "pkg list": ("pkg list", r"NAME .*\n(\S+ .*\n)+"),
+    "pkg show": ("pkg show nginx", r"nginx: .*\n(.*\n)+    services:\n(    .*\n)+"),
     "pkg inputs": ("pkg inputs p", rf"(example/p:{HASH} for \S+\n(  .*\n)+)+"),
     "pkg lock": ("pkg lock p", NOTHING),
     "pkg new": ("pkg new {t}/q", NOTHING),

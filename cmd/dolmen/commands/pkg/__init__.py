@@ -12,6 +12,8 @@ the directory's tree, so the same sources have the same name everywhere.
 \b
     dolmen pkg build pkg/sshd        # build its image
     dolmen pkg show-tag pkg/sshd     # print the image's name
+
+Dolmen brings packages of its own, `dolmen pkg list`; @dolmen:NAME stands for their directories.
 """
 
 app = command_group(
@@ -24,6 +26,8 @@ app = command_group(
         LazyCommand(
             "inputs", "dolmen.commands.pkg.inputs", "Print the inputs of packages' images."
         ),
+        LazyCommand("list", "dolmen.commands.pkg.list", "List the packages that Dolmen brings."),
+        LazyCommand("show", "dolmen.commands.pkg.show", "Describe a package that Dolmen brings."),
         LazyCommand(
             "new", "dolmen.commands.pkg.new", "Create a package from a commented template."
         ),
