@@ -11,13 +11,18 @@ from pathlib import Path
 import pytest
 
 from assembler.catalog import catalog_directory, catalog_names
+from assembler.oci import Image, Reference, Store, host_platform, look_up_image
 from assembler.packages import hash_directory
+from support.cli import Dolmen
+from support.from_debian import skip_without_an_archive
+from support.guests import HOME
 from support.nobody import LAUNCHER, home_of_nobody, why_not
 
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+PLATFORM = str(host_platform())
 IMAGE = """\
 kernel: {image: "@dolmen:kernel-virtual"}
 init: ["@dolmen:init", "@dolmen:crun"]
@@ -126,3 +131,27 @@ def test_an_unknown_name_says_which_is_meant(wheel: Path, tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "image.yml:3:31: error[DM0750]" in done.stderr
     assert "did you mean @dolmen:nginx?" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["init", "dhcp", "kernel-virtual"])
+def test_an_image_has_the_bytes_of_the_checkouts(wheel: Path, tmp_path: Path, name: str) -> None:
+    """A Go program, a recipe with files, and a kernel, built once more over the same image."""
+    status = ["git", "-C", str(REPOSITORY), "status", "--porcelain", "pkg", "kernel"]
+    if subprocess.run(status, capture_output=True, check=True).stdout:
+        pytest.skip("packages have changes that are not committed")
+    HOME.mkdir(parents=True, exist_ok=True)
+    built = Dolmen(HOME).run("pkg", "build", "--platforms", PLATFORM, catalog_directory(name))
+    skip_without_an_archive(built)
+    assert built.returncode == 0, built.stderr
+    reference = Reference.parse(built.stdout.strip())
+    store = Store(HOME / ".cache" / "dolmen")
+    expected = look_up_image(store, reference, host_platform())
+    assert isinstance(expected, Image)
+    python = install(wheel, tmp_path / "venv", 0o077)
+    words = ("--cache", str(store.root), "pkg", "build", "--force", "--platforms", PLATFORM)
+    again = run(python, tmp_path, *words, f"@dolmen:{name}")
+    assert again.returncode == 0, again.stderr
+    assert f"build dolmen/{name}" in again.stderr
+    found = look_up_image(store, reference, host_platform())
+    assert isinstance(found, Image)
+    assert found.digest == expected.digest
