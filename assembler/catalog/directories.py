@@ -8,7 +8,6 @@ from pathlib import Path
 
 from assembler.codes import packages as codes
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.spelling import nearest_words
 
 CATALOG_PREFIX = "@dolmen:"
 
@@ -37,6 +36,8 @@ def catalog_directory(name: str) -> Path:
             f"no package {name!r}: this installation of Dolmen has no catalogue",
             "install the wheel of Dolmen, or use a checkout",
         )
+    from assembler.spelling import nearest_words  # noqa: PLC0415 - only a mistake needs it
+
     near = nearest_words(name, directories, 1)
     raise PackageError.of(
         codes.UNKNOWN_PACKAGE,

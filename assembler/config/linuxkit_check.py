@@ -115,10 +115,13 @@ def _build_arguments(document: YamlDocument) -> Iterator[Diagnostic]:
     """Yield the references that only Dolmen knows."""
     arguments = _list(document.data, "buildArgs")
     for number, text in enumerate(arguments):
-        if isinstance(text, str) and text.partition("=")[2].startswith("@dolmen:"):
+        value = text.partition("=")[2] if isinstance(text, str) else ""
+        if value.startswith(CATALOG_PREFIX):
             place = document.positions.lookup("buildArgs", number).place
             message = "LinuxKit does not know @dolmen:"
-            yield error(codes.NOT_LINUXKIT, message, place, "write @lkt: with the same rest")
+            beside = value.startswith(("@dolmen:pkg:", "@dolmen:pkgs:"))
+            hint = "write @lkt: with the same rest" if beside else "use the name of the image"
+            yield error(codes.NOT_LINUXKIT, message, place, hint)
 
 
 def _templates(

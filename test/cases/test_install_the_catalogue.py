@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -79,6 +80,8 @@ EXPECTED = {name: hash_directory(catalog_directory(name)) for name in catalog_na
 def test_the_tags_are_those_of_the_checkout(wheel: Path, tmp_path: Path, umask: int) -> None:
     python = install(wheel, tmp_path / "venv", umask)
     assert tags(python, tmp_path) == EXPECTED
+    listed = json.loads(run(python, tmp_path, "pkg", "list", "--json").stdout)
+    assert {package["name"]: package["tag"] for package in listed} == EXPECTED
 
 
 def test_the_checkout_names_its_packages_by_the_same_tags(tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ SERVICE = "services:\n- name: s\n  image: a/b:1\n  "
 FORMS: list[tuple[str, list[str | bytes], str, str, str]] = [
     ("build", ["image: t\ndebs: {suite: x}\n"], "DM0142", "0.yml:2:1", "'debs'"),
     ("build", ["buildArgs: [A=1, 'B=@dolmen:pkg:../x']\n"], "DM0142", "0.yml:1:18", "@dolmen:"),
+    ("build", ["buildArgs: ['B=@dolmen:base']\n"], "DM0142", "0.yml:1:13", "@dolmen:"),
     ("image", [f"{SERVICE}resources: {{blockIO: {{}}}}\n"], "DM0142", "0.yml:4:15", "'blockIO'"),
     (
         "image",
