@@ -14,6 +14,7 @@ from assembler.packages.tags import Naming, derive_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from assembler.catalog import CatalogEntry
     from assembler.oci import ImageNames, Store
@@ -26,7 +27,8 @@ _NAMESPACES = {
     "ipc": "shared memory",
     "uts": "the host name",
 }
-_REFERENCE = re.compile(r"@pkg:\.\./(?:pkg/)?(?=[a-z])")
+# What a README says of its neighbours.
+_REFERENCE = re.compile(r"@(?:dolmen:|lkt:)?pkg:\.\./(?:pkg/)?(?=[a-z])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class CatalogPackage:
 
     entry: CatalogEntry
     name: PackageName
+    directory: Path
     architectures: tuple[str, ...]
     privileges: tuple[str, ...]
     # In Markdown; empty without one.
@@ -48,6 +51,7 @@ class CatalogPackage:
             **self.entry.as_json(),
             "image": str(self.name),
             "tag": self.name.tag,
+            "directory": str(self.directory),
             "architectures": list(self.architectures),
             "privileges": list(self.privileges),
             "size": self.size,
@@ -82,6 +86,7 @@ def _describe(entry: CatalogEntry, store: Store, names: ImageNames) -> CatalogPa
     return CatalogPackage(
         entry,
         name,
+        directory,
         package.build.arches,
         package_privileges(package.build.label),
         _REFERENCE.sub("@dolmen:", text),

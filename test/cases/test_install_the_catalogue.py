@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from assembler.oci import Image, Reference, Store, host_platform, look_up_image
 from assembler.packages import hash_directory
 from support.cli import Dolmen
 from support.from_debian import skip_without_an_archive
-from support.guests import HOME
+from support.guest import LIMIT, free_port
+from support.guests import HOME, needs_qemu
 from support.nobody import LAUNCHER, home_of_nobody, why_not
 
 pytestmark = pytest.mark.slow
@@ -158,3 +160,27 @@ def test_an_image_has_the_bytes_of_the_checkouts(wheel: Path, tmp_path: Path, na
     found = look_up_image(store, reference, host_platform())
     assert isinstance(found, Image)
     assert found.digest == expected.digest
+
+
+@needs_qemu
+@pytest.mark.boot
+def test_an_image_of_the_wheel_boots_and_its_page_answers(wheel: Path, tmp_path: Path) -> None:
+    """One command builds what is missing, and starts the machine; images are kept."""
+    python = install(wheel, tmp_path / "venv")
+    dhcp = 'onboot: [{name: dhcp, image: "@dolmen:dhcp"}]\n'
+    kernel = 'image: "@dolmen:kernel-virtual", cmdline: "console=ttyS0"'
+    text = IMAGE.replace('image: "@dolmen:kernel-virtual"', kernel) + dhcp
+    (tmp_path / "image.yml").write_text(text)
+    HOME.mkdir(parents=True, exist_ok=True)
+    store = ("--cache", str(HOME / ".cache" / "dolmen"))
+    port = free_port()
+    wait = ("--wait-port", str(port), "--timeout", f"{LIMIT}s")
+    words = ("run", "qemu", "--detached", "--arch", "amd64", "--publish", f"{port}:80", *wait)
+    try:
+        started = run(python, tmp_path, *store, *words, "image.yml")
+        skip_without_an_archive(started)
+        assert started.returncode == 0, started.stderr
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=LIMIT) as page:
+            assert b"This page comes from nginx" in page.read()
+    finally:
+        run(python, tmp_path, *store, "stop", "image")

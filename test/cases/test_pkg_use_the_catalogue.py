@@ -44,6 +44,8 @@ def test_a_package_is_described(dolmen: Dolmen) -> None:
     for text in ("-label", "CAP_SYS_ADMIN", "all block devices", "Example:", "@dolmen:format"):
         assert text in shown
     assert "@pkg:" not in shown
+    assert f"directory   {catalog_directory('format')}\n" in shown
+    assert "pkg:../" not in dolmen.run("pkg", "show", "toolchain-go").stdout
     assert dolmen.run("pkg", "show", "@dolmen:format").stdout == shown
     refused = dolmen.run("pkg", "show", "fromat")
     assert refused.returncode == 1
@@ -64,7 +66,8 @@ def test_commands_accept_names_of_the_catalogue(dolmen: Dolmen, tmp_path: Path) 
 
 def test_a_lock_is_not_written_into_the_catalogue(dolmen: Dolmen) -> None:
     refused = dolmen.run("pkg", "lock", "@dolmen:nginx")
-    assert refused.returncode == 1
+    assert refused.returncode == 2
+    assert f"cp -r {catalog_directory('nginx')} ." in refused.stderr
     assert not (catalog_directory("nginx") / "debs.lock").exists()
 
 

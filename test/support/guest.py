@@ -112,7 +112,8 @@ class Guest:
         time.sleep(0.2)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nothing listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -145,7 +146,7 @@ def booted(
     Disks are /dev/vda and so on in their order, and the CD is /dev/sr0.
     """
     line = f"{files.path('cmdline').read_text()} {EMULATED} quiet {append}"
-    port = _free_port()
+    port = free_port()
     monitor = files.directory / f"{files.name}.qmp"
     command = [
         *(*_MACHINES[files.architecture], "-accel", "tcg", "-smp", str(processors)),

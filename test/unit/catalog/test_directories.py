@@ -8,7 +8,7 @@ import pytest
 
 from assembler.catalog import catalog_directory, catalog_names, catalog_time, is_installed
 from assembler.errors import PackageError
-from assembler.packages import read_package
+from assembler.packages import package_names, read_package
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -41,6 +41,11 @@ def test_an_unknown_name_is_an_error(name: str, hint: str) -> None:
     with pytest.raises(PackageError, match="no package") as caught:
         catalog_directory(name)
     assert caught.value.diagnostics[0].hints == (hint,)
+
+
+def test_the_library_accepts_names_of_the_catalogue() -> None:
+    (named,) = package_names("@dolmen:init")
+    assert named == package_names(catalog_directory("init"))[0]
 
 
 def test_git_decides_in_a_checkout() -> None:

@@ -38,10 +38,34 @@ Directories = Annotated[
         callback=_locate,
     ),
 ]
+
+
+def _refuse_catalog(directories: list[Path]) -> list[Path]:
+    """Return the directories; those of the catalogue are not written to."""
+    from assembler.catalog import CATALOG_PREFIX
+    from assembler.codes import usage
+    from assembler.errors import UsageError
+    from assembler.packages import locate_package
+
+    for directory in directories:
+        if str(directory).startswith(CATALOG_PREFIX):
+            raise UsageError.of(
+                usage.BAD_OPTION,
+                f"{directory} is a package of Dolmen, which has no lock",
+                f"copy it, and lock the copy: cp -r {locate_package(directory)} .",
+            )
+    return directories
+
+
 # Of commands that write into them.
 OwnDirectories = Annotated[
     list[Path],
-    typer.Argument(metavar="DIR...", help="Package directories.", show_default=False),
+    typer.Argument(
+        metavar="DIR...",
+        help="Package directories.",
+        show_default=False,
+        callback=_refuse_catalog,
+    ),
 ]
 
 

@@ -55,6 +55,7 @@ def _print(package: CatalogPackage) -> None:
     rows = [
         ("goes into", entry.place),
         ("image", str(package.name)),
+        ("directory", str(package.directory)),
         ("platforms", ", ".join(package.architectures)),
         ("size", "not in the store" if package.size is None else size_text(package.size)),
         ("replaces", f"{entry.replaces} of LinuxKit" if entry.replaces else ""),
