@@ -245,8 +245,9 @@ GO_BUILD_FAILED = Code(
 NO_GO_TOOLCHAIN = Code(
     747,
     "The image has no Go toolchain",
-    "`go.toolchain` in build.yml names the image, or the package (`@dolmen:pkg:DIR`), whose Go "
-    "compiles the programs: in /usr/lib/go-VERSION as in Debian, or in /usr/local/go.",
+    "`go.toolchain` in build.yml names the image, or the package (`@dolmen:toolchain-go`, "
+    "`@dolmen:pkg:DIR`), whose Go compiles the programs: in /usr/lib/go-VERSION as in Debian, or "
+    "in /usr/local/go.",
 )
 CLASSIC_BUILDER = Code(
     745,

@@ -127,8 +127,8 @@ def _unpack(store: Store, image: Image, reporter: Reporter, limits: LayerLimits 
             raise PackageError.of(
                 packages.NO_GO_TOOLCHAIN,
                 f"{what} has no Go toolchain",
-                "name an image with Go in /usr/lib/go-VERSION or /usr/local/go, such as that of "
-                "pkg/toolchain-go",
+                "name an image with Go in /usr/lib/go-VERSION or /usr/local/go, such as "
+                "@dolmen:toolchain-go",
             )
         write_manifest(goroot)
     return goroot

@@ -161,5 +161,6 @@ def test_what_depends_on_more_is_not_remembered(options: Callable[[], BuildOptio
 
 def test_urls_and_packages_are_not_remembered() -> None:
     assert cache_key(["https://example.com/x.yml"], BuildOptions(), [INPUT]) is None
-    packages = replace(INPUT, content=b"init: ['@pkg:x']")
-    assert cache_key(["image.yml"], BuildOptions(), [packages]) is None
+    for name in (b"@pkg:x", b"@dolmen:init"):
+        packages = replace(INPUT, content=b"init: ['" + name + b"']")
+        assert cache_key(["image.yml"], BuildOptions(), [packages]) is None
