@@ -11,20 +11,52 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from assembler.suffixes import KERNEL
 from dolmen.output import Styled, print_note, wants_color
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from assembler.formats import Output
     from dolmen.settings import Settings
 
 _STYLE = "1"
+# Formats whose output QEMU boots as it is.
+_BOOTABLE = ("uki", "raw", "iso", "qcow2", "vhd", "dynamic-vhd", "vmdk")
 
 
 def show_next_command(settings: Settings, *words: str | Path, always: bool = False) -> None:
-    """Print the next command; file names are quoted for the shell."""
+    """Print the next command if there is one; file names are quoted for the shell."""
+    if words:
+        show_next_step(settings, shlex.join(map(str, words)), always=always)
+
+
+def show_next_step(settings: Settings, text: str, *, always: bool = False) -> None:
+    """Print the next step, if it is more than a command."""
     if settings.quiet or not (always or (sys.stdout.isatty() and sys.stderr.isatty())):
         return
     sys.stdout.flush()
     style = _STYLE if wants_color(sys.stderr, settings.color) else ""
-    print_note("next: ", Styled(shlex.join(map(str, words)), style))
+    print_note("next: ", Styled(text, style))
+
+
+def command_for_outputs(outputs: Sequence[Output], architecture: str = "") -> tuple[str, ...]:
+    """Return the command that runs the outputs of a build, else one that shows them."""
+    run = ("dolmen", "run", "qemu")
+    for output in outputs:
+        path = str(output.path or "")
+        prefix = path.removesuffix(KERNEL)
+        if output.role == "kernel" and prefix != path:
+            if output.format == "kernel+initrd":
+                return (*run, prefix)
+            if output.format == "kernel+squashfs":
+                return (*run, "--squashfs", prefix)
+        if path and output.format.split("-")[0] in _BOOTABLE:
+            return (*run, *(("--arch", architecture) if architecture else ()), path)
+    for output in outputs:
+        if output.path is not None and output.path.is_file():
+            return ("dolmen", "inspect", str(output.path))
+        if output.reference:
+            return ("dolmen", "cache", "inspect", output.reference)
+    return ()

@@ -18,6 +18,7 @@ from support.booting import System, left_behind
 from support.faulty_registry import FaultyRegistry, faulty_registry
 from support.pictures import Painter
 from support.recipes import commit, git
+from support.terminal import run_on_terminal
 
 if TYPE_CHECKING:
     import subprocess
@@ -39,7 +40,7 @@ RESULTS = {
     "build (fails)": ("build --offline none.yml", NOTHING),
     "validate": ("validate i.yml", NOTHING),
     "new": ("new {t}/n.yml", NOTHING),
-    "new -": ("new", r"# yaml-language-server(.|\n)*"),
+    "new -": ("new -", r"# yaml-language-server(.|\n)*"),
     "cache ls": ("cache ls", r"IMAGE .*\n(docker.io/\S+ .*\n)+"),
     "cache inspect": ("cache inspect example/init:1", r"name +docker.io/example/init:1\n(.|\n)*"),
     "cache pull": ("cache pull --insecure {r} {r}/app:1", NOTHING),
@@ -83,6 +84,26 @@ RESULTS = {
     "serve (fails)": ("serve --directory none", NOTHING),
     "run (fails)": ("run qemu {t}/none", NOTHING),
 }
+# What the last line of each command on a terminal says to do next; empty if there is nothing that
+# a person would do: commands that end something, that show something, or that fail.
+NEXT = {
+    "build": "dolmen inspect {t}/new/i.tar",
+    "build (again)": "dolmen inspect {t}/old/i.tar",
+    "build --output": "dolmen inspect {t}/x.tar",
+    "validate": "dolmen build i.yml",
+    "new": "dolmen run qemu {t}/n.yml --publish 8080:80",
+    "cache pull": "dolmen cache inspect {r}/app:1",
+    "cache import": "dolmen cache inspect docker.io/example/init:1",
+    "cache rm": "dolmen cache rm example/init:1",
+    "pkg build": 'write image: "@pkg:./p" into image.yml, then dolmen build image.yml',
+    "pkg push": 'write image: "{r}/o/p:' + HASH + '" into image.yml, then dolmen build image.yml',
+    "pkg new": "dolmen pkg build {t}/q",
+    "keys": "dolmen build --format raw-efi --secure-boot-key {t}/keys/db.key "
+    "--secure-boot-cert {t}/keys/db.crt image.yml",
+    "doctor": "dolmen new",
+}
+# Without a terminal, too: they begin something.
+ALWAYS = {"new", "pkg new"}
 # These fail here; also then nothing but a result is on standard output.
 MAY_FAIL = {"pkg lock", "pkg builder"}
 
@@ -136,6 +157,36 @@ def test_every_command_is_in_the_table() -> None:
         assert visible - tried == set()
 
 
+@pytest.mark.parametrize("name", [name for name in RESULTS if name != "build --output -"])
+def test_the_last_line_on_a_terminal_is_the_next_command(place: Place, name: str) -> None:
+    words = [place.fill(word) for word in RESULTS[name][0].split()]
+    env = {"DOLMEN_CACHE": str(place.directory / "store"), "NO_COLOR": "1"}
+    typed = run_on_terminal(place.dolmen, *words, cwd=place.directory, columns=200, env=env)
+    if name in NEXT:
+        expected = NEXT[name].replace("{t}", re.escape(str(place.directory)))
+        expected = expected.replace("{r}", re.escape(place.registry.host))
+        assert re.fullmatch(f"next: {expected}", typed.last_line), typed.text
+        quiet = run_on_terminal(place.dolmen, *words, "-q", cwd=place.directory, env=env)
+        assert "next: " not in quiet.text
+    else:
+        assert "next: " not in typed.text
+
+
+def test_a_result_that_goes_elsewhere_has_no_next_command(place: Place) -> None:
+    env = {"DOLMEN_CACHE": str(place.directory / "store")}
+    words = ("build", "--offline", "--force", "i.yml")
+    shown = run_on_terminal(place.dolmen, *words, cwd=place.directory, env=env)
+    assert shown.last_line.startswith("next: dolmen inspect ")
+    typed = run_on_terminal(place.dolmen, *words, "--json", cwd=place.directory, env=env)
+    assert "next: " not in typed.text
+    with (place.directory / "result").open("wb") as result:
+        piped = run_on_terminal(
+            place.dolmen, *words, cwd=place.directory, env=env, stdout=result.fileno()
+        )
+    assert piped.returncode == 0
+    assert "next: " not in piped.text
+
+
 @pytest.mark.parametrize("name", RESULTS)
 @pytest.mark.parametrize("more", [(), ("-q",), ("-v", "-v")], ids=["plain", "quiet", "verbose"])
 def test_only_the_result_is_on_standard_output(
@@ -155,6 +206,7 @@ def test_only_the_result_is_on_standard_output(
         assert "/dev/stdout\n" not in done.stdout
     else:
         assert re.fullmatch(expected, done.stdout), (done.stdout, done.stderr)
+    assert ("next: " in done.stderr) is (name in ALWAYS and more != ("-q",))
     if more == ("-q",) and done.returncode == 0 and name != "pkg builder":
         assert done.stderr == ""
 

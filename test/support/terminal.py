@@ -37,8 +37,9 @@ class Typed:
 
     @property
     def last_line(self) -> str:
-        """Return the last line of the text."""
-        return self.text.rstrip("\n").rpartition("\n")[2]
+        """Return the last line, without what was drawn over."""
+        line = self.raw.rstrip("\r\n").rpartition("\n")[2]
+        return _SEQUENCE.sub("", line).rpartition("\r")[2]
 
 
 def run_on_terminal(
@@ -49,8 +50,12 @@ def run_on_terminal(
     prompt: str = "",
     columns: int = 80,
     env: dict[str, str] | None = None,
+    stdout: int | None = None,
 ) -> Typed:
-    """Run `dolmen WORDS` on a terminal; `keys` are pressed when it has written `prompt`."""
+    """Run `dolmen WORDS` on a terminal; `keys` are pressed when it has written `prompt`.
+
+    Standard output is the terminal, too, or another file.
+    """
     environment = dolmen.environment({"TERM": "xterm", **(env or {})})
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
@@ -59,7 +64,7 @@ def run_on_terminal(
         os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for handle in (0, 1, 2):
-            os.dup2(slave, handle)
+            os.dup2(slave if handle != 1 or stdout is None else stdout, handle)
         os.chdir(cwd)
         command = [sys.executable, "-m", "dolmen", *map(str, words)]
         os.execve(sys.executable, command, environment)  # noqa: S606

@@ -198,6 +198,7 @@ def build(
     from assembler.build import BuildOptions, SbomOptions, merged_yaml
     from assembler.build import build as run_build
     from dolmen.build_output import list_formats, print_failure, print_result
+    from dolmen.next_command import command_for_outputs, show_next_command
     from dolmen.package_options import environment_options
     from dolmen.sources import image_sources
 
@@ -255,6 +256,8 @@ def build(
             print_failure(error, recorder.warnings if recorder is not None else ())
         raise
     print_result(settings, result, as_json=as_json)
+    if not as_json:
+        show_next_command(settings, *command_for_outputs(result.outputs, architecture))
 
 
 def _check_output(output: str, *, as_json: bool, dry_run: bool) -> None:

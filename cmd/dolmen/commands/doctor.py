@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import platform
 import shutil
 import sys
 import textwrap
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.next_command import show_next_command
 from dolmen.output import Styled, print_json, print_line, wants_color
 from dolmen.settings import settings_of
 
@@ -45,6 +47,9 @@ def doctor(
         _show(found, color=wants_color(sys.stdout, settings.color))
     if not all(f.well for f in found if f.name == "store"):
         raise typer.Exit(1)
+    qemu = f"qemu-system-{platform.machine()}"
+    if not as_json and any(f.well for f in found if f.name == qemu):
+        show_next_command(settings, "dolmen", "new")
 
 
 def _show(found: list[HostFinding], *, color: bool) -> None:

@@ -8,13 +8,16 @@ from typing import Annotated
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.next_command import show_next_command
 from dolmen.output import print_json, print_line
+from dolmen.settings import settings_of
 
 app = command_app()
 
 
 @app.command()
 def inspect(
+    ctx: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="FILE", help="File to inspect.")],
     files: Annotated[
         bool, typer.Option("--files", help="List all files, not only the first few.")
@@ -53,3 +56,16 @@ def inspect(
         for line in inspection_lines(found, str(path), every_file=files):
             print_line(line)
     check_undamaged(found, path)
+    if not as_json and _is_bootable(path):
+        show_next_command(settings_of(ctx), "dolmen", "run", "qemu", path)
+
+
+def _is_bootable(path: Path) -> bool:
+    """Tell whether `dolmen run` takes a file by itself."""
+    from assembler.errors import DolmenError
+    from assembler.machine import ImageKind, detect_image
+
+    try:
+        return detect_image(path).kind is not ImageKind.KERNEL
+    except DolmenError:
+        return False

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.next_command import show_next_command
 from dolmen.output import print_line
+from dolmen.settings import settings_of
 
 app = command_app(
     help="Create Secure Boot keys.",
@@ -23,6 +25,7 @@ def keys() -> None:
 
 @app.command()
 def generate(
+    ctx: typer.Context,
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="Directory for the keys; created if missing.")
     ],
@@ -59,3 +62,6 @@ def generate(
     options = KeySetOptions(name, datetime.now(UTC), days, passphrase)
     for path in generate_keys(directory, options):
         print_line(str(path))
+    words = ("--secure-boot-key", directory / "db.key", "--secure-boot-cert", directory / "db.crt")
+    command = ("dolmen", "build", "--format", "raw-efi", *words, "image.yml")
+    show_next_command(settings_of(ctx), *command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,6 +64,7 @@ def validate(
     from assembler.build import ValidationResult
     from assembler.build import validate as check
     from assembler.config import printable_name
+    from dolmen.next_command import show_next_command
 
     settings = settings_of(ctx)
     results = []
@@ -81,3 +83,15 @@ def validate(
         print_json(every.as_json(), ascii_only=False)
     if not every.valid:
         raise typer.Exit(1)
+    if not as_json and (merge or len(files) == 1):
+        show_next_command(settings, *_next_command(files, schema))
+
+
+def _next_command(files: list[str], schema: str) -> tuple[str, ...]:
+    """Return the command that builds valid files; standard input cannot be read again."""
+    if "-" in files:
+        return ()
+    path = Path(files[0])
+    if schema == "build" or (schema == "auto" and path.name == "build.yml"):
+        return ("dolmen", "pkg", "build", str(path.parent))
+    return ("dolmen", "build", *files)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.next_command import show_next_command
 from dolmen.output import print_line
 from dolmen.progress import progress_reporter
 from dolmen.settings import settings_of
@@ -50,3 +51,5 @@ def import_(
             imported = import_file(store, Path(file), reference, reporter)
     for image in imported:
         print_line(f"{image.reference} {image.descriptor.digest}")
+    if imported:
+        show_next_command(settings, "dolmen", "cache", "inspect", str(imported[0].reference))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.next_command import show_next_command
 from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
 from dolmen.settings import settings_of
@@ -65,3 +66,4 @@ def pull(
     )
     with progress_reporter(settings) as reporter:
         pull_images(Store(settings.cache), references, options, reporter)
+    show_next_command(settings, "dolmen", "cache", "inspect", names[0])

@@ -9,6 +9,7 @@ import typer
 from assembler.quantities import size_text
 from dolmen import completions
 from dolmen.lazy import command_app
+from dolmen.next_command import show_next_command
 from dolmen.output import print_line
 from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure, registry_options
@@ -63,3 +64,6 @@ def rm(
     print_line(
         f"{'would free' if dry_run else 'freed'} {size_text(done.bytes)} in {done.blobs} blobs"
     )
+    if dry_run:
+        options_given = ("--published-only",) if published_only else ()
+        show_next_command(settings, "dolmen", "cache", "rm", *options_given, *names)

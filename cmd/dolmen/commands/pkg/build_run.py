@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assembler.errors import DolmenError
+from dolmen.next_command import show_next_step
 from dolmen.output import print_json, print_line, show_diagnostics, wants_color
 from dolmen.progress import progress_reporter
 
@@ -49,8 +50,31 @@ def run_build(
         if printing.as_json:
             print_json({"packages": [], "errors": [d.as_json() for d in error.diagnostics]})
         raise
-    if result is not None:
-        result.check()
+    if result is None:
+        return
+    result.check()
+    if not printing.as_json and len(directories) == 1:
+        show_next_step(settings, _use_of_image(directories[0], result, pushed=options.push))
+
+
+def _template_of(directory: Path) -> str:
+    """Return the text that stands for the image of a package in an image.yml."""
+    from assembler.catalog import CATALOG_PREFIX, catalog_directory, catalog_names
+
+    for name in catalog_names():
+        if catalog_directory(name) == directory.resolve():
+            return f"{CATALOG_PREFIX}{name}"
+    shown = str(directory)
+    return f"@pkg:{shown}" if shown.startswith(("/", ".")) else f"@pkg:./{shown}"
+
+
+def _use_of_image(directory: Path, result: PackageBuildResult, *, pushed: bool) -> str:
+    """Return how an image.yml names the image of a package."""
+    if pushed:
+        name = next((package.name for package in result.packages), "")
+    else:
+        name = _template_of(directory)
+    return f'write image: "{name}" into image.yml, then dolmen build image.yml'
 
 
 def _run_build(

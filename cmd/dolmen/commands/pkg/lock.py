@@ -15,6 +15,7 @@ from dolmen.commands.pkg.options import (
     RecipeEngine,
 )
 from dolmen.lazy import command_app
+from dolmen.next_command import show_next_command
 from dolmen.output import print_line
 from dolmen.package_options import debian_options, platforms
 from dolmen.progress import progress_reporter
@@ -61,3 +62,5 @@ def lock(
         check_locks(locks)
     for lock in locks:
         print_line(str(lock.path if check else lock.write()))
+    if not check:
+        show_next_command(settings, "dolmen", "pkg", "build", *directories)

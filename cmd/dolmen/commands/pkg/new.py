@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dolmen.lazy import command_app
+from dolmen.next_command import show_next_command
 from dolmen.output import print_note
 from dolmen.settings import settings_of
 
@@ -37,5 +38,7 @@ def new(
     from assembler.packages import write_new_package
 
     write_new_package(directory, org, recipe=debs)
-    if not settings_of(ctx).quiet:
-        print_note(f"wrote {directory}; build it with: dolmen pkg build {directory}")
+    settings = settings_of(ctx)
+    if not settings.quiet:
+        print_note(f"wrote {directory}")
+    show_next_command(settings, "dolmen", "pkg", "build", directory, always=True)

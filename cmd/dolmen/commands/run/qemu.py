@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,10 @@ from dolmen.settings import env_or_linuxkit, settings_of
 from dolmen.sources import MaxImageSize
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from assembler.build import BuildOptions
+    from assembler.machine import RunResult
 
 app = command_app()
 _DISK_SIZE = 1 << 30
@@ -241,6 +245,7 @@ def qemu(
     found no boot device, or a service ended five times in a row, before it was ready.
     """
     from assembler.machine import ImageKind, RunOptions, run, state_directory
+    from dolmen.next_command import show_next_command
     from dolmen.run.images import image_argument
     from dolmen.run.report import RunReporter, failure_json, run_message
     from dolmen.run.terminal_console import SignalConsole, TerminalConsole
@@ -322,6 +327,18 @@ def qemu(
     code = reporter.show_result(result)
     if as_json:
         print_json(result.as_json())
-    elif result.running:
+        raise typer.Exit(code)
+    if result.running:
         print_line(result.name)
+    if code in (0, 128 + signal.SIGINT):
+        words = next_command(result, paths or (), ssh=ssh)
+        show_next_command(settings, *words)
     raise typer.Exit(code)
+
+
+def next_command(result: RunResult, paths: Sequence[str], *, ssh: bool) -> tuple[str, ...]:
+    """Return the command that looks into a running machine, or that keeps what has run."""
+    if result.running:
+        return ("dolmen", "ssh", result.name) if ssh else ("dolmen", "logs", "-f", result.name)
+    is_yaml = all(path.lower().endswith((".yml", ".yaml")) for path in paths)
+    return ("dolmen", "build", *paths) if is_yaml else ()
