@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.guest import LIMIT, Guest, is_clean, login
-from support.guests import HOME, REPOSITORY, assemble, boot_and, needs_arm, needs_qemu, page
+from support.guest import Guest, is_clean, login
+from support.guests import HOME, REPOSITORY, assemble, boot_and, needs_arm, needs_qemu, page, redis
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,22 +79,6 @@ def test_nginx_serves_its_page_without_privileges(tmp_path: Path, architecture: 
         guest.wait_for_end()
 
     boot_and(files, check)
-
-
-def redis(guest: Guest, *words: str) -> str:
-    """Say something to redis and return its answer; it takes a moment to listen and to load."""
-    end = time.monotonic() + LIMIT
-    while time.monotonic() < end:
-        try:
-            with socket.create_connection(("127.0.0.1", guest.port), 30) as connection:
-                connection.sendall(" ".join(words).encode() + b"\r\n")
-                answer = connection.recv(1 << 16).decode()
-                if answer and not answer.startswith("-LOADING "):
-                    return answer
-        except ConnectionError:
-            pass
-        time.sleep(0.2)
-    raise AssertionError(f"redis does not answer; the console:\n{guest.text()[-3000:]}")
 
 
 def test_redis_keeps_its_data_after_a_shutdown(tmp_path: Path) -> None:

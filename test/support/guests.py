@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -93,6 +94,22 @@ def page(guest: Guest) -> str:
             if time.monotonic() > end:
                 raise
             time.sleep(0.2)
+
+
+def redis(guest: Guest, *words: str) -> str:
+    """Say something to redis and return its answer; it takes a moment to listen and to load."""
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        try:
+            with socket.create_connection(("127.0.0.1", guest.port), 30) as connection:
+                connection.sendall(" ".join(words).encode() + b"\r\n")
+                answer = connection.recv(1 << 16).decode()
+                if answer and not answer.startswith("-LOADING "):
+                    return answer
+        except ConnectionError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"redis does not answer; the console:\n{guest.text()[-3000:]}")
 
 
 def system(text: str) -> str:
