@@ -192,7 +192,7 @@ def free_port() -> int:
 
 
 def run_the_web_server(dolmen: Dolmen, limit: float) -> None:
-    """Do what the README says, and end it with Ctrl-C."""
+    """Run the example, look at its page, and end it with Ctrl-C."""
     port = free_port()
     words = ("run", "qemu", "examples/nginx.yml", "--publish", f"{port}:80")
     script = f'cd {REPOSITORY} && exec "$@"'
@@ -220,7 +220,7 @@ def run_the_web_server(dolmen: Dolmen, limit: float) -> None:
 
 
 @needs_qemu
-def test_the_web_server_of_the_readme_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_example_web_server_leaves_nothing_behind(tmp_path: Path) -> None:
     # With the store that the tests have filled: what is missing is built.
     assemble(REPOSITORY / "examples" / "nginx.yml", tmp_path)
     run_the_web_server(Dolmen(HOME), LIMIT)
@@ -229,5 +229,5 @@ def test_the_web_server_of_the_readme_leaves_nothing_behind(tmp_path: Path) -> N
 @needs_qemu
 @pytest.mark.whole
 @pytest.mark.timeout(1200)
-def test_the_web_server_of_the_readme_from_a_clean_store(dolmen: Dolmen) -> None:
+def test_the_example_web_server_from_a_clean_store(dolmen: Dolmen) -> None:
     run_the_web_server(dolmen, 1000)
