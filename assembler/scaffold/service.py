@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assembler.codes import packages as codes
+from assembler.errors import DolmenError
+from assembler.packages import package_names
 from assembler.scaffold.editor_schema import schema_reference, write_editor_schema
 from assembler.scaffold.new_file import write_files
 from assembler.scaffold.program_detection import detect_program
@@ -34,6 +37,8 @@ class NewService:
     program: Program
     paths: tuple[Path, ...]
     run_command: tuple[str, ...]
+    # The directory, if git has to know it before it is built.
+    to_commit: Path | None = None
 
 
 def write_service(directory: Path, file: Path, *, replace: bool = False) -> NewService:
@@ -57,7 +62,17 @@ def write_service(directory: Path, file: Path, *, replace: bool = False) -> NewS
     write_files(texts, replace=replace)
     for kind in ("image", "build"):
         write_editor_schema(kind, file.parent)
-    return NewService(program, tuple(texts), command)
+    to_commit = directory if _is_uncommitted(directory) else None
+    return NewService(program, tuple(texts), command, to_commit)
+
+
+def _is_uncommitted(directory: Path) -> bool:
+    """Tell whether a package is in a repository with commits that do not have it."""
+    try:
+        package_names(directory)
+    except DolmenError as error:
+        return any(found.code is codes.NOT_COMMITTED for found in error.diagnostics)
+    return False
 
 
 def _service_name(directory: Path) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
+from support.recipes import commit, git
+
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
@@ -231,3 +233,19 @@ def test_the_directory_itself_and_unusual_names(dolmen: Dolmen, tmp_path: Path) 
     assert dolmen.run("new", "--service", "x", "-", cwd=tmp_path).returncode == 2
     both = dolmen.run("new", "--service", "x", "--template", "ssh", cwd=tmp_path)
     assert both.returncode == 2
+
+
+def test_git_has_to_know_the_package(dolmen: Dolmen, tmp_path: Path) -> None:
+    """A repository with commits refuses the build before; the next command commits it."""
+    work = tmp_path / "work"
+    app = write(work / "app", run__sh="echo hello\n")
+    git(work, "init", "-q", ".")
+    assert make(dolmen, app).stderr.endswith("next: dolmen run qemu image.yml\n")
+    git(work, "commit", "-q", "--allow-empty", "-m", "begin")
+    made = make(dolmen, app, "--force")
+    last = made.stderr.splitlines()[-1]
+    add = "git add app && git commit -m 'Add app' && "
+    assert last == f"next: {add}dolmen run qemu image.yml"
+    commit(work)
+    assert "git" not in make(dolmen, app, "--force").stderr
+    assert dolmen.run("pkg", "show-tag", "app", cwd=work).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -154,7 +155,7 @@ def _new_service(settings: Settings, directory: Path, file: str, *, force: bool)
     from assembler.codes import usage
     from assembler.errors import UsageError
     from assembler.scaffold import write_service
-    from dolmen.next_command import show_next_command
+    from dolmen.next_command import show_next_command, show_next_step
 
     if file == "-":
         raise UsageError.of(usage.BAD_OPTION, "--service writes files: name one instead of -")
@@ -165,4 +166,13 @@ def _new_service(settings: Settings, directory: Path, file: str, *, force: bool)
             print_note(f"not detected: {text}")
         for path in made.paths:
             print_note(f"wrote {path}")
-    show_next_command(settings, *made.run_command, always=True)
+    if made.to_commit is None:
+        show_next_command(settings, *made.run_command, always=True)
+        return
+    # The tag of a package is the hash that git has of it.
+    commands = (
+        ("git", "add", str(made.to_commit)),
+        ("git", "commit", "-m", f"Add {made.to_commit}"),
+        made.run_command,
+    )
+    show_next_step(settings, " && ".join(map(shlex.join, commands)), always=True)
