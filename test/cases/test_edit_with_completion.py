@@ -6,11 +6,14 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from assembler.config import schemas
+
+if TYPE_CHECKING:
+    from support.cli import Dolmen
 
 LSP = Path(__file__).parents[1] / "lsp"
 NODE, NPM = shutil.which("node"), shutil.which("npm")
@@ -45,10 +48,15 @@ def ask(server: Path, folder: Path, kind: str, text: str) -> dict[str, Any]:
             places.append(f"{len(lines)}:{column}")
         lines.append(line.replace("|", "", 1))
     (folder / "x.yml").write_text("\n".join(lines) + "\n")
+    return ask_about(server, folder / "x.yml", *places)
+
+
+def ask_about(server: Path, file: Path, *places: str) -> dict[str, Any]:
+    """Open a file in the server, and ask about places LINE:COLUMN, which begin at 0."""
     binary = server / "node_modules/yaml-language-server/bin/yaml-language-server"
     assert NODE
     done = subprocess.run(
-        [NODE, server / "ask.mjs", binary, folder / "x.yml", *places],
+        [NODE, server / "ask.mjs", binary, file, *places],
         capture_output=True,
         text=True,
         check=True,
@@ -113,3 +121,20 @@ def test_keys_are_explained_and_mistakes_marked(server: Path, tmp_path: Path) ->
     assert described["description"] in found["hovers"][0].replace("\\", "")
     assert any("bogus" in message for message in found["diagnostics"])
     assert any('"filesystem", "oci"' in message for message in found["diagnostics"])
+
+
+def test_new_files_name_a_schema_that_the_editor_finds(
+    server: Path, dolmen: Dolmen, tmp_path: Path
+) -> None:
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "main.py").write_text("")
+    dolmen.run("new", "--service", "app", cwd=tmp_path, check=True)
+    for file, kind in ((tmp_path / "image.yml", "image"), (app / "build.yml", "build")):
+        with file.open("a") as end:
+            end.write("\n")
+        lines = file.read_text().splitlines()
+        found = ask_about(server, file, f"{len(lines) - 1}:0")
+        assert found["diagnostics"] == []
+        present = {line.partition(":")[0] for line in lines if line[:1].isalpha()}
+        assert keys(kind) - present <= set(found["completions"][0])
