@@ -157,7 +157,15 @@ def test_every_command_is_in_the_table() -> None:
         assert visible - tried == set()
 
 
-@pytest.mark.parametrize("name", [name for name in RESULTS if name != "build --output -"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in NEXT else pytest.mark.slow)
+        for name in RESULTS
+        # An archive is not written to a terminal.
+        if name != "build --output -"
+    ],
+)
 def test_the_last_line_on_a_terminal_is_the_next_command(place: Place, name: str) -> None:
     words = [place.fill(word) for word in RESULTS[name][0].split()]
     env = {"DOLMEN_CACHE": str(place.directory / "store"), "NO_COLOR": "1"}
@@ -287,3 +295,19 @@ def test_an_ended_machine_as_json(dolmen: Dolmen, tiny_system: System) -> None:
     failed = dolmen.run(*words, "--wait-for", "never", "--timeout", "1s")
     assert failed.returncode == 3
     assert json.loads(failed.stdout)["outcome"] == "timed-out"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("--detached",), ("--once", "--wait-for", "the system is up")])
+def test_a_machine_on_a_terminal_names_the_next_command(
+    dolmen: Dolmen, tiny_system: System, options: tuple[str, ...]
+) -> None:
+    words = ("run", tiny_system.prefix, "--mem", "256", "--name", "m", *options)
+    typed = run_on_terminal(dolmen, *words, cwd=dolmen.home)
+    dolmen.run("stop", "--all", "--timeout", "0")
+    assert typed.returncode == 0, typed.text
+    if options == ("--detached",):
+        assert typed.last_line == "next: dolmen logs -f m"
+    else:
+        # The image of a finished build is there already.
+        assert "next: " not in typed.text
