@@ -102,8 +102,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3
   --no-header --no-emit-index-url --no-emit-find-links
 
 lock: setup ## renew the pinned versions, for every Python from 3.11 on (10 s)
-	@$(COMPILE) --output-file requirements.txt pyproject.toml requirements.in
-	@$(COMPILE) --output-file requirements-dev.txt --constraint requirements.txt \
+	@$(COMPILE) --all-extras --output-file requirements.txt pyproject.toml requirements.in
+	@$(COMPILE) --output-file requirements-dev.txt --constraint requirements.txt --all-extras \
 	  pyproject.toml requirements.in requirements-dev.in
 	@$(COMPILE) --output-file requirements-mutation.txt requirements-mutation.in
 

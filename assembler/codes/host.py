@@ -50,3 +50,11 @@ NO_SUBORDINATE_IDS = Code(
     "/etc/subuid and /etc/subgid. Without them it can make files of one user only. The hint has "
     "the command that adds some; `dolmen doctor` checks them.",
 )
+EXTRA_MISSING = Code(
+    808,
+    "A Python library for this task is not installed",
+    "`pip install dolmen` leaves out libraries that most users never need. Each belongs to an "
+    "extra of the Python package; the hint has the command that installs it, and `pip install "
+    "'dolmen[all]'` installs all. With pipx: `pipx install --force 'dolmen[all]'`; with uv: "
+    "`uv tool install 'dolmen[all]'`.",
+)

@@ -119,6 +119,8 @@ class Builders:
 
             if offline:
                 check_environment_daemon()
+            if requested == DOCKER:
+                tools.require_extra("docker")
             if daemon_responds():
                 return ClassicBuilder(self.reporter)
         raise PackageError.of(

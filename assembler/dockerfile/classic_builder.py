@@ -38,6 +38,7 @@ from assembler.oci import (
     decompress_layer,
     export_archive,
 )
+from assembler.tools import EXTRAS, require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,6 +226,7 @@ def _check_supported(plan: DockerfilePlan) -> None:
 @contextmanager
 def _docker_client() -> Iterator[DockerClient]:
     """Connect to the daemon; its errors become diagnostics."""
+    require_extra("docker")
     import docker  # noqa: PLC0415
     import requests  # noqa: PLC0415
 
@@ -243,7 +245,9 @@ def _docker_client() -> Iterator[DockerClient]:
 
 
 def daemon_responds() -> bool:
-    """Tell whether a Docker daemon responds."""
+    """Tell whether a Docker daemon responds; without its library, it is not used."""
+    if not EXTRAS["docker"].installed:
+        return False
     import docker  # noqa: PLC0415
     import requests  # noqa: PLC0415
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from assembler.inspection.result import FileEntry
 from assembler.inspection.source import NotReadableError, file_range_of, printable_text
+from assembler.tools import EXTRAS
 
 if TYPE_CHECKING:
     from assembler.inspection.source import DataSource
@@ -25,6 +26,11 @@ _DEADLINE = 20
 
 def list_namespace(source: DataSource, namespace: str, most: int) -> list[FileEntry]:
     """Return the files of a volume under their names of "Joliet" or "UDF"."""
+    extra = EXTRAS["iso"]
+    if not extra.installed:
+        raise NotReadableError(
+            f"its {namespace} names are not read without {extra.module}: {extra.install}"
+        )
     place = file_range_of(source)
     if place is None:
         raise NotReadableError(f"its {namespace} names are not read within a disk container")

@@ -15,6 +15,7 @@ from assembler.machine.firmware import FIRMWARE_FILES, find_firmware
 from assembler.machine.virtiofs import find_virtiofsd
 from assembler.oci import ImageSources, ping_daemon
 from assembler.tools import (
+    EXTRAS,
     TOOLS,
     Tool,
     find_program,
@@ -121,6 +122,12 @@ def _mend(tool: Tool) -> str:
 
 
 def _check_docker_daemon() -> HostFinding:
+    extra = EXTRAS["docker"]
+    if not extra.installed:
+        seen = f"the Python library {extra.module} is not installed"
+        return HostFinding(
+            "tools", "docker daemon", False, seen, TOOLS["docker"].use, extra.install
+        )
     try:
         ping_daemon()
     except ImageError as error:

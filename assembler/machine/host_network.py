@@ -22,7 +22,7 @@ from assembler.codes import machine as codes
 from assembler.errors import MachineError
 from assembler.machine.backend import Command
 from assembler.machine.helper_processes import HelperProcess
-from assembler.tools import require_program
+from assembler.tools import require_extra, require_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,6 +94,7 @@ def connect_network(network: Network) -> ConnectedNetwork:
 
 
 def _configure(network: Network, tap: str) -> ConnectedNetwork:
+    require_extra("network")
     from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415 - only for these networks
 
     cleanup = NO_CLEANUP
@@ -137,6 +138,7 @@ def release_network(cleanup: NetworkCleanup) -> None:
     """Undo the changes for a machine that has ended; a bridge that others still use stays."""
     if cleanup == NO_CLEANUP:
         return
+    require_extra("network")
     from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415 - only for these networks
     from pyroute2.nftables.main import NFTables  # noqa: PLC0415
 

@@ -15,6 +15,7 @@ from assembler.codes import output as codes
 from assembler.errors import OutputError
 from assembler.media import der, pe
 from assembler.media.sparse_image import ExtentImage, SparseImage, chunks_in_range, read_image
+from assembler.tools import EXTRAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +138,11 @@ def program_signatures(program: SparseImage, headers: pe.PeHeaders) -> list[Prog
 
 
 def _read_signature(data: bytes, digest: bytes | None) -> ProgramSignature:
+    extra = EXTRAS["secure-boot"]
+    if not extra.installed:
+        return ProgramSignature(
+            "", "", f"it is not checked without {extra.module}: {extra.install}"
+        )
     try:
         return _verify(data, digest)
     except (ValueError, IndexError, TypeError) as error:

@@ -13,6 +13,7 @@ from assembler.errors import OutputError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.media.authenticode import Signer
 from assembler.media.enrolment import SECURE_BOOT_VARIABLES, signature_list, signed_update
+from assembler.tools import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ class KeySetOptions:
 
 def read_signer(key: Path, certificate: Path, passphrase: Callable[[], str]) -> Signer:
     """Read a private key and its certificate (PEM); `passphrase` is called for an encrypted key."""
+    require_extra("secure-boot")
     from cryptography import x509  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
@@ -78,6 +80,7 @@ def read_signer(key: Path, certificate: Path, passphrase: Callable[[], str]) -> 
 
 def read_certificate(path: Path) -> Certificate:
     """Read a certificate, PEM or DER."""
+    require_extra("secure-boot")
     from cryptography import x509  # noqa: PLC0415
 
     data = _read(path)
@@ -98,6 +101,7 @@ def certificate_fingerprint(certificate: Certificate) -> str:
 
 def generate_keys(directory: Path, request: KeySetOptions) -> list[Path]:
     """Make a set of keys in a directory, with the files that enrol them; nothing is overwritten."""
+    require_extra("secure-boot")
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
 
     names = [

@@ -11,6 +11,7 @@ from assembler.events import LogMessage
 from assembler.oci.archive_import import ArchiveInput, import_archive
 from assembler.oci.platform import Platform, normalize_architecture
 from assembler.oci.store import MissingImage, look_up_image
+from assembler.tools import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ def import_from_daemon(
 
     References with a digest are skipped: archives of the daemon have other digests.
     """
+    require_extra("docker")
     import docker  # noqa: PLC0415 - slow to import, and seldom needed
     import requests  # noqa: PLC0415
 
@@ -54,6 +56,7 @@ def import_from_daemon(
 
 def ping_daemon(timeout: int = 5) -> None:
     """Raise HostError unless the Docker daemon responds."""
+    require_extra("docker")
     import docker  # noqa: PLC0415
     import requests  # noqa: PLC0415
 

@@ -4,6 +4,7 @@ TOOLS, Tool                      the table of all programs that Dolmen uses
 find_program, require_program    the path of a program on this host, or an error with a hint
 program_version                  the version that a program prints
 install_command                  the command that installs a Debian package, on any distribution
+EXTRAS, Extra, require_extra     libraries for rare tasks, and an error where one is missing
 has_new_enough                   whether the distribution's package is new enough
 has_subordinate_ids              whether a user has ids that builders without root map
 subordinate_ids_command          the command that adds some
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         install_command,
     )
     from assembler.tools.execution import ProcessLimits, ProcessResult, program_error, run_program
+    from assembler.tools.extras import EXTRAS, Extra, require_extra
     from assembler.tools.subordinate_ids import (
         has_subordinate_ids,
         subordinate_ids_command,
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from assembler.tools.watchdog import StallLimits, Watchdog, full_disk_of
 
 _HOMES = {
+    "EXTRAS": "extras",
+    "Extra": "extras",
+    "require_extra": "extras",
     "Cancellation": "cancellation",
     "Cancelled": "cancellation",
     "Distribution": "distribution",
@@ -67,10 +72,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "EXTRAS",
     "TOOLS",
     "Cancellation",
     "Cancelled",
     "Distribution",
+    "Extra",
     "ProcessLimits",
     "ProcessResult",
     "StallLimits",
@@ -84,6 +91,7 @@ __all__ = [
     "install_command",
     "program_error",
     "program_version",
+    "require_extra",
     "require_program",
     "run_program",
     "subordinate_ids_command",
