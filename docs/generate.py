@@ -64,7 +64,7 @@ def commands() -> str:
             "terminated."
         ),
     ]
-    for name, text in _helps("dolmen", typer.main.get_command(app)):
+    for name, text in command_helps("dolmen", typer.main.get_command(app)):
         lines += ["", f"## {name}", "", "```", text.rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
@@ -106,7 +106,7 @@ def catalogue() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _helps(name: str, command: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - typer's own
+def command_helps(name: str, command: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - typer's own
     """Yield the help of a command and of all below it, as it looks on 100 columns."""
     with command.make_context(
         name, [], resilient_parsing=True, terminal_width=100, max_content_width=100
@@ -115,7 +115,7 @@ def _helps(name: str, command: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN40
         for child in getattr(command, "commands", {}):
             _, loaded, _ = command.resolve_command(context, [child])
             if not loaded.hidden:
-                yield from _helps(f"{name} {child}", loaded)
+                yield from command_helps(f"{name} {child}", loaded)
 
 
 def errors() -> str:

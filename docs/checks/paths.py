@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from checks.texts import Span, Text
     from checks.tree import Tree
 
-FOLDERS = ("assembler", "bench", "cmd", "docs", "examples", "kernel", "pkg", "schema", "test")
+FOLDERS = (
+    *("assembler", "bench", "cmd", "docs", "examples", "kernel", "packaging"),
+    *("pkg", "schema", "test"),
+)
 # What examples call a user's own directories and files.
 EXAMPLES = {"pkg/web", "pkg/runc/debs.lock"}
 _PART = r"(?:[\w.+*…\x01-]|\{[\w,.*-]+\})+"

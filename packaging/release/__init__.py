@@ -1,0 +1,1 @@
+"""Builds what users install: the wheel, Debian packages and the container image."""
