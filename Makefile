@@ -16,7 +16,7 @@ ROUNDS ?= 100
 KIND ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-boot test-fresh test-faults test-fast coverage lint format docs docs-check bench \
+.PHONY: help setup demo test test-boot test-fresh test-install test-faults test-fast coverage lint format docs docs-check bench \
   bench-first mutation wheel deb container lock clean
 
 help: ## show this list; times are those of a machine with 2 processors
@@ -52,6 +52,10 @@ test-boot: setup ## boot every format on every architecture and firmware that it
 
 test-fresh: setup ## follow the README on fresh Debian 12, 13 and testing, as root and as a user (1 h)
 	@$(BIN)/python test/fresh/run.py $(if $(SUITE),--suite $(SUITE))
+
+test-install: wheel deb container ## install Dolmen in each way on fresh Debians, and boot as a user (1 h)
+	@$(BIN)/python test/fresh/install.py $(if $(SUITE),--suite $(SUITE)) $(if $(WAY),--way $(WAY))
+	@$(BIN)/python test/fresh/container.py
 
 test-faults: setup ## kill, starve and mislead Dolmen at random (5 min); ROUNDS=1000, SEED=2, KIND=rot
 	@PYTHONPATH=test $(BIN)/python -m faults --rounds $(ROUNDS) --seed $(SEED) \
@@ -90,6 +94,9 @@ docs-check: setup
 bench: setup ## measure speed and memory as ratios, and keep bench/results.md (8 min)
 	@$(BIN)/python bench/run.py
 
+bench-first: wheel ## measure the first boot from nothing, downloads included (3 min); WAY=uvx
+	@$(BIN)/python bench/first.py --wheel dist/dolmen-*.whl $(if $(WAY),--way $(WAY))
+
 mutation: setup $(MUTATION)/.ready ## list changes of MODULE that no unit test notices (SAMPLE=200: 15 min)
 	@$(MUTATION)/bin/python test/mutation.py --sample $(SAMPLE) --seed $(SEED) $(MODULE)
 
@@ -106,6 +113,9 @@ wheel: setup ## build the wheel, the same bytes each time (2 s)
 
 deb: setup ## build the Debian package, without root (40 s); ARCH=arm64 for another architecture
 	@$(RELEASE) release.deb $(if $(ARCH),--architecture $(ARCH))
+
+container: setup ## build the OCI image of Dolmen by Dolmen, for amd64 and arm64 (3 min); ARCH=amd64
+	@$(RELEASE) release.container $(if $(ARCH),--architecture $(ARCH))
 
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
   --no-header --no-emit-index-url --no-emit-find-links

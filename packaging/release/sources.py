@@ -30,6 +30,6 @@ def source_time() -> int:
 
 def reproducible_environment() -> dict[str, str]:
     """Return the environment for programs whose output becomes part of a release."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "DOLMEN_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("LC_")}
     fixed = {"LC_ALL": "C.UTF-8", "TZ": "UTC", "SOURCE_DATE_EPOCH": str(source_time())}
     return {**kept, **fixed, "COLUMNS": "100", "NO_COLOR": "1"}

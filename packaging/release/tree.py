@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 _AR_MAGIC = b"!<arch>\n"
 
@@ -54,6 +55,18 @@ def tar_of(tree: Mapping[str, File], time: int) -> bytes:
                 entry.mode, entry.size = file.mode, len(file.content)
             tar.addfile(entry, io.BytesIO(file.content) if file is not None else None)
     return out.getvalue()
+
+
+def write_tree(tree: Mapping[str, File], directory: Path) -> None:
+    """Write the files below a directory."""
+    for name, file in tree.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if file.link:
+            path.symlink_to(file.link)
+        else:
+            path.write_bytes(file.content)
+            path.chmod(file.mode)
 
 
 def compress_xz(data: bytes) -> bytes:

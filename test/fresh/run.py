@@ -120,15 +120,15 @@ def _parse() -> argparse.Namespace:
 
 
 def _run(one: Round) -> bool:
-    base = _base(one.suite)
-    with tempfile.TemporaryDirectory(prefix="fresh-", dir=base.parent) as scratch:
+    archive = base(one.suite)
+    with tempfile.TemporaryDirectory(prefix="fresh-", dir=archive.parent) as scratch:
         root = Path(scratch) / "root"
         root.mkdir()
-        subprocess.run(["tar", "-xpf", base, "-C", root, "--numeric-owner"], check=True)
-        _copy_network_settings(root)
+        subprocess.run(["tar", "-xpf", archive, "-C", root, "--numeric-owner"], check=True)
+        copy_network_settings(root)
         home = root / "home" / USER if one.user else root / "root"
         if one.user:
-            _add_user(root)
+            add_user(root)
         subprocess.run(["git", "clone", "--quiet", REPOSITORY, home / "dolmen"], check=True)
         if one.user:
             subprocess.run(
@@ -137,46 +137,47 @@ def _run(one: Round) -> bool:
             # What the administrator of the machine does, as `make` says it.
             demo_only = all(command == "make demo" for command in one.commands)
             lists = "demo-packages.txt" + ("" if demo_only else " packages.txt")
-            if not _enter(one, root, f"/home/{USER}/dolmen/.ci/setup {lists}", user=False):
+            if not enter(one, root, f"/home/{USER}/dolmen/.ci/setup {lists}", user=False):
                 return False
         for command in one.commands:
             print(f"--> {command}", flush=True)
             where = f"/{home.relative_to(root)}/dolmen"
-            if not _enter(one, root, f"cd {where} && {command}", user=one.user):
+            if not enter(one, root, f"cd {where} && {command}", user=one.user):
                 return False
     return True
 
 
-def _add_user(root: Path) -> None:
-    """Add an ordinary user with subordinate ids; a minimal root may have no useradd."""
+def add_user(root: Path, *, subordinate_ids: bool = True) -> None:
+    """Add an ordinary user; a minimal root may have no useradd."""
     lines = {
         "passwd": f"{USER}:x:{ID}:{ID}::/home/{USER}:/bin/bash",
         "group": f"{USER}:x:{ID}:",
-        "subuid": f"{USER}:100000:65536",
-        "subgid": f"{USER}:100000:65536",
     }
+    if subordinate_ids:
+        lines |= dict.fromkeys(("subuid", "subgid"), f"{USER}:100000:65536")
     for name, line in lines.items():
         with (root / "etc" / name).open("a") as file:
             file.write(line + "\n")
     (root / "home" / USER).mkdir()
 
 
-def _base(suite: str) -> Path:
+def base(suite: str) -> Path:
     """Return a tar of the root, kept for a day."""
     folder = REPOSITORY / "build" / "fresh"
     folder.mkdir(parents=True, exist_ok=True)
-    base = folder / f"{suite}.tar"
-    if not base.exists():
+    archive = folder / f"{suite}.tar"
+    if not archive.exists():
         part = folder / f"{suite}.part.tar"
         subprocess.run(
             ["mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}", suite, part],
             check=True,
         )
-        part.replace(base)
-    return base
+        part.replace(archive)
+    return archive
 
 
-def _copy_network_settings(root: Path) -> None:
+def copy_network_settings(root: Path) -> None:
+    """Copy what this machine needs to reach the network."""
     for name in (
         "etc/resolv.conf",
         "etc/hosts",
@@ -189,7 +190,8 @@ def _copy_network_settings(root: Path) -> None:
             shutil.copyfile(source, root / name)
 
 
-def _enter(one: Round, root: Path, command: str, *, user: bool) -> bool:
+def enter(one: Round, root: Path, command: str, *, user: bool) -> bool:
+    """Run a command of a shell in the root, and tell whether it succeeded."""
     kept = ("PIP_", "HTTP", "http", "NO_PROXY", "no_proxy", "SSL_", "DOLMEN_TEST_")
     settings = {k: v for k, v in os.environ.items() if k.startswith(kept) and k != "PIP_FIND_LINKS"}
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
