@@ -28,7 +28,6 @@ _LEFT_OUT_FILES = (
     # The backend of zstandard for PyPy.
     "zstandard/_cffi.",
     "zstandard/backend_cffi.py",
-    "isal/_isal.",
     "debian/doc-debtags",
 )
 _LEFT_OUT_METADATA = (

@@ -70,6 +70,25 @@ def test_lintian_has_nothing_to_say(deb: Path) -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
+def test_its_libraries_can_be_imported(deb: Path, tmp_path: Path) -> None:
+    subprocess.run(["dpkg-deb", "-x", deb, tmp_path], check=True)
+    site = tmp_path / "usr/lib/dolmen/site-packages"
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r})\n"
+        "import docker, lz4.block, oras.provider, pycdlib, pyroute2, rich.progress, ruamel.yaml\n"
+        "from debian import debian_support\n"
+        "from cryptography import x509\n"
+        "from isal import igzip_lib, isal_zlib\n"
+        "from jsonschema.validators import Draft202012Validator\n"
+        "import zstandard; print(zstandard.backend, zstandard.__file__)"
+    )
+    # Without this environment's own libraries.
+    command = [sys.executable, "-I", "-S", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["cext", str(site / "zstandard/__init__.py")]
+
+
 def test_the_package_has_what_users_look_for(deb: Path) -> None:
     listing = subprocess.run(["dpkg-deb", "-c", deb], capture_output=True, text=True, check=True)
     paths = {line.split()[5] for line in listing.stdout.splitlines()}

@@ -21,6 +21,7 @@ from release.tree import File, Tree
         ("bin/dolmen", True),
         ("oras/tests/run_registry.sh", True),
         ("zstandard/_cffi.cpython-311-x86_64-linux-gnu.so", True),
+        ("isal/_isal.cpython-311-x86_64-linux-gnu.so", False),
         ("zstandard/backend_c.cpython-311-x86_64-linux-gnu.so", False),
     ],
 )
