@@ -1,7 +1,7 @@
 """The exception family: all errors that the library reports to users.
 
     DolmenError             one or more diagnostics
-    ├── ConfigError         image.yml or build.yml is invalid
+    ├── ConfigError         image.yml, build.yml or the configuration file is invalid
     ├── ImageError          a reference, a manifest or the content of the store is invalid
     ├── RegistryError       a registry is unreachable, refuses a request or sends wrong content
     ├── LayerError          a layer is broken or hostile
@@ -65,7 +65,7 @@ class DolmenError(Exception):
 
 
 class ConfigError(DolmenError):
-    """image.yml or build.yml is invalid."""
+    """image.yml, build.yml or the configuration file is invalid."""
 
 
 class ImageError(DolmenError):

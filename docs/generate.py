@@ -18,6 +18,7 @@ from assembler.catalog import catalog_directory, catalog_entries
 from assembler.config import expected_type, flow_yaml, load_schema, resolve_reference
 from assembler.packages import package_privileges, read_package
 from dolmen.app import app
+from dolmen.setting_table import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,7 @@ def documents() -> dict[Path, str]:
         _HERE / "errors.md": errors(),
         _HERE / "commands.md": commands(),
         _HERE / "catalogue.md": catalogue(),
+        _HERE / "configuration.md": configuration(),
     }
 
 
@@ -116,6 +118,71 @@ def command_helps(name: str, command: Any) -> Iterator[tuple[str, str]]:  # noqa
             _, loaded, _ = command.resolve_command(context, [child])
             if not loaded.hidden:
                 yield from command_helps(f"{name} {child}", loaded)
+
+
+_CONFIGURATION = """\
+# Configuration
+
+{note}
+
+A setting is taken from the first of these that has it:
+
+1. an option of the command line
+2. an environment variable; an empty one is not set
+3. the configuration file
+4. its default
+
+`dolmen config` shows all settings with their values, and where these come from, `dolmen config KEY`
+one value; `--json` is for programs. The library ([library.md](library.md)) reads neither variables
+nor file.
+
+## The file
+
+`~/.config/dolmen/config.toml`; in `$XDG_CONFIG_HOME` if that is set. `DOLMEN_CONFIG` names another
+file, `DOLMEN_CONFIG=/dev/null` none; `dolmen config --path` prints the path. It is
+[TOML](https://toml.io):
+
+```toml
+cache = "/srv/dolmen"
+debian.mirror = "https://mirror.example.com/debian"
+
+[registries]
+mirrors = ["docker.io=https://mirror.example.com"]
+cert-files = "company-ca.pem"
+```
+
+Relative paths are relative to the file; `~/` is the home directory. Where a list is expected, a
+text is its only item. Unknown keys and wrong types are errors (DM0904), shown with their place.
+Commands that need no settings, such as `dolmen version`, do not read the file.
+
+A file that belongs to another user than you and root, or that everyone may write to, is refused: it
+names keyrings and builders. `DOLMEN_CONFIG` may name such a file.
+
+Secrets do not belong in the file. Credentials of registries are in Docker's `config.json` or in
+`DOLMEN_REGISTRY_CREDS` ([registries.md](registries.md)), the passphrase of a Secure Boot key in
+`DOLMEN_SECURE_BOOT_PASSPHRASE`.
+
+## Settings
+"""
+
+
+def configuration() -> str:
+    """Return the description of the configuration file, with the table of settings."""
+    lines = [
+        _CONFIGURATION.format(note=_NOTE.format(source="cmd/dolmen/setting_table.py")),
+        "| key | type | option | environment variables | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for setting in SETTINGS:
+        variables = " ".join(f"`{name}`" for name in setting.variables) or "-"
+        kind = "one of " + ", ".join(f"`{c}`" for c in setting.choices)
+        kind = kind if setting.choices else str(setting.kind)
+        default = f" Default: `{setting.default}`." if setting.default else ""
+        lines.append(
+            f"| `{setting.key}` | {kind} | `{setting.option}` | {variables} "
+            f"| {setting.summary}{default} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def errors() -> str:

@@ -19,3 +19,10 @@ BACKEND_NOT_SUPPORTED = Code(
     "build its format (`dolmen build --format help` lists them), and start or upload the output "
     "with the tool of the vendor; docs/linuxkit.md lists format and tool of each backend.",
 )
+BAD_CONFIG_FILE = Code(
+    904,
+    "A mistake in the configuration file",
+    "`dolmen config` lists all settings with their values and origins, and `dolmen config --path` "
+    "prints the path of the file. It is TOML; docs/configuration.md describes it. A file of "
+    "another user, or one that everyone may write to, is used only if DOLMEN_CONFIG names it.",
+)

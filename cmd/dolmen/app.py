@@ -11,7 +11,7 @@ import typer
 from assembler.version import __version__
 from dolmen.lazy import LazyCommand, lazy_group
 from dolmen.output import print_line
-from dolmen.settings import Settings, default_cache, env_mirrors
+from dolmen.settings import MIRROR_VARIABLES, GlobalOptions, is_default
 
 COMMANDS = (
     LazyCommand("build", "dolmen.commands.build", "Assemble a bootable image from YAML files."),
@@ -35,6 +35,7 @@ COMMANDS = (
         "schema", "dolmen.commands.schema", "Print the JSON Schema of image.yml or build.yml."
     ),
     LazyCommand("explain", "dolmen.commands.explain", "Explain error codes."),
+    LazyCommand("config", "dolmen.commands.config", "Show the settings and their origins."),
     LazyCommand("doctor", "dolmen.commands.doctor", "Check this machine for required programs."),
     LazyCommand("completion", "dolmen.commands.completion", "Print a shell completion script."),
     LazyCommand("version", "dolmen.commands.version", "Print Dolmen's version."),
@@ -68,6 +69,14 @@ def _check_color(value: str) -> str:
     if value not in ("auto", "always", "never"):
         raise typer.BadParameter("must be auto, always or never")
     return value
+
+
+def _mirrors_of_variables() -> tuple[str, ...]:
+    if not any(os.environ.get(name) for name in MIRROR_VARIABLES):
+        return ()
+    from dolmen.setting_values import variable_texts  # noqa: PLC0415 - takes time
+
+    return variable_texts("registries.mirrors")
 
 
 def _print_version(value: bool) -> None:
@@ -116,15 +125,15 @@ def top(
     ] = False,
 ) -> None:
     """Store the global options for the command."""
-    settings = Settings(
-        cache=(cache or default_cache(os.environ)).expanduser(),
-        verbosity=-1 if quiet else verbose,
-        color=color,
-        mirrors=tuple(mirror or env_mirrors(os.environ)),
+    options = GlobalOptions(
+        cache=cache,
+        verbosity=-1 if quiet else verbose or None,
+        color="" if is_default(ctx, "color") else color,
+        mirrors=tuple(mirror or _mirrors_of_variables()),
         cert_files=tuple(cert_file or ()),
     )
-    if settings.mirrors or settings.cert_files:
-        from dolmen.registries import check_global_options  # noqa: PLC0415 - slow to import
+    if options.mirrors or options.cert_files:
+        from dolmen.global_options import check_global_options  # noqa: PLC0415 - slow to import
 
-        check_global_options(settings)
-    ctx.obj = settings
+        check_global_options(options.mirrors, options.cert_files)
+    ctx.obj = options

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import typer
 
-from dolmen.settings import default_cache
+from dolmen.setting_values import default_cache
 
 
 def complete_formats(incomplete: str) -> list[str]:
@@ -51,7 +50,7 @@ def complete_images(ctx: typer.Context, incomplete: str) -> list[str]:
 
     cache = (ctx.find_root().params or {}).get("cache")
     try:
-        entries = Store(Path(cache or default_cache(os.environ)).expanduser()).names().entries
+        entries = Store(Path(cache or default_cache()).expanduser()).names().entries
     except (DolmenError, OSError):
         return []
     names = {entry.name for entry in entries if entry.name}

@@ -11,6 +11,7 @@ import os
 import signal
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -87,16 +88,20 @@ def _raise_interrupt(error: BaseException | None) -> None:
 def _print_error(error: Exception, arguments: list[str]) -> NoReturn:
     from assembler.errors import DolmenError, UsageError, host_error, is_disk_error  # noqa: PLC0415
     from dolmen.output import show_diagnostics, wants_color  # noqa: PLC0415
+    from dolmen.setting_values import default_color  # noqa: PLC0415
 
     if isinstance(error, OSError) and is_disk_error(error):
         error = host_error(error, error.filename or _unnamed_file(error), "write")
     if not isinstance(error, DolmenError):
         raise error
-    when = "auto"
+    when = ""
     for word, value in zip(arguments, [*arguments[1:], ""], strict=True):
         if word == "--color" or word.startswith("--color="):
             when = word.partition("=")[2] or value
-    show_diagnostics(error.diagnostics, color=wants_color(sys.stderr, when))
+    if not when:
+        with suppress(DolmenError):
+            when = default_color()
+    show_diagnostics(error.diagnostics, color=wants_color(sys.stderr, when or "auto"))
     sys.exit(2 if isinstance(error, UsageError) else 1)
 
 

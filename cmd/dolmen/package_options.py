@@ -1,15 +1,15 @@
-"""Options of package builds, from command line and environment."""
+"""Options of package builds, from the command line and the settings."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dolmen.settings import env_list_or_linuxkit, env_or_linuxkit
+from dolmen.setting_values import path_of, text_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from assembler.debian import DebianOptions
     from assembler.dockerfile import BuilderOptions
@@ -44,11 +44,10 @@ def debian_options(
     """Return the sources of Debian packages."""
     from assembler.debian import DebianOptions  # noqa: PLC0415
 
-    variable = os.environ.get("DOLMEN_DEBIAN_KEYRING")
     return DebianOptions(
-        mirrors=tuple(mirrors or env_list_or_linuxkit(os.environ, "DEBIAN_MIRROR")),
-        keyring=keyring or (Path(variable) if variable else None),
-        engine=engine or env_or_linuxkit(os.environ, "RECIPE_ENGINE") or "auto",
+        mirrors=tuple(mirrors or texts_of("debian.mirror")),
+        keyring=keyring or path_of("debian.keyring"),
+        engine=engine or text_of("debian.engine"),
         refresh=refresh,
     )
 
@@ -62,27 +61,22 @@ def builder_options(
     *,
     restart: bool = False,
 ) -> BuilderOptions:
-    """Return the builder of Dockerfiles; the environment has what the call leaves open."""
+    """Return the builder of Dockerfiles; the settings have what the call leaves open."""
     from assembler.dockerfile import (  # noqa: PLC0415
         BuilderOptions,
         BuildKitOptions,
         parse_builder_contexts,
     )
 
-    file = config or _env_path("BUILDER_CONFIG")
+    file = config or path_of("buildkit.config")
     buildkit = BuildKitOptions(
-        parse_builder_contexts(contexts or env_list_or_linuxkit(os.environ, "BUILDERS")),
-        buildx_name or env_or_linuxkit(os.environ, "BUILDER_NAME"),
-        image or env_or_linuxkit(os.environ, "BUILDER_IMAGE"),
+        parse_builder_contexts(contexts or texts_of("buildkit.contexts")),
+        buildx_name or text_of("buildkit.name"),
+        image or text_of("buildkit.image"),
         file.absolute() if file else None,
         restart,
     )
-    return BuilderOptions(name or env_or_linuxkit(os.environ, "BUILDER") or "auto", buildkit)
-
-
-def _env_path(name: str) -> Path | None:
-    text = env_or_linuxkit(os.environ, name)
-    return Path(text).expanduser() if text else None
+    return BuilderOptions(name or text_of("packages.builder"), buildkit)
 
 
 def platforms(texts: Sequence[str] | None) -> tuple[Platform, ...]:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assembler.codes import usage
-from assembler.diagnostics import Diagnostic
-from assembler.errors import UsageError
+from dolmen.setting_values import texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,32 +35,6 @@ Creds = Annotated[
 ]
 
 
-def check_global_options(settings: Settings) -> None:
-    """Check the mirrors and certificates, whether the command uses them or not."""
-    import ssl  # noqa: PLC0415
-
-    from assembler.oci import parse_mirror  # noqa: PLC0415
-
-    problems: list[Diagnostic] = []
-    for text in settings.mirrors:
-        try:
-            parse_mirror(text)
-        except UsageError as error:
-            problems += error.diagnostics
-    for path in settings.cert_files:
-        try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
-        except ssl.SSLError:
-            hint = "a certificate begins with -----BEGIN CERTIFICATE-----"
-            message = f"--cert-file: no certificate in {path}"
-            problems.append(Diagnostic(usage.BAD_OPTION, message, hints=(hint,)))
-        except OSError as error:
-            message = f"--cert-file: cannot read {path}: {error.strerror}"
-            problems.append(Diagnostic(usage.BAD_OPTION, message))
-    if problems:
-        raise UsageError(problems)
-
-
 def registry_options(
     settings: Settings, insecure: Sequence[str] | None, creds: Sequence[str] | None
 ) -> RegistryOptions:
@@ -73,6 +45,6 @@ def registry_options(
         os.environ,
         mirrors=settings.mirrors,
         cert_files=settings.cert_files,
-        insecure=insecure or (),
+        insecure=(*(insecure or ()), *texts_of("registries.insecure")),
         creds=creds or (),
     )

@@ -1,21 +1,24 @@
-"""The global settings: store, verbosity, color, registries."""
+"""The settings of a command, which are resolved when it asks for them.
+
+This module is small, because every command imports it.
+"""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
     import typer
+
+MIRROR_VARIABLES = ("DOLMEN_MIRROR", "LINUXKIT_MIRROR")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The global options, with environment variables applied."""
+    """The global options, with environment variables and the configuration file applied."""
 
     cache: Path
     verbosity: int = 0
@@ -29,31 +32,37 @@ class Settings:
         return self.verbosity < 0
 
 
+class GlobalOptions:
+    """The global options of the command line, before the configuration file is read."""
+
+    # Not a dataclass: these take time to make.
+    __slots__ = ("cache", "cert_files", "color", "mirrors", "verbosity")
+
+    def __init__(
+        self,
+        *,
+        cache: Path | None = None,
+        verbosity: int | None = None,
+        color: str = "",
+        mirrors: tuple[str, ...] = (),
+        cert_files: tuple[Path, ...] = (),
+    ) -> None:
+        """Keep the options; the verbosity is None if neither --quiet nor --verbose was given."""
+        self.cache = cache
+        self.verbosity = verbosity
+        self.color = color
+        self.mirrors = mirrors
+        self.cert_files = cert_files
+
+
 def settings_of(ctx: typer.Context) -> Settings:
-    """Return the settings of the root command."""
-    found = ctx.find_object(Settings)
-    return found if found is not None else Settings(cache=default_cache(os.environ))
+    """Return the settings of the root command; this reads the configuration file."""
+    from dolmen.setting_values import resolve  # noqa: PLC0415 - not every command needs it
+
+    return resolve(ctx.find_object(GlobalOptions) or GlobalOptions())
 
 
-def default_cache(env: Mapping[str, str]) -> Path:
-    """Return the default directory of the store."""
-    chosen = env_or_linuxkit(env, "CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    base = env.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "dolmen"
-
-
-def env_or_linuxkit(env: Mapping[str, str], name: str) -> str:
-    """Return the value of `DOLMEN_name` or `LINUXKIT_name`, or an empty text."""
-    return env.get(f"DOLMEN_{name}") or env.get(f"LINUXKIT_{name}") or ""
-
-
-def env_list_or_linuxkit(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Return the comma-separated items of such a variable."""
-    return tuple(item.strip() for item in env_or_linuxkit(env, name).split(",") if item.strip())
-
-
-def env_mirrors(env: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the registry mirrors, separated by commas or, as in LinuxKit, by spaces."""
-    return tuple(env_or_linuxkit(env, "MIRROR").replace(",", " ").split())
+def is_default(ctx: typer.Context, parameter: str) -> bool:
+    """Tell whether the command line leaves a parameter at its default."""
+    source = ctx.get_parameter_source(parameter)
+    return source is None or source.name.startswith("DEFAULT")

@@ -1,4 +1,4 @@
-"""Image sources, from options and environment, and the option about sources of YAML files."""
+"""Image sources, from options and settings, and the option about sources of YAML files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dolmen.registries import registry_options
+from dolmen.setting_values import origin_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,15 +39,15 @@ MaxImageSize = Annotated[
 
 
 def max_image_size(text: str = "") -> int:
-    """Return the largest size of an image, from the option, the environment or the default."""
+    """Return the largest size of an image, from the option or the settings."""
     from assembler.oci import ImageSources  # noqa: PLC0415
 
-    variable = os.environ.get("DOLMEN_MAX_IMAGE_SIZE", "")
-    if not (text or variable):
+    origin = "--max-image-size" if text else origin_of("images.max-size")
+    if origin == "default":
         return ImageSources.max_image_size
     from dolmen.quantities import parse_bytes  # noqa: PLC0415
 
-    return parse_bytes(text or variable, "--max-image-size" if text else "DOLMEN_MAX_IMAGE_SIZE")
+    return parse_bytes(text or text_of("images.max-size"), origin)
 
 
 def image_sources(

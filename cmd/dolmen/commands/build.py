@@ -20,7 +20,8 @@ from dolmen.lazy import command_app
 from dolmen.output import print_document, result_stream
 from dolmen.progress import progress_reporter
 from dolmen.registries import Creds, Insecure
-from dolmen.settings import settings_of
+from dolmen.setting_values import number_of, text_of
+from dolmen.settings import is_default, settings_of
 from dolmen.sources import AllowLocalSources, MaxImageSize
 
 app = command_app()
@@ -203,6 +204,10 @@ def build(
     from dolmen.sources import image_sources
 
     settings = settings_of(ctx)
+    if is_default(ctx, "compression"):
+        compression = text_of("build.compression")
+    if is_default(ctx, "jobs"):
+        jobs = number_of("build.jobs")
     names = [name for group in formats or () for name in group.split(",")]
     if "help" in names:
         list_formats()

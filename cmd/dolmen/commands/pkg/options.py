@@ -15,7 +15,8 @@ from assembler.codes import usage
 from assembler.errors import UsageError
 from dolmen.package_options import build_arguments, builder_options, debian_options, platforms
 from dolmen.registries import Creds, Insecure
-from dolmen.settings import env_or_linuxkit, settings_of
+from dolmen.setting_values import text_of
+from dolmen.settings import settings_of
 from dolmen.sources import MaxImageSize, image_sources
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def naming_options(
     from assembler.packages import Naming
 
     naming = Naming(
-        org=org if org is not None else env_or_linuxkit(os.environ, "PKG_ORG") or None,
+        org=org if org is not None else text_of("packages.organization") or None,
         tag=tag,
         hash=hash or None,
         commit=hash_commit,

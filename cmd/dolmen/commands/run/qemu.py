@@ -14,7 +14,8 @@ from dolmen.lazy import command_app
 from dolmen.output import print_json, print_line
 from dolmen.registries import Creds, Insecure
 from dolmen.run.durations import parse_duration
-from dolmen.settings import env_or_linuxkit, settings_of
+from dolmen.setting_values import text_of
+from dolmen.settings import settings_of
 from dolmen.sources import MaxImageSize
 
 if TYPE_CHECKING:
@@ -278,7 +279,7 @@ def qemu(
         secure_boot=secure_boot,
         secure_boot_keys=secure_boot_keys,
         tpm=tpm,
-        accelerator=accel or env_or_linuxkit(os.environ, "QEMU_ACCEL"),
+        accelerator=accel or text_of("run.accelerator"),
         qemu=program,
         gui=gui,
         usb=usb,
