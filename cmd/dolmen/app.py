@@ -11,7 +11,7 @@ import typer
 from assembler.version import __version__
 from dolmen.lazy import LazyCommand, lazy_group
 from dolmen.output import print_line
-from dolmen.settings import MIRROR_VARIABLES, GlobalOptions, is_default
+from dolmen.settings import GlobalOptions, is_default
 
 COMMANDS = (
     LazyCommand("build", "dolmen.commands.build", "Assemble a bootable image from YAML files."),
@@ -72,7 +72,7 @@ def _check_color(value: str) -> str:
 
 
 def _mirrors_of_variables() -> tuple[str, ...]:
-    if not any(os.environ.get(name) for name in MIRROR_VARIABLES):
+    if not any(os.environ.get(name) for name in ("DOLMEN_MIRROR", "LINUXKIT_MIRROR")):
         return ()
     from dolmen.setting_values import variable_texts  # noqa: PLC0415 - takes time
 

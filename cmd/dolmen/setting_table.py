@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from dolmen.settings import MIRROR_VARIABLES
-
 
 class Kind(StrEnum):
     """The type of a setting's value."""
@@ -59,7 +57,7 @@ SETTINGS = (
         Kind.TEXTS,
         "Registry mirrors to try first, as [REGISTRY=]URL.",
         "--mirror",
-        MIRROR_VARIABLES,
+        _both("MIRROR"),
         separators=", ",
     ),
     Setting(

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dolmen.config_file import Value, config_path, file_values
 from dolmen.setting_table import BY_KEY, SETTINGS, Kind, Setting
-from dolmen.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from dolmen.settings import GlobalOptions
 
 
 class SettingValue(NamedTuple):
@@ -22,25 +19,6 @@ class SettingValue(NamedTuple):
     setting: Setting
     value: Value | None
     origin: str
-
-
-def resolve(options: GlobalOptions) -> Settings:
-    """Return the settings: options, else variables, else the file, else defaults."""
-    verbosity = options.verbosity
-    if verbosity is None:
-        verbosity = -1 if value_of("quiet") is True else int(text_of("verbose") or 0)
-    settings = Settings(
-        cache=options.cache.expanduser() if options.cache else default_cache(),
-        verbosity=verbosity,
-        color=options.color or default_color(),
-        mirrors=options.mirrors or texts_of("registries.mirrors"),
-        cert_files=options.cert_files or tuple(map(Path, texts_of("registries.cert-files"))),
-    )
-    if settings.mirrors != options.mirrors or settings.cert_files != options.cert_files:
-        from dolmen.global_options import check_global_options  # noqa: PLC0415 - slow to import
-
-        check_global_options(settings.mirrors, settings.cert_files, "registries.cert-files")
-    return settings
 
 
 def default_color() -> str:

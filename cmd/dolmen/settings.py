@@ -6,14 +6,11 @@ This module is small, because every command imports it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import typer
-
-MIRROR_VARIABLES = ("DOLMEN_MIRROR", "LINUXKIT_MIRROR")
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,30 @@ class GlobalOptions:
 
 def settings_of(ctx: typer.Context) -> Settings:
     """Return the settings of the root command; this reads the configuration file."""
-    from dolmen.setting_values import resolve  # noqa: PLC0415 - not every command needs it
+    from dolmen.setting_values import (  # noqa: PLC0415 - not every command needs it
+        default_cache,
+        default_color,
+        text_of,
+        texts_of,
+        value_of,
+    )
 
-    return resolve(ctx.find_object(GlobalOptions) or GlobalOptions())
+    options = ctx.find_object(GlobalOptions) or GlobalOptions()
+    verbosity = options.verbosity
+    if verbosity is None:
+        verbosity = -1 if value_of("quiet") is True else int(text_of("verbose") or 0)
+    settings = Settings(
+        cache=options.cache.expanduser() if options.cache else default_cache(),
+        verbosity=verbosity,
+        color=options.color or default_color(),
+        mirrors=options.mirrors or texts_of("registries.mirrors"),
+        cert_files=options.cert_files or tuple(map(Path, texts_of("registries.cert-files"))),
+    )
+    if settings.mirrors != options.mirrors or settings.cert_files != options.cert_files:
+        from dolmen.global_options import check_global_options  # noqa: PLC0415 - slow to import
+
+        check_global_options(settings.mirrors, settings.cert_files, "registries.cert-files")
+    return settings
 
 
 def is_default(ctx: typer.Context, parameter: str) -> bool:
