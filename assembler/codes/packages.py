@@ -90,13 +90,15 @@ NO_MIRROR = Code(
     721,
     "No archive of Debian packages is configured",
     "Dolmen uses the archives of this machine's apt (/etc/apt/sources.list and sources.list.d), or "
-    "mirrors from `--debian-mirror` or DOLMEN_DEBIAN_MIRROR.",
+    "mirrors from `--debian-mirror`, DOLMEN_DEBIAN_MIRROR or `debian.mirror` in the configuration "
+    "file. On a host other than Debian, one of these names a mirror.",
 )
 NO_KEYRING = Code(
     722,
     "The keys of the archive are missing",
-    "The index of an archive is only trusted if its signature is valid. Install "
-    "`debian-archive-keyring`, or name a keyring with `--debian-keyring`.",
+    "The index of an archive is only trusted if its signature is valid. Its keys are those of "
+    "`--debian-keyring`, else of the package debian-archive-keyring, else those in Dolmen, which "
+    "are for bookworm, trixie and later suites.",
 )
 BROKEN_DEB = Code(
     723,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from assembler.debian.engine_protocol import ArchiveEngine
     from assembler.debian.engines import open_archive_engine
     from assembler.debian.garbage_collection import collect_debian_garbage
+    from assembler.debian.host_sources import HostSources, find_host_sources
     from assembler.debian.lock import LOCK_FILE, PackageLock, read_package_lock, write_package_lock
     from assembler.debian.lock_updates import (
         keep_other_architectures,
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 _HOMES = {
     "ArchiveEngine": "engine_protocol",
     "DebianOptions": "options",
+    "HostSources": "host_sources",
     "LOCK_FILE": "lock",
     "PackageLock": "lock",
     "RecipeBuild": "recipe_build",
     "build_recipe": "recipe_build",
     "collect_debian_garbage": "garbage_collection",
     "control_package": "spdx",
+    "find_host_sources": "host_sources",
     "keep_other_architectures": "lock_updates",
     "lock_differences": "lock_updates",
     "open_archive_engine": "engines",
@@ -45,11 +48,13 @@ __all__ = [
     "LOCK_FILE",
     "ArchiveEngine",
     "DebianOptions",
+    "HostSources",
     "PackageLock",
     "RecipeBuild",
     "build_recipe",
     "collect_debian_garbage",
     "control_package",
+    "find_host_sources",
     "keep_other_architectures",
     "lock_differences",
     "open_archive_engine",

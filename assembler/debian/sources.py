@@ -17,7 +17,9 @@ from assembler.errors import PackageError, wrap_os_errors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-DEFAULT_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+INSTALLED_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# The keys of bookworm and trixie, for hosts without that package.
+SHIPPED_KEYRING = Path(__file__).with_name("debian-archive-keys.asc")
 _ETC_APT = Path("/etc/apt")
 _OS_RELEASE = Path("/etc/os-release")
 _MAX_FILE_SIZE = 1 << 20
@@ -28,8 +30,9 @@ _ALIASES = frozenset({"stable", "oldstable", "oldoldstable", "testing", *_ROLLIN
 _SUITE_SUFFIXES = ("", "-updates", "-security")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*(?:/[A-Za-z0-9.+_-]+)*")
 _MIRROR_HINT = (
-    "name a mirror with --debian-mirror URL or DOLMEN_DEBIAN_MIRROR, as in sources.list: "
-    "[signed-by=KEYRING] URL SUITE..., where {suite} stands for the recipe's suite"
+    "name a mirror with --debian-mirror URL, DOLMEN_DEBIAN_MIRROR or debian.mirror in the "
+    "configuration file, as in sources.list: [signed-by=KEYRING] URL SUITE..., where {suite} "
+    "stands for the recipe's suite"
 )
 
 
@@ -81,7 +84,7 @@ class DebianMirrors:
                 f"the configuration of this machine's apt has no Debian archive for {suite}",
                 _MIRROR_HINT,
             )
-        default_keyring = str(self.keyring or DEFAULT_KEYRING)
+        keyring = str(self.keyring or default_keyring())
         trusted = any("trusted=yes" in entry.options for entry in sources)
         if not trusted and self.keyring is not None and not self.keyring.is_file():
             raise PackageError.of(packages.NO_KEYRING, f"there is no keyring {self.keyring}")
@@ -89,9 +92,7 @@ class DebianMirrors:
             replace(
                 entry,
                 components=components,
-                signed_by=""
-                if "trusted=yes" in entry.options
-                else entry.signed_by or default_keyring,
+                signed_by="" if "trusted=yes" in entry.options else entry.signed_by or keyring,
             )
             for entry in sources
         )
@@ -108,6 +109,11 @@ class DebianMirrors:
                 seen.add((entry.uri, suites))
                 keyring = str(self.keyring) if self.keyring else entry.signed_by
                 yield replace(entry, suites=suites, signed_by=keyring)
+
+
+def default_keyring() -> Path:
+    """Return the keyring of Debian's archives on this host, or else the one in Dolmen."""
+    return INSTALLED_KEYRING if INSTALLED_KEYRING.is_file() else SHIPPED_KEYRING
 
 
 def read_apt_sources(etc_apt: Path) -> Iterator[AptSource]:

@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from assembler.debian import DebianOptions, find_host_sources
 from assembler.errors import ImageError
 from assembler.machine.accelerator import probe_kvm
 from assembler.machine.firmware import FIRMWARE_FILES, find_firmware
@@ -48,12 +49,12 @@ class HostFinding:
     mend: str = ""
 
 
-def check_host(store: Path | None = None) -> list[HostFinding]:
-    """Return the findings about this host; `store` is the store's directory."""
-    return list(_findings(store or ImageSources().store))
+def check_host(store: Path | None = None, debian: DebianOptions | None = None) -> list[HostFinding]:
+    """Return the findings about this host: `store` is the store's directory."""
+    return list(_findings(store or ImageSources().store, debian or DebianOptions()))
 
 
-def _findings(store: Path) -> Iterator[HostFinding]:
+def _findings(store: Path, debian: DebianOptions) -> Iterator[HostFinding]:
     yield HostFinding(
         "dolmen",
         "version",
@@ -62,6 +63,7 @@ def _findings(store: Path) -> Iterator[HostFinding]:
     )
     yield _check_store(store)
     yield _check_kvm()
+    yield from _check_debian(debian)
     for tool in TOOLS.values():
         yield _check_tool(tool)
         if tool.program == "buildah":
@@ -106,6 +108,32 @@ def _check_store(store: Path) -> HostFinding:
         )
     free = shutil.disk_usage(directory).free
     return HostFinding("dolmen", "store", well=True, seen=f"{store}, {free // 10**9} GB free")
+
+
+def _check_debian(options: DebianOptions) -> Iterator[HostFinding]:
+    found = find_host_sources(options)
+    yield HostFinding(
+        "dolmen",
+        "Debian archive",
+        well=bool(found.urls),
+        seen=", ".join(found.urls) or "the apt of this host names none",
+        purpose="build packages from recipes",
+        mend=""
+        if found.urls
+        else 'write debian.mirror = "URL of a Debian mirror" into the configuration file '
+        "(`dolmen config --path` prints its path), or set DOLMEN_DEBIAN_MIRROR",
+    )
+    exists = found.keyring.is_file()
+    yield HostFinding(
+        "dolmen",
+        "Debian keys",
+        well=exists,
+        seen="those of Dolmen, for bookworm and trixie"
+        if found.shipped
+        else f"{found.keyring}{'' if exists else ' is missing'}",
+        purpose="verify Debian archives",
+        mend="" if exists else "correct --debian-keyring, DOLMEN_DEBIAN_KEYRING or debian.keyring",
+    )
 
 
 def _check_kvm() -> HostFinding:

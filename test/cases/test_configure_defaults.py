@@ -228,3 +228,20 @@ def test_the_library_reads_no_configuration_file(user: User, tmp_path: Path) -> 
         check=True,
     )
     assert shown.stdout.strip() == str(user.dolmen.home / ".cache" / "dolmen")
+
+
+def test_doctor_says_how_to_name_a_debian_mirror(user: User) -> None:
+    def finding() -> dict[str, object]:
+        rows = json.loads(user.run("doctor", "--json").stdout)
+        return next(row for row in rows if row["name"] == "Debian archive")
+
+    user.write('debian.mirror = "no mirror"\n')
+    missing = finding()
+    assert not missing["well"]
+    assert "debian.mirror" in str(missing["mend"])
+    user.write('debian.mirror = "https://one.example.com/debian"\n')
+    assert finding() == missing | {
+        "well": True,
+        "seen": "https://one.example.com/debian",
+        "mend": "",
+    }

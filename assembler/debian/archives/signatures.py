@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -103,13 +104,33 @@ def _first_line(error: Exception) -> str:
     return str(error).split("\n", 1)[0]
 
 
+def _binary_keyring(keyring: Path, scratch: Path) -> Path:
+    """Return the path of the keyring without armor, which gpgv does not read."""
+    with wrap_os_errors(keyring, "read"):
+        text = keyring.read_bytes()
+    if not text.startswith(b"-----BEGIN PGP PUBLIC KEY BLOCK-----"):
+        return keyring.absolute()
+    lines = text.partition(b"-----END")[0].replace(b"\r\n", b"\n").splitlines()
+    # An empty line ends the headers; the last line is a checksum.
+    body = lines[lines.index(b"") :] if b"" in lines else []
+    encoded = b"".join(line for line in body if not line.startswith(b"="))
+    try:
+        scratch.write_bytes(base64.b64decode(encoded))
+    except ValueError as error:
+        message = f"{keyring} is not a keyring: its armor is broken"
+        raise PackageError.of(packages.NO_KEYRING, message) from error
+    return scratch
+
+
 def _verify_with_gpgv(
     data: bytes, signature: bytes | None, keyrings: Sequence[Path], what: str
 ) -> bytes:
     program = tools.require_program("gpgv")
-    options = [word for path in keyrings for word in ("--keyring", str(path.absolute()))]
+    options: list[str] = []
     with scratch_directory() as directory:
         signed, detached = directory / "signed", directory / "signature"
+        for number, path in enumerate(keyrings):
+            options += ["--keyring", str(_binary_keyring(path, directory / f"{number}.gpg"))]
         signed.write_bytes(data)
         if signature is None:
             files = ["--output", "-", str(signed)]

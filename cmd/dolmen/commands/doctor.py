@@ -38,9 +38,10 @@ def doctor(
     program. The exit code is 0 unless the store is not writable.
     """
     from assembler.machine import check_host
+    from dolmen.package_options import debian_options
 
     settings = settings_of(ctx)
-    found = check_host(settings.cache)
+    found = check_host(settings.cache, debian_options())
     if as_json:
         print_json([asdict(f) for f in found])
     else:
