@@ -7,26 +7,18 @@ was given instead of copying them.
 
 from __future__ import annotations
 
-import errno
 import os
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
 from assembler.errors import OutputError
+from assembler.kernel_copies import copy_to_file, copy_to_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _CHUNK_SIZE = 256 << 10
-_COPY_UNSUPPORTED = (
-    errno.EXDEV,
-    errno.EINVAL,
-    errno.ENOSYS,
-    errno.EOPNOTSUPP,
-    errno.EBADF,
-    errno.EPERM,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +121,9 @@ def write_content(out: IO[bytes] | ContentRecorder, content: Content) -> None:
 def _write_range(out: IO[bytes], file_range: FileRange) -> None:
     out.flush()
     fd = _file_descriptor(out)
-    done = _copy_to_stream(fd, file_range) if fd is not None else 0
+    done = 0
+    if fd is not None:
+        done = copy_to_stream(file_range.fd, file_range.offset, file_range.size, fd)
     for data in file_range.chunks(done):
         out.write(data)
 
@@ -139,7 +133,7 @@ def write_content_at(fd: int, offset: int, content: Content) -> None:
     for piece in content_pieces(content):
         done = 0
         if isinstance(piece, FileRange):
-            done = _copy_file_range(fd, piece, offset)
+            done = copy_to_file(piece.fd, piece.offset, piece.size, fd, offset)
         for data in (piece,) if isinstance(piece, bytes) else piece.chunks(done):
             view = memoryview(data)
             while view:
@@ -154,39 +148,6 @@ def _file_descriptor(out: IO[bytes]) -> int | None:
         return out.fileno()
     except (OSError, AttributeError):
         return None
-
-
-def _copy_file_range(fd: int, source: FileRange, offset: int | None) -> int:
-    """Copy in the kernel, to `offset` or else the file's position; return the bytes copied."""
-    done = 0
-    try:
-        while done < source.size:
-            target = None if offset is None else offset + done
-            copied = os.copy_file_range(
-                source.fd, fd, source.size - done, source.offset + done, target
-            )
-            if not copied:
-                return done
-            done += copied
-    except OSError as error:
-        if error.errno not in _COPY_UNSUPPORTED:
-            raise
-    return done
-
-
-def _copy_to_stream(fd: int, source: FileRange) -> int:
-    """Copy in the kernel to a file, pipe or socket; return the bytes copied."""
-    done = _copy_file_range(fd, source, None)
-    try:
-        while done < source.size:
-            copied = os.sendfile(fd, source.fd, source.offset + done, source.size - done)
-            if not copied:
-                return done
-            done += copied
-    except OSError as error:
-        if error.errno not in _COPY_UNSUPPORTED:
-            raise
-    return done
 
 
 @dataclass(slots=True)

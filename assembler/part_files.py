@@ -17,6 +17,8 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from assembler.descriptors import NAME_ONLY, descriptor_path
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -119,10 +121,13 @@ class PartFile:
         return self.path.with_name(f".{os.fsdecode(name)}.{secrets.token_hex(6)}.part")
 
     def _link(self, path: Path) -> None:
-        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = os.open(path.parent, NAME_ONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # Only with a descriptor does `os.link` call linkat, which follows the link in /proc.
-            os.link(f"/proc/self/fd/{self._handle}", path.name, dst_dir_fd=directory)
+            source = descriptor_path(self._handle)
+            if source is None:
+                raise FileNotFoundError(errno.ENOENT, "/proc is not mounted", str(path))
+            os.link(source, path.name, dst_dir_fd=directory)
         finally:
             os.close(directory)
 
@@ -139,7 +144,7 @@ def _create_unnamed(directory: Path) -> int | None:
             return None
         raise
     # Without /proc, as in some chroots, it cannot get a name.
-    if os.path.exists(f"/proc/self/fd/{handle}"):  # noqa: PTH110 - pathlib is slower
+    if descriptor_path(handle) is not None:
         return handle
     os.close(handle)
     return None

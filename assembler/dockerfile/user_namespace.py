@@ -7,6 +7,7 @@ namespace, and executes the command there as its root. `docs/security.md` says w
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from typing import Any
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+_NAME_ONLY: int = getattr(os, "O_PATH", 0)
 # Enough for all users of every distribution; the highest one is 65534.
 _COUNT = 1 << 16
 # Of the ids that container managers of Linux use, the last ones: no user of this machine has them.
@@ -96,11 +98,13 @@ def _main() -> None:
 
 
 def _enter(wanted: dict[str, Any]) -> None:
+    if sys.platform != "linux":
+        raise OSError(errno.ENOSYS, "only Linux has user namespaces")
     uid, gid = wanted["ids"]
     _call("unshare", _CLONE_NEWNS)
     _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
     # By its number, since the directory of the agent may be hidden.
-    agent = os.open(wanted["agent"], os.O_PATH) if wanted["agent"] else None
+    agent = os.open(wanted["agent"], _NAME_ONLY) if wanted["agent"] else None
     umask = os.umask(0o022)
     _open_ways([Path(path) for path in wanted["paths"]])
     os.umask(umask)
@@ -127,7 +131,7 @@ def _enter(wanted: dict[str, Any]) -> None:
 
 def _open_ways(paths: list[Path]) -> None:
     """Keep the paths reachable: hide directories above them that only root can enter."""
-    handles = [(path, os.open(path, os.O_PATH)) for path in paths]
+    handles = [(path, os.open(path, _NAME_ONLY)) for path in paths]
     hidden: list[Path] = []
     for path, _ in handles:
         closed = (p for p in reversed(path.parents) if not p.stat().st_mode & 0o001)

@@ -61,7 +61,9 @@ def has_one_thread() -> bool:
             if len(os.listdir(_TASKS)) == 1:  # noqa: PTH208 - each build calls it
                 return True
         except OSError:
-            return True
+            # Without /proc, threads of libraries are not known. Those of macOS do not survive a
+            # fork.
+            return sys.platform == "linux"
     return False
 
 

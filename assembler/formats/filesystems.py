@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import output as codes
+from assembler.content import FileRange, write_content
+from assembler.descriptors import descriptor_path
 from assembler.encode import parse_kernel_config
 from assembler.errors import DolmenError, OutputError, disk_full_error
 from assembler.events import task
@@ -20,6 +22,7 @@ from assembler.formats.protocol import Format, FormatOptions, Needs, Target
 from assembler.formats.root_volume import require_early_initrd, write_early_initrd
 from assembler.formats.written_output import Output
 from assembler.rootfs import STANDARD_TIME
+from assembler.scratch_directories import scratch_directory
 from assembler.suffixes import SUFFIXES
 from assembler.tools import StallLimits, Watchdog, full_disk_of
 
@@ -66,12 +69,33 @@ class _Filesystem:
     def _fill(self, out: IO[bytes], path: Path, assembly: Assembly, options: FormatOptions) -> None:
         tree = MergedTar(assembly.tree)
         handle = out.fileno()
+        target = descriptor_path(handle)
+        if target is not None:
+            self._run(target, handle, path, tree, assembly, options)
+            return
+        with scratch_directory(path.parent) as directory:
+            made = directory / "filesystem"
+            made.touch()
+            self._run(str(made), handle, made, tree, assembly, options)
+            with made.open("rb") as file:
+                write_content(out, FileRange(file.fileno(), made.stat().st_size))
+
+    def _run(
+        self,
+        target: str,
+        handle: int,
+        path: Path,
+        tree: MergedTar,
+        assembly: Assembly,
+        options: FormatOptions,
+    ) -> None:
+        """Run the program, which writes to `target`."""
         with (
             options.filesystem_tools.command(self.program) as command,
             task(assembly.reporter, f"making the {self.name}"),
             tempfile.TemporaryFile() as output,
         ):
-            words = [*command, *self.arguments(assembly.options, tree, f"/proc/self/fd/{handle}")]
+            words = [*command, *self.arguments(assembly.options, tree, target)]
             with subprocess.Popen(
                 words,
                 stdin=subprocess.PIPE,

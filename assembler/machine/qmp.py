@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
+
+from assembler.descriptors import descriptor_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,12 +26,10 @@ class QmpError(Exception):
 @contextmanager
 def socket_path(folder: Path, name: str) -> Iterator[str]:
     """Yield a short path of a socket: a socket's path has at most 107 bytes."""
-    if sys.platform != "linux":
-        yield str(folder / name)
-        return
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{handle}/{name}"
+        short = descriptor_path(handle)
+        yield f"{short}/{name}" if short else str(folder / name)
     finally:
         os.close(handle)
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 PROGRAM = """
 import json, os, sys
-out = next(a for a in sys.argv[1:] if a.startswith("/proc/self/fd/"))
+out = next(a for a in sys.argv[1:] if a.startswith("/proc/self/fd/") or "/dolmen-" in a)
 data = sys.stdin.buffer.read()
 with open(out, "wb") as file:
     file.write(b"filesystem")
@@ -293,3 +293,22 @@ def test_an_initrd_without_modules_is_left_out(system: SmallSystem, tmp_path: Pa
         system, E(f"{V}/modules.dep", b""), E(f"{V}/modules.builtin", b"x/erofs.ko")
     )
     make(system, tmp_path, "kernel+erofs", yaml=yaml)
+
+
+@pytest.mark.parametrize("kind", ["squashfs", "erofs"])
+def test_without_proc_the_program_writes_a_scratch_file(
+    system: SmallSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    usual = make(system, tmp_path, f"kernel+{kind}")
+    written = sorted((p.name, p.read_bytes()) for p in tmp_path.glob("os*"))
+    monkeypatch.setattr(filesystems, "descriptor_path", lambda _handle: None)
+    made = make(system, tmp_path, f"kernel+{kind}")
+
+    (out,) = [a for a in made.arguments if "/dolmen-" in a]
+    assert made.tar == usual.tar
+    assert [a for a in made.arguments if a != out] == [
+        a for a in usual.arguments if not a.startswith("/proc/")
+    ]
+    assert sorted((p.name, p.read_bytes()) for p in tmp_path.glob("os*")) == written
+    # Nothing else is left.
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith((".", "dolmen-"))]
