@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.debian import make_archive
+from support.recipes import LIBRARY, TOOL, both, make_package
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -245,3 +248,22 @@ def test_doctor_says_how_to_name_a_debian_mirror(user: User) -> None:
         "seen": "https://one.example.com/debian",
         "mend": "",
     }
+
+
+@pytest.mark.slow
+def test_one_line_is_enough_to_build_a_recipe(user: User, tmp_path: Path) -> None:
+    archive = make_archive(tmp_path / "archive", [*both(LIBRARY), *both(TOOL)])
+    package = make_package(tmp_path / "work" / "tool")
+    words = ("pkg", "build", "--recipe-engine", "python", str(package))
+    user.write('debian.mirror = "[trusted=yes] file:/missing"\n')
+    assert user.run(*words).returncode == 1
+    mirror = f"[trusted=yes] file:{archive}"
+    # An option and a variable precede the file.
+    done = user.run(*words, "--debian-mirror", mirror, "--hash", "option")
+    assert done.returncode == 0, done.stderr
+    done = user.run(*words, "--hash", "variable", DOLMEN_DEBIAN_MIRROR=mirror)
+    assert done.returncode == 0, done.stderr
+    user.write(f'debian.mirror = "{mirror}"\npackages.organization = "mine"\n')
+    done = user.run(*words, "--hash", "file")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "mine/tool:file"

@@ -39,12 +39,12 @@ VALUES: dict[Kind, Any] = {
 }
 
 
-def texts_of_code() -> Iterator[str]:
+def texts_of_code() -> Iterator[tuple[Path, str]]:
     for folder in ("assembler", "cmd"):
         for path in sorted((REPOSITORY / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    yield node.value
+                    yield path, node.value
 
 
 def options_of(command: Any) -> Iterator[Any]:
@@ -64,9 +64,12 @@ def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_every_variable_of_the_code_is_in_the_table() -> None:
     known = {name for setting in SETTINGS for name in setting.variables}
-    found = {name for text in texts_of_code() for name in NAME.findall(text)}
+    found = {name for _, text in texts_of_code() for name in NAME.findall(text)}
 
     assert found - known - {*SECRETS} - NOT_SETTINGS == set()
+    # Only the table joins a prefix and a name.
+    joined = {path.name for path, text in texts_of_code() if text in ("DOLMEN_", "LINUXKIT_")}
+    assert joined == {"setting_table.py"}
 
 
 def test_options_name_the_variables_of_their_settings() -> None:
