@@ -4,6 +4,7 @@ build(files, options, ...)     build, or find that nothing has changed -> BuildR
 plan(files, options, ...)      resolve everything and write nothing -> SystemPlan
 validate(files)                check files -> ValidationResult
 merged_yaml(files)             the files as one image.yml
+lock_references(files, sources) write the locks of references -> LockedReference
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.build.inputs import read_inputs
+    from assembler.build.locking import LockedReference, lock_references
     from assembler.build.options import BuildKeywords, BuildOptions, SbomOptions
     from assembler.build.pipeline import build, merged_yaml, plan
     from assembler.build.preparation import prepare
@@ -25,11 +27,13 @@ _HOMES = {
     "BuildKeywords": "options",
     "BuildOptions": "options",
     "BuildResult": "result",
+    "LockedReference": "locking",
     "PlannedPart": "result",
     "SbomOptions": "options",
     "SystemPlan": "system_plan",
     "ValidationResult": "validation",
     "build": "pipeline",
+    "lock_references": "locking",
     "merged_yaml": "pipeline",
     "plan": "pipeline",
     "prepare": "preparation",
@@ -41,11 +45,13 @@ __all__ = [
     "BuildKeywords",
     "BuildOptions",
     "BuildResult",
+    "LockedReference",
     "PlannedPart",
     "SbomOptions",
     "SystemPlan",
     "ValidationResult",
     "build",
+    "lock_references",
     "merged_yaml",
     "plan",
     "prepare",

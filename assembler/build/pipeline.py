@@ -17,7 +17,13 @@ from assembler.build.options import BuildKeywords, BuildOptions
 from assembler.build.remembered import cache_key, recall, remember
 from assembler.build.result import BuildResult
 from assembler.build.strictness import refuse_warnings
-from assembler.events import CallbackReporter, LogMessage, WarningRecorder, pluralize
+from assembler.events import (
+    CallbackReporter,
+    LogMessage,
+    NullReporter,
+    WarningRecorder,
+    pluralize,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,14 +99,15 @@ def merged_yaml(
     files: str | Path | Sequence[str | Path], options: BuildOptions | None = None
 ) -> str:
     """Return the files, checked and merged, as one image.yml; options are checked as well."""
-    from assembler.build.preparation import read_config  # noqa: PLC0415 - heavy
+    from assembler.build.preparation import local_references, read_config  # noqa: PLC0415 - heavy
     from assembler.config import render_config  # noqa: PLC0415
 
     names, chosen = _names(files), BuildOptions.of(options, {})
     check_options(names, chosen)
     inputs = _read(names, chosen)
     _formats(chosen)
-    loaded = read_config(inputs, allow_local_sources=chosen.allow_local_sources)
+    packages = local_references(chosen.sources, NullReporter(), write_locks=False)
+    loaded = read_config(inputs, packages, allow_local_sources=chosen.allow_local_sources)
     return render_config(loaded.config)
 
 

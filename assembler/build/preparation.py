@@ -33,22 +33,33 @@ if TYPE_CHECKING:
     from assembler.encode import SalvageArchive
     from assembler.events import Reporter
     from assembler.formats import Format
+    from assembler.git_sources import GitReferences
     from assembler.oci import Image, ImageSources
 
 
 def read_config(
-    inputs: Sequence[ConfigInput],
-    packages: LocalReferences | None = None,
-    *,
-    allow_local_sources: bool,
+    inputs: Sequence[ConfigInput], packages: LocalReferences, *, allow_local_sources: bool
 ) -> LoadedConfig:
     """Check and merge the texts, with packages and references understood."""
     options = LoadOptions(
-        packages=packages or LocalReferences(),
+        packages=packages,
         check_reference=Reference.parse,
         allow_local_sources=allow_local_sources,
     )
     return load_config_inputs(inputs, options)
+
+
+def local_references(
+    sources: ImageSources, reporter: Reporter, *, write_locks: bool = True
+) -> LocalReferences:
+    """Return the references of packages; repositories are fetched when they are needed."""
+
+    def git_references() -> GitReferences:
+        from assembler.git_sources import GitReferences  # noqa: PLC0415 - few files need it
+
+        return GitReferences(sources, reporter, write_locks=write_locks)
+
+    return LocalReferences(git_references)
 
 
 def prepare(
@@ -58,7 +69,7 @@ def prepare(
     reporter: Reporter,
 ) -> PreparedBuild:
     """Return the plan of the system; every image that it needs is in the store then."""
-    packages = LocalReferences()
+    packages = local_references(options.sources, reporter)
     loaded = read_config(inputs, packages, allow_local_sources=options.allow_local_sources)
     config = loaded.config
     warnings = _Warnings(reporter)

@@ -50,13 +50,15 @@ def validate(
     schema: str = "auto",
     allow_local_sources: bool = False,
     linuxkit: bool = False,
+    store: Path | None = None,
 ) -> ValidationResult:
     """Check files that belong together; several are merged in order.
 
     `schema` is image, build, or auto: then files named build.yml are checked as packages. With
     `allow_local_sources`, YAML files from URLs may name files of this machine. With `linuxkit`, the
-    result also has what LinuxKit would not take. Nothing is raised for what is wrong with the
-    files: it is in the result.
+    result also has what LinuxKit would not take. Repositories of `@git:` are not fetched: their
+    packages are checked if the store has them. Nothing is raised for what is wrong with the files:
+    it is in the result.
     """
     several_files = [files] if isinstance(files, str | Path) else files
     names = tuple(map(str, several_files))
@@ -64,10 +66,10 @@ def validate(
     is_build = schema == "build" or (schema == "auto" and is_package)
     try:
         if linuxkit and len(set(names)) == len(names):
-            return _check_for_linuxkit(names, is_build, allow_local=allow_local_sources)
+            return _check_for_linuxkit(names, is_build, store, allow_local=allow_local_sources)
         if is_build:
             return ValidationResult(tuple(d for name in names for d in _package(name)))
-        return ValidationResult(_image(names, allow_local=allow_local_sources))
+        return ValidationResult(_image(names, store, allow_local=allow_local_sources))
     except DolmenError as error:
         return ValidationResult(error.diagnostics)
 
@@ -75,6 +77,7 @@ def validate(
 def _check_for_linuxkit(
     names: Sequence[str],
     is_build: bool,  # noqa: FBT001
+    store: Path | None,
     *,
     allow_local: bool,
 ) -> ValidationResult:
@@ -87,7 +90,7 @@ def _check_for_linuxkit(
         if is_build:
             found += [d for given in inputs for d in _package(given)]
         else:
-            found += _image(inputs, allow_local=allow_local)
+            found += _image(inputs, store, allow_local=allow_local)
     except DolmenError as error:
         found += error.diagnostics
     with suppress(DolmenError):  # no YAML: that is found already
@@ -96,14 +99,16 @@ def _check_for_linuxkit(
 
 
 def _image(
-    inputs: Sequence[str] | Sequence[ConfigInput], *, allow_local: bool
+    inputs: Sequence[str] | Sequence[ConfigInput], store: Path | None, *, allow_local: bool
 ) -> tuple[Diagnostic, ...]:
     from assembler.build.local_references import LocalReferences  # noqa: PLC0415 - heavy
     from assembler.config import LoadOptions, load_config, load_config_inputs  # noqa: PLC0415
-    from assembler.oci import Reference  # noqa: PLC0415
+    from assembler.git_sources import GitReferences  # noqa: PLC0415
+    from assembler.oci import ImageSources, Reference  # noqa: PLC0415
 
+    sources = ImageSources() if store is None else ImageSources(store=store)
     options = LoadOptions(
-        packages=LocalReferences(),
+        packages=LocalReferences(lambda: GitReferences(sources, fetch=False)),
         check_reference=Reference.parse,
         allow_local_sources=allow_local,
     )

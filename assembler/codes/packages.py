@@ -278,3 +278,50 @@ UNKNOWN_PACKAGE = Code(
     "`@dolmen:NAME` stands for the image of a package that Dolmen brings, in image.yml and after "
     "`dolmen pkg build`. `dolmen pkg list` shows the names.",
 )
+BAD_GIT_REFERENCE = Code(
+    760,
+    "An invalid reference to a git repository",
+    "`@git:URL#REF:DIR` names the package in the directory DIR of a git repository. The URL begins "
+    "with https:, ssh:, git: or file:, and contains no password; REF is a branch, a tag or a whole "
+    "commit. A YAML file from a URL or from standard input has no lock, so it names commits, and "
+    "one from a URL uses https only.",
+)
+GIT_FETCH_FAILED = Code(
+    761,
+    "A git repository cannot be fetched",
+    "The message has what git said. git uses its configuration of your user: proxies, credential "
+    "helpers, keys. Dolmen never asks for a password. A commit that was fetched once needs no "
+    "network any more.",
+)
+GIT_REF_NOT_FOUND = Code(
+    762,
+    "The repository does not have this branch, tag or commit",
+    "A branch or tag may have been removed, and a commit may have been removed by a forced push. "
+    "`git ls-remote URL` lists the branches and tags.",
+)
+GIT_DIRECTORY_NOT_FOUND = Code(
+    763,
+    "The repository does not have this directory",
+    "The directory in `@git:URL#REF:DIR` starts at the top of the repository. Symbolic links in it "
+    "are not followed.",
+)
+BAD_REFERENCE_LOCK = Code(
+    764,
+    "The lock of references is invalid",
+    "`image.lock` beside image.yml has the commit of each `@git:` reference, so that every build "
+    "uses the same. `dolmen lock` writes it. After a merge conflict, keep one side of each entry.",
+)
+GIT_NOT_IN_STORE = Code(
+    765,
+    "The store does not have a commit that --offline needs",
+    "With `--offline`, no repository is asked. `dolmen lock image.yml` fetches all commits that a "
+    "YAML file names.",
+)
+GIT_REFUSED = Code(
+    766,
+    "A git repository is broken, too large, or does what it may not do",
+    "A package from `@git:` may use files of its repository only: paths that lead out of it, also "
+    "through symbolic links, are refused, and so are submodules and Go programs (`go:`), whose "
+    "toolchain would run as your user. If you trust the repository, clone it, and name the "
+    "directory with `@pkg:`.",
+)

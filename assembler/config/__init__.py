@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         schema_folder,
         schema_path,
     )
+    from assembler.config.templates import GIT_PREFIX
     from assembler.config.urls import is_url, printable_name
 
 _HOMES = {
@@ -101,6 +102,7 @@ _HOMES = {
     "Device": "model",
     "DockerImages": "package_model",
     "ExtraSource": "package_model",
+    "GIT_PREFIX": "templates",
     "GoPrograms": "package_model",
     "Id": "model",
     "IdMapping": "model",
@@ -148,6 +150,7 @@ __all__ = [
     "DEFAULT_LDFLAGS",
     "DEFAULT_ORG",
     "DEFAULT_TAG",
+    "GIT_PREFIX",
     "KINDS",
     "RLIMITS",
     "RLIM_INFINITY",

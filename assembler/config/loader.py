@@ -31,7 +31,7 @@ __all__ = ["LoadOptions", "LoadedConfig", "PackageResolver", "load_config", "loa
 class LoadOptions:
     """The options of loading a config."""
 
-    # Resolves `@pkg:` and `@dolmen:` templates; with None they are left unchanged.
+    # Resolves `@pkg:`, `@dolmen:` and `@git:`; with None they are left unchanged.
     packages: PackageResolver | None = None
     # Raises DolmenError for a text that is not an image reference; `Reference.parse` does this.
     check_reference: Callable[[str], object] | None = None
@@ -122,7 +122,7 @@ def _convert(
     positions = checked.positions
     if options.packages is not None:
         expansion = TemplateExpansion(
-            options.packages, given.directory, allow_local=options.allow_local_sources
+            options.packages, given, allow_local=options.allow_local_sources
         )
         data, positions = expansion.expand(data, positions)
         diagnostics += expansion.diagnostics

@@ -1,4 +1,4 @@
-"""Templates: `@pkg:DIRECTORY` and `@dolmen:NAME`, replaced by the image reference of a package."""
+"""Templates: `@pkg:DIRECTORY`, `@dolmen:NAME`, `@git:URL#REF:DIR`; each stands for an image."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ from assembler.errors import ConfigError, DolmenError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from assembler.config.inputs import ConfigInput
     from assembler.config.positions import Positions
     from assembler.diagnostics import Diagnostic, Place
 
 PACKAGE_PREFIX = "@pkg:"
-PREFIXES = (PACKAGE_PREFIX, CATALOG_PREFIX)
+GIT_PREFIX = "@git:"
+PREFIXES = (PACKAGE_PREFIX, CATALOG_PREFIX, GIT_PREFIX)
+# The same for all packages of a repository.
+_OF_REPOSITORY = (
+    package_codes.FOREIGN_REPOSITORY,
+    package_codes.GIT_FETCH_FAILED,
+    package_codes.GIT_NOT_IN_STORE,
+)
 _CONTAINERS = ("onboot", "onshutdown", "services")
 
 
@@ -29,19 +37,22 @@ class PackageResolver(Protocol):
     def reference(self, directory: Path) -> str:
         """Return the reference of the package's image; raise DolmenError if it is not a package."""
 
+    def git_directory(self, text: str, given: ConfigInput) -> Path | None:
+        """Return the directory that `@git:…` names; None if it is neither there nor fetched."""
+
 
 class TemplateExpansion:
     """Replaces the templates of one document, and collects diagnostics."""
 
     def __init__(
-        self, resolver: PackageResolver, directory: Path | None, *, allow_local: bool = False
+        self, resolver: PackageResolver, given: ConfigInput, *, allow_local: bool = False
     ) -> None:
-        """Set the resolver, and the directory that packages are relative to; None for a URL.
+        """Set the resolver, and the input, whose directory packages are relative to.
 
         With `allow_local`, a YAML file from a URL may name packages by absolute paths.
         """
         self._resolver = resolver
-        self._directory = directory
+        self._given = given
         self._allow_local = allow_local
         self.diagnostics: list[Diagnostic] = []
         self._reported: list[Diagnostic] = []
@@ -85,11 +96,13 @@ class TemplateExpansion:
             return text
 
     def _locate(self, text: str) -> Path | None:
-        """Return the directory of the package that a template names; None if no path is like it."""
+        """Return the directory of the package that a template names; None if there is no path."""
         if text.startswith(CATALOG_PREFIX):
             return catalog_directory(text.removeprefix(CATALOG_PREFIX))
+        if text.startswith(GIT_PREFIX):
+            return self._resolver.git_directory(text, self._given)
         name = text.removeprefix(PACKAGE_PREFIX)
-        directory = self._directory
+        directory = self._given.directory
         if directory is None and self._allow_local and name.startswith("/"):
             directory = Path("/")
         if directory is None:
@@ -107,7 +120,7 @@ class TemplateExpansion:
             for found in diagnostics:
                 # Diagnostics about a build.yml already have a place in it. One about a repository
                 # is the same for all packages in it.
-                if found.place is None and found.code == package_codes.FOREIGN_REPOSITORY:
+                if found.place is None and found.code in _OF_REPOSITORY:
                     if found in self._reported:
                         continue
                     self._reported.append(found)

@@ -17,6 +17,7 @@ from assembler.dockerfile import PROXIES
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import Reference
 from assembler.packages.build_file_reader import argument_problem, read_package
+from assembler.packages.checked_out import CheckedOutDirectory
 from assembler.packages.git import WorkTree
 from assembler.packages.tags import Naming, derive_name
 
@@ -52,6 +53,13 @@ class Commit:
         return f"v0.0.0-{stamp}-{self.revision[:12]}" + ("+dirty" if self.dirty else "")
 
 
+def _commit_outside_of_git(package: Package, name: PackageName) -> Commit:
+    directory = CheckedOutDirectory.find(package.directory) if name.hash else None
+    if directory is None:
+        return Commit(time=catalog_time(package.directory))
+    return Commit(directory.checkout.tree.commit, directory.time, directory.time)
+
+
 @dataclass(frozen=True, slots=True)
 class BuildArguments:
     """Build arguments from the command line and the environment."""
@@ -65,7 +73,7 @@ def read_commit(package: Package, name: PackageName, commit: str) -> Commit:
     """Return the commit of the package and its extra sources."""
     tree = WorkTree.find(package.directory)
     if tree is None or not name.hash:
-        return Commit(time=catalog_time(package.directory))
+        return _commit_outside_of_git(package, name)
     try:
         revision = tree.revision(commit)
     except PackageError:

@@ -31,6 +31,7 @@ from assembler.config import (
 from assembler.diagnostics import Diagnostic
 from assembler.errors import DolmenError, PackageError
 from assembler.oci import Reference
+from assembler.packages.checked_out import check_package, check_path
 from assembler.spelling import nearest_words
 
 if TYPE_CHECKING:
@@ -49,11 +50,15 @@ _USER_SYNTAX = re.compile(r"[a-z_][a-z0-9_-]*(?::[0-9]{1,10}){0,2}")
 def read_package(directory: Path, build_yml: str = DEFAULT_FILE) -> Package:
     """Read the build.yml of a package; an error has all mistakes."""
     path = directory / build_yml
+    check_path(directory, build_yml)
     if not path.exists():
         raise PackageError.of(packages.NOT_A_PACKAGE, *_not_a_package_message(directory, build_yml))
     # Not resolved: messages show the path as the user wrote it.
     document = read_build_file(str(path))
-    return Package(directory.absolute(), path, parse_build_file(document), document.warnings)
+    build = parse_build_file(document)
+    package = Package(directory.absolute(), path, build, document.warnings)
+    check_package(package)
+    return package
 
 
 def locate_package(named: str | Path) -> Path:

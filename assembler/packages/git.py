@@ -18,6 +18,7 @@ from assembler import tools
 from assembler.catalog import is_installed
 from assembler.codes import packages
 from assembler.errors import PackageError, host_error
+from assembler.git_sources import find_root
 from assembler.packages.directory_tree import hash_directory, hash_files, walk_files
 from assembler.tools import ProcessResult, program_error, run_program
 
@@ -61,7 +62,7 @@ class WorkTree:
     def find(cls, directory: Path) -> WorkTree | None:
         """Return the directory in its work tree; None if there is no work tree."""
         where = directory.resolve()
-        if is_installed(where):
+        if is_installed(where) or find_root(where) is not None:
             return None  # the repository around it belongs to a user
         if not any(os.path.lexists(d / ".git") for d in (where, *where.parents)):
             return None  # without starting git

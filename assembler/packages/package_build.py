@@ -13,6 +13,7 @@ from assembler.events import LogMessage, task
 from assembler.golang import GoBuild, compile_programs
 from assembler.oci import hold_lock, tag_images
 from assembler.packages.build_arguments import read_commit, toolchain_reference
+from assembler.packages.checked_out import refuse_programs
 from assembler.packages.inputs import changes_since_build, current_inputs
 from assembler.packages.jobs import image_labels, image_references, plan_job
 from assembler.packages.recipe_places import with_recipe_places
@@ -220,6 +221,7 @@ def _with_programs(
     package, go = job.package, job.package.build.go
     if go is None:
         return recipe
+    refuse_programs(package)
     context, reporter = shared
     time = read_commit(package, job.name, job.options.naming.commit).time
     # A copy has exactly the files that the package's hash covers.

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
+from assembler.config import DEFAULT_TAG
 from assembler.diagnostics import Severity
 from assembler.errors import ImageError, PackageError
 from assembler.oci import Reference
+from assembler.packages.checked_out import CheckedOutDirectory
 from assembler.packages.directory_tree import hash_directory
 from assembler.packages.git import WorkTree
 from assembler.packages.gotemplate import TemplateError, expand, unknown_fields
@@ -112,6 +114,9 @@ def derive_name(package: Package, naming: Naming) -> PackageName:
     build = package.build
     digest, dirty = _hash_sources(package, naming)
     template = naming.tag if naming.tag is not None else build.tag
+    if CheckedOutDirectory.find(package.directory) is not None:
+        # Else a foreign repository could give its image the name of another.
+        template = DEFAULT_TAG
     place = None if naming.tag is not None else build.positions.place_of("tag")
     fields = {"Hash": digest}
     try:
@@ -158,6 +163,8 @@ def _check_tag(name: PackageName) -> PackageName:
 def _hash_sources(package: Package, naming: Naming) -> tuple[str, bool]:
     """Return the hash, and whether the package has uncommitted changes."""
     base = _hashed_directory(package, naming)
+    if CheckedOutDirectory.find(base) is not None:
+        return _hash_checked_out(package, base, naming), False
     work_tree = WorkTree.find(base)
     if work_tree is None:
         return _hash_uncommitted(package, base, None, naming)
@@ -202,6 +209,16 @@ def _hash_uncommitted(
     if naming.force_dirty:
         return f"{tree}-dirty-{tree[:_SHORT_HASH]}", True
     return tree, False
+
+
+def _hash_checked_out(package: Package, base: Path, naming: Naming) -> str:
+    """Return the hash of a package of a checkout: that of its commit."""
+    if naming.hash is not None:
+        return naming.hash
+    sources = [_source_directory(package, i) for i in range(len(package.build.extra_sources))]
+    found = [CheckedOutDirectory.find(directory) for directory in (base, *sources)]
+    hashes = [directory.tree_hash() for directory in found if directory is not None]
+    return _join_hashes(hashes[0], hashes[1:])
 
 
 def _uncommitted_tree(directory: Path, work_tree: WorkTree | None) -> str:

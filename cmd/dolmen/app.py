@@ -24,6 +24,7 @@ COMMANDS = (
     LazyCommand(
         "validate", "dolmen.commands.validate", "Check YAML files, and show every mistake."
     ),
+    LazyCommand("lock", "dolmen.commands.lock", "Lock the references of YAML files to commits."),
     LazyCommand("new", "dolmen.commands.new", "Create a commented YAML file."),
     LazyCommand("cache", "dolmen.commands.cache", "Manage the image store."),
     LazyCommand("pkg", "dolmen.commands.pkg", "Build packages: images made from directories."),

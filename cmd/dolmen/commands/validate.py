@@ -70,7 +70,11 @@ def validate(
     results = []
     for group in [files] if merge else [[file] for file in dict.fromkeys(files)]:
         result = check(
-            group, schema=schema, allow_local_sources=allow_local_sources, linuxkit=linuxkit
+            group,
+            schema=schema,
+            allow_local_sources=allow_local_sources,
+            linuxkit=linuxkit,
+            store=settings.cache,
         )
         results.append(result)
         if as_json:

@@ -59,10 +59,12 @@ def clean(
     dolmen cache clean --all                # and everything that is not in use
 
     It is safe during builds and pulls, works on a full disk, and can be interrupted. Blobs in
-    use are kept, and without --all so are unnamed blobs younger than an hour. Debian packages
-    of recipes are removed when they were not used for a month, or for the time of --older-than.
+    use are kept, and without --all so are unnamed blobs younger than an hour. Debian packages of
+    recipes and checkouts of git repositories are removed when they were not used for a month, or
+    for the time of --older-than.
     """
     from assembler.debian import collect_debian_garbage
+    from assembler.git_sources import collect_git_garbage
     from assembler.oci import HOUR, GcLimits, Store, collect_garbage
     from dolmen.quantities import parse_age, parse_bytes
 
@@ -86,6 +88,7 @@ def clean(
         done = collect_garbage(store, limits)
         # Files of a download that may still be written to stay.
         debs = collect_debian_garbage(store, replace(limits, grace=HOUR), time.time())
+        git = collect_git_garbage(store, limits, time.time())
     for name in done.names:
         print_line(f"{'would remove' if dry_run else 'removed'} {name}")
     removed = [
@@ -95,7 +98,7 @@ def clean(
     ]
     if debs.packages:
         removed.append(pluralize(debs.packages, "Debian package"))
-    parts = ", ".join(removed)
-    print_line(
-        f"{'would free' if dry_run else 'freed'} {size_text(done.bytes + debs.bytes)}: {parts}"
-    )
+    if git.checkouts:
+        removed.append(pluralize(git.checkouts, "git checkout"))
+    size = size_text(done.bytes + debs.bytes + git.bytes)
+    print_line(f"{'would free' if dry_run else 'freed'} {size}: {', '.join(removed)}")

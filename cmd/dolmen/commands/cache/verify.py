@@ -37,12 +37,14 @@ def verify(
 
     The digest of each blob is checked; corrupt blobs are moved to quarantine, so that they
     are fetched again. Every name must refer to a complete image. Damaged segments are
-    removed, and the next build encodes them again; so are damaged Debian packages and Go
-    toolchains, which are fetched and unpacked again. The exit code is 1 if problems remain.
+    removed, and the next build encodes them again; so are damaged Debian packages, git
+    checkouts and Go toolchains, which are fetched and unpacked again. The exit code is 1 if
+    problems remain.
     """
     from assembler.debian import verify_debian_packages
     from assembler.encode import verify_segments
     from assembler.errors import ImageError
+    from assembler.git_sources import verify_checkouts
     from assembler.golang import verify_toolchains
     from assembler.oci import Store, verify_store
 
@@ -61,6 +63,7 @@ def verify(
         verify_segments(store, report, reporter)
         verify_debian_packages(store, report, reporter)
         verify_toolchains(store, report, reporter)
+        verify_checkouts(store, report, reporter)
     _show(report, as_json=as_json)
     if report.problems:
         raise ImageError(report.problems)
