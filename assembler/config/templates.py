@@ -120,7 +120,8 @@ class TemplateExpansion:
             for found in diagnostics:
                 # Diagnostics about a build.yml already have a place in it. One about a repository
                 # is the same for all packages in it.
-                if found.place is None and found.code in _OF_REPOSITORY:
+                is_shared = found.place is None and found.code in _OF_REPOSITORY
+                if is_shared or found.code == package_codes.BAD_REFERENCE_LOCK:
                     if found in self._reported:
                         continue
                     self._reported.append(found)

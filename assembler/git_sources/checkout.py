@@ -112,7 +112,7 @@ def make_checkout(store: Store, reference: GitReference, commit: str, access: Gi
         tree = read_tree(reference, commit, repository)
         new = scratch / "checkout"
         with wrap_os_errors(target):
-            new.mkdir()
+            _make_directory(new)
             _write_files(reference, repository, tree, new / _FILES)
             document = {"version": _VERSION, **tree.as_json()}
             with atomic_write(new / _MANIFEST, mode=STORE_MODE) as file:

@@ -276,9 +276,11 @@ def _environment(reference: GitReference, access: GitAccess) -> dict[str, str]:
         if not name.startswith("GIT_") or name.startswith(kept)
     }
     if not access.credentials:
-        # No ~/.netrc, no settings of the user.
+        # No ~/.netrc, and no settings, which may have headers with tokens.
+        settings = ("GIT_CONFIG_", "XDG_CONFIG_HOME")
+        environment = {n: v for n, v in environment.items() if not n.startswith(settings)}
         environment |= {"HOME": "/nonexistent", "GIT_CONFIG_GLOBAL": "/dev/null"}
-        environment.pop("XDG_CONFIG_HOME", None)
+        environment["GIT_CONFIG_NOSYSTEM"] = "1"
     protocols = _PROTOCOLS.get(reference.scheme, reference.scheme)
     return environment | {
         "LC_ALL": "C",

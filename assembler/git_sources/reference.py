@@ -19,8 +19,10 @@ _SHORT_COMMIT = re.compile(r"[0-9a-f]{7,39}")
 _SCP = re.compile(r"(?P<host>[\w.-]+@[\w.-]+):(?P<path>[^/].*)")
 _HELPER = re.compile(r"(?P<name>[A-Za-z0-9+.-]+)::")
 # The rules of `git check-ref-format`.
-_BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(?:/|$)|^@$")
-_BAD_CHARACTER = re.compile(r"[\x00-\x20\x7f]")
+_BAD_REF = re.compile(
+    r"[\x00-\x20\x7f\ud800-\udfff~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(?:/|$)|^@$"
+)
+_BAD_CHARACTER = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*)|\[[0-9A-Fa-f:.]+\]")
 _MAX_LENGTH = 2000
 
@@ -95,6 +97,8 @@ def _check_url(url: str) -> None:
             "the URL contains a password, which would be written to the lock and to messages",
             "use a credential helper of git, or an ssh key",
         )
+    if parts.scheme and not url.startswith(f"{parts.scheme}:"):
+        raise _error(f"the scheme of {url!r} is not in lower case", f"write {parts.scheme}:")
     if parts.query:
         raise _error("the URL of a repository has no query", _SHAPE)
     if parts.scheme == "file":

@@ -82,7 +82,6 @@ class GitReferences:
         if commit is None or checkout is None:
             return None
         checkout.tree.require_directory(reference.directory, reference.url)
-        checkout.touch()
         return checkout.files / reference.directory
 
     def _commit(self, reference: GitReference, lock: Path | None, access: GitAccess) -> str | None:
@@ -127,7 +126,7 @@ class GitReferences:
             with task(self.reporter, f"look up {reference.source}"):
                 commit = resolve_ref(reference, access)
             new = found if found and found.commit == commit else LockedCommit.now(commit)
-            self._checkout(reference, commit, access, is_locked=True)
+            self._checkout(reference, commit, access)
             if self.write_locks and new != found:
                 self._write(lock, reference, new)
         return new
@@ -137,18 +136,10 @@ class GitReferences:
             write_lock(lock, {**read_lock(lock), reference.source: new})
         self.reporter.emit(LogMessage(f"{lock}: {reference.source} is locked at {new.commit}"))
 
-    def _checkout(
-        self,
-        reference: GitReference,
-        commit: str,
-        access: GitAccess,
-        *,
-        is_locked: bool = False,
-    ) -> Checkout | None:
+    def _checkout(self, reference: GitReference, commit: str, access: GitAccess) -> Checkout | None:
         store = self._store()
-        root = checkouts_directory(store) / commit
-        found = open_checkout(root)
-        if found is not None and found.is_intact(reference.directory):
+        found = _open_intact(store, reference, commit)
+        if found is not None:
             return found
         if not self.fetch:
             return None
@@ -158,13 +149,9 @@ class GitReferences:
                 f"the store lacks {reference.url} at {commit}, and --offline forbids to fetch it",
                 "run once while online: dolmen lock",
             )
-        if is_locked:
-            return self._fetch(reference, commit, access)
-        with _locked(store, reference.source):
-            again = open_checkout(root)
-            if again is not None and again.is_intact(reference.directory):
-                return again
-            return self._fetch(reference, commit, access)
+        with _locked(store, commit):
+            again = _open_intact(store, reference, commit)
+            return again if again is not None else self._fetch(reference, commit, access)
 
     def _fetch(self, reference: GitReference, commit: str, access: GitAccess) -> Checkout:
         store = self._store()
@@ -184,6 +171,15 @@ class GitReferences:
     def _may_fetch(self, reference: GitReference) -> bool:
         """Tell whether a repository may be asked; one of this machine needs no network."""
         return not self.sources.offline or reference.scheme == "file"
+
+
+def _open_intact(store: Store, reference: GitReference, commit: str) -> Checkout | None:
+    """Return a checkout whose package is intact; its use is noted before its files are read."""
+    found = open_checkout(checkouts_directory(store) / commit)
+    if found is None:
+        return None
+    found.touch()
+    return found if found.is_intact(reference.directory) else None
 
 
 @contextmanager

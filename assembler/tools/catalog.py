@@ -52,7 +52,7 @@ class Tool:
 TOOLS: dict[str, Tool] = {
     t.program: t
     for t in (
-        Tool("git", "git", "tags of packages: the tree hash and uncommitted changes"),
+        Tool("git", "git", "tags of packages, and packages of git repositories (@git:)"),
         Tool("qemu-system-x86_64", "qemu-system-x86", "run amd64 images (dolmen run qemu)"),
         Tool("qemu-system-aarch64", "qemu-system-arm", "run arm64 images (dolmen run qemu)"),
         Tool("qemu-system-riscv64", "qemu-system-misc", "run riscv64 images (dolmen run qemu)"),

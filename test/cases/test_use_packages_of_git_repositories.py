@@ -170,6 +170,18 @@ def test_a_redirect_is_followed(
     assert repository.git("rev-parse", "HEAD") in project.lock
 
 
+def test_an_old_server_gives_a_commit_with_the_history_of_its_branch(
+    project: Project, repository: Repository, server: GitServer, tmp_path: Path
+) -> None:
+    project.name(f"{server.url}/old/packages/.git#main:pkg/one")
+    project.build()
+    repository.write("pkg/one/file", "later")
+    repository.commit()
+    project.store = tmp_path / "other"
+    project.build("--force")
+    assert project.content("file") == b"one"
+
+
 def test_servers_that_give_nothing(project: Project, server: GitServer, tmp_path: Path) -> None:
     (tmp_path / "served").mkdir()
     project.name(f"{server.url}/private/r#main:a", f"{server.url}/private/r#main:b")
@@ -203,14 +215,18 @@ def test_mistakes_have_their_place(project: Project, repository: Repository) -> 
     project.build()
     lock = project.directory / "image.lock"
     lock.write_text(lock.read_text().replace('commit = "', 'commit = "xyz'))
+    project.name(*(f"{repository.url}#main:pkg/{name}" for name in ("one", "two")))
     shown = project.fail()
-    assert "image.lock:5:10: error[DM0764]" in shown
+    assert shown.count("image.lock:5:10: error[DM0764]") == 1
     other = "1" * 40
     lock.write_text(
         f'version = 1\n["@git:{repository.url}#main"]\ncommit = "{other}"\n'
         'resolved = "2026-01-31T12:00:00Z"\n'
     )
-    assert f"has no commit {other}" in project.fail()
+    project.name(f"{repository.url}#main:pkg/one")
+    shown = project.fail()
+    assert f"has no commit {other}" in shown
+    assert "`dolmen lock --update`" in shown
 
 
 def test_validate_asks_no_repository(project: Project, repository: Repository) -> None:

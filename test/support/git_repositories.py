@@ -89,8 +89,8 @@ class GitServer:
 def serve_repositories(root: Path) -> Iterator[GitServer]:
     """Serve the repositories in a directory.
 
-    `/moved/X` redirects to `/X`, `/slow/X` never answers, `/private/X` needs a password, and
-    `/stuck/X` does not send objects.
+    `/moved/X` redirects to `/X`, `/slow/X` never answers, `/private/X` needs a password, `/stuck/X`
+    does not send objects, and `/old/X` gives no commits but those with a name.
     """
     stop = threading.Event()
 
@@ -127,7 +127,8 @@ def serve_repositories(root: Path) -> Iterator[GitServer]:
                 server.stuck.set()
                 stop.wait(60)
                 return
-            path, _, query = self.path.removeprefix("/stuck").partition("?")
+            is_old = self.path.startswith("/old/")
+            path, _, query = self.path.removeprefix("/stuck").removeprefix("/old").partition("?")
             environment = {
                 **os.environ,
                 "GIT_PROJECT_ROOT": str(root),
@@ -138,7 +139,7 @@ def serve_repositories(root: Path) -> Iterator[GitServer]:
                 "CONTENT_TYPE": self.headers.get("Content-Type", ""),
                 "CONTENT_LENGTH": str(len(body)),
                 "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+                "GIT_PROTOCOL": "" if is_old else self.headers.get("Git-Protocol", ""),
             }
             done = subprocess.run(
                 ["git", "http-backend"],
