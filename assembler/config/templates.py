@@ -15,6 +15,7 @@ from assembler.errors import ConfigError, DolmenError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from assembler.codes import Code
     from assembler.config.inputs import ConfigInput
     from assembler.config.positions import Positions
     from assembler.diagnostics import Diagnostic, Place
@@ -92,7 +93,9 @@ class TemplateExpansion:
             directory = self._locate(text)
             return text if directory is None else self._resolver.reference(directory)
         except DolmenError as failure:
-            self._report(failure.diagnostics, place, required=required)
+            part = _git_part(text, failure.diagnostics[0].code) if place is not None else ""
+            where = place.part(part) if place is not None and part else place
+            self._report(failure.diagnostics, where, required=required)
             return text
 
     def _locate(self, text: str) -> Path | None:
@@ -135,6 +138,20 @@ class TemplateExpansion:
                 place,
             )
         )
+
+
+def _git_part(text: str, code: Code) -> str:
+    """Return the part of a reference to a git repository that an error is about; or nothing."""
+    if not text.startswith(GIT_PREFIX):
+        return ""
+    url, _, fragment = text.removeprefix(GIT_PREFIX).partition("#")
+    ref, _, directory = fragment.partition(":")
+    parts = {
+        package_codes.GIT_FETCH_FAILED: url,
+        package_codes.GIT_REF_NOT_FOUND: ref,
+        package_codes.GIT_DIRECTORY_NOT_FOUND: directory,
+    }
+    return parts.get(code, "")
 
 
 def _is_image_name(path: tuple[str | int, ...]) -> bool:

@@ -83,7 +83,7 @@ def open_checkout(root: Path) -> Checkout | None:
     """Return the checkout in a directory, or None if there is none, or a broken one."""
     try:
         status = (root / _MANIFEST).stat()
-        return Checkout(root, _read_manifest(root, status.st_mtime_ns, status.st_size))
+        return Checkout(root, _read_manifest(root, status.st_ino, status.st_size))
     except (OSError, ValueError, PackageError):
         return None
 
@@ -106,20 +106,19 @@ def make_checkout(store: Store, reference: GitReference, commit: str, access: Gi
     target = checkouts_directory(store) / commit
     with wrap_os_errors(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_directory(target.parent) as scratch:
+    with wrap_os_errors(target.parent), scratch_directory(target.parent) as scratch:
         repository = scratch / "repository.git"
         fetch_commit(reference, commit, access, repository)
         tree = read_tree(reference, commit, repository)
         new = scratch / "checkout"
-        with wrap_os_errors(target):
-            _make_directory(new)
-            _write_files(reference, repository, tree, new / _FILES)
-            document = {"version": _VERSION, **tree.as_json()}
-            with atomic_write(new / _MANIFEST, mode=STORE_MODE) as file:
-                file.write(json.dumps(document).encode("ascii"))
-            discard_checkout(target)
-            new.rename(target)
-            sync_directory(target.parent)
+        _make_directory(new)
+        _write_files(reference, repository, tree, new / _FILES)
+        document = {"version": _VERSION, **tree.as_json()}
+        with atomic_write(new / _MANIFEST, mode=STORE_MODE) as file:
+            file.write(json.dumps(document).encode("ascii"))
+        discard_checkout(target)
+        new.rename(target)
+        sync_directory(target.parent)
 
 
 def discard_checkout(root: Path) -> None:
@@ -158,9 +157,9 @@ def _make_directory(path: Path) -> None:
 
 
 @lru_cache(maxsize=16)
-def _read_manifest(root: Path, mtime: int, size: int) -> CommitTree:
-    """Read and check the manifest of a checkout; a changed one is read again."""
-    _ = mtime
+def _read_manifest(root: Path, inode: int, size: int) -> CommitTree:
+    """Read and check the manifest of a checkout; that of a new checkout is another file."""
+    _ = inode
     if size > _MAX_MANIFEST:
         raise ValueError("too large")
     document = json.loads((root / _MANIFEST).read_bytes())

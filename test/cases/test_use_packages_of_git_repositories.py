@@ -187,7 +187,7 @@ def test_servers_that_give_nothing(project: Project, server: GitServer, tmp_path
     project.name(f"{server.url}/private/r#main:a", f"{server.url}/private/r#main:b")
     shown = project.fail()
     assert shown.count("error[DM0761]") == 1
-    assert "image.yml:2:3" in shown
+    assert "image.yml:2:9" in shown
     assert "Dolmen never asks for a password" in shown
     project.name(f"{server.url}/none#main:a")
     shown = project.fail()
@@ -203,9 +203,10 @@ def test_servers_that_give_nothing(project: Project, server: GitServer, tmp_path
 def test_mistakes_have_their_place(project: Project, repository: Repository) -> None:
     project.name(f"{repository.url}#mian:pkg/one", f"{repository.url}#main:pkg/tow")
     shown = project.fail()
-    assert "image.yml:2:3: error[DM0762]" in shown
+    column = len(f'- "@git:{repository.url}#') + 1
+    assert f"image.yml:2:{column}: error[DM0762]" in shown
     assert "did you mean main?" in shown
-    assert "image.yml:3:3: error[DM0763]" in shown
+    assert f"image.yml:3:{column + len('main:')}: error[DM0763]" in shown
     assert "did you mean pkg/two?" in shown
     project.name(f"{repository.url}#main:pkg")
     assert "it contains the packages one, two" in project.fail()
