@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from assembler.events import Event
-    from assembler.git_sources import GitReference
+    from assembler.git_sources import PackageReference
     from assembler.oci import ImageSources
 
 ALL = "all"
@@ -72,7 +72,10 @@ def lock_references(
                 lock.unlink(missing_ok=True)
     return tuple(
         LockedReference(
-            lock, source, locked.commit, old.commit if (old := before[lock].get(source)) else None
+            lock,
+            source.partition(":")[2],
+            locked.commit,
+            old.commit if (old := before[lock].get(source)) else None,
         )
         for lock, used in sorted(git.used.items())
         for source, locked in sorted(used.items())
@@ -87,10 +90,12 @@ class _Choice:
         self._fitting: set[str] = set()
         self._known: set[str] = set()
 
-    def includes(self, reference: GitReference) -> bool:
+    def includes(self, reference: PackageReference) -> bool:
         """Tell whether a reference is to be updated."""
         last = reference.url.rstrip("/").rpartition("/")[2].removesuffix(".git")
-        forms = {reference.source, reference.url, last, str(reference), f"@git:{reference.source}"}
+        if reference.scheme == "oci":
+            last = last.partition("@")[0].partition(":")[0]
+        forms = {reference.source, reference.url, last, str(reference), reference.key}
         self._known.add(last)
         fitting = {name for name in self._names if name == ALL or name in forms}
         self._fitting |= fitting

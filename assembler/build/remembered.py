@@ -32,7 +32,9 @@ def _can_remember(
     sources = options.sources
     moving = sources.pull or sources.docker or any(map(is_url, files))
     stream = options.output is not None and not isinstance(options.output, Path)
-    packages = any(p in i.content for i in inputs for p in (b"@pkg:", b"@dolmen:", b"@git:"))
+    packages = any(
+        p in i.content for i in inputs for p in (b"@pkg:", b"@dolmen:", b"@git:", b"@oci:")
+    )
     return options.remember and not (moving or stream or packages)
 
 

@@ -284,7 +284,8 @@ BAD_GIT_REFERENCE = Code(
     "`@git:URL#REF:DIR` names the package in the directory DIR of a git repository. The URL begins "
     "with https:, ssh:, git: or file:, and contains no password; REF is a branch, a tag or a whole "
     "commit. A YAML file from a URL or from standard input has no lock, so it names commits, and "
-    "one from a URL uses https only.",
+    "one from a URL uses https only. `@oci:NAME//DIR` names a package of a repository that `dolmen "
+    "pkg publish` has pushed to a registry.",
 )
 GIT_FETCH_FAILED = Code(
     761,
@@ -308,8 +309,9 @@ GIT_DIRECTORY_NOT_FOUND = Code(
 BAD_REFERENCE_LOCK = Code(
     764,
     "The lock of references is invalid",
-    "`image.lock` beside image.yml has the commit of each `@git:` reference, so that every build "
-    "uses the same. `dolmen lock` writes it. After a merge conflict, keep one side of each entry.",
+    "`image.lock` beside image.yml has the commit of each `@git:` and `@oci:` reference, so that "
+    "every build uses the same. `dolmen lock` writes it. After a merge conflict, keep one side of "
+    "each entry.",
 )
 GIT_NOT_IN_STORE = Code(
     765,

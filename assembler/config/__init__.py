@@ -79,7 +79,7 @@ if TYPE_CHECKING:
         schema_folder,
         schema_path,
     )
-    from assembler.config.templates import GIT_PREFIX
+    from assembler.config.templates import GIT_PREFIX, OCI_PREFIX
     from assembler.config.urls import is_url, printable_name
 
 _HOMES = {
@@ -112,6 +112,7 @@ _HOMES = {
     "LoadOptions": "loader",
     "LoadedConfig": "loader",
     "Mount": "model",
+    "OCI_PREFIX": "templates",
     "Package": "package_model",
     "PackageResolver": "loader",
     "Positions": "positions",
@@ -152,6 +153,7 @@ __all__ = [
     "DEFAULT_TAG",
     "GIT_PREFIX",
     "KINDS",
+    "OCI_PREFIX",
     "RLIMITS",
     "RLIM_INFINITY",
     "BindNS",

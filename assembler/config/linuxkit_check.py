@@ -15,7 +15,7 @@ from assembler.codes import config as codes
 from assembler.config.composer import compose_input
 from assembler.config.diagnostics import error, take_until_limit, warning
 from assembler.config.schemas import load_schema, resolve_reference
-from assembler.config.templates import GIT_PREFIX, PACKAGE_PREFIX
+from assembler.config.templates import GIT_PREFIX, OCI_PREFIX, PACKAGE_PREFIX
 from assembler.diagnostics import Place
 
 if TYPE_CHECKING:
@@ -151,8 +151,8 @@ def _template(
     if text.startswith(CATALOG_PREFIX):
         message = "LinuxKit does not know @dolmen:"
         yield error(codes.NOT_LINUXKIT, message, place, "use the name of the image")
-    elif text.startswith(GIT_PREFIX):
-        message = "LinuxKit does not know @git:"
+    elif text.startswith((GIT_PREFIX, OCI_PREFIX)):
+        message = f"LinuxKit does not know {text[:5]}"
         hint = "clone the repository, and write @pkg: with the directory"
         yield error(codes.NOT_LINUXKIT, message, place, hint)
     elif not text.startswith(PACKAGE_PREFIX):

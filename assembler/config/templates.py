@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 PACKAGE_PREFIX = "@pkg:"
 GIT_PREFIX = "@git:"
-PREFIXES = (PACKAGE_PREFIX, CATALOG_PREFIX, GIT_PREFIX)
+OCI_PREFIX = "@oci:"
+PREFIXES = (PACKAGE_PREFIX, CATALOG_PREFIX, GIT_PREFIX, OCI_PREFIX)
 # The same for all packages of a repository.
 _OF_REPOSITORY = (
     package_codes.FOREIGN_REPOSITORY,
@@ -39,7 +40,7 @@ class PackageResolver(Protocol):
         """Return the reference of the package's image; raise DolmenError if it is not a package."""
 
     def git_directory(self, text: str, given: ConfigInput) -> Path | None:
-        """Return the directory that `@git:…` names; None if it is neither there nor fetched."""
+        """Return the directory that a text names; None if it is neither there nor fetched."""
 
 
 class TemplateExpansion:
@@ -102,7 +103,7 @@ class TemplateExpansion:
         """Return the directory of the package that a template names; None if there is no path."""
         if text.startswith(CATALOG_PREFIX):
             return catalog_directory(text.removeprefix(CATALOG_PREFIX))
-        if text.startswith(GIT_PREFIX):
+        if text.startswith((GIT_PREFIX, OCI_PREFIX)):
             return self._resolver.git_directory(text, self._given)
         name = text.removeprefix(PACKAGE_PREFIX)
         directory = self._given.directory

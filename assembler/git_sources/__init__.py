@@ -1,6 +1,7 @@
-"""The stage "git sources": `@git:URL#REF:DIR`, packages in git repositories.
+"""The stage "git sources": `@git:URL#REF:DIR` and `@oci:NAME//DIR`, packages in git repositories.
 
-    GitReference                     URL, ref and directory; refuses what is not allowed
+    GitReference, OciReference       the parts of a reference; refuse what is not allowed
+    publish_packages                 push a repository to a registry, for `@oci:`
     GitReferences                    finds the directory of each reference: resolves, locks, fetches
     read_lock, write_lock, lock_path the reference lock beside a YAML file
     find_root, open_checkout         the checkout that a path below the store is in
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
+    from assembler.git_sources.artifact import publish_packages
     from assembler.git_sources.checkout import Checkout, find_root, open_checkout
     from assembler.git_sources.lock_file import LockedCommit, lock_path, read_lock, write_lock
     from assembler.git_sources.maintenance import (
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
         collect_git_garbage,
         verify_checkouts,
     )
-    from assembler.git_sources.reference import GitReference
+    from assembler.git_sources.reference import GitReference, OciReference, PackageReference
     from assembler.git_sources.references import GitReferences
     from assembler.git_sources.tree import SUBMODULE
 
@@ -35,11 +37,14 @@ _HOMES = {
     "GitReference": "reference",
     "GitReferences": "references",
     "LockedCommit": "lock_file",
+    "OciReference": "reference",
+    "PackageReference": "reference",
     "SUBMODULE": "tree",
     "collect_git_garbage": "maintenance",
     "find_root": "checkout",
     "lock_path": "lock_file",
     "open_checkout": "checkout",
+    "publish_packages": "artifact",
     "read_lock": "lock_file",
     "verify_checkouts": "maintenance",
     "write_lock": "lock_file",
@@ -52,10 +57,13 @@ __all__ = [
     "GitReference",
     "GitReferences",
     "LockedCommit",
+    "OciReference",
+    "PackageReference",
     "collect_git_garbage",
     "find_root",
     "lock_path",
     "open_checkout",
+    "publish_packages",
     "read_lock",
     "verify_checkouts",
     "write_lock",

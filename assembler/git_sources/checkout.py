@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.files import STORE_MODE, atomic_write, sync_directory
-from assembler.git_sources.program import fetch_commit, read_blobs, read_tree
+from assembler.git_sources.program import read_blobs, read_tree
 from assembler.git_sources.reference import COMMIT
 from assembler.git_sources.tree import (
     LINK,
@@ -35,11 +35,10 @@ from assembler.git_sources.tree import (
 from assembler.scratch_directories import scratch_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from assembler.git_sources.program import GitAccess
-    from assembler.git_sources.reference import GitReference
+    from assembler.git_sources.reference import PackageReference
     from assembler.oci import Store
 
 _FILES, _MANIFEST, _DIRECTORY = "files", "manifest.json", "git"
@@ -101,14 +100,16 @@ def find_root(path: Path) -> Path | None:
     return None
 
 
-def make_checkout(store: Store, reference: GitReference, commit: str, access: GitAccess) -> None:
-    """Fetch a commit, and put its files below the store."""
+def make_checkout(
+    store: Store, reference: PackageReference, commit: str, fetch: Callable[[Path], None]
+) -> None:
+    """Put the files of a commit below the store; `fetch` makes a repository that has it."""
     target = checkouts_directory(store) / commit
     with wrap_os_errors(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
     with wrap_os_errors(target.parent), scratch_directory(target.parent) as scratch:
         repository = scratch / "repository.git"
-        fetch_commit(reference, commit, access, repository)
+        fetch(repository)
         tree = read_tree(reference, commit, repository)
         new = scratch / "checkout"
         _make_directory(new)
@@ -127,7 +128,9 @@ def discard_checkout(root: Path) -> None:
         root.rename(scratch / "removed")
 
 
-def _write_files(reference: GitReference, repository: Path, tree: CommitTree, files: Path) -> None:
+def _write_files(
+    reference: PackageReference, repository: Path, tree: CommitTree, files: Path
+) -> None:
     _make_directory(files)
     for entry in tree.entries.values():
         if entry.mode in (TREE, SUBMODULE):

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.config import GIT_PREFIX
+from assembler.config import GIT_PREFIX, OCI_PREFIX
 from assembler.data_files import open_data_file
 from assembler.diagnostics import Place, SourceText
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.files import atomic_write
 from assembler.git_sources.reference import COMMIT
+from assembler.oci import is_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,11 +40,13 @@ class LockedCommit:
 
     commit: str
     resolved: str
+    # Of the artifact at a registry that has the commit.
+    digest: str = ""
 
     @classmethod
-    def now(cls, commit: str) -> LockedCommit:
+    def now(cls, commit: str, digest: str = "") -> LockedCommit:
         """Return the entry for a commit that was resolved just now."""
-        return cls(commit, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        return cls(commit, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), digest)
 
 
 def lock_path(yaml: Path) -> Path:
@@ -52,7 +55,7 @@ def lock_path(yaml: Path) -> Path:
 
 
 def read_lock(path: Path) -> dict[str, LockedCommit]:
-    """Return the commits by source (`URL#REF`); a missing lock has none."""
+    """Return the commits by source (`@git:URL#REF`); a missing lock has none."""
     if not path.exists():
         return {}
     with wrap_os_errors(path, "read"), open_data_file(path) as file:
@@ -72,9 +75,9 @@ def read_lock(path: Path) -> dict[str, LockedCommit]:
     for name, entry in document.items():
         if name == "version":
             continue
-        if not name.startswith(GIT_PREFIX) or not isinstance(entry, dict):
+        if not name.startswith((GIT_PREFIX, OCI_PREFIX)) or not isinstance(entry, dict):
             raise _error(f"{name!r} is not a reference", _place_of(source, name))
-        found[name.removeprefix(GIT_PREFIX)] = _parse_entry(name, entry, source)
+        found[name] = _parse_entry(name, entry, source)
     return found
 
 
@@ -82,9 +85,10 @@ def write_lock(path: Path, commits: Mapping[str, LockedCommit]) -> None:
     """Write the lock; one that is the same already is not touched."""
     lines = [_HEAD.format(name=path.with_suffix(".yml").name), f"version = {_VERSION}\n"]
     for name, locked in sorted(commits.items()):
-        lines.append(
-            f'\n[{_key(name)}]\ncommit = "{locked.commit}"\nresolved = "{locked.resolved}"\n'
-        )
+        lines.append(f'\n[{_key(name)}]\ncommit = "{locked.commit}"\n')
+        if locked.digest:
+            lines.append(f'digest = "{locked.digest}"\n')
+        lines.append(f'resolved = "{locked.resolved}"\n')
     content = "".join(lines).encode()
     with wrap_os_errors(path):
         if path.exists() and path.read_bytes() == content:
@@ -99,12 +103,12 @@ def entry_place(path: Path, source: str) -> Place | None:
         text = SourceText(str(path), path.read_text("utf-8", "replace"))
     except OSError:
         return None
-    return _place_of(text, GIT_PREFIX + source, "commit")
+    return _place_of(text, source, "commit")
 
 
 def _key(name: str) -> str:
     # A string of JSON is a basic string of TOML, unless it has an escaped surrogate pair.
-    return json.dumps(GIT_PREFIX + name, ensure_ascii=False)
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _parse_entry(name: str, entry: Mapping[str, object], source: SourceText) -> LockedCommit:
@@ -115,7 +119,11 @@ def _parse_entry(name: str, entry: Mapping[str, object], source: SourceText) -> 
     if not isinstance(resolved, str) or not _TIME.fullmatch(resolved):
         message = f"the time of {name} is not written as 2026-01-31T12:00:00Z"
         raise _error(message, _place_of(source, name, "resolved"))
-    return LockedCommit(commit, resolved)
+    digest = entry.get("digest", "")
+    if not isinstance(digest, str) or (name.startswith(OCI_PREFIX) and not is_digest(digest)):
+        message = f"the digest of {name} is not sha256: and 64 digits"
+        raise _error(message, _place_of(source, name, "digest"))
+    return LockedCommit(commit, resolved, digest)
 
 
 def _toml_error(text: str, source: SourceText) -> PackageError:

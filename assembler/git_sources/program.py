@@ -21,13 +21,19 @@ from assembler.git_sources.tree import CommitTree, object_hash, parse_listing
 from assembler.printable import printable
 from assembler.quantities import size_text
 from assembler.spelling import nearest_words
-from assembler.tools import ProcessLimits, ProcessResult, StallLimits, run_program
+from assembler.tools import (
+    ProcessLimits,
+    ProcessResult,
+    StallLimits,
+    program_error,
+    run_program,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from assembler.git_sources.reference import GitReference
+    from assembler.git_sources.reference import GitReference, PackageReference
     from assembler.git_sources.tree import TreeEntry
 
 _LIST_LIMITS = ProcessLimits(120.0, 8 << 20, StallLimits(60.0))
@@ -108,12 +114,44 @@ def _list_refs(reference: GitReference, access: GitAccess, *patterns: str) -> di
     return {name: commit for commit, _, name in rows}
 
 
-def fetch_commit(reference: GitReference, commit: str, access: GitAccess, repository: Path) -> None:
-    """Fetch a commit into a new bare repository, without its history if the server allows that."""
+def make_repository(repository: Path) -> None:
+    """Create an empty bare repository."""
     options = ["--quiet", "--bare", "--template=", "--object-format=sha1"]
-    done = _run(reference, access, ["init", *options, "--", str(repository)], _LIST_LIMITS)
+    command = _command(GitAccess(), ["init", *options, "--", str(repository)])
+    done = run_program(command, _plain_environment(), limits=_LIST_LIMITS)
+    if done.status:
+        raise program_error(command, done)
+
+
+def unpack_objects(reference: PackageReference, pack: Path) -> None:
+    """Check a pack in a repository, and make it usable."""
+    words = ["--git-dir", str(pack.parents[2]), "index-pack", "--fsck-objects", str(pack)]
+    done = _run(reference, GitAccess(credentials=False), words, _FETCH_LIMITS)
     if done.status:
         raise _failure(reference, done.errors)
+
+
+def read_own(directory: Path, *words: str, stdin: bytes = b"") -> bytes:
+    """Return what git prints about a repository of the user."""
+    options = ("--no-pager", "--no-replace-objects", "-c", "core.fsmonitor=false")
+    command = [str(tools.require_program("git")), "-C", str(directory), *options, *words]
+    done = run_program(command, _plain_environment(), limits=_READ_LIMITS, stdin=stdin)
+    if done.status:
+        raise program_error(command, done)
+    return done.output
+
+
+def _plain_environment() -> dict[str, str]:
+    return {n: v for n, v in os.environ.items() if not n.startswith("GIT_")} | {
+        "LC_ALL": "C",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+
+
+def fetch_commit(reference: GitReference, commit: str, access: GitAccess, repository: Path) -> None:
+    """Fetch a commit into a new bare repository, without its history if the server allows that."""
+    make_repository(repository)
     fetch = ["fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"]
     fetch += ["--no-recurse-submodules"]
     status, text = _fetch(reference, access, repository, [*fetch, "--depth=1"], commit)
@@ -172,7 +210,7 @@ def _check_size(reference: GitReference, repository: Path) -> None:
         )
 
 
-def read_tree(reference: GitReference, commit: str, repository: Path) -> CommitTree:
+def read_tree(reference: PackageReference, commit: str, repository: Path) -> CommitTree:
     """Return the tree of a commit that was fetched; all hashes are checked."""
     header = _read(reference, repository, ["cat-file", "commit", commit], _TREE_LIMITS)
     words = ["ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit]
@@ -183,7 +221,7 @@ def read_tree(reference: GitReference, commit: str, repository: Path) -> CommitT
 
 
 def read_blobs(
-    reference: GitReference, repository: Path, entries: Sequence[TreeEntry]
+    reference: PackageReference, repository: Path, entries: Sequence[TreeEntry]
 ) -> Iterator[tuple[TreeEntry, bytes]]:
     """Yield the contents of files and links; each is checked against its hash."""
     for batch in _batches(entries):
@@ -216,14 +254,14 @@ def _batches(entries: Sequence[TreeEntry]) -> Iterator[list[TreeEntry]]:
         yield batch
 
 
-def _broken(reference: GitReference, entry: TreeEntry) -> PackageError:
+def _broken(reference: PackageReference, entry: TreeEntry) -> PackageError:
     return PackageError.of(
         packages.GIT_REFUSED, f"{reference.url} lacks the content of {entry.path!r}"
     )
 
 
 def _read(
-    reference: GitReference,
+    reference: PackageReference,
     repository: Path,
     words: Sequence[str],
     limits: ProcessLimits,
@@ -237,7 +275,7 @@ def _read(
 
 
 def _run(
-    reference: GitReference,
+    reference: PackageReference,
     access: GitAccess,
     words: Sequence[str],
     limits: ProcessLimits,
@@ -268,7 +306,7 @@ def _command(access: GitAccess, words: Sequence[str]) -> list[str]:
     return [str(tools.require_program("git")), "-C", "/", "--no-pager", *options, *words]
 
 
-def _environment(reference: GitReference, access: GitAccess) -> dict[str, str]:
+def _environment(reference: PackageReference, access: GitAccess) -> dict[str, str]:
     kept = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_", "GIT_CONFIG_", "GIT_PROXY", "GIT_EXEC_PATH")
     environment = {
         name: value
@@ -294,7 +332,7 @@ def _environment(reference: GitReference, access: GitAccess) -> dict[str, str]:
     }
 
 
-def _failure(reference: GitReference, text: str) -> PackageError:
+def _failure(reference: PackageReference, text: str) -> PackageError:
     """Return the error for a repository that cannot be reached, with what git said."""
     lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
     told = [n for n in lines if n.startswith(("fatal:", "error:", "remote:", "ssh:"))] or lines

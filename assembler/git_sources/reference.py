@@ -9,8 +9,9 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from assembler.codes import packages
-from assembler.config import GIT_PREFIX
+from assembler.config import GIT_PREFIX, OCI_PREFIX
 from assembler.errors import PackageError
+from assembler.oci import Reference
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SCHEMES = ("https", "ssh", "git", "file")
@@ -60,6 +61,11 @@ class GitReference:
         return f"{self.url}#{self.ref}"
 
     @property
+    def key(self) -> str:
+        """Return the name of the source in locks."""
+        return GIT_PREFIX + self.source
+
+    @property
     def scheme(self) -> str:
         """Return the scheme of the URL in lower case."""
         return urlsplit(self.url).scheme
@@ -68,6 +74,68 @@ class GitReference:
     def commit(self) -> str | None:
         """Return the commit if the reference names one itself."""
         return self.ref if COMMIT.fullmatch(self.ref) else None
+
+
+@dataclass(frozen=True, slots=True)
+class OciReference:
+    """A directory of a catalogue at a registry: `@oci:NAME//DIR`, with a tag or a digest."""
+
+    # The full name.
+    image: str
+    directory: str
+
+    @classmethod
+    def parse(cls, text: str) -> OciReference:
+        """Return the reference that `@oci:…` states; the name is that of an image."""
+        name, _, directory = text.removeprefix(OCI_PREFIX).partition("//")
+        return cls(str(Reference.parse(name)), _clean_directory(directory))
+
+    def __str__(self) -> str:
+        """Return the reference as it is written in a YAML file."""
+        return self.key + (f"//{self.directory}" if self.directory else "")
+
+    @property
+    def url(self) -> str:
+        """Return the name, for messages."""
+        return self.image
+
+    @property
+    def source(self) -> str:
+        """Return the name: packages of one source come from one commit."""
+        return self.image
+
+    @property
+    def key(self) -> str:
+        """Return the name of the source in locks."""
+        return OCI_PREFIX + self.image
+
+    @property
+    def scheme(self) -> str:
+        """Return the scheme, which no URL has."""
+        return "oci"
+
+    @property
+    def ref(self) -> str:
+        """Return the tag."""
+        return Reference.parse(self.image).tag
+
+    @property
+    def digest(self) -> str:
+        """Return the digest, if the reference has one."""
+        return Reference.parse(self.image).digest
+
+    @property
+    def commit(self) -> str | None:
+        """Return no commit: a digest stands for one, but does not tell it."""
+        return None
+
+
+PackageReference = GitReference | OciReference
+
+
+def parse_reference(text: str) -> PackageReference:
+    """Return the reference to a package that `@git:…` or `@oci:…` states."""
+    return (OciReference if text.startswith(OCI_PREFIX) else GitReference).parse(text)
 
 
 def _error(message: str, *hints: str) -> PackageError:

@@ -23,8 +23,13 @@ from assembler.git_sources.lock_file import (
     read_lock,
     write_lock,
 )
-from assembler.git_sources.program import GitAccess, resolve_ref
-from assembler.git_sources.reference import GitReference
+from assembler.git_sources.program import GitAccess, fetch_commit, resolve_ref
+from assembler.git_sources.reference import (
+    GitReference,
+    OciReference,
+    PackageReference,
+    parse_reference,
+)
 from assembler.oci import hold_lock
 
 if TYPE_CHECKING:
@@ -50,15 +55,15 @@ class GitReferences:
     # Whether new commits are written to the locks.
     write_locks: bool = True
     # Whether the commit of a source is resolved again, although the lock has it.
-    updates: Callable[[GitReference], bool] = lambda _reference: False
+    updates: Callable[[PackageReference], bool] = lambda _reference: False
     # The commits that were used, by lock and source.
     used: dict[Path, dict[str, LockedCommit]] = field(default_factory=dict)
-    _moved: dict[tuple[Path, str], str] = field(default_factory=dict)
+    _moved: dict[tuple[Path, str], LockedCommit] = field(default_factory=dict)
     _failures: dict[str, PackageError] = field(default_factory=dict)
 
     def directory(self, text: str, given: ConfigInput) -> Path | None:
         """Return the package's directory in the store; None if it is not there to be found."""
-        reference = GitReference.parse(text)
+        reference = parse_reference(text)
         if given.url and reference.scheme != "https":
             raise PackageError.of(
                 packages.BAD_GIT_REFERENCE,
@@ -74,40 +79,44 @@ class GitReferences:
                 self._failures[reference.url] = error
             raise
 
-    def _find(self, reference: GitReference, given: ConfigInput) -> Path | None:
+    def _find(self, reference: PackageReference, given: ConfigInput) -> Path | None:
         access = GitAccess(credentials=not given.url)
         lock = None if given.url or given.name == _STDIN else lock_path(Path(given.name))
-        commit = self._commit(reference, lock, access)
-        checkout = self._checkout(reference, commit, access) if commit is not None else None
-        if commit is None or checkout is None:
+        locked = self._commit(reference, lock, access)
+        checkout = self._checkout(reference, locked, access) if locked is not None else None
+        if checkout is None:
             return None
         checkout.tree.require_directory(reference.directory, reference.url)
         return checkout.files / reference.directory
 
-    def _commit(self, reference: GitReference, lock: Path | None, access: GitAccess) -> str | None:
+    def _commit(
+        self, reference: PackageReference, lock: Path | None, access: GitAccess
+    ) -> LockedCommit | None:
         if reference.commit is not None:
-            return reference.commit
+            return LockedCommit(reference.commit, "")
+        if lock is None and isinstance(reference, OciReference) and reference.digest:
+            return self._ask(reference, access) if self.fetch else None
         if lock is None:
             raise PackageError.of(
                 packages.BAD_GIT_REFERENCE,
                 f"{reference.ref!r} may move, and only a YAML file on this machine has a lock",
-                "name the commit with all of its 40 digits",
+                "name the commit with all of its 40 digits, or the digest",
             )
-        moved = self._moved.get((lock, reference.source))
+        moved = self._moved.get((lock, reference.key))
         if moved is not None:
             return moved
         renew = self.updates(reference)
-        locked = read_lock(lock).get(reference.source)
+        locked = read_lock(lock).get(reference.key)
         if locked is None or renew:
             locked = self._resolve(reference, lock, access, renew=renew)
         if locked is None:
             return None
-        self.used.setdefault(lock, {})[reference.source] = locked
-        self._moved[lock, reference.source] = locked.commit
-        return locked.commit
+        self.used.setdefault(lock, {})[reference.key] = locked
+        self._moved[lock, reference.key] = locked
+        return locked
 
     def _resolve(
-        self, reference: GitReference, lock: Path, access: GitAccess, *, renew: bool
+        self, reference: PackageReference, lock: Path, access: GitAccess, *, renew: bool
     ) -> LockedCommit | None:
         """Ask the repository for the commit, fetch it, and write it to the lock."""
         if not self.fetch:
@@ -119,25 +128,37 @@ class GitReferences:
                 "run once while online: dolmen lock",
             )
         store = self._store()
-        with _locked(store, reference.source):
-            found = read_lock(lock).get(reference.source)
+        with _locked(store, reference.key):
+            found = read_lock(lock).get(reference.key)
             if found is not None and not renew:
                 return found  # another run was faster
             with task(self.reporter, f"look up {reference.source}"):
-                commit = resolve_ref(reference, access)
-            new = found if found and found.commit == commit else LockedCommit.now(commit)
-            self._checkout(reference, commit, access)
+                new = self._ask(reference, access)
+            if found is not None and (found.commit, found.digest) == (new.commit, new.digest):
+                new = found
+            self._checkout(reference, new, access)
             if self.write_locks and new != found:
                 self._write(lock, reference, new)
         return new
 
-    def _write(self, lock: Path, reference: GitReference, new: LockedCommit) -> None:
+    def _ask(self, reference: PackageReference, access: GitAccess) -> LockedCommit:
+        """Return the commit that a repository or a registry has now."""
+        if isinstance(reference, GitReference):
+            return LockedCommit.now(resolve_ref(reference, access))
+        from assembler.git_sources.artifact import resolve_artifact  # noqa: PLC0415 - requests
+
+        found = resolve_artifact(reference, self.sources, self.reporter)
+        return LockedCommit.now(found.commit, found.digest)
+
+    def _write(self, lock: Path, reference: PackageReference, new: LockedCommit) -> None:
         with _locked(self._store(), str(lock.absolute())):
-            write_lock(lock, {**read_lock(lock), reference.source: new})
+            write_lock(lock, {**read_lock(lock), reference.key: new})
         self.reporter.emit(LogMessage(f"{lock}: {reference.source} is locked at {new.commit}"))
 
-    def _checkout(self, reference: GitReference, commit: str, access: GitAccess) -> Checkout | None:
-        store = self._store()
+    def _checkout(
+        self, reference: PackageReference, locked: LockedCommit, access: GitAccess
+    ) -> Checkout | None:
+        store, commit = self._store(), locked.commit
         found = _open_intact(store, reference, commit)
         if found is not None:
             return found
@@ -151,12 +172,22 @@ class GitReferences:
             )
         with _locked(store, commit):
             again = _open_intact(store, reference, commit)
-            return again if again is not None else self._fetch(reference, commit, access)
+            return again if again is not None else self._fetch(reference, locked, access)
 
-    def _fetch(self, reference: GitReference, commit: str, access: GitAccess) -> Checkout:
-        store = self._store()
+    def _fetch(
+        self, reference: PackageReference, locked: LockedCommit, access: GitAccess
+    ) -> Checkout:
+        def fetch(repository: Path) -> None:
+            if isinstance(reference, GitReference):
+                fetch_commit(reference, locked.commit, access, repository)
+                return
+            from assembler.git_sources.artifact import fetch_artifact  # noqa: PLC0415 - as above
+
+            fetch_artifact(reference, locked, self.sources, self.reporter, repository)
+
+        store, commit = self._store(), locked.commit
         with task(self.reporter, f"fetch {reference.url} at {commit[:12]}") as progress:
-            make_checkout(store, reference, commit, access)
+            make_checkout(store, reference, commit, fetch)
             progress.outcome = "fetched"
         made = open_checkout(checkouts_directory(store) / commit)
         if made is None:
@@ -168,12 +199,15 @@ class GitReferences:
     def _store(self) -> Store:
         return self.sources.open_store()
 
-    def _may_fetch(self, reference: GitReference) -> bool:
-        """Tell whether a repository may be asked; one of this machine needs no network."""
-        return not self.sources.offline or reference.scheme == "file"
+    def _may_fetch(self, reference: PackageReference) -> bool:
+        """Tell whether a repository may be asked; one of this machine needs no network.
+
+        The artifact of a catalogue may be in the store; it is not pulled when offline.
+        """
+        return not self.sources.offline or reference.scheme in ("file", "oci")
 
 
-def _open_intact(store: Store, reference: GitReference, commit: str) -> Checkout | None:
+def _open_intact(store: Store, reference: PackageReference, commit: str) -> Checkout | None:
     """Return a checkout whose package is intact; its use is noted before its files are read."""
     found = open_checkout(checkouts_directory(store) / commit)
     if found is None:

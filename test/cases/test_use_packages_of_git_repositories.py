@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.git_repositories import GitServer, Repository, serve_repositories
+from support.registry_server import RegistryServer, registry_server
 from support.tracing import network_calls, run_without_network
 
 if TYPE_CHECKING:
@@ -464,3 +465,80 @@ def test_what_a_foreign_package_may_not_do(
     repository.commit()
     project.run("lock", "--update", "all")
     project.build()
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    with registry_server(tmp_path_factory.mktemp("registry")) as made:
+        yield made
+
+
+def test_a_catalogue_at_a_registry(
+    project: Project, repository: Repository, registry: RegistryServer, tmp_path: Path
+) -> None:
+    name = registry.name("team/packages:1")
+    first = repository.git("rev-parse", "HEAD")
+
+    def publish(*words: str) -> subprocess.CompletedProcess[str]:
+        store = ("--cache", tmp_path / "publisher", "pkg", "publish", *words)
+        return project.dolmen.run(*store, repository.path / "pkg", name)
+
+    done = publish()
+    assert done.returncode == 0, done.stderr
+    pinned = done.stdout.strip()
+    digest = pinned.partition("@")[2]
+    assert publish().stdout.strip() == pinned  # the same commit has the same bytes
+    project.image.write_text(f'init: ["@oci:{name}//pkg/two"]\n')
+    project.build()
+    assert (project.content("file"), project.content("one")) == (b"two", b"one")
+    assert f"example/two:{repository.tree('pkg/two')}" in project.names()
+    entry = f'["@oci:{name}"]\ncommit = "{first}"\ndigest = "{digest}"\nresolved = '
+    assert entry in project.lock
+    # The tag moves, and the lock does not.
+    repository.write("pkg/two/file", "later")
+    assert "has uncommitted changes" in publish().stderr
+    second = repository.commit()
+    assert publish().returncode == 1
+    assert publish("--override").returncode == 0
+    trace = tmp_path / "trace"
+    offline = project.words("build", *_BUILD, "--force", "--offline")
+    done = run_without_network(project.dolmen, trace, *offline)
+    assert (done.returncode, network_calls(trace)) == (0, []), done.stderr
+    assert project.content("file") == b"two"
+    project.store = tmp_path / "other"
+    assert "error[DM0765]" in project.fail("--offline")
+    project.build("--force")
+    assert project.content("file") == b"two"
+    moved = project.run("lock", "--update", "packages").stdout
+    assert moved == f"{name} {second} (was {first})\n"
+    project.build()
+    assert project.content("file") == b"later"
+    # Standard input has no lock: a digest does without.
+    for text, status in ((name, 1), (pinned, 0)):
+        words = ("--cache", project.store, "build", *_BUILD, "--dir", project.directory, "-")
+        done = project.dolmen.run(*words, stdin=f'init: ["@oci:{text}//pkg/two"]\n')
+        assert done.returncode == status, done.stderr
+    cache = ("--cache", project.store, "cache")
+    for words in (("ls",), ("verify",), ("inspect", name), ("clean",)):
+        done = project.dolmen.run(*cache, *words)
+        assert done.returncode == 0, done.stderr
+
+
+def test_names_at_a_registry_that_are_no_catalogue(
+    project: Project, repository: Repository, registry: RegistryServer
+) -> None:
+    project.image.write_text(f'init: ["@oci:{registry.name("none:1")}//pkg/one"]\n')
+    shown = project.fail()
+    assert "image.yml:1:8: error[DM03" in shown
+    project.name(f"{repository.url}#main:pkg/one")
+    project.build()
+    image = f"docker.io/example/one:{repository.tree('pkg/one')}"
+    target = registry.name("team/one:1")
+    words = ("--cache", project.store, "cache", "push", "--remote-name", target, image)
+    assert project.dolmen.run(*words).returncode == 0
+    project.image.write_text(f'init: ["@oci:{target}//pkg/one"]\n')
+    shown = project.fail()
+    assert "error[DM0766]" in shown
+    assert "has no packages" in shown
+    project.image.write_text('init: ["@oci:a/B//pkg/one"]\n')
+    assert "image.yml:1:8: error[DM02" in project.fail()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ONE = LockedCommit("1" * 40, "2026-01-31T12:00:00Z")
 TWO = LockedCommit("2" * 40, "2026-01-31T12:00:01Z")
-NAMES = ["https://b.org/r#v1", 'https://a.org/"r\\#main', "ssh://h.org/ü#main"]
+NAMES = ["@git:https://b.org/r#v1", '@git:https://a.org/"r\\#main', "@git:ssh://h.org/ü#main"]
 
 
 def test_a_lock_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -33,9 +33,9 @@ def test_a_lock_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_git_merges_new_entries_of_two_branches(tmp_path: Path) -> None:
     path = tmp_path / "image.lock"
-    old = {"https://c.org/r#x": ONE, "https://m.org/r#x": ONE}
+    old = {"@git:https://c.org/r#x": ONE, "@git:https://m.org/r#x": ONE}
     texts = []
-    for new in ({}, {"https://a.org/r#x": TWO}, {"https://z.org/r#x": TWO}):
+    for new in ({}, {"@git:https://a.org/r#x": TWO}, {"@git:https://z.org/r#x": TWO}):
         write_lock(path, old | new)
         texts.append(path.read_text())
     for name, text in zip(("base", "ours", "theirs"), texts, strict=True):

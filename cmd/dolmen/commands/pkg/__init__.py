@@ -32,6 +32,9 @@ app = command_group(
             "new", "dolmen.commands.pkg.new", "Create a package from a commented template."
         ),
         LazyCommand("push", "dolmen.commands.pkg.push", "Build packages and push their images."),
+        LazyCommand(
+            "publish", "dolmen.commands.pkg.publish", "Push a repository of packages for @oci:."
+        ),
         LazyCommand("index", "dolmen.commands.pkg.index", "Push an index of pushed architectures."),
         LazyCommand("manifest", "dolmen.commands.pkg.index", "Alias of `index`."),
         LazyCommand(
