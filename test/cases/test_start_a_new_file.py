@@ -180,7 +180,7 @@ def test_who_has_said_enough_is_not_asked(
     assert QUESTION not in typed.text
 
 
-def test_nobody_is_asked_for_a_file_that_exists(dolmen: Dolmen, tmp_path: Path) -> None:
+def test_an_existing_file_is_refused_before_the_question(dolmen: Dolmen, tmp_path: Path) -> None:
     (tmp_path / "image.yml").write_text("mine")
     typed = run_on_terminal(dolmen, "new", cwd=tmp_path)
     assert typed.returncode == 2
