@@ -26,6 +26,8 @@ _DOCUMENTS = "usr/share/doc/dolmen"
 _OVERRIDES = """\
 # Sources of packages, in which a script is run by its interpreter; modes are part of their tags.
 dolmen: script-not-executable [usr/lib/dolmen/site-packages/assembler/_catalog/*]
+# The library has the locked version, so that outputs have the same bytes on each system.
+dolmen: embedded-library libzstd [usr/lib/dolmen/site-packages/zstandard/*]
 """
 _DEPENDS = (
     "ca-certificates, gpgv, libc6 (>= 2.28), libgcc-s1, python3 (>= {first}), python3 (<< {after})"
