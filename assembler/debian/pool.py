@@ -48,16 +48,7 @@ class PackagePool:
         what = f"{package.name} {package.version} ({path})"
         with wrap_os_errors(path, "remove"):
             path.unlink(missing_ok=True)
-        self.reporter.emit(
-            WarningEmitted(
-                Diagnostic(
-                    packages.DAMAGED_FILE,
-                    f"{what} was damaged, and is downloaded again",
-                    hints=("check the disk, unless the power has failed",),
-                    severity=Severity.WARNING,
-                )
-            )
-        )
+        self.reporter.emit(damage_warning(what))
         return False
 
     def use(self, package: PinnedPackage) -> Path:
@@ -102,6 +93,18 @@ class PackagePool:
             (self.root / "tmp").mkdir(parents=True, exist_ok=True)
         with scratch_directory(self.root / "tmp") as directory:
             yield directory
+
+
+def damage_warning(what: str) -> WarningEmitted:
+    """Return the warning about a kept file that was damaged."""
+    return WarningEmitted(
+        Diagnostic(
+            packages.DAMAGED_FILE,
+            f"{what} was damaged, and is downloaded again",
+            hints=("check the disk, unless the power has failed",),
+            severity=Severity.WARNING,
+        )
+    )
 
 
 def file_sha256(path: Path) -> str:

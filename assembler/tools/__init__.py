@@ -44,12 +44,11 @@ if TYPE_CHECKING:
     from assembler.tools.watchdog import StallLimits, Watchdog, full_disk_of
 
 _HOMES = {
-    "EXTRAS": "extras",
-    "Extra": "extras",
-    "require_extra": "extras",
     "Cancellation": "cancellation",
     "Cancelled": "cancellation",
     "Distribution": "distribution",
+    "EXTRAS": "extras",
+    "Extra": "extras",
     "ProcessLimits": "execution",
     "ProcessResult": "execution",
     "StallLimits": "watchdog",
@@ -64,6 +63,7 @@ _HOMES = {
     "install_command": "distribution",
     "program_error": "execution",
     "program_version": "catalog",
+    "require_extra": "extras",
     "require_program": "catalog",
     "run_program": "execution",
     "subordinate_ids_command": "subordinate_ids",

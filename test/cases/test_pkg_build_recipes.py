@@ -207,6 +207,26 @@ def test_a_flipped_bit_of_a_kept_package(
     assert pkg.digest(name) == digest
 
 
+@pytest.mark.parametrize("suffix", [".packages", "lists"])
+def test_a_flipped_bit_of_a_package_list(
+    dolmen: Dolmen, package: Path, archive: Path, tmp_path: Path, suffix: str
+) -> None:
+    """It would choose other packages, or end each build until the list is renewed."""
+    pkg = Packages(dolmen, archive, tmp_path / "store", "python")
+    words = ("build", "--force", "--platforms", "linux/amd64", package)
+    digest = pkg.digest(pkg.build("--platforms", "linux/amd64", package))
+    (path,) = (p for p in (pkg.store / "debs" / "python").rglob("*") if p.name.endswith(suffix))
+    right = path.read_bytes()
+    for at in range(0, len(right), 37):
+        times = path.stat()
+        path.write_bytes(right[:at] + bytes([right[at] ^ 2]) + right[at + 1 :])
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        done = pkg.run(*words)
+        assert done.returncode == 0, done.stderr
+        assert path.read_bytes() == right
+    assert pkg.digest(pkg.build(*words[1:])) == digest
+
+
 def test_a_locked_version_that_is_gone(
     dolmen: Dolmen, pkg: Packages, package: Path, archive: Path, tmp_path: Path
 ) -> None:

@@ -12,12 +12,13 @@ from typing import IO, TYPE_CHECKING, Any
 from assembler.codes import packages
 from assembler.debian.archives.downloads import Downloader, HashingWriter, NotInRepositoryError
 from assembler.debian.archives.index import reduce_index
+from assembler.debian.archives.kept_files import write_kept
 from assembler.debian.archives.release import Release, parse_release
 from assembler.debian.archives.signatures import verify_detached_signature, verify_inline_signature
 from assembler.debian.decompression import DECOMPRESSION_ERRORS, decompress, fail_above_size
 from assembler.debian.engine_protocol import UNTRUSTED_ARCHIVE_HINT, ArchiveSnapshot
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.files import STORE_MODE, atomic_write, check_room
+from assembler.files import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ _MAX_RELEASE_SIZE = 16 << 20
 _MAX_SIGNATURE_SIZE = 1 << 20
 _MAX_INDEX_SIZE = 1 << 30
 _CHUNK = 1 << 18
+# Of reduced Packages files.
+INDEX_SUFFIX = ".packages"
 # The fastest decompression comes first.
 _COMPRESSIONS = (".zst", ".xz", ".gz", "")
 _RETRY_HINT = "the mirror may be in the middle of an update: try again, or choose another mirror"
@@ -144,7 +147,7 @@ def _fetch_index(downloader: Downloader, root: Path, base: str, name: str, relea
         listed = release.files.get(name + suffix)
         if listed is None:
             continue
-        path = root / f"{listed.sha256[:32]}.index"
+        path = root / f"{listed.sha256[:32]}{INDEX_SUFFIX}"
         if path.is_file():
             return path.name
         uris = [f"{base}/{name}{suffix}"]
@@ -184,11 +187,8 @@ def _verify_file(uri: str, listed: ReleaseFile, sha256: str, size: int) -> None:
 def _store_reduced_index(file: IO[bytes], suffix: str, path: Path, uri: str, max_size: int) -> None:
     file.seek(0)
     try:
-        with atomic_write(path, mode=STORE_MODE, durable=False) as target:
-            for piece in reduce_index(
-                fail_above_size(decompress(_read_chunks(file), suffix), max_size)
-            ):
-                target.write(piece)
+        chunks = fail_above_size(decompress(_read_chunks(file), suffix), max_size)
+        write_kept(path, reduce_index(chunks))
     except DECOMPRESSION_ERRORS as error:
         raise PackageError.of(
             packages.NO_MIRROR, f"{uri} is broken: {error}", _RETRY_HINT

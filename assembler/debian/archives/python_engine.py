@@ -14,6 +14,7 @@ from urllib.parse import quote
 from assembler.debian.archives.downloads import Downloader, HashingWriter, NotInRepositoryError
 from assembler.debian.archives.index import IndexText, PackageIndex
 from assembler.debian.archives.index_updates import StoredIndex, update_indexes
+from assembler.debian.archives.kept_files import read_kept, write_kept
 from assembler.debian.archives.resolver import resolve_packages
 from assembler.debian.engine_protocol import (
     ArchiveSnapshot,
@@ -24,10 +25,9 @@ from assembler.debian.engine_protocol import (
     missing_packages_error,
     unavailable_error,
 )
-from assembler.debian.pool import verify_package
+from assembler.debian.pool import damage_warning, verify_package
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
-from assembler.files import STORE_MODE, atomic_write
 from assembler.oci import hold_lock, map_unordered
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from assembler.debian.sources import AptSource
 
 _JOBS = 4
-_INDEX_LIST = "known"
+_INDEX_LIST = "lists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,26 @@ class PythonEngine:
     def resolve(self, request: PackageRequest) -> tuple[PinnedPackage, ...]:
         """Return the requested packages and their dependencies, sorted by name."""
         check_package_names(request)
-        indexes = self._indexes(request, self.context.max_index_age)
-        sources = []
-        for index_file in indexes:
-            path = self._root(request) / index_file.file
-            with wrap_os_errors(path, "read"):
-                sources.append(IndexText(path.read_bytes(), index_file.priority))
+        sources = self._texts(request)
+        if sources is None:  # a damaged one was removed, and is downloaded again
+            sources = self._texts(request) or ()
         index = PackageIndex(sources, request.architecture)
         return tuple(sorted(stanza.package for stanza in resolve_packages(index, request)))
+
+    def _texts(self, request: PackageRequest) -> Sequence[IndexText] | None:
+        """Return the content of the package lists; None after a damaged one was removed."""
+        sources = []
+        for index in self._indexes(request, self.context.max_index_age):
+            path = self._root(request) / index.file
+            with wrap_os_errors(path, "read"):
+                text = read_kept(path)
+            if text is None:
+                with wrap_os_errors(path, "remove"):
+                    path.unlink(missing_ok=True)
+                self.context.reporter.emit(damage_warning(str(path)))
+                return None
+            sources.append(IndexText(text, index.priority))
+        return sources
 
     def snapshots(self, request: PackageRequest) -> tuple[ArchiveSnapshot, ...]:
         """Return the state of the archives that `resolve` used."""
@@ -135,8 +147,8 @@ class PythonEngine:
                     indexes = tuple(
                         update_indexes(root, self._entries(request), request.architecture)
                     )
-                with atomic_write(root / _INDEX_LIST, mode=STORE_MODE, durable=False) as file:
-                    file.write(json.dumps([index.as_json() for index in indexes]).encode())
+                rows = [index.as_json() for index in indexes]
+                write_kept(root / _INDEX_LIST, [json.dumps(rows).encode()])
                 _remove_old_indexes(root, {index.file for index in indexes})
         return indexes
 
@@ -146,7 +158,7 @@ def _read_stored_indexes(path: Path, max_age: float) -> tuple[StoredIndex, ...] 
     try:
         if not 0 <= time.time() - path.stat().st_mtime < max_age:
             return None
-        indexes = tuple(StoredIndex.from_json(row) for row in json.loads(path.read_bytes()))
+        indexes = tuple(StoredIndex.from_json(row) for row in json.loads(read_kept(path) or b""))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return indexes if all((path.parent / index.file).is_file() for index in indexes) else None
@@ -154,7 +166,7 @@ def _read_stored_indexes(path: Path, max_age: float) -> tuple[StoredIndex, ...] 
 
 def _remove_old_indexes(root: Path, needed: set[str]) -> None:
     """Remove the package lists of earlier updates."""
-    for path in root.glob("*.index"):
-        if path.name not in needed:
+    for path in root.iterdir():
+        if path.name not in (*needed, _INDEX_LIST, "lock"):
             with suppress(OSError):
                 path.unlink()

@@ -106,4 +106,4 @@ def test_packages_that_do_not_fit(tmp_path: Path) -> None:
     pool.check_room(1, "1 Debian package")
     with pytest.raises(HostError, match="has no room for 2 Debian packages") as caught:
         pool.check_room(1 << 46, "2 Debian packages")
-    assert "--cache DIR" in caught.value.diagnostics[0].hints[0]
+    assert "--cache DIR" in caught.value.diagnostics[0].hints[1]

@@ -114,7 +114,7 @@ def test_an_image_that_does_not_fit(registry: FaultyRegistry, store: Store, remo
     assert diagnostic.code is host.DISK_FULL
     assert f"the store {store.root} has no room for 1 image: " in diagnostic.message
     assert "are needed" in diagnostic.message
-    assert "--cache DIR" in diagnostic.hints[0]
+    assert "--cache DIR" in diagnostic.hints[1]
     assert "dolmen cache clean" in diagnostic.hints[0]
     assert registry.asked(BLOBS) == []
 
