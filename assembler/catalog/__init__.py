@@ -5,6 +5,7 @@ catalog_directory(name)     the directory of a package; an unknown name is an er
 catalog_entries()           what each is for, where it goes, and an example
 catalog_entry(name)         the same of one package -> CatalogEntry
 catalog_time(directory)     when a package was changed last, if git cannot say it
+is_cataloged(directory)     whether a directory is that of a package of the catalogue
 is_installed(directory)     whether a directory is in an installed catalogue, out of git's sight
 CATALOG_PREFIX              `@dolmen:`, before a name in YAML files and on command lines
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         catalog_directory,
         catalog_names,
         catalog_time,
+        is_cataloged,
         is_installed,
     )
     from assembler.catalog.entries import CatalogEntry, catalog_entries, catalog_entry
@@ -33,6 +35,7 @@ _HOMES = {
     "catalog_entry": "entries",
     "catalog_names": "directories",
     "catalog_time": "directories",
+    "is_cataloged": "directories",
     "is_installed": "directories",
 }
 
@@ -44,6 +47,7 @@ __all__ = [
     "catalog_entry",
     "catalog_names",
     "catalog_time",
+    "is_cataloged",
     "is_installed",
 ]
 

@@ -51,6 +51,12 @@ def is_installed(directory: Path) -> bool:
     return directory.resolve().is_relative_to(_INSTALLED)
 
 
+def is_cataloged(directory: Path) -> bool:
+    """Tell whether a directory is that of a package of the catalogue."""
+    where = directory.resolve()
+    return any(where == known.resolve() for known in _directories().values())
+
+
 def catalog_time(directory: Path) -> int:
     """Return the time of the last commit that changed a package of an installed catalogue.
 

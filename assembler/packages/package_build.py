@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from assembler.catalog import is_cataloged
 from assembler.debian import RecipeBuild, build_recipe, open_archive_engine, read_package_lock
 from assembler.dockerfile import Builders, build_image, open_workspace, read_package_context
 from assembler.errors import DolmenError, wrap_os_errors
@@ -167,7 +168,7 @@ def _registry_platforms(
     if job.options.force or not is_lasting(job.name) or job.name.dirty or not candidates:
         return ()
     remote = context.remote
-    if remote is None:
+    if remote is None or _is_ours(job):
         return ()
     reference = job.name.reference()
     offered = remote.platforms(reference, reporter)
@@ -185,6 +186,15 @@ def _registry_platforms(
     message = f"{job.name} is at {reference.registry} for {platforms}, not built (use --pull)"
     reporter.emit(LogMessage(message))
     return available
+
+
+def _is_ours(job: PackageJob) -> bool:
+    """Tell whether it is a package of the catalogue under its own name.
+
+    The hash in the name is that of sources, and nothing proves yet who has built the image that a
+    public registry has under this name.
+    """
+    return job.options.naming.org is None and is_cataloged(job.package.directory)
 
 
 def _build_image(
