@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -28,21 +29,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGES = ("kernel-virtual", "init", "crun", "dhcp", "nginx")
-YAML = """\
-kernel:
-  image: "@dolmen:kernel-virtual"
-  cmdline: console=ttyS0
-init:
-  - "@dolmen:init"
-  - "@dolmen:crun"
-onboot:
-  - name: dhcp
-    image: "@dolmen:dhcp"
-services:
-  - name: nginx
-    image: "@dolmen:nginx"
-"""
+_REFERENCE = re.compile(r"@dolmen:[a-z0-9-]+")
 LIMIT = 300
 
 
@@ -138,9 +125,10 @@ def measure(way: str, wheel: Path | None) -> dict[str, float]:
         user = Measurement(Path(directory))
         with user.part("install"):
             dolmen = install(user, way, wheel)
-        (user.home / "image.yml").write_text(YAML)
+        user.run(*dolmen, "new", "image.yml")
         with user.part("packages"):
-            names = [f"@dolmen:{name}" for name in PACKAGES]
+            # `dolmen build` would build them, too; so they are measured alone.
+            names = dict.fromkeys(_REFERENCE.findall((user.home / "image.yml").read_text()))
             user.run(*dolmen, "pkg", "build", "--platforms", f"linux/{architecture()}", *names)
         with user.part("assemble"):
             user.run(*dolmen, "build", "image.yml")
