@@ -8,9 +8,12 @@ the API is used. The command line lives in the submodules and is not part of the
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+# The command line, too, imports this first; until then, Ctrl-C prints a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from assembler.build import (
         BuildOptions,
         BuildResult,
