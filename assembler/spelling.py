@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # Comparing long words takes time, and a user recognizes no typing mistake in them.
 _MAX_LENGTH = 80
-_MAX_CANDIDATES = 200
+_MAX_CANDIDATES = 1000
 # A shorter beginning of a word means nothing.
 _MIN_PREFIX = 3
 _SEPARATORS = str.maketrans("", "", "-_+. ")

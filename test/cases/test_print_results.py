@@ -39,6 +39,8 @@ RESULTS = {
     "build --output -": ("build --offline --force --output /dev/stdout i.yml", NOTHING),
     "build (fails)": ("build --offline none.yml", NOTHING),
     "validate": ("validate i.yml", NOTHING),
+    "lock": ("lock i.yml", NOTHING),
+    "config": ("config", r"(\S+ .*\n)+"),
     "new": ("new {t}/n.yml", NOTHING),
     "new -": ("new -", r"# yaml-language-server(.|\n)*"),
     "cache ls": ("cache ls", r"IMAGE .*\n(docker.io/\S+ .*\n)+"),
@@ -62,6 +64,7 @@ RESULTS = {
     "pkg show": ("pkg show nginx", r"nginx: .*\n(.*\n)+    services:\n(    .*\n)+"),
     "pkg inputs": ("pkg inputs p", rf"(example/p:{HASH} for \S+\n(  .*\n)+)+"),
     "pkg lock": ("pkg lock p", NOTHING),
+    "pkg publish": ("pkg publish --insecure {r} p {r}/cat:1", f"{{r}}/cat:1@{DIGEST}\n"),
     "pkg new": ("pkg new {t}/q", NOTHING),
     "pkg remote-tag": (
         "pkg remote-tag --insecure {r} {r}/app:1 v2",
