@@ -55,12 +55,11 @@ def _offline_problem(name: str) -> Diagnostic:
 
 def _mistakes_in(inputs: Sequence[ConfigInput], *, allow_local: bool) -> Sequence[Diagnostic]:
     """Return the mistakes in the files that could be read: one run shows everything."""
-    from assembler.build.local_references import LocalReferences  # noqa: PLC0415 - as below
+    from assembler.build.local_references import LocalReferences, unfetched_references  # noqa: PLC0415 - as below
     from assembler.build.preparation import read_config  # noqa: PLC0415 - the parser is heavy
-    from assembler.git_sources import GitReferences  # noqa: PLC0415
     from assembler.oci import ImageSources  # noqa: PLC0415
 
-    packages = LocalReferences(lambda: GitReferences(ImageSources(), fetch=False))
+    packages = LocalReferences(lambda: unfetched_references(ImageSources()))
     try:
         read_config(inputs, packages, allow_local_sources=allow_local)
     except DolmenError as error:

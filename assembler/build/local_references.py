@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from assembler.config import ConfigInput
     from assembler.git_sources import GitReferences
+    from assembler.oci import ImageSources
     from assembler.packages import LocalPackages
 
 
@@ -43,3 +44,10 @@ class LocalReferences:
         """Return the directories of the packages that were named, by their images."""
         known = self._known.directories if self._known is not None else {}
         return {Reference.parse(name): directory for name, directory in known.items()}
+
+
+def unfetched_references(sources: ImageSources) -> GitReferences:
+    """Return the references of git repositories that are in the store; nothing is fetched."""
+    from assembler.git_sources import GitReferences  # noqa: PLC0415 - few files need it
+
+    return GitReferences(sources, fetch=False)

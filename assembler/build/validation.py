@@ -101,14 +101,13 @@ def _check_for_linuxkit(
 def _image(
     inputs: Sequence[str] | Sequence[ConfigInput], store: Path | None, *, allow_local: bool
 ) -> tuple[Diagnostic, ...]:
-    from assembler.build.local_references import LocalReferences  # noqa: PLC0415 - heavy
+    from assembler.build.local_references import LocalReferences, unfetched_references  # noqa: PLC0415 - heavy
     from assembler.config import LoadOptions, load_config, load_config_inputs  # noqa: PLC0415
-    from assembler.git_sources import GitReferences  # noqa: PLC0415
     from assembler.oci import ImageSources, Reference  # noqa: PLC0415
 
     sources = ImageSources() if store is None else ImageSources(store=store)
     options = LoadOptions(
-        packages=LocalReferences(lambda: GitReferences(sources, fetch=False)),
+        packages=LocalReferences(lambda: unfetched_references(sources)),
         check_reference=Reference.parse,
         allow_local_sources=allow_local,
     )
