@@ -2,10 +2,10 @@
 
 catalog_names()             the names of all packages, sorted
 catalog_directory(name)     the directory of a package; an unknown name is an error
+catalog_name(directory)     the name of the package in a directory, or None
 catalog_entries()           what each is for, where it goes, and an example
 catalog_entry(name)         the same of one package -> CatalogEntry
 catalog_time(directory)     when a package was changed last, if git cannot say it
-is_cataloged(directory)     whether a directory is that of a package of the catalogue
 is_installed(directory)     whether a directory is in an installed catalogue, out of git's sight
 CATALOG_PREFIX              `@dolmen:`, before a name in YAML files and on command lines
 """
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from assembler.catalog.directories import (
         CATALOG_PREFIX,
         catalog_directory,
+        catalog_name,
         catalog_names,
         catalog_time,
-        is_cataloged,
         is_installed,
     )
     from assembler.catalog.entries import CatalogEntry, catalog_entries, catalog_entry
@@ -33,9 +33,9 @@ _HOMES = {
     "catalog_directory": "directories",
     "catalog_entries": "entries",
     "catalog_entry": "entries",
+    "catalog_name": "directories",
     "catalog_names": "directories",
     "catalog_time": "directories",
-    "is_cataloged": "directories",
     "is_installed": "directories",
 }
 
@@ -45,9 +45,9 @@ __all__ = [
     "catalog_directory",
     "catalog_entries",
     "catalog_entry",
+    "catalog_name",
     "catalog_names",
     "catalog_time",
-    "is_cataloged",
     "is_installed",
 ]
 

@@ -51,10 +51,10 @@ def is_installed(directory: Path) -> bool:
     return directory.resolve().is_relative_to(_INSTALLED)
 
 
-def is_cataloged(directory: Path) -> bool:
-    """Tell whether a directory is that of a package of the catalogue."""
+def catalog_name(directory: Path) -> str | None:
+    """Return the name of the package in a directory; None if it is not of the catalogue."""
     where = directory.resolve()
-    return any(where == known.resolve() for known in _directories().values())
+    return next((name for name, known in _directories().items() if known == where), None)
 
 
 def catalog_time(directory: Path) -> int:

@@ -275,8 +275,8 @@ DAMAGED_FILE = Code(
 UNKNOWN_PACKAGE = Code(
     750,
     "The catalogue has no package of this name",
-    "`@dolmen:NAME` stands for the image of a package that Dolmen brings, in image.yml and after "
-    "`dolmen pkg build`. `dolmen pkg list` shows the names.",
+    "`@dolmen:NAME` in image.yml or after `dolmen pkg build` names a package that comes with "
+    "Dolmen. `dolmen pkg list` shows the names.",
 )
 BAD_GIT_REFERENCE = Code(
     760,

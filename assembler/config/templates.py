@@ -1,4 +1,4 @@
-"""Templates: `@pkg:DIRECTORY`, `@dolmen:NAME`, `@git:URL#REF:DIR`; each stands for an image."""
+"""Templates: `@pkg:DIRECTORY`, `@dolmen:NAME`, `@git:URL#REF:DIR`; each names an image."""
 
 from __future__ import annotations
 

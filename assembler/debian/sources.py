@@ -32,7 +32,7 @@ _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*(?:/[A-Za-z0-9.+_-]+)*")
 _MIRROR_HINT = (
     "name a mirror with --debian-mirror URL, DOLMEN_DEBIAN_MIRROR or debian.mirror in the "
     "configuration file, as in sources.list: [signed-by=KEYRING] URL SUITE..., where {suite} "
-    "stands for the recipe's suite"
+    "is the recipe's suite"
 )
 
 

@@ -54,7 +54,7 @@ class PackageArtifact:
 def resolve_artifact(
     reference: OciReference, sources: ImageSources, reporter: Reporter
 ) -> PackageArtifact:
-    """Return the artifact that a name stands for now; one with a digest never changes."""
+    """Return the current artifact of a name; that of a name with a digest never changes."""
     named = Reference.parse(reference.image)
     fixed = named.pinned or sources.offline
     found = _find(sources.open_store(), named) if fixed else None

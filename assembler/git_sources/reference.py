@@ -126,7 +126,7 @@ class OciReference:
 
     @property
     def commit(self) -> str | None:
-        """Return no commit: a digest stands for one, but does not tell it."""
+        """Return None: the artifact has the commit."""
         return None
 
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from assembler.catalog import is_cataloged
+from assembler.catalog import catalog_name
 from assembler.debian import RecipeBuild, build_recipe, open_archive_engine, read_package_lock
 from assembler.dockerfile import Builders, build_image, open_workspace, read_package_context
 from assembler.errors import DolmenError, wrap_os_errors
@@ -194,7 +194,7 @@ def _is_ours(job: PackageJob) -> bool:
     The hash in the name is that of sources, and nothing proves yet who has built the image that a
     public registry has under this name.
     """
-    return job.options.naming.org is None and is_cataloged(job.package.directory)
+    return job.options.naming.org is None and catalog_name(job.package.directory) is not None
 
 
 def _build_image(

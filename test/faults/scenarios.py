@@ -21,7 +21,7 @@ _OFFLINE_PKG = (*_PKG, "--offline")
 
 @dataclass(frozen=True)
 class Scenario:
-    """A command; `{store}`, `{out}` and `{project}` in its words stand for paths."""
+    """A command; `{store}`, `{out}` and `{project}` in its words are replaced by paths."""
 
     name: str
     words: tuple[str, ...]

@@ -13,7 +13,7 @@ the directory's tree, so the same sources have the same name everywhere.
     dolmen pkg build pkg/sshd        # build its image
     dolmen pkg show-tag pkg/sshd     # print the image's name
 
-Dolmen brings packages of its own, `dolmen pkg list`; @dolmen:NAME stands for their directories.
+Packages come with Dolmen, too: `dolmen pkg list` shows them, and @dolmen:NAME names one.
 """
 
 app = command_group(

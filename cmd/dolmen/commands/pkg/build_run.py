@@ -58,12 +58,11 @@ def run_build(
 
 
 def _template_of(directory: Path) -> str:
-    """Return the text that stands for the image of a package in an image.yml."""
-    from assembler.catalog import CATALOG_PREFIX, catalog_directory, catalog_names
+    """Return the reference to a package for an image.yml."""
+    from assembler.catalog import CATALOG_PREFIX, catalog_name
 
-    for name in catalog_names():
-        if catalog_directory(name) == directory.resolve():
-            return f"{CATALOG_PREFIX}{name}"
+    if name := catalog_name(directory):
+        return f"{CATALOG_PREFIX}{name}"
     shown = str(directory)
     return f"@pkg:{shown}" if shown.startswith(("/", ".")) else f"@pkg:./{shown}"
 
