@@ -103,7 +103,12 @@ class Compression:
         if not codec.library:
             return str(self)
         # importlib.metadata takes longer to import than these libraries.
-        return f"{self}/{import_module(codec.library).__version__}"
+        version = import_module(codec.library).__version__
+        if self.codec == "gzip":
+            from assembler.deflate_streams import VERSION  # noqa: PLC0415 - as below
+
+            return f"{self}/{version}/{VERSION}"
+        return f"{self}/{version}"
 
     @property
     def joins(self) -> bool:
@@ -125,9 +130,9 @@ class _DeflatePiece:
     def __init__(self, level: int) -> None:
         self._stream: Any
         if level in _ISAL_LEVELS:
-            from isal import isal_zlib  # noqa: PLC0415 - not every run compresses
+            from assembler.deflate_streams import DeflateStream  # noqa: PLC0415 - as below
 
-            self._stream = isal_zlib.compressobj(level, wbits=-15, memLevel=9)
+            self._stream = DeflateStream(level, -15)
         else:
             import zlib  # noqa: PLC0415 - seldom used
 
@@ -184,10 +189,9 @@ class _Lz4Legacy:
 
 def _start_gzip(level: int) -> Compressor:
     if level in _ISAL_LEVELS:
-        from isal import isal_zlib  # noqa: PLC0415 - not every run compresses
+        from assembler.deflate_streams import DeflateStream  # noqa: PLC0415 - seldom compresses
 
-        stream: Compressor = isal_zlib.compressobj(level, wbits=31, memLevel=9)
-        return stream
+        return DeflateStream(level, 31)
     import zlib  # noqa: PLC0415 - seldom used
 
     return zlib.compressobj(level, wbits=31)

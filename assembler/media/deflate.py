@@ -9,7 +9,9 @@ import struct
 from typing import TYPE_CHECKING
 from zlib import adler32
 
-from isal import isal_zlib
+from isal.isal_zlib import crc32
+
+from assembler.deflate_streams import FULL_FLUSH, DeflateStream, deflate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,7 +20,6 @@ _LEVEL = 1
 _SAMPLE = 4096
 # Sizes of stored blocks have 16 bits.
 _MAX_STORED = 0xFFFF
-_FULL_FLUSH = 3
 _FINAL_BLOCK = b"\x03\x00"
 # No name, no time, system unknown: the bytes are reproducible.
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -28,8 +29,7 @@ _ZLIB_HEADER = b"\x78\x01"
 def deflate_block(data: bytes) -> bytes:
     """Return a zlib stream of a block."""
     if not _is_dense(data):
-        packed: bytes = isal_zlib.compress(data, _LEVEL)
-        return packed
+        return deflate(data, _LEVEL, 15)
     pieces = [_ZLIB_HEADER, *_stored_blocks(data), _FINAL_BLOCK, struct.pack(">I", adler32(data))]
     return b"".join(pieces)
 
@@ -40,26 +40,26 @@ def gzip_blocks(blocks: Iterable[bytes]) -> Iterator[bytes]:
     checksum = size = 0
     compressor = None
     for block in blocks:
-        checksum = isal_zlib.crc32(block, checksum)
+        checksum = crc32(block, checksum)
         size += len(block)
         if _is_dense(block):
             if compressor is not None:
-                yield compressor.flush(_FULL_FLUSH)
+                yield compressor.flush(FULL_FLUSH)
                 compressor = None
             yield from _stored_blocks(block)
             continue
         if compressor is None:
-            compressor = isal_zlib.compressobj(_LEVEL, wbits=-15, memLevel=9)
+            compressor = DeflateStream(_LEVEL, -15)
         yield compressor.compress(block)
     if compressor is not None:
-        yield compressor.flush(_FULL_FLUSH)
+        yield compressor.flush(FULL_FLUSH)
     yield _FINAL_BLOCK + struct.pack("<II", checksum, size & 0xFFFFFFFF)
 
 
 def _is_dense(block: bytes) -> bool:
     """Tell whether compression gains nothing."""
     sample = block[len(block) // 2 :][:_SAMPLE]
-    return len(sample) == _SAMPLE and len(isal_zlib.compress(sample, _LEVEL)) >= len(sample)
+    return len(sample) == _SAMPLE and len(deflate(sample, _LEVEL, 15)) >= len(sample)
 
 
 def _stored_blocks(data: bytes) -> Iterator[bytes]:
