@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -135,6 +134,8 @@ FULL_STORE_HINTS: tuple[str, ...] = (
 
 def disk_full_error(message: str, path: Path, place: Place | None = None) -> HostError:
     """Return the error for a full disk: what failed, the room that is left, and what to do."""
+    import tempfile  # noqa: PLC0415 - takes 2 ms, and this is only for errors
+
     store = store_of(path)
     free = free_space(path)
     left = "" if free is None else f" ({size_text(free)} free)"

@@ -135,17 +135,16 @@ def _place_json(place: Place | None) -> dict[str, Any] | None:
 
 
 def _diagnostic(kept: Mapping[str, Any]) -> Diagnostic:
-    from assembler.codes import all_codes  # noqa: PLC0415 - only if there were warnings
+    from assembler.codes import code_of  # noqa: PLC0415 - only if there were warnings
     from assembler.diagnostics import Diagnostic, Remark, Severity  # noqa: PLC0415
 
-    codes = all_codes()
     remarks = []
     for message, place in kept["remarks"]:
         found = _place(place)
         if found is not None:
             remarks.append(Remark(message, found))
     return Diagnostic(
-        codes[kept["code"]],
+        code_of(kept["code"]),
         kept["message"],
         _place(kept["place"]),
         tuple(kept["hints"]),

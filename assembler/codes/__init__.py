@@ -50,10 +50,18 @@ class Code:
 
 def all_codes() -> dict[str, Code]:
     """Return all codes by their text, in the order of their numbers."""
-    found = [
-        value
-        for stage in STAGES
-        for value in vars(importlib.import_module(f"assembler.codes.{stage}")).values()
-        if isinstance(value, Code)
-    ]
+    found = [code for stage in STAGES for code in _codes_of(stage)]
     return {str(code): code for code in sorted(found, key=lambda c: c.number)}
+
+
+def code_of(text: str) -> Code:
+    """Return the code with this text, or raise KeyError; imports only the module of its stage."""
+    # The stage `config` has two ranges, all others have one.
+    hundreds = int(text.removeprefix("DM")) // 100
+    stage = STAGES[min(max(hundreds - 1, 0), len(STAGES) - 1)]
+    return {str(code): code for code in _codes_of(stage)}[text]
+
+
+def _codes_of(stage: str) -> list[Code]:
+    module = importlib.import_module(f"assembler.codes.{stage}")
+    return [value for value in vars(module).values() if isinstance(value, Code)]

@@ -7,7 +7,6 @@ print it only if both streams are a terminal, so that scripts and logs do not ha
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -28,17 +27,23 @@ _BOOTABLE = ("uki", "raw", "iso", "qcow2", "vhd", "dynamic-vhd", "vmdk")
 
 def show_next_command(settings: Settings, *words: str | Path, always: bool = False) -> None:
     """Print the next command if there is one; file names are quoted for the shell."""
-    if words:
+    if words and _is_wanted(settings, always=always):
+        import shlex  # noqa: PLC0415 - most builds do not print to a terminal
+
         show_next_step(settings, shlex.join(map(str, words)), always=always)
 
 
 def show_next_step(settings: Settings, text: str, *, always: bool = False) -> None:
     """Print the next step, if it is more than a command."""
-    if settings.quiet or not (always or (sys.stdout.isatty() and sys.stderr.isatty())):
+    if not _is_wanted(settings, always=always):
         return
     sys.stdout.flush()
     style = _STYLE if wants_color(sys.stderr, settings.color) else ""
     print_note("next: ", Styled(text, style))
+
+
+def _is_wanted(settings: Settings, *, always: bool) -> bool:
+    return not settings.quiet and (always or (sys.stdout.isatty() and sys.stderr.isatty()))
 
 
 def command_for_outputs(outputs: Sequence[Output], architecture: str = "") -> tuple[str, ...]:

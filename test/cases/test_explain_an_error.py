@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from assembler.codes import STAGES, Code, all_codes
+from assembler.codes import STAGES, Code, all_codes, code_of
 from assembler.config.schemas import KINDS, load_schema, resolve_reference
 
 if TYPE_CHECKING:
@@ -30,6 +30,14 @@ def test_a_search_word(dolmen: Dolmen) -> None:
     """A word finds the codes that speak of it."""
     result = dolmen.run("explain", "tmpfs")
     assert "DM0121  An invalid tmpfs mount" in result.stdout
+
+
+def test_each_code_is_in_the_module_of_its_range() -> None:
+    """A code is found by its text; an unknown one is an error that callers expect."""
+    assert [code_of(text) for text in all_codes()] == list(all_codes().values())
+    for unknown in ("DM0099", "DM9999"):
+        with pytest.raises(KeyError):
+            code_of(unknown)
 
 
 def test_all_codes(dolmen: Dolmen) -> None:
