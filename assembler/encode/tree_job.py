@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from assembler.encode import salvaged_trees, segment_cache, tree_changes
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _LARGEST_CAPTURE = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TreeJob:
     """Encode the whole tree of an image as a segment."""
 
@@ -40,7 +41,7 @@ class TreeJob:
         encoding = "tar" if self.encoding == TAR_ENCODING else "initrd"
         return f"{self.part.origin.location} {self.part.origin.source} as {encoding}"
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """Return what determines the tree, independent of its encoding."""
         return segment_cache.segment_key(
@@ -50,7 +51,7 @@ class TreeJob:
             rules=f"{self.part.rules.value}/{tree_changes.VERSION}",
         )
 
-    @property
+    @cached_property
     def segment_names(self) -> tuple[str, ...]:
         """The name of its segment."""
         origin = self.part.origin
