@@ -1,10 +1,10 @@
-"""Limits of the time of transfers: a whole answer, its head, and the rate of a long body."""
+"""Limits of transfers: the time of the head of an answer, and the rate of a long body."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
@@ -13,30 +13,10 @@ import requests.adapters
 import urllib3.connection
 import urllib3.connectionpool
 
+from assembler.thread_waits import time_limit
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@contextmanager
-def time_limit(seconds: float, cut: Callable[[], object]) -> Iterator[threading.Event]:
-    """Call `cut` if the block takes longer, which wakes it up; yield what is set then.
-
-    A timeout of a socket starts again with each byte: it does not end an answer in small pieces.
-    """
-    is_cut = threading.Event()
-
-    def end() -> None:
-        is_cut.set()
-        with suppress(Exception):  # the transfer may end at this moment, in any state
-            cut()
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield is_cut
-    finally:
-        timer.cancel()
+    from collections.abc import Callable
 
 
 class RateWatch:

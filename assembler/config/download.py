@@ -15,7 +15,7 @@ from assembler.config.urls import printable_name
 from assembler.diagnostics import Place, SourceText
 from assembler.errors import ConfigError
 from assembler.http_requests import HttpSession
-from assembler.transfer_limits import time_limit
+from assembler.thread_waits import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

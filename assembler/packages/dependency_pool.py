@@ -7,6 +7,7 @@ from graphlib import TopologicalSorter
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
+from assembler.thread_waits import cut_and_join, take
 from assembler.tools import Cancellation, Cancelled
 
 if TYPE_CHECKING:
@@ -61,15 +62,14 @@ def run_in_order(
                 threads.append(thread)
                 thread.start()
                 running += 1
-            key, error = done.get()
+            key, error = take(done)
             running -= 1
             if error is not None:
                 raise error
             sorter.done(key)
     except BaseException:
         cancellation.stop()
-        for thread in threads:
-            thread.join(_JOIN_SECONDS)
+        cut_and_join(threads, _JOIN_SECONDS)
         raise
     return results
 

@@ -20,7 +20,12 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
-    from assembler.tools.cancellation import Cancellation, Cancelled, without_cancellation
+    from assembler.tools.cancellation import (
+        Cancellation,
+        Cancelled,
+        current_cancellation,
+        without_cancellation,
+    )
     from assembler.tools.catalog import (
         TOOLS,
         Tool,
@@ -55,6 +60,7 @@ _HOMES = {
     "TOOLS": "catalog",
     "Tool": "catalog",
     "Watchdog": "watchdog",
+    "current_cancellation": "cancellation",
     "find_program": "catalog",
     "full_disk_of": "watchdog",
     "has_new_enough": "distribution",
@@ -83,6 +89,7 @@ __all__ = [
     "StallLimits",
     "Tool",
     "Watchdog",
+    "current_cancellation",
     "find_program",
     "full_disk_of",
     "has_new_enough",

@@ -15,6 +15,7 @@ from assembler.codes import packages
 from assembler.debian.engine_protocol import unknown_host_error
 from assembler.errors import PackageError, is_disk_error, wrap_os_errors
 from assembler.oci import RunStoppedError
+from assembler.tools import current_cancellation
 from assembler.version import __version__
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ class Downloader:
         A retry continues where the last attempt ended, if the server can do so.
         """
         done = _Progress(write, restart)
+        cancellation = current_cancellation()
         for delay in (*_RETRY_DELAYS, None):
+            if cancellation is not None:
+                cancellation.check()
             try:
                 self._download_once(uri, max_size, done)
             except _TransientError as error:

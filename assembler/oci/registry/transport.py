@@ -20,7 +20,8 @@ from assembler.errors import RegistryError, host_error
 from assembler.oci.registry.endpoints import is_insecure, is_loopback
 from assembler.oci.registry.failures import failure_from_exception, too_slow
 from assembler.oci.registry.unreachable import UnreachableHosts
-from assembler.transfer_limits import BoundedAdapter, RateWatch, time_limit
+from assembler.thread_waits import time_limit
+from assembler.transfer_limits import BoundedAdapter, RateWatch
 from assembler.version import __version__
 
 if TYPE_CHECKING:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from assembler.errors import DolmenError, HostError
 from assembler.oci.registry.retry import RunStoppedError
+from assembler.thread_waits import cut_and_join, take
+from assembler.tools import current_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-# How long threads may take to see that the run is stopped; one that waits for an answer is left.
+# How long all threads together may take to see that the run is stopped.
 _FAREWELL_SECONDS = 2.0
 
 
@@ -71,13 +73,15 @@ def map_unordered(
                 done.put(error)
                 return
 
+    cancellation = current_cancellation()
+    check = cancellation.check if cancellation is not None else lambda: None
     # Daemons: an interrupted process does not wait for a silent server.
     threads = [threading.Thread(target=worker, daemon=True) for _ in range(min(jobs, left))]
-    for thread in threads:
-        thread.start()
     try:
+        for thread in threads:
+            thread.start()
         while left:
-            outcome = done.get()
+            outcome = take(done, check)
             if isinstance(outcome, BaseException):
                 raise outcome
             left -= 1
@@ -86,5 +90,4 @@ def map_unordered(
         if left:
             stop.set()
             abort()
-        for thread in threads:
-            thread.join(_FAREWELL_SECONDS)
+        cut_and_join(threads, _FAREWELL_SECONDS)
