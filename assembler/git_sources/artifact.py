@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.errors import PackageError, wrap_os_errors
-from assembler.git_sources.program import make_repository, read_own, unpack_objects
+from assembler.git_sources.program import (
+    make_repository,
+    pack_objects,
+    read_own,
+    unpack_objects,
+)
 from assembler.git_sources.reference import COMMIT, OciReference
 from assembler.oci import (
     OCI_MANIFEST,
@@ -27,8 +32,11 @@ from assembler.oci import (
     pull,
     push,
 )
+from assembler.quantities import size_text
+from assembler.scratch_directories import scratch_directory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from assembler.events import Reporter
@@ -40,6 +48,7 @@ PACK_TYPE = "application/vnd.dolmen.packages.v1.git-pack"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _REVISION = "org.opencontainers.image.revision"
 _MAX_PACK = 4 << 30
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ def fetch_artifact(
     pack = repository / "objects" / "pack" / "pack-artifact.pack"
     with wrap_os_errors(pack), store.open(found.pack, reference.image) as source:
         with pack.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+            shutil.copyfileobj(source, target, _CHUNK)
         (repository / "shallow").write_text(f"{found.commit}\n")
     unpack_objects(reference, pack)
 
@@ -110,13 +119,9 @@ def publish_packages(
             "commit the changes, then publish",
         )
     commit = read_own(directory, "rev-parse", "--verify", "HEAD").decode("ascii").strip()
-    objects = read_own(directory, "rev-list", "--objects", "--no-walk", commit)
-    # The same bytes for the same commit: no deltas, which depend on threads and earlier packs.
-    words = ("--stdout", "-q", "--threads=1", "--window=0", "--no-reuse-delta", "--no-reuse-object")
-    pack = read_own(directory, "pack-objects", *words, stdin=objects)
     store = sources.open_store()
     with store.in_use():
-        layer = store.add_stream([pack], PACK_TYPE)
+        layer = _add_pack(directory, commit, store)
         document = {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
@@ -130,6 +135,29 @@ def publish_packages(
         options = PushOptions(sources.registry_options(), override=override)
         push(store, [reference], options, reporter)
         return replace(reference, digest=manifest.digest)
+
+
+def _add_pack(directory: Path, commit: str, store: Store) -> Descriptor:
+    """Add a pack with a commit and its tree to the store."""
+    objects = read_own(directory, "rev-list", "--objects", "--no-walk", commit)
+    store.layout.prepare()
+    with scratch_directory(store.layout.tmp.absolute()) as scratch:
+        pack_objects(directory, objects, scratch / "p")
+        (pack,) = scratch.glob("*.pack")
+        size = pack.stat().st_size
+        if size > _MAX_PACK:
+            raise PackageError.of(
+                packages.GIT_REFUSED,
+                f"the pack of {directory} has {size_text(size)}; the limit is 4 GiB",
+                "put the packages into a repository of their own",
+            )
+        return store.add_stream(_read_chunks(pack), PACK_TYPE)
+
+
+def _read_chunks(path: Path) -> Iterator[bytes]:
+    with wrap_os_errors(path, "read"), path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 def _pull(named: Reference, sources: ImageSources, reporter: Reporter) -> PackageArtifact:

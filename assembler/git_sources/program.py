@@ -131,11 +131,30 @@ def unpack_objects(reference: PackageReference, pack: Path) -> None:
         raise _failure(reference, done.errors)
 
 
-def read_own(directory: Path, *words: str, stdin: bytes = b"") -> bytes:
+def read_own(directory: Path, *words: str) -> bytes:
     """Return what git prints about a repository of the user."""
+    return _run_own(directory, words, _READ_LIMITS)
+
+
+def pack_objects(directory: Path, objects: bytes, base: Path) -> None:
+    """Write objects of a repository of the user to one pack, whose path begins with `base`."""
+    # The same bytes for the same commit: no deltas, which depend on threads and earlier packs.
+    words = ("-q", "--threads=1", "--window=0", "--no-reuse-delta", "--no-reuse-object")
+    # A setting of the user could divide the pack.
+    one = ("-c", "pack.packSizeLimit=0", "pack-objects", *words, "--", str(base))
+    _run_own(directory, one, _FETCH_LIMITS, objects, (base.parent,))
+
+
+def _run_own(
+    directory: Path,
+    words: Sequence[str],
+    limits: ProcessLimits,
+    stdin: bytes = b"",
+    writes: Sequence[Path] = (),
+) -> bytes:
     options = ("--no-pager", "--no-replace-objects", "-c", "core.fsmonitor=false")
     command = [str(tools.require_program("git")), "-C", str(directory), *options, *words]
-    done = run_program(command, _plain_environment(), limits=_READ_LIMITS, stdin=stdin)
+    done = run_program(command, _plain_environment(), limits=limits, stdin=stdin, writes=writes)
     if done.status:
         raise program_error(command, done)
     return done.output

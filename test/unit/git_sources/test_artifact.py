@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import tracemalloc
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +21,6 @@ from assembler.git_sources import (
 )
 from assembler.oci import ImageSources, Reference, Store
 from support.git_repositories import Repository
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NAME = Reference.parse("reg.example.org/packages:1")
 
@@ -103,3 +102,32 @@ def test_yaml_from_a_url_names_no_catalogue(sources: ImageSources) -> None:
     given = ConfigInput("https://h.org/i.yml", b"", None, "https://h.org/i.yml")
     with pytest.raises(PackageError, match=r"DM0760.*may not use oci:"):
         GitReferences(sources).directory(f"@oci:{NAME}//pkg/one", given)
+
+
+def test_a_pack_is_not_held_in_memory(
+    tmp_path: Path, sources: ImageSources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Repository.create(tmp_path / "large")
+    (repository.path / "noise").write_bytes(os.urandom(24 << 20))
+    repository.commit()
+    # A setting that divides packs.
+    repository.git("config", "pack.packSizeLimit", "1m")
+    # Reading the names of a store allocates room for the largest list of them.
+    sources = replace(sources, store=Path("new"))
+    monkeypatch.chdir(tmp_path)
+    tracemalloc.start()
+    try:
+        name = publish_packages(repository.path, NAME, sources)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert list((sources.store / "tmp").glob("dolmen-*")) == []
+    commit = repository.git("rev-parse", "HEAD")
+    lock = {f"@oci:{NAME}": LockedCommit.now(commit, name.digest)}
+    write_lock(tmp_path / "image.lock", lock)
+    found = find(sources, NAME, tmp_path)
+    assert found is not None
+    assert found.parents[1].joinpath("noise").stat().st_size == 24 << 20
+    monkeypatch.setattr(artifact, "_MAX_PACK", 1 << 20)
+    with pytest.raises(PackageError, match=r"DM0766.*the limit is"):
+        publish_packages(repository.path, NAME, sources)
