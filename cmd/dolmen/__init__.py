@@ -5,11 +5,19 @@ the work is done by `assembler`, whose modules make no promise to callers. docs/
 the API is used. The command line lives in the submodules and is not part of the API.
 """
 
-from __future__ import annotations
+import _signal  # type: ignore[import-not-found]  # the module `signal` takes time to load
+import sys
+
+# With `python -m dolmen`, Ctrl-C ends the process in silence from here on; see `__main__`.
+if (
+    sys.argv[:1] == ["-m"]
+    and ("-m", "dolmen") in zip(sys.orig_argv, sys.orig_argv[1:], strict=False)
+    and _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler
+):
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 import importlib
 
-# The command line, too, imports this first; until then, Ctrl-C prints a traceback.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -157,7 +165,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the module has under that name
+def __getattr__(name: str) -> "Any":  # noqa: ANN401 - whatever the module has under that name
     if name in _MODULES:
         return importlib.import_module(f"dolmen.{name}")
     for module, names in _HOMES.items():

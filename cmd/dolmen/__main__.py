@@ -1,10 +1,12 @@
-"""The entry point: an interrupt prints one word, however early it comes.
+"""The entry point: an interrupt prints one word, and no traceback, however early it comes.
 
-All imports are inside of the block that handles it.
+Until the command is loaded, there is nothing to clean up: an interrupt ends the process by its
+signal, in silence. Python's own start, before the first line of Dolmen, prints a traceback.
 """
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # the module `signal` takes time to load
 import os
 import sys
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run `dolmen` with the process's arguments."""
+    # Not if interrupts are ignored.
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     try:
         from dolmen.entry import run_command_line  # noqa: PLC0415
 

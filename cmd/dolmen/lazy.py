@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,9 +64,16 @@ def lazy_group(table: Iterable[LazyCommand], shared: str = "") -> type[TyperGrou
             name, command, rest = super().resolve_command(ctx, args)
             if command is not None and name in entries:
                 command = load_command(entries[name])
+                _handle_interrupts()
             return name, command, rest
 
     return LazyGroup
+
+
+def _handle_interrupts() -> None:
+    """Raise KeyboardInterrupt from now on, so that a command cleans up; see `__main__`."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def move_options_behind(args: list[str], command: Any) -> list[str]:  # noqa: ANN401 - click's
