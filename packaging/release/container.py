@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from release.arguments import parse_arguments
 from release.environment import PLATFORMS, make_environment
-from release.sources import DIST, REPOSITORY, VERSION, reproducible_environment
+from release.sources import REPOSITORY, VERSION, reproducible_environment
 from release.tree import write_tree
 from release.wheel import build_wheel
 
@@ -44,18 +44,10 @@ def _dolmen(*words: str | Path) -> None:
 
 def main() -> None:
     """Build the image, and print the path of its archive."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--directory", type=Path, default=DIST)
-    parser.add_argument(
-        "--architecture",
-        action="append",
-        choices=sorted(PLATFORMS),
-        help="may be repeated; default: all",
-    )
-    arguments = parser.parse_args()
+    arguments = parse_arguments(__doc__, "all")
     wheel = build_wheel(arguments.directory)
     archive = arguments.directory / f"dolmen-{VERSION}-oci.tar"
-    build_container(wheel, arguments.architecture or sorted(PLATFORMS), archive)
+    build_container(wheel, list(arguments.architectures) or sorted(PLATFORMS), archive)
     sys.stdout.write(f"{archive}\n")
 
 

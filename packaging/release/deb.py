@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import platform
 import sys
 from dataclasses import dataclass
 from email.utils import formatdate
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assembler.files import atomic_write
+from release.arguments import parse_arguments
 from release.completions import completion_scripts
 from release.copyright_file import copyright_file
-from release.environment import PLATFORMS, PYTHONS, ROOT, make_environment
+from release.environment import PYTHONS, ROOT, make_environment
 from release.manual import manual_page
-from release.sources import DIST, REPOSITORY, VERSION, source_time
+from release.sources import REPOSITORY, VERSION, source_time
 from release.tree import File, Tree, ar_of, compress_gzip, compress_xz, parents_of, tar_of
 from release.wheel import build_wheel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Older than any revision in Debian's own archive.
 _REVISION = "0dolmen1"
@@ -159,17 +162,9 @@ def _maintainer() -> str:
 
 def main() -> None:
     """Build the packages, and print their paths."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--directory", type=Path, default=DIST)
-    parser.add_argument(
-        "--architecture",
-        action="append",
-        choices=sorted(PLATFORMS),
-        help="may be repeated; default: that of this machine",
-    )
-    arguments = parser.parse_args()
+    arguments = parse_arguments(__doc__, "that of this machine")
     wheel = build_wheel(arguments.directory)
-    for architecture in arguments.architecture or [_MACHINES[platform.machine()]]:
+    for architecture in arguments.architectures or [_MACHINES[platform.machine()]]:
         deb = make_deb(wheel, architecture)
         path = arguments.directory / deb.name
         with atomic_write(path) as out:
