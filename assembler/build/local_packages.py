@@ -42,7 +42,7 @@ def build_missing(
         Naming,
         PackageBuildOptions,
         build_packages,
-        read_package,
+        read_packages,
     )
 
     base = options.packages() if callable(options.packages) else options.packages
@@ -56,5 +56,5 @@ def build_missing(
         platforms=(platform,),
         fetch=fetch,
     )
-    found = [read_package(directory) for directory in missing]
+    found = read_packages(missing)
     build_packages(found, package_options, reporter).check()

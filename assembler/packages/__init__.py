@@ -14,6 +14,7 @@ write_new_package(directory, org)             a new package from templates
 list_catalog, describe_catalog_package        the packages that Dolmen brings, with their images
 locate_package(named)                         the directory that `@dolmen:NAME` names
 read_package(directory)                       build.yml, checked -> Package
+read_packages(directories)                    several of them; an error has the mistakes of all
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         locate_package,
         parse_build_file,
         read_package,
+        read_packages,
     )
     from assembler.packages.builder_storage import StorageUse, builder_storage_use, prune_builders
     from assembler.packages.catalog_packages import (
@@ -102,6 +104,7 @@ _HOMES = {
     "push_package_indexes": "remote",
     "read_argument_file": "build_arguments",
     "read_package": "build_file_reader",
+    "read_packages": "build_file_reader",
     "tag_remote_image": "remote",
     "write_new_package": "scaffold",
 }
@@ -147,6 +150,7 @@ __all__ = [
     "push_package_indexes",
     "read_argument_file",
     "read_package",
+    "read_packages",
     "tag_remote_image",
     "write_new_package",
 ]

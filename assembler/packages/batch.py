@@ -13,7 +13,7 @@ from assembler.errors import DolmenError, PackageError, UsageError
 from assembler.events import CallbackReporter, LogMessage
 from assembler.oci import Reference
 from assembler.packages.batch_problems import batch_problems
-from assembler.packages.build_file_reader import locate_package, read_package
+from assembler.packages.build_file_reader import read_packages
 from assembler.packages.build_steps import Step, plan_steps
 from assembler.packages.dependencies import order_by_dependency
 from assembler.packages.dependency_pool import run_in_order
@@ -87,7 +87,7 @@ def _read_packages(
     directories: Sequence[str | Path] | str | Path, options: PackageBuildOptions
 ) -> list[Package]:
     paths = [directories] if isinstance(directories, str | Path) else directories
-    return [read_package(locate_package(path), options.build_file) for path in paths]
+    return read_packages(paths, options.build_file)
 
 
 def build_packages(

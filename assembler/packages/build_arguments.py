@@ -161,17 +161,23 @@ def referenced_directories(
     package: Package, caller_arguments: BuildArguments = BuildArguments()
 ) -> list[Path]:
     """Return the directories of the packages that build.yml and build arguments refer to."""
-    found: list[Path] = []
     go = package.build.go
     toolchain = [f"={go.toolchain}"] if go is not None else []
-    for text in (*package.build.build_args, *caller_arguments.pairs, *toolchain):
-        value = text.partition("=")[2]
-        one, several = _named_directory(package, value), _PATTERN_VALUE.fullmatch(value)
-        if one:
-            found.append(one)
-        elif several:
-            found += _matching_directories(package, several[1])
-    return found
+    texts = (*package.build.build_args, *caller_arguments.pairs, *toolchain)
+    return [directory for text in texts for directory in _argument_directories(package, text)]
+
+
+def place_of_reference(package: Package, key: Path) -> Place | None:
+    """Return where build.yml refers to the package in a resolved directory, or None."""
+    build = package.build
+    for i, text in enumerate(build.build_args):
+        if key in (directory.resolve() for directory in _argument_directories(package, text)):
+            return build.positions.place_of("buildArgs", i)
+    if build.go is not None:
+        toolchain = _named_directory(package, build.go.toolchain)
+        if toolchain is not None and toolchain.resolve() == key:
+            return build.positions.place_of("go", "toolchain")
+    return None
 
 
 def toolchain_reference(package: Package, programs: GoPrograms, naming: Naming) -> Reference:
@@ -201,6 +207,14 @@ def _resolve_argument(package: Package, text: str, naming: Naming) -> Iterator[t
             yield key.replace("%", word), _package_name(directory, naming)
     else:
         yield key, value
+
+
+def _argument_directories(package: Package, text: str) -> list[Path]:
+    value = text.partition("=")[2]
+    one, several = _named_directory(package, value), _PATTERN_VALUE.fullmatch(value)
+    if one:
+        return [one]
+    return _matching_directories(package, several[1]) if several else []
 
 
 def _named_directory(package: Package, value: str) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -59,6 +59,26 @@ def read_package(directory: Path, build_yml: str = DEFAULT_FILE) -> Package:
     package = Package(directory.absolute(), path, build, document.warnings)
     check_package(package)
     return package
+
+
+def read_packages(named: Iterable[str | Path], build_yml: str = DEFAULT_FILE) -> list[Package]:
+    """Read the packages in directories, or of `@dolmen:NAME`; an error has the mistakes of all."""
+    found: list[Package] = []
+    errors: list[DolmenError] = []
+    for name in named:
+        try:
+            found.append(read_package(locate_package(name), build_yml))
+        except DolmenError as error:
+            errors.append(error)
+    if len({type(error) for error in errors}) == 1:
+        raise type(errors[0])(_each_once(errors))
+    if errors:
+        raise PackageError(_each_once(errors))
+    return found
+
+
+def _each_once(errors: Sequence[DolmenError]) -> list[Diagnostic]:
+    return list(dict.fromkeys(d for error in errors for d in error.diagnostics))
 
 
 def locate_package(named: str | Path) -> Path:

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING
 from assembler.codes import packages
 from assembler.dockerfile import read_dockerfile
 from assembler.errors import DolmenError, PackageError
-from assembler.packages.build_arguments import BuildArguments, referenced_directories
+from assembler.packages.build_arguments import (
+    BuildArguments,
+    place_of_reference,
+    referenced_directories,
+)
 from assembler.packages.build_file_reader import read_package
 
 if TYPE_CHECKING:
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.config import Package
+    from assembler.diagnostics import Place
     from assembler.dockerfile import Dockerfile
 
 _FROM = re.compile(r"from=([^\s,]+)")
@@ -67,14 +72,18 @@ def order_by_dependency(
     by_name = {f"{n.package.build.org}/{n.package.build.image}": key for key, n in found.items()}
     for key, node in found.items():
         if node.dockerfile is not None:
-            needs[key] |= _named_packages(node.dockerfile, by_name) - {key}
+            needs[key] |= _named_packages(node.dockerfile, by_name).keys() - {key}
     sorter = TopologicalSorter({key: sorted(needs[key]) for key in found})
     try:
         order = tuple(sorter.static_order())
     except CycleError as error:
-        circle = " needs ".join(str(found[key].package.directory) for key in error.args[1])
+        # Each of the list is needed by the next one.
+        circle = [found[key] for key in reversed(error.args[1])]
+        names = " needs ".join(str(node.package.directory) for node in circle)
         raise PackageError.of(
-            packages.DEPENDENCY_CIRCLE, f"packages depend on each other in a circle: {circle}"
+            packages.DEPENDENCY_CIRCLE,
+            f"packages depend on each other in a circle: {names}",
+            place=_place_of_need(circle[0], circle[1].key, by_name),
         ) from error
     return tuple(replace(found[key], needs=tuple(sorted(needs[key]))) for key in order)
 
@@ -86,13 +95,24 @@ def _read_dockerfile(package: Package, name: str | None) -> Dockerfile | None:
     return None
 
 
-def _named_packages(dockerfile: Dockerfile, by_name: Mapping[str, Path]) -> set[Path]:
-    """Return the packages whose images a Dockerfile names; variables are ignored."""
-    names: list[str] = []
+def _place_of_need(node: PackageNode, key: Path, by_name: Mapping[str, Path]) -> Place | None:
+    """Return where a package names another one; None for an argument of the command line."""
+    place = place_of_reference(node.package, key)
+    if place is None and node.dockerfile is not None:
+        return _named_packages(node.dockerfile, by_name).get(key)
+    return place
+
+
+def _named_packages(dockerfile: Dockerfile, by_name: Mapping[str, Path]) -> dict[Path, Place]:
+    """Return the packages whose images a Dockerfile names, and where; variables are ignored."""
+    found: dict[Path, Place] = {}
     for instruction in dockerfile.instructions:
+        names = [v for k, v in instruction.flags.items() if k == "from"]
         if instruction.keyword == "FROM":
             names += instruction.words[:1]
-        names += [v for k, v in instruction.flags.items() if k == "from"]
         names += _FROM.findall(instruction.flags.get("mount", ""))
-    plain = (name.partition("@")[0].rpartition(":")[0] or name for name in names)
-    return {by_name[name] for name in plain if name in by_name}
+        for name in names:
+            key = by_name.get(name.partition("@")[0].rpartition(":")[0] or name)
+            if key is not None:
+                found.setdefault(key, instruction.place(name))
+    return found

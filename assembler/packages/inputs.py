@@ -22,7 +22,7 @@ from assembler.oci import (
     read_recorded_inputs,
 )
 from assembler.packages.build_arguments import toolchain_reference
-from assembler.packages.build_file_reader import read_package
+from assembler.packages.build_file_reader import read_packages
 from assembler.packages.jobs import NO_TREE_HASH, package_jobs, plan_job
 from assembler.packages.tags import is_lasting
 
@@ -65,7 +65,7 @@ def compare_package_inputs(
 ) -> Iterator[InputComparison]:
     """Yield the inputs of each package and platform."""
     store = options.sources.open_store()
-    packages = [read_package(directory, options.build_file) for directory in directories]
+    packages = read_packages(directories, options.build_file)
     for unplanned in package_jobs(packages, options, reporter or NullReporter()).values():
         job = plan_job(unplanned)
         for platform in job.platforms:

@@ -17,7 +17,7 @@ from assembler.debian import (
 )
 from assembler.diagnostics import Diagnostic
 from assembler.errors import PackageError
-from assembler.packages.build_file_reader import read_package
+from assembler.packages.build_file_reader import read_packages
 from assembler.packages.jobs import target_platforms
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def lock_packages(
 ) -> list[RecipeLock]:
     """Resolve the newest Debian packages of each recipe; nothing is written."""
     recipes = []
-    for package in [read_package(d, options.build_file) for d in directories]:
+    for package in read_packages(directories, options.build_file):
         debs = package.build.debs
         if debs is None or not debs.packages:
             raise PackageError.of(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,8 @@ class PackageName:
     hash: str
     dirty: bool = False
     warnings: tuple[Diagnostic, ...] = ()
+    # Of the tag in build.yml.
+    place: Place | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """Return the name as Docker takes it."""
@@ -97,7 +99,7 @@ class PackageName:
                 f"{self.image} has uncommitted changes, so it cannot be released as {release}",
                 "commit the changes, then release",
             )
-        return _check_tag(replace(self, tag=release))
+        return _check_tag(replace(self, tag=release, place=None))
 
     def reference(self) -> Reference:
         """Return the name as a reference for the store and for registries."""
@@ -130,7 +132,7 @@ def derive_name(package: Package, naming: Naming) -> PackageName:
             place=place,
         ) from error
     org = build.org if naming.org is None else naming.org
-    name = PackageName(org, build.image, tag or _NO_TAG, digest, dirty)
+    name = PackageName(org, build.image, tag or _NO_TAG, digest, dirty, place=place)
     return replace(name, warnings=_name_warnings(name, unknown, package, place))
 
 
@@ -156,6 +158,7 @@ def _check_tag(name: PackageName) -> PackageName:
         raise PackageError.of(
             packages.BAD_TAG,
             f"invalid tag {name.tag!r} of package {name.image}: no registry accepts it",
+            place=name.place,
         )
     return name
 

@@ -264,6 +264,35 @@ def test_errors_of_a_dockerfile_have_a_place(dolmen: Dolmen, dockerfile: bytes, 
     assert at in dolmen.run("pkg", "build", "p", cwd=dolmen.home).stderr
 
 
+def test_a_circle_of_packages_has_a_place(dolmen: Dolmen) -> None:
+    for name, text, dockerfile in (
+        ("a", "buildArgs: [X=1, 'Y=@dolmen:pkg:../b']\n", "FROM scratch\n"),
+        ("b", "buildArgs: ['X=@dolmen:pkg:../c']\n", "FROM scratch\n"),
+        ("c", "", "FROM scratch\nCOPY --from=o/a:1 / /\n"),
+    ):
+        (dolmen.home / name).mkdir()
+        (dolmen.home / name / "build.yml").write_text(f"image: {name}\norg: o\n{text}")
+        (dolmen.home / name / "Dockerfile").write_text(dockerfile)
+    failed = dolmen.run("pkg", "build", "a", cwd=dolmen.home).stderr
+    assert failed.startswith("a/build.yml:3:18: error[DM0733]")
+    needed = [f"{dolmen.home}/a{path}" for path in ("", "/../b", "/../b/../c", "")]
+    assert " needs ".join(needed) in failed
+    (dolmen.home / "a" / "build.yml").write_text("image: a\norg: o\n")
+    (dolmen.home / "a" / "Dockerfile").write_text("FROM scratch\nCOPY --from=o/b:1 / /\n")
+    failed = dolmen.run("pkg", "build", "a", "b", "c", cwd=dolmen.home).stderr
+    assert "a/Dockerfile:2:13: error[DM0733]" in failed
+
+
+def test_a_tag_that_no_registry_accepts_has_a_place(dolmen: Dolmen) -> None:
+    (dolmen.home / "p").mkdir()
+    (dolmen.home / "p" / "build.yml").write_text("image: p\ntag: 'a b'\n")
+    (dolmen.home / "p" / "Dockerfile").write_text("FROM scratch\n")
+    failed = dolmen.run("pkg", "build", "p", cwd=dolmen.home).stderr
+    assert "p/build.yml:2:6: error[DM0705]" in failed
+    failed = dolmen.run("pkg", "build", "--tag", "a b", "p", cwd=dolmen.home).stderr
+    assert "\nerror[DM0705]" in f"\n{failed}"
+
+
 def test_a_file_of_build_arguments_has_places(dolmen: Dolmen) -> None:
     (dolmen.home / "p").mkdir()
     (dolmen.home / "p" / "build.yml").write_text("image: p\n")

@@ -143,6 +143,21 @@ def test_all_mistakes_of_a_build_yml_are_shown(dolmen: Dolmen, tmp_path: Path) -
     assert done.stderr.count("error[") == 3
 
 
+@pytest.mark.parametrize("command", ["build", "show-tag"])
+def test_the_mistakes_of_all_packages_are_shown(
+    dolmen: Dolmen, tmp_path: Path, command: str
+) -> None:
+    for name, text in (("b", "image: x\nbuildArgs: [a]\n"), ("a", "image: []\n"), ("c", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "build.yml").write_text(text)
+    (tmp_path / "c" / "build.yml").write_text("image: c\n")
+    done = dolmen.run("pkg", command, "b", "a", "c", "missing", "a", cwd=tmp_path)
+    errors = [line for line in done.stderr.splitlines() if "error[" in line]
+    codes = [line.partition("error[")[2][:6] for line in errors]
+    assert (done.returncode, done.stdout, codes) == (1, "", ["DM0711", "DM0102", "DM0701"])
+    assert errors[0].startswith("b/build.yml:2:13: ")
+
+
 def test_a_directory_without_a_package(dolmen: Dolmen, work: Path) -> None:
     done = dolmen.run("pkg", "show-tag", ".", cwd=work)
     assert done.returncode == 1

@@ -28,9 +28,9 @@ def read_packages(
     settings: Settings, directories: Sequence[Path], options: PackageBuildOptions
 ) -> list[Package]:
     """Read the packages, and print their warnings."""
-    from assembler.packages import read_package
+    from assembler import packages as library
 
-    packages = [read_package(d, options.build_file) for d in directories]
+    packages = library.read_packages(directories, options.build_file)
     if not settings.quiet:
         warnings = [w for package in packages for w in package.warnings]
         show_diagnostics(warnings, color=wants_color(sys.stderr, settings.color))
