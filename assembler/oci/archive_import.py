@@ -14,7 +14,9 @@ from assembler.errors import DolmenError, HostError, ImageError, wrap_os_errors
 from assembler.events import WarningEmitted, task
 from assembler.oci import archive_reader, media_types
 from assembler.oci.archive_reader import ArchiveContents, ArchiveStream, bad_archive
+from assembler.oci.image_limits import MAX_IMAGE_SIZE
 from assembler.oci.layers.decompression import LayerLimits, decompress_layer
+from assembler.oci.layers.flattening import image_too_large
 from assembler.oci.layers.tar_fields import MalformedTarError
 from assembler.oci.manifest import Descriptor, parse_image_config
 from assembler.oci.reference import Reference
@@ -47,6 +49,7 @@ class ArchiveInput:
     size: int | None = None
     # The name of the image, instead of the archive's own.
     name: Reference | None = None
+    max_image_size: int = MAX_IMAGE_SIZE
 
 
 def import_archive(
@@ -69,6 +72,11 @@ def import_archive(
                         image.descriptor.digest
                     ]
                     raise bad_archive(f"{missing[0]}, a part of {image.reference}, is not in it")
+                for leaf in image_contents.leaves:
+                    # Stored, and so not larger than uncompressed.
+                    if sum(layer.size for layer in leaf.manifest.layers) > upload.max_image_size:
+                        name = str(image.reference)
+                        raise image_too_large(name, "as stored", upload.max_image_size)
                 needed |= image_contents.blobs.keys()
 
             def add_names(names: ImageNames) -> ImageNames:
@@ -87,7 +95,12 @@ def import_archive(
 
 
 def import_file(
-    store: Store, path: Path, name: Reference | None, reporter: Reporter
+    store: Store,
+    path: Path,
+    name: Reference | None,
+    reporter: Reporter,
+    *,
+    max_image_size: int = MAX_IMAGE_SIZE,
 ) -> tuple[ImportedImage, ...]:
     """Bring the images of an archive file into the store, all of them or none."""
     if path.is_dir():
@@ -95,7 +108,7 @@ def import_file(
     with wrap_os_errors(path, "read"):
         opened, size = open_data_stream(path), path.stat().st_size
     with opened as file:
-        archive = ArchiveInput(file, f"import {path.name}", size or None, name)
+        archive = ArchiveInput(file, f"import {path.name}", size or None, name, max_image_size)
         return import_archive(store, archive, reporter)
 
 

@@ -126,6 +126,22 @@ def test_a_closed_pipe_ends_the_export(dolmen: Dolmen, store: Store) -> None:
     assert process.wait() == 1
 
 
+def test_an_image_that_is_too_large_is_not_imported(
+    dolmen: Dolmen, store: Store, tmp_path: Path
+) -> None:
+    archive = tmp_path / "a.tar"
+    name = str(store.names().entries[0].names[0])
+    words = ("cache", "--cache", store.root, "export", name, "--outfile", archive)
+    assert dolmen.run(*words).returncode == 0
+    into = ("cache", "--cache", tmp_path / "new", "import", archive)
+    refused = dolmen.run(*into, "--max-image-size", "10")
+    assert refused.returncode == 1
+    assert "--max-image-size SIZE" in refused.stderr
+    assert not [p for p in (tmp_path / "new" / "blobs").rglob("*") if p.is_file()]
+    assert dolmen.run(*into, env={"DOLMEN_MAX_IMAGE_SIZE": "10"}).returncode == 1
+    assert dolmen.run(*into, "--max-image-size", "1G").returncode == 0
+
+
 def test_another_file_is_not_imported(dolmen: Dolmen, tmp_path: Path) -> None:
     """A text, nothing at all and a directory are called what they are."""
     run = partial(dolmen.run, "cache", "--cache", tmp_path / "cache", cwd=tmp_path)

@@ -13,6 +13,8 @@ from dolmen.next_command import show_next_command
 from dolmen.output import print_line
 from dolmen.progress import progress_reporter
 from dolmen.settings import settings_of
+from dolmen.sources import MaxImageSize
+from dolmen.sources import max_image_size as largest_size
 
 app = command_app()
 
@@ -27,6 +29,7 @@ def import_(
         str | None,
         typer.Option(metavar="NAME", help="Image name, instead of the archive's."),
     ] = None,
+    max_image_size: MaxImageSize = "",
 ) -> None:
     """Import images from a file or from standard input.
 
@@ -42,13 +45,14 @@ def import_(
 
     settings = settings_of(ctx)
     reference = Reference.parse(name) if name else None
+    limit = largest_size(max_image_size)
     store = Store(settings.cache)
     with progress_reporter(settings) as reporter:
         if file == "-":
-            archive = ArchiveInput(sys.stdin.buffer, "import", None, reference)
+            archive = ArchiveInput(sys.stdin.buffer, "import", None, reference, limit)
             imported = import_archive(store, archive, reporter)
         else:
-            imported = import_file(store, Path(file), reference, reporter)
+            imported = import_file(store, Path(file), reference, reporter, max_image_size=limit)
     for image in imported:
         print_line(f"{image.reference} {image.descriptor.digest}")
     if imported:
