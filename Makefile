@@ -51,10 +51,10 @@ test-boot: setup ## boot every format on every architecture and firmware that it
 	@$(BIN)/pytest -m "" -n $(JOBS) --dist worksteal -q test/boot
 
 test-fresh: setup ## follow the README on fresh Debian 12, 13 and testing, as root and as a user (1 h)
-	@$(BIN)/python test/fresh/run.py $(if $(SUITE),--suite $(SUITE))
+	@$(BIN)/python test/fresh/run.py $(if $(SUITE),--suite $(SUITE)) $(FRESH)
 
-test-install: wheel deb container ## install Dolmen in each way on fresh Debians, and boot as a user (1 h)
-	@$(BIN)/python test/fresh/install.py $(if $(SUITE),--suite $(SUITE)) $(if $(WAY),--way $(WAY))
+test-install: wheel deb container ## install Dolmen in each way on fresh Debians, and boot as a user (30 min)
+	@$(BIN)/python test/fresh/install.py $(if $(SUITE),--suite $(SUITE)) $(if $(WAY),--way $(WAY)) $(FRESH)
 	@$(BIN)/python test/fresh/container.py
 
 test-faults: setup ## kill, starve and mislead Dolmen at random (5 min); ROUNDS=1000, SEED=2, KIND=rot

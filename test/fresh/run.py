@@ -3,12 +3,15 @@
 The root is made by mmdebstrap and entered as a container does it: namespaces and pivot_root. With
 `--confined` it is a chroot without CAP_SYS_ADMIN, like a plain container, where no namespace can be
 made. This machine's network settings (resolver, certificates, pip's) go along.
+
+`--accept-expired` is for a mirror that stands still: its indexes of testing expire after a week.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,6 +29,7 @@ CAPABILITIES = (
     "chown,dac_override,fowner,fsetid,kill,setgid,setuid,setpcap,net_bind_service,net_raw,"
     "sys_chroot,mknod,audit_write,setfcap"
 )
+_MIRROR = re.compile(r"^(?:URIs:|deb\s+(?:\[[^]]*\]\s+)?)\s*(\S+/debian/?)(?:\s|$)", re.MULTILINE)
 # In the namespaces, before the root is entered: what a container's runtime mounts.
 ENTER = r"""
 set -eu
@@ -97,7 +101,7 @@ def main() -> int:
         for user in (False, True) if arguments.user is None else (arguments.user,):
             one = Round(suite, arguments.confined, user, tuple(arguments.command))
             print(f"==> {one}", flush=True)
-            if not _run(one):
+            if not _run(one, accept_expired=arguments.accept_expired):
                 failed.append(one)
     for one in failed:
         print(f"FAILED: {one}", flush=True)
@@ -113,14 +117,24 @@ def _parse() -> argparse.Namespace:
         help="only as an ordinary user (or, --no-user, only as root); default: both",
     )
     parser.add_argument("--confined", action="store_true", help="a chroot without CAP_SYS_ADMIN")
+    add_accept_expired(parser)
     parser.add_argument(
         "command", nargs="*", default=["make demo", "make test-fast"], help="commands of a shell"
     )
     return parser.parse_args()
 
 
-def _run(one: Round) -> bool:
-    archive = base(one.suite)
+def add_accept_expired(parser: argparse.ArgumentParser) -> None:
+    """Add the option that accepts an archive whose indexes have expired."""
+    parser.add_argument(
+        "--accept-expired",
+        action="store_true",
+        help="accept indexes that are no longer valid (Valid-Until), as apt's setting does",
+    )
+
+
+def _run(one: Round, *, accept_expired: bool) -> bool:
+    archive = base(one.suite, accept_expired=accept_expired)
     with tempfile.TemporaryDirectory(prefix="fresh-", dir=archive.parent) as scratch:
         root = Path(scratch) / "root"
         root.mkdir()
@@ -161,19 +175,32 @@ def add_user(root: Path, *, subordinate_ids: bool = True) -> None:
     (root / "home" / USER).mkdir()
 
 
-def base(suite: str) -> Path:
-    """Return a tar of the root, kept for a day."""
+def base(suite: str, *, accept_expired: bool = False) -> Path:
+    """Return a tar of the root, kept for a day.
+
+    `accept_expired`: apt in the root has the setting, too, and Dolmen inherits it from apt.
+    """
     folder = REPOSITORY / "build" / "fresh"
     folder.mkdir(parents=True, exist_ok=True)
-    archive = folder / f"{suite}.tar"
+    name = f"{suite}-accept-expired" if accept_expired else suite
+    archive = folder / f"{name}.tar"
     if not archive.exists():
-        part = folder / f"{suite}.part.tar"
-        subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}", suite, part],
-            check=True,
-        )
+        part = folder / f"{name}.part.tar"
+        options = ["--variant=apt", f"--include={PACKAGES}"]
+        if accept_expired:
+            options.append('--aptopt=Acquire::Check-Valid-Until "false"')
+        subprocess.run(["mmdebstrap", "--quiet", *options, suite, part], check=True)
         part.replace(archive)
     return archive
+
+
+def debian_mirror(etc_apt: Path, *, accept_expired: bool = False) -> str:
+    """Return Dolmen's setting for the mirror of Debian that a machine's apt has, or nothing."""
+    files = [etc_apt / "sources.list", *sorted((etc_apt / "sources.list.d").glob("*"))]
+    mirror = _MIRROR.search("\n".join(path.read_text() for path in files if path.is_file()))
+    if mirror is None:
+        return ""
+    return f"[check-valid-until=no] {mirror[1]}" if accept_expired else mirror[1]
 
 
 def copy_network_settings(root: Path) -> None:
