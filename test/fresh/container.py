@@ -1,11 +1,12 @@
 """Run the container image of Dolmen by crun, as an ordinary user, and boot a web server in it.
 
 It needs the archive that `make container` makes. The parts of the first boot are measured by
-bench/first.py.
+bench/first.py. install.py runs it in fresh roots (`--way oci`), with the image unpacked before.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -16,28 +17,38 @@ import sys
 import tempfile
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+from run import REPOSITORY, add_accept_expired, debian_mirror
+
 USER = 65534
-_MIRROR = re.compile(r"^(?:URIs:|deb\s+(?:\[[^]]*\]\s+)?)\s*(\S+/debian/?)(?:\s|$)", re.MULTILINE)
 _UNIFIED = 'mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec "$@"'
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def main() -> int:
     """Run the image, and tell whether its machine answered."""
-    (archive,) = (REPOSITORY / "dist").glob("dolmen-*-oci.tar")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--bundle", type=Path, help="run the bundle of an unpacked image")
+    add_accept_expired(parser)
+    arguments = parser.parse_args()
+    mirror = debian_mirror(Path("/etc/apt"), accept_expired=arguments.accept_expired)
+    if arguments.bundle is not None:
+        return _boot(arguments.bundle, mirror)
     with tempfile.TemporaryDirectory(prefix="dolmen-container-") as scratch:
-        bundle = Path(scratch)
-        _unpack(archive, bundle)
-        _configure(bundle, ["dolmen", "doctor"])
-        if _run(bundle, "doctor"):
-            return 1
-        _configure(bundle, ["python3", "/work/first.py", "--way", "installed"])
-        return _run(bundle, "first")
+        unpack(Path(scratch), USER)
+        return _boot(Path(scratch), mirror)
 
 
-def _unpack(archive: Path, bundle: Path) -> None:
+def _boot(bundle: Path, mirror: str) -> int:
+    _configure(bundle, ["dolmen", "doctor"], mirror)
+    if _run(bundle, "doctor"):
+        return 1
+    _configure(bundle, ["python3", "/work/first.py", "--way", "installed"], mirror)
+    return _run(bundle, "first")
+
+
+def unpack(bundle: Path, owner: int) -> None:
     """Make a bundle for OCI runtimes of the image, with the tools of Dolmen itself."""
+    (archive,) = (REPOSITORY / "dist").glob("dolmen-*-oci.tar")
     dolmen = [sys.executable, "-m", "dolmen", "--cache", bundle / "store", "--quiet"]
     root = bundle / "rootfs"
     root.mkdir()
@@ -51,24 +62,23 @@ def _unpack(archive: Path, bundle: Path) -> None:
     shutil.copy(REPOSITORY / "bench" / "first.py", root / "work")
     for path in (bundle / "root.tar", bundle / "store"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    subprocess.run(["chown", "-R", f"{USER}:{USER}", bundle], check=True)
+    subprocess.run(["chown", "-R", f"{owner}:{owner}", bundle], check=True)
 
 
-def _configure(bundle: Path, arguments: list[str]) -> None:
+def _configure(bundle: Path, arguments: list[str], mirror: str) -> None:
     """Write the file that the runtime reads: this machine's network, and its root as the user."""
     if not (bundle / "config.json").exists():
         words = ["setpriv", *_as_user(), "crun", "spec", "--rootless"]
         subprocess.run(words, cwd=bundle, check=True, env=_environment(bundle))
     spec = json.loads((bundle / "config.json").read_text())
-    mirror = _MIRROR.search("\n".join(p.read_text() for p in _sources()))
     spec["process"] |= {
         "terminal": False,
         "args": arguments,
         "cwd": "/work",
         "env": ["PATH=/usr/bin:/usr/sbin", "HOME=/root", "TMPDIR=/work"],
     }
-    if mirror is not None:
-        spec["process"]["env"].append(f"DOLMEN_DEBIAN_MIRROR={mirror[1]}")
+    if mirror:
+        spec["process"]["env"].append(f"DOLMEN_DEBIAN_MIRROR={mirror}")
     spec["root"]["readonly"] = False
     spec["linux"] |= {
         "uidMappings": [{"containerID": 0, "hostID": _user(), "size": 1}],
@@ -85,16 +95,10 @@ def _configure(bundle: Path, arguments: list[str]) -> None:
     (bundle / "config.json").write_text(json.dumps(spec))
 
 
-def _sources() -> list[Path]:
-    directory = Path("/etc/apt")
-    found = [directory / "sources.list", *sorted((directory / "sources.list.d").glob("*"))]
-    return [path for path in found if path.is_file()]
-
-
 def _run(bundle: Path, name: str) -> int:
     command = ["crun", "--cgroup-manager", "disabled", "--root", bundle / "state", "run", name]
     (bundle / "state").mkdir(exist_ok=True)
-    os.chown(bundle / "state", USER, USER)
+    os.chown(bundle / "state", _user(), _user())
     words: list[str | Path] = ["setpriv", *_as_user(), *command]
     if os.geteuid() == 0:
         # crun refuses hosts that have both versions of control groups.
