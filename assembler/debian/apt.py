@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 from assembler import tools
 from assembler.codes import packages
 from assembler.debian.engine_protocol import (
+    EXPIRED_ARCHIVE_HINTS,
     KEYRING_HINT,
     UNTRUSTED_ARCHIVE_HINT,
     ArchiveSnapshot,
@@ -307,25 +308,29 @@ def _last_error(result: ProcessResult) -> str:
     return "; ".join(errors) or result.errors.strip() or "apt printed no error message"
 
 
-# Parts of apt's error messages, the code for them, and the hint.
+_INCONSISTENT_HINT = (
+    "the mirror is inconsistent, perhaps during an update: try again, or use --debian-mirror"
+)
+# Parts of apt's error messages, the code for them, and the hints.
 _UPDATE_FAILURES = (
     (
         ("NO_PUBKEY", "public key is not available"),
         packages.NO_KEYRING,
-        KEYRING_HINT,
+        (KEYRING_HINT,),
     ),
-    (("EXPKEYSIG",), packages.BAD_SIGNATURE, KEYRING_HINT),
+    (("EXPKEYSIG",), packages.BAD_SIGNATURE, (KEYRING_HINT,)),
+    (("is expired (invalid since",), packages.BAD_SIGNATURE, EXPIRED_ARCHIVE_HINTS),
     (
         ("is not signed", "signatures were invalid", "expired"),
         packages.BAD_SIGNATURE,
-        UNTRUSTED_ARCHIVE_HINT,
+        (UNTRUSTED_ARCHIVE_HINT,),
     ),
     (
         ("Mirror sync in progress", "Hash Sum mismatch"),
         packages.NO_MIRROR,
-        "the mirror is inconsistent, perhaps during an update: try again, or use --debian-mirror",
+        (_INCONSISTENT_HINT,),
     ),
-    (("",), packages.NO_MIRROR, "check that the mirror is reachable and has the suite"),
+    (("",), packages.NO_MIRROR, ("check that the mirror is reachable and has the suite",)),
 )
 
 
@@ -337,15 +342,15 @@ def _update_error(apt: _AptRoot, result: ProcessResult) -> PackageError:
     if unresolved:
         return unknown_host_error(unresolved["host"])
     sources = (apt.root / "sources.list").read_text("utf-8").strip()
-    code, hint = next(
-        (code, hint)
-        for messages, code, hint in _UPDATE_FAILURES
+    code, hints = next(
+        (code, hints)
+        for messages, code, hints in _UPDATE_FAILURES
         if any(message in result.errors for message in messages)
     )
     return PackageError.of(
         code,
         f"the archive cannot be used: {_last_error(result)}",
-        hint,
+        *hints,
         f"the sources are:\n{sources}",
     )
 

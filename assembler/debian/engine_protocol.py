@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 # Package lists are updated when they are older than this, in seconds.
 INDEX_MAX_AGE = 3600.0
 UNTRUSTED_ARCHIVE_HINT = "Dolmen uses only archives with a valid signature; try another mirror"
+EXPIRED_ARCHIVE_HINTS = (
+    "the mirror is outdated, or an attacker serves an old one; try another mirror",
+    "for a snapshot of an archive: --debian-mirror '[check-valid-until=no] URL'",
+)
 KEYRING_HINT = "install a newer debian-archive-keyring, or name a keyring with --debian-keyring"
 _PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](?:=[A-Za-z0-9.+:~-]+)?")
 # Debian's names of OCI architectures, where the two differ.

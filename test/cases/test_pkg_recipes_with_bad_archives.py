@@ -126,7 +126,7 @@ def test_an_archive_that_is_no_longer_valid(
 ) -> None:
     until = {"Valid-Until": "Wed, 15 Nov 2023 22:13:20 UTC"}
     make_archive(archive, DEBS, shape=Shape(key, fields=until))
-    refused(pkg, package, "DM0725", "expired")
+    refused(pkg, package, "DM0725", "expired", "[check-valid-until=no]")
     mirror = f"[check-valid-until=no] {pkg.env['DOLMEN_DEBIAN_MIRROR']}"
     pkg.build(*AMD64, package, DOLMEN_DEBIAN_MIRROR=mirror)
 

@@ -9,6 +9,7 @@ from email.utils import parsedate
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
+from assembler.debian.engine_protocol import EXPIRED_ARCHIVE_HINTS
 from assembler.errors import PackageError
 
 if TYPE_CHECKING:
@@ -77,8 +78,7 @@ class Release:
             raise PackageError.of(
                 packages.BAD_SIGNATURE,
                 f"{what} has expired: it was valid until {self.fields['valid-until']}",
-                "the mirror is outdated, or an attacker serves an old one; try another mirror",
-                "for a snapshot of an archive: --debian-mirror '[check-valid-until=no] URL'",
+                *EXPIRED_ARCHIVE_HINTS,
             )
         release_date = _parse_date(self.date)
         if since and release_date is not None and release_date > now + _CLOCK_TOLERANCE:
