@@ -46,7 +46,11 @@ def resolve_helper_images(
         if kind in needed and (named or kind.has_recipe):
             target = host_platform() if kind.runs_on_host else platform
             images[kind] = _resolve(kind, named, options, sources, target, reporter)
-    return HelperImages(sources.open_store(), images)
+    return HelperImages(
+        sources.open_store(),
+        images,
+        lambda kind: _resolve(kind, "", options, sources, platform, reporter),
+    )
 
 
 def _resolve(
@@ -69,12 +73,16 @@ def _resolve(
         ours = sources if named else replace(sources, pull=False)
         return resolve_images({wanted: None}, platform, ours, reporter)[wanted]
     except DolmenError as error:
-        hint = (
-            f"without --offline it is built; or name one that is in the store: {kind.option} IMAGE"
-            if sources.offline
-            else f"name an image that has the same files: {kind.option} IMAGE"
+        hints = ["without --offline it is built"] if sources.offline else []
+        if kind.option:
+            where = (
+                "one that is in the store" if sources.offline else "an image with the same files"
+            )
+            hints.append(f"name {where}: {kind.option} IMAGE")
+        hint = "; or ".join(hints)
+        first = Diagnostic(
+            kind.code, f"no {kind.provides} for {platform}", hints=(hint,) if hint else ()
         )
-        first = Diagnostic(kind.code, f"no {kind.provides} for {platform}", hints=(hint,))
         raise OutputError([first, *error.diagnostics]) from error
 
 

@@ -54,7 +54,7 @@ class _Filesystem:
         """Write the filesystem, the kernel, its command line and the early initrd."""
         name = f"kernel+{self.name}"
         _check_kernel_support(self, assembly)
-        early = require_early_initrd(assembly, self.name)
+        early = require_early_initrd(assembly, self.name, options)
         suffixes = SUFFIXES[name]
         path = target.path(suffixes["root"])
         with output_file(path) as file:

@@ -167,7 +167,7 @@ def _root_volume(
     stack: ExitStack,
 ) -> IsoVolume:
     """Return a volume with the root filesystem, and an early initrd that mounts it."""
-    early = require_early_initrd(assembly, "iso9660")
+    early = require_early_initrd(assembly, "iso9660", options)
     # Without one the kernel goes on to the root filesystem by itself, the initrd being empty.
     empty = Plan(assembly.plan.architecture, (), assembly.plan.boot)
     early_assembly = Assembly(early.plan if early else empty, assembly.store, assembly.options)
@@ -194,7 +194,7 @@ def _iso_format(
 ) -> Format:
     def check(assembly: Assembly, options: FormatOptions) -> None:
         if may_have_root and has_root(assembly):
-            require_early_initrd(assembly, "iso9660")
+            require_early_initrd(assembly, "iso9660", options)
         else:
             options.cache.volumes[name] = _plan_volume(make(assembly, options))
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 LABEL = "DOLMEN"
 
 
-def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
-    early = require_early_initrd(assembly, "iso9660")
+def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
+    early = require_early_initrd(assembly, "iso9660", options)
     with wrap_os_errors(target.directory), tempfile.TemporaryFile(dir=target.directory) as spill:
         entries = iso_entries(assembly, spill)
         volume = IsoVolume.plan(entries, label=LABEL, seed=bytes(32), mtime=STANDARD_TIME)

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 from assembler.formats.run_cache import RunCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from assembler.encode import ArchiveRecordInputs, Assembly
@@ -80,6 +80,11 @@ class FormatOptions:
     def filesystem_tools(self) -> FilesystemTools:
         """Return the programs that make filesystems; a format that uses them declares which."""
         return self._resolved.filesystem_tools
+
+    @property
+    def early_init(self) -> Mapping[str, bytes]:
+        """Return the files for the early initrd of a system whose init is not Dolmen's."""
+        return self._resolved.early_init
 
     @property
     def _resolved(self) -> HelperImages:

@@ -12,15 +12,17 @@ from assembler.formats.written_output import Output
 
 if TYPE_CHECKING:
     from assembler.encode import EarlyInitrd
-    from assembler.formats.protocol import Target
+    from assembler.formats.protocol import FormatOptions, Target
 
 
-def require_early_initrd(assembly: Assembly, filesystem: str) -> EarlyInitrd | None:
+def require_early_initrd(
+    assembly: Assembly, filesystem: str, options: FormatOptions
+) -> EarlyInitrd | None:
     """Return the initrd that mounts a root filesystem; None if the kernel mounts it by itself.
 
     A kernel without a driver for the filesystem is refused.
     """
-    found = plan_early_initrd(assembly, [filesystem])
+    found = plan_early_initrd(assembly, [filesystem], lambda: options.early_init)
     if found is None:
         return None
     if found.missing_filesystems:

@@ -18,7 +18,7 @@ class HelperImage:
     name: str
     # What it provides, for messages.
     provides: str
-    # The option of the command line that names an image.
+    # The option of the command line that names an image, if there is one.
     option: str
     code: Code
     # Dolmen brings a recipe for it; without one the user has to name an image.
@@ -36,4 +36,6 @@ IMAGETOOLS = HelperImage(
     runs_on_host=True,
 )
 FIRMWARE = HelperImage("firmware", "firmware", "--firmware", codes.NO_FIRMWARE, has_recipe=False)
+# Most systems have it in an init image; so it is resolved only when a format asks for it.
+EARLY_INIT = HelperImage("init", "program for the early initrd", "", codes.NO_PROGRAM)
 HELPER_IMAGES = (BOOTLOADERS, IMAGETOOLS, FIRMWARE)

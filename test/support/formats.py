@@ -89,7 +89,7 @@ class SmallSystem:
         """Return options with boot loaders and firmware."""
         names: dict[HelperImage, str] = {BOOTLOADERS: LOADERS, FIRMWARE: firmware}
         images = {kind: self._image(name) for kind, name in names.items() if name}
-        helpers = HelperImages(self.store, images)
+        helpers = HelperImages(self.store, images, images.__getitem__)
         return FormatOptions(disk_size=disk_size, helpers=helpers, signer=signer)
 
     def write(

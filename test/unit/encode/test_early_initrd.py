@@ -41,7 +41,11 @@ INIT = {"init": b"program", MODULE_LIST: b"# of disks\nvirtio-*\nsd_mod # and CD
 
 
 def early(
-    path: Path, init: Mapping[str, bytes], kernel: Mapping[str, bytes], *kinds: str
+    path: Path,
+    init: Mapping[str, bytes],
+    kernel: Mapping[str, bytes],
+    *kinds: str,
+    spare: Mapping[str, bytes] | None = None,
 ) -> tuple[EarlyInitrd | None, dict[str, bytes]]:
     """Return the small initrd of a system of two images, and its files."""
     store = Store(path)
@@ -63,7 +67,7 @@ def early(
         ),
     )
     with Assembly(plan, store) as assembly:
-        made = plan_early_initrd(assembly, kinds)
+        made = plan_early_initrd(assembly, kinds, None if spare is None else lambda: spare)
     if made is None:
         return None, {}
     with Assembly(made.plan, store) as assembly:
@@ -114,3 +118,15 @@ def test_a_filesystem_that_the_kernel_lacks_is_an_error(tmp_path: Path) -> None:
 
 def test_an_init_without_early_modules_has_no_early_initrd(tmp_path: Path) -> None:
     assert early(tmp_path, {"init": b"another"}, KERNEL, "squashfs")[0] is None
+
+
+def test_another_init_has_the_program_and_list_of_a_spare_one(tmp_path: Path) -> None:
+    systemd = {"usr/lib/systemd/systemd": b"systemd"}
+    made, files = early(tmp_path / "a", systemd, KERNEL, "squashfs", spare=INIT)
+    assert made is not None
+    assert files["init"] == b"program"
+    assert {p.rpartition("/")[2] for p in files if ".ko" in p} >= {"squashfs.ko.xz", "sd_mod.ko"}
+    # The kernel mounts a filesystem that it has built in.
+    assert early(tmp_path / "b", systemd, KERNEL, "ext4", spare=INIT)[0] is None
+    # Without indexes of modules the kernel is as with LinuxKit: everything may be built in.
+    assert early(tmp_path / "c", systemd, {"lib/x": b""}, "squashfs", spare=INIT)[0] is None
