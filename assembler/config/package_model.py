@@ -69,6 +69,8 @@ class DebsRecipe:
     links: Mapping[str, str] = field(default_factory=dict)
     users: Strings = ()
     files: tuple[RecipeFile, ...] = ()
+    # Whether it is a whole system that systemd starts.
+    systemd: bool = False
     kernel: bool = False
     # The kernel modules to keep, with their dependencies; empty means all.
     modules: Strings = ()

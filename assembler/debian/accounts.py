@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
+from assembler.debian.systemd import system_accounts
 from assembler.errors import PackageError
 
 if TYPE_CHECKING:
@@ -35,14 +36,17 @@ USERS_LIST = "usr/share/base-passwd/passwd.master"
 GROUPS_LIST = "usr/share/base-passwd/group.master"
 
 
-def account_files(users: Iterable[str], master_files: Mapping[str, bytes]) -> dict[str, bytes]:
+def account_files(
+    users: Iterable[str], master_files: Mapping[str, bytes], *, with_system: bool = False
+) -> dict[str, bytes]:
     """Return etc/passwd and etc/group, or nothing if no file needs them.
 
     `master_files` are those of base-passwd, if it is one of the packages. Without them the
     files have root, nobody and the users of the recipe.  # words: ok
+    `with_system` adds the accounts of sysusers.d, which `master_files` have, too.
     """
     specs = list(users)
-    if not specs and USERS_LIST not in master_files:
+    if not specs and USERS_LIST not in master_files and not with_system:
         return {}
     passwd = _parse_accounts(master_files.get(USERS_LIST, b""))
     groups = _parse_accounts(master_files.get(GROUPS_LIST, b""))
@@ -57,6 +61,10 @@ def account_files(users: Iterable[str], master_files: Mapping[str, bytes]) -> di
         passwd[name] = _passwd_line(name, uid, gid, home, shell)
         if not any(line.split(":")[2] == str(gid) for line in groups.values()):
             groups[name] = f"{name}:*:{gid}:"
+    if with_system:
+        made = system_accounts(master_files, passwd, groups)
+        passwd |= made.users
+        groups |= made.groups
     return {
         "etc/passwd": "".join(f"{line}\n" for line in passwd.values()).encode(),
         "etc/group": "".join(f"{line}\n" for line in groups.values()).encode(),

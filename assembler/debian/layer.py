@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import packages
 from assembler.debian.accounts import GROUPS_LIST, USERS_LIST, account_files
-from assembler.debian.control import ControlFile, parse_control
 from assembler.debian.deb_file import DebFile, open_deb
 from assembler.debian.patterns import path_matcher
+from assembler.debian.systemd import is_systemd_input, systemd_files
 from assembler.debian.tar_headers import TAR_END, tar_file, tar_header, tar_padding
 from assembler.debian.tarball import DebTarEntry, TarEntryKind, normalize_path
 from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from assembler.config import DebsRecipe, RecipeFile
+    from assembler.debian.control import ControlFile
+    from assembler.debian.package_files import PackageFile
 
 _CA_DIRECTORY = "usr/share/ca-certificates/"
 _CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
@@ -39,15 +41,6 @@ _MAX_CONTENT_SIZE = 16 << 20
 _MAX_SYMLINKS = 40
 # The architectures whose dynamic loader is in /lib64.
 _LIB64 = frozenset({"amd64", "ppc64el", "mips64el", "loong64"})
-
-
-@dataclass(frozen=True, slots=True)
-class PackageFile:
-    """A .deb file, its control file and its time."""
-
-    path: Path
-    control: ControlFile
-    timestamp: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +61,6 @@ class LayerInputs:
         """Return the time of the newest package or program, which generated files have."""
         times = [package.timestamp for package in self.packages]
         return max([*times, self.programs_timestamp])
-
-
-def read_package_files(paths: Sequence[Path]) -> tuple[PackageFile, ...]:
-    """Read the control files of packages, and sort them: by Replaces, then by name."""
-    package_files = []
-    for path in paths:
-        with open_deb(path) as deb:
-            package_files.append(PackageFile(path, parse_control(deb.control()), deb.timestamp))
-    return _sort_by_replaces(
-        sorted(package_files, key=lambda i: (i.control.name, i.control.version))
-    )
 
 
 def recipe_layer(inputs: LayerInputs) -> Iterator[bytes | memoryview]:
@@ -108,26 +90,6 @@ def package_database(inputs: LayerInputs) -> Iterator[bytes | memoryview]:
                     content = _read_limited(tarball.content(), entry)
                     yield from layer.write_content(entry, content)
         yield from layer.write_database_entry(package.control)
-
-
-def _sort_by_replaces(package_files: Sequence[PackageFile]) -> tuple[PackageFile, ...]:
-    remaining = list(package_files)
-    ordered: list[PackageFile] = []
-    while remaining:
-        for package in remaining:
-            replacers = (
-                other
-                for other in remaining
-                if other is not package and package.control.name in other.control.replaces
-            )
-            # Of two packages that replace each other, the first by name comes first.
-            if all(r.control.name in package.control.replaces for r in replacers):
-                break
-        else:
-            package = remaining[0]
-        remaining.remove(package)
-        ordered.append(package)
-    return tuple(ordered)
 
 
 @dataclass(slots=True)
@@ -185,7 +147,13 @@ class _LayerWriter:
         """Write the CA bundle, passwd and group, and the links and files of the recipe."""
         debs = self.inputs.debs
         recipe_paths = {*debs.links, *(f.path for f in debs.files)}
-        files = account_files(debs.users, self.contents)
+        files = account_files(debs.users, self.contents, with_system=debs.systemd)
+        links = dict(debs.links)
+        if debs.systemd:
+            system = systemd_files(self._systemd_inputs(), self.entry_owners)
+            files |= system.files
+            taken = recipe_paths | self.entry_owners.keys()
+            links |= {p: to for p, to in system.links.items() if p not in taken}
         certificates = sorted(p for p in self.contents if p.startswith(_CA_DIRECTORY))
         if certificates:
             bundle = b"".join(self.contents[p].rstrip(b"\n") + b"\n" for p in certificates)
@@ -193,7 +161,7 @@ class _LayerWriter:
         for path, content in sorted(files.items()):
             if path not in recipe_paths and path not in self.entry_owners:
                 yield from self._write_file(path, content)
-        for path, target in sorted(debs.links.items()):
+        for path, target in sorted(links.items()):
             self._check_unoccupied(path)
             yield from self._write_header(
                 self._new_entry(path, TarEntryKind.SYMLINK, 0o777, target=target)
@@ -209,6 +177,22 @@ class _LayerWriter:
                 yield tar_padding(size)
         for file in debs.files:
             yield from self._write_recipe_file(file)
+
+    def _systemd_inputs(self) -> dict[str, bytes]:
+        """Return the contents that are in the image, and those of the recipe's files."""
+        inputs = {
+            path: content
+            for path, content in self.contents.items()
+            if path in self.entry_owners or not path.startswith("usr/lib/systemd/")
+        }
+        for file in self.inputs.debs.files:
+            if is_systemd_input(file.path):
+                inputs[file.path] = (
+                    file.contents.encode()
+                    if file.contents is not None
+                    else self._source_path(file).read_bytes()
+                )
+        return inputs
 
     def write_database_entry(self, control: ControlFile) -> Iterator[bytes]:
         """Write the control file and the md5sums of a package, as distroless images have them."""
@@ -377,7 +361,11 @@ class _LayerWriter:
         if not entry.is_file:
             return False
         certificate = entry.path.startswith(_CA_DIRECTORY) and entry.path.endswith(".crt")
-        return certificate or entry.path in (USERS_LIST, GROUPS_LIST)
+        return (
+            certificate
+            or entry.path in (USERS_LIST, GROUPS_LIST)
+            or (self.inputs.debs.systemd and is_systemd_input(entry.path))
+        )
 
 
 def _is_copyright(entry: DebTarEntry) -> bool:

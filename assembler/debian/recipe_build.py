@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from assembler.codes import packages
 from assembler.debian.engine_protocol import PackageRequest, PinnedPackage, debian_architecture
 from assembler.debian.kernel import kernel_layer
-from assembler.debian.layer import LayerInputs, read_package_files, recipe_layer
+from assembler.debian.layer import LayerInputs, recipe_layer
 from assembler.debian.lock import LOCK_FILE, PackageLock
+from assembler.debian.package_files import read_package_files
 from assembler.debian.spdx import recipe_document
 from assembler.errors import PackageError
 from assembler.events import pluralize, task

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from assembler.debian.control import ControlFile
     from assembler.debian.engine_protocol import PinnedPackage
-    from assembler.debian.layer import PackageFile
+    from assembler.debian.package_files import PackageFile
 
 
 def recipe_document(

@@ -327,6 +327,7 @@ class _BuildFileReader:
             links=links,
             users=_strings(data, "users"),
             files=tuple(self._files(data.get("files") or ())),
+            systemd=bool(data.get("systemd", False)),
             kernel=bool(data.get("kernel", False)),
             modules=_strings(data, "modules"),
             entrypoint=_strings(data, "entrypoint"),
