@@ -111,7 +111,10 @@ def prepare(
         from assembler.build.spdx import with_sbom  # noqa: PLC0415 - not every build wants it
 
         plan, sbom = with_sbom(plan, options.sbom, store, earlier, warnings.emit)
-    local_files = dict.fromkeys(path for f in config.files for path in f.source_candidates)
+    containers = (*config.onboot, *config.onshutdown, *config.services)
+    candidates = [f.source_candidates for f in config.files]
+    candidates += [c.seccomp_candidates for c in containers]
+    local_files = dict.fromkeys(path for paths in candidates for path in paths)
     named = [need.reference for need in needs]
     named += [image.reference for image in helpers.images.values()]
     return PreparedBuild(

@@ -249,6 +249,21 @@ NO_EFFECT = Code(
     "The value is accepted, but does not change the system.",
 )
 
+BAD_PORT = Code(
+    129,
+    "An invalid port or network",
+    "`expose` lists ports from 1 to 65535 as 80, 80/tcp or 8000-8010/udp; the protocols are tcp, "
+    "udp and sctp. Each of `from` is an address or a network, IPv4 or IPv6, such as 10.0.0.0/8 or "
+    "fd00::/8, without bits of hosts.",
+)
+BAD_SECCOMP = Code(
+    132,
+    "An invalid seccomp profile",
+    "`seccomp` is `default`, `unconfined`, or the path of a profile in JSON: `linux.seccomp` of "
+    "the OCI runtime specification, or a profile of a container engine. An image's label has no "
+    "files beside it, so it can only have the two words.",
+)
+
 # Content: files
 
 FILE_WITHOUT_CONTENT = Code(

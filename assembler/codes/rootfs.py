@@ -156,6 +156,19 @@ UNREADABLE_FILE = Code(
     "A file of `files` has the mode 0600 and the owner root unless it says otherwise. A container "
     "with a `uid` reads it only if `mode`, `uid` or `gid` of the file allow that.",
 )
+FIREWALL_NOT_LOADED = Code(
+    535,
+    "The rules of the firewall and what loads them do not fit together",
+    "`firewall` in image.yml makes /etc/nftables.conf, and a container of `onboot` loads it: that "
+    "of the package `firewall`, before the one that configures the network. Without rules the "
+    "container fails, and all ports are open; without a container nothing loads the rules.",
+)
+BAD_EXPOSED_PORT = Code(
+    536,
+    "An image exposes something that is not a port",
+    "ExposedPorts of an image's config has ports such as 80/tcp. The firewall opens the others; "
+    "`expose` of the service replaces the list.",
+)
 BAD_SBOM = Code(
     524,
     "An SBOM attached to an image cannot be read",

@@ -27,6 +27,7 @@ from assembler.fronts import front
 if TYPE_CHECKING:
     from assembler.config.build_file import BuildDocument, read_build_file
     from assembler.config.checks.limits import CAPABILITIES, RLIM_INFINITY, RLIMITS
+    from assembler.config.checks.ports import shares_network
     from assembler.config.inputs import ConfigInput, read_input
     from assembler.config.labels import parse_label
     from assembler.config.linuxkit_check import check_for_linuxkit
@@ -40,11 +41,14 @@ if TYPE_CHECKING:
     from assembler.config.messages import expected_type, flow_yaml
     from assembler.config.metadata import render_config, render_label, render_metadata
     from assembler.config.model import (
+        LABEL_EXTENSIONS,
         BindNS,
         Config,
         Container,
         ContainerSpec,
         Device,
+        ExposedPort,
+        Firewall,
         Id,
         IdMapping,
         Interface,
@@ -70,6 +74,7 @@ if TYPE_CHECKING:
         Package,
         RecipeFile,
     )
+    from assembler.config.port_ranges import PortRange
     from assembler.config.positions import Positions
     from assembler.config.runtime_resources import format_page_size
     from assembler.config.schemas import (
@@ -101,7 +106,9 @@ _HOMES = {
     "DebsRecipe": "package_model",
     "Device": "model",
     "DockerImages": "package_model",
+    "ExposedPort": "model",
     "ExtraSource": "package_model",
+    "Firewall": "model",
     "GIT_PREFIX": "templates",
     "GoPrograms": "package_model",
     "Id": "model",
@@ -109,12 +116,14 @@ _HOMES = {
     "Interface": "model",
     "KINDS": "schemas",
     "Kernel": "model",
+    "LABEL_EXTENSIONS": "model",
     "LoadOptions": "loader",
     "LoadedConfig": "loader",
     "Mount": "model",
     "OCI_PREFIX": "templates",
     "Package": "package_model",
     "PackageResolver": "loader",
+    "PortRange": "port_ranges",
     "Positions": "positions",
     "RLIMITS": "checks.limits",
     "RLIM_INFINITY": "checks.limits",
@@ -140,6 +149,7 @@ _HOMES = {
     "resolve_reference": "schemas",
     "schema_folder": "schemas",
     "schema_path": "schemas",
+    "shares_network": "checks.ports",
 }
 
 __all__ = [
@@ -153,6 +163,7 @@ __all__ = [
     "DEFAULT_TAG",
     "GIT_PREFIX",
     "KINDS",
+    "LABEL_EXTENSIONS",
     "OCI_PREFIX",
     "RLIMITS",
     "RLIM_INFINITY",
@@ -166,7 +177,9 @@ __all__ = [
     "DebsRecipe",
     "Device",
     "DockerImages",
+    "ExposedPort",
     "ExtraSource",
+    "Firewall",
     "GoPrograms",
     "Id",
     "IdMapping",
@@ -177,6 +190,7 @@ __all__ = [
     "Mount",
     "Package",
     "PackageResolver",
+    "PortRange",
     "Positions",
     "RecipeFile",
     "RootfsFile",
@@ -200,6 +214,7 @@ __all__ = [
     "resolve_reference",
     "schema_folder",
     "schema_path",
+    "shares_network",
 ]
 
 if not TYPE_CHECKING:  # Else a type checker would take any name for granted.

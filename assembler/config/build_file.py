@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from assembler.config.checks import KnownNames, check_container_spec
+from assembler.config.checks import KnownNames, check_container_spec, check_label_spec
 from assembler.config.composer import compose_input
 from assembler.config.conversion import convert_to_model
 from assembler.config.diagnostics import has_errors, sort_and_limit, take_until_limit
@@ -45,6 +45,7 @@ def read_build_file(argument: str | ConfigInput) -> BuildDocument:
         positions = checked.positions.lookup("config")
         config = convert_to_model(ContainerSpec, data["config"], positions)
         diagnostics += take_until_limit(check_container_spec(config, KnownNames()))
+        diagnostics += check_label_spec(config)
     diagnostics = sort_and_limit(diagnostics)
     if has_errors(diagnostics):
         raise ConfigError(diagnostics)

@@ -19,7 +19,6 @@ COMPOSE_KEYS = {
     "args": "write the whole command line as a list: command: [/bin/server, --port=80]",
     "env_file": "write the variables: env: [NAME=value]",
     "environment": "write env: [NAME=value]",
-    "expose": "leave it out: with `net: host` all ports of the container are ports of the system",
     "extra_hosts": "add /etc/hosts to the section `files`, and bind it with `binds`",
     "healthcheck": "there are no health checks; `dolmen run qemu --wait-port` waits for a port",
     "init": "leave it out, or set `pid: host`",
@@ -38,7 +37,7 @@ COMPOSE_KEYS = {
     "restart": "write annotations: {dolmen.restart: always}, or never; without it a service is "
     "started again when it has failed",
     "secrets": "files of the image are in the section `files`; add them with `binds`",
-    "security_opt": "leave it out: `capabilities` and `noNewPrivileges` say what it may do",
+    "security_opt": "write seccomp: default; `capabilities` and `noNewPrivileges` limit it, too",
     "shm_size": 'write tmpfs: ["/dev/shm:size=64m"]',
     "stdin_open": "leave it out; a shell on the console is the service getty",
     "stop_grace_period": "write annotations: {dolmen.stop-timeout: 30s}",

@@ -7,16 +7,19 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from assembler.config.model import ExposedPort
+from assembler.config.positions import Positions
 from assembler.config.runtime_resources import to_runtime_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from assembler.config.positions import Positions
-
 _T = TypeVar("_T")
 # Fields of the model that are not keys of the YAML.
-_NOT_IN_YAML = ("positions", "source_path", "source_candidates", "source_url", "source_content")
+_NOT_IN_YAML = (
+    *("positions", "source_path", "source_candidates", "source_url", "source_content"),
+    *("seccomp_profile", "seccomp_candidates"),
+)
 
 
 @cache
@@ -65,7 +68,10 @@ def convert_to_model(kind: Callable[..., _T], data: Mapping[str, Any], positions
 def _value(nested: type | None, data: Any, positions: Positions) -> Any:  # noqa: ANN401
     if isinstance(data, list):
         return tuple(
-            entry if nested is None else convert_to_model(nested, entry, positions.children[index])
+            entry if nested is None else _value(nested, entry, positions.children[index])
             for index, entry in enumerate(data)
         )
+    if nested is ExposedPort and not isinstance(data, dict):
+        # The short form: the port alone.
+        return ExposedPort(data, positions=Positions(positions.place, children={"port": positions}))
     return data if nested is None or data is None else convert_to_model(nested, data, positions)

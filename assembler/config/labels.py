@@ -6,7 +6,12 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
-from assembler.config.checks import KnownNames, check_container_spec, check_ids
+from assembler.config.checks import (
+    KnownNames,
+    check_container_spec,
+    check_ids,
+    check_label_spec,
+)
 from assembler.config.composer import compose_text
 from assembler.config.conversion import convert_to_model
 from assembler.config.diagnostics import (
@@ -34,20 +39,21 @@ def parse_label(
     image: str,
     names: Collection[str] | None = None,
     warn: Callable[[Diagnostic], None] | None = None,
+    label: str = LABEL,
 ) -> ContainerSpec | None:
-    """Parse the text of a label; return None if it is empty.
+    """Parse the text of the label named `label`; return None if it is empty.
 
     `names` are the names of all containers, which user and group IDs may refer to; with None they
     are not checked. Diagnostics point into the text, under the name of the image and of the label.
     """
     if not text.strip():
         return None
-    source = SourceText(f"{image} (label {LABEL})", text)
+    source = SourceText(f"{image} (label {label})", text)
     data, positions = compose_text(source)
     if data is None:
         return None
     if not isinstance(data, dict):
-        message = f"the label {LABEL} of {image} must be a mapping, not {describe_value(data)}"
+        message = f"the label {label} of {image} must be a mapping, not {describe_value(data)}"
         raise ConfigError.of(codes.BAD_LABEL, message, place=positions.place)
     diagnostics: list[Diagnostic] = [
         error(
@@ -65,7 +71,12 @@ def parse_label(
     spec = convert_to_model(ContainerSpec, checked.data, checked.positions)
     known = KnownNames(containers=frozenset(names or ()), containers_complete=names is not None)
     diagnostics += take_until_limit(
-        chain(check_container_spec(spec, known), check_ids(spec, known), _additions(spec))
+        chain(
+            check_container_spec(spec, known),
+            check_ids(spec, known),
+            _additions(spec),
+            check_label_spec(spec),
+        )
     )
     diagnostics = sort_and_limit(diagnostics)
     if has_errors(diagnostics):

@@ -1,4 +1,4 @@
-"""The merge of several files: lists are concatenated, the kernel's keys are replaced."""
+"""The merge of several files: lists are concatenated, keys of kernel and firewall are replaced."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from assembler.config.conversion import yaml_fields
-from assembler.config.model import Config, Kernel
+from assembler.config.model import Config, Firewall, Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,10 +41,14 @@ def _merge_two(one: Config, two: Config) -> Config:
     kernel = _merge_kernels(one.kernel, two.kernel)
     if kernel is not None:
         children["kernel"] = kernel.positions
+    firewall = _merge_firewalls(one.firewall, two.firewall)
+    if firewall is not None:
+        children["firewall"] = firewall.positions
     return replace(
         one,
         **sections,
         kernel=kernel,
+        firewall=firewall,
         trust=two.trust if two.trust is not None else one.trust,
         positions=replace(one.positions, children=children),
     )
@@ -61,6 +65,25 @@ def _merge_kernels(one: Kernel | None, two: Kernel | None) -> Kernel | None:
             values[field.name] = value
             children[key] = two.positions.lookup(key)
     return replace(one, **values, positions=replace(one.positions, children=children))
+
+
+def _merge_firewalls(one: Firewall | None, two: Firewall | None) -> Firewall | None:
+    if one is None or two is None:
+        return one or two
+    children = {**one.positions.children, **two.positions.children}
+    first, second = one.expose or (), two.expose or ()
+    if first and second:
+        children["expose"] = _concatenate(
+            one.positions.lookup("expose"), two.positions.lookup("expose"), len(first)
+        )
+    elif first:
+        children["expose"] = one.positions.lookup("expose")
+    return Firewall(
+        (*first, *second),
+        one.forward if two.forward is None else two.forward,
+        one.ping if two.ping is None else two.ping,
+        positions=replace(one.positions, children=children),
+    )
 
 
 def _concatenate(one: Positions, two: Positions, length: int) -> Positions:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from assembler.config.conversion import yaml_fields
 from assembler.config.emitter import emit_yaml
 from assembler.config.merge import SECTIONS
+from assembler.config.model import ExposedPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,8 @@ def render_metadata(
                 device.setdefault("major", 0)
                 device.setdefault("minor", 0)
     whole["files"] = [_with_booleans(file) for file in whole["files"]]
+    if config.firewall is not None:
+        whole["firewall"] = _plain_data(config.firewall)
     if form == "json":
         return json.dumps(whole, indent=4, ensure_ascii=False)
     return emit_yaml(whole)
@@ -55,6 +58,8 @@ def render_config(config: Config) -> str:
     for section in SECTIONS:
         if getattr(config, section):
             whole[section] = _plain_data(getattr(config, section))
+    if config.firewall is not None:
+        whole["firewall"] = _plain_data(config.firewall)
     return emit_yaml(whole)
 
 
@@ -77,6 +82,8 @@ def _with_booleans(file: dict[str, Any]) -> dict[str, Any]:
 def _plain_data(value: Any) -> Any:  # noqa: ANN401 - any part of the model
     if isinstance(value, tuple):
         return [_plain_data(v) for v in value]
+    if isinstance(value, ExposedPort) and value.sources is None:
+        return value.port
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((key, getattr(value, f.name)) for key, f in yaml_fields(type(value)))
         return {key: _plain_data(v) for key, v in pairs if v is not None}

@@ -17,6 +17,10 @@ from assembler.config.positions import Positions
 
 Strings = tuple[str, ...]
 Id = int | str
+# Keys of ContainerSpec that LinuxKit does not know, and refuses in a label.
+LABEL_EXTENSIONS = ("expose", "seccomp")
+# The values of `seccomp` that are no path.
+SECCOMP_WORDS = ("default", "unconfined")
 
 
 def _yaml_key(yaml: str) -> Any:
@@ -151,6 +155,26 @@ class Runtime:
     positions: Positions = _positions_field()
 
 
+@dataclass(frozen=True, slots=True)
+class ExposedPort:
+    """A port that the firewall opens, as `80/tcp`, and the networks that it is open for."""
+
+    port: Id
+    # Networks and addresses; None means all.
+    sources: Strings | None = _yaml_key("from")
+    positions: Positions = _positions_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """The firewall: what it lets in besides the ports of the services."""
+
+    expose: tuple[ExposedPort, ...] | None = None
+    forward: bool | None = None
+    ping: bool | None = None
+    positions: Positions = _positions_field()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """The settings of a container: the keys that image.yml and an image's label share."""
@@ -167,6 +191,7 @@ class ContainerSpec:
     env: Strings | None = None
     cwd: str | None = None
     net: str | None = None
+    expose: tuple[ExposedPort, ...] | None = None
     pid: str | None = None
     ipc: str | None = None
     uts: str | None = None
@@ -179,6 +204,8 @@ class ContainerSpec:
     gid: Id | None = None
     additional_gids: tuple[Id, ...] | None = _yaml_key("additionalGids")
     no_new_privileges: bool | None = _yaml_key("noNewPrivileges")
+    # One of SECCOMP_WORDS, or the path of a profile.
+    seccomp: str | None = None
     oom_score_adj: int | None = _yaml_key("oomScoreAdj")
     rootfs_propagation: str | None = _yaml_key("rootfsPropagation")
     cgroups_path: str | None = _yaml_key("cgroupsPath")
@@ -199,6 +226,9 @@ class Container(ContainerSpec):
 
     name: str
     image: str
+    # The content of the file that `seccomp` names, and the paths where it was searched.
+    seccomp_profile: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
+    seccomp_candidates: tuple[Path, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,5 +251,6 @@ class Config:
     onshutdown: tuple[Container, ...] = ()
     services: tuple[Container, ...] = ()
     files: tuple[RootfsFile, ...] = ()
+    firewall: Firewall | None = None
     trust: TrustSection | None = None
     positions: Positions = _positions_field()

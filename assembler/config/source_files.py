@@ -5,43 +5,89 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assembler.codes import config as codes
 from assembler.config.diagnostics import error, warning
+from assembler.config.model import SECCOMP_WORDS, RootfsFile
+from assembler.config.positions import Positions
 from assembler.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from assembler.config.inputs import ConfigInput
-    from assembler.config.model import Config, RootfsFile
+    from assembler.config.model import Config, Container
+    from assembler.config.remote_sources import RemoteSources
     from assembler.diagnostics import Diagnostic
+
+
+_SECTIONS = ("onboot", "onshutdown", "services")
 
 
 def locate_sources(
     config: Config, given: ConfigInput, *, allow_local: bool
 ) -> tuple[Config, list[Diagnostic]]:
-    """Set path or content of the sources of one YAML file.
+    """Set path or content of the sources of one YAML file, and the profiles of its containers.
 
     With `allow_local`, a YAML file from a URL may name local files by absolute paths and `~/`.
     """
-    diagnostics: list[Diagnostic] = []
-    files = list(config.files)
-    remote = None
-    for index, file in enumerate(files):
-        if not file.source:
-            continue
-        is_local = file.source.startswith(("/", "~/"))
-        if given.directory is not None or (is_local and allow_local):
-            files[index] = _locate(file, given.directory or Path(), diagnostics)
-        elif is_local:
-            diagnostics.append(_local_source(file, given.name))
-        else:
-            if remote is None:
-                from assembler.config.remote_sources import RemoteSources  # noqa: PLC0415 - requests
+    locator = _Locator(given, allow_local=allow_local)
+    files = tuple(locator.locate(file) if file.source else file for file in config.files)
+    sections: dict[str, Any] = {
+        section: tuple(locator.with_profile(c) for c in getattr(config, section))
+        for section in _SECTIONS
+    }
+    return replace(config, files=files, **sections), locator.diagnostics
 
-                remote = RemoteSources(given.url or given.name)
-            files[index] = remote.fetch(file, diagnostics)
-    return replace(config, files=tuple(files)), diagnostics
+
+class _Locator:
+    """Locates the sources of one YAML file."""
+
+    def __init__(self, given: ConfigInput, *, allow_local: bool) -> None:
+        self._given = given
+        self._allow_local = allow_local
+        self._remote: RemoteSources | None = None
+        self.diagnostics: list[Diagnostic] = []
+
+    def locate(self, file: RootfsFile) -> RootfsFile:
+        """Return the file with the path or the content of its source."""
+        given, source = self._given, file.source or ""
+        is_local = source.startswith(("/", "~/"))
+        if given.directory is not None or (is_local and self._allow_local):
+            return _locate(file, given.directory or Path(), self.diagnostics)
+        if is_local:
+            self.diagnostics.append(_local_source(file, given.name))
+            return file
+        if self._remote is None:
+            from assembler.config.remote_sources import RemoteSources  # noqa: PLC0415 - requests
+
+            self._remote = RemoteSources(given.url or given.name)
+        return self._remote.fetch(file, self.diagnostics)
+
+    def with_profile(self, container: Container) -> Container:
+        """Return the container with the content of the profile that it names."""
+        name = container.seccomp
+        if not name or name in SECCOMP_WORDS:
+            return container
+        from assembler.config.seccomp_files import parse_profile  # noqa: PLC0415 - few files need it
+
+        # A profile is found like the source of a file.
+        place = container.positions.lookup("seccomp")
+        file = self.locate(RootfsFile(source=name, positions=Positions(children={"source": place})))
+        content = file.source_content
+        if file.source_path is not None:
+            try:
+                content = file.source_path.read_bytes()
+            except OSError as failure:
+                message = f"the profile {file.source_path} cannot be read: {failure.strerror}"
+                self.diagnostics.append(error(codes.SOURCE_NOT_FOUND, message, place.place))
+        if content is None:
+            return container
+        shown = str(file.source_path or file.source_url)
+        return replace(
+            container,
+            seccomp_profile=parse_profile(content, shown, self.diagnostics),
+            seccomp_candidates=file.source_candidates,
+        )
 
 
 def _local_source(file: RootfsFile, url: str) -> Diagnostic:
@@ -111,6 +157,8 @@ def _problem_with(path: Path) -> str:
 
 
 def _missing(file: RootfsFile, path: Path) -> Diagnostic:
+    # An entry without a path is the profile of a container.
+    words = SECCOMP_WORDS if file.path is None else ()
     try:
         names = [p.name for p in path.parent.iterdir()]
     except OSError:
@@ -119,5 +167,6 @@ def _missing(file: RootfsFile, path: Path) -> Diagnostic:
         codes.SOURCE_NOT_FOUND,
         f"there is no file {path}",
         file.positions.place_of("source"),
-        did_you_mean(path.name, names) or "`optional: true` allows a missing source",
+        did_you_mean(path.name, [*words, *names])
+        or ("" if words else "`optional: true` allows a missing source"),
     )

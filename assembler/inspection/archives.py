@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from assembler import magics
 from assembler.errors import wrap_os_errors
 from assembler.inspection.decompression import MAX_SIZE, StreamContent, compression_of
+from assembler.inspection.firewall_rules import RULES_PATH, open_ports
 from assembler.inspection.loader_files import inspect_boot_file, is_boot_file
 from assembler.inspection.probe import Inspector, Probe
 from assembler.inspection.result import FileEntry, Inspection
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _MAX_LISTED = 10_000
 _MAX_NAME = 4096
 _MAX_TEXT = 4096
+_MAX_RULES = 1 << 20
 _NEWC_HEADER = 110
 _NEWC_MAGICS = (magics.NEWC, magics.NEWC_CRC)
 _TRAILER = b"TRAILER!!!"
@@ -108,12 +110,16 @@ class _InitrdCounter:
         flow.skip(-(_NEWC_HEADER + length) % 4)
         if name == _TRAILER:
             return False
-        flow.skip(size)
+        is_file = mode & 0o170000 == 0o100000
+        if is_file and printable_text(name) == RULES_PATH and size <= _MAX_RULES:
+            self._found.facts["firewall"] = open_ports(flow.read(size))
+        else:
+            flow.skip(size)
         flow.skip(-size % 4)
         self.entries += 1
         self.last = printable_text(name)
         self.content += size
-        if mode & 0o170000 == 0o100000 and len(self._found.files) < _MAX_LISTED:
+        if is_file and len(self._found.files) < _MAX_LISTED:
             self._found.files.append(FileEntry(printable_text(name), size))
         return True
 
@@ -177,6 +183,8 @@ def _inspect_tar_chunks(pieces: Iterator[bytes], result: Inspection, inspector: 
                 result.files.append(FileEntry(name, reader.size))
             if name in ("cmdline", "boot/cmdline") and reader.size <= _MAX_TEXT:
                 result.facts["command line"] = printable_text(bytes(reader.read(_MAX_TEXT)))
+            elif name == RULES_PATH and reader.size <= _MAX_RULES:
+                result.facts["firewall"] = open_ports(bytes(reader.read(reader.size)))
             elif reader.size and (is_boot_file(name) or name.endswith(".raw")):
                 _inspect_member(reader, name, result, inspector)
     except MalformedTarError as error:

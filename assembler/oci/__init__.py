@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from assembler.oci.media_types import (
         CONFIG_LABEL,
         DOCKER_LAYER_GZIP,
+        DOLMEN_LABEL,
         IN_TOTO,
         OCI_CONFIG,
         OCI_INDEX,
@@ -162,6 +163,7 @@ _HOMES = {
     "BUILDER_INPUT": "recorded_inputs",
     "CHARACTER_DEVICE": "layers.tar_entry_types",
     "CONFIG_LABEL": "media_types",
+    "DOLMEN_LABEL": "media_types",
     "Client": "registry.client",
     "ContentsReader": "store.image_contents",
     "DIRECTORY": "layers.tar_entry_types",
@@ -290,6 +292,7 @@ __all__ = [
     "CONFIG_LABEL",
     "DIRECTORY",
     "DOCKER_LAYER_GZIP",
+    "DOLMEN_LABEL",
     "FIFO",
     "FILE",
     "HARD_LINK",

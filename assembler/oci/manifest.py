@@ -93,6 +93,8 @@ class ImageConfig:
     user: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     created: str = ""
+    # As in EXPOSE of a Dockerfile, such as 80/tcp.
+    exposed_ports: tuple[str, ...] = ()
 
 
 def parse_manifest(data: bytes, what: str, media_type: str = "") -> Index | Manifest:
@@ -135,7 +137,14 @@ def parse_image_config(data: bytes, what: str) -> ImageConfig:
         user=_text(inner, "User", what),
         labels=_texts(inner, "Labels", what),
         created=_text(doc, "created", what),
+        exposed_ports=_exposed_ports(inner),
     )
+
+
+def _exposed_ports(doc: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the ports; of anything else a firewall opens none."""
+    ports = doc.get("ExposedPorts")
+    return tuple(sorted(map(str, ports))) if isinstance(ports, dict) else ()
 
 
 def parse_descriptor(doc: object, what: str) -> Descriptor:

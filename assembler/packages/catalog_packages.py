@@ -108,6 +108,8 @@ def _privileges(label: Mapping[str, Any]) -> Iterator[str]:
         yield "its root filesystem is read-only"
     if label.get("noNewPrivileges"):
         yield "gains no other privileges"
+    if label.get("seccomp") == "default":
+        yield "its system calls are filtered"
     kinds = {"b": "block devices", "c": "character devices"}
     devices = [kinds[d["type"]] for d in label.get("devices", []) if d.get("path") == "all"]
     if devices:

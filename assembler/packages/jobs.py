@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.config import DEFAULT_GITREPO
+from assembler.config import DEFAULT_GITREPO, LABEL_EXTENSIONS
 from assembler.dockerfile import (
     DockerfileArguments,
     DockerfileBuild,
@@ -16,7 +16,7 @@ from assembler.dockerfile import (
 )
 from assembler.errors import DolmenError, ImageError, PackageError
 from assembler.events import LogMessage
-from assembler.oci import CONFIG_LABEL, Platform, Reference, host_platform
+from assembler.oci import CONFIG_LABEL, DOLMEN_LABEL, Platform, Reference, host_platform
 from assembler.packages.build_arguments import collect_arguments, read_commit
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.tags import derive_name, is_lasting
@@ -194,7 +194,11 @@ def image_labels(package: Package) -> dict[str, str]:
     """Return the labels that build.yml gives the image."""
     labels = {}
     if package.build.label is not None:
-        labels[CONFIG_LABEL] = json.dumps(package.build.label, sort_keys=True)
+        settings = dict(package.build.label)
+        own = {key: settings.pop(key) for key in LABEL_EXTENSIONS if key in settings}
+        labels[CONFIG_LABEL] = json.dumps(settings, sort_keys=True)
+        if own:
+            labels[DOLMEN_LABEL] = json.dumps(own, sort_keys=True)
     if package.build.gitrepo != DEFAULT_GITREPO or "gitrepo" in package.build.positions.children:
         labels[_SOURCE_LABEL] = package.build.gitrepo
     return labels

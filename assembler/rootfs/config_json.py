@@ -14,6 +14,7 @@ from assembler.rootfs.mounts import id_mappings, mounts
 from assembler.rootfs.namespaces import namespaces
 from assembler.rootfs.resources import resources
 from assembler.rootfs.rlimits import rlimits
+from assembler.rootfs.seccomp import seccomp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +31,11 @@ _ROOT_USERS = ("", "root", "0")
 
 
 def config_document(
-    settings: ContainerSettings, ids: Ids, volumes: Volumes, warnings: DiagnosticCollector
+    settings: ContainerSettings,
+    ids: Ids,
+    volumes: Volumes,
+    architecture: str,
+    warnings: DiagnosticCollector,
 ) -> JsonObject:
     """Return the document; raise all errors of the container together."""
     findings = DiagnosticCollector()
@@ -45,7 +50,7 @@ def config_document(
     document |= drop_empty({"hostname": settings.spec.hostname})
     part("mounts", lambda: mounts(settings, volumes, warnings))
     document |= drop_empty({"annotations": _sorted(settings.spec.annotations)})
-    part("linux", lambda: _linux(settings))
+    part("linux", lambda: _linux(settings, architecture))
     findings.raise_errors()
     _warn(settings, warnings)
     return document
@@ -102,7 +107,7 @@ def _environment(settings: ContainerSettings) -> tuple[str, ...]:
     return settings.image.config.env if settings.spec.env is None else settings.spec.env
 
 
-def _linux(settings: ContainerSettings) -> JsonObject:
+def _linux(settings: ContainerSettings, architecture: str) -> JsonObject:
     spec = settings.spec
     findings = DiagnosticCollector()
     document: JsonObject = {}
@@ -121,6 +126,7 @@ def _linux(settings: ContainerSettings) -> JsonObject:
     document["rootfsPropagation"] = spec.rootfs_propagation
     document["maskedPaths"] = list(spec.masked_paths or ())
     document["readonlyPaths"] = list(spec.readonly_paths or ())
+    part("seccomp", lambda: seccomp(settings, architecture))
     findings.raise_errors()
     return drop_empty(document) | {"resources": document["resources"]}
 

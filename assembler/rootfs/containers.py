@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assembler.codes import rootfs
-from assembler.config import ContainerSpec
+from assembler.config import LABEL_EXTENSIONS, ContainerSpec
 from assembler.errors import DolmenError, PlanError
-from assembler.oci import CONFIG_LABEL, Reference
+from assembler.oci import CONFIG_LABEL, DOLMEN_LABEL, Reference
 from assembler.rootfs.config_json import config_document
 from assembler.rootfs.container_programs import PlannedContainer
 from assembler.rootfs.container_settings import ContainerSettings, merge_settings
@@ -62,7 +63,7 @@ def container_parts(
                     f"{section}[{number}]",
                     container.positions.place_of("image"),
                 )
-                spec = config_document(settings, *names, findings)
+                spec = config_document(settings, *names, options.architecture, findings)
                 yield from _bundle(settings, render_json(spec), bundle, origin, trees)
                 planned.append(PlannedContainer(settings, spec, trees[image.reference]))
 
@@ -86,14 +87,26 @@ def _checked_name(container: Container) -> str:
 
 
 def _label(container: Container, image: Image, options: PlanOptions) -> ContainerSpec:
-    text = image.config.labels.get(CONFIG_LABEL, "")
-    if not text.strip():
-        return ContainerSpec()
     try:
-        return options.read_label(text, str(image.reference)) or ContainerSpec()
+        plain = _read(CONFIG_LABEL, image, options)
+        own = _read(DOLMEN_LABEL, image, options)
     except DolmenError as error:
         empty = ContainerSettings(container, image, ContainerSpec(), {}, {})
         raise PlanError([empty.with_image_remark(d) for d in error.diagnostics]) from error
+    return _joined(plain, own)
+
+
+def _read(label: str, image: Image, options: PlanOptions) -> ContainerSpec:
+    text = image.config.labels.get(label, "")
+    if not text.strip():
+        return ContainerSpec()
+    return options.read_label(text, str(image.reference), label=label) or ContainerSpec()
+
+
+def _joined(plain: ContainerSpec, own: ContainerSpec) -> ContainerSpec:
+    """Return the settings of both labels; those of Dolmen's own win."""
+    values = {key: getattr(own, key) for key in LABEL_EXTENSIONS}
+    return replace(plain, **{key: v for key, v in values.items() if v is not None})
 
 
 def _bundle(

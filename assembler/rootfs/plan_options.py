@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,11 +25,19 @@ class ResolvedImages:
     layouts: Mapping[Reference, Descriptor] = field(default_factory=dict)
 
 
+class LabelReader(Protocol):
+    """Parses the label `label` of an image."""
+
+    def __call__(self, text: str, image: str, *, label: str) -> ContainerSpec | None:
+        """Return the settings; None if the text is empty."""
+
+
 def _no_metadata(kind: str) -> bytes:
     raise NotImplementedError(f"no renderer was given for {kind} metadata")
 
 
-def _no_label(text: str, image: str) -> ContainerSpec | None:
+def _no_label(text: str, image: str, *, label: str) -> ContainerSpec | None:
+    del label
     raise NotImplementedError(f"no reader was given for the label {text[:20]!r} of {image}")
 
 
@@ -45,4 +53,4 @@ class PlanOptions:
     # Renders the config for `metadata: json` or `metadata: yaml`.
     metadata: Callable[[str], bytes] = _no_metadata
     # Parses an image's label, as `config.parse_label`.
-    read_label: Callable[[str, str], ContainerSpec | None] = _no_label
+    read_label: LabelReader = _no_label

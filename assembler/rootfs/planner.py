@@ -9,6 +9,7 @@ from assembler.rootfs.containers import container_parts
 from assembler.rootfs.diagnostic_collector import DiagnosticCollector
 from assembler.rootfs.file_access import warn_about_unreadable_files
 from assembler.rootfs.files import clean_path, file_parts
+from assembler.rootfs.firewall import firewall_parts
 from assembler.rootfs.ids import Ids
 from assembler.rootfs.init_trees import init_parts
 from assembler.rootfs.kernel import boot, kernel_parts
@@ -43,6 +44,7 @@ def make_plan(config: Config, resolved: ResolvedImages, options: PlanOptions) ->
     containers: list[PlannedContainer] = []
     names = (ids, volumes)
     parts += container_parts(config, resolved, options, names, findings, containers)
+    parts += firewall_parts(config, containers, findings)
     parts += file_parts(config, options, ids, findings)
     findings.raise_errors()
     warn_about_unreadable_files(containers, parts, findings)

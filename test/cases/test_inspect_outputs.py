@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,3 +93,17 @@ def test_a_pipe_is_refused_at_once(dolmen: Dolmen, tmp_path: Path) -> None:
         assert "pipe" in done.stderr
         assert "Traceback" not in done.stderr
     assert not (tmp_path / "cd.iso").exists()
+
+
+def test_the_open_ports_of_a_firewall(dolmen: Dolmen, tmp_path: Path) -> None:
+    rules = b"#!/usr/sbin/nft -f\n# Open: 22/tcp from 10.0.0.0/8, 80/tcp\ntable inet firewall\n"
+    path = tmp_path / "initrd.img"
+    for content, shown in ((rules, "open: 22/tcp from 10.0.0.0/8, 80/tcp"), (b"x", "rules in")):
+        path.write_bytes(archive({"a": (0o100644, b"a"), "etc/nftables.conf": (0o100644, content)}))
+        assert f"  firewall: {shown}" in dolmen.run("inspect", path).stdout
+        with tarfile.open(tmp_path / "image.tar", "w") as tar:
+            member = tarfile.TarInfo("etc/nftables.conf")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+        found = json.loads(dolmen.run("inspect", "--json", tmp_path / "image.tar").stdout)
+        assert found["firewall"].startswith(shown)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assembler.config.checks.containers import check_container_spec
+from assembler.config.checks.containers import check_container_spec, check_label_spec
 from assembler.config.checks.files import check_files
 from assembler.config.checks.names import KnownNames, check_ids, check_names
+from assembler.config.checks.ports import check_firewall
 from assembler.config.checks.system import check_system
 
 if TYPE_CHECKING:
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
     from assembler.config.model import Config
     from assembler.diagnostics import Diagnostic
 
-__all__ = ["IncompleteSections", "KnownNames", "check_config", "check_container_spec", "check_ids"]
+__all__ = [
+    "IncompleteSections",
+    "KnownNames",
+    "check_config",
+    "check_container_spec",
+    "check_ids",
+    "check_label_spec",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,7 @@ def check_config(config: Config, incomplete: IncompleteSections) -> Iterator[Dia
     )
     yield from check_system(config, kernel_complete=not incomplete.kernel)
     yield from check_names(config)
+    yield from check_firewall(config)
     for container in (*config.onboot, *config.onshutdown, *config.services):
         yield from check_container_spec(container, known)
         yield from check_ids(container, known)

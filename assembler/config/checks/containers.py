@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from assembler.codes import config as codes
 from assembler.config.checks.limits import check_capabilities, check_rlimits
 from assembler.config.checks.mounts import check_binds, check_mounts, check_tmpfs
+from assembler.config.checks.ports import check_port
 from assembler.config.diagnostics import error, warning
 from assembler.config.messages import shorten
+from assembler.config.model import SECCOMP_WORDS
 from assembler.spelling import did_you_mean
 
 if TYPE_CHECKING:
@@ -32,8 +34,22 @@ def check_container_spec(spec: ContainerSpec, known: KnownNames) -> Iterator[Dia
     yield from check_mounts(spec, known)
     for index, device in enumerate(spec.devices or ()):
         yield from _check_device(device, spec, index)
+    for port in spec.expose or ():
+        yield from check_port(port)
     yield from _check_namespaces(spec)
     yield from _check_other_keys(spec)
+
+
+def check_label_spec(spec: ContainerSpec) -> Iterator[Diagnostic]:
+    """Check what only a YAML file can say: the path of a profile."""
+    if spec.seccomp is not None and spec.seccomp not in SECCOMP_WORDS:
+        yield error(
+            codes.BAD_SECCOMP,
+            f"`seccomp` in a label cannot be {shorten(spec.seccomp)!r}",
+            spec.positions.place_of("seccomp"),
+            did_you_mean(spec.seccomp, SECCOMP_WORDS)
+            or f"a label has no files; possible values: {', '.join(SECCOMP_WORDS)}",
+        )
 
 
 def _check_device(device: Device, spec: ContainerSpec, index: int) -> Iterator[Diagnostic]:

@@ -78,3 +78,11 @@ def test_a_label_can_be_written_and_read_again() -> None:
     spec = parse_label(text, IMAGE)
     assert spec is not None
     assert parse_label(render_label(spec), IMAGE) == spec
+
+
+def test_labels_are_named_in_mistakes() -> None:
+    """An image has two labels."""
+    with pytest.raises(ConfigError) as caught:
+        parse_label('{"seccomp": 1}', IMAGE, label="org.dolmen.config")
+    (diagnostic,) = caught.value.diagnostics
+    assert str(diagnostic.place) == f"{IMAGE} (label org.dolmen.config):1:13"

@@ -9,6 +9,7 @@ import pytest
 from assembler.config.package_model import BuildFile, DockerImages, ExtraSource, RecipeFile
 from assembler.errors import DolmenError
 from assembler.packages.build_file_reader import read_package
+from assembler.packages.jobs import image_labels
 from assembler.packages.tags import Naming, derive_name
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -137,3 +138,21 @@ def test_mistakes_have_a_place(
     assert code in message
     assert f"build.yml{place}" in message
     assert words in message
+
+
+def test_keys_that_linuxkit_refuses_have_a_label_of_their_own(tmp_path: Path) -> None:
+    read(tmp_path, "image: tool\nconfig: {seccomp: default, net: host, expose: [80]}\n")
+    assert image_labels(read_package(tmp_path)) == {
+        "org.mobyproject.config": '{"net": "host"}',
+        "org.dolmen.config": '{"expose": [80], "seccomp": "default"}',
+    }
+    read(tmp_path, "image: tool\nconfig: {net: host}\n")
+    assert image_labels(read_package(tmp_path)) == {"org.mobyproject.config": '{"net": "host"}'}
+
+
+def test_a_label_names_no_profile(tmp_path: Path) -> None:
+    with pytest.raises(DolmenError) as caught:
+        read(tmp_path, "image: tool\nconfig: {seccomp: web.json}\n")
+    (diagnostic,) = caught.value.diagnostics
+    assert str(diagnostic.place) == f"{tmp_path}/build.yml:2:19"
+    assert str(diagnostic.code) == "DM0132"
