@@ -92,6 +92,12 @@ _ENTRIES = (
     _container(
         "onboot", "modprobe", "kernel modules", "modprobe", "command: [modprobe, wireguard]"
     ),
+    _container(
+        "onboot",
+        "firewall",
+        "a firewall for all ports that no service exposes",
+        rest="# And at the top level, which makes the rules:\n# firewall: {}",
+    ),
     _container("onboot services", "dhcp", "address, route and name servers", "dhcpcd"),
     _container(
         "onboot",
