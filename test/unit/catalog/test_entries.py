@@ -52,4 +52,5 @@ def test_privileges_are_those_of_build_yml() -> None:
         "shares with the host: the network",
         "its root filesystem is read-only",
         "gains no other privileges",
+        "its system calls are filtered",
     )
