@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 YAML = """\
 kernel: {image: 'example/kernel:6.1', cmdline: quiet}
 init: ['example/runc:v1', 'made/start:1']
-services: [{name: a, image: 'made/app:1', command: [app]}]
+services: [{name: a, image: 'made/app:1', command: [app], seccomp: profile.json}]
 files:
   - {path: etc/motd, contents: hello}
   - {path: etc/copied, source: copied.txt}
@@ -75,6 +75,7 @@ def project(dolmen: Dolmen, conformance_layout: Path, tmp_path: Path) -> Project
     directory.mkdir()
     (directory / "image.yml").write_text(YAML)
     (directory / "copied.txt").write_text("copied")
+    (directory / "profile.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
     return Project(dolmen, directory, store)
 
 
@@ -140,6 +141,10 @@ def _optional_source(project: Project) -> None:
     project.file("perhaps.txt").write_text("it is there")
 
 
+def _seccomp_profile(project: Project) -> None:
+    project.file("profile.json").write_text('{"defaultAction": "SCMP_ACT_LOG"}')
+
+
 def _image_by_its_tag(project: Project) -> None:
     image(project.store, "made/app:1", [E("bin/app", b"two")])
 
@@ -147,7 +152,14 @@ def _image_by_its_tag(project: Project) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
-    [_yaml, _source, _source_of_the_same_size_and_time, _optional_source, _image_by_its_tag],
+    [
+        _yaml,
+        _source,
+        _source_of_the_same_size_and_time,
+        _optional_source,
+        _seccomp_profile,
+        _image_by_its_tag,
+    ],
 )
 def test_a_change_rebuilds_the_output(change: Callable[[Project], None], project: Project) -> None:
     first = project.build()
