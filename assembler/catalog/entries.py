@@ -98,6 +98,12 @@ _ENTRIES = (
         "a firewall for all ports that no service exposes",
         rest="# And at the top level, which makes the rules:\n# firewall: {}",
     ),
+    _container(
+        "onboot",
+        "apparmor",
+        "AppArmor profiles",
+        rest="# And for a service: apparmor: container-default",
+    ),
     _container("onboot services", "dhcp", "address, route and name servers", "dhcpcd"),
     _container(
         "onboot",

@@ -18,7 +18,7 @@ from assembler.config.positions import Positions
 Strings = tuple[str, ...]
 Id = int | str
 # Keys of ContainerSpec that LinuxKit does not know, and refuses in a label.
-LABEL_EXTENSIONS = ("expose", "seccomp")
+LABEL_EXTENSIONS = ("apparmor", "expose", "seccomp")
 # The values of `seccomp` that are no path.
 SECCOMP_WORDS = ("default", "unconfined")
 
@@ -206,6 +206,8 @@ class ContainerSpec:
     no_new_privileges: bool | None = _yaml_key("noNewPrivileges")
     # One of SECCOMP_WORDS, or the path of a profile.
     seccomp: str | None = None
+    # The name of a profile, or `unconfined`.
+    apparmor: str | None = None
     oom_score_adj: int | None = _yaml_key("oomScoreAdj")
     rootfs_propagation: str | None = _yaml_key("rootfsPropagation")
     cgroups_path: str | None = _yaml_key("cgroupsPath")

@@ -72,6 +72,8 @@ def _process(settings: ContainerSettings, ids: Ids) -> JsonObject:
     part("rlimits", lambda: rlimits(settings))
     findings.raise_errors()
     document |= drop_empty({"noNewPrivileges": settings.spec.no_new_privileges})
+    if settings.spec.apparmor not in (None, "unconfined"):
+        document["apparmorProfile"] = settings.spec.apparmor
     if settings.spec.oom_score_adj is not None:
         document["oomScoreAdj"] = settings.spec.oom_score_adj
     if not document["rlimits"]:

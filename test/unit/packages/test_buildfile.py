@@ -141,10 +141,12 @@ def test_mistakes_have_a_place(
 
 
 def test_keys_that_linuxkit_refuses_have_a_label_of_their_own(tmp_path: Path) -> None:
-    read(tmp_path, "image: tool\nconfig: {seccomp: default, net: host, expose: [80]}\n")
+    read(
+        tmp_path, "image: tool\nconfig: {seccomp: default, net: host, expose: [80], apparmor: p}\n"
+    )
     assert image_labels(read_package(tmp_path)) == {
         "org.mobyproject.config": '{"net": "host"}',
-        "org.dolmen.config": '{"expose": [80], "seccomp": "default"}',
+        "org.dolmen.config": '{"apparmor": "p", "expose": [80], "seccomp": "default"}',
     }
     read(tmp_path, "image: tool\nconfig: {net: host}\n")
     assert image_labels(read_package(tmp_path)) == {"org.mobyproject.config": '{"net": "host"}'}

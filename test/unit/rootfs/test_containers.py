@@ -203,3 +203,10 @@ def test_texts_with_quotes_and_controls_stay_json(store: Store) -> None:
     spec = spec_of(store, 'image: example/nocmd:1, env: ["A=\\"\\n\\u0007é"], command: ["ß"]')
     assert spec["process"]["env"] == ['A="\n\x07é']
     assert spec["process"]["args"] == ["ß"]
+
+
+def test_an_apparmor_profile_is_that_of_the_process(store: Store) -> None:
+    named = spec_of(store, "image: example/plain:1, uid: 0, apparmor: container-default")
+    assert named["process"]["apparmorProfile"] == "container-default"
+    for text in ("", ", apparmor: unconfined"):
+        assert "apparmorProfile" not in spec_of(store, f"image: example/plain:1{text}")["process"]
