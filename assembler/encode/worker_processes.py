@@ -21,6 +21,7 @@ from assembler.codes import output as codes
 from assembler.encode.worker_start import NoInterpreterError, start_process
 from assembler.errors import DolmenError, HostError
 from assembler.periodic_threads import paused_threads
+from assembler.swallowed_signals import handle_swallowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -175,6 +176,7 @@ def serve_jobs(work: Work, orders: int, answers: int) -> NoReturn:
         with suppress(_Stopped, BrokenPipeError):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, _stop)
+            handle_swallowed({_Stopped: signal.SIGTERM})
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             _keep_memory()
             _carry_out(work, orders, answers)

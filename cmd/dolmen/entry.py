@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from assembler.swallowed_signals import handle_swallowed
 from dolmen.argv import hoist_global_options
 
 
@@ -22,6 +23,7 @@ def run_command_line() -> NoReturn:
     """Run `dolmen` with the process's arguments."""
     _open_streams()
     signal.signal(signal.SIGTERM, _exit_on_sigterm)
+    handle_swallowed({SystemExit: signal.SIGTERM, KeyboardInterrupt: signal.SIGINT})
     arguments = hoist_global_options(sys.argv[1:])
     try:
         _run(arguments)

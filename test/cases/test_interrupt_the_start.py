@@ -65,6 +65,29 @@ main()
     assert (status, errors) == (-signal.SIGINT, "")
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_inside_a_destructor_ends_a_command(
+    dolmen: Dolmen, number: signal.Signals, status: int
+) -> None:
+    """Python prints an exception that leaves a destructor, and goes on."""
+    script = f"""
+import os, sys, time
+import dolmen.commands.explain as command
+class Trap:
+    def __del__(self): os.kill(os.getpid(), {number:d})
+def trapped(*_):
+    Trap()
+    time.sleep(60)
+command._find = trapped
+from dolmen.__main__ import main
+main()
+"""
+    started = time.monotonic()
+    ended, errors = explain(dolmen, "-c", script)
+    assert (ended, errors.replace("interrupted\n", "")) == (status, "")
+    assert time.monotonic() - started < 30
+
+
 def test_interrupts_that_are_ignored(dolmen: Dolmen) -> None:
     """As those of a job in the background of a shell."""
     script = """

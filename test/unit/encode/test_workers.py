@@ -105,6 +105,32 @@ def test_an_error_arrives_and_stops_the_others(
 
 
 @pytest.mark.usefixtures("_forked")
+def test_a_worker_that_is_stopped_inside_a_destructor_ends_in_silence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Python swallows the exception there, and prints it."""
+
+    class Slow:
+        def __del__(self) -> None:
+            (tmp_path / "in it").touch()
+            time.sleep(60)
+
+    def work(number: int) -> None:
+        if number == 0:
+            while not (tmp_path / "in it").exists():
+                time.sleep(0.01)
+            raise OutputError.of(codes.TOO_LARGE, "much too large")
+        Slow()
+        time.sleep(60)
+
+    started = time.monotonic()
+    with pytest.raises(OutputError):
+        run_in_workers(2, work, 2, lambda _: None)
+    assert time.monotonic() - started < 30
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("_forked")
 def test_a_killed_worker_is_reported() -> None:
     def work(_: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
