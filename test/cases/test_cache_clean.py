@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -81,6 +82,16 @@ def test_clean_removes_images_unused_for_long(
     done = dolmen.run("cache", "clean", *options, "--cache", store.root)
     assert "removed docker.io/library/old:1" in done.stdout
     assert (blobs(store), names(store)) == (3, ["docker.io/library/new:1"])
+
+
+def test_clean_removes_what_a_killed_writer_of_the_index_left(dolmen: Dolmen, store: Store) -> None:
+    left, mine = (store.root / f".index.copy.0123456789a{n}.part" for n in "bc")
+    left.touch()
+    with mine.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert dolmen.run("cache", "--cache", store.root, "clean").returncode == 0
+        assert not left.exists()
+        assert mine.exists()
 
 
 def test_clean_everything(dolmen: Dolmen, store: Store) -> None:

@@ -19,6 +19,7 @@ from assembler.oci.store.gc_policy import (
     choose_garbage,
     files_in,
 )
+from assembler.part_files import remove_abandoned_parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -149,6 +150,9 @@ def _remove_blob(state: GcState, blob: BlobFile, limit: float, done: GcResult) -
 def _sweep_rest(state: GcState, done: GcResult) -> None:
     """Remove incomplete blobs of runs that have ended, and quarantined blobs."""
     layout = state.store.layout
+    if not state.limits.dry_run:
+        # Of a run that was killed while it wrote the index or its copy.
+        remove_abandoned_parts(layout.root)
     for item in files_in(layout.tmp):
         if item.used >= state.oldest_run_start:
             continue
