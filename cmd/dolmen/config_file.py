@@ -6,22 +6,14 @@ import os
 import stat
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from dolmen.config_values import FileValue, config_mistake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from assembler.diagnostics import Place
     from assembler.errors import DolmenError
-
-Value = str | int | bool | tuple[str, ...]
-
-
-class FileValue(NamedTuple):
-    """A value of the configuration file, and its line."""
-
-    value: Value
-    line: int
 
 
 def config_path(env: Mapping[str, str]) -> Path:
@@ -83,12 +75,3 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
         None,
         "make it yours (chown, chmod go-w), or name it with DOLMEN_CONFIG",
     )
-
-
-def config_mistake(message: str, place: Place | None, *hints: str) -> DolmenError:
-    """Return the error for a mistake in the configuration file."""
-    from assembler.codes import usage  # noqa: PLC0415
-    from assembler.diagnostics import Diagnostic  # noqa: PLC0415
-    from assembler.errors import ConfigError  # noqa: PLC0415
-
-    return ConfigError([Diagnostic(usage.BAD_CONFIG_FILE, message, place, tuple(hints))])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from assembler.diagnostics import Place, SourceText
 from assembler.errors import ConfigError, UsageError
 from assembler.spelling import did_you_mean
-from dolmen.config_file import FileValue, Value, config_mistake
+from dolmen.config_values import FileValue, Value, config_mistake
 from dolmen.quantities import parse_bytes
 from dolmen.setting_table import BY_KEY, Kind, Setting
 

@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dolmen.config_file import Value, config_path, file_values
+from dolmen.config_file import config_path, file_values
 from dolmen.setting_table import BY_KEY, SETTINGS, Kind, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dolmen.config_values import Value
 
 
 class SettingValue(NamedTuple):

@@ -11,7 +11,7 @@ from dolmen.lazy import command_app
 from dolmen.output import print_json, print_line
 
 if TYPE_CHECKING:
-    from dolmen.config_file import Value
+    from dolmen.config_values import Value
     from dolmen.setting_values import SettingValue
 
 app = command_app()
