@@ -29,4 +29,4 @@ PREDICATE_TYPE = "in-toto.io/predicate-type"
 SPDX_DOCUMENT = "https://spdx.dev/Document"
 CONFIG_LABEL = "org.mobyproject.config"
 # The settings of containers that only Dolmen knows: LinuxKit refuses them in the other label.
-DOLMEN_LABEL = "org.dolmen.config"
+EXTENSIONS_LABEL = "org.dolmen.config"

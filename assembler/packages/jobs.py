@@ -16,7 +16,7 @@ from assembler.dockerfile import (
 )
 from assembler.errors import DolmenError, ImageError, PackageError
 from assembler.events import LogMessage
-from assembler.oci import CONFIG_LABEL, DOLMEN_LABEL, Platform, Reference, host_platform
+from assembler.oci import CONFIG_LABEL, EXTENSIONS_LABEL, Platform, Reference, host_platform
 from assembler.packages.build_arguments import collect_arguments, read_commit
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.tags import derive_name, is_lasting
@@ -198,7 +198,7 @@ def image_labels(package: Package) -> dict[str, str]:
         own = {key: settings.pop(key) for key in LABEL_EXTENSIONS if key in settings}
         labels[CONFIG_LABEL] = json.dumps(settings, sort_keys=True)
         if own:
-            labels[DOLMEN_LABEL] = json.dumps(own, sort_keys=True)
+            labels[EXTENSIONS_LABEL] = json.dumps(own, sort_keys=True)
     if package.build.gitrepo != DEFAULT_GITREPO or "gitrepo" in package.build.positions.children:
         labels[_SOURCE_LABEL] = package.build.gitrepo
     return labels

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assembler.codes import rootfs
 from assembler.config import LABEL_EXTENSIONS, ContainerSpec
 from assembler.errors import DolmenError, PlanError
-from assembler.oci import CONFIG_LABEL, DOLMEN_LABEL, Reference
+from assembler.oci import CONFIG_LABEL, EXTENSIONS_LABEL, Reference
 from assembler.rootfs.config_json import config_document
 from assembler.rootfs.container_programs import PlannedContainer
 from assembler.rootfs.container_settings import ContainerSettings, merge_settings
@@ -89,7 +89,7 @@ def _checked_name(container: Container) -> str:
 def _label(container: Container, image: Image, options: PlanOptions) -> ContainerSpec:
     try:
         plain = _read(CONFIG_LABEL, image, options)
-        own = _read(DOLMEN_LABEL, image, options)
+        own = _read(EXTENSIONS_LABEL, image, options)
     except DolmenError as error:
         empty = ContainerSettings(container, image, ContainerSpec(), {}, {})
         raise PlanError([empty.with_image_remark(d) for d in error.diagnostics]) from error
