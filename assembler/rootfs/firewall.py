@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -203,6 +202,8 @@ def _sources(networks: tuple[str, ...]) -> Iterator[str]:
     if not networks:
         yield ""
         return
+    import ipaddress  # noqa: PLC0415 - few systems need it
+
     parsed = [ipaddress.ip_network(text) for text in networks]
     fours = [net for net in parsed if isinstance(net, ipaddress.IPv4Network)]
     sixes = [net for net in parsed if isinstance(net, ipaddress.IPv6Network)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 from assembler.codes import config as codes
@@ -64,6 +63,8 @@ def check_port(port: ExposedPort) -> Iterator[Diagnostic]:
 
 
 def _check_network(port: ExposedPort, text: str, index: int) -> Iterator[Diagnostic]:
+    import ipaddress  # noqa: PLC0415 - few files need it
+
     place = port.positions.place_of("from", index)
     try:
         ipaddress.ip_network(text)
