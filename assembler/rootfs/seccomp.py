@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 _ALLOW, _REFUSE = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"
 # Numbers of errors that are the same on all of our architectures.
 _ERRNOS = {"EPERM": 1, "ENOENT": 2, "EACCES": 13, "EINVAL": 22, "ENOSYS": 38, "EAFNOSUPPORT": 97}
-# The architectures of libseccomp, first the architecture itself.
+# The names of libseccomp.
 _ARCHITECTURES = {
-    "386": ("X86",),
-    "amd64": ("X86_64", "X86", "X32"),
-    "arm": ("ARM",),
-    "arm64": ("AARCH64", "ARM"),
-    "loong64": ("LOONGARCH64",),
-    "mips64le": ("MIPSEL64", "MIPSEL", "MIPSEL64N32"),
-    "ppc64le": ("PPC64LE",),
-    "riscv64": ("RISCV64",),
-    "s390x": ("S390X", "S390"),
+    "386": "X86",
+    "amd64": "X86_64",
+    "arm": "ARM",
+    "arm64": "AARCH64",
+    "loong64": "LOONGARCH64",
+    "mips64le": "MIPSEL64",
+    "ppc64le": "PPC64LE",
+    "riscv64": "RISCV64",
+    "s390x": "S390X",
 }
 
 
@@ -67,6 +67,8 @@ def _default(architecture: str, granted: Collection[str]) -> JsonObject:
     return {
         "defaultAction": _REFUSE,
         "defaultErrnoRet": _ERRNOS["ENOSYS"],
+        # Calls of 32-bit programs would make the filter three times as long, which every start of
+        # a container waits for; the runtime kills programs of other architectures.
         "architectures": _names_of(architecture),
         "syscalls": [
             _rule(sorted(allowed), _ALLOW),
@@ -85,7 +87,8 @@ def _rule(names: list[str], action: str, **others: object) -> JsonObject:
 
 
 def _names_of(architecture: str) -> list[str]:
-    return [f"SCMP_ARCH_{name}" for name in _ARCHITECTURES.get(architecture, ())]
+    name = _ARCHITECTURES.get(architecture)
+    return [f"SCMP_ARCH_{name}"] if name else []
 
 
 def _chosen(profile: Mapping[str, Any], architecture: str, granted: Collection[str]) -> JsonObject:
@@ -120,7 +123,7 @@ def _errno(rule: Mapping[str, Any], key: str) -> JsonObject:
 
 def _architectures(profile: Mapping[str, Any], architecture: str) -> Iterator[str]:
     yield from profile.get("architectures", ())
-    own = _names_of(architecture)[:1]
+    own = _names_of(architecture)
     for entry in profile.get("archMap", ()):
         if entry["architecture"] in own:
             yield entry["architecture"]

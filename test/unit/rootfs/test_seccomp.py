@@ -145,10 +145,10 @@ def test_a_capability_allows_its_calls(
 @pytest.mark.parametrize(
     ("architecture", "own", "call"),
     [
-        ("amd64", ["X86_64", "X86", "X32"], "arch_prctl"),
-        ("arm64", ["AARCH64", "ARM"], "set_tls"),
+        ("amd64", ["X86_64"], "arch_prctl"),
+        ("arm64", ["AARCH64"], "set_tls"),
         ("riscv64", ["RISCV64"], "riscv_flush_icache"),
-        ("s390x", ["S390X", "S390"], "s390_runtime_instr"),
+        ("s390x", ["S390X"], "s390_runtime_instr"),
     ],
 )
 def test_architectures_have_calls_of_their_own(
