@@ -126,17 +126,21 @@ def _ports_of_service(
     if settings.spec.expose is not None:
         yield from _listed(settings.spec.expose)
         return
+    odd: list[str] = []
     for text in settings.image.config.exposed_ports:
         found = PortRange.parse(text)
         if found is None or found.first > found.last:
-            findings.warn(
-                rootfs.BAD_EXPOSED_PORT,
-                f"the image of {settings.name!r} exposes {text!r}, which is not a port",
-                "list the ports of the service with `expose`",
-                place=settings.container.positions.place_of("image"),
-            )
+            odd.append(text)
         else:
             yield found, ()
+    if odd:
+        others = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
+        findings.warn(
+            rootfs.BAD_EXPOSED_PORT,
+            f"the image of {settings.name!r} exposes {odd[0]!r}{others}, which is not a port",
+            "list the ports of the service with `expose`",
+            place=settings.container.positions.place_of("image"),
+        )
 
 
 def _listed(ports: Iterable[ExposedPort]) -> Iterator[tuple[PortRange, tuple[str, ...]]]:
