@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from assembler.codes import rootfs
 from assembler.rootfs.capabilities import capabilities
 from assembler.rootfs.json_rendering import JsonObject, drop_empty
 
@@ -35,9 +36,13 @@ def seccomp(settings: ContainerSettings, architecture: str) -> JsonObject:
     own = frozenset(capabilities(settings)["bounding"])
     if text == "default":
         return _default(architecture, own)
-    profile = settings.container.seccomp_profile
-    if text in (None, "unconfined") or settings.from_label("seccomp") or profile is None:
+    if text in (None, "unconfined"):
         return {}
+    profile = settings.container.seccomp_profile
+    if profile is None:
+        # Never a container without the filter that it should have.
+        message = f"the seccomp profile {text} was not read"
+        raise settings.error(rootfs.BAD_SOURCE, message, place=settings.place("seccomp"))
     return _chosen(profile, architecture, own)
 
 

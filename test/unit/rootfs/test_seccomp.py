@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from assembler.config import ConfigInput, load_config_inputs
+from assembler.errors import PlanError
 from assembler.oci import Store
 from assembler.rootfs import default_seccomp as data
 from support.archives import E, image
-from support.systems import made, planned
+from support.systems import loaded, made, planned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,3 +210,11 @@ def test_a_profile_of_the_specification_stays_as_it_is(store: Store, tmp_path: P
     (tmp_path / "own.json").write_text(json.dumps(found))
     service = 'image: "test/label:1", seccomp: ./own.json'
     assert linux_of(store, tmp_path, service)["seccomp"] == found
+
+
+def test_a_profile_that_was_not_read_is_an_error(store: Store) -> None:
+    # Here sources are not read.
+    config = loaded("services: [{name: s, image: 'test/amd64:1', seccomp: own.json}]")
+    with pytest.raises(PlanError) as caught:
+        planned(config, store)
+    assert caught.value.diagnostics[0].message == "the seccomp profile own.json was not read"
