@@ -108,7 +108,7 @@ _ENTRIES = (
     _container(
         "onboot",
         "metadata",
-        "metadata of the machine: name, keys, files",
+        "metadata of the machine, from clouds, CDs and files: name, keys, user data",
         "metadata",
         "command: [/usr/bin/metadata, cdrom]",
     ),

@@ -4,6 +4,7 @@ package main
 // has it in `user-data` and `meta-data`.
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,8 +15,6 @@ import (
 )
 
 const (
-	// Drivers find drives in their own time.
-	longestWait = 2 * time.Second
 	// Where the first descriptor of a CD is, and what it begins with.
 	descriptorAt = 16*2048 + 1
 	descriptor   = "CD001"
@@ -43,21 +42,21 @@ func newDiscs() *discs {
 
 func (d *discs) name() string { return "CDROM" }
 
-func (d *discs) ask() (*told, error) {
+func (d *discs) ask(ctx context.Context) (*metadata, error) {
 	for end := time.Now().Add(longestWait); ; time.Sleep(50 * time.Millisecond) {
 		for _, device := range d.devices() {
 			if found, err := d.look(device); found != nil || err != nil {
 				return found, err
 			}
 		}
-		if time.Now().After(end) {
+		if time.Now().After(end) || ctx.Err() != nil {
 			return nil, nil
 		}
 	}
 }
 
 // look returns what is on a device, or nothing if it is no CD or has none of the files.
-func (d *discs) look(device string) (*told, error) {
+func (d *discs) look(device string) (*metadata, error) {
 	if !isDisc(device) {
 		return nil, nil
 	}
@@ -75,42 +74,15 @@ func (d *discs) look(device string) (*told, error) {
 	return found, err
 }
 
-func readDisc(directory string) (*told, error) {
+func readDisc(directory string) (*metadata, error) {
 	data, err := readSmall(filepath.Join(directory, "config"))
 	if err == nil {
-		return &told{userdata: data}, nil
+		return &metadata{userdata: data}, nil
 	}
 	if !os.IsNotExist(err) {
 		return nil, err
 	}
-	data, err = readSmall(filepath.Join(directory, "user-data"))
-	if os.IsNotExist(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	found := &told{userdata: data, files: map[string]string{}}
-	about, err := readSmall(filepath.Join(directory, "meta-data"))
-	if err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
-	if name := localHostname(string(about)); name != "" {
-		found.files["hostname"] = name
-	}
-	return found, nil
-}
-
-// localHostname returns the name that cloud-init's meta-data gives the machine. It is YAML, of
-// which this needs one line.
-func localHostname(text string) string {
-	for _, line := range strings.Split(text, "\n") {
-		key, value, _ := strings.Cut(line, ":")
-		if key == "local-hostname" || key == "hostname" {
-			return strings.Trim(strings.TrimSpace(value), `"'`)
-		}
-	}
-	return ""
+	return readSeed(directory)
 }
 
 func isDisc(device string) bool {

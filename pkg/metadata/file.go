@@ -3,6 +3,7 @@ package main
 // Metadata in a file: of an image, of a disk that was mounted, of a folder shared with the host.
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +15,7 @@ type fileProvider string
 
 func (p fileProvider) name() string { return string(p) }
 
-func (p fileProvider) ask() (*told, error) {
+func (p fileProvider) ask(context.Context) (*metadata, error) {
 	data, err := readSmall(string(p))
 	if os.IsNotExist(err) {
 		return nil, nil
@@ -22,7 +23,7 @@ func (p fileProvider) ask() (*told, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &told{userdata: data}, nil
+	return &metadata{userdata: data}, nil
 }
 
 // readSmall reads a file that is no larger than metadata ever is.

@@ -1,12 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
+
+// runWith runs with limits that tests have time for.
+func runWith(names []string, directory string, setHostname func([]byte) error) int {
+	return run(names, limits{provider: 3 * time.Second, grace: 200 * time.Millisecond, total: 6 * time.Second}, directory, setHostname)
+}
 
 func refuseHostname([]byte) error { return errors.New("not here") }
 
@@ -64,7 +71,7 @@ func TestUserdataBecomesFiles(t *testing.T) {
 		"hostname": "web", "a/b": {"content": ""}, "locked": {"perm": "0500", "entries": {"x": "y"}}}`
 	to := t.TempDir()
 	var name string
-	status := run([]string{"file=" + writeText(t, text)}, to, func(n []byte) error { name = string(n); return nil })
+	status := runWith([]string{"file=" + writeText(t, text)}, to, func(n []byte) error { name = string(n); return nil })
 	if status != 0 || name != "web" {
 		t.Fatalf("status %d, hostname %q", status, name)
 	}
@@ -89,7 +96,7 @@ func TestUserdataBecomesFiles(t *testing.T) {
 func TestTextIsKeptAsItIs(t *testing.T) {
 	for _, text := range []string{"#cloud-config\n", "", "[1, 2]", `{"a": 1}`, `{"ignition": {"version": "3.0.0"}}`} {
 		to := t.TempDir()
-		if status := run([]string{"file=" + writeText(t, text)}, to, refuseHostname); status != 0 {
+		if status := runWith([]string{"file=" + writeText(t, text)}, to, refuseHostname); status != 0 {
 			t.Errorf("%q: status %d", text, status)
 		}
 		if got := content(t, to, "userdata"); got != text {
@@ -102,7 +109,7 @@ func TestNothingIsWrittenOutside(t *testing.T) {
 	for _, name := range []string{"../x", "/etc/x", "a/../../x", "", ".", "a//b", "a\\u0000b"} {
 		parent := t.TempDir()
 		text := `{"` + name + `": {"content": "x"}}`
-		if status := run([]string{"file=" + writeText(t, text)}, filepath.Join(parent, "config"), refuseHostname); status == 0 {
+		if status := runWith([]string{"file=" + writeText(t, text)}, filepath.Join(parent, "config"), refuseHostname); status == 0 {
 			t.Errorf("%q was accepted", name)
 		}
 		if entries, _ := os.ReadDir(parent); len(entries) != 1 {
@@ -116,7 +123,7 @@ func TestMistakesInTheTree(t *testing.T) {
 		`{"a": {"content": "", "perm": "rw"}}`:     "no mode",
 		`{"a": {"content": "", "perm": "100644"}}`: "no mode",
 	} {
-		err := write(t.TempDir(), "test", told{userdata: []byte(text)})
+		err := write(t.TempDir(), "test", metadata{userdata: []byte(text)})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -133,7 +140,7 @@ func TestOfACD(t *testing.T) {
 		{map[string]string{"user-data": "two", "meta-data": "instance-id: 1\nlocal-hostname: 'web'\n"}, "two", "web"},
 		{map[string]string{"user-data": "three"}, "three", ""},
 	} {
-		found, err := disc(t, c.files).ask()
+		found, err := disc(t, c.files).ask(context.Background())
 		if err != nil || found == nil || string(found.userdata) != c.userdata || found.files["hostname"] != c.hostname {
 			t.Errorf("%v: %v, %v", c.files, found, err)
 		}
@@ -148,22 +155,22 @@ func TestOtherCDsAreNone(t *testing.T) {
 }
 
 func TestProviders(t *testing.T) {
-	chosen, strangers := chooseProviders([]string{"cdrom", "aws", "file=/a=b", "file", "cdrom=x"})
+	chosen, unknown := chooseProviders([]string{"cdrom", "packet", "file=/a=b", "file", "cdrom=x"})
 	if len(chosen) != 2 || chosen[1].name() != "/a=b" {
 		t.Errorf("chosen: %v", chosen)
 	}
-	if strings.Join(strangers, " ") != "aws file cdrom=x" {
-		t.Errorf("strangers: %v", strangers)
+	if strings.Join(unknown, " ") != "packet file cdrom=x" {
+		t.Errorf("unknown: %v", unknown)
 	}
 	missing := "file=" + filepath.Join(t.TempDir(), "none")
-	if status := run([]string{missing}, t.TempDir(), refuseHostname); status != 0 {
+	if status := runWith([]string{missing}, t.TempDir(), refuseHostname); status != 0 {
 		t.Errorf("nothing there is a failure: %d", status)
 	}
-	if status := run([]string{"aws", missing}, t.TempDir(), refuseHostname); status != 1 {
+	if status := runWith([]string{"packet", missing}, t.TempDir(), refuseHostname); status != 1 {
 		t.Errorf("an unknown provider is none: %d", status)
 	}
 	// What another knows counts all the same.
-	if status := run([]string{"aws", "file=" + writeText(t, "x")}, t.TempDir(), refuseHostname); status != 0 {
+	if status := runWith([]string{"packet", "file=" + writeText(t, "x")}, t.TempDir(), refuseHostname); status != 0 {
 		t.Errorf("status %d", status)
 	}
 }

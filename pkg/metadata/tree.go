@@ -1,6 +1,6 @@
 package main
 
-// What is told becomes files below /run/config. Userdata that is a JSON object of entries becomes
+// Metadata becomes files below /run/config. Userdata that is a JSON object of entries becomes
 // directories and files; any other text is only kept.
 
 import (
@@ -31,23 +31,33 @@ func (e *entry) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(e))
 }
 
-// write puts everything into the directory: userdata, the provider's name and files, the tree.
-func write(directory, provider string, found told) error {
+// write puts everything into the directory: the provider's name and files, keys, the network,
+// userdata, and last the tree in the userdata, whose files replace those of the provider.
+func write(directory, provider string, found metadata) error {
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		return err
 	}
-	files := map[string]string{"provider": provider}
+	files := map[string]entry{}
+	add := func(path, content, perm string) { files[path] = entry{Content: &content, Perm: perm} }
 	for path, content := range found.files {
-		files[path] = content
+		add(path, content, "")
 	}
-	if found.userdata != nil {
-		files["userdata"] = string(found.userdata)
+	add("provider", provider, "")
+	if len(found.keys) > 0 {
+		add("ssh/authorized_keys", strings.Join(found.keys, "\n")+"\n", "0600")
 	}
-	for path, content := range files {
-		content := content
-		if err := put(directory, path, entry{Content: &content}); err != nil {
+	if found.network != nil {
+		text, err := json.MarshalIndent(found.network, "", "  ")
+		if err != nil {
 			return err
 		}
+		add("network.json", string(text)+"\n", "")
+	}
+	if found.userdata != nil {
+		add("userdata", string(found.userdata), "")
+	}
+	if err := putAll(directory, files); err != nil || found.userdata == nil {
+		return err
 	}
 	var tree map[string]entry
 	if json.Unmarshal(found.userdata, &tree) != nil {
