@@ -29,7 +29,7 @@ var ec2Files = []struct{ file, path string }{
 const ec2Values = "/latest/meta-data/"
 
 func (p *aws) ask(ctx context.Context) (*metadata, error) {
-	// Where the answer may not be forwarded, the token comes without a body.
+	// Good for five minutes, which are more than this takes.
 	seconds := map[string]string{"X-aws-ec2-metadata-token-ttl-seconds": "300"}
 	token, _, err := p.request(ctx, http.MethodPut, "/latest/api/token", seconds, nil)
 	if err == nil {

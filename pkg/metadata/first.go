@@ -44,7 +44,7 @@ func firstAnswer(ctx context.Context, providers []provider, limit limits) (provi
 		}(number, one)
 	}
 	outcomes := make([]*outcome, len(providers))
-	graceEnd := make(<-chan time.Time)
+	var graceEnd <-chan time.Time
 	// A provider that does not heed its limit is not waited for.
 	end := time.NewTimer(limit.provider + limit.grace)
 	defer end.Stop()
@@ -67,7 +67,7 @@ func firstAnswer(ctx context.Context, providers []provider, limit limits) (provi
 				one.err = nil
 			} else if one.found == nil && one.err == nil {
 				say("%s: nothing there", providers[one.number].name())
-			} else if one.err == nil {
+			} else if one.err == nil && graceEnd == nil {
 				graceEnd = time.After(limit.grace)
 			}
 		case <-graceEnd:

@@ -223,7 +223,8 @@ func TestNoCloud(t *testing.T) {
 		t.Fatal(found, err)
 	}
 	if string(found.userdata) != "#cloud-config\n" || found.files["hostname"] != "web" || found.files["instance_id"] != "one" ||
-		!reflect.DeepEqual(found.keys, []string{"ssh-rsa a", "ssh-rsa b"}) || len(found.network.Interfaces) != 2 {
+		!reflect.DeepEqual(found.keys, []string{"ssh-rsa a", "ssh-rsa b"}) || len(found.network.Interfaces) != 2 ||
+		found.files["network-config"] != versionTwo {
 		t.Errorf("%v", found)
 	}
 }

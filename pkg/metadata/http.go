@@ -108,7 +108,7 @@ func (s *service) request(ctx context.Context, method, path string, header map[s
 		base := s.bases[attempt%len(s.bases)]
 		answer, about, err := s.once(ctx, method, base+path, header, body)
 		if err == nil || ctx.Err() != nil || !s.worthRepeating(err) {
-			if err == nil && attempt > 0 {
+			if err == nil {
 				// What has answered once is asked from now on.
 				s.bases = []string{base}
 			}

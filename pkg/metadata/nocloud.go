@@ -62,7 +62,7 @@ func readCloudInit(about, links []byte) (*metadata, error) {
 	}
 	if links != nil {
 		// As the provider has it, for programs that read this form.
-		found.set("network-config", string(links))
+		found.keep("network-config", links)
 		config, err := parseYAML(string(links))
 		if err != nil {
 			return nil, fmt.Errorf("network-config: %w", err)

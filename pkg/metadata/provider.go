@@ -44,6 +44,13 @@ func (m *metadata) set(path, value string) {
 	m.files[path] = value
 }
 
+// keep adds a file with a document as it is, if there is one.
+func (m *metadata) keep(path string, document []byte) {
+	if m.set(path, string(document)); m.files[path] != "" {
+		m.files[path] = string(document)
+	}
+}
+
 // addKeys adds the lines of a text that are keys.
 func (m *metadata) addKeys(text string) {
 	for _, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }) {

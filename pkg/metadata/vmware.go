@@ -42,7 +42,7 @@ func (p *vmware) ask(context.Context) (*metadata, error) {
 		return nil, err
 	}
 	found.userdata = userdata
-	found.set("metadata", string(about))
+	found.keep("metadata", about)
 	return found, nil
 }
 
