@@ -140,10 +140,13 @@ def booted(
     disks: tuple[Path, ...] = (),
     cd: Path | None = None,
     devices: tuple[str, ...] = (),
+    network: str = "",
+    options: tuple[str, ...] = (),
 ) -> Iterator[Guest]:
     """Start a machine with user networking and one port forwarded; it ends with the block.
 
-    Disks are /dev/vda and so on in their order, and the CD is /dev/sr0.
+    Disks are /dev/vda and so on in their order, and the CD is /dev/sr0. `network` has further
+    options of the user networking, `options` further words for QEMU.
     """
     line = f"{files.path('cmdline').read_text()} {EMULATED} quiet {append}"
     port = free_port()
@@ -152,11 +155,12 @@ def booted(
         *(*_MACHINES[files.architecture], "-accel", "tcg", "-smp", str(processors)),
         *("-nodefaults", "-m", str(memory), "-display", "none", "-no-reboot", "-serial", "stdio"),
         *("-kernel", files.path("kernel"), "-initrd", files.path("initrd.img"), "-append", line),
-        *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:{guest_port}"),
+        *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:{guest_port}{network}"),
         *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
         *("-qmp", f"unix:{monitor},server=on,wait=off"),
         *_media(disks, cd),
         *(word for device in devices for word in ("-device", device)),
+        *options,
     ]
     with running(command, port, monitor) as guest:
         yield guest

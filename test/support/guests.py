@@ -62,6 +62,8 @@ def boot_and(
     disks: tuple[Path, ...] = (),
     cd: Path | None = None,
     devices: tuple[str, ...] = (),
+    network: str = "",
+    options: tuple[str, ...] = (),
 ) -> None:
     """Boot and check; once more if the emulator has crashed the guest, and only then."""
     for last in (False, True):
@@ -73,6 +75,8 @@ def boot_and(
             disks=disks,
             cd=cd,
             devices=devices,
+            network=network,
+            options=options,
         )
         try:
             with machine as guest:
