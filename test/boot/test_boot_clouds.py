@@ -6,13 +6,12 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from support.clouds import CLOUDS, WIRE_SERVER, network_of, service, source_ports
-from support.guest import LIMIT, login
+from support.guest import login
 from support.guests import REPOSITORY, assemble, boot_and, needs_qemu, system
 
 if TYPE_CHECKING:
@@ -36,16 +35,6 @@ def new_key(folder: Path) -> tuple[Path, str]:
     return key, key.with_suffix(".pub").read_text().strip()
 
 
-def login_in_time(guest: Guest, key: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Log in; a service that has started takes a moment to listen."""
-    end = time.monotonic() + LIMIT
-    while True:
-        found = login(guest, key, command)
-        if found.returncode != 255 or time.monotonic() > end:
-            return found
-        time.sleep(0.5)
-
-
 @needs_ssh
 @pytest.mark.parametrize("name", sorted(CLOUDS))
 def test_an_example_gets_the_metadata_of_its_cloud(name: str, tmp_path: Path) -> None:
@@ -61,7 +50,7 @@ def test_an_example_gets_the_metadata_of_its_cloud(name: str, tmp_path: Path) ->
         guest.wait_for(rf"init: metadata: {document['provider']} answered after")
         guest.wait_for(r"init: started in")
         tree = "cd /run/config; hostname; cat provider; echo; cat app/settings network.json"
-        found = login_in_time(guest, key, tree)
+        found = login(guest, key, tree)
         assert found.returncode == 0, found.stderr + guest.text()[-3000:]
         hostname, provider, setting, *network = found.stdout.splitlines()
         assert (hostname, provider) == (document["hostname"], document["provider"])

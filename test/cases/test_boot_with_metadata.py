@@ -33,7 +33,7 @@ onboot:
     image: "@pkg:ROOT/pkg/dhcp"
     # As in files for LinuxKit.
     command: [/sbin/dhcpcd, --nobackground, -f, /dhcpcd.conf, "-1"]
-  # A provider of a cloud that is not there yet, then those that are.
+  # A provider that does not exist, then those that do.
   - name: metadata
     image: "@pkg:ROOT/pkg/metadata"
     command: [/usr/bin/metadata, somecloud, "file=/run/nothing", cdrom]
@@ -111,7 +111,7 @@ def test_name_keys_and_files_come_from_a_cd_and_the_time_from_a_server(
 
     def check(guest: Guest) -> None:
         guest.wait_for(r"init: dhcp: eth0 has 10\.0\.2\.15/24")
-        guest.wait_for(r"init: metadata: there is no provider somecloud; there are cdrom, file=")
+        guest.wait_for(r"init: metadata: there is no provider somecloud; there are aws, .*file=")
         guest.wait_for(r"init: metadata: /run/nothing: nothing there")
         guest.wait_for(r"init: metadata: found on /dev/sr0")
         guest.wait_for(r"init: metadata: the hostname is told")

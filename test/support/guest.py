@@ -192,13 +192,22 @@ def running(
 
 
 def login(guest: Guest, key: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a guest by ssh, as root with a key; its port 22 is the forwarded one."""
+    """Run a command in a guest by ssh, as root with a key; its port 22 is the forwarded one.
+
+    A service that has started takes a moment to listen: until then QEMU resets connections.
+    """
     options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
     options = (*options, "IdentitiesOnly=yes", "ConnectTimeout=30")
     words = ["ssh", "-F", "none", "-p", str(guest.port), "-i", str(key)]
     words += [word for option in options for word in ("-o", option)]
     words += ["root@127.0.0.1", command]
-    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    end = time.monotonic() + LIMIT
+    while True:
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        reset = done.returncode == 255 and "Connection reset" in done.stderr
+        if not reset or time.monotonic() > end:
+            return done
+        time.sleep(0.5)
 
 
 def is_clean(disk: Path) -> bool:
