@@ -91,7 +91,8 @@ def catalogue() -> str:
     ]
     for entry in catalog_entries():
         replaced = f"`{entry.replaces}`" if entry.replaces else ""
-        link = f"[{entry.name}](#{entry.name})"
+        anchor = entry.name.replace(".", "")
+        link = f"[{entry.name}](#{anchor})"
         lines.append(f"| {link} | {entry.place} | {entry.purpose} | {replaced} |")
     for entry in catalog_entries():
         directory = catalog_directory(entry.name)

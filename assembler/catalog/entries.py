@@ -82,6 +82,9 @@ _BUILD_ARGUMENT = 'image: app\nbuildArgs: ["{}=@dolmen:{}"]\n'
 _ENTRIES = (
     _kernel("kernel-virtual", "Debian's kernel, with the drivers of virtual machines"),
     _kernel("kernel-full", "Debian's kernel with all modules"),
+    _kernel("kernel-6.12", "a small Linux 6.12 for virtual machines, compiled from source"),
+    _kernel("kernel-6.12-dbg", "kernel-6.12 with what finds mistakes, compiled from source"),
+    _kernel("kernel-6.12-rt", "kernel-6.12 for real time, compiled from source"),
     _init("init", "the first process, and `service`", "init"),
     _init("crun", "a container runtime, the smaller one", "runc", "init"),
     _init("runc", "a container runtime", "runc", "init"),
@@ -182,6 +185,19 @@ _ENTRIES = (
         "Dockerfiles",
         _BUILD_ARGUMENT.format("TOOLCHAIN", "toolchain-c"),
         "alpine",
+    ),
+    _other(
+        "toolchain-kernel",
+        "what compiles kernels for three architectures",
+        "kernels",
+        'image: my-kernel\nlinux:\n  toolchain: "@dolmen:toolchain-kernel"\n  config: [my.config]\n'
+        "debs: {suite: trixie, packages: [linux-source-6.12]}\n",
+    ),
+    _other(
+        "kernel-6.12-builder",
+        "compilers and headers, for modules of kernel-6.12",
+        "Dockerfiles",
+        _BUILD_ARGUMENT.format("BUILDER", "kernel-6.12-builder"),
     ),
     _other(
         "base",

@@ -327,3 +327,18 @@ GIT_REFUSED = Code(
     "toolchain would run as your user. If you trust the repository, clone it, and name the "
     "directory with `@pkg:`.",
 )
+KERNEL_BUILD_FAILED = Code(
+    775,
+    "A kernel could not be compiled",
+    "`linux` in build.yml compiles the source in a Debian package linux-source-… with the "
+    "compilers of an image (`@dolmen:toolchain-kernel`), in namespaces without the network. The "
+    "messages are those of the compiler; the log of the build has all of them. If namespaces "
+    "cannot be created, allow user namespaces for your user, or build as root.",
+)
+KERNEL_OPTION_UNMET = Code(
+    776,
+    "The kernel does not have an option that was asked for",
+    "The kernel's own tools drop options whose dependencies are not met, without an error. The "
+    "message names what is missing: ask for it in a fragment of `linux.config`, or leave the "
+    "option out.",
+)

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         DockerImages,
         ExtraSource,
         GoPrograms,
+        LinuxSource,
         Package,
         RecipeFile,
     )
@@ -117,6 +118,7 @@ _HOMES = {
     "KINDS": "schemas",
     "Kernel": "model",
     "LABEL_EXTENSIONS": "model",
+    "LinuxSource": "package_model",
     "LoadOptions": "loader",
     "LoadedConfig": "loader",
     "Mount": "model",
@@ -185,6 +187,7 @@ __all__ = [
     "IdMapping",
     "Interface",
     "Kernel",
+    "LinuxSource",
     "LoadOptions",
     "LoadedConfig",
     "Mount",

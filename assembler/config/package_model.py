@@ -92,6 +92,18 @@ class GoPrograms:
 
 
 @dataclass(frozen=True, slots=True)
+class LinuxSource:
+    """The section `linux`: a kernel to compile into the image."""
+
+    # The image with compilers: its name, or `@dolmen:pkg:DIRECTORY`.
+    toolchain: str
+    # Files of options, later ones decide; after `tree:`, files of the source itself.
+    config: Strings
+    # The image gets what modules are compiled with, instead of the kernel.
+    headers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BuildFile:
     """The content of a build.yml, with defaults for missing keys."""
 
@@ -111,6 +123,7 @@ class BuildFile:
     docker_images: DockerImages | None = None
     debs: DebsRecipe | None = None
     go: GoPrograms | None = None
+    linux: LinuxSource | None = None
     positions: Positions = field(default_factory=Positions, compare=False, repr=False, kw_only=True)
 
 

@@ -8,6 +8,7 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.debian.control import parse_control
+    from assembler.debian.deb_file import copy_deb_file
     from assembler.debian.engine_protocol import ArchiveEngine
     from assembler.debian.engines import open_archive_engine
     from assembler.debian.garbage_collection import collect_debian_garbage
@@ -33,6 +34,7 @@ _HOMES = {
     "build_recipe": "recipe_build",
     "collect_debian_garbage": "garbage_collection",
     "control_package": "spdx",
+    "copy_deb_file": "deb_file",
     "find_host_sources": "host_sources",
     "keep_other_architectures": "lock_updates",
     "lock_differences": "lock_updates",
@@ -54,6 +56,7 @@ __all__ = [
     "build_recipe",
     "collect_debian_garbage",
     "control_package",
+    "copy_deb_file",
     "find_host_sources",
     "keep_other_architectures",
     "lock_differences",

@@ -18,7 +18,7 @@ from assembler.debian.tarball import DebTarReader, TarballError
 from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _MAGIC = b"!<arch>\n"
@@ -49,6 +49,19 @@ def open_deb(path: Path) -> Iterator[DebFile]:
         raise PackageError.of(
             packages.BROKEN_DEB, f"the package file {path.name} is broken: {error}"
         ) from error
+
+
+def copy_deb_file(package: Path, is_wanted: Callable[[str], bool], target: Path) -> bool:
+    """Copy the first file with a wanted path out of a .deb; tell whether there was one."""
+    with open_deb(package) as deb:
+        tarball = deb.data()
+        for entry in tarball:
+            if entry.is_file and is_wanted(entry.path):
+                with wrap_os_errors(target), target.open("wb") as file:
+                    for chunk in tarball.content():
+                        file.write(chunk)
+                return True
+    return False
 
 
 class DebFile:

@@ -24,14 +24,13 @@ from assembler.debian.kernel_modules import (
 )
 from assembler.debian.layer import package_database
 from assembler.debian.tar_headers import TAR_END, tar_file, tar_header, tar_padding
-from assembler.debian.tarball import DebTarEntry, TarEntryKind
-from assembler.errors import PackageError
+from assembler.debian.tarball import DebTarEntry, DebTarReader, TarEntryKind
+from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from assembler.debian.layer import LayerInputs
-    from assembler.debian.tarball import DebTarReader
 
 _MODULES = "usr/lib/modules/"
 # Symbolic links to the headers, which an image does not have.
@@ -39,6 +38,7 @@ _BUILD_LINKS = ("build", "source")
 _MAX_FILE_SIZE = 192 << 20
 # Several threads decompress modules; this many modules wait in memory at most.
 _READER_THREADS = 2
+_CHUNK = 1 << 18
 _MAX_PENDING = 8
 _MODULE_LISTS = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 
@@ -218,6 +218,12 @@ def _stream_entries(
 
 
 def _read_entries(inputs: LayerInputs) -> Iterator[tuple[DebTarEntry, DebTarReader]]:
+    if inputs.kernel is not None:
+        with wrap_os_errors(inputs.kernel, "read"), inputs.kernel.open("rb") as file:
+            compiled = DebTarReader(iter(lambda: file.read(_CHUNK), b""))
+            for entry in compiled:
+                yield entry, compiled
+        return
     for package in inputs.packages:
         with open_deb(package.path) as deb:
             tarball = deb.data()

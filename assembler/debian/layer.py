@@ -21,7 +21,7 @@ from assembler.debian.deb_file import DebFile, open_deb
 from assembler.debian.patterns import path_matcher
 from assembler.debian.systemd import is_systemd_input, systemd_files
 from assembler.debian.tar_headers import TAR_END, tar_file, tar_header, tar_padding
-from assembler.debian.tarball import DebTarEntry, TarEntryKind, normalize_path
+from assembler.debian.tarball import DebTarEntry, DebTarReader, TarEntryKind, normalize_path
 from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ _CA_BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _STATUS_DIRECTORY = "var/lib/dpkg/status.d/"
 _COPYRIGHT = path_matcher(["/usr/share/doc/*/copyright"])
 _CHUNK_SIZE = 1 << 20
+_HEADERS = "usr/src/linux-headers-"
 _DOCUMENTATION = "usr/share/doc/"
 _MAX_CONTENT_SIZE = 16 << 20
 _MAX_SYMLINKS = 40
@@ -55,6 +56,8 @@ class LayerInputs:
     # Compiled programs by their paths in the image, and their time.
     programs: Mapping[str, Path] = field(default_factory=dict)
     programs_timestamp: int = 0
+    # A tar with a kernel that was compiled, and what belongs to it, at Debian's paths.
+    kernel: Path | None = None
 
     @property
     def timestamp(self) -> int:
@@ -71,6 +74,8 @@ def recipe_layer(inputs: LayerInputs) -> Iterator[bytes | memoryview]:
     for package in inputs.packages:
         with open_deb(package.path) as deb:
             yield from layer.write_package(package, deb)
+    if inputs.kernel is not None:
+        yield from layer.write_kernel_headers(inputs.kernel)
     yield from layer.write_generated_files()
     yield TAR_END
 
@@ -142,6 +147,25 @@ class _LayerWriter:
                     yield from tarball.content()
                 yield tar_padding(entry.size)
         yield from self.write_database_entry(package.control)
+
+    def write_kernel_headers(self, path: Path) -> Iterator[bytes | memoryview]:
+        """Write what modules of a kernel are compiled with, where Debian has it."""
+        with wrap_os_errors(path, "read"), path.open("rb") as file:
+            tarball = DebTarReader(iter(lambda: file.read(_CHUNK_SIZE), b""))
+            for entry in tarball:
+                if not entry.path.startswith(_HEADERS):
+                    continue
+                if entry.path not in self.entry_owners:
+                    yield from self._write_header(entry)
+                if entry.is_file:
+                    yield from tarball.content()
+                    yield tar_padding(entry.size)
+                release = entry.path.removeprefix(_HEADERS)
+                if "/" not in release:
+                    link = f"usr/lib/modules/{release}/build"
+                    yield from self._write_header(
+                        self._new_entry(link, TarEntryKind.SYMLINK, 0o777, f"/{entry.path}")
+                    )
 
     def write_generated_files(self) -> Iterator[bytes]:
         """Write the CA bundle, passwd and group, and the links and files of the recipe."""

@@ -28,7 +28,7 @@ from assembler.oci import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from assembler.config import DebsRecipe
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 # The annotation of the manifest with all packages and their versions.
 PACKAGES_ANNOTATION = "dolmen.debs"
+_SOURCE_PREFIX = "linux-source-"
 _ARCHITECTURE_LIST = re.compile(r"(?P<name>[^\s\[\]]+)\s*(?:\[(?P<only>[^\[\]]*)\])?\s*")
 
 
@@ -59,6 +60,10 @@ class RecipeBuild:
     # Compiled programs by their paths in the image, and their time.
     programs: Mapping[str, Path] = field(default_factory=dict)
     programs_timestamp: int = 0
+    # Compiles the kernel of a package linux-source-… with this time, and returns the results.
+    compile_kernel: Callable[[Path, int], Path] | None = None
+    # The image gets what modules are compiled with, instead of the kernel.
+    kernel_headers: bool = False
 
     @property
     def architecture(self) -> str:
@@ -90,12 +95,14 @@ def build_recipe(
     except PackageError as error:
         raise PackageError([_with_lock_hints(d, build) for d in error.diagnostics]) from error
     if build.debs.kernel:
-        pinned = tuple(
-            package
-            for package in pinned
-            if package.name.startswith(("linux-image-", "linux-modules-"))
-        )
+        prefixes: tuple[str, ...] = ("linux-image-", "linux-modules-")
+        if build.compile_kernel is not None:
+            prefixes = (_SOURCE_PREFIX,)
+        pinned = tuple(package for package in pinned if package.name.startswith(prefixes))
     files = dict(zip(pinned, _fetch_packages(engine, build, pinned), strict=True))
+    kernel = _compiled_kernel(build, files)
+    if build.kernel_headers:
+        files = {p: path for p, path in files.items() if not p.name.startswith(_SOURCE_PREFIX)}
     inputs = LayerInputs(
         build.debs,
         build.architecture,
@@ -103,6 +110,7 @@ def build_recipe(
         build.directory,
         build.programs,
         build.programs_timestamp,
+        kernel,
     )
     what = pluralize(len(pinned), "Debian package") if pinned else "files"
     title = f"{'unpack' if pinned else 'lay out'} {what} for {build.platform}"
@@ -133,6 +141,20 @@ def build_recipe(
     return WrittenImage(
         image, (add_attestation(store, build.name, image, SPDX_DOCUMENT, document),)
     )
+
+
+def _compiled_kernel(build: RecipeBuild, files: Mapping[PinnedPackage, Path]) -> Path | None:
+    """Compile the kernel of the one package that has a source; None if none is compiled."""
+    if build.compile_kernel is None:
+        return None
+    sources = [path for package, path in files.items() if package.name.startswith(_SOURCE_PREFIX)]
+    if len(sources) != 1:
+        raise PackageError.of(
+            packages.BAD_RECIPE,
+            f"`linux` needs one package with the source of a kernel, and there are {len(sources)}",
+            "name one, such as linux-source-6.12; see `apt-cache search linux-source`",
+        )
+    return build.compile_kernel(sources[0], read_package_files(sources)[0].timestamp)
 
 
 def _history(build: RecipeBuild, package_list: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from assembler.dockerfile.stages import PROXIES, DockerfileArguments, plan_dockerfile
     from assembler.dockerfile.storage import builder_storage_items, prune_builder_storage
     from assembler.dockerfile.syntax import Dockerfile, read_dockerfile
+    from assembler.dockerfile.user_namespace import namespace_command, subordinate_ids
     from assembler.dockerfile.workspace import open_workspace
 
 _HOMES = {
@@ -37,12 +38,14 @@ _HOMES = {
     "check_local_daemon": "buildx",
     "dockerfile_inputs": "build",
     "find_buildx": "buildx",
+    "namespace_command": "user_namespace",
     "open_workspace": "workspace",
     "parse_builder_contexts": "builders",
     "plan_dockerfile": "stages",
     "prune_builder_storage": "storage",
     "read_dockerfile": "syntax",
     "read_package_context": "package_context",
+    "subordinate_ids": "user_namespace",
 }
 
 __all__ = [
@@ -60,12 +63,14 @@ __all__ = [
     "check_local_daemon",
     "dockerfile_inputs",
     "find_buildx",
+    "namespace_command",
     "open_workspace",
     "parse_builder_contexts",
     "plan_dockerfile",
     "prune_builder_storage",
     "read_dockerfile",
     "read_package_context",
+    "subordinate_ids",
 ]
 
 if not TYPE_CHECKING:  # Else a type checker would take any name for granted.

@@ -8,12 +8,18 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.golang.compilation import GoBuild, compile_programs
-    from assembler.golang.toolchain import prune_toolchains, toolchains_size, verify_toolchains
+    from assembler.golang.toolchain import (
+        prune_toolchains,
+        toolchains_directory,
+        toolchains_size,
+        verify_toolchains,
+    )
 
 _HOMES = {
     "GoBuild": "compilation",
     "compile_programs": "compilation",
     "prune_toolchains": "toolchain",
+    "toolchains_directory": "toolchain",
     "toolchains_size": "toolchain",
     "verify_toolchains": "toolchain",
 }
@@ -22,6 +28,7 @@ __all__ = [
     "GoBuild",
     "compile_programs",
     "prune_toolchains",
+    "toolchains_directory",
     "toolchains_size",
     "verify_toolchains",
 ]

@@ -24,7 +24,7 @@ from assembler.packages.tags import Naming, derive_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from assembler.config import GoPrograms, Package
+    from assembler.config import GoPrograms, LinuxSource, Package
     from assembler.packages.tags import PackageName
 
 _PACKAGE_VALUE = re.compile(r"@(?:lkt|dolmen):pkg:(.+)", re.DOTALL)
@@ -161,10 +161,15 @@ def referenced_directories(
     package: Package, caller_arguments: BuildArguments = BuildArguments()
 ) -> list[Path]:
     """Return the directories of the packages that build.yml and build arguments refer to."""
-    go = package.build.go
-    toolchain = [f"={go.toolchain}"] if go is not None else []
-    texts = (*package.build.build_args, *caller_arguments.pairs, *toolchain)
+    toolchains = [f"={section.toolchain}" for section in _compiled(package)]
+    texts = (*package.build.build_args, *caller_arguments.pairs, *toolchains)
     return [directory for text in texts for directory in _argument_directories(package, text)]
+
+
+def _compiled(package: Package) -> list[GoPrograms | LinuxSource]:
+    """Return the sections of build.yml that name a toolchain."""
+    sections = (package.build.go, package.build.linux)
+    return [section for section in sections if section is not None]
 
 
 def place_of_reference(package: Package, key: Path) -> Place | None:
@@ -173,17 +178,20 @@ def place_of_reference(package: Package, key: Path) -> Place | None:
     for i, text in enumerate(build.build_args):
         if key in (directory.resolve() for directory in _argument_directories(package, text)):
             return build.positions.place_of("buildArgs", i)
-    if build.go is not None:
-        toolchain = _named_directory(package, build.go.toolchain)
-        if toolchain is not None and toolchain.resolve() == key:
-            return build.positions.place_of("go", "toolchain")
+    for name, section in (("go", build.go), ("linux", build.linux)):
+        if section is not None:
+            toolchain = _named_directory(package, section.toolchain)
+            if toolchain is not None and toolchain.resolve() == key:
+                return build.positions.place_of(name, "toolchain")
     return None
 
 
-def toolchain_reference(package: Package, programs: GoPrograms, naming: Naming) -> Reference:
-    """Return the image with the Go toolchain of a package."""
-    one = _named_directory(package, programs.toolchain)
-    name = _package_name(one, naming) if one else programs.toolchain
+def toolchain_reference(
+    package: Package, section: GoPrograms | LinuxSource, naming: Naming
+) -> Reference:
+    """Return the image with the toolchain of a section of build.yml."""
+    one = _named_directory(package, section.toolchain)
+    name = _package_name(one, naming) if one else section.toolchain
     return Reference.parse(name)
 
 

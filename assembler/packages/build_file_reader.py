@@ -24,6 +24,7 @@ from assembler.config import (
     DockerImages,
     ExtraSource,
     GoPrograms,
+    LinuxSource,
     Package,
     RecipeFile,
     read_build_file,
@@ -181,6 +182,7 @@ class _BuildFileReader:
             docker_images=self._docker_images(data),
             debs=self._recipe(data),
             go=self._go(data["go"]) if data.get("go") is not None else None,
+            linux=self._linux(data["linux"]) if data.get("linux") is not None else None,
             positions=self.document.positions,
         )
 
@@ -276,7 +278,7 @@ class _BuildFileReader:
 
     def _recipe(self, data: Data) -> DebsRecipe | None:
         if data.get("debs") is not None:
-            return self._debs(data["debs"])
+            return self._debs(data["debs"], data.get("linux"))
         # Programs alone are an image, too.
         return DebsRecipe(suite="", packages=()) if data.get("go") is not None else None
 
@@ -294,20 +296,36 @@ class _BuildFileReader:
                 )
             # A name without ./ would be the import path of another module.
             programs[clean] = "./" + str(PurePosixPath(package))
-        toolchain = data["toolchain"]
-        if not toolchain.startswith(("@dolmen:pkg:", "@lkt:pkg:")):
-            try:
-                if toolchain.startswith(CATALOG_PREFIX):
-                    locate_package(toolchain)
-                else:
-                    Reference.parse(toolchain)
-            except DolmenError as error:
-                place = self.document.positions.place_of("go", "toolchain")
-                self.problems.extend(error.with_place(place).diagnostics)
+        self._check_toolchain(data["toolchain"], ("go", "toolchain"))
         ldflags = tuple(data["ldflags"]) if data.get("ldflags") is not None else DEFAULT_LDFLAGS
-        return GoPrograms(toolchain, programs, ldflags)
+        return GoPrograms(data["toolchain"], programs, ldflags)
 
-    def _debs(self, data: Data) -> DebsRecipe:
+    def _linux(self, data: Data) -> LinuxSource:
+        self._check_toolchain(data["toolchain"], ("linux", "toolchain"))
+        if self.document.data.get("debs") is None:
+            self._report(
+                packages.BAD_RECIPE,
+                "`linux` needs `debs` with the package of a kernel's source",
+                "write debs: {suite: trixie, packages: [linux-source-6.12]}",
+                at=("linux",),
+            )
+        return LinuxSource(
+            data["toolchain"], _strings(data, "config"), bool(data.get("headers", False))
+        )
+
+    def _check_toolchain(self, toolchain: str, at: tuple[str, ...]) -> None:
+        if toolchain.startswith(("@dolmen:pkg:", "@lkt:pkg:")):
+            return
+        try:
+            if toolchain.startswith(CATALOG_PREFIX):
+                locate_package(toolchain)
+            else:
+                Reference.parse(toolchain)
+        except DolmenError as error:
+            place = self.document.positions.place_of(*at)
+            self.problems.extend(error.with_place(place).diagnostics)
+
+    def _debs(self, data: Data, linux: Data | None) -> DebsRecipe:
         links = self._paths(data.get("links") or {})
         for i, text in enumerate(_strings(data, "users")):
             if not _USER_SYNTAX.fullmatch(text):
@@ -328,7 +346,7 @@ class _BuildFileReader:
             users=_strings(data, "users"),
             files=tuple(self._files(data.get("files") or ())),
             systemd=bool(data.get("systemd", False)),
-            kernel=bool(data.get("kernel", False)),
+            kernel=bool(data.get("kernel", linux is not None and not linux.get("headers"))),
             modules=_strings(data, "modules"),
             entrypoint=_strings(data, "entrypoint"),
             command=_strings(data, "command"),

@@ -84,9 +84,10 @@ def _package_uses(
             for name, chosen in job.dockerfile_build(platform).plan.images():
                 uses = named.setdefault(str(Reference.parse(name)), set())
                 uses.add(Platform.parse(chosen) if chosen else platform)
-        if job.package.build.go is not None:
-            toolchain = toolchain_reference(job.package, job.package.build.go, naming)
-            named[str(toolchain)] = {host_platform()}
+        for section in (job.package.build.go, job.package.build.linux):
+            if section is not None:
+                toolchain = toolchain_reference(job.package, section, naming)
+                named[str(toolchain)] = {host_platform()}
     both = {platform, host_platform()}
     return {
         key: frozenset(named.get(str(derive_name(package, naming).reference()), both))

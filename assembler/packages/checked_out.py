@@ -90,8 +90,9 @@ def check_package(package: Package) -> None:
         (text.partition("=")[2], places.place_of("buildArgs", number))
         for number, text in enumerate(build.build_args)
     ]
-    if build.go is not None:
-        values.append((build.go.toolchain, places.place_of("go", "toolchain")))
+    for name, section in (("go", build.go), ("linux", build.linux)):
+        if section is not None:
+            values.append((section.toolchain, places.place_of(name, "toolchain")))
     for value, place in values:
         kind, _, path = value.removeprefix("@lkt:").removeprefix("@dolmen:").partition(":")
         if value.startswith("@") and kind in ("pkg", "pkgs"):
@@ -106,6 +107,17 @@ def refuse_programs(package: Package) -> None:
             f"{package.build.image} has Go programs, and their toolchain would run as your user",
             _TRUST,
             place=package.build.positions.place_of("go"),
+        )
+
+
+def refuse_kernel(package: Package) -> None:
+    """Refuse to compile a kernel of a checkout: its toolchain would run as the user."""
+    if find_root(package.directory) is not None:
+        raise PackageError.of(
+            packages.GIT_REFUSED,
+            f"{package.build.image} compiles a kernel, and its toolchain would run as your user",
+            _TRUST,
+            place=package.build.positions.place_of("linux"),
         )
 
 

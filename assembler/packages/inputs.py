@@ -108,8 +108,10 @@ def current_inputs(store: Store, job: PackageJob, platform: Platform) -> dict[st
         return dockerfile_inputs(store, job.dockerfile_build(platform))
     lock = package.directory / LOCK_FILE
     inputs = {"tree": job.name.hash or NO_TREE_HASH, "suite": package.build.debs.suite}
-    if package.build.go is not None:
-        toolchain = toolchain_reference(package, package.build.go, job.options.naming)
+    for section in (package.build.go, package.build.linux):
+        if section is None:
+            continue
+        toolchain = toolchain_reference(package, section, job.options.naming)
         image = look_up_image(store, toolchain, host_platform())
         inputs[f"image {toolchain}"] = image.digest if isinstance(image, Image) else ""
     if lock.is_file():

@@ -12,9 +12,10 @@ from assembler.dockerfile import Builders, build_image, open_workspace, read_pac
 from assembler.errors import DolmenError, wrap_os_errors
 from assembler.events import LogMessage, task
 from assembler.golang import GoBuild, compile_programs
+from assembler.linux import KernelBuild, compile_kernel
 from assembler.oci import hold_lock, tag_images
 from assembler.packages.build_arguments import read_commit, toolchain_reference
-from assembler.packages.checked_out import refuse_programs
+from assembler.packages.checked_out import refuse_kernel, refuse_programs
 from assembler.packages.inputs import changes_since_build, current_inputs
 from assembler.packages.jobs import image_labels, image_references, plan_job
 from assembler.packages.recipe_places import with_recipe_places
@@ -215,6 +216,8 @@ def _build_image(
         )
         if package.build.go is not None:
             recipe = _with_programs(store, job, recipe, workspace, (context, reporter))
+        if package.build.linux is not None:
+            recipe = _with_kernel(store, job, recipe, workspace, (context, reporter))
         # With a toolchain that was fetched just now.
         recipe = replace(recipe, inputs=current_inputs(store, job, platform))
         return build_recipe(store, recipe, context.engine, reporter)
@@ -249,6 +252,33 @@ def _with_programs(
     )
     programs = compile_programs(store, build, context.sources, reporter, workspace)
     return replace(recipe, programs=programs, programs_timestamp=time)
+
+
+def _with_kernel(
+    store: Store,
+    job: PackageJob,
+    recipe: RecipeBuild,
+    workspace: Path,
+    shared: tuple[BuildContext, Reporter],
+) -> RecipeBuild:
+    """Return the recipe that compiles the kernel of the package."""
+    package, linux = job.package, job.package.build.linux
+    if linux is None:
+        return recipe
+    refuse_kernel(package)
+    context, reporter = shared
+    # A copy has exactly the files that the package's hash covers.
+    fragments = workspace / "fragments"
+    with wrap_os_errors(fragments):
+        fragments.mkdir()
+    read_package_context(package, 0, package.build.dockerfile).write(fragments)
+    toolchain = toolchain_reference(package, linux, job.options.naming)
+    build = KernelBuild(linux, fragments, toolchain, recipe.platform)
+
+    def compile_source(source: Path, timestamp: int) -> Path:
+        return compile_kernel(store, build, context.sources, reporter, workspace, source, timestamp)
+
+    return replace(recipe, compile_kernel=compile_source, kernel_headers=linux.headers)
 
 
 def _package_lock(store: Store, reference: Reference) -> AbstractContextManager[None]:
