@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import lzma
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import pytest
 
 from assembler.oci.platform import host_platform
 from support.debian import Deb, File, make_archive, tar
+from support.nobody import LAUNCHER, home_of_nobody, why_not
 from support.recipes import Packages, commit, git
 
 if TYPE_CHECKING:
@@ -96,21 +99,24 @@ def source(makefile: str = MAKEFILE) -> bytes:
     return lzma.compress(tar(files))
 
 
+def prepare(base: Path, makefile: str = MAKEFILE) -> Path:
+    """Write the packages of a kernel and its toolchain, and an archive; return the archive."""
+    path = "usr/src/linux-source-6.12.tar.xz"
+    for name, recipe in (("kernel", RECIPE), ("toolchain", TOOLCHAIN)):
+        (base / "repository" / name).mkdir(parents=True)
+        (base / "repository" / name / "build.yml").write_text(recipe)
+    (base / "repository/kernel/base.config").write_text("CONFIG_NET=y\n")
+    debs = [
+        Deb("linux-source-6.12", "6.12.1-1", "all", {path: source(makefile)}),
+        Deb("programs", files=programs()),
+    ]
+    return make_archive(base / "archive", debs)
+
+
 @pytest.fixture
 def packages(dolmen: Dolmen, tmp_path: Path) -> Packages:
     """Give a repository with a kernel and its toolchain, and an archive."""
-    path = "usr/src/linux-source-6.12.tar.xz"
-    archive = make_archive(
-        tmp_path / "archive",
-        [
-            Deb("linux-source-6.12", "6.12.1-1", "all", {path: source()}),
-            Deb("programs", files=programs()),
-        ],
-    )
-    for name, recipe in (("kernel", RECIPE), ("toolchain", TOOLCHAIN)):
-        (tmp_path / "repository" / name).mkdir(parents=True)
-        (tmp_path / "repository" / name / "build.yml").write_text(recipe)
-    (tmp_path / "repository/kernel/base.config").write_text("CONFIG_NET=y\n")
+    archive = prepare(tmp_path)
     git(tmp_path / "repository", "init", "-q", ".")
     commit(tmp_path / "repository")
     return Packages(dolmen, archive, tmp_path / "store")
@@ -167,18 +173,31 @@ def test_an_option_that_is_dropped_is_an_error(packages: Packages, tmp_path: Pat
     assert "base.config:2" in done.stderr
 
 
-def test_a_compiler_that_fails_is_shown(packages: Packages, tmp_path: Path) -> None:
+def test_a_compiler_that_fails_is_shown(dolmen: Dolmen, tmp_path: Path) -> None:
     makefile = MAKEFILE.replace("modules:\n", "modules:\n\techo main.c:1: error: no such type\n")
-    broken = makefile.replace("\tgrep -c", "\tfalse\n\tgrep -c")
-    path = "usr/src/linux-source-6.12.tar.xz"
-    make_archive(
-        tmp_path / "archive",
-        [
-            Deb("linux-source-6.12", "6.12.1-2", "all", {path: source(broken)}),
-            Deb("programs", files=programs()),
-        ],
-    )
+    archive = prepare(tmp_path, makefile.replace("\tgrep -c", "\tfalse\n\tgrep -c"))
+    packages = Packages(dolmen, archive, tmp_path / "store")
     done = packages.run("build", tmp_path / "repository/kernel")
     assert done.returncode == 1
     assert "DM0775" in done.stderr
     assert "main.c:1: error: no such type" in done.stderr
+
+
+@pytest.mark.skipif(bool(why_not()), reason=why_not())
+def test_another_user_compiles_a_kernel() -> None:
+    with home_of_nobody() as home:
+        archive = prepare(home)
+        done = subprocess.run(
+            [*LAUNCHER, sys.executable, "-m", "dolmen", "pkg", "build", home / "repository/kernel"],
+            cwd=home,
+            env={
+                "HOME": str(home),
+                "PATH": os.environ["PATH"],
+                "DOLMEN_DEBIAN_MIRROR": f"[trusted=yes] file:{archive}",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("example/kernel:")
