@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Where the packages are that documents name with dots.
 PACKAGES = {"assembler": "assembler", "dolmen": "cmd/dolmen"}
-_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 _SETTING = re.compile(r"""["'` ](dolmen\.[a-z][\w-]*)""")
 
 
