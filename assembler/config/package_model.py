@@ -74,6 +74,8 @@ class DebsRecipe:
     kernel: bool = False
     # The kernel modules to keep, with their dependencies; empty means all.
     modules: Strings = ()
+    # Only the firmware that the modules ask for is kept.
+    firmware: bool = False
     entrypoint: Strings = ()
     command: Strings = ()
     env: Strings = ()

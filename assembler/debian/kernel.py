@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from assembler.debian.layer import LayerInputs
 
+# The beginnings of the names of packages with kernels.
+KERNEL_PACKAGES = ("linux-image-", "linux-modules-")
 _MODULES = "usr/lib/modules/"
 # Symbolic links to the headers, which an image does not have.
 _BUILD_LINKS = ("build", "source")
@@ -109,6 +111,20 @@ def kernel_layer(inputs: LayerInputs) -> Iterator[bytes | memoryview]:
     yield tar_padding(size)
     yield from package_database(inputs)
     yield TAR_END
+
+
+def wanted_firmware(inputs: LayerInputs) -> frozenset[str]:
+    """Return the paths of the firmware that the modules of a recipe ask for, with wild cards.
+
+    Without a selection of modules, drivers that are built into the kernel count as well.
+    """
+    contents = _read_contents(inputs)
+    selected = _select_modules(contents, inputs.debs.modules)
+    wanted = {f for p, m in contents.modules.items() if p in selected for f in m.firmware}
+    if not inputs.debs.modules:
+        built_in = builtin_modinfo(contents.lists.get("modules.builtin.modinfo", b""))
+        wanted |= {value for _, key, value in built_in if key == "firmware"}
+    return frozenset(wanted)
 
 
 def _read_contents(inputs: LayerInputs) -> _KernelContents:

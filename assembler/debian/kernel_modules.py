@@ -28,6 +28,8 @@ class KernelModule:
     aliases: tuple[str, ...] = ()
     softdeps: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
+    # The paths of firmware, which may have wild cards.
+    firmware: tuple[str, ...] = ()
 
     @property
     def soft_dependencies(self) -> tuple[str, ...]:
@@ -69,6 +71,7 @@ def read_module(path: str, content: bytes) -> KernelModule:
         aliases=tuple(info.get("alias", ())),
         softdeps=tuple(info.get("softdep", ())),
         symbols=tuple(sorted(_exported_symbols(sections))),
+        firmware=tuple(info.get("firmware", ())),
     )
 
 

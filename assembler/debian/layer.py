@@ -58,6 +58,8 @@ class LayerInputs:
     programs_timestamp: int = 0
     # A tar with a kernel that was compiled, and what belongs to it, at Debian's paths.
     kernel: Path | None = None
+    # If not None, only these of the packages' paths are kept, and what their copyright is.
+    kept: frozenset[str] | None = None
 
     @property
     def timestamp(self) -> int:
@@ -134,7 +136,8 @@ class _LayerWriter:
                 self.contents[entry.path] = _read_limited(tarball.content(), entry)
             if entry.path in reserved or self._is_provided(entry, package.control):
                 continue
-            if is_dropped(entry.path) and not _is_copyright(entry):
+            is_left_out = self.inputs.kept is not None and entry.path not in self.inputs.kept
+            if (is_left_out or is_dropped(entry.path)) and not _is_copyright(entry):
                 continue
             if entry.kind is TarEntryKind.HARDLINK:
                 yield from self._write_hard_link(entry, package, name)

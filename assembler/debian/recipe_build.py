@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from assembler.codes import packages
 from assembler.debian.engine_protocol import PackageRequest, PinnedPackage, debian_architecture
-from assembler.debian.kernel import kernel_layer
+from assembler.debian.firmware import FIRMWARE_PACKAGES, firmware_layer
+from assembler.debian.kernel import KERNEL_PACKAGES, kernel_layer
 from assembler.debian.layer import LayerInputs, recipe_layer
 from assembler.debian.lock import LOCK_FILE, PackageLock
 from assembler.debian.package_files import read_package_files
@@ -94,8 +95,8 @@ def build_recipe(
         pinned = _select_packages(build, engine)
     except PackageError as error:
         raise PackageError([_with_lock_hints(d, build) for d in error.diagnostics]) from error
-    if build.debs.kernel:
-        prefixes: tuple[str, ...] = ("linux-image-", "linux-modules-")
+    if build.debs.kernel or build.debs.firmware:
+        prefixes = KERNEL_PACKAGES + (FIRMWARE_PACKAGES if build.debs.firmware else ())
         if build.compile_kernel is not None:
             prefixes = (_SOURCE_PREFIX,)
         pinned = tuple(package for package in pinned if package.name.startswith(prefixes))
@@ -115,8 +116,7 @@ def build_recipe(
     what = pluralize(len(pinned), "Debian package") if pinned else "files"
     title = f"{'unpack' if pinned else 'lay out'} {what} for {build.platform}"
     with task(reporter, title) as progress:
-        write = kernel_layer if build.debs.kernel else recipe_layer
-        layer = add_layer(store, report_progress(write(inputs), progress))
+        layer = add_layer(store, report_progress(_layer(inputs), progress))
     package_list = "; ".join(f"{package.name} {package.version}" for package in pinned)
     settings = ImageSettings(
         platform=build.platform,
@@ -155,6 +155,12 @@ def _compiled_kernel(build: RecipeBuild, files: Mapping[PinnedPackage, Path]) ->
             "name one, such as linux-source-6.12; see `apt-cache search linux-source`",
         )
     return build.compile_kernel(sources[0], read_package_files(sources)[0].timestamp)
+
+
+def _layer(inputs: LayerInputs) -> Iterator[bytes | memoryview]:
+    if inputs.debs.kernel:
+        return kernel_layer(inputs)
+    return firmware_layer(inputs) if inputs.debs.firmware else recipe_layer(inputs)
 
 
 def _history(build: RecipeBuild, package_list: str) -> str:

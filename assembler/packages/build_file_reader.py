@@ -348,6 +348,7 @@ class _BuildFileReader:
             systemd=bool(data.get("systemd", False)),
             kernel=bool(data.get("kernel", linux is not None and not linux.get("headers"))),
             modules=_strings(data, "modules"),
+            firmware=bool(data.get("firmware", False)),
             entrypoint=_strings(data, "entrypoint"),
             command=_strings(data, "command"),
             env=_strings(data, "env"),

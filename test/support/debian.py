@@ -234,10 +234,15 @@ def make_archive(
 
 
 def module(
-    *, depends: Iterable[str] = (), alias: Iterable[str] = (), exports: Iterable[str] = ()
+    *,
+    depends: Iterable[str] = (),
+    alias: Iterable[str] = (),
+    exports: Iterable[str] = (),
+    firmware: Iterable[str] = (),
 ) -> bytes:
     """Return the ELF file of a kernel module that says these things of itself."""
     said = [f"depends={','.join(depends)}", *(f"alias={a}" for a in alias), "license=GPL"]
+    said += [f"firmware={f}" for f in firmware]
     contents = {
         ".modinfo": b"".join(s.encode() + b"\0" for s in said),
         "__ksymtab_strings": b"".join(s.encode() + b"\0" for s in exports),
