@@ -159,8 +159,8 @@ def booted(
         *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
         *("-qmp", f"unix:{monitor},server=on,wait=off"),
         *_media(disks, cd),
-        *(word for device in devices for word in ("-device", device)),
         *options,
+        *(word for device in devices for word in ("-device", device)),
     ]
     with running(command, port, monitor) as guest:
         yield guest
