@@ -93,6 +93,7 @@ _ENTRIES = (
     _init("ca-certificates", "certificate authorities", "ca-certificates", "init", "crun"),
     _init("memlogd", "logs in memory", "memlogd", "init", "crun"),
     _container("onboot", "sysctl", "kernel parameters", "sysctl"),
+    _container("onboot", "sysfs", "settings in /sys", "sysfs"),
     _container(
         "onboot", "modprobe", "kernel modules", "modprobe", "command: [modprobe, wireguard]"
     ),
@@ -129,6 +130,27 @@ _ENTRIES = (
         "mounting a disk",
         "mount",
         "command: [/usr/bin/mountie, -label, DATA, /var/lib/data]",
+    ),
+    _container(
+        "onboot",
+        "extend",
+        "growing a partition and its filesystem with the disk",
+        "extend",
+        "command: [/usr/bin/extend, /dev/vda]",
+    ),
+    _container(
+        "onboot",
+        "dm-crypt",
+        "an encrypted disk",
+        "dm-crypt",
+        "command: [/usr/bin/crypto, --luks, secret, /dev/vda]",
+    ),
+    _container(
+        "onboot",
+        "losetup",
+        "a file as a disk",
+        "losetup",
+        "command: [/usr/bin/loopy, --create, /var/lib/data/disk.img]",
     ),
     _container(
         "onboot",
