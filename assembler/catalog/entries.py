@@ -95,6 +95,13 @@ _ENTRIES = (
     _container("onboot", "sysctl", "kernel parameters", "sysctl"),
     _container("onboot", "sysfs", "settings in /sys", "sysfs"),
     _container(
+        "onboot services",
+        "rngd",
+        "waiting for the kernel's entropy",
+        "rngd",
+        'command: [/sbin/rngd, "-1"]',
+    ),
+    _container(
         "onboot", "modprobe", "kernel modules", "modprobe", "command: [modprobe, wireguard]"
     ),
     _container(
@@ -109,6 +116,12 @@ _ENTRIES = (
         "AppArmor profiles",
         rest="# And for a service: apparmor: container-default",
     ),
+        "binfmt",
+        "programs of other architectures",
+        "binfmt",
+        "command: [/usr/bin/binfmt, aarch64]",
+    ),
+    _container("onboot", "ip", "network interfaces and WireGuard", "ip"),
     _container("onboot services", "dhcp", "address, route and name servers", "dhcpcd"),
     _container(
         "onboot",
@@ -159,6 +172,13 @@ _ENTRIES = (
         "swap",
         "command: [/swap.sh, --path, /var/lib/data/swap, --size, 1G]",
     ),
+    _container(
+        "onboot",
+        "mkimage",
+        "installing an image on a disk",
+        "mkimage",
+        "command: [/usr/bin/mkimage, /var/lib/data/image.raw.zst, /dev/vda]",
+    ),
     _container("services", "getty", "a shell on the console", "getty", "env:\n  - INSECURE=true"),
     _container("services", "sshd", "login with SSH", "sshd"),
     _container("services", "ntp", "time synchronization", "openntpd"),
@@ -168,6 +188,19 @@ _ENTRIES = (
         "logs in files, with rotation",
         "logwrite",
         'command: [/usr/bin/logwrite, -log-dir, /var/log, -max-log-files, "5"]',
+    ),
+    _container("services", "kmsg", "messages of the kernel in the logs", "kmsg"),
+    _container("services", "auditd", "the kernel's audit", "auditd"),
+    _container("services", "node_exporter", "metrics for Prometheus", "node_exporter"),
+    _container("services", "cadvisor", "metrics of containers for Prometheus", "cadvisor"),
+    _container("services", "qemu-ga", "the guest agent of QEMU", "qemu-ga"),
+    _container("services", "open-vm-tools", "the guest agent of VMware", "open-vm-tools"),
+    _container(
+        "services",
+        "trim-after-delete",
+        "returning blocks of deleted files to the host",
+        "trim-after-delete",
+        "command: [/usr/bin/trim-after-delete, --, /sbin/fstrim, /var/lib/data]",
     ),
     _container(
         "services",

@@ -259,3 +259,64 @@ def test_the_demo_fetches_the_page() -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "    | <h1>It runs</h1>" in done.stdout
     assert re.search(r"The page came \d+\.\d s after QEMU was started", done.stdout)
+
+
+def test_dm_crypt_keeps_its_secret(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "dm-crypt.yml", tmp_path)
+    disk = tmp_path / "secret.img"
+    with disk.open("wb") as file:
+        file.truncate(96 << 20)
+
+    def first(guest: Guest) -> None:
+        guest.wait_for(r"This is dm-crypt, Linux")
+        guest.type("cat /var/secret/lines; grep /var/secret /proc/mounts")
+        guest.wait_for(
+            r"\na secret line\n/dev/mapper/secret /var/secret ext4 rw,nosuid,nodev,noexec"
+        )
+        assert "failed" not in guest.text()
+        guest.press_power_button()
+        guest.wait_for(r"init: power off: all is stopped")
+        guest.wait_for_end()
+
+    def second(guest: Guest) -> None:
+        guest.wait_for(r"This is dm-crypt, Linux")
+        guest.type("cat /var/secret/lines")
+        guest.wait_for(r"\na secret line\na secret line\n")
+
+    boot_and(files, first, memory=512, disks=(disk,))
+    assert disk.read_bytes().startswith(b"LUKS\xba\xbe\x00\x02")
+    assert b"a secret line" not in disk.read_bytes()
+    boot_and(files, second, memory=512, disks=(disk,))
+    assert b"a secret line" not in disk.read_bytes()
+
+
+@pytest.mark.whole
+def test_wireguard_is_the_only_way_between_namespaces(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "wireguard.yml", tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"This is wireguard, Linux")
+        guest.type("wget -q -T 60 -O - http://192.168.2.1/; ip -o addr; echo status $?")
+        guest.wait_for(r"<h1>It runs</h1>")
+        guest.wait_for(r"wg1 +inet 192\.168\.2\.2/24 ")
+        guest.wait_for(r"status 0")
+        assert "eth0" not in guest.text()
+        assert "failed" not in guest.text()
+        # What left and came was encrypted by the tunnel.
+        guest.type("cat /sys/class/net/wg1/statistics/rx_bytes")
+        found = guest.wait_for(r"rx_bytes\n(\d+)\n")
+        assert int(found[1]) > 500
+
+    boot_and(files, check)
+
+
+@pytest.mark.whole
+def test_node_exporter_tells_figures(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "node_exporter.yml", tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: started in")
+        assert "/metrics" in page(guest)
+        assert "failed" not in guest.text()
+
+    boot_and(files, check, guest_port=9100)

@@ -14,7 +14,7 @@ PACKAGES = Path(__file__).parents[3] / "pkg"
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("go"), reason="Go is not installed")
-@pytest.mark.parametrize("name", ["logwrite", "metadata"])
+@pytest.mark.parametrize("name", ["cadvisor", "kmsg", "logwrite", "metadata", "trim-after-delete"])
 def test_programs_are_in_order(name: str) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     environment["GOFLAGS"] = "-buildvcs=false"

@@ -1,0 +1,3 @@
+module dolmen/cadvisor
+
+go 1.19

@@ -1,0 +1,3 @@
+module dolmen/kmsg
+
+go 1.19

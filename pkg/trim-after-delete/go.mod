@@ -1,0 +1,3 @@
+module dolmen/trim-after-delete
+
+go 1.19
