@@ -91,6 +91,8 @@ _ENTRIES = (
     _init("runc", "a container runtime", "runc", "init"),
     _init("containerd", "services in containerd", "containerd", "init", "crun"),
     _init("ca-certificates", "certificate authorities", "ca-certificates", "init", "crun"),
+    _init("firmware", "firmware of network cards and disk controllers", "firmware", "init", "crun"),
+    _init("firmware-all", "all firmware of Debian", "firmware-all", "init", "crun"),
     _init("memlogd", "logs in memory", "memlogd", "init", "crun"),
     _container("onboot", "sysctl", "kernel parameters", "sysctl"),
     _container("onboot", "sysfs", "settings in /sys", "sysfs"),

@@ -359,3 +359,47 @@ def test_an_installed_disk_boots(tmp_path: Path) -> None:
     ]
     with running(command) as guest:
         guest.wait_for(r"init: installed: this disk was installed")
+
+
+DRIVEN = """
+kernel: {image: "@pkg:kernel", cmdline: "console=ttyS0 dolmen.output"}
+init: ["@pkg:ROOT/pkg/init", "@pkg:ROOT/pkg/crun", "@pkg:firmware"]
+onboot:
+  - name: card
+    image: "@pkg:ROOT/pkg/dummy"
+    net: host
+    capabilities: [CAP_NET_ADMIN]
+    command:
+      - sh
+      - -c
+      - |
+        for path in /sys/class/net/*; do
+          driver=$(busybox readlink $path/device/driver)
+          [ "${driver##*/}" = e100 ] || continue
+          busybox ip link set ${path##*/} up && echo "the card works"
+        done
+"""
+
+
+def test_a_driver_gets_its_firmware(tmp_path: Path) -> None:
+    # The recipe of the package, for this driver alone, with a kernel that has the driver.
+    recipe = (REPOSITORY / "pkg" / "firmware" / "build.yml").read_text()
+    kernel = (REPOSITORY / "kernel" / "virtual" / "build.yml").read_text()
+    made = {
+        "firmware": recipe.partition("  modules:")[0] + "  modules: [e100]\n",
+        "kernel": kernel.replace("linux-image-cloud-amd64", "linux-image-amd64") + "    - e100\n",
+    }
+    for name, text in made.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "build.yml").write_text(text)
+    path = tmp_path / "driven.yml"
+    path.write_text(DRIVEN.replace("ROOT", str(REPOSITORY)))
+    files = assemble(path, tmp_path)
+
+    def check(guest: Guest) -> None:
+        # This card does not start without its microcode.
+        guest.wait_for(r"init: card: the card works\n")
+        guest.wait_for(r"init: started in")
+
+    card = ("-netdev", "user,id=second,restrict=on")
+    boot_and(files, check, options=card, devices=("i82551,netdev=second,romfile=",))
