@@ -296,7 +296,10 @@ def test_wireguard_is_the_only_way_between_namespaces(tmp_path: Path) -> None:
 
     def check(guest: Guest) -> None:
         guest.wait_for(r"This is wireguard, Linux")
-        guest.type("wget -q -T 60 -O - http://192.168.2.1/; ip -o addr; echo status $?")
+        guest.wait_for(r"init: started in")
+        # The server takes a moment to listen.
+        guest.type("until wget -q -T 60 -O - http://192.168.2.1/; do sleep 1; done")
+        guest.type("ip -o addr; echo status $?")
         guest.wait_for(r"<h1>It runs</h1>")
         guest.wait_for(r"wg1 +inet 192\.168\.2\.2/24 ")
         guest.wait_for(r"status 0")
