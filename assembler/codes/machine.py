@@ -61,8 +61,9 @@ MACHINE_BUSY = Code(
 WAIT_FAILED = Code(
     1010,
     "The wait failed",
-    "The time of `--timeout` ended before the console matched `--wait-for` or the port of "
-    "`--wait-port` answered, or a service ended five times in a row, each time within a minute. "
+    "The time of `--timeout` ended before the console or the service matched `--wait-for` or the "
+    "port of `--wait-port` answered, or a service ended five times in a row, each time within a "
+    "minute. "
     "The message says which condition was not met, and has the last lines of the console or the "
     "service and, if it is known, the cause.",
 )
@@ -104,6 +105,20 @@ SSH_UNAVAILABLE = Code(
     "`dolmen run qemu --ssh` forwards a port of the host to the guest's ssh, generates a key, and "
     "passes it to the guest as metadata. In the image, a service of the package sshd must listen, "
     "and one of the package metadata must install the key.",
+)
+AGENT_UNAVAILABLE = Code(
+    1017,
+    "The agent in the guest does not answer",
+    "`dolmen exec`, `dolmen logs --service` and `--wait-for log:` talk to the agent in Dolmen's "
+    "init. It runs only if the image allows it, with `dolmen.agent` in the kernel's command line, "
+    "and needs the module virtio_console, which `kernel/virtual` has. docs/agent.md describes it.",
+)
+AGENT_REFUSED = Code(
+    1018,
+    "The guest refused a request",
+    "The agent in the guest could not read the log or run the command: for example, there is no "
+    "such service, it does not run, or its image does not have the program. The message is the "
+    "guest's.",
 )
 NO_ROOT = Code(
     1021,

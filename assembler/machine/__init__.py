@@ -8,6 +8,9 @@
     list_machines(state), find_machine(name, state)   running and ended machines
     stop_machine(machine, timeout)                    stop one -> StopOutcome
     read_log(machine, follow=...)                     the text of a console
+    read_service_log(machine, service)               the output of a service in the guest
+    run_command(machine, service, command, files)    run a command in a service's container
+    list_services(machine)                           the services of a guest -> ServiceState
     attach(machine, console)                          attach to a console -> AttachResult
     ssh_command(machine, command)                     the ssh command that logs in
     create_metadata_cd(path, content)                 write a CD with metadata for a guest
@@ -17,6 +20,7 @@
     RunOptions       the options of a run
     ImageToBuild     YAML files that a run builds before it starts
     ConsoleIO        the protocol of terminals that attach to a machine
+    CommandIO        the protocol of the standard files of a command
 
 If a machine cannot start, DolmenError is raised; if it does not become ready, the RunResult has
 diagnostics.
@@ -30,6 +34,13 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.machine.accelerator import ProbeResult, choose_accelerator, probe_hvf, probe_kvm
+    from assembler.machine.agent import (
+        CommandIO,
+        ServiceState,
+        list_services,
+        read_service_log,
+        run_command,
+    )
     from assembler.machine.attachment import AttachResult, attach
     from assembler.machine.console_io import ConsoleIO, NullConsole
     from assembler.machine.console_log import read_log
@@ -57,6 +68,7 @@ _HOMES = {
     "AttachResult": "attachment",
     "BootImage": "image_detection",
     "Bus": "description",
+    "CommandIO": "agent",
     "ConsoleIO": "console_io",
     "Disk": "description",
     "DiskOption": "option_parsing",
@@ -74,6 +86,7 @@ _HOMES = {
     "RunRecord": "records",
     "RunResult": "result",
     "RunningMachine": "running_machine",
+    "ServiceState": "agent",
     "Share": "description",
     "StopOutcome": "program",
     "attach": "attachment",
@@ -86,10 +99,13 @@ _HOMES = {
     "find_machine": "management",
     "find_virtiofsd": "virtiofs",
     "list_machines": "management",
+    "list_services": "agent",
     "probe_hvf": "accelerator",
     "probe_kvm": "accelerator",
     "read_log": "console_log",
+    "read_service_log": "agent",
     "run": "run_machine",
+    "run_command": "agent",
     "ssh_command": "management",
     "start": "running_machine",
     "state_directory": "records",
@@ -100,6 +116,7 @@ __all__ = [
     "AttachResult",
     "BootImage",
     "Bus",
+    "CommandIO",
     "ConsoleIO",
     "Disk",
     "DiskOption",
@@ -117,6 +134,7 @@ __all__ = [
     "RunRecord",
     "RunResult",
     "RunningMachine",
+    "ServiceState",
     "Share",
     "StopOutcome",
     "attach",
@@ -129,10 +147,13 @@ __all__ = [
     "find_machine",
     "find_virtiofsd",
     "list_machines",
+    "list_services",
     "probe_hvf",
     "probe_kvm",
     "read_log",
+    "read_service_log",
     "run",
+    "run_command",
     "ssh_command",
     "start",
     "state_directory",

@@ -18,6 +18,10 @@ VARIABLES = "uefi-variables"
 # The directory that QEMU presents as a FAT disk.
 EFI_FOLDER = "efi"
 TPM_SOCKET = "tpm.sock"
+# A port for each session with the agent in the guest.
+AGENT_SOCKET = "agent{}.sock"
+AGENT_PORTS = 4
+AGENT_PORT_NAME = "org.dolmen.agent.{}"
 SHARE_SOCKET = "share{}.sock"
 
 
@@ -38,7 +42,8 @@ class Backend(Protocol):
     """A program that runs machines.
 
     It is paused before the first instruction until it is resumed over CONTROL_SOCKET. It serves the
-    serial console at CONSOLE_SOCKET, and writes the console's output to CONSOLE_LOG.
+    serial console at CONSOLE_SOCKET, and writes the console's output to CONSOLE_LOG. The guest has
+    AGENT_PORTS ports of virtio-serial, which are served at AGENT_SOCKET.
     """
 
     @property

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assembler.errors import wrap_os_errors
 from assembler.machine.backend import CONSOLE_LOG
-from assembler.machine.wait_conditions import plain_text
+from assembler.machine.console_text import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

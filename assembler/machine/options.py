@@ -81,8 +81,8 @@ class RunOptions:
 
     # Leave the machine running.
     detached: bool = False
-    # Wait for a line of the console that matches a regular expression, and for published ports of
-    # this host.
+    # Wait for a line of the console that matches a regular expression, or with `log:SERVICE:` in
+    # front of it for a line of a service, and for published ports of this host.
     wait_for: str = ""
     wait_ports: tuple[int, ...] = ()
     # Seconds to wait for them; None waits forever.

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
 from assembler.machine.backend import (
+    AGENT_PORT_NAME,
+    AGENT_PORTS,
+    AGENT_SOCKET,
     CONSOLE_LOG,
     CONSOLE_SOCKET,
     CONTROL_SOCKET,
@@ -98,6 +101,7 @@ def _arguments(machine: Machine, target: _Target) -> Iterator[str]:
         yield from ("-uuid", machine.uuid)
     yield from ("-nodefaults", "-no-user-config", "-S")
     yield from _console()
+    yield from _agent()
     if machine.gui:
         yield from ("-device", "VGA" if machine.architecture == "amd64" else "virtio-gpu-pci")
     else:
@@ -138,6 +142,17 @@ def _console() -> Iterator[str]:
     yield from ("-chardev", f"socket,id=console,{console}", "-serial", "chardev:console")
     yield from ("-chardev", f"socket,id=control,path={CONTROL_SOCKET},server=on,wait=off")
     yield from ("-mon", "chardev=control,mode=control")
+
+
+def _agent() -> Iterator[str]:
+    """Yield the ports for the agent; the guest opens them only if its image allows it."""
+    # The first port of the device is for consoles.
+    yield from ("-device", f"virtio-serial-pci,max_ports={AGENT_PORTS + 1}")
+    for number in range(AGENT_PORTS):
+        path = AGENT_SOCKET.format(number)
+        yield from ("-chardev", f"socket,id=agent{number},path={path},server=on,wait=off")
+        name = AGENT_PORT_NAME.format(number)
+        yield from ("-device", f"virtserialport,chardev=agent{number},name={name}")
 
 
 def _firmware(machine: Machine) -> Iterator[str]:

@@ -11,6 +11,7 @@ from assembler.errors import MachineError
 from assembler.events import CallbackReporter, LogMessage, WarningEmitted
 from assembler.machine.backend import CONSOLE_SOCKET
 from assembler.machine.console_io import NullConsole
+from assembler.machine.log_watch import LogWatch
 from assembler.machine.options import RunOptions
 from assembler.machine.qmp import connect_socket
 from assembler.machine.result import (
@@ -99,9 +100,13 @@ def _session_end(
         if condition.ports:
             probe = PortProbe(started.machine.network, condition.ports)
             opened.callback(probe.close)
+        watch = None
+        if condition.log is not None:
+            watch = LogWatch(started.program.folder, condition.log)
+            opened.callback(watch.close)
         socket = opened.enter_context(connect_socket(started.program.folder, CONSOLE_SOCKET))
         socket.setblocking(True)
-        session = Session(started.program, socket, console, session_options, probe, reporter)
+        session = Session(started.program, socket, console, session_options, probe, reporter, watch)
         opened.enter_context(console.attached())
         return session.attend(report_causes)
 

@@ -11,6 +11,7 @@ from assembler.events import CallbackReporter
 from assembler.machine.console_diagnosis import find_crash_loop, has_given_up
 from assembler.machine.console_io import NullConsole
 from assembler.machine.console_log import console_text
+from assembler.machine.log_watch import LogPattern, LogWatch
 from assembler.machine.options import STOP_TIMEOUT, RunOptions
 from assembler.machine.result import RunOutcome, RunResult, failure_diagnostics
 from assembler.machine.run_machine import check_exit_code
@@ -111,6 +112,18 @@ class RunningMachine:
         pattern = compile_pattern(text)
         condition = WaitCondition(pattern)
         self._wait(lambda: not self._unmet(condition), timeout, lambda: self._unmet(condition))
+
+    def wait_for_log(self, service: str, text: str, timeout: float | None = 300.0) -> None:
+        """Wait until a line of a service matches `text`; the image has to allow the agent."""
+        watch = LogWatch(self._started.program.folder, LogPattern(service, compile_pattern(text)))
+        try:
+            self._wait(
+                lambda: watch.matched() or bool(watch.failure), timeout, lambda: (watch.unmet,)
+            )
+            if watch.failure:
+                raise self._failure(RunOutcome.TIMED_OUT, (watch.unmet,))
+        finally:
+            watch.close()
 
     def wait_for_port(self, port: int, timeout: float | None = 300.0) -> None:
         """Wait until the guest accepts connections at a published port of this host."""

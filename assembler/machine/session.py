@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from assembler.events import LogMessage
 from assembler.machine.console_diagnosis import find_crash_loop, has_given_up
+from assembler.machine.console_text import ConsoleBuffer
 from assembler.machine.result import RunOutcome
-from assembler.machine.wait_conditions import ConsoleBuffer, PortProbe, WaitCondition
+from assembler.machine.wait_conditions import PortProbe, WaitCondition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from assembler.events import Reporter
     from assembler.machine.console_io import ConsoleIO
+    from assembler.machine.log_watch import LogWatch
     from assembler.machine.program import MachineProgram
 
 _POLL_INTERVAL = 0.25
@@ -67,6 +69,7 @@ class Session:
         options: SessionOptions,
         probe: PortProbe | None,
         reporter: Reporter,
+        watch: LogWatch | None = None,
     ) -> None:
         """Prepare the session; the machine is still paused."""
         self._program = program
@@ -74,6 +77,7 @@ class Session:
         self._console = console
         self._options = options
         self._probe = probe
+        self._watch = watch
         self._reporter = reporter
         self._buffer = ConsoleBuffer()
         # Input that the guest has not read yet.
@@ -176,7 +180,9 @@ class Session:
     def _wait(self, text: str, now: float) -> RunOutcome | None:
         pattern = self._options.condition.pattern
         self._matched = self._matched or (pattern is not None and bool(pattern.search(text)))
-        if self._matched and (self._probe is None or self._probe.answered(self._program.qmp)):
+        logged = self._watch is None or self._watch.matched()
+        answered = self._probe is None or self._probe.answered(self._program.qmp)
+        if self._matched and logged and answered:
             self._waiting = False
             self._reporter.emit(LogMessage(f"ready after {now - self._start:.1f} s"))
             return None if self._options.stay else RunOutcome.READY
@@ -184,6 +190,8 @@ class Session:
             return RunOutcome.CRASH_LOOP
         timeout = self._options.timeout
         late = timeout is not None and now - self._start > timeout
+        # No more output of the service will come.
+        late = late or (self._watch is not None and bool(self._watch.failure))
         return RunOutcome.TIMED_OUT if late else None
 
     def _stop(self, now: float) -> bool:
@@ -213,6 +221,6 @@ class Session:
         text = self._buffer.text()
         # A line that matched may have left the buffer.
         seen = WaitCondition() if self._matched else self._options.condition
-        unmet = seen.unmet(text, self._probe) if self._waiting else ()
+        unmet = seen.unmet(text, self._probe, self._watch) if self._waiting else ()
         first = requests[0] if requests else 0
         return SessionEnd(outcome, seconds, text, first, self._late, unmet)

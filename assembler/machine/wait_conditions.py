@@ -1,4 +1,4 @@
-"""Wait conditions: a text on the console, and ports that accept connections."""
+"""Wait conditions: a text on the console or of a service, and ports that accept connections."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 from assembler.codes import machine as codes
 from assembler.errors import UsageError
+from assembler.machine.log_watch import LogPattern, split_log_condition
 from assembler.machine.qmp import QmpClient, QmpError
 
 if TYPE_CHECKING:
     from assembler.machine.description import Network, Port
+    from assembler.machine.log_watch import LogWatch
 
-# Escape sequences of terminals.
-_ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[ -/]*[0-~])")
-# The size of the console's end that is searched for texts.
-_BUFFER_SIZE = 64 << 10
 # Seconds for one attempt to connect.
 _CONNECT_TIMEOUT = 1.5
 
@@ -28,14 +26,21 @@ _CONNECT_TIMEOUT = 1.5
 class WaitCondition:
     """A text and ports to wait for; an empty condition waits for the machine's end."""
 
+    # A text on the console.
     pattern: re.Pattern[str] | None = None
     ports: tuple[int, ...] = ()
+    # A text that a service prints.
+    log: LogPattern | None = None
 
-    def unmet(self, text: str, probe: PortProbe | None) -> tuple[str, ...]:
-        """Return what the console's text and the ports still lack, in words."""
+    def unmet(
+        self, text: str, probe: PortProbe | None, watch: LogWatch | None = None
+    ) -> tuple[str, ...]:
+        """Return what the console's text, the service and the ports still lack, in words."""
         found = []
         if self.pattern is not None and not self.pattern.search(text):
             found.append(f"no line of the console matched {self.pattern.pattern!r}")
+        if watch is not None and not watch.matched():
+            found.append(watch.unmet)
         if probe is not None:
             found += [
                 f"port {p.host} of this host (port {p.guest} of the guest) did not answer"
@@ -45,11 +50,12 @@ class WaitCondition:
 
     def __bool__(self) -> bool:
         """Tell whether the condition has a text or ports."""
-        return self.pattern is not None or bool(self.ports)
+        return self.pattern is not None or self.log is not None or bool(self.ports)
 
 
 def parse_wait_condition(text: str, ports: tuple[int, ...], network: Network) -> WaitCondition:
     """Return the condition that the options describe."""
+    service, text = split_log_condition(text)
     pattern = compile_pattern(text) if text else None
     published = {p.host for p in network.ports if p.protocol == "tcp"}
     for port in ports:
@@ -59,43 +65,19 @@ def parse_wait_condition(text: str, ports: tuple[int, ...], network: Network) ->
                 f"--wait-port {port}: port {port} of this host is not published",
                 f"publish it: --publish {port}:{port}",
             )
+    if service and pattern is not None:
+        return WaitCondition(None, ports, LogPattern(service, pattern))
     return WaitCondition(pattern, ports)
 
 
 def compile_pattern(text: str) -> re.Pattern[str]:
-    """Return a regular expression for lines of the console."""
+    """Return a regular expression for lines of the console or of a service."""
     try:
         return re.compile(text, re.MULTILINE)
     except re.error as error:
         raise UsageError.of(
             codes.WAIT_FAILED, f"--wait-for: {text!r} is not a regular expression: {error}"
         ) from error
-
-
-def plain_text(data: bytes) -> str:
-    """Return the output of a console as text without escape sequences."""
-    text = _ESCAPES.sub(b"", data).decode("utf-8", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "")
-
-
-class ConsoleBuffer:
-    """The end of a console's output."""
-
-    def __init__(self) -> None:
-        """Make an empty buffer."""
-        self._data = bytearray()
-        self.total = 0
-
-    def feed(self, data: bytes) -> None:
-        """Add output."""
-        self.total += len(data)
-        self._data += data
-        if len(self._data) > 2 * _BUFFER_SIZE:
-            del self._data[:-_BUFFER_SIZE]
-
-    def text(self) -> str:
-        """Return the buffer as plain text."""
-        return plain_text(bytes(self._data))
 
 
 class PortProbe:

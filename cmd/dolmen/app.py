@@ -17,8 +17,9 @@ COMMANDS = (
     LazyCommand("build", "dolmen.commands.build", "Assemble a bootable image from YAML files."),
     LazyCommand("run", "dolmen.commands.run", "Run an image in a virtual machine."),
     LazyCommand("ps", "dolmen.commands.ps", "List running machines."),
-    LazyCommand("logs", "dolmen.commands.logs", "Print the console output of a machine."),
+    LazyCommand("logs", "dolmen.commands.logs", "Print the output of a machine or a service."),
     LazyCommand("console", "dolmen.commands.console", "Attach to the console of a machine."),
+    LazyCommand("exec", "dolmen.commands.exec", "Run a command in a service of a machine."),
     LazyCommand("ssh", "dolmen.commands.ssh", "Log in to a machine with SSH."),
     LazyCommand("stop", "dolmen.commands.stop", "Stop machines."),
     LazyCommand(

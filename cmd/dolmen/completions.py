@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import typer
@@ -59,3 +60,27 @@ def complete_images(ctx: typer.Context, incomplete: str) -> list[str]:
         if not spelled_out:
             names = {name.removeprefix(hub) for name in names}
     return sorted(names)
+
+
+# Seconds that a guest has to list its services, while a user waits for the key.
+_SERVICES_TIMEOUT = 1.5
+
+
+def complete_machines() -> list[str]:
+    """Return the names of the machines."""
+    from assembler.machine import list_machines, state_directory  # noqa: PLC0415
+
+    return [machine.record.name for machine in list_machines(state_directory(os.environ))]
+
+
+def complete_services(ctx: typer.Context) -> list[str]:
+    """Return the services of the machine that is named; none if its agent does not answer."""
+    from assembler.errors import DolmenError  # noqa: PLC0415
+    from assembler.machine import find_machine, list_services, state_directory  # noqa: PLC0415
+
+    name = str(ctx.params.get("name") or "")
+    try:
+        machine = find_machine("" if name == "-" else name, state_directory(os.environ))
+        return [service.name for service in list_services(machine, _SERVICES_TIMEOUT)]
+    except (DolmenError, OSError):
+        return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from assembler.machine import (
+    CommandIO,
     ConsoleIO,
     HostFinding,
     RecordedMachine,
@@ -14,8 +15,11 @@ from assembler.machine import (
     attach,
     check_host,
     create_metadata_cd,
+    list_services,
     read_log,
+    read_service_log,
     run,
+    run_command,
     ssh_command,
     start,
 )
@@ -24,6 +28,7 @@ from assembler.machine import list_machines as list_all
 from assembler.machine import stop_machine as stop
 
 __all__ = [
+    "CommandIO",
     "ConsoleIO",
     "HostFinding",
     "RecordedMachine",
@@ -37,8 +42,11 @@ __all__ = [
     "create_metadata_cd",
     "find",
     "list_all",
+    "list_services",
     "read_log",
+    "read_service_log",
     "run",
+    "run_command",
     "ssh_command",
     "start",
     "stop",

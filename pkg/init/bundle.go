@@ -68,6 +68,7 @@ type runtimeSpec struct {
 type containerSpec struct {
 	Process struct {
 		Args []string `json:"args"`
+		Env  []string `json:"env"`
 	} `json:"process"`
 	Annotations map[string]string `json:"annotations"`
 }

@@ -171,24 +171,31 @@ func printLogs(c call, name string) int {
 	if strings.ContainsRune(name, '/') {
 		return c.fail("%s is no name", name)
 	}
-	if memory != nil {
-		if !memory.print(c.files[1], name) {
-			return c.fail("there is no output of %s; service logs shows all there is", name)
-		}
+	if writeLogs(c.files[1], name) {
 		return 0
 	}
-	found := false
+	if memory != nil {
+		return c.fail("there is no output of %s; service logs shows all there is", name)
+	}
+	return c.fail("there is no log of %s; see /var/log", name)
+}
+
+// writeLogs writes what is kept of a container's output; it tells whether there is something.
+func writeLogs(to io.Writer, name string) (found bool) {
+	if strings.ContainsRune(name, '/') {
+		return false
+	}
+	if memory != nil {
+		return memory.print(to, name)
+	}
 	for _, path := range []string{"/var/log/" + name + ".log.1", "/var/log/" + name + ".log"} {
 		if file, err := os.Open(path); err == nil {
-			_, _ = io.Copy(c.files[1], file)
+			_, _ = io.Copy(to, file)
 			file.Close()
 			found = true
 		}
 	}
-	if !found {
-		return c.fail("there is no log of %s; see /var/log", name)
-	}
-	return 0
+	return found
 }
 
 // exec runs a command in a service's container, with the caller's files.

@@ -29,6 +29,8 @@ type containerLog struct {
 	size  int64
 	last  []string
 	broke bool
+	// Who follows the log.
+	watchers map[*logWatcher]bool
 }
 
 func newLog(path, shownAs string) *containerLog {
@@ -83,6 +85,7 @@ func (l *containerLog) add(line []byte) {
 		memory.add(l.source(), text)
 		return
 	}
+	l.tell(line)
 	if err := l.write(line); err != nil && !l.broke {
 		l.broke = true
 		say("the log %s cannot be written: %v", l.path, err)

@@ -66,6 +66,9 @@ func runInit() {
 	loadModules(system)
 	mountVolumes()
 	system.serveControl()
+	if options.agent {
+		system.startAgent()
+	}
 
 	go func() {
 		// Whoever asks first; the rest of the boot is not waited for.

@@ -20,7 +20,9 @@ type options struct {
 	noContainerd bool
 	// The old hierarchy of cgroups is asked for, which we do not have.
 	oldCgroups bool
-	hostname   string
+	// Let the host read logs and run commands.
+	agent    bool
+	hostname string
 }
 
 func commandLine() string {
@@ -47,6 +49,8 @@ func parseOptions(line string) options {
 			o.runtime = value
 		case "dolmen.containerd":
 			o.noContainerd = !on
+		case "dolmen.agent":
+			o.agent = on
 		case "dolmen.hostname":
 			o.hostname = value
 		case "linuxkit.unified_cgroup_hierarchy":

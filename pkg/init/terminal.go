@@ -30,45 +30,59 @@ var terminals atomic.Int64
 
 // execOnTerminal runs a command in a container, on a terminal of its own.
 func (s *system) execOnTerminal(c call, one *service, command []string) int {
-	where := fmt.Sprintf("/run/init/exec-%d", terminals.Add(1))
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: where, Net: "unix"})
+	terminal, _, commandEnded, err := s.startOnTerminal(one, command)
 	if err != nil {
 		return c.fail("%v", err)
+	}
+	defer terminal.Close()
+	restore := makeRaw(c.files[0])
+	defer restore()
+	return shellStatus(relay(c.files[0], c.files[1], terminal, commandEnded))
+}
+
+// execPath is where files of one more command may be.
+func (s *system) execPath() string { return fmt.Sprintf("/run/init/exec-%d", terminals.Add(1)) }
+
+// startOnTerminal starts a command in a container, on a terminal whose other end is returned.
+func (s *system) startOnTerminal(
+	one *service, command []string, options ...string,
+) (*os.File, int, <-chan syscall.WaitStatus, error) {
+	where := s.execPath()
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: where, Net: "unix"})
+	if err != nil {
+		return nil, 0, nil, err
 	}
 	defer listener.Close()
 	pidFile := where + ".pid"
 	defer os.Remove(pidFile)
-	runtime := s.engine.execCommand(
-		one.bundle, command, "--tty", "--detach", "--console-socket", where, "--pid-file", pidFile)
+	options = append(options, "--tty", "--detach", "--console-socket", where, "--pid-file", pidFile)
+	runtime := s.engine.execCommand(one.bundle, command, options...)
 	said, err := os.CreateTemp("/run/init", "said-")
 	if err != nil {
-		return c.fail("%v", err)
+		return nil, 0, nil, err
 	}
 	defer said.Close()
 	_ = os.Remove(said.Name())
 	_, ended, err := s.reaper.start(runtime, []*os.File{s.null, said, said})
 	if err != nil {
-		return c.fail("%v", err)
+		return nil, 0, nil, err
 	}
 	status := <-ended
 	terminal, err := receiveTerminal(listener)
-	if err == nil {
-		defer terminal.Close()
-	}
 	if status != 0 {
-		return c.fail("%s", why(said, terminal, status))
+		err = errors.New(why(said, terminal, status))
+	}
+	pid := 0
+	if err == nil {
+		pid, err = readPid(pidFile)
 	}
 	if err != nil {
-		return c.fail("%v", err)
+		if terminal != nil {
+			terminal.Close()
+		}
+		return nil, 0, nil, err
 	}
-	pid, err := readPid(pidFile)
-	if err != nil {
-		return c.fail("%v", err)
-	}
-	commandEnded := s.reaper.adopt(pid)
-	restore := makeRaw(c.files[0])
-	defer restore()
-	return shellStatus(relay(c.files[0], c.files[1], terminal, commandEnded))
+	return terminal, pid, s.reaper.adopt(pid), nil
 }
 
 // relay carries what is typed and printed until the command has ended, and returns its end.
@@ -228,7 +242,11 @@ func receiveTerminal(listener *net.UnixListener) (*os.File, error) {
 	return os.NewFile(uintptr(descriptor), "terminal"), nil
 }
 
-var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+var (
+	colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+	// crun puts the time in front.
+	times = regexp.MustCompile(`^\d{4}-\d\d-\d\dT[0-9:.]+Z: `)
+)
 
 // why returns what a runtime said last, be it on the terminal that it has made for the command.
 func why(said, terminal *os.File, status syscall.WaitStatus) string {
@@ -238,6 +256,12 @@ func why(said, terminal *os.File, status syscall.WaitStatus) string {
 		_ = terminal.SetReadDeadline(time.Now().Add(lastOutput))
 		n, _ = terminal.Read(content)
 	}
-	lines := strings.Split(strings.TrimSpace(colours.ReplaceAllString(string(content[:n]), "")), "\n")
-	return printable(first(lines[len(lines)-1], "the runtime: "+describeEnd(status)))
+	return lastLine(content[:n], status)
+}
+
+// lastLine is the last of what a runtime said.
+func lastLine(said []byte, status syscall.WaitStatus) string {
+	lines := strings.Split(strings.TrimSpace(colours.ReplaceAllString(string(said), "")), "\n")
+	last := times.ReplaceAllString(lines[len(lines)-1], "")
+	return printable(first(last, "the runtime: "+describeEnd(status)))
 }

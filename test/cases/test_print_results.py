@@ -81,6 +81,7 @@ RESULTS = {
     "version": ("version", r"dolmen [\d.]+\n"),
     "ps": ("ps", NOTHING),
     "logs (fails)": ("logs none", NOTHING),
+    "exec (fails)": ("exec none web true", NOTHING),
     "console (fails)": ("console none", NOTHING),
     "ssh (fails)": ("ssh none", NOTHING),
     "stop (fails)": ("stop none", NOTHING),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dolmen import completions
 from dolmen.lazy import command_app
 from dolmen.output import print_note
 
@@ -18,7 +19,11 @@ _HINT = "dolmen: Ctrl-] q detaches; the machine keeps running\n"
 def console(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Name of the machine; optional if there is only one."),
+        typer.Argument(
+            metavar="NAME",
+            help="Name of the machine; optional if there is only one.",
+            autocompletion=completions.complete_machines,
+        ),
     ] = "",
 ) -> None:
     """Attach to the console of a detached machine.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dolmen import completions
 from dolmen.lazy import command_app
 
 app = command_app()
@@ -15,7 +16,12 @@ app = command_app()
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def ssh(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of the machine; `-` if there is only one.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Name of the machine; `-` if there is only one.",
+            autocompletion=completions.complete_machines,
+        ),
     ] = "-",
     command: Annotated[
         list[str] | None,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dolmen import completions
 from dolmen.lazy import command_app
 from dolmen.output import print_note
 from dolmen.run.durations import parse_duration
@@ -20,7 +21,11 @@ def stop(
     ctx: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME...", help="Names of machines; optional if there is only one."),
+        typer.Argument(
+            metavar="NAME...",
+            help="Names of machines; optional if there is only one.",
+            autocompletion=completions.complete_machines,
+        ),
     ] = None,
     all_machines: Annotated[bool, typer.Option("--all", help="Stop all machines.")] = False,
     timeout: Annotated[

@@ -43,6 +43,7 @@ EXCEPTIONS = {
     "__main__.py",
     "run/tty_mode.py",
     "run/terminal_console.py",
+    "run/command_terminal.py",
     "run/signal_pipe.py",
 }
 # Prints for the process that started it, which reads JSON.

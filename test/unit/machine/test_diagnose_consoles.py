@@ -14,9 +14,10 @@ from assembler.machine.console_diagnosis import (
     has_given_up,
     last_lines,
 )
+from assembler.machine.console_text import plain_text
 from assembler.machine.description import FirmwareBoot, KernelBoot, Machine, Network, Port
 from assembler.machine.result import RunOutcome, failure_diagnostics
-from assembler.machine.wait_conditions import PortProbe, WaitCondition, plain_text
+from assembler.machine.wait_conditions import PortProbe, WaitCondition
 
 DIRECT = Machine("amd64", KernelBoot(Path("/k"), Path("/i"), "console=ttyS0"))
 DOCUMENT = Path(__file__).parents[3] / "docs" / "run.md"

@@ -180,7 +180,11 @@ def qemu(
     ] = False,
     wait_for: Annotated[
         str,
-        typer.Option(help="Wait until a line of the console matches.", metavar="REGEX"),
+        typer.Option(
+            help="Wait until a line of the console matches, or with log:SERVICE:REGEX a line of a "
+            "service.",
+            metavar="REGEX",
+        ),
     ] = "",
     wait_port: Annotated[
         list[int] | None,
