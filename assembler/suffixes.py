@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 # A kernel and the files beside it, which `dolmen run` and `dolmen serve` find by their suffixes.
 KERNEL, INITRD, CMDLINE = "-kernel", "-initrd.img", "-cmdline"
 SQUASHFS, SQUASHFS_INITRD = "-squashfs.img", "-squashfs-initrd.img"
+EROFS, EROFS_INITRD = "-erofs.img", "-erofs-initrd.img"
 
 SUFFIXES: Mapping[str, Mapping[str, str]] = {
     "tar": {"tar": ".tar"},
@@ -23,9 +24,9 @@ SUFFIXES: Mapping[str, Mapping[str, str]] = {
         "cmdline": CMDLINE,
     },
     "kernel+erofs": {
-        "root": "-erofs.img",
+        "root": EROFS,
         "kernel": KERNEL,
-        "initrd": "-erofs-initrd.img",
+        "initrd": EROFS_INITRD,
         "cmdline": CMDLINE,
     },
     "kernel+iso": {

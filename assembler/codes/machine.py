@@ -6,8 +6,9 @@ NOT_AN_IMAGE = Code(
     1001,
     "A machine cannot boot this",
     "`dolmen run qemu` accepts a YAML file (which it builds first), the prefix of a kernel, an "
-    "initrd and a command line (`image` for image-kernel, image-initrd.img and image-cmdline), an "
-    "ISO, a raw disk or a qcow2 disk. It recognizes them by their content, not by their name.",
+    "initrd and a command line (`image` for image-kernel, image-initrd.img and image-cmdline), or "
+    "of a kernel and a squashfs or erofs, an ISO, or a raw, qcow2, VHD or VMDK disk. It recognizes "
+    "them by their content, not by their name.",
 )
 NO_FIRMWARE = Code(
     1002,
@@ -163,7 +164,7 @@ NO_CONSOLE = Code(
     1027,
     "The serial console has no output",
     "The machine may still work. The kernel writes to the device of `console=` in its command "
-    "line: ttyS0 on amd64 and riscv64, ttyAMA0 on arm64.",
+    "line: ttyS0 on amd64 and riscv64, ttyAMA0 on arm64, ttysclp0 on s390x.",
 )
 NOT_BOOTABLE = Code(
     1028,

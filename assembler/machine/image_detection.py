@@ -11,13 +11,24 @@ from assembler import magics
 from assembler.codes import machine as codes
 from assembler.data_files import open_data_file
 from assembler.errors import MachineError, wrap_os_errors
+from assembler.inspection import read_disk_head
 from assembler.machine.description import KernelBoot
-from assembler.suffixes import CMDLINE, INITRD, KERNEL, SQUASHFS, SQUASHFS_INITRD
+from assembler.suffixes import (
+    CMDLINE,
+    EROFS,
+    EROFS_INITRD,
+    INITRD,
+    KERNEL,
+    SQUASHFS,
+    SQUASHFS_INITRD,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _SECTOR = 2048
+# The bytes that tell the architecture of a kernel: an s390x kernel has its magic at 64 KiB.
+_HEAD = 0x10100
 _BOOT_RECORD = 17 * _SECTOR
 _MAX_CMDLINE = 64 << 10
 # The machine types in the header of a PE file.
@@ -44,8 +55,8 @@ class BootImage:
     # The format of a disk: raw, qcow2.
     format: str = "raw"
     kernel: KernelBoot | None = None
-    # A squashfs root filesystem beside the kernel, which becomes a disk.
-    squashfs: Path | None = None
+    # A root filesystem beside the kernel, squashfs or erofs, which becomes a disk.
+    root: Path | None = None
     # Empty if it is unknown.
     architecture: str = ""
     # Whether it boots by UEFI only.
@@ -70,7 +81,7 @@ def detect_image(path: Path, *, kind: ImageKind | None = None, squashfs: bool = 
 
 def _detect_file(path: Path, kind: ImageKind | None) -> BootImage:
     with wrap_os_errors(path, "read"), open_data_file(path) as file:
-        head = file.read(_SECTOR)
+        head = file.read(_HEAD)
         file.seek(16 * _SECTOR)
         volumes = file.read(2 * _SECTOR)
         file.seek(0, 2)
@@ -88,19 +99,29 @@ def _detect_file(path: Path, kind: ImageKind | None) -> BootImage:
         if _is_efi_program(head):
             return BootImage(ImageKind.EFI, path, architecture=architecture, only_uefi=True)
         return BootImage(ImageKind.KERNEL, path, kernel=KernelBoot(path), architecture=architecture)
-    if head.startswith(magics.QCOW2):
-        return BootImage(ImageKind.DISK, path, "qcow2")
-    if head.startswith((magics.VMDK, magics.VMDK_DESCRIPTOR)):
-        return BootImage(ImageKind.DISK, path, "vmdk")
-    if head.startswith(magics.VHDX):
-        return BootImage(ImageKind.DISK, path, "vhdx")
-    if head.startswith(magics.VHD) or _has_vhd_footer(path, size):
-        return BootImage(ImageKind.DISK, path, "vpc")
+    container = _disk_container(head, path, size)
+    if container:
+        only_uefi = _is_for_uefi(read_disk_head(path, _SECTOR))
+        return BootImage(ImageKind.DISK, path, container, only_uefi=only_uefi)
     if kind is ImageKind.DISK or _has_boot_sector(head):
-        # Disks for UEFI begin with a protective MBR without boot code.
-        only_uefi = head[450:451] == b"\xee" and not any(head[:440])
-        return BootImage(ImageKind.DISK, path, only_uefi=only_uefi)
+        return BootImage(ImageKind.DISK, path, only_uefi=_is_for_uefi(head))
     raise _not_an_image(path, _describe_unsupported(head))
+
+
+def _disk_container(head: bytes, path: Path, size: int) -> str:
+    """Return what QEMU calls the form of a disk that is not raw, or an empty text."""
+    if head.startswith(magics.QCOW2):
+        return "qcow2"
+    if head.startswith((magics.VMDK, magics.VMDK_DESCRIPTOR)):
+        return "vmdk"
+    if head.startswith(magics.VHDX):
+        return "vhdx"
+    return "vpc" if head.startswith(magics.VHD) or _has_vhd_footer(path, size) else ""
+
+
+def _is_for_uefi(head: bytes) -> bool:
+    """Tell whether a disk begins as those for UEFI only: a protective MBR without boot code."""
+    return head[450:451] == b"\xee" and not any(head[:440])
 
 
 def _has_boot_sector(head: bytes) -> bool:
@@ -110,11 +131,18 @@ def _has_boot_sector(head: bytes) -> bool:
 
 def _detect_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
     initrd = path.with_name(path.name + INITRD)
-    root = path.with_name(path.name + SQUASHFS)
-    use_root = root.is_file() and (squashfs or not initrd.is_file())
-    if squashfs and not root.is_file():
-        raise _not_an_image(path, f"{root.name} not found beside {kernel.name}")
-    if not use_root and not initrd.is_file():
+    # The early initrd is there if the kernel needs modules to mount the root filesystem.
+    roots = {
+        path.with_name(path.name + root): path.with_name(path.name + early)
+        for root, early in ((SQUASHFS, SQUASHFS_INITRD), (EROFS, EROFS_INITRD))
+    }
+    wanted, *_ = roots
+    if squashfs and not wanted.is_file():
+        raise _not_an_image(path, f"{wanted.name} not found beside {kernel.name}")
+    root = None
+    if squashfs or not initrd.is_file():
+        root = next((found for found in roots if found.is_file()), None)
+    if root is None and not initrd.is_file():
         raise _not_an_image(path, f"{kernel.name} found, but not {initrd.name} beside it")
     cmdline = path.with_name(path.name + CMDLINE)
     text = ""
@@ -122,16 +150,15 @@ def _detect_prefix(path: Path, kernel: Path, *, squashfs: bool) -> BootImage:
         with wrap_os_errors(cmdline, "read"), cmdline.open("rb") as file:
             text = file.read(_MAX_CMDLINE).decode("utf-8", "replace").strip()
     with wrap_os_errors(kernel, "read"), kernel.open("rb") as file:
-        architecture = kernel_architecture(file.read(_SECTOR))
-    if use_root:
-        # The early initrd, if the kernel needs modules to mount the root filesystem.
-        initrd = path.with_name(path.name + SQUASHFS_INITRD)
+        architecture = kernel_architecture(file.read(_HEAD))
+    if root is not None:
+        initrd = roots[root]
     boot = KernelBoot(kernel, initrd if initrd.is_file() else None, text)
     return BootImage(
         ImageKind.KERNEL,
         path,
         kernel=boot,
-        squashfs=root if use_root else None,
+        root=root,
         architecture=architecture,
     )
 
@@ -144,6 +171,8 @@ def kernel_architecture(head: bytes) -> str:
         return "arm64"
     if magics.is_riscv_image(head):
         return "riscv64"
+    if magics.is_s390_image(head):
+        return "s390x"
     if head.startswith(magics.DOS) and len(head) >= 64:
         at = int.from_bytes(head[60:64], "little")
         if magics.has_magic(head, magics.PE, at):

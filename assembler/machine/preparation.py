@@ -191,7 +191,7 @@ def _boot_method(image: BootImage) -> BootMethod:
         kernel=kernel.kernel.absolute(),
         initrd=kernel.initrd.absolute() if kernel.initrd else None,
     )
-    if image.squashfs is None or "root=" in kernel.cmdline:
+    if image.root is None or "root=" in kernel.cmdline:
         return paths
     return replace(paths, cmdline=f"{kernel.cmdline} root=/dev/sda ro".strip())
 
@@ -205,8 +205,8 @@ def _disks(
         disks.append(Disk(image.path.absolute(), image.format, snapshot=discard))
     elif image.kind is ImageKind.EFI:
         disks.append(_efi_program_disk(image.path, files.folder, architecture))
-    elif image.squashfs is not None:
-        disks.append(Disk(image.squashfs.absolute(), read_only=True))
+    elif image.root is not None:
+        disks.append(Disk(image.root.absolute(), read_only=True))
     for number, requested in enumerate(requested_disks(options)):
         option = requested
         name = f"disk{number or ''}.img"

@@ -23,7 +23,9 @@ _INFO_AT, _INFO_SIZE = 8, 56
 _CODE, _CODE_END = 432, 440
 # Operating systems ignore partitions of this type (hidden NTFS).
 _TYPE_DATA, _TYPE_EFI = 0x17, 0xEF
-_LBA_ONLY = b"\xfe\xff\xff"
+# Cylinder, head and sector of what only LBA can say: the usual values, and those of the second
+# partition. With the usual ones there, pycdlib takes the volume for one with a GPT of isohybrid.
+_LBA_ONLY, _LBA_ONLY_EFI = b"\xfe\xff\xff", b"\xff\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,12 @@ def master_boot_record(
     code += struct.pack("<Q", bios.sector * _PER_SECTOR if bios else 0)
     begins = 16 * _PER_SECTOR
     ends = (efi.sector if efi else end) * _PER_SECTOR
-    table = _partition_entry(0x80 if bios else 0, _TYPE_DATA, begins, ends - begins)
+    active = 0x80 if bios else 0
+    table = _partition_entry(active, _TYPE_DATA, _LBA_ONLY, begins, ends - begins)
     if efi:
-        table += _partition_entry(0, _TYPE_EFI, ends, efi.blocks)
+        table += _partition_entry(0, _TYPE_EFI, _LBA_ONLY_EFI, ends, efi.blocks)
     return code + seed[:4] + bytes(2) + table.ljust(64, b"\0") + magics.BOOT_SECTOR
 
 
-def _partition_entry(active: int, kind: int, first: int, count: int) -> bytes:
-    return struct.pack("<B3sB3sII", active, _LBA_ONLY, kind, _LBA_ONLY, first, count)
+def _partition_entry(active: int, kind: int, chs: bytes, first: int, count: int) -> bytes:
+    return struct.pack("<B3sB3sII", active, chs, kind, chs, first, count)

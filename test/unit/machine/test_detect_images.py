@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from assembler import magics
 from assembler.errors import MachineError
 from assembler.machine.disks import create_disk
 from assembler.machine.image_detection import ImageKind, detect_image
@@ -49,10 +52,10 @@ def test_a_prefix_stands_for_kernel_initrd_and_command_line(tmp_path: Path) -> N
 def test_a_squashfs_is_used_without_an_initrd_or_on_request(tmp_path: Path) -> None:
     (tmp_path / "a-kernel").write_bytes(ARM64)
     (tmp_path / "a-squashfs.img").write_bytes(b"hsqs")
-    assert detect_image(tmp_path / "a").squashfs == tmp_path / "a-squashfs.img"
+    assert detect_image(tmp_path / "a").root == tmp_path / "a-squashfs.img"
     (tmp_path / "a-initrd.img").write_bytes(b"x")
-    assert detect_image(tmp_path / "a").squashfs is None
-    assert detect_image(tmp_path / "a", squashfs=True).squashfs
+    assert detect_image(tmp_path / "a").root is None
+    assert detect_image(tmp_path / "a", squashfs=True).root
     assert detect_image(tmp_path / "a").architecture == "arm64"
 
 
@@ -64,6 +67,62 @@ def test_the_firmware_of_an_iso_is_detected(
 ) -> None:
     image = detect_image(iso(tmp_path / "called.img", platforms))
     assert (image.kind, image.only_uefi) == (ImageKind.ISO, only_uefi)
+
+
+def test_an_erofs_is_found_by_its_prefix(tmp_path: Path) -> None:
+    (tmp_path / "a-kernel").write_bytes(BZIMAGE)
+    (tmp_path / "a-erofs.img").write_bytes(b"x")
+    image = detect_image(tmp_path / "a")
+    assert image.root == tmp_path / "a-erofs.img"
+    assert image.kernel is not None
+    assert image.kernel.initrd is None
+    (tmp_path / "a-erofs-initrd.img").write_bytes(b"x")
+    early = detect_image(tmp_path / "a").kernel
+    assert early is not None
+    assert early.initrd == tmp_path / "a-erofs-initrd.img"
+    with pytest.raises(MachineError, match=r"a-squashfs\.img not found"):
+        detect_image(tmp_path / "a", squashfs=True)
+    # A squashfs and an initrd are preferred.
+    (tmp_path / "a-squashfs.img").write_bytes(b"hsqs")
+    assert detect_image(tmp_path / "a").root == tmp_path / "a-squashfs.img"
+    (tmp_path / "a-initrd.img").write_bytes(b"x")
+    assert detect_image(tmp_path / "a").root is None
+
+
+GPT_HEAD = bytes(446) + b"\0\0\x02\0\xee".ljust(64, b"\0") + b"\x55\xaa"
+BIOS_HEAD = b"code".ljust(446, b"\0") + b"\x80\0\x02\0\xee".ljust(64, b"\0") + b"\x55\xaa"
+
+
+@pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img is not installed")
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("qcow2", ()),
+        ("qcow2", ("-c",)),
+        ("vpc", ("-o", "subformat=fixed,force_size=on")),
+        ("vpc", ("-o", "subformat=dynamic")),
+        ("vmdk", ("-o", "subformat=monolithicSparse")),
+        ("vmdk", ("-o", "subformat=streamOptimized")),
+    ],
+)
+def test_a_disk_for_uefi_is_found_in_a_container(
+    tmp_path: Path, form: str, options: tuple[str, ...]
+) -> None:
+    for head, only_uefi in ((GPT_HEAD, True), (BIOS_HEAD, False), (bytes(512), False)):
+        raw, path = tmp_path / "raw", tmp_path / "disk"
+        raw.write_bytes(head + bytes((4 << 20) - len(head)))
+        convert = ["qemu-img", "convert", "-f", "raw", "-O", form, *options, raw, path]
+        subprocess.run(convert, check=True)
+        image = detect_image(path)
+        assert (image.kind, image.format) == (ImageKind.DISK, form)
+        assert image.only_uefi is only_uefi
+
+
+def test_a_damaged_container_is_still_a_disk(tmp_path: Path) -> None:
+    path = tmp_path / "disk"
+    path.write_bytes(magics.QCOW2 + b"\0\0\0\x03" + bytes(60))
+    image = detect_image(path)
+    assert (image.kind, image.format, image.only_uefi) == (ImageKind.DISK, "qcow2", False)
 
 
 def test_an_iso_without_a_boot_loader_is_refused(tmp_path: Path) -> None:

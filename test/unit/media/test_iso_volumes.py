@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pycdlib import PyCdlib
 
 from assembler.content import ContentChain, FileRange, write_content_at
 from assembler.errors import OutputError
@@ -204,6 +205,21 @@ def test_the_partitions_do_not_overlap(tmp_path: Path) -> None:
     path = written(volume(entries, boot), tmp_path / "boot.iso")
     done = subprocess.run(["sfdisk", "--verify", path], capture_output=True, text=True, check=True)
     assert "overlap" not in done.stdout + done.stderr
+
+
+def test_pycdlib_opens_a_volume_for_bios_and_uefi(tmp_path: Path) -> None:
+    # How isohdpfx.bin begins; pycdlib then wants a GPT, if the second partition looks so.
+    code = b"\x33\xed".ljust(32, b"\x90") + b"\xfa" * 400
+    entries = [regular_file("isolinux.bin", bytes(4096)), regular_file("efi.img", b"e" * 70000)]
+    boot = IsoBoot(bios=b"isolinux.bin", mbr=code, efi=b"efi.img")
+    path = written(volume(entries, boot), tmp_path / "boot.iso")
+    iso = PyCdlib()
+    iso.open(str(path))
+    names = {
+        child.rock_ridge.name() for child in iso.list_children(rr_path="/") if child.rock_ridge
+    }
+    iso.close()
+    assert {b"isolinux.bin", b"efi.img"} <= names
 
 
 @needs_xorriso
