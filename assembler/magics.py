@@ -64,6 +64,8 @@ ARM64_IMAGE = b"ARM\x64"
 RISCV_IMAGE = b"RSC\x05"
 # Of both.
 IMAGE_AT = 56
+S390_IMAGE = b"S390EP"
+S390_IMAGE_AT = 0x10008
 # A self-extracting kernel for EFI.
 ZBOOT = b"zimg"
 ZBOOT_AT = 4
@@ -102,6 +104,11 @@ def is_arm64_image(head: bytes) -> bool:
 def is_riscv_image(head: bytes) -> bool:
     """Tell whether data that begins with `head` is a Linux kernel for riscv64."""
     return has_magic(head, RISCV_IMAGE, IMAGE_AT)
+
+
+def is_s390_image(head: bytes) -> bool:
+    """Tell whether data that begins with `head`, of 65 KiB, is a Linux kernel for s390x."""
+    return has_magic(head, S390_IMAGE, S390_IMAGE_AT)
 
 
 def is_zboot(head: bytes) -> bool:

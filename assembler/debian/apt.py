@@ -32,6 +32,7 @@ from assembler.debian.engine_protocol import (
     unavailable_error,
     unknown_host_error,
 )
+from assembler.debian.index_hints import broken_index_hints
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
 from assembler.files import STORE_MODE, atomic_write
@@ -308,9 +309,6 @@ def _last_error(result: ProcessResult) -> str:
     return "; ".join(errors) or result.errors.strip() or "apt printed no error message"
 
 
-_INCONSISTENT_HINT = (
-    "the mirror is inconsistent, perhaps during an update: try again, or use --debian-mirror"
-)
 # Parts of apt's error messages, the code for them, and the hints.
 _UPDATE_FAILURES = (
     (
@@ -325,15 +323,12 @@ _UPDATE_FAILURES = (
         packages.BAD_SIGNATURE,
         (UNTRUSTED_ARCHIVE_HINT,),
     ),
-    (
-        ("Mirror sync in progress", "Hash Sum mismatch"),
-        packages.NO_MIRROR,
-        (_INCONSISTENT_HINT,),
-    ),
     (("",), packages.NO_MIRROR, ("check that the mirror is reachable and has the suite",)),
 )
 
 
+_INCONSISTENT = ("Mirror sync in progress", "Hash Sum mismatch")
+_FAILED_URL = re.compile(r"Failed to fetch (?P<url>\S+)")
 _UNRESOLVED = re.compile(r" resolving '(?P<host>[^']+)'")
 
 
@@ -347,6 +342,8 @@ def _update_error(apt: _AptRoot, result: ProcessResult) -> PackageError:
         for messages, code, hints in _UPDATE_FAILURES
         if any(message in result.errors for message in messages)
     )
+    if code is packages.NO_MIRROR and any(text in result.errors for text in _INCONSISTENT):
+        hints = broken_index_hints(_FAILED_URL.findall(result.errors))
     return PackageError.of(
         code,
         f"the archive cannot be used: {_last_error(result)}",

@@ -44,15 +44,18 @@ class _Target:
     program: str
     machine: str
     tpm: str = ""
+    # The bus of virtio devices.
+    bus: str = "pci"
 
 
 _TARGETS = {
     "amd64": _Target("qemu-system-x86_64", "q35", "tpm-crb"),
     "arm64": _Target("qemu-system-aarch64", "virt", "tpm-tis-device"),
     "riscv64": _Target("qemu-system-riscv64", "virt"),
+    "s390x": _Target("qemu-system-s390x", "s390-ccw-virtio", bus="ccw"),
 }
 # TCG sometimes emulates cmpxchg16b wrongly, which crashes kernels.
-_TCG_CPU = {"amd64": "max,cx16=off", "arm64": "max", "riscv64": "rv64"}
+_TCG_CPU = {"amd64": "max,cx16=off", "arm64": "max", "riscv64": "rv64", "s390x": "max"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +104,22 @@ def _arguments(machine: Machine, target: _Target) -> Iterator[str]:
         yield from ("-uuid", machine.uuid)
     yield from ("-nodefaults", "-no-user-config", "-S")
     yield from _console()
-    yield from _agent()
+    yield from _agent(target)
     if machine.gui:
-        yield from ("-device", "VGA" if machine.architecture == "amd64" else "virtio-gpu-pci")
+        yield from (
+            "-device",
+            "VGA" if machine.architecture == "amd64" else f"virtio-gpu-{target.bus}",
+        )
     else:
         yield from ("-display", "none")
-    yield from ("-device", "virtio-rng-pci")
+    yield from ("-device", f"virtio-rng-{target.bus}")
     yield from _firmware(machine)
     yield from _boot(machine)
-    yield from _drives(machine)
-    yield from _network(machine)
+    yield from _drives(machine, target)
+    yield from _network(machine, target)
     if machine.usb or machine.gui:
         yield from ("-device", "qemu-xhci", "-device", "usb-tablet", "-device", "usb-kbd")
-    yield from _shares(machine)
+    yield from _shares(machine, target)
     yield from _tpm(machine, target)
     for device in machine.devices:
         yield from ("-device", device)
@@ -144,10 +150,10 @@ def _console() -> Iterator[str]:
     yield from ("-mon", "chardev=control,mode=control")
 
 
-def _agent() -> Iterator[str]:
+def _agent(target: _Target) -> Iterator[str]:
     """Yield the ports for the agent; the guest opens them only if its image allows it."""
     # The first port of the device is for consoles.
-    yield from ("-device", f"virtio-serial-pci,max_ports={AGENT_PORTS + 1}")
+    yield from ("-device", f"virtio-serial-{target.bus},max_ports={AGENT_PORTS + 1}")
     for number in range(AGENT_PORTS):
         path = AGENT_SOCKET.format(number)
         yield from ("-chardev", f"socket,id=agent{number},path={path},server=on,wait=off")
@@ -181,7 +187,7 @@ def _boot(machine: Machine) -> Iterator[str]:
         yield from ("-append", boot.cmdline)
 
 
-def _shares(machine: Machine) -> Iterator[str]:
+def _shares(machine: Machine, target: _Target) -> Iterator[str]:
     if machine.shares:
         # virtiofsd reads and writes the guest's memory.
         memory = f"memory-backend-memfd,id=memory,size={machine.memory}M,share=on"
@@ -190,7 +196,7 @@ def _shares(machine: Machine) -> Iterator[str]:
         path = SHARE_SOCKET.format(number)
         yield from ("-chardev", f"socket,id=share{number},path={path}")
         tag = escape_commas(share.tag)
-        yield from ("-device", f"vhost-user-fs-pci,chardev=share{number},tag={tag}")
+        yield from ("-device", f"vhost-user-fs-{target.bus},chardev=share{number},tag={tag}")
 
 
 def _tpm(machine: Machine, target: _Target) -> Iterator[str]:
@@ -205,14 +211,14 @@ def _tpm(machine: Machine, target: _Target) -> Iterator[str]:
     yield from ("-device", f"{target.tpm},tpmdev=tpm0")
 
 
-def _drives(machine: Machine) -> Iterator[str]:
+def _drives(machine: Machine, target: _Target) -> Iterator[str]:
     """Yield disks and CDs.
 
     The default bus is virtio-scsi: disks are /dev/sda and CDs /dev/sr0, as with LinuxKit. Cloud
     kernels without drivers for real hardware have virtio-scsi too.
     """
     if machine.cds or any(d.bus is Bus.SCSI for d in machine.disks):
-        yield from ("-device", "virtio-scsi-pci,id=scsi")
+        yield from ("-device", f"virtio-scsi-{target.bus},id=scsi")
     if machine.architecture != "amd64" and any(d.bus is Bus.SATA for d in machine.disks):
         yield from ("-device", "ahci,id=ide")
     sata = 0
@@ -224,7 +230,7 @@ def _drives(machine: Machine) -> Iterator[str]:
         yield from ("-drive", _drive(disk, f"disk{number}"))
         yield from (
             "-device",
-            _disk_device(disk.bus, number, sata)
+            _disk_device(disk.bus, target.bus, number, sata)
             + ("" if direct else f",bootindex={first + number}"),
         )
         sata += disk.bus is Bus.SATA
@@ -247,32 +253,34 @@ def _drive(disk: Disk, name: str) -> str:
     return f"{options},discard=unmap,file={escape_commas(disk.path)}"
 
 
-def _disk_device(bus: Bus, number: int, sata: int) -> str:
+def _disk_device(bus: Bus, virtio: str, number: int, sata: int) -> str:
     drive = f"drive=disk{number}"
     match bus:
         case Bus.SCSI:
             return f"scsi-hd,{drive}"
         case Bus.VIRTIO:
-            return f"virtio-blk-pci,{drive}"
+            return f"virtio-blk-{virtio},{drive}"
         case Bus.NVME:
             return f"nvme,{drive},serial=disk{number}"
         case Bus.SATA:
             return f"ide-hd,{drive},bus=ide.{sata}"
 
 
-def _network(machine: Machine) -> Iterator[str]:
+def _network(machine: Machine, target: _Target) -> Iterator[str]:
     network = machine.network
+    card = f"virtio-net-{target.bus}"
+    # Without the card's option ROM, which only delays the boot.
+    rom = ",romfile=" if target.bus == "pci" else ""
     if network.mode == "none" and not network.segments:
         yield from ("-nic", "none")
     if network.mode != "none":
         yield from ("-netdev", _host_netdev(network))
-        # Without the card's option ROM, which only delays the boot.
         mac = "" if network.mode == "user" else f",mac={_mac(machine.uuid)}"
-        yield from ("-device", f"virtio-net-pci,netdev=net0,romfile={mac}")
+        yield from ("-device", f"{card},netdev=net0{rom}{mac}")
     for number, name in enumerate(network.segments):
         yield from ("-netdev", f"socket,id=segment{number},{_segment(name)},localaddr=127.0.0.1")
         mac = _mac(f"{machine.uuid}/{number}")
-        yield from ("-device", f"virtio-net-pci,netdev=segment{number},mac={mac},romfile=")
+        yield from ("-device", f"{card},netdev=segment{number},mac={mac}{rom}")
 
 
 def _host_netdev(network: Network) -> str:

@@ -56,6 +56,7 @@ TOOLS: dict[str, Tool] = {
         Tool("qemu-system-x86_64", "qemu-system-x86", "run amd64 images (dolmen run qemu)"),
         Tool("qemu-system-aarch64", "qemu-system-arm", "run arm64 images (dolmen run qemu)"),
         Tool("qemu-system-riscv64", "qemu-system-misc", "run riscv64 images (dolmen run qemu)"),
+        Tool("qemu-system-s390x", "qemu-system-misc", "run s390x images (dolmen run qemu)"),
         Tool("qemu-img", "qemu-utils", "disks of machines in formats other than raw and qcow2"),
         Tool("mksquashfs", "squashfs-tools", "squashfs outputs", (4, 6), "-version"),
         Tool("mkfs.erofs", "erofs-utils", "erofs outputs", (1, 8)),

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,9 +143,9 @@ func (s *system) watchButton(path string) {
 			if n, err := device.Read(event); err != nil || n != len(event) {
 				return
 			}
-			kind := binary.LittleEndian.Uint16(event[timevalLength:])
-			code := binary.LittleEndian.Uint16(event[timevalLength+2:])
-			value := binary.LittleEndian.Uint32(event[timevalLength+4:])
+			kind := order.Uint16(event[timevalLength:])
+			code := order.Uint16(event[timevalLength+2:])
+			value := order.Uint32(event[timevalLength+4:])
 			if kind == keyEvent && code == powerKey && value == 1 {
 				if s.end(powerOff) {
 					say("the power button was pressed")

@@ -3,7 +3,6 @@ package main
 // Network interfaces by rtnetlink: up, made, moved to another namespace.
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -22,8 +21,6 @@ const (
 	infoData           = 2  // IFLA_INFO_DATA
 	vethPeer           = 1  // VETH_INFO_PEER
 )
-
-var order = binary.LittleEndian // of all architectures we are built for
 
 // attribute encodes a netlink attribute, padded.
 func attribute(kind uint16, content []byte) []byte {

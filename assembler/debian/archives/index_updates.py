@@ -17,6 +17,7 @@ from assembler.debian.archives.release import Release, parse_release
 from assembler.debian.archives.signatures import verify_detached_signature, verify_inline_signature
 from assembler.debian.decompression import DECOMPRESSION_ERRORS, decompress, fail_above_size
 from assembler.debian.engine_protocol import UNTRUSTED_ARCHIVE_HINT, ArchiveSnapshot
+from assembler.debian.index_hints import broken_index_hints
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.files import check_room
 
@@ -34,7 +35,6 @@ _CHUNK = 1 << 18
 INDEX_SUFFIX = ".packages"
 # The fastest decompression comes first.
 _COMPRESSIONS = (".zst", ".xz", ".gz", "")
-_RETRY_HINT = "the mirror may be in the middle of an update: try again, or choose another mirror"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _fetch_index(downloader: Downloader, root: Path, base: str, name: str, relea
     raise PackageError.of(
         packages.NO_MIRROR,
         f"the archive lists {name}, and it is missing at {base}",
-        _RETRY_HINT,
+        *broken_index_hints([f"{base}/{name}"]),
     )
 
 
@@ -180,7 +180,7 @@ def _verify_file(uri: str, listed: ReleaseFile, sha256: str, size: int) -> None:
             packages.NO_MIRROR,
             f"{uri} does not match the archive's Release: {size} bytes with the sha256 {sha256} "
             f"instead of {listed.size} bytes with {listed.sha256}",
-            _RETRY_HINT,
+            *broken_index_hints([uri]),
         )
 
 
@@ -191,7 +191,7 @@ def _store_reduced_index(file: IO[bytes], suffix: str, path: Path, uri: str, max
         write_kept(path, reduce_index(chunks))
     except DECOMPRESSION_ERRORS as error:
         raise PackageError.of(
-            packages.NO_MIRROR, f"{uri} is broken: {error}", _RETRY_HINT
+            packages.NO_MIRROR, f"{uri} is broken: {error}", *broken_index_hints([uri])
         ) from error
 
 

@@ -140,5 +140,24 @@ def test_gui_usb_and_additional_devices() -> None:
 
 
 def test_an_unsupported_architecture_is_refused() -> None:
-    with pytest.raises(MachineError, match="s390x is not supported"):
-        Qemu().command(replace(PLAIN, architecture="s390x"))
+    with pytest.raises(MachineError, match="ppc64le is not supported"):
+        Qemu().command(replace(PLAIN, architecture="ppc64le"))
+
+
+def test_s390x_has_virtio_devices_on_its_own_bus() -> None:
+    disk = Disk(Path("/d"), "raw", Bus.VIRTIO)
+    network = Network(segments=("a",))
+    given = words(replace(PLAIN, architecture="s390x", disks=(disk,), network=network))
+    assert after("-machine", given) == ["s390-ccw-virtio"]
+    devices = after("-device", given)
+    assert "virtio-net-ccw,netdev=net0" in devices
+    assert "virtio-blk-ccw,drive=disk0" in devices
+    assert not [device for device in devices if "pci" in device or "romfile" in device]
+
+
+def test_the_agent_has_ports() -> None:
+    given = words(PLAIN)
+    assert "virtio-serial-pci,max_ports=5" in after("-device", given)
+    for number in range(4):
+        device = f"virtserialport,chardev=agent{number},name=org.dolmen.agent.{number}"
+        assert device in after("-device", given)

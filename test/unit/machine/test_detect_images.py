@@ -69,6 +69,12 @@ def test_the_firmware_of_an_iso_is_detected(
     assert (image.kind, image.only_uefi) == (ImageKind.ISO, only_uefi)
 
 
+def test_a_kernel_of_s390x_is_detected(tmp_path: Path) -> None:
+    (tmp_path / "a-kernel").write_bytes(bytes(0x10008) + b"S390EP\0\x01" + bytes(600))
+    (tmp_path / "a-initrd.img").write_bytes(b"x")
+    assert detect_image(tmp_path / "a").architecture == "s390x"
+
+
 def test_an_erofs_is_found_by_its_prefix(tmp_path: Path) -> None:
     (tmp_path / "a-kernel").write_bytes(BZIMAGE)
     (tmp_path / "a-erofs.img").write_bytes(b"x")
