@@ -69,7 +69,9 @@ func (s *agentSession) withPipes(one *service, r agentRequest) (*agentCommand, i
 		closeAll(ours)
 		return nil, 1, err
 	}
-	words := s.port.engine.execCommand(one.bundle, r.Command, "--detach", "--pid-file", pidFile)
+	config, _ := one.containerSpec()
+	options := append(environmentOptions(config.Process.Env, ""), "--detach", "--pid-file", pidFile)
+	words := s.port.engine.execCommand(one.bundle, r.Command, options...)
 	_, runtimeEnded, err := s.port.reaper.start(words, theirs)
 	if err != nil {
 		closeAll(ours)
@@ -123,11 +125,8 @@ func closeAll(files []*os.File) {
 
 // onTerminal starts a command on a terminal of its own.
 func (s *agentSession) onTerminal(one *service, r agentRequest) (*agentCommand, int, error) {
-	options := []string{}
-	if terminalTypes.MatchString(r.Type) {
-		config, _ := one.containerSpec()
-		options = append(environmentOptions(config.Process.Env), "--env", "TERM="+r.Type)
-	}
+	config, _ := one.containerSpec()
+	options := environmentOptions(config.Process.Env, r.Type)
 	terminal, pid, ended, err := s.port.startOnTerminal(one, r.Command, options...)
 	if err != nil {
 		return nil, 1, err
@@ -139,13 +138,30 @@ func (s *agentSession) onTerminal(one *service, r agentRequest) (*agentCommand, 
 	}, 0, nil
 }
 
-// environmentOptions repeats the container's variables: with an option for one, crun leaves them out.
-func environmentOptions(variables []string) []string {
-	options := []string{}
+// environmentOptions adds a path and the type of the terminal to a container's variables, which are
+// repeated: with an option for one, crun leaves the others out.
+func environmentOptions(variables []string, terminal string) []string {
+	kept := []string{}
+	hasPath := false
+	hasTerminal := terminalTypes.MatchString(terminal)
 	for _, one := range variables {
-		if !strings.HasPrefix(one, "TERM=") {
-			options = append(options, "--env", one)
+		hasPath = hasPath || strings.HasPrefix(one, "PATH=")
+		if !hasTerminal || !strings.HasPrefix(one, "TERM=") {
+			kept = append(kept, one)
 		}
+	}
+	if hasPath && !hasTerminal {
+		return nil
+	}
+	if !hasPath {
+		kept = append(kept, "PATH="+os.Getenv("PATH"))
+	}
+	if hasTerminal {
+		kept = append(kept, "TERM="+terminal)
+	}
+	options := []string{}
+	for _, one := range kept {
+		options = append(options, "--env", one)
 	}
 	return options
 }

@@ -109,6 +109,7 @@ func (e fakeEngine) execCommand(_ bundle, words []string, options ...string) []s
 
 // The runtime: it leaves its command behind and says its number.
 const fakeRuntime = `#!/bin/sh
+while [ "$1" = --env ]; do shift 2; done
 [ "$1" = --detach ] || exit 9
 shift; [ "$1" = --pid-file ] || exit 9
 file=$2; shift 2
@@ -360,4 +361,22 @@ func TestAgentFollowsMemory(t *testing.T) {
 	}
 	close(done)
 	<-over
+}
+
+func TestEnvironmentOfCommands(t *testing.T) {
+	t.Setenv("PATH", "/here")
+	for _, one := range []struct {
+		variables, terminal, want string
+	}{
+		{"PATH=/a A=b", "", ""},
+		{"A=b", "", "--env A=b --env PATH=/here"},
+		{"PATH=/a TERM=old", "xterm-256color", "--env PATH=/a --env TERM=xterm-256color"},
+		{"", "vt100", "--env PATH=/here --env TERM=vt100"},
+		{"PATH=/a TERM=old", "bad\nname", ""},
+	} {
+		got := strings.Join(environmentOptions(strings.Fields(one.variables), one.terminal), " ")
+		if got != one.want {
+			t.Errorf("%+v: %q", one, got)
+		}
+	}
 }
