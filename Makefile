@@ -17,7 +17,7 @@ KIND ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-boot test-fresh test-install test-faults test-fast coverage lint format docs docs-check bench \
-  bench-first mutation wheel deb container lock clean
+  bench-boot bench-first mutation wheel deb container lock clean
 
 help: ## show this list; times are those of a machine with 2 processors
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -94,6 +94,9 @@ docs-check: setup
 
 bench: setup ## measure speed and memory as ratios, and keep bench/results.md (8 min)
 	@$(BIN)/python bench/run.py
+
+bench-boot: setup ## measure size, boot and memory of guests (10 min); BASE=DIR: beside another checkout
+	@$(BIN)/python bench/run.py boot $(if $(BASE),--base $(BASE))
 
 bench-first: wheel ## measure the first boot from nothing, downloads included (3 min); WAY=uvx
 	@$(BIN)/python bench/first.py --wheel dist/dolmen-*.whl $(if $(WAY),--way $(WAY))
