@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"unsafe"
 )
@@ -18,9 +19,13 @@ const (
 	timevalLength = 16
 )
 
+// systemModules are the modules of the running system, once they are known.
+var systemModules *moduleIndex
+
 // loadModules loads what devices and /etc/modules ask for, and goes on with devices that come.
 func loadModules(s *system) {
 	index := openModules()
+	systemModules = index
 	if self := "/usr/sbin/modprobe"; exists(self) {
 		_ = os.WriteFile("/proc/sys/kernel/modprobe", []byte(self), 0o644)
 	}
@@ -28,7 +33,7 @@ func loadModules(s *system) {
 	if err != nil {
 		say("devices that come later are not seen: %v", err)
 	}
-	coldplug(index)
+	newColdplug(index, socket).all()
 	content, _ := os.ReadFile("/etc/modules")
 	for _, line := range strings.Split(string(content), "\n") {
 		words := strings.Fields(line)
@@ -48,29 +53,95 @@ func loadModules(s *system) {
 	}
 }
 
+// needFilesystem loads the module of a filesystem. The kernel would start a process for it.
+func needFilesystem(kind string) {
+	if systemModules != nil {
+		_ = systemModules.load("fs-"+kind, "")
+	}
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// coldplug loads modules for the devices there are, until no new ones appear on new buses.
-func coldplug(index *moduleIndex) {
-	seen := map[string]bool{}
-	for {
-		before := len(seen)
-		_ = filepath.WalkDir("/sys/devices", func(path string, entry os.DirEntry, err error) error {
-			if err == nil && entry.Name() == "modalias" && !entry.IsDir() {
-				content, _ := os.ReadFile(path)
-				name := strings.TrimSpace(string(content))
-				if name != "" && !seen[name] {
-					seen[name] = true
-					_ = index.load(name, "")
-				}
-			}
+// coldplug loads modules for devices: those that are there, and those that appear meanwhile.
+type coldplug struct {
+	index *moduleIndex
+	// Where the kernel tells of devices; negative if it does not.
+	uevents int
+	seen    map[string]bool
+	wait    sync.WaitGroup
+}
+
+func newColdplug(index *moduleIndex, uevents int) *coldplug {
+	return &coldplug{index: index, uevents: uevents, seen: map[string]bool{}}
+}
+
+// all loads modules until no new devices appear on new buses.
+func (c *coldplug) all() {
+	c.walk()
+	for before := 0; len(c.seen) > before; {
+		before = len(c.seen)
+		c.wait.Wait()
+		if c.uevents < 0 {
+			c.walk()
+		} else {
+			c.news()
+		}
+	}
+}
+
+// load loads what a device asks for. To load a module is mostly to wait for the kernel, so that
+// several at a time take less.
+func (c *coldplug) load(name string) {
+	if name == "" || c.seen[name] {
+		return
+	}
+	c.seen[name] = true
+	c.wait.Add(1)
+	go func() {
+		defer c.wait.Done()
+		_ = c.index.load(name, "")
+	}()
+}
+
+// walk looks at all devices. Their folders named power have no devices, and are half of all.
+func (c *coldplug) walk() {
+	_ = filepath.WalkDir("/sys/devices", func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
 			return nil
-		})
-		if len(seen) == before {
+		}
+		if entry.IsDir() {
+			if entry.Name() == "power" {
+				return filepath.SkipDir
+			}
+		} else if entry.Name() == "modalias" {
+			content, _ := os.ReadFile(path)
+			c.load(strings.TrimSpace(string(content)))
+		}
+		return nil
+	})
+}
+
+// news looks at the devices that the kernel has told of, without waiting for more.
+func (c *coldplug) news() {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, from, err := syscall.Recvfrom(c.uevents, buffer, syscall.MSG_DONTWAIT)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err == syscall.ENOBUFS {
+			// Too many devices at a time: some messages are lost.
+			c.walk()
+			continue
+		}
+		if err != nil {
 			return
+		}
+		if event := kernelEvent(buffer[:n], from); event["ACTION"] == "add" {
+			c.load(event["MODALIAS"])
 		}
 	}
 }
@@ -99,6 +170,14 @@ func parseUevent(message []byte) map[string]string {
 	return variables
 }
 
+// kernelEvent returns the variables of a message if it is one of the kernel; others could speak, too.
+func kernelEvent(message []byte, from syscall.Sockaddr) map[string]string {
+	if sender, known := from.(*syscall.SockaddrNetlink); !known || sender.Pid != 0 {
+		return nil
+	}
+	return parseUevent(message)
+}
+
 func (s *system) hotplug(socket int, index *moduleIndex) {
 	buffer := make([]byte, 64<<10)
 	for {
@@ -109,11 +188,7 @@ func (s *system) hotplug(socket int, index *moduleIndex) {
 		if err != nil {
 			return
 		}
-		// Only the kernel speaks here; others could.
-		if sender, known := from.(*syscall.SockaddrNetlink); !known || sender.Pid != 0 {
-			continue
-		}
-		event := parseUevent(buffer[:n])
+		event := kernelEvent(buffer[:n], from)
 		if event["ACTION"] != "add" {
 			continue
 		}

@@ -99,12 +99,20 @@ func goToRoot() {
 // awaitRoot waits for the device, and loads modules for what appears meanwhile.
 func awaitRoot(o rootOptions, modules *moduleIndex) (string, superblock) {
 	began := time.Now()
-	var looked time.Time
+	socket, _ := openUevents()
+	if socket >= 0 {
+		defer syscall.Close(socket)
+	}
+	plug := newColdplug(modules, socket)
+	looked := time.Now()
+	plug.all()
 	told := false
 	for {
 		if time.Since(looked) > lookAgain {
-			coldplug(modules)
+			plug.all()
 			looked = time.Now()
+		} else if socket >= 0 {
+			plug.news()
 		}
 		if path, found := findRoot(o.device); path != "" {
 			return path, found

@@ -42,10 +42,16 @@ func (d direct) launch(b bundle, spec runtimeSpec, log *containerLog) (*containe
 		return nil, err
 	}
 	pidFile := pidFileOf(b)
-	create := d.command("create", "--bundle", b.directory, "--pid-file", pidFile, b.id())
-	err = d.withOutput(create, output)
+	words := []string{"create"}
+	if !spec.connects() {
+		// Nothing is due before its start, so one call does both.
+		words = []string{"run", "--detach"}
+	}
+	words = append(words, "--bundle", b.directory, "--pid-file", pidFile, b.id())
+	err = d.withOutput(d.command(words...), output)
 	output.Close()
 	if err != nil {
+		d.forget(b)
 		// Nobody holds the pipe any more, so what was said about it is all there in a moment.
 		waitShortly(drained)
 		return nil, fmt.Errorf("the container cannot be created (%w)", err)
@@ -55,6 +61,9 @@ func (d direct) launch(b bundle, spec runtimeSpec, log *containerLog) (*containe
 		return nil, err
 	}
 	c := &container{bundle: b, pid: pid, ended: d.reaper.adopt(pid)}
+	if !spec.connects() {
+		return c, nil
+	}
 	if err := d.startCreated(c, spec, log); err != nil {
 		d.forget(b)
 		waitShortly(drained)

@@ -61,9 +61,14 @@ func runInit() {
 	system := newSystem(options)
 	signals := catchSignals()
 	go system.reaper.run()
-	prepareHost()
 	startMemlog()
+	host := make(chan struct{})
+	go func() {
+		defer close(host)
+		prepareHost()
+	}()
 	loadModules(system)
+	<-host
 	mountVolumes()
 	system.serveControl()
 	if options.agent {

@@ -31,8 +31,18 @@ type moduleIndex struct {
 	// By what stands before the first colon (pci, virtio, fs-…), to look at few patterns.
 	aliases map[string][]alias
 
-	lock   sync.Mutex
-	loaded map[string]bool
+	// give hands a file to the kernel.
+	give func(path, parameters string) error
+
+	lock sync.Mutex
+	// By name; those that have failed are not kept.
+	loading map[string]*moduleLoading
+}
+
+// moduleLoading is the loading of a module, which several may wait for.
+type moduleLoading struct {
+	done chan struct{}
+	err  error
 }
 
 func moduleName(path string) string {
@@ -55,7 +65,7 @@ func readModules(directory string) *moduleIndex {
 	m := &moduleIndex{
 		directory: directory, files: map[string]string{}, needs: map[string][]string{},
 		softNeeds: map[string][]string{}, builtin: map[string]bool{},
-		aliases: map[string][]alias{}, loaded: map[string]bool{},
+		aliases: map[string][]alias{}, loading: map[string]*moduleLoading{}, give: finitModule,
 	}
 	if directory == "" {
 		return m
@@ -154,37 +164,73 @@ func (m *moduleIndex) load(text, parameters string) error {
 	return failure
 }
 
+// insert loads a module and what it needs, once; whoever else asks meanwhile waits for that.
 func (m *moduleIndex) insert(name, parameters string) error {
-	m.lock.Lock()
-	defer m.lock.Unlock()
-	return m.insertWithNeeds(name, parameters)
-}
-
-func (m *moduleIndex) insertWithNeeds(name, parameters string) error {
-	if m.builtin[name] || m.loaded[name] {
+	if m.builtin[name] {
 		return nil
 	}
 	path := m.files[name]
 	if path == "" {
 		return errNoModule
 	}
-	m.loaded[name] = true
+	m.lock.Lock()
+	loading, begun := m.loading[name]
+	if !begun {
+		loading = &moduleLoading{done: make(chan struct{})}
+		m.loading[name] = loading
+	}
+	m.lock.Unlock()
+	if begun {
+		<-loading.done
+		return loading.err
+	}
+	loading.err = m.insertWithNeeds(name, path, parameters)
+	if loading.err != nil {
+		m.lock.Lock()
+		delete(m.loading, name)
+		m.lock.Unlock()
+	}
+	close(loading.done)
+	return loading.err
+}
+
+func (m *moduleIndex) insertWithNeeds(name, path, parameters string) error {
 	for _, need := range m.softNeeds[name] {
-		_ = m.insertWithNeeds(need, "")
+		// In a circle each would wait for the other.
+		if !m.leadsTo(need, name, map[string]bool{}) {
+			_ = m.insert(need, "")
+		}
 	}
 	// modules.dep lists all of them, those that the others need last.
 	needs := m.needs[name]
 	for i := len(needs) - 1; i >= 0; i-- {
-		if err := m.insertWithNeeds(needs[i], ""); err != nil {
-			delete(m.loaded, name)
+		if err := m.insert(needs[i], ""); err != nil {
 			return err
 		}
 	}
-	if err := finitModule(filepath.Join(m.directory, path), parameters); err != nil {
-		delete(m.loaded, name)
+	if err := m.give(filepath.Join(m.directory, path), parameters); err != nil {
 		return fmt.Errorf("loading the module %s: %w", name, err)
 	}
 	return nil
+}
+
+// leadsTo tells whether a module needs another one, softly or not, over any number of others.
+func (m *moduleIndex) leadsTo(from, to string, seen map[string]bool) bool {
+	if from == to {
+		return true
+	}
+	if seen[from] {
+		return false
+	}
+	seen[from] = true
+	for _, needs := range [][]string{m.needs[from], m.softNeeds[from]} {
+		for _, need := range needs {
+			if m.leadsTo(need, to, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // finitModule gives a file to the kernel, which decompresses it if it can; of gzip we know as well.

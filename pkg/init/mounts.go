@@ -160,6 +160,9 @@ func (m mountSpec) mount() error {
 			_ = os.MkdirAll(path, 0o755)
 		}
 	}
+	if m.Type != "" && flags&(syscall.MS_BIND|syscall.MS_REMOUNT) == 0 {
+		needFilesystem(m.Type)
+	}
 	if err := syscall.Mount(m.Source, m.Destination, m.Type, flags, data); err != nil {
 		return fmt.Errorf("mounting %s (%s) on %s: %w", m.Source, first(m.Type, "bind"), m.Destination, err)
 	}
