@@ -179,7 +179,7 @@ def _read_until(
 def _shell_answers(process: subprocess.Popen[bytes], result: Boot) -> bool:
     """Fetch the kernel's log from the shell on the console."""
     assert process.stdin is not None
-    if not _read_until(process, result, re.compile(r"# $"), _LIMIT):
+    if not _read_until(process, result, re.compile(r"~ # "), _LIMIT):
         return False
     process.stdin.write(b"dmesg | grep -E 'Run /init|init: '; echo end of lo''g\n")
     process.stdin.flush()
