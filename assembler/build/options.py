@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from assembler.packages import PackageBuildOptions
 
 DEFAULT_SBOM = "sbom.spdx.json"
+# The usual compression of initrds: zstd if the kernel is known to unpack it, else gzip.
+AUTOMATIC = "auto"
 # Without a name, outputs of standard input are called what LinuxKit calls them.
 _STDIN_NAME = "moby"
 
@@ -39,8 +41,8 @@ class BuildOptions:
     output: Path | IO[bytes] | None = None
     # amd64, arm64 ...; by default, this machine's.
     architecture: str = ""
-    # The compression of an initrd: CODEC or CODEC:LEVEL.
-    compression: str = "gzip"
+    # The compression of an initrd: CODEC or CODEC:LEVEL; auto is zstd if the kernel unpacks it.
+    compression: str = AUTOMATIC
     # The size of disks in bytes; by default, what the format takes or needs.
     disk_size: int | None = None
     # Processes that encode at once.

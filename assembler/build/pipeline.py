@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from assembler.build.inputs import read_inputs
 from assembler.build.option_checks import check_only_formats, check_options
-from assembler.build.options import BuildKeywords, BuildOptions
+from assembler.build.options import AUTOMATIC, BuildKeywords, BuildOptions
 from assembler.build.remembered import cache_key, recall, remember
 from assembler.build.result import BuildResult
 from assembler.build.strictness import refuse_warnings
@@ -150,7 +150,8 @@ def _build(
     check_architecture(formats, normalize_architecture(architecture))
     if options.secure_boot_key is not None:
         check_signing(formats, normalize_architecture(architecture), reporter)
-    compression = Compression.parse(options.compression)
+    is_automatic = options.compression == AUTOMATIC
+    compression = Compression() if is_automatic else Compression.parse(options.compression)
     signer = _signer(options)
     store = options.sources.open_store()
     times = [time.perf_counter()]
@@ -158,7 +159,9 @@ def _build(
         prepared = prepare(inputs, options, formats, reporter)
         _log_images(prepared, reporter)
         times.append(time.perf_counter())
-        encoding = EncodeOptions(compression, options.jobs, options.sources.layer_limits())
+        encoding = EncodeOptions(
+            compression, options.jobs, options.sources.layer_limits(), is_automatic
+        )
         with Assembly(prepared.plan, store, encoding, reporter) as assembly:
             format_options = FormatOptions(
                 disk_size=options.disk_size,

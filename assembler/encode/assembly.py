@@ -11,9 +11,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, cast
 
-from assembler.codes import output as codes
 from assembler.content import ContentChain, ContentRecorder, FileRange, write_content
 from assembler.encode import kernel_support, tar_encoder
+from assembler.encode.automatic_compression import compression_for, encoding_for
 from assembler.encode.byte_sinks import ContentSummary
 from assembler.encode.compression import CODECS, Compression
 from assembler.encode.generated_parts import (
@@ -23,6 +23,7 @@ from assembler.encode.generated_parts import (
     WrittenPaths,
     implied_directories,
     merged_database,
+    open_source,
     with_parent_directories,
     write_entry,
 )
@@ -35,7 +36,7 @@ from assembler.encode.segment_job import TAR_ENCODING, ArchiveEncoding, SegmentJ
 from assembler.encode.segment_pool import SegmentPool
 from assembler.encode.system_checks import find_problems
 from assembler.encode.tree_job import TreeJob, captured_path
-from assembler.errors import OutputError, wrap_os_errors
+from assembler.errors import wrap_os_errors
 from assembler.events import NullReporter, Reporter, WarningEmitted
 from assembler.files import preallocate
 from assembler.oci import LayerLimits, Store
@@ -48,7 +49,6 @@ from assembler.rootfs import (
     MergedPackageDatabase,
     Part,
     Plan,
-    StoreBlob,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class EncodeOptions:
     # The number of worker processes.
     jobs: int = 2
     limits: LayerLimits = field(default_factory=LayerLimits)
+    # Whether the kernel decides on the compression of initrds.
+    is_automatic: bool = False
 
 
 class Assembly:
@@ -95,6 +97,7 @@ class Assembly:
         # Known as soon as there are segments.
         self._placement: Placement | None = None
         self._initrds: dict[bool, ContentChain] = {}
+        self._initrd_compression: Compression | None = None
 
     def close(self) -> None:
         """Close all files."""
@@ -114,8 +117,16 @@ class Assembly:
 
     @property
     def initrd_encoding(self) -> ArchiveEncoding:
-        """Return the encoding of the initrd."""
-        return ArchiveEncoding(self.options.compression)
+        """Return the encoding of the initrd; that of a part may have another level."""
+        return ArchiveEncoding(self.initrd_compression)
+
+    @property
+    def initrd_compression(self) -> Compression:
+        """Return the compression of the initrd: as the options say, or by the kernel."""
+        if self._initrd_compression is None:
+            own = None if self.options.is_automatic else self.options.compression
+            self._initrd_compression = own or compression_for(self.kernel_config())
+        return self._initrd_compression
 
     def prepare(self, *, tree: bool = False, initrd: bool = False, boot: bool = False) -> None:
         """Make the needed segments that the cache lacks."""
@@ -147,16 +158,17 @@ class Assembly:
             self.reporter.emit(WarningEmitted(warning))
 
     def _check_unpacking(self) -> None:
-        if CODECS[self.options.compression.codec].kernel_option:
-            config = self.kernel_config()
-            if config is not None:
-                kernel_support.check_initrd_compression(*config, self.options.compression)
+        compression = self.initrd_compression
+        if CODECS[compression.codec].kernel_option and (config := self.kernel_config()):
+            kernel_support.check_initrd_compression(*config, compression)
 
     def kernel_config(self) -> tuple[bytes, ImageMember] | None:
         """Return the kernel's configuration and its file, if the kernel image has one."""
         members = kernel_support.kernel_config_members(self.plan.boot)
-        missing = [w for w in map(_optional, members) if self._segments.find(w.name) is None]
-        if missing:
+        # The image is read once, for the kernel as well.
+        wanted = [*map(_optional, members), *self._boot_requests()]
+        missing = [w for w in wanted if self._segments.find(w.name) is None]
+        if any(request.optional for request in missing):
             self._segments.build(list(member_jobs(missing)))
         for member in members:
             segment = self._segments.get_checked(MemberJob.of(_optional(member)))
@@ -210,7 +222,7 @@ class Assembly:
             out.write(bytes(-early.size % ALIGNMENT))
         self._preallocate(out, self.initrd_encoding)
         written = WrittenPaths()
-        whole = JoinedArchive(out, self.options.compression)
+        whole = JoinedArchive(out, self.initrd_compression)
         whole.begin()
         part_writer = InitrdPart(whole)
         inventories: list[Inventory] = []
@@ -291,13 +303,12 @@ class Assembly:
     # Segments
 
     def _jobs(self, encodings: Sequence[ArchiveEncoding], *, boot: bool) -> Iterator[SegmentJob]:
-        databases = [p for p in self.plan.parts if isinstance(p, MergedPackageDatabase)]
         requests: list[MemberRequest] = []
         seen: set[str] = set()
         for encoding in encodings:
             for part in self.plan.parts:
                 if isinstance(part, ImageTree):
-                    job = TreeJob(part, encoding, captured_path(part, databases))
+                    job = self._tree_job(part, encoding)
                     if job.segment_names[0] not in seen:
                         seen.update(job.segment_names)
                         yield job
@@ -305,20 +316,23 @@ class Assembly:
                     requests.append(MemberRequest(part, encoding))
                 elif isinstance(part, GeneratedPart) and encoding == TAR_ENCODING:
                     boot = boot or any(isinstance(e.content, ImageMember) for e in part.entries)
-        if boot and self.plan.boot:
-            requests.append(MemberRequest(self.plan.boot.kernel))
-            if self.plan.boot.ucode:
-                requests.append(MemberRequest(self.plan.boot.ucode))
+        requests += self._boot_requests() if boot else []
         if self.initrd_encoding in encodings:
             requests += map(_optional, kernel_support.kernel_config_members(self.plan.boot))
         missing = [w for w in requests if self._segments.find(w.name) is None]
         yield from member_jobs(missing)
+
+    def _boot_requests(self) -> list[MemberRequest]:
+        """Return the kernel and its microcode, as far as the system has them."""
+        boot = self.plan.boot
+        return [MemberRequest(m) for m in (boot.kernel, boot.ucode) if m] if boot else []
 
     def _tree_job(self, part: ImageTree | ArchiveTree, encoding: ArchiveEncoding) -> SegmentJob:
         """Return the job that makes the segment of a part."""
         if isinstance(part, ArchiveTree):
             return MemberJob.of(MemberRequest(part, encoding))
         databases = [p for p in self.plan.parts if isinstance(p, MergedPackageDatabase)]
+        encoding = encoding_for(part, encoding) if self.options.is_automatic else encoding
         return TreeJob(part, encoding, captured_path(part, databases))
 
     def _segment_name(self, part: ImageTree | ArchiveTree, encoding: ArchiveEncoding) -> str:
@@ -374,19 +388,7 @@ class Assembly:
         if isinstance(content, ImageMember):
             yield self._extracted_file(content)
             return
-        if isinstance(content, StoreBlob):
-            self.store.verify(content.descriptor, entry.path)
-            file = self.store.open(content.descriptor, entry.path)
-        else:
-            with wrap_os_errors(content.path, "read"):
-                file = content.path.open("rb")
-        with closing(file):
-            if os.fstat(file.fileno()).st_size != content.size:
-                raise OutputError.of(
-                    codes.SOURCE_CHANGED,
-                    f"the file for {entry.path} changed during the build",
-                    "build again when no program writes to it",
-                )
+        with closing(open_source(self.store, content, entry.path)) as file:
             yield ExtractedFile(FileRange(file.fileno(), content.size), entry.mode)
 
     def _warn_about_lost_capabilities(self, inventories: Sequence[Inventory]) -> None:

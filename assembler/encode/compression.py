@@ -73,7 +73,7 @@ class Compression:
             raise UsageError.of(
                 codes.BAD_COMPRESSION,
                 f"--compression: {text!r} is not a compression",
-                f"use one of {', '.join(CODECS)}, optionally with a level, as in zstd:19",
+                f"use auto, or one of {', '.join(CODECS)}, optionally with a level, as in zstd:19",
             )
         level = int(found[2]) if found[2] else codec.default
         if level not in codec.levels:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
+from assembler.codes import output as codes
 from assembler.encode.byte_sinks import CompressedOutput
 from assembler.encode.inventory import Inventory
 from assembler.encode.joined_archive import ALIGNMENT, JoinedArchive
 from assembler.encode.newc_encoder import NewcEncoder
 from assembler.encode.tar_encoder import TarEncoder
 from assembler.encode.tree_writer import EntryEncoder, write_generated
-from assembler.rootfs import EntryKind, GeneratedEntry, GeneratedPart, Origin
+from assembler.errors import OutputError, wrap_os_errors
+from assembler.rootfs import EntryKind, GeneratedEntry, GeneratedPart, Origin, StoreBlob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from assembler.content import FileRange
-    from assembler.rootfs import MergedPackageDatabase
+    from assembler.oci import Store
+    from assembler.rootfs import LocalFile, MergedPackageDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,24 @@ def merged_database(part: MergedPackageDatabase, contents: Sequence[bytes]) -> G
     content = b"".join(c + b"\n\n" for c in contents)
     entry = GeneratedEntry(part.path, EntryKind.FILE, 0o644, content, mtime=0)
     return GeneratedPart(part.origin, (entry,))
+
+
+def open_source(store: Store, content: StoreBlob | LocalFile, path: str) -> IO[bytes]:
+    """Open the content of a generated file that is a blob or a file of this machine, unchanged."""
+    if isinstance(content, StoreBlob):
+        store.verify(content.descriptor, path)
+        file = store.open(content.descriptor, path)
+    else:
+        with wrap_os_errors(content.path, "read"):
+            file = content.path.open("rb")
+    if os.fstat(file.fileno()).st_size != content.size:
+        file.close()
+        raise OutputError.of(
+            codes.SOURCE_CHANGED,
+            f"the file for {path} changed during the build",
+            "build again when no program writes to it",
+        )
+    return file
 
 
 class TarPart:

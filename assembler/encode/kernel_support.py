@@ -30,6 +30,12 @@ def parse_kernel_config(config: bytes) -> dict[str, bytes]:
     return {m[1].decode(): m[2] for m in found}
 
 
+def can_unpack(config: bytes, compression: Compression) -> bool:
+    """Tell whether a kernel's configuration says that it unpacks an initrd."""
+    option = CODECS[compression.codec].kernel_option
+    return parse_kernel_config(config).get(option) == b"y"
+
+
 def check_initrd_compression(config: bytes, member: ImageMember, compression: Compression) -> None:
     """Refuse a compression that a kernel with this configuration cannot unpack."""
     options = parse_kernel_config(config)

@@ -151,9 +151,9 @@ SETTINGS = (
     Setting(
         "build.compression",
         Kind.TEXT,
-        "Compression of initrds, as CODEC[:LEVEL].",
+        "Compression of initrds, as CODEC[:LEVEL]; auto: zstd if the kernel unpacks it, else gzip.",
         "--compression",
-        default="gzip",
+        default="auto",
     ),
     Setting(
         "build.jobs",

@@ -83,11 +83,12 @@ def build(
     compression: Annotated[
         str,
         typer.Option(
-            help="Compression of initrds: gzip, zstd, lz4, xz or none; with a level, zstd:9.",
+            help="Compression of initrds: gzip, zstd, lz4, xz or none; with a level, zstd:9. "
+            "auto: zstd if the kernel's configuration allows it, else gzip.",
             metavar="CODEC[:LEVEL]",
-            autocompletion=lambda: ["gzip", "zstd", "lz4", "xz", "none"],
+            autocompletion=lambda: ["auto", "gzip", "zstd", "lz4", "xz", "none"],
         ),
-    ] = "gzip",
+    ] = "auto",
     size: Annotated[
         str,
         typer.Option(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 from assembler.codes import images as image_codes
 from assembler.codes import output as codes
 from assembler.content import read_content
+from assembler.encode import automatic_compression
 from assembler.encode.assembly import Assembly, EncodeOptions
 from assembler.encode.compression import Compression
 from assembler.errors import ConfigError, DolmenError, ImageError, LayerError, OutputError
@@ -235,6 +237,42 @@ def test_an_initrd_has_the_same_files_without_those_of_boot_loaders(
     for number, name in enumerate(names):
         parent = name.rpartition("/")[0]
         assert not parent or parent in names[:number]
+
+
+@pytest.mark.parametrize(
+    ("config", "magic"),
+    [
+        (CONFIG, b"\x28\xb5\x2f\xfd"),
+        (b"CONFIG_RD_GZIP=y\nCONFIG_RD_ZSTD=m\n", b"\x1f\x8b"),
+        (b"", b"\x1f\x8b"),
+        (None, b"\x1f\x8b"),
+    ],
+    ids=["zstd is built in", "zstd is not", "nothing is known", "no configuration"],
+)
+def test_the_kernel_decides_on_the_compression(
+    store: Store, config: bytes | None, magic: bytes
+) -> None:
+    more = () if config is None else (E("kernel_config", config),)
+    plan = whole_plan(store, *more)
+    options = EncodeOptions(is_automatic=True)
+    with Assembly(plan, store, options) as assembly:
+        data = read_content(assembly.initrd(ucode=False))
+        found = {entry.name for entry in entries(data)}
+    assert data.startswith(magic)
+    assert {"bin/sh", "lib/modules/m.ko", "containers/services/s/lower/run"} <= found
+
+
+def test_small_images_are_compressed_better(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"".join(b"line %d of text\n" % (n * n) for n in range(20_000))
+    plan = whole_plan(store, E("kernel_config", CONFIG))
+    text = image(store, "test/text:1", [E("text", content)])
+    plan = replace(plan, parts=(*plan.parts, tree(text, "init[1]")))
+    sizes = []
+    for limit in (16 << 20, 0):
+        monkeypatch.setattr(automatic_compression, "_SMALL_IMAGE", limit)
+        with Assembly(plan, store, EncodeOptions(is_automatic=True)) as assembly:
+            sizes.append(assembly.initrd().size)
+    assert sizes[0] < sizes[1]
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])

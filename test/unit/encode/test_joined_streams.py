@@ -50,7 +50,7 @@ def test_an_unknown_compression_is_refused(text: str) -> None:
         (
             "lz5",
             "--compression: 'lz5' is not a compression",
-            "use one of gzip, zstd, lz4, xz, none, optionally with a level, as in zstd:19",
+            "use auto, or one of gzip, zstd, lz4, xz, none, optionally with a level, as in zstd:19",
         ),
     ],
 )
