@@ -9,8 +9,8 @@ from assembler.encode.compression import CODECS, Compression
 from assembler.errors import OutputError
 from assembler.rootfs import BootSpec, ImageMember
 
-# Names of the kernel's configuration in kernel images.
-_NAMES = ("kernel_config", "config")
+# Names of the configuration in kernel images: of LinuxKit, of packages of Dolmen, of others.
+_NAMES = ("kernel_config", "kernel-config", "config")
 LARGEST_CONFIG = 4 << 20
 
 

@@ -443,7 +443,7 @@ def test_modules_that_are_no_tar_are_refused(store: Store, content: bytes, words
         ("gzip", b"CONFIG_X=y\n", "use `--compression none`"),
     ],
 )
-@pytest.mark.parametrize("name", ["kernel_config", "config"])
+@pytest.mark.parametrize("name", ["kernel_config", "kernel-config", "config"])
 def test_a_kernel_that_cannot_unpack_the_initrd_is_refused(
     store: Store, codec: str, config: bytes, hint: str | None, name: str
 ) -> None:
