@@ -74,6 +74,7 @@ func goToRoot() {
 		_ = syscall.Mount(kind, target, kind, nosuid|nodev|noexec, "")
 	}
 	findConsoles()
+	checkUnpacking()
 	o := parseRootOptions(commandLine())
 	if o.device == "" {
 		lastWord("the command line does not say where the root filesystem is: root=/dev/vda, for example")

@@ -65,6 +65,7 @@ func runInit() {
 	host := make(chan struct{})
 	go func() {
 		defer close(host)
+		checkUnpacking()
 		prepareHost()
 	}()
 	loadModules(system)

@@ -117,3 +117,16 @@ def test_a_system_without_an_oci_runtime_reports_it(tmp_path: Path) -> None:
         guest.wait_for_end()
 
     boot_and(files, check, append="panic=-1")
+
+
+@pytest.mark.whole
+def test_an_initrd_that_is_not_unpacked_whole_is_told(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(90 << 20))
+    text = "files: [{path: opt/large, source: large}]\n"
+    files = assemble(write(tmp_path, text), tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: files of the initrd are missing, .*: write error")
+        guest.wait_for(r"has \d+ MiB of memory, and needs more than \d+ MiB")
+
+    boot_and(files, check, memory=160)
