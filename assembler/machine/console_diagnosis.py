@@ -11,6 +11,7 @@ from assembler.consoles import SERIAL_CONSOLES
 from assembler.diagnostics import Diagnostic, Place, Severity
 from assembler.machine.console_signatures import SIGNATURES
 from assembler.machine.description import KernelBoot, Machine
+from assembler.machine.initrd_memory import memory_to_come_up
 
 _PANIC = re.compile(r"Kernel panic - not syncing: (?P<what>.*)")
 # The last message of a firmware that waits for a key.
@@ -89,6 +90,8 @@ def diagnose_console(text: str, machine: Machine) -> list[ConsoleFinding]:
         what = next((v for v in groups.values() if v), match[0]).strip()
         cause = signature.cause.replace("{what}", what)
         finding = ConsoleFinding(signature.code, cause, signature.remedy, signature.keys)
+        if signature.code in (codes.OUT_OF_MEMORY, codes.BROKEN_INITRD):
+            finding = _memory_finding(finding, what, machine)
         (vague if signature.vague else certain).append(finding)
         if certain:
             break
@@ -96,6 +99,21 @@ def diagnose_console(text: str, machine: Machine) -> list[ConsoleFinding]:
     if not found and not any(_is_system_output(line) for line in text.splitlines()):
         return [_no_output_finding(machine)]
     return found
+
+
+def _memory_finding(finding: ConsoleFinding, what: str, machine: Machine) -> ConsoleFinding:
+    """Return the finding that memory was short if it was; what is damaged then is of no account."""
+    boot = machine.boot
+    if not isinstance(boot, KernelBoot) or boot.initrd is None:
+        return finding
+    needed = memory_to_come_up(boot.initrd, machine.memory, boot.kernel)
+    if needed is None:
+        return finding
+    return ConsoleFinding(
+        codes.OUT_OF_MEMORY,
+        f"there was not enough memory ({what})",
+        f"the system needs about {needed} MB to come up, and more for its programs: --mem {needed}",
+    )
 
 
 def _failed_containers(text: str) -> list[ConsoleFinding]:

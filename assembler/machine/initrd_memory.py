@@ -1,24 +1,31 @@
-"""Check that an initrd fits into a VM's memory."""
+"""Check that an initrd fits into a VM's memory, and how much memory it needs."""
 
 from __future__ import annotations
 
 import lzma
+import struct
 import zlib
 from typing import IO, TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import machine as codes
-from assembler.errors import MachineError, wrap_os_errors
+from assembler.diagnostics import Diagnostic, Severity
+from assembler.errors import DolmenError, MachineError, wrap_os_errors
 from assembler.rootfs import DECOMPRESSORS, detect_compression
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _MB = 1 << 20
-# The minimum memory of the kernel itself.
+# The minimum memory of the kernel itself, and that of a kernel with a system that has come up: such
+# a system has needed this, its packed initrd, and twice what is in it, in all measurements.
 _KERNEL_MEMORY = 48 * _MB
+_SYSTEM_MEMORY = 49 * _MB
 # Real initrds compress less than this, so smaller ones need no measuring.
 _MAX_RATIO = 8
+# More than kernels use to unpack themselves.
+_LARGE_KERNEL = 256 * _MB
+_SETUP_HEADER_END = 0x264
 _CHUNK = 1 << 20
 _MAGIC_SIZE = 8
 _CPIO_HEADER = 110
@@ -28,16 +35,17 @@ _LZ4_BLOCK = 8 << 20
 _LZ4_MAX_COMPRESSED = _LZ4_BLOCK + (_LZ4_BLOCK >> 7)
 
 
-def check_initrd_memory(initrd: Path, memory: int) -> None:
+def check_initrd_memory(initrd: Path, memory: int, kernel: Path | None = None) -> Diagnostic | None:
     """Raise an error if the initrd cannot be unpacked in a machine with `memory` MB.
 
-    The unpacked files may fill half of the memory, and the packed initrd is in memory too.
+    The unpacked files may fill half of the memory, and the packed initrd is in memory too. Memory
+    that suffices for that alone is a warning.
     """
     with wrap_os_errors(initrd, "read"):
         packed = initrd.stat().st_size
     available = memory * _MB
-    if packed * _MAX_RATIO * 2 + _KERNEL_MEMORY < available:
-        return
+    if max(packed * (_MAX_RATIO * 2 + 1) + _SYSTEM_MEMORY, _LARGE_KERNEL) < available:
+        return None
     # An initrd that cannot be measured is at least as large as its packed size.
     unpacked = max(unpacked_initrd_size(initrd, limit=4 * available), packed)
     needed = max(2 * unpacked, unpacked + packed) + _KERNEL_MEMORY
@@ -49,6 +57,50 @@ def check_initrd_memory(initrd: Path, memory: int) -> None:
             "or more, and may fill half of the memory",
             f"give the machine more: --mem {fitting}",
         )
+    usual = _usual_memory(packed, unpacked, kernel)
+    if usual <= memory:
+        return None
+    return Diagnostic(
+        codes.TOO_LITTLE_MEMORY,
+        f"{memory} MB of memory are hardly enough: with {initrd.name} a system needs about "
+        f"{usual} MB to come up",
+        hints=(f"give the machine more: --mem {usual}",),
+        severity=Severity.WARNING,
+    )
+
+
+def memory_to_come_up(initrd: Path, memory: int, kernel: Path | None = None) -> int | None:
+    """Return the MB that a kernel with an initrd needs, if that is more than `memory` MB."""
+    try:
+        packed = initrd.stat().st_size
+        unpacked = max(unpacked_initrd_size(initrd, limit=16 * memory * _MB), packed)
+    except (OSError, DolmenError):
+        return None
+    usual = _usual_memory(packed, unpacked, kernel)
+    return usual if usual > memory else None
+
+
+def _usual_memory(packed: int, unpacked: int, kernel: Path | None) -> int:
+    needed = _SYSTEM_MEMORY + packed + 2 * unpacked
+    if kernel is not None:
+        needed = max(needed, _end_of_kernel(kernel) + packed)
+    return -(-needed // _MB)
+
+
+def _end_of_kernel(kernel: Path) -> int:
+    """Return the address up to which a kernel for PCs uses memory while it unpacks itself, or 0.
+
+    The initrd is at the end of the memory: with less memory, the kernel overwrites it.
+    """
+    try:
+        with kernel.open("rb") as file:
+            head = file.read(_SETUP_HEADER_END)
+    except OSError:
+        return 0
+    if len(head) < _SETUP_HEADER_END or head[0x202:0x206] != magics.BZIMAGE or head[0x207] < 2:
+        return 0
+    address, size = struct.unpack_from("<QI", head, 0x258)
+    return int(address + size) if address < _LARGE_KERNEL and size < _LARGE_KERNEL else 0
 
 
 def unpacked_initrd_size(path: Path, limit: int) -> int:

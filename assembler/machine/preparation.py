@@ -46,6 +46,7 @@ from assembler.oci import host_platform
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from assembler.diagnostics import Diagnostic
     from assembler.machine.helper_processes import HelperProcess
     from assembler.machine.options import RunOptions
 
@@ -85,6 +86,7 @@ class PreparedMachine:
     helper_processes: tuple[HelperProcess, ...] = ()
     ssh: SshAccess | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()
     cleanup: NetworkCleanup = NO_CLEANUP
 
     def with_network(self, connected: ConnectedNetwork) -> PreparedMachine:
@@ -115,8 +117,9 @@ def prepare_machine(path: Path, options: RunOptions, folder: Path) -> PreparedMa
     files = _machine_files(options, folder)
     boot = _boot_method(image)
     memory = memory_megabytes(options)
+    doubt = None
     if isinstance(boot, KernelBoot) and boot.initrd is not None:
-        check_initrd_memory(boot.initrd, memory)
+        doubt = check_initrd_memory(boot.initrd, memory, boot.kernel)
     ssh = prepare_ssh(folder) if options.ssh else None
     network = requested_network(options)
     if ssh is not None:
@@ -145,8 +148,14 @@ def prepare_machine(path: Path, options: RunOptions, folder: Path) -> PreparedMa
     helper_processes = [*virtiofsd_processes(machine.shares, options.virtiofsd)]
     if machine.tpm is not None:
         helper_processes.append(swtpm_process(machine.tpm))
-    notes = tuple(_notes(machine))
-    return PreparedMachine(machine, accelerator.slow_because, tuple(helper_processes), ssh, notes)
+    return PreparedMachine(
+        machine,
+        accelerator.slow_because,
+        tuple(helper_processes),
+        ssh,
+        tuple(_notes(machine)),
+        () if doubt is None else (doubt,),
+    )
 
 
 def _notes(machine: Machine) -> Iterator[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assembler.events import LogMessage
+from assembler.events import LogMessage, WarningEmitted
 from assembler.machine.description import KernelBoot
 from assembler.machine.host_network import close_handles_after, connect_network, release_network
 from assembler.machine.option_checks import check_run_options, requested_network
@@ -136,7 +136,9 @@ def _connected_network(prepared: PreparedMachine, own: _OwnDirectory) -> Iterato
 def _report_start(
     prepared: PreparedMachine, command: Command, label: str, reporter: Reporter
 ) -> None:
-    """Report the machine's properties, and how to connect to it."""
+    """Report the machine's properties, doubts about it, and how to connect to it."""
+    for doubt in prepared.warnings:
+        reporter.emit(WarningEmitted(doubt))
     for text in _start_messages(prepared, label):
         reporter.emit(LogMessage(text))
     reporter.emit(LogMessage(shlex.join(command.argv), level=1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from assembler.machine.console_text import plain_text
 from assembler.machine.description import FirmwareBoot, KernelBoot, Machine, Network, Port
 from assembler.machine.result import RunOutcome, failure_diagnostics
 from assembler.machine.wait_conditions import PortProbe, WaitCondition
+from support.booting import archive
 
 DIRECT = Machine("amd64", KernelBoot(Path("/k"), Path("/i"), "console=ttyS0"))
 DOCUMENT = Path(__file__).parents[3] / "docs" / "run.md"
@@ -50,6 +53,32 @@ def test_a_signature_is_diagnosed(said: str, code: str) -> None:
     assert str(found[0].code) == code
     assert found[0].remedy
     assert "{" not in found[0].cause
+
+
+def test_too_little_memory_is_said_with_what_is_needed(tmp_path: Path) -> None:
+    initrd = tmp_path / "initrd.img"
+    initrd.write_bytes(archive({"file": (0o100644, bytes(30 << 20))}))
+    said = "Initramfs unpacking failed: write error"
+    small = Machine("amd64", KernelBoot(Path("/k"), initrd, "console=ttyS0"), memory=64)
+    (finding,) = diagnose_console(said, small)
+    assert "--mem 110" in finding.remedy
+    (finding,) = diagnose_console(said, replace(small, memory=512))
+    assert "--mem 2048" in finding.remedy
+
+
+def test_a_kernel_that_overwrites_the_initrd_has_too_little_memory(tmp_path: Path) -> None:
+    initrd, kernel = tmp_path / "initrd.img", tmp_path / "kernel"
+    initrd.write_bytes(archive({"file": (0o100644, bytes(1 << 20))}))
+    head = bytearray(0x264)
+    head[0x202:0x208] = b"HdrS\x0f\x02"
+    struct.pack_into("<QI", head, 0x258, 16 << 20, 58 << 20)
+    kernel.write_bytes(head)
+    said = "Initramfs unpacking failed: invalid magic at start of compressed archive"
+    small = Machine("amd64", KernelBoot(kernel, initrd, "console=ttyS0"), memory=73)
+    (finding,) = diagnose_console(said, small)
+    assert (finding.code.number, "--mem 75" in finding.remedy) == (1023, True)
+    (finding,) = diagnose_console(said, replace(small, memory=75))
+    assert finding.code.number == 1022
 
 
 def test_a_console_without_errors_has_no_diagnosis() -> None:

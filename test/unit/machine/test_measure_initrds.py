@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from assembler.diagnostics import Severity
 from assembler.encode.compression import CODECS, Compression
 from assembler.errors import MachineError
 from assembler.machine import initrd_memory
@@ -77,3 +78,18 @@ def test_too_little_memory_is_refused_with_a_sufficient_size(tmp_path: Path) -> 
         with pytest.raises(MachineError, match="128 MB of memory are too little") as caught:
             initrd_memory.check_initrd_memory(path, 128)
         assert "--mem 512" in str(caught.value)
+
+
+def test_memory_that_hardly_suffices_is_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "initrd"
+    noise = random.Random(1).randbytes(20 << 20)
+    path.write_bytes(packed("gzip", gzip.decompress(archive({"file": (0o100644, noise)}))))
+    doubt = initrd_memory.check_initrd_memory(path, 100)
+    assert doubt is not None
+    assert doubt.severity is Severity.WARNING
+    # 49 MB, those of the file as it is packed, and twice those when it is unpacked.
+    assert doubt.hints == ("give the machine more: --mem 110",)
+    assert initrd_memory.check_initrd_memory(path, 110) is None
+    assert initrd_memory.memory_to_come_up(path, 100) == 110
+    assert initrd_memory.memory_to_come_up(path, 110) is None
+    assert initrd_memory.memory_to_come_up(tmp_path / "missing", 100) is None
