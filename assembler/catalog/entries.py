@@ -81,6 +81,7 @@ _BUILD_ARGUMENT = 'image: app\nbuildArgs: ["{}=@dolmen:{}"]\n'
 
 _ENTRIES = (
     _kernel("kernel-virtual", "Debian's kernel, with the drivers of virtual machines"),
+    _kernel("kernel-kvm", "Debian's kernel, with the drivers of QEMU and KVM alone"),
     _kernel("kernel-full", "Debian's kernel with all modules"),
     _kernel("kernel-rt", "Debian's kernel for real time, with the drivers of virtual machines"),
     _kernel("kernel-6.12", "a small Linux 6.12 for virtual machines, compiled from source"),

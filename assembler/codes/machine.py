@@ -27,9 +27,8 @@ TOO_LITTLE_MEMORY = Code(
     1004,
     "The machine has too little memory for the image",
     "The kernel unpacks the initrd into memory, at most one half of it. With less memory, files "
-    "are missing or the kernel panics. Give the machine more: `--mem 2048` is 2 GB. Until its "
-    "services are up, a system needs about 49 MB, the initrd, and twice its unpacked size; with less "
-    "the start of the machine is a warning.",
+    "are missing or the kernel panics. Give the machine more: `--mem 2048` is 2 GB. A system "
+    "needs about 49 MB, the initrd, and twice its unpacked size to come up; less is a warning.",
 )
 BAD_DISK = Code(
     1005,

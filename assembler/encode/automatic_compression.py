@@ -1,4 +1,4 @@
-"""The compression of an initrd that nobody has chosen: by the kernel, and by the size of images."""
+"""The automatic compression of an initrd: by the kernel, and by the size of images."""
 
 from __future__ import annotations
 
