@@ -7,26 +7,29 @@ import re
 import select
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from boot_size import unpacked
+
 # Emulation of cmpxchg16b lets guests crash. The rest is less for the kernel to start.
 _MACHINE = ("qemu-system-x86_64", "-machine", "q35,sata=off,smbus=off", "-cpu", "max,cx16=off")
 _EMULATED = "no_timer_check cryptomgr.notests initcall_blacklist=jent_mod_init,crypto_kdf108_init"
 _USUAL_MEMORY = 256
-_LIMIT = 60.0
+_LIMIT = 180.0
 _FAILED = re.compile(
     r"unpacking failed|Out of memory|deadlocked on memory|Kernel panic|cannot go on|page allocation"
     r"|: .* failed after|it is started again"
 )
 _UP = re.compile(r"init: started in [\d.]+ s")
 _CRASH = re.compile(r"Oops: |general protection fault|rcu_sched self-detected|double fault")
-# Steps of the search for the least memory, in MiB.
-_STEP = 2
-_LOWEST, _HIGHEST = 40, 240
+# Steps of the search for the least memory, in MiB, and how far it goes from what is expected.
+_STEP = 4
+_BELOW, _ABOVE = 32, 48
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class Machine:
         parts = [self.initrd, *([self.root] if self.root else [])]
         return sum(self.path(part).stat().st_size for part in parts)
 
+    @property
+    def expected_memory(self) -> int:
+        """Return the MiB that it should need: of the kernel, the initrd, and twice its content."""
+        initrd = self.path(self.initrd).read_bytes()
+        return 49 + ((len(initrd) + 2 * len(unpacked(initrd))) >> 20)
+
 
 @dataclass
 class Boot:
@@ -63,6 +72,11 @@ class Boot:
     # Whether the emulator has let the kernel crash, which says nothing.
     crashed: bool = False
     log: str = field(default="", repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """Return how it ended, in a word."""
+        return "failed" if self.failed else "up"
 
     def times(self) -> dict[str, float]:
         """Return the seconds of the whole and of its parts, by the kernel's log."""
@@ -101,7 +115,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _command(machine: Machine, memory: int, port: int) -> list[str]:
+def _command(machine: Machine, memory: int, port: int, *, counts: bool) -> list[str]:
     line = f"{machine.path('cmdline').read_text()} {_EMULATED} quiet panic=-1"
     command = [
         *(*_MACHINE, "-accel", "tcg", "-smp", "1", "-nodefaults", "-m", str(memory)),
@@ -115,24 +129,32 @@ def _command(machine: Machine, memory: int, port: int) -> list[str]:
         command += ["-drive", disk, "-device", "virtio-blk-pci,drive=disk"]
         if "root=" not in line:
             line += " root=/dev/vda"
+    if counts:
+        command += ["-icount", "shift=2,sleep=off"]
     return [*command, "-append", line]
 
 
-def boot(machine: Machine, memory: int = _USUAL_MEMORY, attempts: int = 3) -> Boot:
-    """Boot until the services are up; again if the emulator has failed, and only then."""
+def boot(
+    machine: Machine, memory: int = _USUAL_MEMORY, attempts: int = 3, *, counts: bool = False
+) -> Boot:
+    """Boot until the services are up; again if the emulator has failed, and only then.
+
+    `counts` makes the guest's clock one of its instructions, 4 ns each: so its times do not depend
+    on what else the machine does.
+    """
     while True:
-        result = _boot_once(machine, memory)
+        result = _boot_once(machine, memory, counts=counts)
         attempts -= 1
         if not result.crashed or not attempts:
             return result
 
 
-def _boot_once(machine: Machine, memory: int) -> Boot:
+def _boot_once(machine: Machine, memory: int, *, counts: bool) -> Boot:
     port = _free_port()
     result = Boot()
     start = time.perf_counter()
     process = subprocess.Popen(
-        _command(machine, memory, port),
+        _command(machine, memory, port, counts=counts),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -208,10 +230,13 @@ def _processor_time(pid: int) -> float:
 
 def least_memory(machine: Machine) -> int:
     """Return the least memory in MiB that the machine comes up with, by halving the range."""
-    low, high = _LOWEST // _STEP, _HIGHEST // _STEP
+    expected = machine.expected_memory
+    low, high = (expected - _BELOW) // _STEP, (expected + _ABOVE) // _STEP
     while low < high:
         middle = (low + high) // 2
-        if boot(machine, middle * _STEP).failed:
+        result = boot(machine, middle * _STEP)
+        sys.stderr.write(f"{machine.name}, {middle * _STEP} MiB: {result.verdict}\n")
+        if result.failed:
             low = middle + 1
         else:
             high = middle
