@@ -154,7 +154,8 @@ UNREADABLE_FILE = Code(
     534,
     "The user of a container cannot read a file that it binds",
     "A file of `files` has the mode 0600 and the owner root unless it says otherwise. A container "
-    "with a `uid` reads it only if `mode`, `uid` or `gid` of the file allow that.",
+    "with a `uid` reads it only if `mode`, `uid` or `gid` of the file allow that. For a bound "
+    "directory, this is a warning if the container can read no file of `files` in it.",
 )
 FIREWALL_NOT_LOADED = Code(
     535,

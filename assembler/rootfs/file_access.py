@@ -46,18 +46,34 @@ def _check(
     if not user["uid"] or mapped or _PASSES_MODES & {*capabilities}:
         return
     for mount in container.spec["mounts"]:
-        file = files.get(mount.get("source", ""))
-        if file is None or _may_read(file, user):
+        path, file = _unreadable(mount.get("source", ""), files, user)
+        if file is None:
             continue
         items = settings.items["binds"]
         places = [item.place for item in items if item.text.startswith(f"{mount['source']}:")]
         findings.warn(
             rootfs.UNREADABLE_FILE,
-            f"{settings.name!r} runs as user {user['uid']}, which cannot read {mount['source']}: "
+            f"{settings.name!r} runs as user {user['uid']}, which cannot read {path}: "
             f"its mode is {file.mode:04o} and its owner {file.uid}",
             f'in `files`, give it mode: "0644", or uid: {user["uid"]}',
             place=places[0] if places else settings.container.positions.place_of("binds"),
         )
+
+
+def _unreadable(
+    source: str, files: Mapping[str, GeneratedEntry], user: JsonObject
+) -> tuple[str, GeneratedEntry | None]:
+    """Return what the user cannot read of a source: a file, or the first one of a directory.
+
+    Of a directory, a container may need some files and not others: one that it can read is enough.
+    """
+    if source in files:
+        found = {source: files[source]}
+    else:
+        found = {p: f for p, f in files.items() if source and p.startswith(f"{source}/")}
+    if not found or any(_may_read(file, user) for file in found.values()):
+        return source, None
+    return next(iter(found.items()))
 
 
 def _may_read(file: GeneratedEntry, user: JsonObject) -> bool:

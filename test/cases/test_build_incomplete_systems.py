@@ -201,6 +201,23 @@ def test_a_file_that_the_user_of_a_service_cannot_read_is_a_warning(
     assert [w.place.line for w in found if w.place] == [6 for _ in expected]
 
 
+@pytest.mark.parametrize(
+    ("second", "expected"), [("", [codes.UNREADABLE_FILE]), (', mode: "0644"', [])]
+)
+def test_a_directory_of_which_the_user_can_read_nothing_is_a_warning(
+    store: Store, tmp_path: Path, second: str, expected: list[Code]
+) -> None:
+    yaml = (
+        f"{BOOTABLE}{SERVICE}, command: [app], uid: 1000,\n"
+        "    binds: [/etc/keys:/keys:ro, /etc/key:/other]}\n"
+        "files:\n  - {path: etc/keys/one, contents: secret}\n"
+        f"  - {{path: etc/keys/two, contents: secret{second}}}\n"
+    )
+    found = warnings(store, tmp_path, yaml)
+    assert [w.code for w in found] == expected
+    assert all("/etc/keys/one" in w.message for w in found)
+
+
 @pytest.fixture
 def dolmen(tmp_path: Path) -> Dolmen:
     """Give the command line."""
