@@ -93,6 +93,25 @@ func (b bundle) containerSpec() (containerSpec, error) {
 	return spec, nil
 }
 
+// rootFilesystems returns the kinds of filesystems that containers mount before they start.
+func rootFilesystems(base string) []string {
+	var kinds []string
+	seen := map[string]bool{"": true, "bind": true}
+	for _, kind := range []string{"onboot", "services"} {
+		for _, b := range bundlesIn(base, kind) {
+			// What is wrong with it is said when it starts.
+			spec, _ := b.runtimeSpec()
+			for _, m := range spec.Mounts {
+				if !seen[m.Type] {
+					seen[m.Type] = true
+					kinds = append(kinds, m.Type)
+				}
+			}
+		}
+	}
+	return kinds
+}
+
 func readJSON(path string, into any) error {
 	content, err := os.ReadFile(path)
 	if err != nil {

@@ -34,6 +34,10 @@ func loadModules(s *system) {
 		say("devices that come later are not seen: %v", err)
 	}
 	newColdplug(index, socket).all()
+	// Not waited for: containers need these soon, and not the first one at once.
+	for _, kind := range rootFilesystems("/containers") {
+		go func(kind string) { _ = index.load("fs-"+kind, "") }(kind)
+	}
 	content, _ := os.ReadFile("/etc/modules")
 	for _, line := range strings.Split(string(content), "\n") {
 		words := strings.Fields(line)

@@ -118,3 +118,13 @@ func TestEventsOfOthersAreNotTheKernels(t *testing.T) {
 		t.Error("the kernel is not heard")
 	}
 }
+
+func TestFilesystemsOfContainersAreKnownBeforeTheyStart(t *testing.T) {
+	base := t.TempDir()
+	write(t, base+"/onboot/000-dhcp/runtime.json", `{"mounts": [{"type": "bind"}, {"type": "tmpfs"}]}`)
+	write(t, base+"/services/shell/runtime.json", `{"mounts": [{"type": "overlay"}, {"type": "tmpfs"}]}`)
+	write(t, base+"/services/broken/runtime.json", `{"mounts`)
+	if found := rootFilesystems(base); !reflect.DeepEqual(found, []string{"tmpfs", "overlay"}) {
+		t.Errorf("%v", found)
+	}
+}
