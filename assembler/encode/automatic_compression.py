@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 _USUAL = Compression()
 _ZSTD = Compression("zstd", 3)
-# A better level costs a second for an image of this size, once; for larger ones it costs too much.
-_ZSTD_SMALL = ArchiveEncoding(Compression("zstd", 9))
+# A better level costs half a second for an image of this size, once: too much for larger ones. Still
+# better levels take twice as long for a hundredth of the size.
+_ZSTD_SMALL = ArchiveEncoding(Compression("zstd", 6))
 _SMALL_IMAGE = 16 << 20
 
 
