@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _USUAL = Compression()
 _ZSTD = Compression("zstd", 3)
-# A better level costs half a second for an image of this size, once: too much for larger ones. Still
-# better levels take twice as long for a hundredth of the size.
+# A better level costs half a second for an image of this size, once: too much for larger ones. Even
+# better ones take twice as long for a hundredth of the size.
 _ZSTD_SMALL = ArchiveEncoding(Compression("zstd", 6))
 _SMALL_IMAGE = 16 << 20
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -263,7 +264,9 @@ def test_the_kernel_decides_on_the_compression(
 
 
 def test_small_images_are_compressed_better(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = b"".join(b"line %d of text\n" % (n * n) for n in range(20_000))
+    chance = random.Random(1)
+    words = [chance.randbytes(chance.randint(2, 9)) for _ in range(3000)]
+    content = b" ".join(chance.choices(words, k=200_000))
     plan = whole_plan(store, E("kernel_config", CONFIG))
     text = image(store, "test/text:1", [E("text", content)])
     plan = replace(plan, parts=(*plan.parts, tree(text, "init[1]")))
