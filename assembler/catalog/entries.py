@@ -119,6 +119,8 @@ _ENTRIES = (
         "AppArmor profiles",
         rest="# And for a service: apparmor: container-default",
     ),
+    _container(
+        "onboot",
         "binfmt",
         "programs of other architectures",
         "binfmt",

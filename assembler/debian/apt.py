@@ -42,6 +42,7 @@ from assembler.tools import ProcessLimits, ProcessResult, program_error, run_pro
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from assembler.codes import Code
     from assembler.debian.engine_context import EngineContext
     from assembler.debian.sources import AptSource
 
@@ -310,7 +311,7 @@ def _last_error(result: ProcessResult) -> str:
 
 
 # Parts of apt's error messages, the code for them, and the hints.
-_UPDATE_FAILURES = (
+_UPDATE_FAILURES: tuple[tuple[tuple[str, ...], Code, tuple[str, ...]], ...] = (
     (
         ("NO_PUBKEY", "public key is not available"),
         packages.NO_KEYRING,
