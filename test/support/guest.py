@@ -194,7 +194,7 @@ def running(
 def login(guest: Guest, key: Path, command: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a guest by ssh, as root with a key; its port 22 is the forwarded one.
 
-    A service that has started takes a moment to listen: until then QEMU resets connections.
+    A service that has started takes a moment to listen: until then QEMU ends connections.
     """
     options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
     options = (*options, "IdentitiesOnly=yes", "ConnectTimeout=30")
@@ -204,8 +204,8 @@ def login(guest: Guest, key: Path, command: str) -> subprocess.CompletedProcess[
     end = time.monotonic() + LIMIT
     while True:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-        reset = done.returncode == 255 and "Connection reset" in done.stderr
-        if not reset or time.monotonic() > end:
+        ended = done.returncode == 255 and "kex_exchange_identification" in done.stderr
+        if not ended or time.monotonic() > end:
             return done
         time.sleep(0.5)
 
