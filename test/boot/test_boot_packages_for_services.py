@@ -169,7 +169,7 @@ def test_hosts_ask_and_services_answer(tmp_path: Path) -> None:
         assert 'node_uname_info{domainname="' in found
         assert "\nnode_memory_MemTotal_bytes " in found
         assert 'node_network_up{device="eth0"} 1' in found
-        guest.wait_for(r'rename: type=SYSCALL .* comm="busybox" .* key="name"')
+        guest.wait_for(r'rename: node=asked type=SYSCALL .* comm="busybox" .* key="name"')
         assert ask(agent, "guest-ping") == {"return": {}}
         interfaces = ask(agent, "guest-network-get-interfaces")
         assert "10.0.2.15" in json.dumps(interfaces)
