@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -42,6 +43,29 @@ services:
       - -c
       - uname -r; cat /proc/filesystems; cat /sys/kernel/security/lsm; echo all is said; sleep 1000
     binds: ["/sys/kernel/security:/sys/kernel/security"]
+"""
+MODULE = """
+#include <linux/module.h>
+static int __init hello_init(void) { pr_info("hello from a module of our own\\n"); return 0; }
+static void __exit hello_exit(void) { }
+module_init(hello_init);
+module_exit(hello_exit);
+MODULE_DESCRIPTION("An example");
+MODULE_LICENSE("GPL");
+"""
+DOCKERFILE = """
+ARG BUILDER
+FROM ${BUILDER} AS build
+COPY hello.c Makefile /src/
+RUN make -C /lib/modules/*/build M=/src modules && mkdir /out && cp /src/*.ko /out
+FROM scratch
+COPY --from=build /out /usr/lib/modules/extra
+"""
+PACKAGE = """
+image: hello
+org: example
+arches: [amd64]
+buildArgs: ["BUILDER=@dolmen:kernel-6.12-builder"]
 """
 
 
@@ -86,6 +110,32 @@ def test_the_kept_kernel_boots(kept: Files) -> None:
         assert "failed" not in text
 
     boot_and(kept, check)
+
+
+def test_a_module_of_our_own_is_loaded(kept: Files) -> None:
+    package = kept.directory / "hello"
+    package.mkdir()
+    for name, text in (
+        ("hello.c", MODULE),
+        ("Makefile", "obj-m := hello.o\n"),
+        ("Dockerfile", DOCKERFILE),
+        ("build.yml", PACKAGE),
+    ):
+        (package / name).write_text(text)
+    with_module = SYSTEM.replace('/pkg/crun"]', f'/pkg/crun", "@pkg:{package}"]')
+    with_module += """    capabilities: [CAP_SYS_MODULE]
+"""
+    with_module = with_module.replace(
+        "uname -r; cat", "insmod /usr/lib/modules/extra/hello.ko; cat /proc/modules; cat"
+    ).replace('binds: ["', 'binds: ["/usr/lib/modules:/usr/lib/modules", "')
+    yaml = kept.directory / "module.yml"
+    yaml.write_text(with_module)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"all is said")
+        assert re.search(r"hello \d+ 0 - Live", guest.text())
+
+    boot_and(assemble(yaml, kept.directory), check)
 
 
 def test_the_kept_kernel_is_small(kept: Files) -> None:  # noqa: ARG001 - it has to be kept
