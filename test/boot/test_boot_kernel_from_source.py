@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.boot, pytest.mark.whole, needs_qemu]
 LARGEST = 7_200_000
 KERNEL = REPOSITORY / "kernel/6.12"
 STORE = HOME / ".cache/dolmen"
-HOW = f"the kernel is not kept; compile it (20 min): dolmen pkg build --cache {STORE} {KERNEL}"
+HOW = f"the kernel is not kept; compile it: dolmen pkg build --cache {STORE} {KERNEL}"
 SYSTEM = f"""
 kernel: {{image: "@pkg:{KERNEL}", cmdline: "console=ttyS0 dolmen.output"}}
 init: ["@pkg:{REPOSITORY}/pkg/init", "@pkg:{REPOSITORY}/pkg/crun"]
