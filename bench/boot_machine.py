@@ -94,6 +94,7 @@ class Boot:
         kernel, setup, onboot, services = marks
         return {
             "wall": self.wall,
+            "guest": services,
             "cpu": self.cpu,
             "kernel": kernel,
             "init": setup - kernel,
