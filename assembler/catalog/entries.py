@@ -188,6 +188,22 @@ _ENTRIES = (
     _container("services", "sshd", "login with SSH", "sshd"),
     _container("services", "ntp", "time synchronization", "openntpd"),
     _container(
+        "services onboot",
+        "host-timesync-daemon",
+        "the clock of the host",
+        "host-timesync-daemon",
+        "command: [/host-timesync-daemon, -interval, 1m]",
+    ),
+    _container(
+        "services",
+        "vsudd",
+        "sockets for the host, by vsock or virtio-serial",
+        "vsudd",
+        "binds.add:\n  - /run/web:/run/web\n"
+        'command: [/vsudd, -inport, "8080:unix:/run/web/web.sock"]',
+    ),
+    _container("services", "acpid", "nothing: init handles the power button", "acpid"),
+    _container(
         "services",
         "logwrite",
         "logs in files, with rotation",

@@ -14,7 +14,18 @@ PACKAGES = Path(__file__).parents[3] / "pkg"
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("go"), reason="Go is not installed")
-@pytest.mark.parametrize("name", ["cadvisor", "kmsg", "logwrite", "metadata", "trim-after-delete"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cadvisor",
+        "host-timesync-daemon",
+        "kmsg",
+        "logwrite",
+        "metadata",
+        "trim-after-delete",
+        "vsudd",
+    ],
+)
 def test_programs_are_in_order(name: str) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
     environment["GOFLAGS"] = "-buildvcs=false"

@@ -1,0 +1,3 @@
+module dolmen/host-timesync-daemon
+
+go 1.19

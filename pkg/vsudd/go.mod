@@ -1,0 +1,3 @@
+module dolmen/vsudd
+
+go 1.19
