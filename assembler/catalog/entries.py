@@ -203,6 +203,14 @@ _ENTRIES = (
         'command: [/vsudd, -inport, "8080:unix:/run/web/web.sock"]',
     ),
     _container("services", "acpid", "nothing: init handles the power button", "acpid"),
+    _container("services onboot", "tss", "programs for a TPM 2.0", "tss"),
+    _container(
+        "services onboot",
+        "bpftrace",
+        "questions about what the kernel does",
+        "bpftrace",
+        "command: [bpftrace, -e, 'tracepoint:sched:sched_process_exec { @[comm] = count(); }']",
+    ),
     _container(
         "services",
         "logwrite",
