@@ -246,6 +246,13 @@ _ENTRIES = (
     ),
     _container(
         "services",
+        "influxdb",
+        "a store of figures by time",
+        rest="binds.add:\n  - /var/lib/data/influxdb:/data",
+    ),
+    _container("services", "podman", "containers that are pulled while the system runs"),
+    _container(
+        "services",
         "poweroff",
         "shutting the system down",
         "poweroff",
