@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 # With less than this, a filesystem counts as full: programs fail before the last byte is used.
 _FULL = 256 << 10
@@ -27,6 +24,15 @@ def is_full(path: Path) -> bool:
     """Tell whether the filesystem of a path has no room left."""
     free = free_space(path)
     return free is not None and free < _FULL
+
+
+def temporary_directory() -> Path:
+    """Return the directory of temporary files as `tempfile` chooses it, without a file to test it.
+
+    A process that is stopped at the wrong moment would leave that file behind.
+    """
+    chosen = filter(None, map(os.environ.get, ("TMPDIR", "TEMP", "TMP")))
+    return Path(next(chosen, "/tmp")).absolute()  # noqa: S108 - no file is made there
 
 
 def store_of(path: Path) -> Path | None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Self
 
 from assembler.codes import host
 from assembler.diagnostics import Diagnostic, Place, render
-from assembler.disk_space import free_space, store_of
+from assembler.disk_space import free_space, store_of, temporary_directory
 from assembler.quantities import size_text
 
 if TYPE_CHECKING:
@@ -134,12 +134,10 @@ FULL_STORE_HINTS: tuple[str, ...] = (
 
 def disk_full_error(message: str, path: Path, place: Place | None = None) -> HostError:
     """Return the error for a full disk: what failed, the room that is left, and what to do."""
-    import tempfile  # noqa: PLC0415 - takes 2 ms, and this is only for errors
-
     store = store_of(path)
     free = free_space(path)
     left = "" if free is None else f" ({size_text(free)} free)"
-    temporary = Path(tempfile.gettempdir())
+    temporary = temporary_directory()
     if store is not None:
         message += f"\nthe disk of the store {store} is full{left}"
         hints = FULL_STORE_HINTS

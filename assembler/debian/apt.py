@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from assembler.debian.engine_protocol import (
     unknown_host_error,
 )
 from assembler.debian.index_hints import broken_index_hints
+from assembler.disk_space import temporary_directory
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import pluralize, task
 from assembler.files import STORE_MODE, atomic_write
@@ -233,7 +233,7 @@ class _AptRoot:
             (path, *arguments),
             environment,
             limits=limits or ProcessLimits(),
-            writes=(self.root, Path(tempfile.gettempdir())),
+            writes=(self.root, temporary_directory()),
         )
 
     def write_status(self, names: Sequence[str]) -> Path:

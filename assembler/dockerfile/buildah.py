@@ -13,7 +13,6 @@ import os
 import posixpath
 import re
 import shlex
-import tempfile
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from assembler.codes import host
+from assembler.disk_space import temporary_directory
 from assembler.dockerfile.base_images import base_image_name, write_layout
 from assembler.dockerfile.build_log import BuildLogParser
 from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
@@ -351,7 +351,7 @@ def _no_subordinate_ids_error(reason: str) -> HostError:
 def _short_path(directory: Path) -> Iterator[Path]:
     """Give a short path to a directory: buildah makes a socket there, whose path is limited."""
     with (
-        wrap_os_errors(tempfile.gettempdir()),
+        wrap_os_errors(temporary_directory()),
         scratch_directory() as above,
     ):
         link = above / "t"

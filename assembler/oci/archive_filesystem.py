@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from assembler.disk_space import temporary_directory
 from assembler.errors import wrap_os_errors
 from assembler.oci.layers.flattening import LayerBlob, flatten_layers
 from assembler.oci.layers.tar_entry_types import DIRECTORY, FILE, HARD_LINK, SYMLINK
@@ -29,7 +30,7 @@ def write_filesystem(store: Store, image: Image, out: IO[bytes]) -> None:
         _write(what, layers, out)
         return
     # Flattening may restart the tree, which a pipe cannot do.
-    with wrap_os_errors(tempfile.gettempdir()), tempfile.TemporaryFile() as spool:
+    with wrap_os_errors(temporary_directory()), tempfile.TemporaryFile() as spool:
         _write(what, layers, spool)
         spool.seek(0)
         shutil.copyfileobj(spool, out, _CHUNK)

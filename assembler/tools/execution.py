@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
+from assembler.disk_space import temporary_directory
 from assembler.errors import HostError, disk_full_error, wrap_os_errors
 from assembler.tools.cancellation import current_cancellation, kill_process_group
 from assembler.tools.watchdog import StallLimits, Watchdog, full_disk_of, last_lines
@@ -118,7 +119,7 @@ def _run(
 ) -> tuple[int, str]:
     command = invocation.command
     with _temporary_file() as errors, _temporary_file() as standard_input:
-        with wrap_os_errors(tempfile.gettempdir()):
+        with wrap_os_errors(temporary_directory()):
             standard_input.write(invocation.stdin)
             standard_input.seek(0)
         with wrap_os_errors(str(command[0]), "run"):
@@ -168,7 +169,7 @@ def _run(
 @contextmanager
 def _temporary_file() -> Iterator[IO[bytes]]:
     with ExitStack() as stack:
-        with wrap_os_errors(tempfile.gettempdir()):
+        with wrap_os_errors(temporary_directory()):
             file = stack.enter_context(tempfile.TemporaryFile())
         yield file
 
