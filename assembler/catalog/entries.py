@@ -91,6 +91,7 @@ _ENTRIES = (
     _init("crun", "a container runtime, the smaller one", "runc", "init"),
     _init("runc", "a container runtime", "runc", "init"),
     _init("containerd", "services in containerd", "containerd", "init", "crun"),
+    _init("debian", "Debian with systemd, as the whole system", ""),
     _init("ca-certificates", "certificate authorities", "ca-certificates", "init", "crun"),
     _init("firmware", "firmware of network cards and disk controllers", "firmware", "init", "crun"),
     _init("firmware-all", "all firmware of Debian", "firmware-all", "init", "crun"),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from assembler.config.package_model import DebsRecipe
 from assembler.debian.firmware import firmware_layer
-from assembler.debian.layer import LayerInputs, read_package_files
+from assembler.debian.layer import LayerInputs
+from assembler.debian.package_files import read_package_files
 from support.debian import Deb, Link, module
 
 if TYPE_CHECKING:
