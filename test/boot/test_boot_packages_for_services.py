@@ -106,7 +106,7 @@ files:
 """
 
 
-def ask(path: Path, command: str, **arguments: object) -> object:
+def ask(path: Path, command: str, /, **arguments: object) -> object:
     """Ask the guest agent of a machine at its socket; it takes a moment to start."""
     end = time.monotonic() + LIMIT
     while True:
@@ -323,7 +323,10 @@ def test_an_installed_disk_boots(tmp_path: Path) -> None:
     path.write_text(system(INSTALLED).replace("dolmen.output", f"dolmen.output {EMULATED}"))
     assemble(path, tmp_path)
     dolmen = Dolmen(HOME)
-    dolmen.run("pkg", "build", REPOSITORY / "pkg" / "bootloaders", check=True)
+    dolmen.run(
+        *("pkg", "build", "--platforms", "linux/amd64", REPOSITORY / "pkg" / "bootloaders"),
+        check=True,
+    )
     dolmen.run("build", "--format", "raw-bios", "--dir", tmp_path, path, check=True)
     image = tmp_path / "installed-bios.img"
     digest = subprocess.run(("sha256sum", image), capture_output=True, text=True, check=True)
