@@ -274,7 +274,7 @@ def test_foreign_programs_run_and_deleted_files_give_blocks_back(tmp_path: Path)
         while allocated(disk) < 48 and time.monotonic() < end:
             time.sleep(1)
         assert allocated(disk) >= 48
-        guest.type("touch /var/lib/data/stop")
+        guest.type("touch /proc/1/root/var/lib/data/stop")
         guest.wait_for(r"init: trim: /var/lib/data: \d+ bytes( were)? trimmed")
         guest.wait_for(r'init: trim: \["/sbin/fstrim" .*\] is done')
         assert allocated(disk) < 24
