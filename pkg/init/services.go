@@ -210,12 +210,8 @@ func (s *system) runService(one *service, spec runtimeSpec, attempted chan struc
 	one.container, one.since = c, time.Now()
 	one.starts++
 	one.last = "running"
-	wanted := one.wanted
 	one.lock.Unlock()
 	closeOnce(attempted)
-	if !wanted {
-		s.engine.kill(c, syscall.SIGKILL)
-	}
 	status := <-c.ended
 	one.lock.Lock()
 	one.container = nil
@@ -228,7 +224,7 @@ func (s *system) runService(one *service, spec runtimeSpec, attempted chan struc
 // stop ends a service: SIGTERM, and SIGKILL after its timeout.
 func (s *system) stop(one *service) {
 	one.lock.Lock()
-	done, running, since := one.done, one.container, one.since
+	done := one.done
 	if done != nil && one.wanted {
 		one.wanted = false
 		close(one.wake)
@@ -239,7 +235,8 @@ func (s *system) stop(one *service) {
 	}
 	config, _ := one.containerSpec()
 	timeout := config.stopTimeout(usualStopTimeout)
-	late := time.After(timeout)
+	end := time.Now().Add(timeout)
+	running, since := one.whenLaunched(done, end)
 	if running != nil {
 		most := time.Until(since.Add(slowestHandler))
 		if most > timeout {
@@ -251,9 +248,12 @@ func (s *system) stop(one *service) {
 	select {
 	case <-done:
 		return
-	case <-late:
+	case <-time.After(time.Until(end)):
 	}
 	say("%s did not end within %s and is killed", one, timeout)
+	if running == nil {
+		running, _ = one.whenLaunched(done, time.Now().Add(5*time.Second))
+	}
 	if running != nil {
 		s.engine.kill(running, syscall.SIGKILL)
 	}
@@ -261,6 +261,24 @@ func (s *system) stop(one *service) {
 	case <-done:
 	case <-time.After(5 * time.Second):
 		say("%s cannot be killed", one)
+	}
+}
+
+// whenLaunched returns the container of a service that may be starting, and since when it runs; or
+// nothing if it has ended, or has not started by then. One that is starting can run already.
+func (one *service) whenLaunched(done <-chan struct{}, end time.Time) (*container, time.Time) {
+	for {
+		one.lock.Lock()
+		running, since := one.container, one.since
+		one.lock.Unlock()
+		if running != nil || !time.Now().Before(end) {
+			return running, since
+		}
+		select {
+		case <-done:
+			return nil, since
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 
