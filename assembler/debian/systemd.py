@@ -77,6 +77,7 @@ def systemd_files(contents: Mapping[str, bytes], paths: Container[str]) -> Syste
     """Return the generated files and links of a system, from its contents and all its paths."""
     files = {path: contents[source] for path, source in _COPIES.items() if source in contents}
     files["etc/machine-id"] = b"uninitialized\n"
+    files["usr/lib/dolmen/early-modules"] = b"# The list of Dolmen's init counts.\n"
     if _PAM_TEMPLATE in contents:
         files |= _pam_files(with_systemd=any(_PAM_SYSTEMD.fullmatch(path) for path in contents))
     links = {"init": _SYSTEMD, f"{_ADMIN_UNITS}systemd-firstboot.service": "/dev/null"}

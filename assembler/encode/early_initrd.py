@@ -56,9 +56,9 @@ def plan_early_initrd(
 ) -> EarlyInitrd | None:
     """Return the early initrd for a root filesystem of these kinds; None without support in init.
 
-    `Assembly(early.plan, store, options).initrd()` makes it. An init of another origin, such as
-    systemd, has no support; if the kernel cannot mount the filesystem by itself either, the program
-    and the list of modules are those of `spare_files`.
+    `Assembly(early.plan, store, options).initrd()` makes it. For a system with a list of modules
+    whose init is a link, such as one with systemd, the program is that of `spare_files`, and so is
+    the list if its own names no modules.
     """
     parts = tuple(
         part
@@ -74,13 +74,15 @@ def plan_early_initrd(
         )
         roots = [_NAMES.get(kind, kind) for kind in filesystems]
         kernels = [_Modules.read(base, index_files) for base in _module_directories(index_files)]
-        if MODULE_LIST not in index_files or _PROGRAM not in index_files:
-            if spare_files is None or not any(
-                k.needs_module(root) for k in kernels for root in roots
-            ):
-                return None
-            index_files |= spare_files()
+        if MODULE_LIST not in index_files:
+            return None
         patterns = _entries(index_files[MODULE_LIST])
+        if _PROGRAM not in index_files:
+            if spare_files is None:
+                return None
+            spare = spare_files()
+            index_files |= {_PROGRAM: spare[_PROGRAM]}
+            patterns = patterns or _entries(spare[MODULE_LIST])
         module_paths = {path for kernel in kernels for path in kernel.closure([*patterns, *roots])}
         contents = _read_files(system, lambda path: path in module_paths)
     files = {_PROGRAM: index_files[_PROGRAM], _MARK: b""} | contents
@@ -139,11 +141,6 @@ class _Modules:
             or _normalize_name(name) in self.paths
             or _normalize_name(name) in self.builtin
         )
-
-    def needs_module(self, name: str) -> bool:
-        """Tell whether the kernel has a module, but not built in."""
-        name = _normalize_name(name)
-        return bool(self.builtin) and name in self.paths and name not in self.builtin
 
     def closure(self, patterns: Iterable[str]) -> Iterator[str]:
         """Yield the paths of the requested modules and their dependencies."""

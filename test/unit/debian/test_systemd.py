@@ -26,6 +26,8 @@ def test_init_is_systemd_and_the_first_boot_asks_nothing() -> None:
     assert made.links["etc/systemd/system/systemd-firstboot.service"] == "/dev/null"
     assert made.links["etc/systemd/system/ldconfig.service"] == "/dev/null"
     assert made.files["etc/machine-id"] == b"uninitialized\n"
+    # With it, Dolmen makes an early initrd.
+    assert made.files["usr/lib/dolmen/early-modules"].startswith(b"#")
     assert (
         "etc/systemd/system/ldconfig.service" not in systemd_files({}, {"usr/sbin/ldconfig"}).links
     )

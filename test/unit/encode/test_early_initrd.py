@@ -121,12 +121,21 @@ def test_an_init_without_early_modules_has_no_early_initrd(tmp_path: Path) -> No
 
 
 def test_another_init_has_the_program_and_list_of_a_spare_one(tmp_path: Path) -> None:
-    systemd = {"usr/lib/systemd/systemd": b"systemd"}
+    systemd = {"usr/lib/systemd/systemd": b"systemd", MODULE_LIST: b"# as usual\n"}
     made, files = early(tmp_path / "a", systemd, KERNEL, "squashfs", spare=INIT)
     assert made is not None
     assert files["init"] == b"program"
     assert {p.rpartition("/")[2] for p in files if ".ko" in p} >= {"squashfs.ko.xz", "sd_mod.ko"}
-    # The kernel mounts a filesystem that it has built in.
-    assert early(tmp_path / "b", systemd, KERNEL, "ext4", spare=INIT)[0] is None
-    # Without indexes of modules the kernel is as with LinuxKit: everything may be built in.
-    assert early(tmp_path / "c", systemd, {"lib/x": b""}, "squashfs", spare=INIT)[0] is None
+    own = systemd | {MODULE_LIST: b"sound\n"}
+    _, files = early(tmp_path / "b", own, KERNEL, "squashfs", spare=INIT)
+    modules = {p.rpartition("/")[2] for p in files if ".ko" in p}
+    assert "sound.ko" in modules
+    assert "sd_mod.ko" not in modules
+
+
+def test_an_init_image_without_a_list_is_as_with_linuxkit(tmp_path: Path) -> None:
+    """The kernel has to mount the filesystem by itself."""
+    linuxkit = {"init": b"program"}
+    assert early(tmp_path / "a", linuxkit, KERNEL, "squashfs", spare=INIT)[0] is None
+    systemd = {"usr/lib/systemd/systemd": b"systemd"}
+    assert early(tmp_path / "b", systemd, KERNEL, "squashfs", spare=INIT)[0] is None
