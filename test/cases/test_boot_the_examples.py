@@ -270,7 +270,7 @@ def test_dm_crypt_keeps_its_secret(tmp_path: Path) -> None:
 
     def first(guest: Guest) -> None:
         guest.wait_for(r"This is dm-crypt, Linux")
-        guest.type("cat /var/secret/lines; grep /var/secret /proc/mounts")
+        guest.type("cat /proc/1/root/var/secret/lines; grep /var/secret /proc/1/mounts")
         guest.wait_for(
             r"\na secret line\n/dev/mapper/secret /var/secret ext4 rw,nosuid,nodev,noexec"
         )
@@ -281,7 +281,7 @@ def test_dm_crypt_keeps_its_secret(tmp_path: Path) -> None:
 
     def second(guest: Guest) -> None:
         guest.wait_for(r"This is dm-crypt, Linux")
-        guest.type("cat /var/secret/lines")
+        guest.type("cat /proc/1/root/var/secret/lines")
         guest.wait_for(r"\na secret line\na secret line\n")
 
     boot_and(files, first, memory=512, disks=(disk,))

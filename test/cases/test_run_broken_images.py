@@ -90,7 +90,12 @@ def module_of(system: System) -> bytes:
             id="panic",
         ),
         pytest.param(
-            lambda _: archive({"init": (PROGRAM, SHELL), "big": (FILE, bytes(400 << 20))}),
+            # The first process cannot be killed to have its memory.
+            with_init(
+                SHELL
+                + b"/bin/busybox mount -t devtmpfs d /dev\n"
+                + b"exec /bin/busybox dd if=/dev/zero of=/dev/null bs=220M count=1\n"
+            ),
             "DM1023",
             "not enough memory",
             id="memory",
