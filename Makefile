@@ -47,8 +47,8 @@ demo: $(VENV)/.demo-ready ## build the example web server, boot it and fetch its
 test: setup lint ## run every test, the slow ones, too
 	@$(BIN)/pytest -m "not whole" -n $(JOBS) --dist worksteal -q --allowed-skips=.ci/allowed-skips.txt
 
-test-boot: setup ## boot every format on every architecture and firmware that it is for (30 min)
-	@$(BIN)/pytest -m "" -n $(JOBS) --dist worksteal -q test/boot
+test-boot: setup ## boot all formats, packages and examples that `make test` leaves out (1 h)
+	@$(BIN)/pytest -m whole -n $(JOBS) --dist worksteal -q
 
 test-fresh: setup ## follow the README on fresh Debian 12, 13 and testing, as root and as a user (1 h)
 	@$(BIN)/python test/fresh/run.py $(if $(SUITE),--suite $(SUITE)) $(FRESH)

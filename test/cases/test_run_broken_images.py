@@ -93,8 +93,7 @@ def module_of(system: System) -> bytes:
             # The first process cannot be killed to have its memory.
             with_init(
                 SHELL
-                + b"/bin/busybox mount -t devtmpfs d /dev\n"
-                + b"exec /bin/busybox dd if=/dev/zero of=/dev/null bs=220M count=1\n"
+                + b"exec /bin/busybox awk 'BEGIN { while (1) a[i++] = sprintf(\"%1000d\", i) }'\n"
             ),
             "DM1023",
             "not enough memory",

@@ -17,12 +17,12 @@ PACKAGES = Path(__file__).parents[3] / "pkg"
 @pytest.mark.parametrize(
     "name",
     [
-        "cadvisor",
-        "host-timesync-daemon",
-        "kmsg",
+        pytest.param("cadvisor", marks=pytest.mark.whole),
+        pytest.param("host-timesync-daemon", marks=pytest.mark.whole),
+        pytest.param("kmsg", marks=pytest.mark.whole),
         "logwrite",
         "metadata",
-        "trim-after-delete",
+        pytest.param("trim-after-delete", marks=pytest.mark.whole),
         "vsudd",
     ],
 )
