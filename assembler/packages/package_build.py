@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from assembler.config import Package
     from assembler.debian import ArchiveEngine
     from assembler.events import Reporter
     from assembler.oci import ImageSources, Platform, Reference, Store, WrittenImage
@@ -237,11 +238,7 @@ def _with_programs(
     refuse_programs(package)
     context, reporter = shared
     time = read_commit(package, job.name, job.options.naming.commit).time
-    # A copy has exactly the files that the package's hash covers.
-    module = workspace / "module"
-    with wrap_os_errors(module):
-        module.mkdir()
-    read_package_context(package, time, package.build.dockerfile).write(module)
+    module = _copy_package(package, time, workspace / "module")
     build = GoBuild(
         go,
         module,
@@ -252,6 +249,14 @@ def _with_programs(
     )
     programs = compile_programs(store, build, context.sources, reporter, workspace)
     return replace(recipe, programs=programs, programs_timestamp=time)
+
+
+def _copy_package(package: Package, time: int, directory: Path) -> Path:
+    """Make a directory with exactly the files that the package's hash covers."""
+    with wrap_os_errors(directory):
+        directory.mkdir()
+    read_package_context(package, time, package.build.dockerfile).write(directory)
+    return directory
 
 
 def _with_kernel(
@@ -267,11 +272,7 @@ def _with_kernel(
         return recipe
     refuse_kernel(package)
     context, reporter = shared
-    # A copy has exactly the files that the package's hash covers.
-    fragments = workspace / "fragments"
-    with wrap_os_errors(fragments):
-        fragments.mkdir()
-    read_package_context(package, 0, package.build.dockerfile).write(fragments)
+    fragments = _copy_package(package, 0, workspace / "fragments")
     toolchain = toolchain_reference(package, linux, job.options.naming)
     build = KernelBuild(linux, fragments, toolchain, recipe.platform)
 
