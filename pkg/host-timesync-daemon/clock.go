@@ -31,7 +31,7 @@ type clock interface {
 	close()
 }
 
-// findClock opens the given clock, or else the best one that there is.
+// findClock opens the given clock, or else the best one present.
 func findClock(device, directory string) (clock, error) {
 	if device == "" {
 		device = findDevice(directory, "/dev")

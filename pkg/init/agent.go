@@ -44,7 +44,7 @@ type agent struct {
 	ports map[string]bool
 }
 
-// awaitPorts opens ports when the kernel says that there is something new about them.
+// awaitPorts opens ports when the kernel reports a change of them.
 func (a *agent) awaitPorts(socket int) {
 	buffer := make([]byte, 64<<10)
 	for {
@@ -120,7 +120,7 @@ func (p *agentPort) serve() {
 				return false
 			}
 			if count <= 0 && problem == nil {
-				// Nobody is connected. The next edge is that somebody has sent something.
+				// No host is connected. The next edge means that one has sent something.
 				p.parser = frameParser{}
 				p.begin(nil)
 				return false

@@ -237,7 +237,7 @@ func (s *agentSession) logs(r agentRequest) {
 	}
 }
 
-// follow writes lines of a source until nobody wants them any more.
+// follow writes the lines of a source until the session ends.
 func (m *memlog) follow(to io.Writer, source string, done <-chan struct{}) {
 	m.lock.Lock()
 	from := m.first()
@@ -311,7 +311,7 @@ func (l *containerLog) tell(line []byte) {
 	}
 }
 
-// follow writes a log and what comes until nobody wants it any more.
+// follow writes a log and its new lines until the session ends.
 func (l *containerLog) follow(to io.Writer, done <-chan struct{}) {
 	w, kept := l.watch()
 	defer l.unwatch(w)

@@ -61,7 +61,7 @@ func parseUnpacking(log []byte) (reason string, packed int64) {
 	return string(line), packed >> 10
 }
 
-// describeUnpacking says what is needed at least: how much of the initrd there would be, nobody knows.
+// describeUnpacking gives the least memory: the size of the rest of the initrd is unknown.
 func describeUnpacking(reason string, packed, unpacked, memory int64) string {
 	return fmt.Sprintf("files of the initrd are missing, the kernel has not unpacked it whole: %s\n"+
 		"the machine has %d MiB of memory, and needs more than %d MiB; with enough of it, the initrd is damaged",

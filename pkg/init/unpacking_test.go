@@ -15,7 +15,7 @@ func TestAnInitrdThatIsNotUnpackedWholeIsSeen(t *testing.T) {
 	if reason != "write error" || packed != 12 {
 		t.Errorf("%q, %d MiB", reason, packed)
 	}
-	// 49 MiB, the packed initrd, and twice what is there of it.
+	// 49 MiB, the packed initrd, and twice its unpacked part.
 	text := describeUnpacking(reason, packed, 20, 90)
 	for _, part := range []string{"write error", "has 90 MiB", "more than 101 MiB"} {
 		if !strings.Contains(text, part) {

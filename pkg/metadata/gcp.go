@@ -13,7 +13,7 @@ import (
 type gcp struct{ *service }
 
 func newGCP() *gcp {
-	// The name stands for this address on all machines there, and needs no name server.
+	// Every machine there resolves the name to this address without a name server.
 	s := newService(linkLocal)
 	s.host = "metadata.google.internal"
 	s.header = map[string]string{"Metadata-Flavor": "Google"}

@@ -52,7 +52,7 @@ services:
     command: [/vsudd, -inport, "8080:tcp:127.0.0.1:80",
       -inport, "2374:unix:/run/log/memlogdq.sock"]
 """
-# A request of memlogd's protocol: all lines that there are.
+# A request of memlogd's protocol: all lines in memory.
 DUMP = b"\x00"
 
 
