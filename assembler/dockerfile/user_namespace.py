@@ -19,7 +19,8 @@ from typing import Any
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
-_PR_SET_PDEATHSIG, _SIGKILL = 1, 9
+# How often, in seconds, a process looks whether the command has ended.
+_LOOK_AGAIN = 0.5
 _NAME_ONLY: int = getattr(os, "O_PATH", 0)
 # Enough for all users of every distribution; the highest one is 65534.
 _COUNT = 1 << 16
@@ -172,16 +173,23 @@ def _relay_socket(agent: str, uid: int, gid: int) -> str:
     os.chown(path, uid, gid)
     os.chmod(path, 0o600)  # noqa: PTH101
     server.listen()
+    command = os.getpid()
     if os.fork():
         server.close()
         return path
-    # This process stays outside of the namespace.
-    _call("prctl", _PR_SET_PDEATHSIG, _SIGKILL)
+    # This process stays outside of the namespace. The command has other ids at its end, so that the
+    # kernel would refuse the signal of PR_SET_PDEATHSIG.
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(null, number)
+    server.settimeout(_LOOK_AGAIN)
     while True:
-        client, _ = server.accept()
+        try:
+            client, _ = server.accept()
+        except TimeoutError:
+            if os.getppid() != command:
+                os._exit(0)
+            continue
         other = socket.socket(socket.AF_UNIX)
         try:
             other.connect(agent)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
 import threading
-from typing import TYPE_CHECKING
+import time
+from pathlib import Path
 
 import pytest
 
 from assembler.dockerfile.user_namespace import namespace_command, subordinate_ids
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ALL = "         0          0 4294967295\n"
 
@@ -107,3 +106,18 @@ def test_an_agent_of_root_is_reachable(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("SIGN\n", "")
+    # The process that passes the data on ends with the command.
+    end = time.monotonic() + 20
+    while left := processes_with(str(temporary)):
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def processes_with(text: str) -> list[int]:
+    """Return the processes with a text in their command lines."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if text.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
