@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 )
 
@@ -34,6 +35,8 @@ func main() {
 	}
 	say("%s is watched", *watched)
 	after(deletions, *delay, *limit, func() {
+		// A file system with a journal has free blocks only when the deletion is on the disk.
+		syscall.Sync()
 		run := exec.Command(command[0], command[1:]...)
 		run.Stdout, run.Stderr = os.Stdout, os.Stderr
 		if err := run.Run(); err != nil {
