@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -40,6 +41,21 @@ def answered(port: int, process: subprocess.Popen[bytes], console: Path) -> str:
             time.sleep(0.5)
 
 
+def banner(port: int) -> bytes:
+    """Return the first line of the SSH server, which makes its keys before it listens."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), 60) as connection,
+        ):
+            connection.settimeout(60)
+            if line := connection.recv(64):
+                return line
+        time.sleep(0.5)
+    raise AssertionError("the SSH server does not answer")
+
+
 @pytest.mark.parametrize(
     ("form", "options", "output"),
     [
@@ -73,9 +89,7 @@ def test_networkd_ssh_and_nginx_answer(
         try:
             page = answered(web, process, console)
             assert "<h1>Debian runs</h1>" in page
-            with socket.create_connection(("127.0.0.1", ssh), 60) as connection:
-                connection.settimeout(60)
-                assert connection.recv(64).startswith(b"SSH-2.0-OpenSSH")
+            assert banner(ssh).startswith(b"SSH-2.0-OpenSSH")
         finally:
             process.send_signal(signal.SIGTERM)
     text = console.read_text(errors="replace")
