@@ -61,6 +61,7 @@ def banner(port: int) -> bytes:
     [
         ("kernel+initrd", ("--mem", "1G"), "debian"),
         ("kernel+squashfs", ("--mem", "512M", "--squashfs"), "debian"),
+        ("kernel+erofs", ("--mem", "512M"), "debian"),
         ("iso-bios", ("--mem", "1G"), "debian.iso"),
         ("raw-efi", ("--mem", "1G"), "debian-efi.img"),
     ],
