@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from assembler.debian import open_archive_engine
-from assembler.debian.layer import read_package_files
+from assembler.debian.package_files import read_package_files
 from assembler.debian.recipe_build import recipe_request
 from assembler.diagnostics import SourceText, render
 from assembler.dockerfile import open_workspace, read_package_context
