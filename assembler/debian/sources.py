@@ -28,6 +28,8 @@ _ROLLING = frozenset({"sid", "unstable", "experimental", "rc-buggy"})
 _ALIASES = frozenset({"stable", "oldstable", "oldoldstable", "testing", *_ROLLING})
 # The suites that belong to a release; backports do not.
 _SUITE_SUFFIXES = ("", "-updates", "-security")
+# They are beside a release in its archive, and add to it.
+_BACKPORTS = re.compile(r"(?P<release>.+)-backports(?:-sloppy)?")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*(?:/[A-Za-z0-9.+_-]+)*")
 _MIRROR_HINT = (
     "name a mirror with --debian-mirror URL, DOLMEN_DEBIAN_MIRROR or debian.mirror in the "
@@ -209,12 +211,16 @@ def _suite_suffix(suite: str, codename: str) -> str | None:
 
 
 def _translate_suites(suites: Iterable[str], codename: str, target: str) -> Iterator[str]:
+    backports = _BACKPORTS.fullmatch(target)
+    release = backports["release"] if backports else target
     for suite in suites:
         suffix = _suite_suffix(suite, codename)
         if suffix == "-":
-            yield target
+            yield release
+            if backports:
+                yield target
         elif suffix is not None and target not in _ROLLING:
-            yield target + suffix
+            yield release + suffix
 
 
 def _read_os_release(os_release: Path) -> Mapping[str, str]:

@@ -124,6 +124,16 @@ def test_what_is_no_mirror(given: str) -> None:
         lines(DebianMirrors((given, given)))
 
 
+def test_backports_are_beside_their_release(tmp_path: Path) -> None:
+    text = (
+        "deb http://mirror.example.com/debian bookworm main\n"
+        "deb http://mirror.example.com/debian bookworm-updates main\n"
+    )
+    mirrors = machine(tmp_path, {"sources.list": text})
+    suites = [line.split()[-2] for line in lines(mirrors, "trixie-backports")]
+    assert suites == ["trixie", "trixie-backports", "trixie-updates"]
+
+
 def test_a_suite_is_a_name() -> None:
     with pytest.raises(PackageError, match="DM0720"):
         lines(DebianMirrors(("http://x",)), "trixie main\ndeb evil")
