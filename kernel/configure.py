@@ -146,4 +146,7 @@ def main(action: str = "", *words: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except DolmenError as error:
+        sys.exit(str(error))

@@ -213,6 +213,13 @@ _ENTRIES = (
         "command: [bpftrace, -e, 'tracepoint:sched:sched_process_exec { @[comm] = count(); }']",
     ),
     _container(
+        "services onboot",
+        "perf",
+        "counts and profiles of the kernel and of programs",
+        "perf",
+        'command: [perf, stat, -a, sleep, "10"]',
+    ),
+    _container(
         "services",
         "logwrite",
         "logs in files, with rotation",

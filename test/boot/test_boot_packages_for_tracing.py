@@ -21,7 +21,16 @@ onboot:
   - name: begin
     image: "@pkg:ROOT/pkg/bpftrace"
     command: [bpftrace, -e, 'BEGIN { printf("the answer is %d\\n", 6 * 7); exit(); }']
+  - name: counts
+    image: "@pkg:ROOT/pkg/perf"
+    command: [perf, stat, -a, -e, "context-switches,page-faults", sleep, "1"]
 services:
+  - name: profile
+    image: "@pkg:ROOT/pkg/perf"
+    command:
+      - sh
+      - -c
+      - perf record -q -a -e cpu-clock -o /tmp/data sleep 3 && perf report -i /tmp/data --stdio && sleep 1000
   - name: opens
     image: "@pkg:ROOT/pkg/bpftrace"
     command:
@@ -55,6 +64,8 @@ def test_questions_about_the_kernel_are_answered(tmp_path: Path) -> None:
     def check(guest: Guest) -> None:
         # LLVM takes a while to start in an emulated machine.
         guest.wait_for(r"init: begin: the answer is 42\n", 300)
+        guest.wait_for(r"init: counts: +[0-9.,]+ +context-switches")
+        guest.wait_for(r"init: profile: .*\[kernel\.kallsyms\]", 300)
         guest.wait_for(r"init: opens: busybox opens /proc/self/oom_score\n", 300)
         # By a function of the kernel, and its types.
         guest.wait_for(r"init: types: wanted was opened\n", 300)
