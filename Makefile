@@ -73,9 +73,10 @@ coverage: setup ## measure which lines the fast tests run (3 min); SLOW=1: all t
 	$(BIN)/python test/coverage_report.py .coverage/report.json $(if $(SLOW),92,85) || status=1; \
 	exit $$status
 
-lint: setup ## check style, types, imports between modules, and documents (20 s)
+lint: setup ## check style, types, imports between modules, shell scripts and documents (25 s)
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@.ci/shellcheck
 	@$(BIN)/mypy
 	@$(BIN)/mypy --platform darwin --no-warn-unreachable --cache-dir .mypy_cache/darwin
 	@told=$$($(BIN)/lint-imports) || { echo "$$told"; exit 1; }

@@ -2,7 +2,7 @@
 # usage: swap.sh --path FILE --size SIZE [--swappiness N] [--encrypt] [--condition CONDITION]…
 # A condition: part:DIRECTORY[:true], it is a mount; partsize:DIRECTORY:SIZE[:true], it is so large.
 # If one does not hold there is no swap, and with true that is a failure.
-path= size= swappiness= encrypt=false conditions=
+path="" size="" swappiness="" encrypt=false conditions=""
 
 say() { echo "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -81,7 +81,7 @@ if [ $encrypt = true ]; then
   [ -e /dev/loop-control ] || mknod /dev/loop-control c 10 237
   [ -e /dev/mapper/control ] || mknod /dev/mapper/control c 10 236
   # With a key that nobody keeps: what was swapped out cannot be read after the system has ended.
-  loop=$(losetup -f) && losetup "$loop" "$path" || fail "$path cannot be made a device"
+  { loop=$(losetup -f) && losetup "$loop" "$path"; } || fail "$path cannot be made a device"
   key=$(od -An -v -tx1 -N64 /dev/urandom | tr -d ' \n')
   # Neither file nor argument has the key.
   echo "0 $((size / 512)) crypt aes-xts-plain64 $key 0 $loop 0" |
@@ -92,7 +92,7 @@ if [ $encrypt = true ]; then
   # The kernel's own name, which stays as long as the device does.
   device=/dev/dm-$(/usr/sbin/dmsetup info -c --noheadings -o minor swap)
 fi
-mkswap "$device" >/dev/null && swapon "$device" || fail "$path cannot be used as swap"
+{ mkswap "$device" >/dev/null && swapon "$device"; } || fail "$path cannot be used as swap"
 # And so does this.
 [ $encrypt = false ] || DM_DISABLE_UDEV=1 /usr/sbin/dmsetup remove --deferred swap
 if [ -n "$swappiness" ]; then
