@@ -79,8 +79,9 @@ func (s *agentSession) sendJSON(kind byte, value any) {
 // finish is the last word of a session; only the first counts.
 func (s *agentSession) finish(status int, problem string) {
 	if s.over.CompareAndSwap(false, true) {
-		if len(problem) > largestFrame/2 {
-			problem = problem[:largestFrame/2]
+		// In JSON a character may be six.
+		if len(problem) > largestFrame/8 {
+			problem = strings.ToValidUTF8(problem[:largestFrame/8], "")
 		}
 		s.sendJSON(frameEnd, agentEnd{status, problem})
 	}

@@ -265,6 +265,9 @@ func writeContainerdSpec(b bundle, spec runtimeSpec, path string) error {
 	if err := decoder.Decode(&config); err != nil {
 		return fmt.Errorf("%s: %w", original.Name(), err)
 	}
+	if config == nil {
+		return fmt.Errorf("%s: it is empty", original.Name())
+	}
 	root, _ := config["root"].(map[string]any)
 	if root == nil {
 		root = map[string]any{}

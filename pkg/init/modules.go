@@ -124,7 +124,7 @@ func aliasKey(text string) string {
 	if strings.ContainsAny(key, "*?[") {
 		return ""
 	}
-	return key
+	return strings.ReplaceAll(key, "-", "_")
 }
 
 // named returns the modules that a name or an alias stands for.
@@ -195,15 +195,18 @@ func (m *moduleIndex) insert(name, parameters string) error {
 }
 
 func (m *moduleIndex) insertWithNeeds(name, path, parameters string) error {
+	// In a circle each would wait for the other.
 	for _, need := range m.softNeeds[name] {
-		// In a circle each would wait for the other.
-		if !m.leadsTo(need, name, map[string]bool{}) {
+		if !leadsTo(need, name, map[string]bool{}, m.needs, m.softNeeds) {
 			_ = m.insert(need, "")
 		}
 	}
-	// modules.dep lists all of them, those that the others need last.
+	// modules.dep lists all of them, those that the others need last. It has no circles unless it is damaged.
 	needs := m.needs[name]
 	for i := len(needs) - 1; i >= 0; i-- {
+		if leadsTo(needs[i], name, map[string]bool{}, m.needs) {
+			continue
+		}
 		if err := m.insert(needs[i], ""); err != nil {
 			return err
 		}
@@ -214,8 +217,8 @@ func (m *moduleIndex) insertWithNeeds(name, path, parameters string) error {
 	return nil
 }
 
-// leadsTo tells whether a module needs another one, softly or not, over any number of others.
-func (m *moduleIndex) leadsTo(from, to string, seen map[string]bool) bool {
+// leadsTo tells whether a module needs another one, over any number of others.
+func leadsTo(from, to string, seen map[string]bool, kinds ...map[string][]string) bool {
 	if from == to {
 		return true
 	}
@@ -223,9 +226,9 @@ func (m *moduleIndex) leadsTo(from, to string, seen map[string]bool) bool {
 		return false
 	}
 	seen[from] = true
-	for _, needs := range [][]string{m.needs[from], m.softNeeds[from]} {
-		for _, need := range needs {
-			if m.leadsTo(need, to, seen) {
+	for _, needs := range kinds {
+		for _, need := range needs[from] {
+			if leadsTo(need, to, seen, kinds...) {
 				return true
 			}
 		}

@@ -67,6 +67,27 @@ func TestModulesInACircleAreLoaded(t *testing.T) {
 	}
 }
 
+func TestADamagedIndexOfModulesHoldsNothingUp(t *testing.T) {
+	m, given := indexOf(map[string][]string{"a": {"b", "a"}, "b": {"a"}}, nil)
+	done := make(chan error, 1)
+	go func() { done <- m.load("a", "") }()
+	select {
+	case err := <-done:
+		if err != nil || len(given()) == 0 {
+			t.Errorf("%v %v", err, given())
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("a module waits for itself")
+	}
+}
+
+func TestAModuleThatIsNeededAndNeedsSoftlyIsLoaded(t *testing.T) {
+	m, given := indexOf(map[string][]string{"a": {"b"}}, map[string][]string{"b": {"a"}})
+	if err := m.load("a", ""); err != nil || !reflect.DeepEqual(given(), []string{"b", "a"}) {
+		t.Errorf("%v %v", err, given())
+	}
+}
+
 func TestModulesAreGivenOnceToAllWhoAsk(t *testing.T) {
 	m, given := indexOf(map[string][]string{"disk": {}}, nil)
 	entered, leave := make(chan struct{}), make(chan struct{})

@@ -262,6 +262,6 @@ func why(said, terminal *os.File, status syscall.WaitStatus) string {
 // lastLine is the last of what a runtime said.
 func lastLine(said []byte, status syscall.WaitStatus) string {
 	lines := strings.Split(strings.TrimSpace(colours.ReplaceAllString(string(said), "")), "\n")
-	last := times.ReplaceAllString(lines[len(lines)-1], "")
-	return printable(first(last, "the runtime: "+describeEnd(status)))
+	last := printable(times.ReplaceAllString(lines[len(lines)-1], ""))
+	return first(last, "the runtime: "+describeEnd(status))
 }
