@@ -15,9 +15,12 @@ SEED ?= 1
 ROUNDS ?= 100
 KIND ?=
 
+# How long `make fuzz` runs each target.
+FUZZTIME ?= 60s
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-boot test-fresh test-install test-faults test-fast coverage lint format docs docs-check bench \
-  bench-boot bench-first mutation wheel deb container lock clean
+.PHONY: help setup demo test test-boot test-fresh test-install test-faults fuzz test-fast coverage lint format docs docs-check \
+  bench bench-boot bench-first mutation wheel deb container lock clean
 
 help: ## show this list; times are those of a machine with 2 processors
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -60,6 +63,9 @@ test-install: wheel deb container ## install Dolmen in each way on fresh Debians
 test-faults: setup ## kill, starve and mislead Dolmen at random (5 min); ROUNDS=1000, SEED=2, KIND=rot
 	@PYTHONPATH=test $(BIN)/python -m faults --rounds $(ROUNDS) --seed $(SEED) \
 	  $(if $(KIND),--kind $(KIND)) --jobs $$(nproc)
+
+fuzz: setup ## run each fuzz target of the programs in Go for FUZZTIME=60s (35 min)
+	@.ci/fuzz $(FUZZTIME)
 
 test-fast: setup ## run the tests that need no server and no virtual machine (1 min)
 	@$(BIN)/pytest -n $(JOBS) -q
