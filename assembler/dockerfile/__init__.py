@@ -15,12 +15,17 @@ if TYPE_CHECKING:
         check_local_daemon,
         find_buildx,
     )
+    from assembler.dockerfile.dependent_commands import (
+        DEPENDENT,
+        subordinate_ids_of_root,
+        unshare_words,
+    )
     from assembler.dockerfile.options import DockerfileOptions
     from assembler.dockerfile.package_context import read_package_context
     from assembler.dockerfile.stages import PROXIES, DockerfileArguments, plan_dockerfile
     from assembler.dockerfile.storage import builder_storage_items, prune_builder_storage
     from assembler.dockerfile.syntax import Dockerfile, read_dockerfile
-    from assembler.dockerfile.user_namespace import namespace_command, subordinate_ids
+    from assembler.dockerfile.user_namespace import namespace_command
     from assembler.dockerfile.workspace import open_workspace
 
 _HOMES = {
@@ -28,6 +33,7 @@ _HOMES = {
     "BuilderOptions": "builders",
     "Builders": "builders",
     "Buildx": "buildx",
+    "DEPENDENT": "dependent_commands",
     "Dockerfile": "syntax",
     "DockerfileArguments": "stages",
     "DockerfileBuild": "build",
@@ -45,10 +51,12 @@ _HOMES = {
     "prune_builder_storage": "storage",
     "read_dockerfile": "syntax",
     "read_package_context": "package_context",
-    "subordinate_ids": "user_namespace",
+    "subordinate_ids_of_root": "dependent_commands",
+    "unshare_words": "dependent_commands",
 }
 
 __all__ = [
+    "DEPENDENT",
     "PROXIES",
     "BuildKitOptions",
     "BuilderOptions",
@@ -70,7 +78,8 @@ __all__ = [
     "prune_builder_storage",
     "read_dockerfile",
     "read_package_context",
-    "subordinate_ids",
+    "subordinate_ids_of_root",
+    "unshare_words",
 ]
 
 if not TYPE_CHECKING:  # Else a type checker would take any name for granted.

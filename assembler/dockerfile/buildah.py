@@ -8,40 +8,28 @@ Only new layers are imported from its image; the store has the others already.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import posixpath
 import re
 import shlex
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from assembler.codes import host
 from assembler.disk_space import temporary_directory
 from assembler.dockerfile.base_images import base_image_name, write_layout
 from assembler.dockerfile.build_log import BuildLogParser
+from assembler.dockerfile.buildah_image import import_image
 from assembler.dockerfile.builder_dockerfile import rewrite_for_builder
-from assembler.dockerfile.built_image import add_built_image, base_layers
 from assembler.dockerfile.emulation import check_runnable
 from assembler.dockerfile.heredocs import HEREDOC_CONTEXT, replace_heredocs
 from assembler.dockerfile.isolation import Isolation
 from assembler.dockerfile.stages import PROXIES
 from assembler.errors import HostError, wrap_os_errors
 from assembler.events import task
-from assembler.oci import (
-    OCI_LAYER,
-    Descriptor,
-    Image,
-    WrittenImage,
-    WrittenLayer,
-    add_layer,
-    digest_hex,
-    hold_lock,
-    is_digest,
-)
+from assembler.oci import Image, WrittenImage, digest_hex, hold_lock
 from assembler.scratch_directories import scratch_directory
 from assembler.tools import (
     ProcessLimits,
@@ -73,7 +61,6 @@ _NEEDS_IDS = re.compile(
     r"insufficient UIDs or GIDs|no subuid ranges|lchown .*invalid argument|newuidmap"
 )
 _STEP = re.compile(r"(?:\[(\d+)/\d+\] )?STEP (\d+)/\d+: (.*)")
-_CHUNK = 1 << 20
 # The environment variables that buildah and its helpers need.
 _ENVIRONMENT = ("PATH", "HOME", "XDG_RUNTIME_DIR", "USER", "LOGNAME")
 
@@ -154,7 +141,7 @@ class Buildah:
             # A plain directory: in an OCI layout, every layer would be compressed.
             words = ("push", "--format", "oci", "--disable-compression", tag, f"dir:{out}")
             self._run_checked(*words, work=work)
-            image = _import_image(store, out, plan, inputs)
+            image = import_image(store, out, plan, inputs)
             self.run("rmi", "--force", tag, work=work)
             return image
 
@@ -377,47 +364,3 @@ class _BuildahLogParser(BuildLogParser):
         found: Stage = self.plan.stages[stage - 1]
         steps = (found.start, *found.instructions)
         return steps[step - 1] if 0 < step <= len(steps) else None
-
-
-def _import_image(
-    store: Store, layout: Path, plan: DockerfilePlan, inputs: BuildInputs
-) -> WrittenImage:
-    """Import the image that buildah has built; only new layers are compressed."""
-    manifest = _read_json(layout / "manifest.json")
-    config = _read_json(_blob_path(layout, manifest["config"]["digest"]))
-    known = base_layers(store, inputs)
-    layers: list[WrittenLayer] = []
-    for diff_id, described in zip(config["rootfs"]["diff_ids"], manifest["layers"], strict=True):
-        if diff_id in known:
-            layers.append(known[diff_id])
-            continue
-        layer = add_layer(store, _read_layer(layout, described))
-        if layer.diff_id != diff_id:
-            raise _result_error("a layer does not match its diff ID")
-        layers.append(layer)
-    return add_built_image(store, plan, inputs, layers, config)
-
-
-def _read_layer(layout: Path, described: dict[str, Any]) -> Iterator[bytes]:
-    descriptor = Descriptor(OCI_LAYER, described["digest"], described["size"])
-    if not is_digest(descriptor.digest) or described.get("mediaType") != OCI_LAYER:
-        raise _result_error(f"a layer has the media type {described.get('mediaType')}")
-    with wrap_os_errors(layout, "read"), _blob_path(layout, descriptor.digest).open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    with wrap_os_errors(path, "read"):
-        found = json.loads(path.read_bytes())
-    if not isinstance(found, dict):
-        raise _result_error(f"{path.name} is not an object")
-    return found
-
-
-def _blob_path(layout: Path, digest: str) -> Path:
-    return layout / posixpath.basename(digest_hex(digest))
-
-
-def _result_error(why: str) -> HostError:
-    return HostError.of(host.TOOL_FAILED, f"invalid image from buildah: {why}")

@@ -10,7 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assembler.dockerfile.user_namespace import namespace_command, subordinate_ids
+from assembler.dockerfile.dependent_commands import (
+    DEPENDENT,
+    subordinate_ids_of_root,
+    unshare_words,
+)
+from assembler.dockerfile.user_namespace import namespace_command
 from assembler.errors import wrap_os_errors
 
 if TYPE_CHECKING:
@@ -37,10 +42,6 @@ ln -s fd/2 "$dev/stderr"
 mount -n --move "$dev" /dev
 exec "$@"
 """
-# In a PID namespace of their own, all processes end with the first one, which ends with the
-# process that started it, even if that is killed.
-_DEPENDENT = ("setpriv", "--pdeathsig", "KILL", "--")
-_NAMESPACES = ("unshare", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc")
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,8 @@ class Isolation:
     @cached_property
     def ids(self) -> tuple[int, int] | None:
         """The first subordinate ids (uid, gid) that root maps; None if it does not."""
-        if os.geteuid():
-            return None  # buildah enters a user namespace with the user's subordinate ids
-        with wrap_os_errors("/proc/self", "read"):
-            uid, gid = subordinate_ids("uid"), subordinate_ids("gid")
-        return None if uid is None or gid is None else (uid, gid)
+        # For other users, buildah enters a user namespace with their subordinate ids.
+        return subordinate_ids_of_root()
 
     def command(
         self,
@@ -71,15 +69,16 @@ class Isolation:
 
         `paths` are the directories that it uses; `agent` is a socket that it gets as SSH_AUTH_SOCK.
         """
-        words = [*_DEPENDENT, *_NAMESPACES, *([] if network else ["--net"]), "--"]
+        options = ["--mount-proc", *([] if network else ["--net"])]
+        words = [*DEPENDENT, *unshare_words(*options)]
         words += ["sh", "-c", _MINIMAL_DEV, "sh", *command]
         if self.ids is not None:
             reached = [*paths, self.buildah.parent]
             entry = namespace_command(self.ids, reached, directory, agent)
-            return [*_DEPENDENT, *entry, *words]
+            return [*DEPENDENT, *entry, *words]
         if os.geteuid() == 0:
             return words
-        return [*_DEPENDENT, str(self.buildah), "unshare", "--", *words]
+        return [*DEPENDENT, str(self.buildah), "unshare", "--", *words]
 
     def environment(self, home: Path) -> dict[str, str]:
         """Return the variables for commands in the namespaces."""

@@ -51,25 +51,23 @@ class KernelBuild:
     directory: Path
     toolchain: Reference
     platform: Platform
+    # The file of a Debian package linux-source-…, and its time.
+    source: Path
+    timestamp: int
+    workspace: Path
 
 
 def compile_kernel(
-    store: Store,
-    build: KernelBuild,
-    sources: ImageSources,
-    reporter: Reporter,
-    workspace: Path,
-    package: Path,
-    timestamp: int,
+    store: Store, build: KernelBuild, sources: ImageSources, reporter: Reporter
 ) -> Path:
     """Return a tar with the kernel, its config, modules and headers, at Debian's paths.
 
-    `package` is the file of a Debian package linux-source-…; the tar is kept below the store.
+    The tar is kept below the store.
     """
     image = resolve_images({build.toolchain: None}, host_platform(), sources, reporter)[
         build.toolchain
     ]
-    key = _cache_key(build, image.digest, package)
+    key = _cache_key(build, image.digest)
     kept = toolchains_directory(store) / "cache/kernels" / f"{key}.tar"
     store.layout.prepare()
     with (
@@ -79,8 +77,8 @@ def compile_kernel(
         if kept.is_file():
             return kept
         with task(reporter, f"unpack {build.toolchain}"):
-            root = unpack_toolchain(store, image, workspace / "root", sources.layer_limits())
-        tree = open_kernel_tree(root, package, build.platform, timestamp, reporter)
+            root = unpack_toolchain(store, image, build.workspace / "root", sources.layer_limits())
+        tree = open_kernel_tree(root, build.source, build.platform, build.timestamp, reporter)
         configure_kernel(tree, build.linux.config, build.directory, reporter)
         with task(reporter, f"compile the kernel for {build.platform}"):
             _compile(tree, reporter)
@@ -91,7 +89,7 @@ def compile_kernel(
     return kept
 
 
-def _cache_key(build: KernelBuild, toolchain: str, package: Path) -> str:
+def _cache_key(build: KernelBuild, toolchain: str) -> str:
     """Return the hash of all that the kernel is made of."""
     fragments = []
     for name in select_fragments(build.linux.config, build.platform):
@@ -103,7 +101,7 @@ def _cache_key(build: KernelBuild, toolchain: str, package: Path) -> str:
                 text = hashlib.sha256(path.read_bytes()).hexdigest()
         fragments.append([name, text])
     digest = hashlib.sha256()
-    with wrap_os_errors(package, "read"), package.open("rb") as file:
+    with wrap_os_errors(build.source, "read"), build.source.open("rb") as file:
         while chunk := file.read(_HASHED_AT_ONCE):
             digest.update(chunk)
     inputs = [_FORM, digest.hexdigest(), toolchain, str(build.platform), fragments]

@@ -13,7 +13,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
-from assembler.dockerfile import namespace_command, subordinate_ids
+from assembler.dockerfile import (
+    DEPENDENT,
+    namespace_command,
+    subordinate_ids_of_root,
+    unshare_words,
+)
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.events import LogMessage
 from assembler.oci import DIRECTORY, FILE, SYMLINK, LayerBlob, flatten_layers
@@ -107,7 +112,7 @@ def unpack_toolchain(
         for name in _DEVICES:
             (root / "dev" / name).touch()
         (root / "tmp").chmod(0o1777)
-        ids = _ids()
+        ids = subordinate_ids_of_root()
         if ids is not None:
             os.chown(root / BUILD, *ids)
     return ToolchainRoot(root)
@@ -120,23 +125,14 @@ def _report(line: bytes, last: list[str], reporter: Reporter) -> None:
     reporter.emit(LogMessage(text, level=1, from_program=True))
 
 
-def _ids() -> tuple[int, int] | None:
-    if os.geteuid():
-        return None
-    with wrap_os_errors("/proc/self", "read"):
-        uid, gid = subordinate_ids("uid"), subordinate_ids("gid")
-    return None if uid is None or gid is None else (uid, gid)
-
-
 def _namespaces(root: Path) -> list[str]:
     """Return the words before a command that runs in namespaces, and ends with this process."""
-    dependent = ["setpriv", "--pdeathsig", "KILL", "--"]
-    own = ["--mount", "--pid", "--ipc", "--net", "--fork", "--kill-child", "--"]
-    ids = _ids()
+    own = ["--mount", "--net"]
+    ids = subordinate_ids_of_root()
     if ids is not None:
-        return [*dependent, *namespace_command(ids, [root], None), "unshare", *own]
+        return [*DEPENDENT, *namespace_command(ids, [root], None), *unshare_words(*own)]
     user = ["--user", "--map-root-user"] if os.geteuid() else []
-    return [*dependent, "unshare", *user, *own]
+    return [*DEPENDENT, *unshare_words(*user, *own)]
 
 
 class _TreeWriter:

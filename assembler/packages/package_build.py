@@ -274,10 +274,12 @@ def _with_kernel(
     context, reporter = shared
     fragments = _copy_package(package, 0, workspace / "fragments")
     toolchain = toolchain_reference(package, linux, job.options.naming)
-    build = KernelBuild(linux, fragments, toolchain, recipe.platform)
 
     def compile_source(source: Path, timestamp: int) -> Path:
-        return compile_kernel(store, build, context.sources, reporter, workspace, source, timestamp)
+        build = KernelBuild(
+            linux, fragments, toolchain, recipe.platform, source, timestamp, workspace
+        )
+        return compile_kernel(store, build, context.sources, reporter)
 
     return replace(recipe, compile_kernel=compile_source, kernel_headers=linux.headers)
 
