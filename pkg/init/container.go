@@ -8,12 +8,13 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
 
 // prepare does what comes before a container is created.
-func prepare(spec runtimeSpec) error {
+func prepare(b bundle, spec runtimeSpec) error {
 	for _, path := range spec.Cgroups {
 		if err := makeCgroup(path); err != nil {
 			return fmt.Errorf("making the cgroup %s: %w", path, err)
@@ -24,20 +25,66 @@ func prepare(spec runtimeSpec) error {
 			return fmt.Errorf("making the directory: %w", err)
 		}
 	}
-	for _, m := range spec.Mounts {
-		if err := m.mount(); err != nil {
+	return lasting.mountAll(b, spec.Mounts)
+}
+
+// lastingMounts are those outside of bundles: they stay when a container ends, since others may use
+// them, and its next start finds them.
+type lastingMounts struct {
+	mount     func(mountSpec) error
+	isMounted func(string) bool
+
+	lock sync.Mutex
+	made map[string]bool
+}
+
+var lasting = newLastingMounts(mountSpec.mount, func(path string) bool {
+	content, _ := os.ReadFile("/proc/self/mountinfo")
+	return isMountPoint(string(content), path)
+})
+
+func newLastingMounts(mount func(mountSpec) error, isMounted func(string) bool) *lastingMounts {
+	return &lastingMounts{mount: mount, isMounted: isMounted, made: map[string]bool{}}
+}
+
+// mountAll makes the mounts of a bundle; those that last, once.
+func (l *lastingMounts) mountAll(b bundle, mounts []mountSpec) error {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	for _, m := range mounts {
+		key := fmt.Sprintf("%q", m)
+		lasts := !m.isInside(b)
+		if lasts && l.made[key] && l.isMounted(m.Destination) {
+			continue
+		}
+		if err := l.mount(m); err != nil {
 			return err
+		}
+		if lasts {
+			l.made[key] = true
 		}
 	}
 	return nil
 }
 
+// isInside tells whether a mount is in the directory of a bundle.
+func (m mountSpec) isInside(b bundle) bool { return strings.HasPrefix(m.Destination, b.directory+"/") }
+
+// isMountPoint tells whether something is mounted at a path, in the words of /proc/self/mountinfo.
+func isMountPoint(table, path string) bool {
+	for _, line := range strings.Split(table, "\n") {
+		if fields := strings.Fields(line); len(fields) > 4 && unescape(fields[4]) == filepath.Clean(path) {
+			return true
+		}
+	}
+	return false
+}
+
 // release unmounts what was mounted for a container's root.
 func release(b bundle, spec runtimeSpec) {
 	for i := len(spec.Mounts) - 1; i >= 0; i-- {
-		target := spec.Mounts[i].Destination
-		if strings.HasPrefix(target, b.directory+"/") {
-			_ = syscall.Unmount(target, syscall.MNT_DETACH)
+		if m := spec.Mounts[i]; m.isInside(b) {
+			_ = syscall.Unmount(m.Destination, syscall.MNT_DETACH)
 		}
 	}
 }
@@ -108,7 +155,7 @@ func (s *system) runToEnd(b bundle, log *containerLog, limit time.Duration) erro
 		return err
 	}
 	defer release(b, spec)
-	if err := prepare(spec); err != nil {
+	if err := prepare(b, spec); err != nil {
 		return err
 	}
 	c, err := s.direct.launch(b, spec, log)

@@ -120,6 +120,35 @@ func TestOptionsOfMounts(t *testing.T) {
 	}
 }
 
+func TestMountsOutsideABundleAreMadeOnce(t *testing.T) {
+	count := map[string]int{}
+	there := map[string]bool{}
+	lasting := newLastingMounts(func(m mountSpec) error {
+		count[m.Destination]++
+		there[m.Destination] = true
+		return nil
+	}, func(path string) bool { return there[path] })
+	b := bundle{"services", "web", "/containers/services/web"}
+	mounts := []mountSpec{{Destination: b.directory + "/rootfs", Type: "overlay"}, {Destination: "/var/data", Type: "tmpfs"},
+		{Destination: "/var/data", Options: []string{"remount", "ro"}}}
+	for _, want := range []map[string]int{
+		{b.directory + "/rootfs": 1, "/var/data": 2}, {b.directory + "/rootfs": 2, "/var/data": 2},
+	} {
+		if err := lasting.mountAll(b, mounts); err != nil || !reflect.DeepEqual(count, want) {
+			t.Errorf("%v, %v", err, count)
+		}
+	}
+	// What was unmounted meanwhile is mounted.
+	there["/var/data"] = false
+	if err := lasting.mountAll(b, mounts[1:2]); err != nil || count["/var/data"] != 3 {
+		t.Errorf("%v, %v", err, count)
+	}
+	table := "22 1 0:21 / /proc rw - proc proc rw\n23 1 0:22 / /var/my\\040disk rw shared:1 - tmpfs tmpfs rw\n"
+	if !isMountPoint(table, "/var/my disk/") || isMountPoint(table, "/var") {
+		t.Error("a mount point is not found, or another one is")
+	}
+}
+
 func TestVolumes(t *testing.T) {
 	base := t.TempDir()
 	for _, path := range []string{"data/lower", "data/tmp", "data/merged", "image/lower", "image/merged", "other/lower"} {

@@ -149,7 +149,7 @@ func (s *system) watch(one *service, attempted chan struct{}) {
 	for {
 		began := time.Now()
 		if err == nil && !prepared {
-			if err = prepare(spec); err == nil {
+			if err = prepare(one.bundle, spec); err == nil {
 				prepared = true
 			} else {
 				release(one.bundle, spec)
