@@ -103,6 +103,8 @@ class LinuxSource:
     config: Strings
     # The image gets what modules are compiled with, instead of the kernel.
     headers: bool = False
+    # Variables for the kernel's make, NAME=VALUE.
+    make: Strings = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,13 @@ from assembler.linux.configuration import (
     TREE_PREFIX,
     configure_kernel,
     open_kernel_tree,
-    select_fragments,
+    select_words,
 )
 from assembler.linux.toolchain_root import BUILD, unpack_toolchain
 from assembler.oci import hold_lock, host_platform, resolve_images
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import IO
 
@@ -81,7 +81,7 @@ def compile_kernel(
         tree = open_kernel_tree(root, build.source, build.platform, build.timestamp, reporter)
         configure_kernel(tree, build.linux.config, build.directory, reporter)
         with task(reporter, f"compile the kernel for {build.platform}"):
-            _compile(tree, reporter)
+            _compile(tree, build.linux.make, reporter)
         with wrap_os_errors(kept.parent):
             kept.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(kept, durable=False) as file:
@@ -92,7 +92,7 @@ def compile_kernel(
 def _cache_key(build: KernelBuild, toolchain: str) -> str:
     """Return the hash of all that the kernel is made of."""
     fragments = []
-    for name in select_fragments(build.linux.config, build.platform):
+    for name in select_words(build.linux.config, build.platform):
         # The source's own fragments are part of the package.
         text = ""
         if not name.startswith(TREE_PREFIX):
@@ -105,13 +105,16 @@ def _cache_key(build: KernelBuild, toolchain: str) -> str:
         while chunk := file.read(_HASHED_AT_ONCE):
             digest.update(chunk)
     inputs = [_FORM, digest.hexdigest(), toolchain, str(build.platform), fragments]
+    if build.linux.make:
+        inputs.append(select_words(build.linux.make, build.platform))
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
-def _compile(tree: KernelTree, reporter: Reporter) -> None:
+def _compile(tree: KernelTree, variables: Sequence[str], reporter: Reporter) -> None:
     jobs = f"-j{os.cpu_count() or 1}"
+    words = select_words(variables, tree.platform)
     targets = [target for target, _ in tree.architecture.images]
-    tree.make(jobs, *targets, "modules", reporter=reporter, environment={})
+    tree.make(jobs, *words, *targets, "modules", reporter=reporter, environment={})
     # The lists of dependencies are made with the image, of those modules that it has.
     install = {
         "INSTALL_MOD_PATH": f"/{BUILD}/{_INSTALLED}",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TREE_PREFIX = "tree:"
 _SOURCE = "linux"
 _ARCHIVE = re.compile(r"usr/src/linux-source-[\w.+~-]+\.tar\.xz")
-_FOR_ARCHITECTURES = re.compile(r"(?P<path>[^\s\[\]]+)(?:\s+\[(?P<only>[a-z0-9 ]+)\])?")
+_FOR_ARCHITECTURES = re.compile(r"(?P<word>[^\[\]]+?)(?:\s+\[(?P<only>[a-z0-9 ]+)\])?")
 _ERROR = re.compile(r".*\b(?:error|Error)\b.*|make.*\*\*\*.*")
 _MAX_ERRORS = 12
 
@@ -154,19 +154,19 @@ def open_kernel_tree(
     return tree
 
 
-def select_fragments(names: Sequence[str], platform: Platform) -> list[str]:
-    """Return the fragments for a platform: a name may have a list of architectures in brackets."""
+def select_words(names: Sequence[str], platform: Platform) -> list[str]:
+    """Return the words for a platform: one may be followed by architectures in brackets."""
     selected = []
     for name in names:
         match = _FOR_ARCHITECTURES.fullmatch(name)
         if match is None:
             raise PackageError.of(
                 packages.BAD_RECIPE,
-                f"not the name of a fragment: {name!r}",
-                "write a path as config/base.config, or config/amd64.config [amd64]",
+                f"not for architectures: {name!r}",
+                "write what it is as config/base.config, or config/amd64.config [amd64]",
             )
         if match["only"] is None or platform.architecture in match["only"].split():
-            selected.append(match["path"])
+            selected.append(match["word"])
     return selected
 
 
@@ -179,7 +179,7 @@ def configure_kernel(
     directory, or to the source after `tree:`.
     """
     fragments = []
-    for name in select_fragments(names, tree.platform):
+    for name in select_words(names, tree.platform):
         base = tree.source if name.startswith(TREE_PREFIX) else directory
         path = base / name.removeprefix(TREE_PREFIX)
         if not path.resolve().is_relative_to(base.resolve()) or not path.is_file():

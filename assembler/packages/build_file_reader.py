@@ -310,7 +310,10 @@ class _BuildFileReader:
                 at=("linux",),
             )
         return LinuxSource(
-            data["toolchain"], _strings(data, "config"), bool(data.get("headers", False))
+            data["toolchain"],
+            _strings(data, "config"),
+            bool(data.get("headers", False)),
+            _strings(data, "make"),
         )
 
     def _check_toolchain(self, toolchain: str, at: tuple[str, ...]) -> None:

@@ -30,7 +30,9 @@ services:
     command:
       - sh
       - -c
-      - perf record -q -a -e cpu-clock -o /tmp/data sleep 3 && perf report -i /tmp/data --stdio && sleep 1000
+      - >-
+        perf record -q -a -e cpu-clock -o /tmp/data sleep 3 &&
+        perf report -i /tmp/data --stdio && sleep 1000
   - name: opens
     image: "@pkg:ROOT/pkg/bpftrace"
     command:
