@@ -15,7 +15,7 @@ from assembler.debian.tarball import TarEntryKind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from assembler.debian.layer import LayerInputs
+    from assembler.debian.layer_inputs import LayerInputs
 
 # The beginnings of the names of packages with firmware.
 FIRMWARE_PACKAGES = ("firmware-", "wireless-regdb")

@@ -30,7 +30,7 @@ from assembler.errors import PackageError, wrap_os_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from assembler.debian.layer import LayerInputs
+    from assembler.debian.layer_inputs import LayerInputs
 
 # The beginnings of the names of packages with kernels.
 KERNEL_PACKAGES = ("linux-image-", "linux-modules-")

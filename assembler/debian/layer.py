@@ -12,7 +12,6 @@ import os
 import posixpath
 import stat
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assembler.codes import packages
@@ -25,10 +24,12 @@ from assembler.debian.tarball import DebTarEntry, DebTarReader, TarEntryKind, no
 from assembler.errors import PackageError, wrap_os_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+    from pathlib import Path
 
-    from assembler.config import DebsRecipe, RecipeFile
+    from assembler.config import RecipeFile
     from assembler.debian.control import ControlFile
+    from assembler.debian.layer_inputs import LayerInputs
     from assembler.debian.package_files import PackageFile
 
 _CA_DIRECTORY = "usr/share/ca-certificates/"
@@ -42,30 +43,6 @@ _MAX_CONTENT_SIZE = 16 << 20
 _MAX_SYMLINKS = 40
 # The architectures whose dynamic loader is in /lib64.
 _LIB64 = frozenset({"amd64", "ppc64el", "mips64el", "loong64"})
-
-
-@dataclass(frozen=True, slots=True)
-class LayerInputs:
-    """The recipe of a layer and its package files."""
-
-    debs: DebsRecipe
-    architecture: str
-    packages: tuple[PackageFile, ...]
-    # The directory of the package, which the sources of `files:` are relative to.
-    directory: Path = field(default_factory=Path)
-    # Compiled programs by their paths in the image, and their time.
-    programs: Mapping[str, Path] = field(default_factory=dict)
-    programs_timestamp: int = 0
-    # A tar with a kernel that was compiled, and what belongs to it, at Debian's paths.
-    kernel: Path | None = None
-    # If not None, only these of the packages' paths are kept, and what their copyright is.
-    kept: frozenset[str] | None = None
-
-    @property
-    def timestamp(self) -> int:
-        """Return the time of the newest package or program, which generated files have."""
-        times = [package.timestamp for package in self.packages]
-        return max([*times, self.programs_timestamp])
 
 
 def recipe_layer(inputs: LayerInputs) -> Iterator[bytes | memoryview]:

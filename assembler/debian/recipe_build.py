@@ -10,7 +10,8 @@ from assembler.codes import packages
 from assembler.debian.engine_protocol import PackageRequest, PinnedPackage, debian_architecture
 from assembler.debian.firmware import FIRMWARE_PACKAGES, firmware_layer
 from assembler.debian.kernel import KERNEL_PACKAGES, kernel_layer
-from assembler.debian.layer import LayerInputs, recipe_layer
+from assembler.debian.layer import recipe_layer
+from assembler.debian.layer_inputs import LayerInputs
 from assembler.debian.lock import LOCK_FILE, PackageLock
 from assembler.debian.package_files import read_package_files
 from assembler.debian.spdx import recipe_document

@@ -25,10 +25,11 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.encode.archive_record import ArchiveRecordInputs
-    from assembler.encode.assembly import Assembly, EncodeOptions
+    from assembler.encode.assembly import Assembly
     from assembler.encode.byte_sinks import Bytes, BytesOutput
     from assembler.encode.compression import CODECS, Compression
     from assembler.encode.early_initrd import MODULE_LIST, EarlyInitrd, plan_early_initrd
+    from assembler.encode.encode_options import EncodeOptions
     from assembler.encode.generated_parts import ExtractedFile
     from assembler.encode.inventory import Inventory
     from assembler.encode.kernel_support import parse_kernel_config
@@ -46,7 +47,7 @@ _HOMES = {
     "CODECS": "compression",
     "Compression": "compression",
     "EarlyInitrd": "early_initrd",
-    "EncodeOptions": "assembly",
+    "EncodeOptions": "encode_options",
     "ExtractedFile": "generated_parts",
     "Inventory": "inventory",
     "MODULE_LIST": "early_initrd",

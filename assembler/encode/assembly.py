@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, cast
 
 from assembler.content import ContentChain, ContentRecorder, FileRange, write_content
@@ -16,6 +16,7 @@ from assembler.encode import kernel_support, tar_encoder
 from assembler.encode.automatic_compression import compression_for, encoding_for
 from assembler.encode.byte_sinks import ContentSummary
 from assembler.encode.compression import CODECS, Compression
+from assembler.encode.encode_options import EncodeOptions
 from assembler.encode.generated_parts import (
     ExtractedFile,
     InitrdPart,
@@ -39,7 +40,6 @@ from assembler.encode.tree_job import TreeJob, captured_path
 from assembler.errors import wrap_os_errors
 from assembler.events import NullReporter, Reporter, WarningEmitted
 from assembler.files import preallocate
-from assembler.oci import LayerLimits, Store
 from assembler.rootfs import (
     ArchiveTree,
     GeneratedEntry,
@@ -57,21 +57,10 @@ if TYPE_CHECKING:
     from assembler.encode.archive_record import ArchiveRecordInputs
     from assembler.encode.inventory import Inventory
     from assembler.encode.segment_cache import Segment
+    from assembler.oci import Store
 
 # Usual upper bounds: the headers of an entry, and the end of the archive.
 _ENTRY_ROOM, _END_ROOM = 8 << 10, 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class EncodeOptions:
-    """How to encode a plan."""
-
-    compression: Compression = field(default_factory=Compression)
-    # The number of worker processes.
-    jobs: int = 2
-    limits: LayerLimits = field(default_factory=LayerLimits)
-    # Whether the kernel decides on the compression of initrds.
-    is_automatic: bool = False
 
 
 class Assembly:

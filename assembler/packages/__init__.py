@@ -32,12 +32,7 @@ if TYPE_CHECKING:
         package_names,
     )
     from assembler.packages.build_arguments import BuildArguments, read_argument_file
-    from assembler.packages.build_file_reader import (
-        locate_package,
-        parse_build_file,
-        read_package,
-        read_packages,
-    )
+    from assembler.packages.build_file_reader import locate_package, parse_build_file
     from assembler.packages.builder_storage import StorageUse, builder_storage_use, prune_builders
     from assembler.packages.catalog_packages import (
         CatalogPackage,
@@ -52,6 +47,7 @@ if TYPE_CHECKING:
     from assembler.packages.local_packages import LocalPackages
     from assembler.packages.options import PackageBuildOptions
     from assembler.packages.package_build import BuildContext, PackageResult, build_package
+    from assembler.packages.package_reader import read_package, read_packages
     from assembler.packages.recipe_locks import RecipeLock, check_locks, lock_packages
     from assembler.packages.remote import (
         PushedIndex,
@@ -103,8 +99,8 @@ _HOMES = {
     "prune_builders": "builder_storage",
     "push_package_indexes": "remote",
     "read_argument_file": "build_arguments",
-    "read_package": "build_file_reader",
-    "read_packages": "build_file_reader",
+    "read_package": "package_reader",
+    "read_packages": "package_reader",
     "tag_remote_image": "remote",
     "write_new_package": "scaffold",
 }

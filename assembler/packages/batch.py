@@ -13,7 +13,6 @@ from assembler.errors import DolmenError, PackageError, UsageError
 from assembler.events import CallbackReporter, LogMessage
 from assembler.oci import Reference
 from assembler.packages.batch_problems import batch_problems
-from assembler.packages.build_file_reader import read_packages
 from assembler.packages.build_steps import Step, plan_steps
 from assembler.packages.dependencies import order_by_dependency
 from assembler.packages.dependency_pool import run_in_order
@@ -22,6 +21,7 @@ from assembler.packages.jobs import image_references, package_jobs, package_name
 from assembler.packages.logs import PackageLog, log_path
 from assembler.packages.options import PackageBuildOptions
 from assembler.packages.package_build import BuildContext, PackageResult, build_platforms
+from assembler.packages.package_reader import read_packages
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from assembler.diagnostics import Place, SourceText
 from assembler.dockerfile import PROXIES
 from assembler.errors import PackageError, wrap_os_errors
 from assembler.oci import Reference
-from assembler.packages.build_file_reader import argument_problem, read_package
+from assembler.packages.build_file_reader import argument_problem
 from assembler.packages.checked_out import CheckedOutDirectory
 from assembler.packages.git import WorkTree
+from assembler.packages.package_reader import read_package
 from assembler.packages.tags import Naming, derive_name
 
 if TYPE_CHECKING:

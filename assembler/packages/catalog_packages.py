@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from assembler.catalog import catalog_directory, catalog_entries, catalog_entry
 from assembler.errors import wrap_os_errors
 from assembler.oci import Image, host_platform, look_up_image
-from assembler.packages.build_file_reader import read_package
+from assembler.packages.package_reader import read_package
 from assembler.packages.tags import Naming, derive_name
 
 if TYPE_CHECKING:

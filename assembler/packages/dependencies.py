@@ -16,7 +16,7 @@ from assembler.packages.build_arguments import (
     place_of_reference,
     referenced_directories,
 )
-from assembler.packages.build_file_reader import read_package
+from assembler.packages.package_reader import read_package
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

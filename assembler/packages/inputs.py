@@ -22,8 +22,8 @@ from assembler.oci import (
     read_recorded_inputs,
 )
 from assembler.packages.build_arguments import toolchain_reference
-from assembler.packages.build_file_reader import read_packages
 from assembler.packages.jobs import NO_TREE_HASH, package_jobs, plan_job
+from assembler.packages.package_reader import read_packages
 from assembler.packages.tags import is_lasting
 
 if TYPE_CHECKING:

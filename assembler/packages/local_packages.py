@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from assembler.config import DEFAULT_FILE, DEFAULT_TAG
-from assembler.packages.build_file_reader import read_package
+from assembler.packages.package_reader import read_package
 from assembler.packages.tags import Naming, derive_name
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from assembler.debian import (
 )
 from assembler.diagnostics import Diagnostic
 from assembler.errors import PackageError
-from assembler.packages.build_file_reader import read_packages
 from assembler.packages.jobs import target_platforms
+from assembler.packages.package_reader import read_packages
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,8 +25,8 @@ from assembler.oci import (
     push,
     push_manifest,
 )
-from assembler.packages.build_file_reader import read_package
 from assembler.packages.jobs import package_name
+from assembler.packages.package_reader import read_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,9 @@ import pytest
 
 from assembler.codes import rootfs as codes
 from assembler.content import read_content
-from assembler.encode.assembly import Assembly, EncodeOptions
+from assembler.encode.assembly import Assembly
 from assembler.encode.compression import Compression
+from assembler.encode.encode_options import EncodeOptions
 from assembler.errors import PlanError
 from assembler.events import EventRecorder, WarningEmitted
 from assembler.formats.iso_tree import iso_entries

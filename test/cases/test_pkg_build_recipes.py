@@ -30,7 +30,7 @@ from assembler.oci.platform import Platform
 from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image, read_attestations
 from assembler.packages import BuildContext, PackageJob, build_package
-from assembler.packages.build_file_reader import read_package
+from assembler.packages.package_reader import read_package
 from assembler.packages.tags import Naming, derive_name
 from support.debian import Deb, Link, make_archive
 from support.recipes import (

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import zstandard
 
 from assembler.content import read_content
-from assembler.encode.assembly import Assembly, EncodeOptions
+from assembler.encode.assembly import Assembly
+from assembler.encode.encode_options import EncodeOptions
 from assembler.errors import DolmenError
 from assembler.events import NullReporter, Reporter
 from assembler.oci import media_types

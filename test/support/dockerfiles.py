@@ -21,8 +21,8 @@ from assembler.oci.reference import Reference
 from assembler.oci.store import Store, find_image
 from assembler.packages import BuildContext, PackageJob, build_package
 from assembler.packages.build_arguments import BuildArguments
-from assembler.packages.build_file_reader import read_package
 from assembler.packages.options import PackageBuildOptions
+from assembler.packages.package_reader import read_package
 from assembler.packages.tags import Naming, derive_name
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assembler.encode.assembly import Assembly, EncodeOptions
+from assembler.encode.assembly import Assembly
 from assembler.encode.compression import Compression
+from assembler.encode.encode_options import EncodeOptions
 from assembler.formats import FormatOptions, Output, Target, select_formats, write_formats
 from assembler.helper_images import BOOTLOADERS, FIRMWARE, HelperImage, HelperImages
 from assembler.oci import Image, Platform, Reference, Store, find_image

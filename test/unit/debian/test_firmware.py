@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assembler.config.package_model import DebsRecipe
 from assembler.debian.firmware import firmware_layer
-from assembler.debian.layer import LayerInputs
+from assembler.debian.layer_inputs import LayerInputs
 from assembler.debian.package_files import read_package_files
 from support.debian import Deb, Link, module
 

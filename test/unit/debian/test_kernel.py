@@ -13,7 +13,7 @@ import pytest
 from assembler.config.package_model import DebsRecipe
 from assembler.debian.depmod import binary_index
 from assembler.debian.kernel import kernel_layer
-from assembler.debian.layer import LayerInputs
+from assembler.debian.layer_inputs import LayerInputs
 from assembler.debian.package_files import read_package_files
 from assembler.errors import PackageError
 from support.debian import Content, Deb, module

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.config.package_model import DebsRecipe, RecipeFile
-from assembler.debian.layer import LayerInputs, recipe_layer
+from assembler.debian.layer import recipe_layer
+from assembler.debian.layer_inputs import LayerInputs
 from assembler.debian.package_files import read_package_files
 from assembler.errors import PackageError
 from support.debian import TIME, Content, Deb, File, Link

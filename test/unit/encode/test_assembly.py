@@ -15,8 +15,9 @@ from assembler.codes import images as image_codes
 from assembler.codes import output as codes
 from assembler.content import read_content
 from assembler.encode import automatic_compression
-from assembler.encode.assembly import Assembly, EncodeOptions
+from assembler.encode.assembly import Assembly
 from assembler.encode.compression import Compression
+from assembler.encode.encode_options import EncodeOptions
 from assembler.errors import ConfigError, DolmenError, ImageError, LayerError, OutputError
 from assembler.events import EventRecorder, LogMessage, TaskAdvanced, WarningEmitted
 from assembler.oci.store import Store

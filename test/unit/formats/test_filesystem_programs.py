@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from assembler.encode.assembly import Assembly, EncodeOptions
+from assembler.encode.assembly import Assembly
 from assembler.encode.compression import Compression
 from assembler.encode.early_initrd import MODULE_LIST
+from assembler.encode.encode_options import EncodeOptions
 from assembler.errors import DolmenError, HostError, OutputError
 from assembler.formats import FormatOptions, Target, filesystems, select_formats
 from assembler.helper_images import HelperImages

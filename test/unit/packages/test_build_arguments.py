@@ -16,7 +16,7 @@ from assembler.packages.build_arguments import (
     read_commit,
     referenced_directories,
 )
-from assembler.packages.build_file_reader import read_package
+from assembler.packages.package_reader import read_package
 from assembler.packages.tags import Naming, derive_name
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 
 from assembler.config.package_model import BuildFile, DockerImages, ExtraSource, RecipeFile
 from assembler.errors import DolmenError
-from assembler.packages.build_file_reader import read_package
 from assembler.packages.jobs import image_labels
+from assembler.packages.package_reader import read_package
 from assembler.packages.tags import Naming, derive_name
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4

@@ -12,9 +12,9 @@ import pytest
 
 from assembler.codes import packages as codes
 from assembler.errors import PackageError
-from assembler.packages.build_file_reader import read_package
 from assembler.packages.directory_tree import hash_directory
 from assembler.packages.git import WorkTree
+from assembler.packages.package_reader import read_package
 from assembler.packages.tags import Naming, PackageName, derive_name, is_lasting
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from assembler.codes import host
 from assembler.codes import packages as codes
 from assembler.errors import PackageError
-from assembler.packages.build_file_reader import read_package
+from assembler.packages.package_reader import read_package
 from assembler.packages.recipe_places import with_recipe_places
 
 if TYPE_CHECKING:
