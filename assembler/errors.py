@@ -94,6 +94,9 @@ class PackageError(DolmenError):
 class MachineError(DolmenError):
     """A machine does not start or does not come up."""
 
+    # The exit status of a shell for a command that the guest has not started.
+    status = 1
+
 
 class HostError(DolmenError):
     """This host lacks a program, disk space or a permission."""

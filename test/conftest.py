@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from support.booting import System, make_system
+from support.booting import System, machines_of, make_system
 from support.cli import Dolmen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parent.parent
 CONFORMANCE = REPOSITORY / "test" / "conformance"
@@ -74,6 +78,14 @@ def dolmen(tmp_path: Path) -> Dolmen:
     home = tmp_path / "home"
     home.mkdir()
     return Dolmen(home)
+
+
+@pytest.fixture
+def no_machine_left(dolmen: Dolmen) -> Iterator[None]:
+    """Leave no machine of the command behind even if a test fails."""
+    yield
+    dolmen.run("stop", "--all", "--timeout", "0")
+    assert machines_of(dolmen.home) == []
 
 
 @pytest.fixture(scope="session")

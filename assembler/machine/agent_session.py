@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _LOCK = "agent{}.lock"
 _CHUNK = 65536
+# The statuses of a shell for a program that cannot be executed or is missing.
+_NOT_STARTED = (126, 127)
 _MAX_STATUS = 255
 
 
@@ -175,7 +177,10 @@ class AgentSession:
             end = json.loads(frame.payload)
             self.status = min(max(int(end["status"]), 0), _MAX_STATUS)
             if problem := str(end.get("error", "")):
-                raise MachineError.of(codes.AGENT_REFUSED, problem)
+                refused = MachineError.of(codes.AGENT_REFUSED, problem)
+                if self.status in _NOT_STARTED:
+                    refused.status = self.status
+                raise refused
         elif frame.kind in (
             FrameKind.STARTED,
             FrameKind.OUTPUT,

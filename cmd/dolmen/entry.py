@@ -88,7 +88,13 @@ def _raise_interrupt(error: BaseException | None) -> None:
 
 
 def _print_error(error: Exception, arguments: list[str]) -> NoReturn:
-    from assembler.errors import DolmenError, UsageError, host_error, is_disk_error  # noqa: PLC0415
+    from assembler.errors import (  # noqa: PLC0415
+        DolmenError,
+        MachineError,
+        UsageError,
+        host_error,
+        is_disk_error,
+    )
     from dolmen.output import show_diagnostics, wants_color  # noqa: PLC0415
     from dolmen.setting_values import default_color  # noqa: PLC0415
 
@@ -104,6 +110,8 @@ def _print_error(error: Exception, arguments: list[str]) -> NoReturn:
         with suppress(DolmenError):
             when = default_color()
     show_diagnostics(error.diagnostics, color=wants_color(sys.stderr, when or "auto"))
+    if isinstance(error, MachineError):
+        sys.exit(error.status)
     sys.exit(2 if isinstance(error, UsageError) else 1)
 
 

@@ -49,17 +49,16 @@ func (s *agentSession) exec(r agentRequest) {
 	if r.Terminal {
 		start = s.onTerminal
 	}
-	command, status, err := start(one, r)
+	command, err := start(one, r)
 	if err != nil {
-		s.finish(status, err.Error())
+		s.finish(startStatus(err), err.Error())
 		return
 	}
 	s.finish(shellStatus(s.attend(command)), "")
 }
 
-// withPipes starts a command whose output and errors are apart. The status is the runtime's if it
-// has not started.
-func (s *agentSession) withPipes(one *service, r agentRequest) (*agentCommand, int, error) {
+// withPipes starts a command whose output and errors are apart.
+func (s *agentSession) withPipes(one *service, r agentRequest) (*agentCommand, error) {
 	where := s.port.execPath()
 	pidFile := where + ".pid"
 	defer os.Remove(pidFile)
@@ -67,7 +66,7 @@ func (s *agentSession) withPipes(one *service, r agentRequest) (*agentCommand, i
 	defer closeAll(theirs)
 	if err != nil {
 		closeAll(ours)
-		return nil, 1, err
+		return nil, err
 	}
 	config, _ := one.containerSpec()
 	options := append(environmentOptions(config.Process.Env, ""), "--detach", "--pid-file", pidFile)
@@ -75,7 +74,7 @@ func (s *agentSession) withPipes(one *service, r agentRequest) (*agentCommand, i
 	_, runtimeEnded, err := s.port.reaper.start(words, theirs)
 	if err != nil {
 		closeAll(ours)
-		return nil, 1, err
+		return nil, err
 	}
 	status := <-runtimeEnded
 	if status != 0 {
@@ -83,12 +82,12 @@ func (s *agentSession) withPipes(one *service, r agentRequest) (*agentCommand, i
 		_ = ours[2].SetReadDeadline(time.Now().Add(lastOutput))
 		n, _ := ours[2].Read(said)
 		closeAll(ours)
-		return nil, shellStatus(status), errors.New(lastLine(said[:n], status))
+		return nil, newStartError(lastLine(said[:n], status), status)
 	}
 	pid, err := readPid(pidFile)
 	if err != nil {
 		closeAll(ours)
-		return nil, 1, err
+		return nil, err
 	}
 	command := &agentCommand{
 		pid: pid, ended: s.port.reaper.adopt(pid),
@@ -99,7 +98,7 @@ func (s *agentSession) withPipes(one *service, r agentRequest) (*agentCommand, i
 	} else {
 		ours[0].Close()
 	}
-	return command, 0, nil
+	return command, nil
 }
 
 // threePipes returns our and a command's ends of its standard files.
@@ -124,18 +123,18 @@ func closeAll(files []*os.File) {
 }
 
 // onTerminal starts a command on a terminal of its own.
-func (s *agentSession) onTerminal(one *service, r agentRequest) (*agentCommand, int, error) {
+func (s *agentSession) onTerminal(one *service, r agentRequest) (*agentCommand, error) {
 	config, _ := one.containerSpec()
 	options := environmentOptions(config.Process.Env, r.Type)
 	terminal, pid, ended, err := s.port.startOnTerminal(one, r.Command, options...)
 	if err != nil {
-		return nil, 1, err
+		return nil, err
 	}
 	setSize(terminal, r.Columns, r.Rows)
 	return &agentCommand{
 		pid: pid, ended: ended, in: terminalInput{terminal}, terminal: terminal,
 		out: map[*os.File]byte{terminal: frameOutput},
-	}, 0, nil
+	}, nil
 }
 
 // environmentOptions adds a path and the type of the terminal to a container's variables, which are

@@ -113,7 +113,8 @@ while [ "$1" = --env ]; do shift 2; done
 [ "$1" = --detach ] || exit 9
 shift; [ "$1" = --pid-file ] || exit 9
 file=$2; shift 2
-[ "$1" != missing ] || { echo "executable file missing not found" >&2; exit 127; }
+[ "$1" != missing ] || { echo "executable file missing not found" >&2; exit 1; }
+[ "$1" != closed ] || { echo "open closed: Permission denied" >&2; exit 1; }
 exec 3<&0
 setsid "$@" <&3 3<&- & echo $! > $file
 `
@@ -263,6 +264,17 @@ func TestAgent(t *testing.T) {
 	host.expect(frameEnd, `{"status":127,"error":"executable file missing not found"}`)
 	other.send(frameSignal, "\x0a")
 	other.expect(frameEnd, `{"status":4}`)
+
+	host.frames = nil
+	host.ask(agentRequest{Do: "exec", Service: "web", Command: []string{"closed"}})
+	host.expect(frameEnd, `{"status":126,"error":"open closed: Permission denied"}`)
+
+	// `service exec` has the same status.
+	for status, command := range map[int][]string{7: {"sh", "-c", "exit 7"}, 1: {"false"}, 127: {"missing"}, 137: {"sh", "-c", "kill -9 $$"}} {
+		if got := s.perform(call{append([]string{"exec", "web"}, command...), []*os.File{s.null, s.null, s.null}}); got != status {
+			t.Errorf("%q: %d", command, got)
+		}
+	}
 
 	// Large output arrives whole.
 	host.frames = nil

@@ -5,6 +5,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -206,11 +207,61 @@ func (s *system) exec(c call, one *service, command []string) int {
 	if isTerminal(c.files[0]) && isTerminal(c.files[1]) {
 		return s.execOnTerminal(c, one, command)
 	}
-	_, ended, err := s.reaper.start(s.engine.execCommand(one.bundle, command), c.files)
+	if !one.isRunning() {
+		return c.fail("%s does not run: %s", one.name, one.state())
+	}
+	pidFile := s.execPath() + ".pid"
+	defer os.Remove(pidFile)
+	// Detached, as only then the status of the runtime is not that of the command.
+	runtime := s.engine.execCommand(one.bundle, command, "--detach", "--pid-file", pidFile)
+	_, ended, err := s.reaper.start(runtime, c.files)
 	if err != nil {
 		return c.fail("%v", err)
 	}
-	return shellStatus(<-ended)
+	if status := <-ended; status != 0 {
+		// The caller has seen the reason, but it is not known here.
+		return statusNotFound
+	}
+	pid, err := readPid(pidFile)
+	if err != nil {
+		return c.fail("%v", err)
+	}
+	return shellStatus(<-s.reaper.adopt(pid))
+}
+
+// What a shell returns for a program that cannot be executed, and for one that is missing.
+const (
+	statusNotExecutable = 126
+	statusNotFound      = 127
+)
+
+// startError is the reason why the runtime has not started a command, with the status of a shell.
+type startError struct {
+	text   string
+	status int
+}
+
+func (e startError) Error() string { return e.text }
+
+// newStartError reads the reason: the status of a runtime is the same for all of them.
+func newStartError(text string, status syscall.WaitStatus) startError {
+	lower := strings.ToLower(text)
+	switch {
+	case strings.Contains(lower, "permission denied"):
+		return startError{text, statusNotExecutable}
+	case strings.Contains(lower, "not found"), strings.Contains(lower, "no such file or directory"):
+		return startError{text, statusNotFound}
+	}
+	return startError{text, shellStatus(status)}
+}
+
+// startStatus is the status of a command that has not started.
+func startStatus(err error) int {
+	var known startError
+	if errors.As(err, &known) {
+		return known.status
+	}
+	return 1
 }
 
 // shellStatus is what a shell makes of the end of a command.

@@ -227,7 +227,9 @@ func FuzzTables(f *testing.F) {
 		if count, longest, _ := readMemlogSettings(text); count < 1 || longest < 1 || count > largestMemlog || longest > largestMemlog {
 			t.Errorf("%d lines of %d", count, longest)
 		}
-		exitStatus(exitCode(text, 0))
+		if status := exitStatus(exitCode(text, 0)); status.Exited() == status.Signaled() {
+			t.Errorf("%v", status)
+		}
 		path := t.TempDir() + "/options"
 		write(t, path, text)
 		commandLineOptions(path)

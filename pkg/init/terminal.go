@@ -24,6 +24,8 @@ const (
 	lastOutput = 100 * time.Millisecond
 	// How often the size of the caller's terminal is looked at: its signal goes to the caller.
 	lookAtSize = 300 * time.Millisecond
+	// How long the terminal of a runtime that has ended well is awaited.
+	terminalPatience = 10 * time.Second
 )
 
 var terminals atomic.Int64
@@ -32,7 +34,8 @@ var terminals atomic.Int64
 func (s *system) execOnTerminal(c call, one *service, command []string) int {
 	terminal, _, commandEnded, err := s.startOnTerminal(one, command)
 	if err != nil {
-		return c.fail("%v", err)
+		c.fail("%v", err)
+		return startStatus(err)
 	}
 	defer terminal.Close()
 	restore := makeRaw(c.files[0])
@@ -68,9 +71,14 @@ func (s *system) startOnTerminal(
 		return nil, 0, nil, err
 	}
 	status := <-ended
-	terminal, err := receiveTerminal(listener)
+	// If the runtime has handed it over it is there, however late this machine looks.
+	patience := lastOutput
+	if status == 0 {
+		patience = terminalPatience
+	}
+	terminal, err := receiveTerminal(listener, patience)
 	if status != 0 {
-		err = errors.New(why(said, terminal, status))
+		err = newStartError(why(said, terminal, status), status)
 	}
 	pid := 0
 	if err == nil {
@@ -217,8 +225,8 @@ func control(file *os.File, request uintptr, value unsafe.Pointer) error {
 }
 
 // receiveTerminal takes the terminal that a runtime has made and handed over before it ended.
-func receiveTerminal(listener *net.UnixListener) (*os.File, error) {
-	_ = listener.SetDeadline(time.Now().Add(lastOutput))
+func receiveTerminal(listener *net.UnixListener, patience time.Duration) (*os.File, error) {
+	_ = listener.SetDeadline(time.Now().Add(patience))
 	connection, err := listener.AcceptUnix()
 	if err != nil {
 		return nil, err

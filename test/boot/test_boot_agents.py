@@ -7,31 +7,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.agents import start_machine, talking_system
-from support.booting import LIMIT, machines_of
+from support.booting import LIMIT
 from support.guests import REPOSITORY, needs_qemu
 from support.terminal import run_on_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.cli import Dolmen
 
 pytestmark = [
+    pytest.mark.usefixtures("no_machine_left"),
     pytest.mark.slow,
     pytest.mark.boot,
     pytest.mark.whole,
     pytest.mark.timeout(int(4 * LIMIT)),
     needs_qemu,
 ]
-
-
-@pytest.fixture
-def dolmen(dolmen: Dolmen) -> Iterator[Dolmen]:
-    """Give the command, and leave no machine behind even if a test fails."""
-    yield dolmen
-    dolmen.run("stop", "--all", "--timeout", "0")
-    assert machines_of(dolmen.home) == []
 
 
 def test_without_permission_the_guest_is_closed(dolmen: Dolmen, tmp_path: Path) -> None:
@@ -61,7 +53,7 @@ def test_with_runc_and_logs_in_memory(dolmen: Dolmen, tmp_path: Path) -> None:
     ran = dolmen.run("exec", "m", "quiet", "sh", "-c", "echo out; echo err >&2; exit 5")
     assert (ran.returncode, ran.stdout, ran.stderr) == (5, "out\n", "err\n")
     missing = dolmen.run("exec", "m", "quiet", "no-such-program")
-    assert missing.returncode == 1
+    assert missing.returncode == 127
     assert "no-such-program" in missing.stderr
     typed = run_on_terminal(
         dolmen,

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.booting import machines_of
 from support.guest import free_port
 from support.guests import REPOSITORY, assemble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.cli import Dolmen
 
 _LIMIT = 300
 pytestmark = [
+    pytest.mark.usefixtures("no_machine_left"),
     pytest.mark.slow,
     pytest.mark.boot,
     pytest.mark.whole,
@@ -45,14 +44,6 @@ ARCHITECTURES = [
 ]
 # The cloud kernel of arm64 and that of riscv64 have no driver for the power button.
 MACHINE = ("--detached", "--name", "m", "--mem", "768", "--timeout", f"{_LIMIT}s")
-
-
-@pytest.fixture
-def dolmen(dolmen: Dolmen) -> Iterator[Dolmen]:
-    """Give the command, and leave no machine behind even if a test fails."""
-    yield dolmen
-    dolmen.run("stop", "--all", "--timeout", "0")
-    assert machines_of(dolmen.home) == []
 
 
 def start(dolmen: Dolmen, example: str, out: Path, architecture: str, *words: str) -> None:

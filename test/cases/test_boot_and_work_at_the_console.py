@@ -59,7 +59,11 @@ def test_a_password_opens_the_console(tmp_path: Path) -> None:
         guest.type("for i in $(seq 20); do service exec getty busybox echo it $i; done")
         guest.wait_for("".join(rf"\nit {number}" for number in range(1, 21)) + r"\n")
         guest.type("service exec getty nothing-like-it; echo status $?")
-        guest.wait_for(r"\nservice: .*nothing-like-it.* not found.*\nstatus 1\n")
+        guest.wait_for(r"\nservice: .*nothing-like-it.* not found.*\nstatus 127\n")
+        guest.type("service exec getty nothing-like-it </dev/null; echo status $?")
+        guest.wait_for(r"nothing-like-it.* not found.*\nstatus 127\n")
+        guest.type("service exec getty busybox false </dev/null; echo status $?")
+        guest.wait_for(r"\nstatus 1\n")
         # What comes later gets its module.
         guest.type("grep -c ^virtio_blk /proc/modules; echo looked")
         guest.wait_for(r"\n0\nlooked\n")

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.booting import LIMIT, System, left_behind, machines_of
+from support.booting import LIMIT, System, left_behind
 from support.guests import HOME, REPOSITORY, assemble, needs_qemu
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.cli import Dolmen
 
 pytestmark = [
+    pytest.mark.usefixtures("no_machine_left"),
     pytest.mark.slow,
     pytest.mark.boot,
     pytest.mark.timeout(int(4 * LIMIT)),
@@ -28,14 +28,6 @@ pytestmark = [
         reason="QEMU or ssh is not installed",
     ),
 ]
-
-
-@pytest.fixture
-def dolmen(dolmen: Dolmen) -> Iterator[Dolmen]:
-    """Give the command, and leave no machine behind even if a test fails."""
-    yield dolmen
-    dolmen.run("stop", "--all", "--timeout", "0")
-    assert machines_of(dolmen.home) == []
 
 
 @needs_qemu

@@ -11,30 +11,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.agents import start_machine, talking_system
-from support.booting import LIMIT, left_behind, machines_of
+from support.booting import LIMIT, left_behind
 from support.guests import needs_qemu
 from support.terminal import run_on_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.cli import Dolmen
 
 pytestmark = [
+    pytest.mark.usefixtures("no_machine_left"),
     pytest.mark.slow,
     pytest.mark.boot,
     pytest.mark.timeout(int(4 * LIMIT)),
     needs_qemu,
 ]
-
-
-@pytest.fixture
-def dolmen(dolmen: Dolmen) -> Iterator[Dolmen]:
-    """Give the command, and leave no machine behind even if a test fails."""
-    yield dolmen
-    dolmen.run("stop", "--all", "--timeout", "0")
-    assert machines_of(dolmen.home) == []
 
 
 def test_logs_and_commands_of_services(dolmen: Dolmen, tmp_path: Path) -> None:
@@ -72,7 +64,7 @@ def test_logs_and_commands_of_services(dolmen: Dolmen, tmp_path: Path) -> None:
         assert "tick\n" in seen
         following.send_signal(signal.SIGINT)
     missing = dolmen.run("exec", "m", "quiet", "no-such-program", "-x")
-    assert missing.returncode == 1, missing.stderr
+    assert missing.returncode == 127, missing.stderr
     assert "no-such-program" in missing.stderr
 
     # A terminal of the size of the user's.

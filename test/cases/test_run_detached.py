@@ -18,26 +18,18 @@ import pytest
 from support.booting import LIMIT, Run, System, left_behind, machines_of, read_soon
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from support.cli import Dolmen
 
 pytestmark = [
+    pytest.mark.usefixtures("no_machine_left"),
     pytest.mark.slow,
     pytest.mark.boot,
     pytest.mark.timeout(int(3 * LIMIT)),
     pytest.mark.skipif(not shutil.which("qemu-system-x86_64"), reason="QEMU is not installed"),
 ]
 UP = "the system is up"
-
-
-@pytest.fixture
-def dolmen(dolmen: Dolmen) -> Iterator[Dolmen]:
-    """Give the command, and leave no machine behind even if a test fails."""
-    yield dolmen
-    dolmen.run("stop", "--all", "--timeout", "0")
-    assert machines_of(dolmen.home) == []
 
 
 def detach(dolmen: Dolmen, system: System, *words: str) -> str:

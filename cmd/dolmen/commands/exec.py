@@ -59,7 +59,8 @@ def exec_(
     dolmen exec - nginx cat /etc/hostname   # the only machine
 
     The image has to allow it with `dolmen.agent` in the kernel's command line. The exit code is
-    that of the command. The first Ctrl-C interrupts the command, a second one kills it.
+    that of the command; 127 if it is missing, 126 if it cannot be executed. The first Ctrl-C
+    interrupts the command, a second one kills it.
     """
     from assembler.machine import find_machine, run_command, state_directory
     from dolmen.run.command_terminal import CommandTerminal

@@ -262,6 +262,21 @@ def test_input_waits_for_credit(
     assert guest.requests == [request]
 
 
+@pytest.mark.parametrize(("status", "expected"), [(127, 127), (126, 126), (0, 1), (255, 1)])
+def test_a_command_that_does_not_start_has_the_status_of_a_shell(
+    machine: RecordedMachine,
+    answer: Callable[..., Guest],
+    tmp_path: Path,
+    status: int,
+    expected: int,
+) -> None:
+    answer(encode_frame(FrameKind.END, b'{"status":%d,"error":"not found"}' % status))
+    (tmp_path / "input").write_bytes(b"")
+    with pytest.raises(MachineError, match="not found") as caught:
+        run_command(machine, "web", ["cat"], Files(tmp_path / "input"))
+    assert caught.value.status == expected
+
+
 def test_too_long_a_command_and_too_many_at_once(
     machine: RecordedMachine, answer: Callable[..., Guest], tmp_path: Path
 ) -> None:
