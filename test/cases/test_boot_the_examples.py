@@ -324,3 +324,18 @@ def test_node_exporter_tells_figures(tmp_path: Path) -> None:
         assert "failed" not in guest.text()
 
     boot_and(files, check, guest_port=9100)
+
+
+@pytest.mark.whole
+def test_cadvisor_tells_figures_of_containers(tmp_path: Path) -> None:
+    files = assemble(EXAMPLES / "cadvisor.yml", tmp_path)
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(r"init: started in")
+        figures = page(guest, "metrics")
+        for name in ("cadvisor", "nginx"):
+            sample = rf'(?m)^container_memory_usage_bytes\{{id="/\S*{name}",name="\S+ [1-9]'
+            assert re.search(sample, figures), figures
+        assert "failed" not in guest.text()
+
+    boot_and(files, check, guest_port=8080)

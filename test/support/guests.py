@@ -87,12 +87,14 @@ def boot_and(
                 raise
 
 
-def page(guest: Guest) -> str:
+def page(guest: Guest, path: str = "") -> str:
     """Fetch the page; a service that has started takes a moment to listen."""
     end = time.monotonic() + LIMIT
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{guest.port}/", timeout=30) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{guest.port}/{path}", timeout=30
+            ) as answer:
                 return str(answer.read().decode())
         except OSError:
             if time.monotonic() > end:
