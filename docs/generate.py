@@ -37,6 +37,7 @@ _STAGES = {
     "host": "This machine",
     "usage": "The command line",
     "machine": "Running images",
+    "measurement": "What machines measure into a TPM",
 }
 
 

@@ -14,6 +14,7 @@ docs/errors.md is generated from these modules.
     DM08xx  host        the machine that Dolmen runs on: programs, disk, network
     DM09xx  usage       the command line
     DM10xx  machine     running images, and boot failures
+    DM11xx  measurement what machines measure into a TPM
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ STAGES = (
     "host",
     "usage",
     "machine",
+    "measurement",
 )
 
 

@@ -4,6 +4,8 @@
     read_disk_head(...)  the first bytes of a disk, whatever container it is in
     check_undamaged(...) raise an error if something in it is cut short or corrupt
     check_signed_by(...) raise an error unless it is signed with the key of a certificate
+    open_boot_volume(path)  the files that UEFI reads from an image -> BootVolume
+    DataSource, read_chunks, CorruptDataError    the data of such a file, and its problem
     Inspection           kind, facts, nested parts, files, and what is wrong with it
     Fact, FileEntry      a value of its facts; one of its files
 
@@ -18,28 +20,53 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
+    from assembler.inspection.boot_volumes import BootVolume, open_boot_volume
     from assembler.inspection.disk_heads import read_disk_head
+    from assembler.inspection.efi_programs import SourceImage
     from assembler.inspection.kinds import inspect_file
     from assembler.inspection.result import Fact, FileEntry, Inspection, check_undamaged
     from assembler.inspection.signature_check import check_signed_by
+    from assembler.inspection.source import (
+        BytesSource,
+        CorruptDataError,
+        DataSource,
+        SourceWindow,
+        read_chunks,
+    )
 
 _HOMES = {
+    "BootVolume": "boot_volumes",
+    "BytesSource": "source",
+    "CorruptDataError": "source",
+    "DataSource": "source",
     "Fact": "result",
     "FileEntry": "result",
     "Inspection": "result",
+    "SourceImage": "efi_programs",
+    "SourceWindow": "source",
     "check_signed_by": "signature_check",
     "check_undamaged": "result",
     "inspect_file": "kinds",
+    "open_boot_volume": "boot_volumes",
+    "read_chunks": "source",
     "read_disk_head": "disk_heads",
 }
 
 __all__ = [
+    "BootVolume",
+    "BytesSource",
+    "CorruptDataError",
+    "DataSource",
     "Fact",
     "FileEntry",
     "Inspection",
+    "SourceImage",
+    "SourceWindow",
     "check_signed_by",
     "check_undamaged",
     "inspect_file",
+    "open_boot_volume",
+    "read_chunks",
     "read_disk_head",
 ]
 

@@ -31,10 +31,11 @@ _TEXT_SECTIONS = {
 _MAX_TEXT = 4096
 
 
-class _SourceImage:
+class SourceImage:
     """A source as a sparse image, for hashing."""
 
     def __init__(self, source: DataSource) -> None:
+        """Take the source."""
         self._source = source
         self.size = source.size
 
@@ -66,7 +67,7 @@ def _inspect_program(source: DataSource, result: Inspection, inspector: Inspecto
             if inner is not None:
                 result.parts.append((section.name, inner))
     result.facts["sections"] = sections
-    signed = program_signatures(_SourceImage(source), headers)
+    signed = program_signatures(SourceImage(source), headers)
     result.facts["signed"] = bool(signed)
     for number, signature in enumerate(signed, 1):
         name = "signature" if len(signed) == 1 else f"signature {number}"

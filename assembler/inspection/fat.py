@@ -13,7 +13,7 @@ from assembler.inspection.result import FileEntry, Inspection
 from assembler.inspection.source import CorruptDataError, DataSource, printable_text, read_exactly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _ENTRY_SIZE = 32
 _MAX_FILES = 10_000
@@ -176,18 +176,34 @@ def _inspect_fat(source: DataSource, result: Inspection, inspector: Inspector) -
     fat = _read_boot_sector(source)
     result.kind = f"FAT{fat.bits} volume"
     result.facts["label"] = fat.label
+    for file, cluster in _fat_files(fat):
+        result.files.append(file)
+        if file.size and is_boot_file(file.path):
+            inspect_boot_file(file.path, _file_source(fat, file, cluster), result, inspector)
+
+
+def find_fat_files(source: DataSource, wanted: Callable[[str], bool]) -> dict[str, DataSource]:
+    """Return the files of a volume whose paths are wanted."""
+    fat = _read_boot_sector(source)
+    found = [(file, cluster) for file, cluster in _fat_files(fat) if wanted(file.path)]
+    return {file.path: _file_source(fat, file, cluster) for file, cluster in found}
+
+
+def _fat_files(fat: _FatReader) -> Iterator[tuple[FileEntry, int]]:
     root = (
         fat.chain(fat.root_cluster)
         if fat.bits == 32
-        else read_exactly(source, fat.root, fat.root_entries * _ENTRY_SIZE)
+        else read_exactly(fat.source, fat.root, fat.root_entries * _ENTRY_SIZE)
     )
-    for file, cluster in _walk_files(fat, root, "", set()):
-        if len(result.files) >= _MAX_FILES:
+    for number, entry in enumerate(_walk_files(fat, root, "", set())):
+        if number >= _MAX_FILES:
             raise CorruptDataError(f"it has more than {_MAX_FILES} files")
-        result.files.append(file)
-        if file.size and is_boot_file(file.path):
-            runs = tuple(fat.extents(cluster, file.size))
-            inspect_boot_file(file.path, _FatFileSource(source, runs, file.size), result, inspector)
+        yield entry
+
+
+def _file_source(fat: _FatReader, file: FileEntry, cluster: int) -> DataSource:
+    runs = tuple(fat.extents(cluster, file.size)) if file.size else ()
+    return _FatFileSource(fat.source, runs, file.size)
 
 
 def _is_fat(head: bytes, _source: DataSource) -> bool:

@@ -60,10 +60,18 @@ class _Names:
     rock_ridge: bool = False
 
 
-def _inspect_iso(source: DataSource, result: Inspection, inspector: Inspector) -> None:
+def inspect_boot_images(
+    source: DataSource, result: Inspection, inspector: Inspector
+) -> _Descriptors:
+    """Inspect what a CD boots from, and return its descriptors."""
     found = _read_descriptors(source, result)
     if found.boot_catalog:
         _inspect_boot_catalog(source, result, inspector, found.boot_catalog * _SECTOR)
+    return found
+
+
+def _inspect_iso(source: DataSource, result: Inspection, inspector: Inspector) -> None:
+    found = inspect_boot_images(source, result, inspector)
     _inspect_as_disk(source, result, inspector)
     if not found.root:
         return

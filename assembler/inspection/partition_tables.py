@@ -12,6 +12,8 @@ from assembler.inspection.result import Fact, Inspection
 from assembler.inspection.source import CorruptDataError, DataSource, SourceWindow, read_exactly
 
 SECTOR = 512
+# The part of its sector that the header of a GPT has.
+GPT_HEADER = 92
 _MAX_PARTITIONS = 256
 _GPT_TYPES = {
     "c12a7328-f81f-11d2-ba4b-00a0c93ec93b": "EFI system",
@@ -39,13 +41,16 @@ _MBR_TYPES = {
 _LEGACY_BOOT = 1 << 2
 
 
-def _read_gpt_header(source: DataSource, at: int) -> tuple[int, bytes, bytes]:
+def read_gpt_header(source: DataSource, at: int) -> tuple[int, bytes, bytes]:
     """Return where the other header is, the disk's GUID and the entries, all checked."""
     data = read_exactly(source, at, SECTOR)
     if data[:8] != magics.GPT:
         raise CorruptDataError("a partition table is missing")
     (size, checksum) = struct.unpack_from("<II", data, 12)
-    if not 92 <= size <= SECTOR or zlib.crc32(data[:16] + bytes(4) + data[20:size]) != checksum:
+    if (
+        not GPT_HEADER <= size <= SECTOR
+        or zlib.crc32(data[:16] + bytes(4) + data[20:size]) != checksum
+    ):
         raise CorruptDataError("the checksum of a partition table is wrong")
     (other,) = struct.unpack_from("<Q", data, 32)
     (table, count, length, wanted) = struct.unpack_from("<QIII", data, 72)
@@ -58,7 +63,7 @@ def _read_gpt_header(source: DataSource, at: int) -> tuple[int, bytes, bytes]:
 
 
 def _inspect_gpt(source: DataSource, result: Inspection, inspector: Inspector) -> None:
-    other, guid, entries = _read_gpt_header(source, SECTOR)
+    other, guid, entries = read_gpt_header(source, SECTOR)
     result.facts["partition table"] = "GPT"
     result.facts["GUID"] = str(uuid.UUID(bytes_le=guid))
     code = read_exactly(source, 0, 440)
@@ -82,7 +87,7 @@ def _inspect_gpt(source: DataSource, result: Inspection, inspector: Inspector) -
     # Last, so that everything is shown even if the copy is corrupt.
     if other * SECTOR + SECTOR != source.size:
         raise CorruptDataError("the copy of the partition table is not at the end of the disk")
-    if _read_gpt_header(source, other * SECTOR)[2] != entries:
+    if read_gpt_header(source, other * SECTOR)[2] != entries:
         raise CorruptDataError("the copy of the partition table differs")
 
 

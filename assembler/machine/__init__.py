@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from assembler.machine.result import RunOutcome, RunResult
     from assembler.machine.run_machine import run
     from assembler.machine.running_machine import RunningMachine, start
+    from assembler.machine.secure_boot_keys import read_key_lists
     from assembler.machine.virtiofs import find_virtiofsd
 
 _HOMES = {
@@ -102,6 +103,7 @@ _HOMES = {
     "list_services": "agent",
     "probe_hvf": "accelerator",
     "probe_kvm": "accelerator",
+    "read_key_lists": "secure_boot_keys",
     "read_log": "console_log",
     "read_service_log": "agent",
     "run": "run_machine",
@@ -150,6 +152,7 @@ __all__ = [
     "list_services",
     "probe_hvf",
     "probe_kvm",
+    "read_key_lists",
     "read_log",
     "read_service_log",
     "run",

@@ -7,6 +7,7 @@
     Qcow2, FixedVhd, DynamicVhd, write_vmdk, write_disk_tar    disk containers
     Syslinux, syslinux_config           a boot loader for a BIOS
     pe                                  programs for UEFI, and unified kernel images
+    PcrSigner, kernel_boot_digests, policy_digest, …    PCR 11 of these, and its signed policies
     Signer, sign_program, program_signatures    Authenticode signatures
     generate_keys, read_signer, read_certificate, signature_list, …    keys for Secure Boot
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from assembler.media.authenticode import (
         ProgramSignature,
         Signer,
+        embedded_certificates,
         program_signatures,
         sign_program,
     )
@@ -55,7 +57,23 @@ if TYPE_CHECKING:
         read_signer,
     )
     from assembler.media.mbr import MBR_ALIGNMENT, MBR_SECTOR, MbrDisk, mbr_partition_capacity
-    from assembler.media.pe import MAX_PE_HEADERS, add_pe_sections, is_pe, parse_pe_headers
+    from assembler.media.pcr_policy import (
+        KERNEL_BOOT,
+        MEASURED_SECTIONS,
+        PcrSigner,
+        extend_register,
+        kernel_boot_digests,
+        policy_digest,
+        read_pcr_signer,
+    )
+    from assembler.media.pe import (
+        MAX_PE_HEADERS,
+        PeHeaders,
+        PeSection,
+        add_pe_sections,
+        is_pe,
+        parse_pe_headers,
+    )
     from assembler.media.qcow2 import Qcow2
     from assembler.media.sparse_image import (
         Extent,
@@ -93,13 +111,18 @@ _HOMES = {
     "IsoBoot": "iso.boot",
     "IsoEntry": "iso.entries",
     "IsoVolume": "iso.volume",
+    "KERNEL_BOOT": "pcr_policy",
     "KeySetOptions": "keys",
     "LEGACY_BOOT_FLAG": "gpt",
     "MAX_FAT_SIZE": "fat.geometry",
     "MAX_PE_HEADERS": "pe",
     "MBR_ALIGNMENT": "mbr",
     "MBR_SECTOR": "mbr",
+    "MEASURED_SECTIONS": "pcr_policy",
     "MbrDisk": "mbr",
+    "PcrSigner": "pcr_policy",
+    "PeHeaders": "pe",
+    "PeSection": "pe",
     "ProgramSignature": "authenticode",
     "Qcow2": "qcow2",
     "SECURE_BOOT_VARIABLES": "enrolment",
@@ -108,18 +131,23 @@ _HOMES = {
     "Syslinux": "syslinux",
     "add_pe_sections": "pe",
     "certificate_fingerprint": "keys",
+    "embedded_certificates": "authenticode",
+    "extend_register": "pcr_policy",
     "extents_of": "sparse_image",
     "generate_keys": "keys",
     "gpt_partition_capacity": "gpt",
     "image_content": "sparse_image",
     "image_pieces": "sparse_image",
     "is_pe": "pe",
+    "kernel_boot_digests": "pcr_policy",
     "mbr_partition_capacity": "mbr",
     "nonzero_blocks": "sparse_image",
     "parse_pe_headers": "pe",
+    "policy_digest": "pcr_policy",
     "program_signatures": "authenticode",
     "read_certificate": "keys",
     "read_image": "sparse_image",
+    "read_pcr_signer": "pcr_policy",
     "read_signer": "keys",
     "regular_file": "iso.entries",
     "seed_of": "sparse_image",
@@ -138,11 +166,13 @@ __all__ = [
     "GPT_ALIGNMENT",
     "GPT_SECTOR",
     "ISO_SECTOR",
+    "KERNEL_BOOT",
     "LEGACY_BOOT_FLAG",
     "MAX_FAT_SIZE",
     "MAX_PE_HEADERS",
     "MBR_ALIGNMENT",
     "MBR_SECTOR",
+    "MEASURED_SECTIONS",
     "SECURE_BOOT_VARIABLES",
     "DynamicVhd",
     "Extent",
@@ -159,6 +189,9 @@ __all__ = [
     "IsoVolume",
     "KeySetOptions",
     "MbrDisk",
+    "PcrSigner",
+    "PeHeaders",
+    "PeSection",
     "ProgramSignature",
     "Qcow2",
     "Signer",
@@ -166,18 +199,23 @@ __all__ = [
     "Syslinux",
     "add_pe_sections",
     "certificate_fingerprint",
+    "embedded_certificates",
+    "extend_register",
     "extents_of",
     "generate_keys",
     "gpt_partition_capacity",
     "image_content",
     "image_pieces",
     "is_pe",
+    "kernel_boot_digests",
     "mbr_partition_capacity",
     "nonzero_blocks",
     "parse_pe_headers",
+    "policy_digest",
     "program_signatures",
     "read_certificate",
     "read_image",
+    "read_pcr_signer",
     "read_signer",
     "regular_file",
     "seed_of",

@@ -137,6 +137,32 @@ def program_signatures(program: SparseImage, headers: pe.PeHeaders) -> list[Prog
     return found
 
 
+def embedded_certificates(program: SparseImage, headers: pe.PeHeaders) -> list[bytes]:
+    """Return the certificates in the signatures of a program, as DER; none of broken ones."""
+    place, size = headers.certificates
+    if not place or not size or size > _MAX_TABLE or place + size > program.size:
+        return []
+    found: list[bytes] = []
+    for data in _signatures_in(read_image(program, place, size)):
+        try:
+            _, wrapping = der.parse(data).need(der.SEQUENCE).values()
+            parts = der.parse(wrapping.content).need(der.SEQUENCE).values()
+            found += [one.encoded for one in der.parse_all(parts[3].need(_EXPLICIT).content)]
+        except (ValueError, IndexError):
+            continue
+    return found
+
+
+def _signatures_in(table: bytes) -> Iterator[bytes]:
+    while len(table) >= 8:
+        length, _, kind = struct.unpack_from("<IHH", table)
+        if length < 8 or length > len(table):
+            return
+        if kind == _PKCS7:
+            yield table[8:length]
+        table = table[length + -length % 8 :]
+
+
 def _read_signature(data: bytes, digest: bytes | None) -> ProgramSignature:
     extra = EXTRAS["secure-boot"]
     if not extra.installed:

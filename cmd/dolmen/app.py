@@ -31,6 +31,7 @@ COMMANDS = (
     LazyCommand("pkg", "dolmen.commands.pkg", "Build packages: images made from directories."),
     LazyCommand("metadata", "dolmen.commands.metadata", "Create metadata CDs for guests."),
     LazyCommand("inspect", "dolmen.commands.inspect", "Show the contents of an image file."),
+    LazyCommand("pcrs", "dolmen.commands.pcrs", "Predict the PCRs of a booted image."),
     LazyCommand("keys", "dolmen.commands.keys", "Create Secure Boot keys."),
     LazyCommand("serve", "dolmen.commands.serve", "Serve images over HTTP for network boot."),
     LazyCommand(
