@@ -9,6 +9,7 @@
     pe                                  programs for UEFI, and unified kernel images
     PcrSigner, kernel_boot_digests, policy_digest, …    PCR 11 of these, and its signed policies
     Signer, sign_program, program_signatures    Authenticode signatures
+    VerityWriter, detached_signature    hash trees of dm-verity, and signatures of their root hashes
     generate_keys, read_signer, read_certificate, signature_list, …    keys for Secure Boot
 
 A writer takes contents and returns a `SparseImage`: its size and its extents. An image can be
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
         is_pe,
         parse_pe_headers,
     )
+    from assembler.media.pkcs7 import DigestSigner, detached_signature
     from assembler.media.qcow2 import Qcow2
     from assembler.media.sparse_image import (
         Extent,
@@ -89,10 +91,18 @@ if TYPE_CHECKING:
         write_image,
     )
     from assembler.media.syslinux import Syslinux, syslinux_config
+    from assembler.media.verity import (
+        VERITY_BLOCK,
+        VerityIdentity,
+        VerityWriter,
+        root_hash_uuids,
+        verity_capacity,
+    )
     from assembler.media.vhd import DynamicVhd, FixedVhd
     from assembler.media.vmdk import write_vmdk
 
 _HOMES = {
+    "DigestSigner": "pkcs7",
     "DynamicVhd": "vhd",
     "ESP_TYPE": "gpt",
     "Extent": "sparse_image",
@@ -129,10 +139,14 @@ _HOMES = {
     "Signer": "authenticode",
     "SparseImage": "sparse_image",
     "Syslinux": "syslinux",
+    "VERITY_BLOCK": "verity",
+    "VerityIdentity": "verity",
+    "VerityWriter": "verity",
     "add_pe_sections": "pe",
     "certificate_fingerprint": "keys",
     "embedded_certificates": "authenticode",
     "extend_register": "pcr_policy",
+    "detached_signature": "pkcs7",
     "extents_of": "sparse_image",
     "generate_keys": "keys",
     "gpt_partition_capacity": "gpt",
@@ -150,11 +164,13 @@ _HOMES = {
     "read_pcr_signer": "pcr_policy",
     "read_signer": "keys",
     "regular_file": "iso.entries",
+    "root_hash_uuids": "verity",
     "seed_of": "sparse_image",
     "shifted_extents": "sparse_image",
     "sign_program": "authenticode",
     "signature_list": "enrolment",
     "syslinux_config": "syslinux",
+    "verity_capacity": "verity",
     "write_disk_tar": "disk_tar",
     "write_image": "sparse_image",
     "write_vmdk": "vmdk",
@@ -174,6 +190,8 @@ __all__ = [
     "MBR_SECTOR",
     "MEASURED_SECTIONS",
     "SECURE_BOOT_VARIABLES",
+    "VERITY_BLOCK",
+    "DigestSigner",
     "DynamicVhd",
     "Extent",
     "ExtentImage",
@@ -197,10 +215,13 @@ __all__ = [
     "Signer",
     "SparseImage",
     "Syslinux",
+    "VerityIdentity",
+    "VerityWriter",
     "add_pe_sections",
     "certificate_fingerprint",
     "embedded_certificates",
     "extend_register",
+    "detached_signature",
     "extents_of",
     "generate_keys",
     "gpt_partition_capacity",
@@ -218,11 +239,13 @@ __all__ = [
     "read_pcr_signer",
     "read_signer",
     "regular_file",
+    "root_hash_uuids",
     "seed_of",
     "shifted_extents",
     "sign_program",
     "signature_list",
     "syslinux_config",
+    "verity_capacity",
     "write_disk_tar",
     "write_image",
     "write_vmdk",
