@@ -341,3 +341,38 @@ BAD_LABEL = Code(
     "The label org.mobyproject.config of an image has defaults for its containers, as JSON or YAML "
     "with the keys of a service, except name and image. To correct it, build the image again.",
 )
+
+# Content: verified systems and their disks
+
+BAD_DISK = Code(
+    144,
+    "A disk that cannot be laid out as it is written",
+    "The section `disk` has the sizes of the disk, of its slots and of its partitions for data. "
+    "The last partition can have the rest of the disk, or grow with it. docs/formats.md shows the "
+    "disk.",
+)
+DUPLICATE_LABEL = Code(
+    145,
+    "Two partitions of the disk have the same label",
+    "Systems find partitions by their labels. A label must be unique on the disk, in all files "
+    "that are given together.",
+)
+BAD_PARTITION = Code(
+    146,
+    "A partition for data that cannot be made",
+    "A filesystem limits its label: 16 bytes for ext4, 15 for swap, 12 for xfs, 11 for vfat. Only "
+    "ext4 and vfat can have the files of a volume. A partition that is encrypted has no filesystem "
+    "before the machine has made one.",
+)
+BAD_HEALTHY = Code(
+    147,
+    "A condition of health that cannot be checked",
+    "`healthy` names services of this system, or a command in the container of one; `limit` must "
+    "be longer than `after`. A version that never counts as good would fall back to the old one.",
+)
+RESERVED_CMDLINE = Code(
+    148,
+    "The kernel command line has a word that a verified system sets by itself",
+    "`verified` writes roothash=, dolmen.verity=, dolmen.healthy= and its times to the command "
+    "line, which is signed. A root= or rw of your own would start something that is not verified.",
+)

@@ -7,7 +7,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from assembler.config.model import ExposedPort
+from assembler.config.model import ExposedPort, Verified
 from assembler.config.positions import Positions
 from assembler.config.runtime_resources import to_runtime_spec
 
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 # Fields of the model that are not keys of the YAML.
 _NOT_IN_YAML = (
     *("positions", "source_path", "source_candidates", "source_url", "source_content"),
-    *("seccomp_profile", "seccomp_candidates"),
+    *("seccomp_profile", "seccomp_candidates", "enabled"),
 )
 
 
@@ -74,4 +74,6 @@ def _value(nested: type | None, data: Any, positions: Positions) -> Any:  # noqa
     if nested is ExposedPort and not isinstance(data, dict):
         # The short form: the port alone.
         return ExposedPort(data, positions=Positions(positions.place, children={"port": positions}))
+    if nested is Verified and isinstance(data, bool):
+        return Verified(enabled=data, positions=positions)
     return data if nested is None or data is None else convert_to_model(nested, data, positions)

@@ -1,18 +1,19 @@
-"""The merge of several files: lists are concatenated, keys of kernel and firewall are replaced."""
+"""The merge of several files: lists are concatenated, keys of other sections are replaced."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from assembler.config.conversion import yaml_fields
-from assembler.config.model import Config, Firewall, Kernel
+from assembler.config.model import Config, Disk, Firewall, Healthy, Kernel, Slots, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assembler.config.positions import Positions
 
+_Keys = TypeVar("_Keys", Disk, Healthy, Slots, Verified)
 SECTIONS = ("init", "volumes", "onboot", "onshutdown", "services", "files")
 # An empty value of these keys replaces an earlier value: it turns the feature off.
 _REPLACED_BY_EMPTY = ("tar", "ucode")
@@ -44,11 +45,19 @@ def _merge_two(one: Config, two: Config) -> Config:
     firewall = _merge_firewalls(one.firewall, two.firewall)
     if firewall is not None:
         children["firewall"] = firewall.positions
+    verified = _merge_verified(one.verified, two.verified)
+    if verified is not None:
+        children["verified"] = verified.positions
+    disk = _merge_disks(one.disk, two.disk)
+    if disk is not None:
+        children["disk"] = disk.positions
     return replace(
         one,
         **sections,
         kernel=kernel,
         firewall=firewall,
+        verified=verified,
+        disk=disk,
         trust=two.trust if two.trust is not None else one.trust,
         positions=replace(one.positions, children=children),
     )
@@ -84,6 +93,49 @@ def _merge_firewalls(one: Firewall | None, two: Firewall | None) -> Firewall | N
         one.ping if two.ping is None else two.ping,
         positions=replace(one.positions, children=children),
     )
+
+
+def _merge_verified(one: Verified | None, two: Verified | None) -> Verified | None:
+    """`false` turns an earlier file's mapping off; `true` leaves it as it is."""
+    if one is None or two is None or not two.enabled:
+        return two or one
+    merged = replace(_merge_keys(one, two) or two, enabled=True)
+    return _with_part(merged, "healthy", _merge_keys(one.healthy, two.healthy))
+
+
+def _merge_disks(one: Disk | None, two: Disk | None) -> Disk | None:
+    if one is None or two is None:
+        return one or two
+    slots = _merge_keys(one.slots, two.slots)
+    merged = _with_part(_merge_keys(one, two) or two, "slots", slots)
+    first, second = one.data or (), two.data or ()
+    if not (first and second):
+        return replace(merged, data=first or second or merged.data)
+    data = _concatenate(one.positions.lookup("data"), two.positions.lookup("data"), len(first))
+    children = {**merged.positions.children, "data": data}
+    positions = replace(merged.positions, children=children)
+    return replace(merged, data=(*first, *second), positions=positions)
+
+
+def _merge_keys(one: _Keys | None, two: _Keys | None) -> _Keys | None:
+    """Return a section with the keys of a later file over it."""
+    if one is None or two is None:
+        return one or two
+    kind: Any = type(two)
+    fields = [field.name for _, field in yaml_fields(kind)]
+    given: dict[str, Any] = {n: v for n in fields if (v := getattr(two, n)) is not None}
+    children = {**one.positions.children, **two.positions.children}
+    return replace(one, **given, positions=replace(one.positions, children=children))
+
+
+def _with_part(whole: _Keys, key: str, part: Any) -> _Keys:  # noqa: ANN401 - any part of a section
+    """Return a section with a part that was merged by itself."""
+    if part is None:
+        return whole
+    children = {**whole.positions.children, key: part.positions}
+    positions = replace(whole.positions, children=children)
+    changed: dict[str, Any] = {key: part}
+    return replace(whole, **changed, positions=positions)
 
 
 def _concatenate(one: Positions, two: Positions, length: int) -> Positions:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from assembler.config.conversion import yaml_fields
 from assembler.config.emitter import emit_yaml
 from assembler.config.merge import SECTIONS
-from assembler.config.model import ExposedPort
+from assembler.config.model import ExposedPort, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,8 +43,7 @@ def render_metadata(
                 device.setdefault("major", 0)
                 device.setdefault("minor", 0)
     whole["files"] = [_with_booleans(file) for file in whole["files"]]
-    if config.firewall is not None:
-        whole["firewall"] = _plain_data(config.firewall)
+    whole |= _own_sections(config)
     if form == "json":
         return json.dumps(whole, indent=4, ensure_ascii=False)
     return emit_yaml(whole)
@@ -58,14 +57,19 @@ def render_config(config: Config) -> str:
     for section in SECTIONS:
         if getattr(config, section):
             whole[section] = _plain_data(getattr(config, section))
-    if config.firewall is not None:
-        whole["firewall"] = _plain_data(config.firewall)
+    whole |= _own_sections(config)
     return emit_yaml(whole)
 
 
 def render_label(spec: ContainerSpec) -> str:
     """Return the text of an image's label; `parse_label` is the inverse."""
     return json.dumps(_plain_data(spec), separators=(",", ":"), ensure_ascii=False)
+
+
+def _own_sections(config: Config) -> dict[str, Any]:
+    """Return the sections that only Dolmen has, as far as they are there."""
+    sections = {"firewall": config.firewall, "verified": config.verified, "disk": config.disk}
+    return {name: _plain_data(value) for name, value in sections.items() if value is not None}
 
 
 def _with_booleans(file: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +88,8 @@ def _plain_data(value: Any) -> Any:  # noqa: ANN401 - any part of the model
         return [_plain_data(v) for v in value]
     if isinstance(value, ExposedPort) and value.sources is None:
         return value.port
+    if isinstance(value, Verified) and value == Verified(enabled=value.enabled):
+        return value.enabled
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((key, getattr(value, f.name)) for key, f in yaml_fields(type(value)))
         return {key: _plain_data(v) for key, v in pairs if v is not None}

@@ -175,6 +175,65 @@ class Firewall:
     positions: Positions = _positions_field()
 
 
+@dataclass(frozen=True, slots=True)
+class Healthy:
+    """When a new version of a verified system counts as good."""
+
+    services: Strings | None = None
+    command: str | None = None
+    after: str | None = None
+    limit: str | None = None
+    positions: Positions = _positions_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How a verified system is made and judged."""
+
+    version: str | None = None
+    filesystem: str | None = None
+    on_corruption: str | None = _yaml_key("on-corruption")
+    healthy: Healthy | None = None
+    # The short form: true or false alone.
+    enabled: bool = field(default=True, kw_only=True)
+    positions: Positions = _positions_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The sizes of each slot of a disk."""
+
+    root: str | None = None
+    hash: str | None = None
+    positions: Positions = _positions_field()
+
+
+@dataclass(frozen=True, slots=True)
+class DataPartition:
+    """A partition of a disk for data."""
+
+    label: str
+    type: str | None = None
+    filesystem: str | None = None
+    size: str | None = None
+    volume: str | None = None
+    encrypt: str | None = None
+    grow: bool | None = None
+    positions: Positions = _positions_field()
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk of a verified system."""
+
+    size: str | None = None
+    esp: str | None = None
+    slots: Slots | None = None
+    growth: str | None = None
+    data: tuple[DataPartition, ...] | None = None
+    positions: Positions = _positions_field()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """The settings of a container: the keys that image.yml and an image's label share."""
@@ -254,5 +313,7 @@ class Config:
     services: tuple[Container, ...] = ()
     files: tuple[RootfsFile, ...] = ()
     firewall: Firewall | None = None
+    verified: Verified | None = None
+    disk: Disk | None = None
     trust: TrustSection | None = None
     positions: Positions = _positions_field()

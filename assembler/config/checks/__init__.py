@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from assembler.config.checks.containers import check_container_spec, check_label_spec
+from assembler.config.checks.disk import check_verified
 from assembler.config.checks.files import check_files
 from assembler.config.checks.names import KnownNames, check_ids, check_names
 from assembler.config.checks.ports import check_firewall
@@ -46,6 +47,7 @@ def check_config(config: Config, incomplete: IncompleteSections) -> Iterator[Dia
     yield from check_system(config, kernel_complete=not incomplete.kernel)
     yield from check_names(config)
     yield from check_firewall(config)
+    yield from check_verified(config, known)
     for container in (*config.onboot, *config.onshutdown, *config.services):
         yield from check_container_spec(container, known)
         yield from check_ids(container, known)

@@ -69,6 +69,7 @@ def test_every_mapping_refuses_unknown_keys(kind: str) -> None:
         (model.Container, "container"),
         (model.ContainerSpec, "spec"),
         (model.ExposedPort, "port"),
+        (model.DataPartition, "partition"),
         (model.Mount, "mount"),
         (model.Device, "device"),
         (model.IdMapping, "idMapping"),
@@ -85,9 +86,19 @@ def test_the_whole_model_has_the_keys_of_the_schema() -> None:
     """Also at the top, and in the parts that are not shared."""
     whole = load_schema("image")["properties"]
     assert {key for key, _ in yaml_fields(model.Config)} == set(whole)
-    parts = {"firewall": model.Firewall, "kernel": model.Kernel, "trust": model.TrustSection}
+    parts = {
+        "disk": model.Disk,
+        "firewall": model.Firewall,
+        "kernel": model.Kernel,
+        "trust": model.TrustSection,
+        "verified": model.Verified,
+    }
     for key, part in parts.items():
         assert {k for k, _ in yaml_fields(part)} == set(whole[key]["properties"])
+    inner = {("disk", "slots"): model.Slots, ("verified", "healthy"): model.Healthy}
+    for (key, below), kind in inner.items():
+        found = whole[key]["properties"][below]["properties"]
+        assert {k for k, _ in yaml_fields(kind)} == set(found)
 
 
 def test_containers_and_labels_have_the_same_keys() -> None:
