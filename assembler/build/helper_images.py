@@ -40,17 +40,18 @@ def resolve_helper_images(
     programs = set[str]().union(*(f.needs.programs for f in formats))
     if programs_missing_on_host(programs):
         needed.add(IMAGETOOLS)
-    images: dict[HelperImage, Image] = {}
-    for kind in HELPER_IMAGES:
+
+    def resolve(kind: HelperImage) -> Image:
         named = options.helper_images.get(kind.name, "")
-        if kind in needed and (named or kind.has_recipe):
-            target = host_platform() if kind.runs_on_host else platform
-            images[kind] = _resolve(kind, named, options, sources, target, reporter)
-    return HelperImages(
-        sources.open_store(),
-        images,
-        lambda kind: _resolve(kind, "", options, sources, platform, reporter),
-    )
+        target = host_platform() if kind.runs_on_host else platform
+        return _resolve(kind, named, options, sources, target, reporter)
+
+    images = {
+        kind: resolve(kind)
+        for kind in HELPER_IMAGES
+        if kind in needed and (kind.has_recipe or options.helper_images.get(kind.name))
+    }
+    return HelperImages(sources.open_store(), images, resolve)
 
 
 def _resolve(

@@ -53,12 +53,13 @@ def plan_early_initrd(
     assembly: Assembly,
     filesystems: Sequence[str],
     spare_files: Callable[[], Mapping[str, bytes]] | None = None,
+    modules: Sequence[str] = (),
 ) -> EarlyInitrd | None:
     """Return the early initrd for a root filesystem of these kinds; None without support in init.
 
     `Assembly(early.plan, store, options).initrd()` makes it. For a system with a list of modules
     whose init is a link, such as one with systemd, the program is that of `spare_files`, and so is
-    the list if its own names no modules.
+    the list if its own names no modules. `modules` are further patterns for that list.
     """
     parts = tuple(
         part
@@ -83,7 +84,9 @@ def plan_early_initrd(
             spare = spare_files()
             index_files |= {_PROGRAM: spare[_PROGRAM]}
             patterns = patterns or _entries(spare[MODULE_LIST])
-        module_paths = {path for kernel in kernels for path in kernel.closure([*patterns, *roots])}
+        module_paths = {
+            path for kernel in kernels for path in kernel.closure([*patterns, *roots, *modules])
+        }
         contents = _read_files(system, lambda path: path in module_paths)
     files = {_PROGRAM: index_files[_PROGRAM], _MARK: b""} | contents
     for kernel in kernels:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
@@ -13,8 +10,9 @@ from assembler.codes import output as codes
 from assembler.content import FileRange, write_content
 from assembler.descriptors import descriptor_path
 from assembler.encode import parse_kernel_config
-from assembler.errors import DolmenError, OutputError, disk_full_error
+from assembler.errors import OutputError
 from assembler.events import task
+from assembler.formats.filesystem_programs import run_with_tar
 from assembler.formats.kernel_initrd import write_kernel
 from assembler.formats.merged_tar import MergedTar
 from assembler.formats.outputs import output_file
@@ -24,7 +22,6 @@ from assembler.formats.written_output import Output
 from assembler.rootfs import STANDARD_TIME
 from assembler.scratch_directories import scratch_directory
 from assembler.suffixes import SUFFIXES
-from assembler.tools import StallLimits, Watchdog, full_disk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +37,7 @@ _MAX_COMPARED = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Filesystem:
+class RootFilesystem:
     """A kind of filesystem, and the program that makes it."""
 
     name: str
@@ -53,12 +50,12 @@ class _Filesystem:
     def write(self, assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
         """Write the filesystem, the kernel, its command line and the early initrd."""
         name = f"kernel+{self.name}"
-        _check_kernel_support(self, assembly)
+        check_kernel_support(self, assembly)
         early = require_early_initrd(assembly, self.name, options)
         suffixes = SUFFIXES[name]
         path = target.path(suffixes["root"])
         with output_file(path) as file:
-            self._fill(file, path, assembly, options)
+            self.fill(file, path, MergedTar(assembly.tree), assembly, options)
             size = file.seek(0, 2)
         return [
             Output(name, "root", size, path),
@@ -66,8 +63,15 @@ class _Filesystem:
             *write_early_initrd(name, assembly, target, suffixes["initrd"], early),
         ]
 
-    def _fill(self, out: IO[bytes], path: Path, assembly: Assembly, options: FormatOptions) -> None:
-        tree = MergedTar(assembly.tree)
+    def fill(
+        self,
+        out: IO[bytes],
+        path: Path,
+        tree: MergedTar,
+        assembly: Assembly,
+        options: FormatOptions,
+    ) -> None:
+        """Write the filesystem of a tree to an empty file, which will be at `path`."""
         handle = out.fileno()
         target = descriptor_path(handle)
         if target is not None:
@@ -93,56 +97,12 @@ class _Filesystem:
         with (
             options.filesystem_tools.command(self.program) as command,
             task(assembly.reporter, f"making the {self.name}"),
-            tempfile.TemporaryFile() as output,
         ):
             words = [*command, *self.arguments(assembly.options, tree, target)]
-            with subprocess.Popen(
-                words,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                pass_fds=(handle,),
-                # The environment must not affect the bytes; Ctrl-C is handled here.
-                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
-                start_new_session=True,
-            ) as process:
-                watchdog = Watchdog(words, process, StallLimits(), (path,), output.fileno())
-                try:
-                    with watchdog.watch():
-                        _feed_tar(process, tree)
-                        process.wait()
-                except BaseException:
-                    process.kill()
-                    process.wait()
-                    raise
-            if process.returncode:
-                raise _program_error(self.program, process.returncode, output, path)
+            run_with_tar(self.program, words, tree, handle, path)
 
 
-def _feed_tar(process: subprocess.Popen[bytes], tree: MergedTar) -> None:
-    pipe = process.stdin
-    if pipe is None:
-        return
-    try:
-        for data in tree.chunks():
-            pipe.write(data)
-        pipe.close()
-    except BrokenPipeError:
-        # The program has failed; its messages say why. What was not written yet fails once more.
-        with suppress(BrokenPipeError):
-            pipe.close()
-
-
-def _program_error(program: str, status: int, output: IO[bytes], path: Path) -> DolmenError:
-    output.seek(0)
-    lines = output.read(1 << 20).decode("utf-8", "replace").strip().splitlines()
-    last = "\n".join(line.strip() for line in lines[-5:]) or f"it ended with status {status}"
-    if full_disk_of((path,), last) is not None:
-        return disk_full_error(f"cannot write {path}: {program} failed:\n{last}", path)
-    return OutputError.of(codes.PROGRAM_FAILED, f"{program} failed:\n{last}")
-
-
-def _check_kernel_support(kind: _Filesystem, assembly: Assembly) -> None:
+def check_kernel_support(kind: RootFilesystem, assembly: Assembly) -> None:
     """Refuse what the kernel cannot read, if its image has its configuration."""
     kernel_config = assembly.kernel_config()
     codec = assembly.options.compression.codec
@@ -204,7 +164,7 @@ def _mkfs_erofs_arguments(encoding: EncodeOptions, tree: MergedTar, out: str) ->
     ]
 
 
-_SQUASHFS = _Filesystem(
+_SQUASHFS = RootFilesystem(
     "squashfs",
     "mksquashfs",
     _mksquashfs_arguments,
@@ -215,7 +175,7 @@ _SQUASHFS = _Filesystem(
         "lz4": "CONFIG_SQUASHFS_LZ4",
     },
 )
-_EROFS = _Filesystem(
+_EROFS = RootFilesystem(
     "erofs",
     "mkfs.erofs",
     _mkfs_erofs_arguments,
@@ -228,7 +188,7 @@ _EROFS = _Filesystem(
 )
 
 
-def _filesystem_format(kind: _Filesystem) -> Format:
+def _filesystem_format(kind: RootFilesystem) -> Format:
     return Format(
         name=f"kernel+{kind.name}",
         write=kind.write,
@@ -237,3 +197,4 @@ def _filesystem_format(kind: _Filesystem) -> Format:
 
 
 SQUASHFS, EROFS = _filesystem_format(_SQUASHFS), _filesystem_format(_EROFS)
+ROOT_FILESYSTEMS = {kind.name: kind for kind in (_SQUASHFS, _EROFS)}

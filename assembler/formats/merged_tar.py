@@ -41,10 +41,10 @@ _STAYS, _REPLACED, _REFUSED = range(3)
 class MergedTar:
     """A tree that was surveyed; `tree` returns its pieces each time it is called."""
 
-    def __init__(self, tree: Callable[[], Pieces]) -> None:
-        """Survey the tree."""
+    def __init__(self, tree: Callable[[], Pieces], *, keeps_boot: bool = False) -> None:
+        """Survey the tree; entries below boot stay if it is not a root filesystem."""
         self._tree = tree
-        self._survey = _TreeSurvey()
+        self._survey = _TreeSurvey(keeps_boot=keeps_boot)
         checksum = 0
         seen = hashlib.sha256()
 
@@ -56,7 +56,7 @@ class MergedTar:
 
         below_boot = 0
         for path, reader in _read_entries(chunks(), self._survey.resolver):
-            if _is_below_boot(path):
+            if self._survey.drops(path):
                 below_boot += 1
                 self._survey.add_below_boot(path, reader)
                 continue
@@ -144,10 +144,6 @@ def _read_entries(
             yield path, reader
 
 
-def _is_below_boot(path: bytes) -> bool:
-    return path == _BOOT or path.startswith(b"boot/")
-
-
 def _piece_chunks(pieces: Pieces) -> Iterator[bytes]:
     for piece in pieces:
         if isinstance(piece, FileRange):
@@ -159,8 +155,9 @@ def _piece_chunks(pieces: Pieces) -> Iterator[bytes]:
 class _TreeSurvey:
     """The entries of the tree, and which of them stay."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_boot: bool = False) -> None:
         self.resolver = _LinkResolver()
+        self._keeps_boot = keeps_boot
         # By the number of the entry: the hash of its path, and its fate.
         self._paths = array("Q")
         self.fates = bytearray()
@@ -175,6 +172,10 @@ class _TreeSurvey:
         self.heirs: dict[int, bytes] = {}
         # Hard links by their number: the path of their file; None if the link became the file.
         self.originals: dict[int, bytes | None] = {}
+
+    def drops(self, path: bytes) -> bool:
+        """Tell whether an entry is left out because of its path."""
+        return not self._keeps_boot and (path == _BOOT or path.startswith(b"boot/"))
 
     def add(self, path: bytes, reader: TarReader) -> None:
         """Add an entry."""
@@ -294,7 +295,7 @@ class _MergedTarWriter:
         self._encoder.add(b".", cast("TarReader", _DirectoryHeader()))
         for number, (path, reader) in enumerate(_read_entries(chunks, resolver)):
             fate = survey.fates[number]
-            if fate != _REFUSED and not _is_below_boot(path):
+            if fate != _REFUSED and not survey.drops(path):
                 resolver.note(path, reader.link if reader.kind == SYMLINK else None)
             if fate == _REPLACED and number in survey.heirs:
                 self._add(survey.heirs[number], reader)

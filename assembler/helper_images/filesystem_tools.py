@@ -19,7 +19,7 @@ from assembler.oci import ImageFiles, read_image_files
 from assembler.scratch_directories import scratch_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from assembler.oci import Image, Store
@@ -35,6 +35,8 @@ class FilesystemTools:
 
     image: Image | None
     store: Store
+    # Resolves the image for a program that no format declares.
+    find_image: Callable[[], Image] | None = None
 
     @contextmanager
     def command(self, program: str) -> Iterator[tuple[str, ...]]:
@@ -46,12 +48,31 @@ class FilesystemTools:
         if self.image is None:
             tools.require_program(program)
             raise ValueError(f"no format declares that it uses {program}")
+        with self._unpacked(self.image, program) as words:
+            yield words
+
+    @contextmanager
+    def own_command(self, program: str) -> Iterator[tuple[str, ...]]:
+        """Yield the first words of a command line that runs a program of the image.
+
+        The program of the host would be another version, which makes other bytes.
+        """
+        image = self.image
+        if image is None and self.find_image is not None:
+            image = self.find_image()
+        if image is None:
+            raise ValueError(f"there is no image for {program}")
+        with self._unpacked(image, program) as words:
+            yield words
+
+    @contextmanager
+    def _unpacked(self, image: Image, program: str) -> Iterator[tuple[str, ...]]:
         tmp = self.store.layout.tmp
         with (
             wrap_os_errors(tmp),
             scratch_directory(tmp if tmp.is_dir() else None) as folder,
         ):
-            yield _unpack_program(self.image, self.store, folder, program)
+            yield _unpack_program(image, self.store, folder, program)
 
 
 def programs_missing_on_host(programs: Iterable[str]) -> list[str]:
@@ -76,7 +97,11 @@ def _unpack_program(image: Image, store: Store, folder: Path, program: str) -> t
             codes.NO_PROGRAM,
             f"{image.reference} has no {program if loaders else 'dynamic loader'}",
             "leave out --imagetools, or name an image that has the files of pkg/imagetools",
-            f"or install {program} {tools.TOOLS[program].minimum_text} or newer on this host",
+            *(
+                [f"or install {program} {tools.TOOLS[program].minimum_text} or newer on this host"]
+                if program in tools.TOOLS
+                else []
+            ),
         )
     for name, content in _with_link_names(found):
         path = folder / name

@@ -42,7 +42,8 @@ class HelperImages:
     @property
     def filesystem_tools(self) -> FilesystemTools:
         """Return the programs that make filesystems: the host's, else those of an image."""
-        return FilesystemTools(self.images.get(IMAGETOOLS), self.store)
+        image = self.images.get(IMAGETOOLS)
+        return FilesystemTools(image, self.store, lambda: self.resolve(IMAGETOOLS))
 
     @cached_property
     def early_init(self) -> Mapping[str, bytes]:

@@ -10,6 +10,7 @@ ContainerProgram                                     the program that a containe
 ImageTree, TreeRules, ArchiveTree, MergedPackageDatabase    parts of images
 GeneratedPart, GeneratedEntry, EntryKind             parts that depend on the YAML
 EntryContent, ImageMember, LocalFile, StoreBlob      contents of generated entries
+VerifiedSystem, DiskSpec, DataSpec                   a verified system and its disk
 STANDARD_TIME                                        the time of generated entries
 
 missing_member_error(member), irregular_member_error(member, what)   errors of kernel files
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from assembler.rootfs.plan_options import PlanOptions, ResolvedImages
     from assembler.rootfs.planner import append_file, installed_images, make_plan
     from assembler.rootfs.required_images import ImageRole, RequiredImage, find_required_images
+    from assembler.rootfs.verified import DataSpec, DiskSpec, VerifiedSystem
 
 _HOMES = {
     "ArchiveTree": "plan",
@@ -61,7 +63,9 @@ _HOMES = {
     "ByteSource": "kernel_decompression",
     "ContainerProgram": "plan",
     "DECOMPRESSORS": "kernel_decompression",
+    "DataSpec": "verified",
     "Decompressor": "kernel_decompression",
+    "DiskSpec": "verified",
     "EntryContent": "plan",
     "EntryKind": "plan",
     "GeneratedEntry": "plan",
@@ -80,6 +84,7 @@ _HOMES = {
     "STANDARD_TIME": "plan",
     "StoreBlob": "plan",
     "TreeRules": "plan",
+    "VerifiedSystem": "verified",
     "append_file": "planner",
     "decompress_kernel": "kernel_decompression",
     "detect_compression": "kernel_decompression",
@@ -97,7 +102,9 @@ __all__ = [
     "BootSpec",
     "ByteSource",
     "ContainerProgram",
+    "DataSpec",
     "Decompressor",
+    "DiskSpec",
     "EntryContent",
     "EntryKind",
     "GeneratedEntry",
@@ -115,6 +122,7 @@ __all__ = [
     "ResolvedImages",
     "StoreBlob",
     "TreeRules",
+    "VerifiedSystem",
     "append_file",
     "decompress_kernel",
     "detect_compression",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from assembler.diagnostics import Diagnostic, Place
     from assembler.oci import Descriptor, Image
+    from assembler.rootfs.verified import VerifiedSystem
 
 # 2017-04-18 16:30:00 UTC: the time of all generated entries, as in LinuxKit.
 STANDARD_TIME = 1492533000
@@ -202,6 +203,8 @@ class Plan:
     # The places of the whole YAML file and of its section `init`.
     place: Place | None = field(default=None, compare=False, repr=False)
     init_place: Place | None = field(default=None, compare=False, repr=False)
+    # None for a system that nothing verifies.
+    verified: VerifiedSystem | None = None
 
 
 def leading_directories(path: str) -> tuple[GeneratedEntry, ...]:

@@ -22,6 +22,7 @@ from assembler.rootfs.plan import (
     Part,
     Plan,
 )
+from assembler.rootfs.verified import verified_system
 from assembler.rootfs.volumes import Volumes, volume_parts
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def make_plan(config: Config, resolved: ResolvedImages, options: PlanOptions) ->
         tuple(program for c in containers if (program := c.program()) is not None),
         config.positions.place,
         config.positions.place_of("init"),
+        verified_system(config, resolved),
     )
 
 

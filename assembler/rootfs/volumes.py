@@ -99,11 +99,7 @@ def _parts(volume: Volume, location: str, resolved: ResolvedImages) -> Iterator[
     origin = Origin(str(reference) if reference else "empty", location, place)
     base = f"{ROOT}/{volume.name}"
     yield GeneratedPart(origin, leading_directories(f"{base}/lower"))
-    if reference is not None and is_image_layout(volume):
-        yield GeneratedPart(origin, layout_entries(volume, reference, f"{base}/lower/", resolved))
-    elif reference is not None:
-        image = resolved.images[reference]
-        yield ImageTree(origin, image, f"{base}/lower/", TreeRules.VOLUME)
+    yield from _content(volume, reference, origin, f"{base}/lower/", resolved)
     yield GeneratedPart(
         Origin("linuxkit.volumes", location, place),
         tuple(
@@ -111,3 +107,23 @@ def _parts(volume: Volume, location: str, resolved: ResolvedImages) -> Iterator[
             for name in ("tmp", "merged")
         ),
     )
+
+
+def volume_content(volume: Volume, location: str, resolved: ResolvedImages) -> tuple[Part, ...]:
+    """Return the parts of a volume's content alone, for a filesystem of its own."""
+    reference = Reference.parse(volume.image) if volume.image else None
+    origin = Origin(str(reference) if reference else "empty", location)
+    return tuple(_content(volume, reference, origin, "", resolved))
+
+
+def _content(
+    volume: Volume,
+    reference: Reference | None,
+    origin: Origin,
+    prefix: str,
+    resolved: ResolvedImages,
+) -> Iterator[Part]:
+    if reference is not None and is_image_layout(volume):
+        yield GeneratedPart(origin, layout_entries(volume, reference, prefix, resolved))
+    elif reference is not None:
+        yield ImageTree(origin, resolved.images[reference], prefix, TreeRules.VOLUME)
