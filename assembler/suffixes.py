@@ -37,6 +37,8 @@ SUFFIXES: Mapping[str, Mapping[str, str]] = {
     },
     "uki": {"program": ".efi"},
     "raw-efi": {"disk": "-efi.img"},
+    # The other files of the update set have the version in their names.
+    "verified": {"disk": "-verified.img", "index": "-update/index.json"},
     "raw-bios": {"disk": "-bios.img"},
     "raw": {"disk": ".img"},
     "iso": {"iso": "-hybrid.iso"},

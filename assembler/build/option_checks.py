@@ -46,6 +46,10 @@ def _problems(files: Sequence[str], options: BuildOptions) -> Iterator[tuple[str
             "--secure-boot-key and --secure-boot-cert go together",
             "`dolmen keys generate DIR` makes both: DIR/db.key, DIR/db.crt",
         )
+    if options.keys is not None and options.secure_boot_key is not None:
+        yield "--keys and --secure-boot-key contradict each other", "--keys DIR has db.key, too"
+    if options.keys is not None and not options.keys.is_dir():
+        yield f"--keys: there is no directory {options.keys}", "it has db.key, db.crt, update.key"
     if sources.offline and (sources.pull or sources.docker):
         yield "--offline opens no socket; --pull and --docker need one", "leave one out"
     if options.architecture:

@@ -64,6 +64,8 @@ class BuildOptions:
     helper_images: Mapping[str, str] = field(default_factory=dict)
     secure_boot_key: Path | None = None
     secure_boot_certificate: Path | None = None
+    # The directory with the keys of a verified system: db.key, db.crt, update.key.
+    keys: Path | None = None
     # Returns the passphrase of the key, if it needs one.
     passphrase: Callable[[], str] | None = None
     # Build even if nothing has changed.
@@ -112,13 +114,17 @@ class BuildKeywords(TypedDict, total=False):
     helper_images: Mapping[str, str]
     secure_boot_key: str | Path | None
     secure_boot_certificate: str | Path | None
+    keys: str | Path | None
     passphrase: Callable[[], str] | None
     force: bool
     strict: bool
     remember: bool
 
 
-_PATHS = ("directory", "output", "input_tar", "secure_boot_key", "secure_boot_certificate")
+_PATHS = (
+    *("directory", "output", "input_tar"),
+    *("secure_boot_key", "secure_boot_certificate", "keys"),
+)
 
 
 def _as_field(name: str, value: object) -> object:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from assembler.config import ConfigInput
     from assembler.events import Event, Reporter
     from assembler.formats import Format, Target
-    from assembler.media import Signer
+    from assembler.media import ReleaseKeys, Signer
 
 
 def build(
@@ -87,7 +87,7 @@ def plan(
 
     noting = WarningRecorder(CallbackReporter.of(progress))
     with chosen.sources.open_store().in_use():
-        prepared = prepare(inputs, chosen, _formats(chosen), noting)
+        prepared = prepare(inputs, chosen, _formats(chosen, inputs), noting)
     return SystemPlan(
         prepared.parts(),
         {str(reference): image.digest for reference, image in prepared.images.items()},
@@ -105,7 +105,7 @@ def merged_yaml(
     names, chosen = _names(files), BuildOptions.of(options, {})
     check_options(names, chosen)
     inputs = _read(names, chosen)
-    _formats(chosen)
+    _formats(chosen, inputs)
     packages = local_references(chosen.sources, NullReporter(), write_locks=False)
     loaded = read_config(inputs, packages, allow_local_sources=chosen.allow_local_sources)
     return render_config(loaded.config)
@@ -145,14 +145,15 @@ def _build(
     )
     from assembler.oci import host_platform, normalize_architecture  # noqa: PLC0415
 
-    formats = _formats(options)
+    formats = _formats(options, inputs)
     architecture = options.architecture or host_platform().architecture
     check_architecture(formats, normalize_architecture(architecture))
     if options.secure_boot_key is not None:
         check_signing(formats, normalize_architecture(architecture), reporter)
     is_automatic = options.compression == AUTOMATIC
     compression = Compression() if is_automatic else Compression.parse(options.compression)
-    signer = _signer(options)
+    keys = _release_keys(options)
+    signer = _signer(options) if keys is None else keys.programs
     store = options.sources.open_store()
     times = [time.perf_counter()]
     with store.in_use():
@@ -167,6 +168,7 @@ def _build(
                 disk_size=options.disk_size,
                 helpers=prepared.helpers,
                 signer=signer,
+                release_keys=keys,
                 origins=partial(origins, prepared, store),
                 before_writing=partial(refuse_warnings, reporter.warnings)
                 if options.strict
@@ -182,12 +184,32 @@ def _build(
     return BuildResult(tuple(outputs), prepared.parts(), seconds=rounded), prepared
 
 
-def _formats(options: BuildOptions) -> list[Format]:
-    from assembler.formats import select_formats  # noqa: PLC0415 - an unchanged build needs no format
+def _formats(options: BuildOptions, inputs: Sequence[ConfigInput]) -> list[Format]:
+    from assembler.formats import VERIFIED, select_formats  # noqa: PLC0415 - an unchanged build needs no format
 
-    formats = select_formats(options.formats, to_stream=options.output is not None)
+    names = options.formats
+    if not names and options.output is None and _is_verified(inputs):
+        names = (VERIFIED,)
+    formats = select_formats(names, to_stream=options.output is not None)
     check_only_formats(formats)
     return formats
+
+
+def _is_verified(inputs: Sequence[ConfigInput]) -> bool:
+    """Tell whether the files turn `verified` on; the last one that has it decides."""
+    if not any(b"verified" in given.content for given in inputs):
+        return False
+    from assembler.config import is_verified  # noqa: PLC0415
+
+    return is_verified(inputs)
+
+
+def _release_keys(options: BuildOptions) -> ReleaseKeys | None:
+    if options.keys is None:
+        return None
+    from assembler.media import read_release_keys  # noqa: PLC0415 - cryptography: 60 ms
+
+    return read_release_keys(options.keys, options.passphrase or (lambda: ""))
 
 
 def _signer(options: BuildOptions) -> Signer | None:

@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from assembler.config.sizes import parse_duration, parse_size
     from assembler.config.templates import GIT_PREFIX, OCI_PREFIX
     from assembler.config.urls import is_url, printable_name
+    from assembler.config.verified_inputs import is_verified
 
 _HOMES = {
     "BindNS": "model",
@@ -149,6 +150,7 @@ _HOMES = {
     "flow_yaml": "messages",
     "format_page_size": "runtime_resources",
     "is_url": "urls",
+    "is_verified": "verified_inputs",
     "load_config": "loader",
     "load_config_inputs": "loader",
     "load_schema": "schemas",
@@ -222,6 +224,7 @@ __all__ = [
     "flow_yaml",
     "format_page_size",
     "is_url",
+    "is_verified",
     "load_config",
     "load_config_inputs",
     "load_schema",

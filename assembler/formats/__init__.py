@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
-    from assembler.formats.format_list import FormatEntry, available_formats, select_formats
+    from assembler.formats.format_list import (
+        VERIFIED,
+        FormatEntry,
+        available_formats,
+        select_formats,
+    )
     from assembler.formats.iso_tree import MAX_ISO_ENTRIES
     from assembler.formats.protocol import Format, FormatOptions, Needs, Target
     from assembler.formats.writer import check_architecture, check_signing, write_formats
@@ -32,6 +37,7 @@ _HOMES = {
     "Needs": "protocol",
     "Output": "written_output",
     "Target": "protocol",
+    "VERIFIED": "format_list",
     "available_formats": "format_list",
     "check_architecture": "writer",
     "check_signing": "writer",
@@ -42,6 +48,7 @@ _HOMES = {
 
 __all__ = [
     "MAX_ISO_ENTRIES",
+    "VERIFIED",
     "Format",
     "FormatEntry",
     "FormatOptions",

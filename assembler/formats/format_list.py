@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from assembler.formats.protocol import Format
 
 DEFAULT = "kernel+initrd"
+# The default of a system with `verified` in its YAML.
+VERIFIED = "verified"
 # Outputs that are the same in all formats that write them.
 _SHARED_ROLES = frozenset({"kernel", "cmdline"})
 
@@ -58,6 +60,9 @@ _FORMATS = (
     ),
     FormatEntry("uki", "kernel, initrd and command line as one program for UEFI", "uki"),
     FormatEntry("raw-efi", "a disk that UEFI boots", "raw_efi"),
+    FormatEntry(
+        "verified", "a disk for UEFI with a verified root and two slots, and its update", "verified"
+    ),
     FormatEntry("raw-bios", "a disk that a BIOS boots", "disks:RAW_BIOS"),
     FormatEntry("raw", "a disk that both a BIOS and UEFI boot", "disks:RAW"),
     FormatEntry("iso", "a CD or USB stick that both a BIOS and UEFI boot", "isos:ISO"),

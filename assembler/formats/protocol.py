@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assembler.encode import ArchiveRecordInputs, Assembly
     from assembler.formats.written_output import Output
     from assembler.helper_images import BootFiles, FilesystemTools, HelperImage, HelperImages
-    from assembler.media import Signer
+    from assembler.media import ReleaseKeys, Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class FormatOptions:
     helpers: HelperImages | None = None
     # It signs programs for UEFI.
     signer: Signer | None = None
+    # They sign a verified system and its update.
+    release_keys: ReleaseKeys | None = None
     # They describe the images of a tar in its record.
     origins: Callable[[], ArchiveRecordInputs] | None = None
     # Called before the first output is written; it may raise an error.

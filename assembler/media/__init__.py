@@ -10,6 +10,7 @@
     PcrSigner, kernel_boot_digests, policy_digest, …    PCR 11 of these, and its signed policies
     Signer, sign_program, program_signatures    Authenticode signatures
     VerityWriter, detached_signature    hash trees of dm-verity, and signatures of their root hashes
+    ReleaseKeys, read_release_keys      what a verified system and its updates are signed with
     generate_keys, read_signer, read_certificate, signature_list, …    keys for Secure Boot
 
 A writer takes contents and returns a `SparseImage`: its size and its extents. An image can be
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     )
     from assembler.media.pkcs7 import DigestSigner, detached_signature
     from assembler.media.qcow2 import Qcow2
+    from assembler.media.release_keys import IndexSigner, ReleaseKeys, read_release_keys
     from assembler.media.sparse_image import (
         Extent,
         ExtentImage,
@@ -118,6 +120,7 @@ _HOMES = {
     "GptDisk": "gpt",
     "GptPartition": "gpt",
     "ISO_SECTOR": "iso.rock_ridge",
+    "IndexSigner": "release_keys",
     "IsoBoot": "iso.boot",
     "IsoEntry": "iso.entries",
     "IsoVolume": "iso.volume",
@@ -135,6 +138,7 @@ _HOMES = {
     "PeSection": "pe",
     "ProgramSignature": "authenticode",
     "Qcow2": "qcow2",
+    "ReleaseKeys": "release_keys",
     "SECURE_BOOT_VARIABLES": "enrolment",
     "Signer": "authenticode",
     "SparseImage": "sparse_image",
@@ -162,6 +166,7 @@ _HOMES = {
     "read_certificate": "keys",
     "read_image": "sparse_image",
     "read_pcr_signer": "pcr_policy",
+    "read_release_keys": "release_keys",
     "read_signer": "keys",
     "regular_file": "iso.entries",
     "root_hash_uuids": "verity",
@@ -202,6 +207,7 @@ __all__ = [
     "FixedVhd",
     "GptDisk",
     "GptPartition",
+    "IndexSigner",
     "IsoBoot",
     "IsoEntry",
     "IsoVolume",
@@ -212,6 +218,7 @@ __all__ = [
     "PeSection",
     "ProgramSignature",
     "Qcow2",
+    "ReleaseKeys",
     "Signer",
     "SparseImage",
     "Syslinux",
@@ -219,9 +226,9 @@ __all__ = [
     "VerityWriter",
     "add_pe_sections",
     "certificate_fingerprint",
+    "detached_signature",
     "embedded_certificates",
     "extend_register",
-    "detached_signature",
     "extents_of",
     "generate_keys",
     "gpt_partition_capacity",
@@ -237,6 +244,7 @@ __all__ = [
     "read_certificate",
     "read_image",
     "read_pcr_signer",
+    "read_release_keys",
     "read_signer",
     "regular_file",
     "root_hash_uuids",

@@ -123,6 +123,13 @@ def build(
         Path | None,
         typer.Option(help="Certificate of the Secure Boot key (PEM).", metavar="FILE"),
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory with the keys of a verified system: db.key, db.crt, update.key.",
+            metavar="DIR",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Parallel encoding processes.", min=1, max=64)
     ] = 2,
@@ -245,7 +252,8 @@ def build(
             ),
             secure_boot_key=secure_boot_key,
             secure_boot_certificate=secure_boot_cert,
-            passphrase=partial(_passphrase, secure_boot_key),
+            keys=keys,
+            passphrase=partial(_passphrase, keys / "db.key" if keys else secure_boot_key),
             force=force,
             strict=strict,
             remember=not sbom_current_time or "SOURCE_DATE_EPOCH" in os.environ,
