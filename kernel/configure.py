@@ -25,8 +25,8 @@ from assembler.linux import (
 )
 from assembler.oci import Platform, host_platform, resolve_images
 from assembler.packages.build_arguments import toolchain_reference
-from assembler.packages.build_file_reader import read_package
 from assembler.packages.options import PackageBuildOptions
+from assembler.packages.package_reader import read_package
 from assembler.packages.tags import Naming
 
 if TYPE_CHECKING:
