@@ -106,7 +106,7 @@ def _memory_finding(finding: ConsoleFinding, what: str, machine: Machine) -> Con
     boot = machine.boot
     if not isinstance(boot, KernelBoot) or boot.initrd is None:
         return finding
-    needed = memory_to_come_up(boot.initrd, machine.memory, boot.kernel)
+    needed = memory_to_come_up(boot.initrd, machine.memory, boot.kernel, boot.cmdline)
     if needed is None:
         return finding
     return ConsoleFinding(

@@ -21,6 +21,10 @@ _MB = 1 << 20
 # a system has needed this, its packed initrd, and twice what is in it, in all measurements.
 _KERNEL_MEMORY = 48 * _MB
 _SYSTEM_MEMORY = 49 * _MB
+# In a ramfs, files are in memory only once. What a system needs besides is then the peak while the
+# initrd is unpacked, which a tmpfs leaves room for.
+_RAMFS = "rootfstype=ramfs"
+_RAMFS_SYSTEM_MEMORY = 65 * _MB
 # Real initrds compress less than this, so smaller ones need no measuring.
 _MAX_RATIO = 8
 # More than kernels use to unpack themselves.
@@ -35,11 +39,13 @@ _LZ4_BLOCK = 8 << 20
 _LZ4_MAX_COMPRESSED = _LZ4_BLOCK + (_LZ4_BLOCK >> 7)
 
 
-def check_initrd_memory(initrd: Path, memory: int, kernel: Path | None = None) -> Diagnostic | None:
+def check_initrd_memory(
+    initrd: Path, memory: int, kernel: Path | None = None, command_line: str = ""
+) -> Diagnostic | None:
     """Raise an error if the initrd cannot be unpacked in a machine with `memory` MB.
 
-    The unpacked files may fill half of the memory, and the packed initrd is in memory too. Memory
-    that suffices for that alone is a warning.
+    The unpacked files may fill half of the memory, in a ramfs all of it, and the packed initrd is
+    in memory too. Memory that suffices for that alone is a warning.
     """
     with wrap_os_errors(initrd, "read"):
         packed = initrd.stat().st_size
@@ -48,16 +54,18 @@ def check_initrd_memory(initrd: Path, memory: int, kernel: Path | None = None) -
         return None
     # An initrd that cannot be measured is at least as large as its packed size.
     unpacked = max(unpacked_initrd_size(initrd, limit=4 * available), packed)
-    needed = max(2 * unpacked, unpacked + packed) + _KERNEL_MEMORY
+    in_ramfs = _RAMFS in command_line.split()
+    needed = unpacked + packed if in_ramfs else max(2 * unpacked, unpacked + packed)
+    needed += _KERNEL_MEMORY
     if needed > available:
         fitting = -(-needed // (256 * _MB)) * 256
         raise MachineError.of(
             codes.TOO_LITTLE_MEMORY,
             f"{memory} MB of memory are too little: {initrd.name} unpacks to {unpacked // _MB} MB "
-            "or more, and may fill half of the memory",
+            f"or more{'' if in_ramfs else ', and may fill half of the memory'}",
             f"give the machine more: --mem {fitting}",
         )
-    usual = _usual_memory(packed, unpacked, kernel)
+    usual = _usual_memory(packed, unpacked, kernel, in_ramfs=in_ramfs)
     if usual <= memory:
         return None
     return Diagnostic(
@@ -69,19 +77,24 @@ def check_initrd_memory(initrd: Path, memory: int, kernel: Path | None = None) -
     )
 
 
-def memory_to_come_up(initrd: Path, memory: int, kernel: Path | None = None) -> int | None:
+def memory_to_come_up(
+    initrd: Path, memory: int, kernel: Path | None = None, command_line: str = ""
+) -> int | None:
     """Return the MB that a kernel with an initrd needs, if that is more than `memory` MB."""
     try:
         packed = initrd.stat().st_size
         unpacked = max(unpacked_initrd_size(initrd, limit=16 * memory * _MB), packed)
     except (OSError, DolmenError):
         return None
-    usual = _usual_memory(packed, unpacked, kernel)
+    in_ramfs = _RAMFS in command_line.split()
+    usual = _usual_memory(packed, unpacked, kernel, in_ramfs=in_ramfs)
     return usual if usual > memory else None
 
 
-def _usual_memory(packed: int, unpacked: int, kernel: Path | None) -> int:
+def _usual_memory(packed: int, unpacked: int, kernel: Path | None, *, in_ramfs: bool) -> int:
     needed = _SYSTEM_MEMORY + packed + 2 * unpacked
+    if in_ramfs:
+        needed = min(needed, _RAMFS_SYSTEM_MEMORY + packed + unpacked)
     if kernel is not None:
         needed = max(needed, _end_of_kernel(kernel) + packed)
     return -(-needed // _MB)

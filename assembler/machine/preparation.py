@@ -119,7 +119,7 @@ def prepare_machine(path: Path, options: RunOptions, folder: Path) -> PreparedMa
     memory = memory_megabytes(options)
     doubt = None
     if isinstance(boot, KernelBoot) and boot.initrd is not None:
-        doubt = check_initrd_memory(boot.initrd, memory, boot.kernel)
+        doubt = check_initrd_memory(boot.initrd, memory, boot.kernel, boot.cmdline)
     ssh = prepare_ssh(folder) if options.ssh else None
     network = requested_network(options)
     if ssh is not None:

@@ -55,6 +55,10 @@ func copyEntry(source, target string) error {
 			return err
 		}
 	}
+	return setAttributes(target, stat)
+}
+
+func setAttributes(target string, stat *syscall.Stat_t) error {
 	if err := os.Lchown(target, int(stat.Uid), int(stat.Gid)); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func parseRootOptions(line string) rootOptions {
 		case "root":
 			o.device = value
 		case "rootfstype":
-			o.kinds = strings.Split(value, ",")
+			o.kinds = diskFilesystems(value)
 		case "rootflags":
 			o.data = value
 		case "rw":
@@ -56,6 +56,18 @@ func parseRootOptions(line string) rootOptions {
 		}
 	}
 	return o
+}
+
+// diskFilesystems returns the names in a list that are not of filesystems in memory: those are meant
+// for the initrd.
+func diskFilesystems(list string) []string {
+	var kinds []string
+	for _, kind := range strings.Split(list, ",") {
+		if kind != "" && kind != "ramfs" && kind != "tmpfs" {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
 }
 
 // isEarly tells whether this is only the way to another root filesystem.

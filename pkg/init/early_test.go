@@ -16,6 +16,8 @@ func TestWhereTheRootFilesystemIs(t *testing.T) {
 		"console=ttyS0": {programs: usual, patience: rootPatience},
 		"root=/dev/vda ro rootfstype=erofs,squashfs rootflags=a,b": {device: "/dev/vda",
 			kinds: []string{"erofs", "squashfs"}, data: "a,b", programs: usual, patience: rootPatience},
+		// That is of the initrd, whatever the root filesystem is.
+		"rootfstype=ramfs root=/dev/vda":         {device: "/dev/vda", programs: usual, patience: rootPatience},
 		"rw root=LABEL=x=y rootdelay=2 rootwait": {device: "LABEL=x=y", writable: true, delay: 2 * time.Second, programs: usual},
 		"rw ro rootwait=5 init=/sbin/other":      {patience: 5 * time.Second, programs: []string{"/sbin/other"}},
 	} {

@@ -28,6 +28,9 @@ func leaveInitramfs() error {
 	if !inMemory(fs) {
 		return nil
 	}
+	if uint32(fs.Type) == ramfsMagic {
+		return moveToTmpfs()
+	}
 	const view = "/.root"
 	if err := os.MkdirAll(view, 0o755); err != nil {
 		return err

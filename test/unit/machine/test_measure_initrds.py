@@ -93,3 +93,17 @@ def test_memory_that_hardly_suffices_is_a_warning(tmp_path: Path) -> None:
     assert initrd_memory.memory_to_come_up(path, 100) == 110
     assert initrd_memory.memory_to_come_up(path, 110) is None
     assert initrd_memory.memory_to_come_up(tmp_path / "missing", 100) is None
+
+
+def test_in_a_ramfs_an_initrd_may_fill_more_than_half_of_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "initrd"
+    noise = random.Random(1).randbytes(60 << 20)
+    path.write_bytes(packed("gzip", gzip.decompress(archive({"file": (0o100644, noise)}))))
+    line = "console=ttyS0 rootfstype=ramfs"
+    # 65 MB, those of the file as it is packed, and those when it is unpacked.
+    assert initrd_memory.check_initrd_memory(path, 186, command_line=line) is None
+    assert initrd_memory.memory_to_come_up(path, 180, command_line=line) == 186
+    assert initrd_memory.check_initrd_memory(path, 186) is not None
+    with pytest.raises(MachineError, match=r"unpacks to 60 MB or more") as caught:
+        initrd_memory.check_initrd_memory(path, 160, command_line=line)
+    assert "half" not in caught.value.diagnostic.message
