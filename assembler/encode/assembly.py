@@ -35,6 +35,7 @@ from assembler.encode.newc_encoder import is_boot
 from assembler.encode.placement import Placement, place_parts
 from assembler.encode.segment_job import TAR_ENCODING, ArchiveEncoding, SegmentJob
 from assembler.encode.segment_pool import SegmentPool
+from assembler.encode.shared_files import SharedFiles, find_shared_files
 from assembler.encode.system_checks import find_problems
 from assembler.encode.tree_job import TreeJob, captured_path
 from assembler.errors import wrap_os_errors
@@ -86,6 +87,8 @@ class Assembly:
         # Known as soon as there are segments.
         self._placement: Placement | None = None
         self._initrds: dict[bool, ContentChain] = {}
+        # By the prefix of a tree; known as soon as there are segments for an initrd.
+        self._shared: dict[str, SharedFiles] | None = None
         self._initrd_compression: Compression | None = None
 
     def close(self) -> None:
@@ -126,6 +129,8 @@ class Assembly:
             self._place(encodings[-1])
             if self.plan != before:
                 self._segments.ensure(list(self._jobs(encodings, boot=boot)))
+        if initrd and self._shared is None:
+            self._share_files()
         self._segments.check_ahead(
             self._segment_name(part, encoding)
             for encoding in encodings
@@ -134,6 +139,19 @@ class Assembly:
         )
         if initrd:
             self._check_unpacking()
+
+    def _share_files(self) -> None:
+        """Find files that several trees of the initrd have, and encode these trees again."""
+        self._shared = {}
+        encoding = self.initrd_encoding
+        self._shared = find_shared_files(
+            self.plan.parts,
+            lambda part: self._segments.get(self._segment_name(part, encoding)).details.get(
+                "large", {}
+            ),
+        )
+        if self._shared:
+            self._segments.ensure(list(self._jobs([encoding], boot=False)))
 
     def _place(self, encoding: ArchiveEncoding) -> None:
         """Follow the links in the paths of the plan; segments of the encoding have them."""
@@ -321,8 +339,9 @@ class Assembly:
         if isinstance(part, ArchiveTree):
             return MemberJob.of(MemberRequest(part, encoding))
         databases = [p for p in self.plan.parts if isinstance(p, MergedPackageDatabase)]
+        shared = () if encoding == TAR_ENCODING else (self._shared or {}).get(part.prefix, ())
         encoding = encoding_for(part, encoding) if self.options.is_automatic else encoding
-        return TreeJob(part, encoding, captured_path(part, databases))
+        return TreeJob(part, encoding, captured_path(part, databases), shared)
 
     def _segment_name(self, part: ImageTree | ArchiveTree, encoding: ArchiveEncoding) -> str:
         return self._tree_job(part, encoding).segment_names[0]

@@ -155,7 +155,7 @@ class InitrdPart:
         if self.encoder.is_empty:
             return self
         joins = self._archive.compression.joins
-        self.encoder.finish(trailer=not joins)
+        self.encoder.finish(trailer=False)
         if self._output is not None:
             self._output.finish(1 if joins else ALIGNMENT)
             self._archive.add_piece(self._output.summary)

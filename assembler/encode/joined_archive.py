@@ -2,11 +2,11 @@
 
 gzip and plain pieces join into one archive: a single gzip member, whose deflate stream is that of
 the pieces in sequence, with one trailer at the end. Tools that read an initrd list all of it. Hard
-links stay within their piece because each piece has its own device number.
+links stay within their piece because each piece has its own device number, except for shared files.
 
-Streams of the other codecs cannot be joined. Each piece is an archive with its own trailer, and the
-kernel unpacks them in sequence. An archive must begin at a multiple of 4; with a multiple of 4096
-filesystems can share blocks between files.
+Streams of the other codecs cannot be joined. The kernel unpacks them in sequence, as parts of one
+archive with one trailer: hard links may lead from one piece to another. A piece must begin at a
+multiple of 4; with a multiple of 4096 filesystems can share blocks between files.
 """
 
 from __future__ import annotations
@@ -51,10 +51,12 @@ class JoinedArchive:
 
     def end(self) -> None:
         """Write the trailer after the pieces."""
-        if not self.compression.joins:
-            return
         compressor = self.compression.start_piece()
-        self.out.write(compressor.compress(TRAILER) + compressor.flush())
+        trailer = compressor.compress(TRAILER) + compressor.flush()
+        self.out.write(trailer)
+        if not self.compression.joins:
+            self.out.write(bytes(-len(trailer) % ALIGNMENT))
+            return
         self.add_piece(ContentSummary.of(TRAILER))
         if self.compression.codec == "gzip":
             tail = struct.pack("<II", self._plain.crc32, self._plain.size & 0xFFFFFFFF)

@@ -12,9 +12,11 @@ left out, and times become the nearest one. Files of 4 GiB and more are refused.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Protocol
 
 from assembler.codes import output as codes
+from assembler.encode.shared_files import SMALLEST
 from assembler.errors import OutputError
 from assembler.oci import (
     BLOCK_DEVICE,
@@ -29,11 +31,14 @@ from assembler.oci import (
 from assembler.rootfs import EntryKind, GeneratedEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from assembler.encode.byte_sinks import Bytes
     from assembler.encode.inventory import Inventory
+    from assembler.encode.shared_files import SharedFile
 
 # Increase it when the bytes for the same input change.
-VERSION = 3
+VERSION = 4
 
 HardLinks = dict[bytes, list[bytes]]
 
@@ -75,11 +80,16 @@ class NewcEncoder:
         what: str,
         known_links: HardLinks | None = None,
         device: bytes = _NO_DEVICE,
+        shared: Mapping[bytes, SharedFile] | None = None,
     ) -> None:
         """Write below `prefix`, which is empty or ends in a slash; `what` names it in errors.
 
-        `device`, 16 digits, tells its inodes from those of other pieces of the archive.
+        `device`, 16 digits, tells its inodes from those of other pieces of the archive; `shared`
+        files, by their paths, have the same inode in several pieces.
         """
+        self._shared = shared or {}
+        # The identities of large files, by their paths.
+        self._large: dict[bytes, str] = {}
         self._output = output
         self._device = device
         self._prefix = prefix.encode("utf-8", "surrogateescape")
@@ -138,11 +148,56 @@ class NewcEncoder:
             self._write_special(name, ids, self._time_text, reader.link, device)
             return
         size = reader.size
-        self._write_file_header(name, ids, self._time_text, size)
+        if (shared := self._shared.get(name)) is not None:
+            self._write_shared_header(name, ids, shared, size)
+            if not shared.has_content:
+                return
+        else:
+            self._write_file_header(name, ids, self._time_text, size)
         if size and not self.needs_retry:
-            reader.write_to(self._write)
+            if size >= SMALLEST:
+                self._write_large(name, ids + self._time_text, reader)
+            else:
+                reader.write_to(self._write)
             if size & 3:
                 self._new.append(_PADDING[-size & 3])
+
+    @property
+    def large_files(self) -> dict[str, str]:
+        """Return the identities of large files without hard links, by path."""
+        linked = self.hard_links.keys() | self._known_links.keys()
+        return {
+            name.decode("utf-8", "surrogateescape"): identity
+            for name, identity in self._large.items()
+            if name not in linked and name not in self._originals
+        }
+
+    def _write_large(self, name: bytes, attributes: bytes, reader: TarReader) -> None:
+        """Write the content of a large file, and note its hash."""
+        digest = hashlib.sha256(attributes)
+
+        def put(data: Bytes) -> None:
+            digest.update(data)
+            self._write(data)
+
+        reader.write_to(put)
+        self._large[name] = digest.hexdigest()
+
+    def _write_shared_header(self, name: bytes, ids: bytes, shared: SharedFile, size: int) -> None:
+        """Write the header of a file with the inode that it has in all pieces."""
+        self._inventory.note_parents(name, is_directory=False)
+        self._inode += 1
+        head = b"070701%08X%b%08X%b%08X%b0000000000000000%08X00000000%b\0" % (
+            shared.inode,
+            ids,
+            shared.links,
+            self._time_text,
+            size if shared.has_content else 0,
+            shared.device,
+            len(name) + 1,
+            name,
+        )
+        self._write(head + _PADDING[-len(head) & 3])
 
     def _write_file_header(self, name: bytes, ids: bytes, time: bytes, size: int) -> None:
         """Write the header of a regular file."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from assembler.encode.newc_encoder import HardLinks
     from assembler.encode.segment_cache import SegmentWriter
+    from assembler.encode.shared_files import SharedFiles
     from assembler.rootfs import ImageTree, MergedPackageDatabase
 
 _LARGEST_CAPTURE = 64 << 20
@@ -29,6 +30,8 @@ class TreeJob:
     encoding: ArchiveEncoding
     # A path whose content is also captured (see `MergedPackageDatabase`).
     capture: str = ""
+    # Files that other trees of the same initrd have as well.
+    shared: SharedFiles = ()
 
     @property
     def image(self) -> Image:
@@ -77,6 +80,11 @@ class TreeJob:
             key["redirects"] = [[link.hex(), to.hex()] for link, to in self.part.redirects]
         if self._left_out:
             key["left out"] = [link.hex() for link in self.part.replaced_links]
+        if self.shared:
+            key["shared"] = [
+                [path.hex(), file.identity, file.links, file.has_content]
+                for path, file in self.shared
+            ]
         return key
 
     def run(self, sources: JobContext) -> None:
@@ -87,7 +95,7 @@ class TreeJob:
             hard_links: HardLinks | None = None
             while True:
                 target = TreePlacement(part.origin, part.prefix, what, self.identity)
-                writer = TreeWriter(segment, self.encoding, target, hard_links)
+                writer = TreeWriter(segment, self.encoding, target, hard_links, self.shared)
                 sink = _TreeSink(
                     writer, segment, self.capture, dict(part.redirects), self._left_out
                 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from assembler.encode.newc_encoder import HardLinks
     from assembler.encode.segment_cache import SegmentWriter
     from assembler.encode.segment_job import ArchiveEncoding
+    from assembler.encode.shared_files import SharedFiles
     from assembler.oci import TarReader
     from assembler.rootfs import GeneratedEntry, Origin
 
@@ -65,9 +66,10 @@ class TreeWriter:
         encoding: ArchiveEncoding,
         placement: TreePlacement,
         hard_links: HardLinks | None = None,
+        shared: SharedFiles = (),
     ) -> None:
         """Start at the beginning of the segment."""
-        self._args = (segment, encoding, placement, hard_links)
+        self._args = (segment, encoding, placement, hard_links, shared)
         self._segment = segment
         self._attempted = hard_links is not None
         self._joins = encoding.compression is not None and encoding.compression.joins
@@ -88,6 +90,7 @@ class TreeWriter:
                 placement.what,
                 hard_links,
                 placement.device,
+                dict(shared),
             )
 
     def restarted(self) -> TreeWriter:
@@ -103,7 +106,9 @@ class TreeWriter:
                 if self._attempted:
                     raise _lost_link(what, encoder)
                 return encoder.hard_links
-            encoder.finish(trailer=not self._joins)
+            encoder.finish(trailer=False)
+            if encoder.large_files:
+                self._segment.details["large"] = encoder.large_files
         if isinstance(self.output, CompressedOutput):
             self.output.finish(1 if self._joins else ALIGNMENT)
             self._segment.details["plain"] = [self.output.summary.crc32, self.output.summary.size]

@@ -65,6 +65,13 @@ class _ChunkStream:
             self.position += taken
             size -= taken
 
+    @property
+    def ends(self) -> bool:
+        """Tell whether nothing follows."""
+        if not self._buffer:
+            self._buffer = next(self._pieces, b"")
+        return not self._buffer
+
     def skip_zeros(self) -> bytes:
         """Skip zeros; return the next bytes without consuming them."""
         while True:
@@ -91,10 +98,10 @@ class _InitrdCounter:
         self.last = ""
 
     def archive(self, flow: _ChunkStream) -> None:
-        """Read consecutive archives."""
+        """Read consecutive archives, of which the last may go on in another stream."""
         while flow.skip_zeros() in _NEWC_MAGICS:
             self.archives += 1
-            while self.entry(flow):
+            while self.entry(flow) and not flow.ends:
                 pass
 
     def entry(self, flow: _ChunkStream) -> bool:

@@ -40,7 +40,9 @@ def archives_of(data: bytes) -> Iterator[list[Found]]:
         plain, data = _unpacked(data)
         entries, rest = _entries(plain)
         assert not rest.strip(b"\0"), "something stands behind the trailer"
-        yield entries
+        # The last piece has the trailer only.
+        if entries:
+            yield entries
 
 
 def _unpacked(data: bytes) -> tuple[bytes, bytes]:
@@ -68,7 +70,8 @@ def _unpacked(data: bytes) -> tuple[bytes, bytes]:
 def _entries(data: bytes) -> tuple[list[Found], bytes]:
     found: list[Found] = []
     at = 0
-    while True:
+    # Only the last piece has a trailer.
+    while at < len(data):
         assert data[at : at + 6] == b"070701", f"no entry at {at}"
         numbers = [int(data[at + 6 + 8 * n : at + 14 + 8 * n], 16) for n in range(13)]
         inode, mode, uid, gid, links, _time, size, major, minor, _, _, length, _ = numbers
@@ -79,3 +82,4 @@ def _entries(data: bytes) -> tuple[list[Found], bytes]:
             return found, data[at:]
         content = data[start : start + size]
         found.append(Found(name, mode, uid, gid, links, (major, minor, inode), content))
+    return found, b""

@@ -292,7 +292,8 @@ def test_microcode_comes_before_the_archives(store: Store, codec: str) -> None:
     if codec == "zstd":
         magic = b"\x28\xb5\x2f\xfd"
         starts = [at for at in range(0, len(without), 4096) if without[at : at + 4] == magic]
-        assert len(starts) == len(list(archives_of(without))) > 1
+        # The last one has the trailer only.
+        assert len(starts) == len(list(archives_of(without))) + 1 > 2
         assert not len(without) % 4096
     else:
         assert len(list(archives_of(without))) == 1
