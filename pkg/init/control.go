@@ -120,6 +120,13 @@ func (s *system) perform(c call) int {
 			c.out("%-20s %s\n", one.name, one.state())
 		}
 		return 0
+	case "health":
+		text, healthy := s.health.describe()
+		c.out("%s\n", text)
+		if !healthy {
+			return 1
+		}
+		return 0
 	case "poweroff", "reboot", "halt":
 		s.end(map[string]ending{"poweroff": powerOff, "reboot": restart, "halt": halt}[verb])
 		return 0

@@ -88,10 +88,18 @@ func goToRoot() {
 	findConsoles()
 	checkUnpacking()
 	o := parseRootOptions(commandLine())
+	verified, err := parseVerityOptions(commandLine())
+	if err != nil {
+		lastWord("the command line: %v", err)
+	}
+	modules := openModules()
+	if verified.rootHash != "" {
+		time.Sleep(o.delay)
+		verified.refuse(goToVerifiedRoot(o, verified, modules), modules)
+	}
 	if o.device == "" {
 		lastWord("the command line does not say where the root filesystem is: root=/dev/vda, for example")
 	}
-	modules := openModules()
 	time.Sleep(o.delay)
 	path, found := awaitRoot(o, modules)
 	if path == "" {
@@ -100,17 +108,31 @@ func goToRoot() {
 	if err := switchToRoot(o, path, found, modules); err != nil {
 		lastWord("the root filesystem %s: %v", o.device, err)
 	}
+	lastWord("the root filesystem %s: %v", o.device, o.execute())
+}
+
+// execute hands over to the init of the root filesystem, and comes back if that fails only.
+func (o rootOptions) execute() error {
 	for _, program := range o.programs {
 		if exists(program) {
 			err := syscall.Exec(program, append([]string{program}, os.Args[1:]...), os.Environ())
-			lastWord("%s of the root filesystem cannot be executed: %v", program, err)
+			return fmt.Errorf("%s cannot be executed: %w", program, err)
 		}
 	}
-	lastWord("the root filesystem %s has no %s", o.device, strings.Join(o.programs, ", and no "))
+	return fmt.Errorf("it has no %s", strings.Join(o.programs, ", and no "))
 }
 
-// awaitRoot waits for the device, and loads modules for what appears meanwhile.
-func awaitRoot(o rootOptions, modules *moduleIndex) (string, superblock) {
+// awaitRoot waits for the device.
+func awaitRoot(o rootOptions, modules *moduleIndex) (path string, found superblock) {
+	awaitDevices("the root filesystem "+o.device, o.patience, modules, func() bool {
+		path, found = findRoot(o.device)
+		return path != ""
+	})
+	return path, found
+}
+
+// awaitDevices waits until something is there, and loads modules for what appears meanwhile.
+func awaitDevices(what string, patience time.Duration, modules *moduleIndex, isThere func() bool) bool {
 	began := time.Now()
 	socket, _ := openUevents()
 	if socket >= 0 {
@@ -127,26 +149,38 @@ func awaitRoot(o rootOptions, modules *moduleIndex) (string, superblock) {
 		} else if socket >= 0 {
 			plug.news()
 		}
-		if path, found := findRoot(o.device); path != "" {
-			return path, found
+		if isThere() {
+			return true
 		}
 		waited := time.Since(began)
 		if waited > 3*time.Second && !told {
 			told = true
-			say("waiting for the root filesystem %s", o.device)
+			say("waiting for %s", what)
 		}
-		if waited > o.patience && o.patience > 0 {
-			return "", superblock{}
+		if waited > patience && patience > 0 {
+			return false
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
+// Where the root filesystem is mounted at first.
+const (
+	rootPlace = "/.root"
+	rootDisk  = rootPlace + "/disk"
+)
+
 // switchToRoot makes the device the root of everything.
 func switchToRoot(o rootOptions, path string, found superblock, modules *moduleIndex) error {
-	const place = "/.root"
-	disk := place + "/disk"
-	if err := os.MkdirAll(disk, 0o755); err != nil {
+	if err := mountRoot(o, path, found, modules); err != nil {
+		return err
+	}
+	return enterRoot(modules)
+}
+
+// mountRoot mounts the device.
+func mountRoot(o rootOptions, path string, found superblock, modules *moduleIndex) error {
+	if err := os.MkdirAll(rootDisk, 0o755); err != nil {
 		return err
 	}
 	kinds := o.kinds
@@ -166,22 +200,24 @@ func switchToRoot(o rootOptions, path string, found superblock, modules *moduleI
 		if modules.load("fs-"+kind, "") != nil {
 			_ = modules.load(kind, "")
 		}
-		if failure = syscall.Mount(path, disk, kind, flags, o.data); failure == nil {
+		if failure = syscall.Mount(path, rootDisk, kind, flags, o.data); failure == nil {
 			break
 		}
 		failure = fmt.Errorf("mounting %s as %s: %w", path, kind, failure)
 	}
-	if failure != nil {
-		return failure
-	}
-	root := disk
+	return failure
+}
+
+// enterRoot makes what is mounted the root of everything.
+func enterRoot(modules *moduleIndex) error {
+	root := rootDisk
 	var fs syscall.Statfs_t
-	if err := syscall.Statfs(disk, &fs); err != nil {
+	if err := syscall.Statfs(rootDisk, &fs); err != nil {
 		return err
 	}
 	if fs.Flags&syscall.MS_RDONLY != 0 {
 		var err error
-		if root, err = overlay(disk, place+"/memory", modules); err != nil {
+		if root, err = overlay(rootDisk, rootPlace+"/memory", modules); err != nil {
 			return err
 		}
 	}

@@ -45,7 +45,7 @@ func catchSignals() <-chan os.Signal {
 
 // end asks for the end; only the first to ask counts, and is told so.
 func (s *system) end(how ending) bool {
-	if s.ending.Load() || !s.asked.CompareAndSwap(false, true) {
+	if !s.asked.CompareAndSwap(false, true) {
 		return false
 	}
 	select {
@@ -61,6 +61,7 @@ func (s *system) awaitEnd(signals <-chan os.Signal) ending {
 	case how := <-s.ends:
 		return how
 	case one := <-signals:
+		s.asked.Store(true)
 		return signalEndings[one]
 	}
 }

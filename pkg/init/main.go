@@ -58,7 +58,9 @@ func runInit() {
 	mountBasics()
 	findConsoles()
 	options := readOptions()
+	keepInMemory()
 	system := newSystem(options)
+	system.watchVerity()
 	signals := catchSignals()
 	go system.reaper.run()
 	startMemlog()
@@ -81,6 +83,7 @@ func runInit() {
 		how := system.awaitEnd(signals)
 		system.shutdown(how)
 	}()
+	system.watchHealth()
 	system.boot()
 	select {}
 }
@@ -106,5 +109,6 @@ func (s *system) boot() {
 		s.add(b)
 	}
 	s.startAll()
+	s.started.Store(true)
 	say("started in %s", uptime())
 }

@@ -6,6 +6,7 @@ import "encoding/binary"
 const (
 	sysFinitModule = 313
 	sysPidfdOpen   = 434
+	sysSyncfs      = 306
 	sysSetns       = 308
 )
 

@@ -8,6 +8,7 @@ import "encoding/binary"
 const (
 	sysFinitModule = 273
 	sysPidfdOpen   = 434
+	sysSyncfs      = 267
 	sysSetns       = 268
 )
 

@@ -6,6 +6,7 @@ import "encoding/binary"
 const (
 	sysFinitModule = 344
 	sysPidfdOpen   = 434
+	sysSyncfs      = 338
 	sysSetns       = 339
 )
 

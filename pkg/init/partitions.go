@@ -77,6 +77,38 @@ func blockDevices() string {
 	return strings.Join(texts, ", ")
 }
 
+// partitionsOf returns the partitions with an id, by name.
+func partitionsOf(id string) []string {
+	var found []string
+	for _, device := range listBlockDevices() {
+		if own := partitionID(device); own != "" && strings.EqualFold(own, id) {
+			found = append(found, device)
+		}
+	}
+	return found
+}
+
+// partitionID returns the id of a partition, which newer kernels know themselves.
+func partitionID(device string) string {
+	content, _ := os.ReadFile("/sys/class/block/" + device + "/uevent")
+	for _, line := range strings.Split(string(content), "\n") {
+		if id, found := cutPrefix(line, "PARTUUID="); found {
+			return id
+		}
+	}
+	id, _ := partitionNames(device)
+	return id
+}
+
+// diskOf returns the disk that a partition is on; of a disk, that is itself.
+func diskOf(device string) string {
+	directory := "/sys/class/block/" + device
+	if real, err := filepath.EvalSymlinks(directory); err == nil && exists(directory+"/partition") {
+		return filepath.Base(filepath.Dir(real))
+	}
+	return device
+}
+
 func deviceSize(name string) int {
 	size, _ := strconv.Atoi(firstLine("/sys/class/block/" + name + "/size"))
 	return size
@@ -89,11 +121,7 @@ func partitionNames(device string) (id, label string) {
 	if err != nil {
 		return "", ""
 	}
-	real, err := filepath.EvalSymlinks(directory)
-	if err != nil {
-		return "", ""
-	}
-	disk := filepath.Base(filepath.Dir(real))
+	disk := diskOf(device)
 	block, err := strconv.Atoi(firstLine("/sys/class/block/" + disk + "/queue/logical_block_size"))
 	if err != nil || block < 512 || block > 1<<16 {
 		block = 512

@@ -17,6 +17,7 @@ const serviceHelp = `usage: service COMMAND [NAME]
   restart NAME         stop it and start it
   logs NAME            what it has printed; of onboot: onboot.000-NAME. Of all, if memlogd is there
   exec NAME COMMAND…   run a command in its container
+  health               whether the system is healthy, and its entry of the boot loader blessed
   poweroff|reboot      end the system in order
 `
 

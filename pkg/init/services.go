@@ -35,7 +35,10 @@ type system struct {
 	null   *os.File
 	ending atomic.Bool
 	asked  atomic.Bool
-	ends   chan ending
+	// All services have been started once.
+	started atomic.Bool
+	health  health
+	ends    chan ending
 
 	lock     sync.Mutex
 	services []*service
