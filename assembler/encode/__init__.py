@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from assembler.encode.assembly import Assembly
     from assembler.encode.byte_sinks import Bytes, BytesOutput
     from assembler.encode.compression import CODECS, Compression
-    from assembler.encode.early_initrd import MODULE_LIST, EarlyInitrd, plan_early_initrd
+    from assembler.encode.early_initrd import (
+        MODULE_LIST,
+        ROOT_SIGNATURE,
+        EarlyInitrd,
+        plan_early_initrd,
+    )
     from assembler.encode.encode_options import EncodeOptions
     from assembler.encode.generated_parts import ExtractedFile
     from assembler.encode.inventory import Inventory
@@ -51,6 +56,7 @@ _HOMES = {
     "ExtractedFile": "generated_parts",
     "Inventory": "inventory",
     "MODULE_LIST": "early_initrd",
+    "ROOT_SIGNATURE": "early_initrd",
     "NewcEncoder": "newc_encoder",
     "PlainTarWriter": "tar_encoder",
     "SalvageArchive": "salvage_archive",
@@ -69,6 +75,7 @@ _HOMES = {
 __all__ = [
     "CODECS",
     "MODULE_LIST",
+    "ROOT_SIGNATURE",
     "TAR_END",
     "TRAILER",
     "ArchiveRecordInputs",

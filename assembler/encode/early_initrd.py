@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from assembler.content import FileRange
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MODULE_LIST = "usr/lib/dolmen/early-modules"
+# Of a verified image: modules for dm-verity, and for the ESP.
+VERITY_MODULE_LIST = "usr/lib/dolmen/verity-modules"
+# The detached signature of the root hash.
+ROOT_SIGNATURE = "verity/root.p7s"
 _PROGRAM = "init"
 _MARK = "etc/initrd-release"
 # Module names of filesystems, where they differ.
@@ -42,8 +47,8 @@ class EarlyInitrd:
     """An early initrd's plan, and its modules."""
 
     plan: Plan
-    # Requested filesystems that the kernel has neither built in nor as a module. Also empty for
-    # a kernel without module indexes.
+    # Requested filesystems, and dm-verity, that the kernel has neither built in nor as a module.
+    # Also empty for a kernel without module indexes.
     missing_filesystems: tuple[str, ...]
     # The number of its modules; with 0 the kernel mounts the root filesystem itself.
     module_count: int
@@ -53,14 +58,18 @@ def plan_early_initrd(
     assembly: Assembly,
     filesystems: Sequence[str],
     spare_files: Callable[[], Mapping[str, bytes]] | None = None,
-    modules: Sequence[str] = (),
+    *,
+    verified: bool = False,
+    extra_files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> EarlyInitrd | None:
     """Return the early initrd for a root filesystem of these kinds; None without support in init.
 
     `Assembly(early.plan, store, options).initrd()` makes it. For a system with a list of modules
     whose init is a link, such as one with systemd, the program is that of `spare_files`, and so is
-    the list if its own names no modules. `modules` are further patterns for that list.
+    the list if its own names no modules. With `verified` it also has the modules of dm-verity and
+    of the ESP, and `extra_files` such as the signature of the root hash (ROOT_SIGNATURE).
     """
+    lists = (MODULE_LIST, VERITY_MODULE_LIST) if verified else (MODULE_LIST,)
     parts = tuple(
         part
         for part in assembly.plan.parts
@@ -71,7 +80,7 @@ def plan_early_initrd(
         Plan(assembly.plan.architecture, parts), assembly.store, assembly.options
     ) as system:
         index_files = _read_files(
-            system, lambda path: path in (MODULE_LIST, _PROGRAM) or _INDEX.fullmatch(path)
+            system, lambda path: path in (*lists, _PROGRAM) or _INDEX.fullmatch(path)
         )
         roots = [_NAMES.get(kind, kind) for kind in filesystems]
         kernels = [_Modules.read(base, index_files) for base in _module_directories(index_files)]
@@ -84,20 +93,25 @@ def plan_early_initrd(
             spare = spare_files()
             index_files |= {_PROGRAM: spare[_PROGRAM]}
             patterns = patterns or _entries(spare[MODULE_LIST])
-        module_paths = {
-            path for kernel in kernels for path in kernel.closure([*patterns, *roots, *modules])
-        }
+            index_files = {path: spare[path] for path in lists[1:] if path in spare} | index_files
+        if any(path not in index_files for path in lists):
+            return None
+        if verified:
+            patterns += _entries(index_files[VERITY_MODULE_LIST])
+            roots.append("dm-verity")
+        module_paths = {path for kernel in kernels for path in kernel.closure([*patterns, *roots])}
         contents = _read_files(system, lambda path: path in module_paths)
-    files = {_PROGRAM: index_files[_PROGRAM], _MARK: b""} | contents
+    files = {_PROGRAM: index_files[_PROGRAM], _MARK: b"", **contents, **extra_files}
     for kernel in kernels:
         files |= kernel.reduce_indexes(contents)
     entries = tuple(
         GeneratedEntry(path, EntryKind.FILE, 0o755 if path == _PROGRAM else 0o644, content)
         for path, content in sorted(files.items())
     )
+    requested = (*filesystems, "dm-verity") if verified else tuple(filesystems)
     missing = tuple(
         kind
-        for kind, module in zip(filesystems, roots, strict=True)
+        for kind, module in zip(requested, roots, strict=True)
         if kernels and not any(kernel.has(module) for kernel in kernels)
     )
     part = GeneratedPart(Origin("dolmen.early", "early"), entries)

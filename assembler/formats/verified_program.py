@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assembler.codes import output as codes
-from assembler.encode import Assembly, plan_early_initrd
+from assembler.encode import ROOT_SIGNATURE, Assembly, plan_early_initrd
 from assembler.errors import OutputError
 from assembler.formats import efi
 from assembler.formats.systems import EFI_NAMES
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
     from assembler.media import ReleaseKeys
     from assembler.rootfs import VerifiedSystem
 
-# Where init looks for the signature of the root hash.
-_SIGNATURE = "verity/root.p7s"
-_VERITY = "dm_verity"
-# What init uses before the root filesystem is there, as far as the kernel has it as a module: the
-# ESP and the variables of the firmware, to mark a version as bad; SHA-256 by the processor.
-_MODULES = ("dm_mod", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "efivarfs", "sha256*")
-
 UkiSections = list[tuple[str, "Content"]]
 
 
@@ -38,8 +31,9 @@ def require_verity(
     assembly: Assembly, system: VerifiedSystem, options: FormatOptions
 ) -> EarlyInitrd:
     """Return the early initrd; a system that cannot open the root filesystem is refused."""
-    wanted = [system.filesystem, _VERITY]
-    found = plan_early_initrd(assembly, wanted, lambda: options.early_init, _MODULES)
+    found = plan_early_initrd(
+        assembly, [system.filesystem], lambda: options.early_init, verified=True
+    )
     boot = assembly.plan.boot
     if found is None:
         raise OutputError.of(
@@ -84,7 +78,7 @@ def verified_program(
     signature = detached_signature(root_hash.hex().encode(), keys.root_hash)
     entries = (
         GeneratedEntry("verity", EntryKind.DIRECTORY, 0o755),
-        GeneratedEntry(_SIGNATURE, EntryKind.FILE, 0o644, signature),
+        GeneratedEntry(ROOT_SIGNATURE, EntryKind.FILE, 0o644, signature),
     )
     part = GeneratedPart(Origin("dolmen.verity", "early"), entries)
     plan = replace(early.plan, parts=(*early.plan.parts, part))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from assembler.oci import Image, Store
 
-EARLY_FILES = frozenset({"init", "usr/lib/dolmen/early-modules"})
+EARLY_FILES = frozenset({"init", "usr/lib/dolmen/early-modules", "usr/lib/dolmen/verity-modules"})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from assembler.content import read_content
 from assembler.encode.assembly import Assembly
-from assembler.encode.early_initrd import MODULE_LIST, EarlyInitrd, plan_early_initrd
+from assembler.encode.early_initrd import (
+    MODULE_LIST,
+    ROOT_SIGNATURE,
+    VERITY_MODULE_LIST,
+    EarlyInitrd,
+    plan_early_initrd,
+)
 from assembler.events import NullReporter
 from assembler.oci.image_sources import ImageSources
 from assembler.oci.reference import Reference
@@ -46,6 +52,8 @@ def early(
     kernel: Mapping[str, bytes],
     *kinds: str,
     spare: Mapping[str, bytes] | None = None,
+    verified: bool = False,
+    extra_files: Mapping[str, bytes] | None = None,
 ) -> tuple[EarlyInitrd | None, dict[str, bytes]]:
     """Return the small initrd of a system of two images, and its files."""
     store = Store(path)
@@ -67,7 +75,13 @@ def early(
         ),
     )
     with Assembly(plan, store) as assembly:
-        made = plan_early_initrd(assembly, kinds, None if spare is None else lambda: spare)
+        made = plan_early_initrd(
+            assembly,
+            kinds,
+            None if spare is None else lambda: spare,
+            verified=verified,
+            extra_files=extra_files or {},
+        )
     if made is None:
         return None, {}
     with Assembly(made.plan, store) as assembly:
@@ -139,3 +153,43 @@ def test_an_init_image_without_a_list_is_as_with_linuxkit(tmp_path: Path) -> Non
     assert early(tmp_path / "a", linuxkit, KERNEL, "squashfs", spare=INIT)[0] is None
     systemd = {"usr/lib/systemd/systemd": b"systemd"}
     assert early(tmp_path / "b", systemd, KERNEL, "squashfs", spare=INIT)[0] is None
+
+
+VERITY = {VERITY_MODULE_LIST: b"dm-mod\ndm-verity # checks\n"}
+MAPPER = {
+    f"{V}/kernel/dm-mod.ko": b"mapper",
+    f"{V}/kernel/dm-verity.ko": b"verity",
+    f"{V}/modules.dep": KERNEL[f"{V}/modules.dep"]
+    + b"kernel/dm-mod.ko:\nkernel/dm-verity.ko: kernel/dm-mod.ko\n",
+}
+
+
+def test_that_of_a_verified_image_has_verity_and_the_signature(tmp_path: Path) -> None:
+    init, kernel = INIT | VERITY, KERNEL | MAPPER
+    extra = {ROOT_SIGNATURE: b"signed"}
+    made, files = early(tmp_path / "a", init, kernel, "squashfs", verified=True, extra_files=extra)
+    assert made is not None
+    assert made.missing_filesystems == ()
+    assert files[ROOT_SIGNATURE] == b"signed"
+    modules = {p.rpartition("/")[2] for p in files if ".ko" in p}
+    assert {"dm-mod.ko", "dm-verity.ko", "virtio_blk.ko.xz", "squashfs.ko.xz"} <= modules
+    # Other images are as before.
+    _, plain = early(tmp_path / "b", init, kernel, "squashfs")
+    assert not any("dm-" in path for path in plain)
+
+
+def test_a_kernel_without_verity_is_an_error(tmp_path: Path) -> None:
+    made, _ = early(tmp_path, INIT | VERITY, KERNEL, "squashfs", verified=True)
+    assert made is not None
+    assert made.missing_filesystems == ("dm-verity",)
+
+
+def test_an_init_without_verity_has_no_early_initrd_for_it(tmp_path: Path) -> None:
+    assert early(tmp_path / "a", INIT, KERNEL | MAPPER, "squashfs", verified=True)[0] is None
+    systemd = {"usr/lib/systemd/systemd": b"systemd", MODULE_LIST: b"# as usual\n"}
+    spare = INIT | VERITY
+    made, files = early(
+        tmp_path / "b", systemd, KERNEL | MAPPER, "squashfs", spare=spare, verified=True
+    )
+    assert made is not None
+    assert f"{V}/kernel/dm-verity.ko" in files
