@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 	"os"
 	"reflect"
 	"strings"
@@ -73,7 +74,7 @@ func TestNamesInTablesOfPartitions(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		return tableNames(file, 2, 512)
+		return tableNames(file, 2, 512, int64(len(disk)))
 	}
 	if id, label := table(); id != "12345678-02" || label != "" {
 		t.Errorf("of an MBR: %q %q", id, label)
@@ -82,6 +83,7 @@ func TestNamesInTablesOfPartitions(t *testing.T) {
 	binary.LittleEndian.PutUint64(disk[512+72:], 2)
 	binary.LittleEndian.PutUint32(disk[512+80:], 128)
 	binary.LittleEndian.PutUint32(disk[512+84:], 128)
+	setTableChecksum(disk[512:1024])
 	second := disk[1024+128:]
 	copy(second[16:], "\x67\x45\x23\x01\xab\x89\xef\xcd\x01\x23\x45\x67\x89\xab\xcd\xef")
 	for i, unit := range utf16.Encode([]rune("die Wurzel")) {
@@ -90,8 +92,20 @@ func TestNamesInTablesOfPartitions(t *testing.T) {
 	if id, label := table(); id != "01234567-89ab-cdef-0123-456789abcdef" || label != "die Wurzel" {
 		t.Errorf("of a GPT: %q %q", id, label)
 	}
-	binary.LittleEndian.PutUint32(disk[512+80:], 1)
+	copy(disk[len(disk)-512:], disk[512:1024])
+	disk[512+80] = 1
+	if id, label := table(); id != "01234567-89ab-cdef-0123-456789abcdef" || label != "die Wurzel" {
+		t.Errorf("of the copy of a GPT that is damaged: %q %q", id, label)
+	}
+	setTableChecksum(disk[512:1024])
 	if id, label := table(); id != "" || label != "" {
 		t.Errorf("of a partition that is not there: %q %q", id, label)
 	}
+}
+
+// setTableChecksum makes the header of a GPT one that is taken.
+func setTableChecksum(header []byte) {
+	binary.LittleEndian.PutUint32(header[12:], 92)
+	binary.LittleEndian.PutUint32(header[16:], 0)
+	binary.LittleEndian.PutUint32(header[16:], crc32.ChecksumIEEE(header[:92]))
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"sort"
@@ -131,37 +132,59 @@ func partitionNames(device string) (id, label string) {
 		return "", ""
 	}
 	defer file.Close()
-	return tableNames(file, number, int64(block))
+	return tableNames(file, number, int64(block), int64(deviceSize(disk))*512)
 }
 
-// tableNames reads what a GPT, or else an MBR, has to say of a partition.
-func tableNames(disk interface {
+// readerAt is a disk, or a part of one.
+type readerAt interface {
 	ReadAt([]byte, int64) (int, error)
-}, number int, block int64) (id, label string) {
+}
+
+// tableNames reads what a GPT, or else an MBR, has to say of a partition. With gpt on its command line
+// the kernel also takes the copy of a GPT at the end of the disk.
+func tableNames(disk readerAt, number int, block, size int64) (id, label string) {
 	header := make([]byte, 512)
-	if _, err := disk.ReadAt(header, block); err == nil && string(header[:8]) == "EFI PART" {
-		start := int64(binary.LittleEndian.Uint64(header[72:]))
-		count := int(binary.LittleEndian.Uint32(header[80:]))
-		size := int64(binary.LittleEndian.Uint32(header[84:]))
-		if number < 1 || number > count || size < 128 || size > 4096 {
-			return "", ""
+	for _, place := range []int64{block, size - block} {
+		if _, err := disk.ReadAt(header, place); err == nil && isTable(header) {
+			return tableEntry(disk, header, number, block)
 		}
-		entry := make([]byte, 128)
-		if _, err := disk.ReadAt(entry, start*block+int64(number-1)*size); err != nil {
-			return "", ""
-		}
-		var units []uint16
-		for i := 56; i < 128; i += 2 {
-			unit := binary.LittleEndian.Uint16(entry[i:])
-			if unit == 0 {
-				break
-			}
-			units = append(units, unit)
-		}
-		return guidText(entry[16:32]), string(utf16.Decode(units))
 	}
 	if _, err := disk.ReadAt(header, 0); err == nil && header[510] == 0x55 && header[511] == 0xaa {
 		return fmt.Sprintf("%08x-%02x", binary.LittleEndian.Uint32(header[440:]), number), ""
 	}
 	return "", ""
+}
+
+// isTable tells whether a block is the header of a GPT that the kernel takes.
+func isTable(header []byte) bool {
+	size := binary.LittleEndian.Uint32(header[12:])
+	if string(header[:8]) != "EFI PART" || size < 92 || size > uint32(len(header)) {
+		return false
+	}
+	whole := append([]byte(nil), header[:size]...)
+	copy(whole[16:20], "\x00\x00\x00\x00")
+	return crc32.ChecksumIEEE(whole) == binary.LittleEndian.Uint32(header[16:])
+}
+
+// tableEntry reads an entry of a GPT.
+func tableEntry(disk readerAt, header []byte, number int, block int64) (id, label string) {
+	start := binary.LittleEndian.Uint64(header[72:])
+	count := binary.LittleEndian.Uint32(header[80:])
+	size := int64(binary.LittleEndian.Uint32(header[84:]))
+	if number < 1 || uint64(number) > uint64(count) || size < 128 || size > 4096 || start > 1<<40 {
+		return "", ""
+	}
+	entry := make([]byte, 128)
+	if _, err := disk.ReadAt(entry, int64(start)*block+int64(number-1)*size); err != nil {
+		return "", ""
+	}
+	var units []uint16
+	for i := 56; i < 128; i += 2 {
+		unit := binary.LittleEndian.Uint16(entry[i:])
+		if unit == 0 {
+			break
+		}
+		units = append(units, unit)
+	}
+	return guidText(entry[16:32]), string(utf16.Decode(units))
 }

@@ -226,7 +226,8 @@ func TestTheTableOfAnotherDiskDoesNotHarm(t *testing.T) {
 		binary.LittleEndian.PutUint64(disk[512+72:], start)
 		binary.LittleEndian.PutUint32(disk[512+80:], 1<<32-1)
 		binary.LittleEndian.PutUint32(disk[512+84:], 4096)
-		if id, _ := tableNames(bytes.NewReader(disk), 1<<30, 512); id != "" {
+		setTableChecksum(disk[512:1024])
+		if id, _ := tableNames(bytes.NewReader(disk), 1<<30, 512, int64(len(disk))); id != "" {
 			t.Errorf("%d: %s", start, id)
 		}
 	}
@@ -262,11 +263,17 @@ func FuzzTableNames(f *testing.F) {
 	disk := make([]byte, 2048)
 	copy(disk[512:], "EFI PART")
 	disk[512+72], disk[512+80], disk[512+84] = 2, 4, 128
+	setTableChecksum(disk[512:1024])
 	f.Add(disk, 1, int64(512))
 	f.Fuzz(func(t *testing.T, disk []byte, number int, block int64) {
-		id, _ := tableNames(bytes.NewReader(disk), number, block)
-		if id != "" && len(id) != 36 && len(id) < 11 {
+		id, _ := tableNames(bytes.NewReader(disk), number, block, int64(len(disk)))
+		if id != "" && len(id) < 11 {
 			t.Errorf("%q", id)
+		}
+		if len(disk) >= 512 {
+			if id, _ := tableEntry(bytes.NewReader(disk), disk[:512], number, block); id != "" && len(id) != 36 {
+				t.Errorf("%q", id)
+			}
 		}
 	})
 }
