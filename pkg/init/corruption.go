@@ -125,9 +125,10 @@ func corruption(event map[string]string, device string) string {
 // leaveCorrupted falls back at once, or stops everything if there is nothing to fall back to. It
 // does not come back.
 func (s *system) leaveCorrupted(reason string) {
+	// Nothing more is started.
+	s.ending.Store(true)
 	say("%s", reason)
 	fallBack(systemModules)
-	s.ending.Store(true)
 	_ = syscall.Kill(-1, syscall.SIGKILL)
 	syscall.Sync()
 	stayStopped()

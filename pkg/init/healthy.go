@@ -279,6 +279,9 @@ func (c *countedEntry) bless(h *health) {
 
 // giveUp restarts the machine if its entry is not blessed, and something else may come of it.
 func (s *system) giveUp(o healthOptions, c *countedEntry) {
+	if s.ending.Load() {
+		return
+	}
 	state, _ := s.health.describe()
 	say("healthy: after %s: %s", o.limit, state)
 	if c.err != nil || c.loader.countPath == "" {

@@ -101,6 +101,9 @@ func (s *system) boot() {
 			lastWord("onboot %s failed, and dolmen.onboot=stop is on the command line", b.name)
 		}
 	}
+	if s.ending.Load() {
+		return
+	}
 	say("onboot is done, starting services")
 	if s.daemon != nil {
 		go s.daemon.keepRunning()
@@ -109,6 +112,9 @@ func (s *system) boot() {
 		s.add(b)
 	}
 	s.startAll()
+	if s.ending.Load() {
+		return
+	}
 	s.started.Store(true)
 	say("started in %s", uptime())
 }
