@@ -185,6 +185,12 @@ _ENTRIES = (
         "mkimage",
         "command: [/usr/bin/mkimage, /var/lib/data/image.raw.zst, /dev/vda]",
     ),
+    _container(
+        "services",
+        "update",
+        "updates of a system with a verified root",
+        rest='command: [/usr/bin/dolmen-update, service, --from, "https://updates.example.com/demo/"]',
+    ),
     _container("services", "getty", "a shell on the console", "getty", "env:\n  - INSECURE=true"),
     _container("services", "sshd", "login with SSH", "sshd"),
     _container("services", "ntp", "time synchronization", "openntpd"),

@@ -1,0 +1,3 @@
+module dolmen/update
+
+go 1.19
