@@ -14,24 +14,20 @@ from typing import IO, TYPE_CHECKING, cast
 from assembler.content import ContentChain, ContentRecorder, FileRange, write_content
 from assembler.encode import kernel_support, tar_encoder
 from assembler.encode.automatic_compression import compression_for, encoding_for
-from assembler.encode.byte_sinks import ContentSummary
 from assembler.encode.compression import CODECS, Compression
 from assembler.encode.encode_options import EncodeOptions
 from assembler.encode.generated_parts import (
     ExtractedFile,
-    InitrdPart,
     TarPart,
     WrittenPaths,
-    implied_directories,
     merged_database,
     open_source,
-    with_parent_directories,
     write_entry,
 )
+from assembler.encode.initrd_writer import InitrdWriter, write_ramdisks
 from assembler.encode.inventory import lost_capabilities
-from assembler.encode.joined_archive import ALIGNMENT, JoinedArchive
+from assembler.encode.joined_archive import ALIGNMENT
 from assembler.encode.member_job import MemberJob, MemberRequest, member_jobs
-from assembler.encode.newc_encoder import is_boot
 from assembler.encode.placement import Placement, place_parts
 from assembler.encode.segment_job import TAR_ENCODING, ArchiveEncoding, SegmentJob
 from assembler.encode.segment_pool import SegmentPool
@@ -53,7 +49,8 @@ from assembler.rootfs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from assembler.encode.archive_record import ArchiveRecordInputs
     from assembler.encode.inventory import Inventory
@@ -62,6 +59,7 @@ if TYPE_CHECKING:
 
 # Usual upper bounds: the headers of an entry, and the end of the archive.
 _ENTRY_ROOM, _END_ROOM = 8 << 10, 4 << 20
+_SOME_DIRECTORY = "the directory of temporary files"
 
 
 class Assembly:
@@ -228,48 +226,52 @@ class Assembly:
             write_content(out, early.content)
             out.write(bytes(-early.size % ALIGNMENT))
         self._preallocate(out, self.initrd_encoding)
-        written = WrittenPaths()
-        whole = JoinedArchive(out, self.initrd_compression)
-        whole.begin()
-        part_writer = InitrdPart(whole)
-        inventories: list[Inventory] = []
-        for part in self.plan.parts:
-            if isinstance(part, ImageTree | ArchiveTree):
-                segment = self._segments.get_checked(self._tree_job(part, self.initrd_encoding))
-                inventories.append(segment.inventory())
-                self._write_entries(
-                    part_writer,
-                    written.missing(implied_directories(inventories[-1].late_directories)),
-                )
-                written.add(part_writer.inventory)
-                part_writer = part_writer.finish()
-                write_content(out, segment.data())
-                whole.add_piece(ContentSummary(*segment.details["plain"]))
-                written.add(inventories[-1])
-            elif (made := self._generated_part(part)) is not None:
-                entries = [e for e in made.entries if not is_boot(e.path.encode())]
-                self._write_entries(
-                    part_writer, written.missing(with_parent_directories(entries, written))
-                )
-                written.add(part_writer.inventory)
-        part_writer.finish()
-        whole.end()
-        self._warn_about_lost_capabilities(inventories)
+        writer = self._initrd_writer(out)
+        writer.write(self.plan.parts)
+        self._warn_about_lost_capabilities(writer.inventories)
+
+    def ramdisks(self) -> list[ContentChain]:
+        """Return the initrd without microcode as one or two: modules and init, and the rest."""
+        self.prepare(initrd=True)
+        recorder = ContentRecorder(self.temporary_file())
+        writer = self._initrd_writer(cast("IO[bytes]", recorder))
+        with wrap_os_errors(self._temporary_directory or _SOME_DIRECTORY):
+            found = write_ramdisks(writer, recorder, self.plan.parts)
+        self._warn_about_lost_capabilities(writer.inventories)
+        return found
+
+    def _initrd_writer(self, out: IO[bytes]) -> InitrdWriter:
+        return InitrdWriter(
+            out,
+            self.initrd_compression,
+            lambda part: self._segments.get_checked(self._tree_job(part, self.initrd_encoding)),
+            self._generated_part,
+            self._open_content,
+        )
 
     def initrd(self, *, ucode: bool = True) -> ContentChain:
         """Return the initrd as content; it is made once, and segments are not copied."""
         if ucode not in self._initrds:
-            import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
-
-            tmp = self.store.layout.tmp
-            directory = tmp if os.access(tmp, os.W_OK) else None
-            part_writer = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed with the rest
-            self._stack.callback(part_writer.close)
-            recorder = ContentRecorder(part_writer)
-            with wrap_os_errors(directory or "the directory of temporary files"):
+            recorder = ContentRecorder(self.temporary_file())
+            with wrap_os_errors(self._temporary_directory or _SOME_DIRECTORY):
                 self.write_initrd(cast("IO[bytes]", recorder), ucode=ucode)
                 self._initrds[ucode] = recorder.content()
         return self._initrds[ucode]
+
+    def temporary_file(self) -> IO[bytes]:
+        """Return a file for content that outputs refer to; it is closed with the assembly."""
+        import tempfile  # noqa: PLC0415 - slow to load, and seldom needed
+
+        directory = self._temporary_directory
+        with wrap_os_errors(directory or _SOME_DIRECTORY):
+            file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed with the rest
+        self._stack.callback(file.close)
+        return file
+
+    @property
+    def _temporary_directory(self) -> Path | None:
+        tmp = self.store.layout.tmp
+        return tmp if os.access(tmp, os.W_OK) else None
 
     def _preallocate(self, out: IO[bytes], encoding: ArchiveEncoding) -> None:
         """Reserve room for an output; too much is fine, the rest is released."""
@@ -287,11 +289,6 @@ class Assembly:
         if isinstance(content, ImageMember):
             return self._extracted_file(content).size
         return len(content) if isinstance(content, bytes) else content.size
-
-    def _write_entries(self, part_writer: InitrdPart, entries: Iterable[GeneratedEntry]) -> None:
-        for entry in entries:
-            with self._open_content(entry) as content:
-                write_entry(part_writer.encoder, part_writer, entry, content)
 
     def kernel(self) -> ExtractedFile | None:
         """Return the kernel, if the system has one."""
