@@ -67,6 +67,8 @@ RISCV_IMAGE = b"RSC\x05"
 IMAGE_AT = 56
 S390_IMAGE = b"S390EP"
 S390_IMAGE_AT = 0x10008
+# An image of AWS Nitro Enclaves.
+EIF = b".eif"
 # A self-extracting kernel for EFI.
 ZBOOT = b"zimg"
 ZBOOT_AT = 4

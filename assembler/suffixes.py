@@ -54,6 +54,15 @@ SUFFIXES: Mapping[str, Mapping[str, str]] = {
     "aws": {"disk": ".raw"},
     "azure": {"disk": "-azure.vhd"},
     "rpi3": {"tar": ".tar"},
+    "eif": {"image": ".eif", "measurements": "-eif.json"},
+    "microvm": {
+        "kernel": KERNEL,
+        "vmlinux": "-vmlinux",
+        "initrd": INITRD,
+        "cmdline": CMDLINE,
+        "firecracker": "-firecracker.json",
+        "cloud-hypervisor": "-cloud-hypervisor.json",
+    },
     # An image in the store is not a file.
     "oci": {},
 }

@@ -81,12 +81,13 @@ BAD_PROGRAM = Code(
 )
 BAD_KEY = Code(
     613,
-    "A key for Secure Boot cannot be used",
+    "A key for Secure Boot or for enclave images cannot be used",
     "Programs are signed with an RSA key of 2048 bits or more and its certificate, both PEM files. "
     "`dolmen keys generate DIR` creates a set: PK and KEK control who may change the keys that the "
     "firmware trusts, and db.key signs (`--secure-boot-key DIR/db.key --secure-boot-cert "
     "DIR/db.crt`). The passphrase of an encrypted key is read from the terminal or from "
-    "DOLMEN_SECURE_BOOT_PASSPHRASE.",
+    "DOLMEN_SECURE_BOOT_PASSPHRASE. Enclave images are signed with an ECDSA key on the curve "
+    "P-384, P-256 or P-521, which must not be encrypted.",
 )
 NO_PROGRAM = Code(
     614,
@@ -112,8 +113,8 @@ UNKNOWN_FILE_KIND = Code(
     618,
     "A file of an unknown kind",
     "`dolmen inspect` recognizes the outputs of `dolmen build` and similar files: disks and disk "
-    "containers, ISOs, UEFI programs, kernels, initrds, archives, and FAT, squashfs and erofs "
-    "filesystems. It looks at the content, not at the name.",
+    "containers, ISOs, UEFI programs, kernels, initrds, enclave images, archives, and FAT, "
+    "squashfs and erofs filesystems. It looks at the content, not at the name.",
 )
 NOT_SIGNED = Code(
     619,
@@ -126,7 +127,8 @@ LOADER_LIMIT = Code(
     "A boot loader cannot load this system",
     "On a BIOS, syslinux and isolinux load a bzImage kernel, an initrd below the address limit of "
     "the kernel (usually 2 GiB), and a command line of at most 2047 bytes. The machine needs "
-    "memory for the initrd and its content.",
+    "memory for the initrd and its content. A Nitro Enclave takes a command line of at most 2047 "
+    "bytes.",
 )
 OUTPUT_CONFLICT = Code(
     621,
@@ -146,7 +148,10 @@ BAD_KERNEL = Code(
     624,
     "The machine cannot boot a kernel of this format",
     "The firmware of a Raspberry Pi boots an arm64 Image, uncompressed or compressed with gzip. "
-    "`--decompress-kernel` decompresses other formats.",
+    "`--decompress-kernel` decompresses other formats. A Nitro Enclave (format `eif`) boots a "
+    "bzImage on amd64, and an Image on arm64. Monitors of small machines (format `microvm`) boot a "
+    "vmlinux with CONFIG_PVH on amd64, and an Image on arm64. Both formats unpack the kernel "
+    "themselves.",
 )
 DAMAGED_SEGMENT = Code(
     625,
@@ -167,9 +172,10 @@ BAD_INPUT_TAR = Code(
 )
 NOTHING_TO_SIGN = Code(
     641,
-    "A signing key for a format without a UEFI program",
+    "A signing key for a format without anything to sign",
     "`--secure-boot-key` signs programs for UEFI. Formats for BIOS, for boot loaders of others and "
-    "archives have none, so that the output would be unsigned.",
+    "archives have none, so that the output would be unsigned. `--enclave-key` signs the format "
+    "`eif`.",
 )
 DAMAGED_FILE = Code(
     642,

@@ -20,7 +20,7 @@ DEFAULT = "kernel+initrd"
 # The default of a system with `verified` in its YAML.
 VERIFIED = "verified"
 # Outputs that are the same in all formats that write them.
-_SHARED_ROLES = frozenset({"kernel", "cmdline"})
+_SHARED_ROLES = frozenset({"kernel", "initrd", "cmdline"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ _FORMATS = (
     FormatEntry("aws", "a disk for Amazon's cloud to import", "disks:AWS"),
     FormatEntry("azure", "a disk for Azure, for machines of both generations", "disks:AZURE"),
     FormatEntry("rpi3", "the boot partition of a Raspberry Pi 3, as a tar archive", "rpi3"),
+    FormatEntry("eif", "an image for AWS Nitro Enclaves", "eif"),
+    FormatEntry("microvm", "files for Firecracker and Cloud Hypervisor", "microvm"),
     FormatEntry("oci", "the root filesystem as an image in the store", "oci"),
 )
 

@@ -32,13 +32,18 @@ def write_kernel(assembly: Assembly, target: Target, name: str) -> list[Output]:
     return written
 
 
-def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
+def write_kernel_and_initrd(assembly: Assembly, target: Target, name: str) -> list[Output]:
+    """Write the kernel, its initrd and its command line, as far as the system has them."""
     path = target.path(INITRD)
     with output_file(path) as file:
         assembly.write_initrd(file)
         size = file.seek(0, 2)
-    written = write_kernel(assembly, target, FORMAT.name)
-    return [*written[:1], Output(FORMAT.name, "initrd", size, path), *written[1:]]
+    written = write_kernel(assembly, target, name)
+    return [*written[:1], Output(name, "initrd", size, path), *written[1:]]
+
+
+def _write(assembly: Assembly, target: Target, _options: FormatOptions) -> list[Output]:
+    return write_kernel_and_initrd(assembly, target, FORMAT.name)
 
 
 FORMAT = Format(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assembler.encode import ArchiveRecordInputs, Assembly
     from assembler.formats.written_output import Output
     from assembler.helper_images import BootFiles, FilesystemTools, HelperImage, HelperImages
-    from assembler.media import ReleaseKeys, Signer
+    from assembler.media import EnclaveSigner, ReleaseKeys, Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,8 @@ class FormatOptions:
     signer: Signer | None = None
     # They sign a verified system and its update.
     release_keys: ReleaseKeys | None = None
+    # It signs enclave images.
+    enclave_signer: EnclaveSigner | None = None
     # They describe the images of a tar in its record.
     origins: Callable[[], ArchiveRecordInputs] | None = None
     # Called before the first output is written; it may raise an error.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from assembler.content import Content
     from assembler.formats.systems import BiosSystem, EfiSystem
     from assembler.media import IsoVolume, SparseImage
 
@@ -16,6 +17,7 @@ class RunCache:
 
     efi_system: EfiSystem | None = None
     bios_system: BiosSystem | None = None
+    plain_kernel: Content | None = None
     # By their layout, and the unit that their size is a multiple of.
     disks: dict[tuple[str, int], SparseImage] = field(default_factory=dict)
     # By the name of their format.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # Modules with PROBES, imported only as far as they are tried. A kind that can carry another one in
 # its first bytes comes before it: an ISO volume is a disk, too.
 _MODULES = (
-    *("iso", "disk_containers", "efi_programs", "partition_tables", "fat", "filesystems"),
-    *("archives", "texts"),
+    *("iso", "disk_containers", "enclaves", "efi_programs", "partition_tables", "fat"),
+    *("filesystems", "archives", "texts"),
 )
 
 
@@ -37,7 +37,7 @@ def inspect_file(path: Path) -> Inspection:
             codes.UNKNOWN_FILE_KIND,
             f"{path} is of no known kind" if size else f"{path} is empty",
             "known are disks and their containers, ISOs, programs for UEFI, kernels, initrds, "
-            "archives, and FAT, squashfs and erofs filesystems",
+            "enclave images, archives, and FAT, squashfs and erofs filesystems",
         )
     return result
 

@@ -11,6 +11,7 @@
     Signer, sign_program, program_signatures    Authenticode signatures
     VerityWriter, detached_signature    hash trees of dm-verity, and signatures of their root hashes
     ReleaseKeys, read_release_keys      what a verified system and its updates are signed with
+    enclave_image, EnclaveSigner    images of AWS Nitro Enclaves, and their signatures
     generate_keys, read_signer, read_certificate, signature_list, …    keys for Secure Boot
 
 A writer takes contents and returns a `SparseImage`: its size and its extents. An image can be
@@ -34,6 +35,25 @@ if TYPE_CHECKING:
         sign_program,
     )
     from assembler.media.disk_tar import write_disk_tar
+    from assembler.media.eif import (
+        EIF_HEADER_SIZE,
+        EIF_SECTION_SIZE,
+        EIF_VERSION,
+        MAX_EIF_SIGNATURE,
+        EifSection,
+        EnclaveContent,
+        EnclaveImage,
+        EnclaveRegisters,
+        certificate_register,
+        enclave_image,
+        parse_eif_header,
+        parse_eif_section,
+    )
+    from assembler.media.enclave_signature import (
+        EnclaveSigner,
+        check_enclave_signature,
+        read_enclave_signer,
+    )
     from assembler.media.enrolment import SECURE_BOOT_VARIABLES, signature_list
     from assembler.media.fat import FatExtent
     from assembler.media.fat.geometry import FAT_SECTOR, MAX_FAT_SIZE
@@ -106,7 +126,15 @@ if TYPE_CHECKING:
 _HOMES = {
     "DigestSigner": "pkcs7",
     "DynamicVhd": "vhd",
+    "EIF_HEADER_SIZE": "eif",
+    "EIF_SECTION_SIZE": "eif",
+    "EIF_VERSION": "eif",
     "ESP_TYPE": "gpt",
+    "EifSection": "eif",
+    "EnclaveContent": "eif",
+    "EnclaveImage": "eif",
+    "EnclaveRegisters": "eif",
+    "EnclaveSigner": "enclave_signature",
     "Extent": "sparse_image",
     "ExtentImage": "sparse_image",
     "FAT_SECTOR": "fat.geometry",
@@ -127,6 +155,7 @@ _HOMES = {
     "KERNEL_BOOT": "pcr_policy",
     "KeySetOptions": "keys",
     "LEGACY_BOOT_FLAG": "gpt",
+    "MAX_EIF_SIGNATURE": "eif",
     "MAX_FAT_SIZE": "fat.geometry",
     "MAX_PE_HEADERS": "pe",
     "MBR_ALIGNMENT": "mbr",
@@ -151,6 +180,9 @@ _HOMES = {
     "embedded_certificates": "authenticode",
     "extend_register": "pcr_policy",
     "detached_signature": "pkcs7",
+    "certificate_register": "eif",
+    "check_enclave_signature": "enclave_signature",
+    "enclave_image": "eif",
     "extents_of": "sparse_image",
     "generate_keys": "keys",
     "gpt_partition_capacity": "gpt",
@@ -160,10 +192,13 @@ _HOMES = {
     "kernel_boot_digests": "pcr_policy",
     "mbr_partition_capacity": "mbr",
     "nonzero_blocks": "sparse_image",
+    "parse_eif_header": "eif",
+    "parse_eif_section": "eif",
     "parse_pe_headers": "pe",
     "policy_digest": "pcr_policy",
     "program_signatures": "authenticode",
     "read_certificate": "keys",
+    "read_enclave_signer": "enclave_signature",
     "read_image": "sparse_image",
     "read_pcr_signer": "pcr_policy",
     "read_release_keys": "release_keys",
@@ -182,6 +217,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "EIF_HEADER_SIZE",
+    "EIF_SECTION_SIZE",
+    "EIF_VERSION",
     "ESP_TYPE",
     "FAT_SECTOR",
     "GPT_ALIGNMENT",
@@ -189,6 +227,7 @@ __all__ = [
     "ISO_SECTOR",
     "KERNEL_BOOT",
     "LEGACY_BOOT_FLAG",
+    "MAX_EIF_SIGNATURE",
     "MAX_FAT_SIZE",
     "MAX_PE_HEADERS",
     "MBR_ALIGNMENT",
@@ -198,6 +237,11 @@ __all__ = [
     "VERITY_BLOCK",
     "DigestSigner",
     "DynamicVhd",
+    "EifSection",
+    "EnclaveContent",
+    "EnclaveImage",
+    "EnclaveRegisters",
+    "EnclaveSigner",
     "Extent",
     "ExtentImage",
     "FatExtent",
@@ -226,8 +270,11 @@ __all__ = [
     "VerityWriter",
     "add_pe_sections",
     "certificate_fingerprint",
+    "certificate_register",
+    "check_enclave_signature",
     "detached_signature",
     "embedded_certificates",
+    "enclave_image",
     "extend_register",
     "extents_of",
     "generate_keys",
@@ -238,10 +285,13 @@ __all__ = [
     "kernel_boot_digests",
     "mbr_partition_capacity",
     "nonzero_blocks",
+    "parse_eif_header",
+    "parse_eif_section",
     "parse_pe_headers",
     "policy_digest",
     "program_signatures",
     "read_certificate",
+    "read_enclave_signer",
     "read_image",
     "read_pcr_signer",
     "read_release_keys",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from cryptography.x509 import Certificate
 
 _MIN_BITS = 2048
@@ -41,9 +42,25 @@ class KeySetOptions:
 
 def read_signer(key: Path, certificate: Path, passphrase: Callable[[], str]) -> Signer:
     """Read a private key and its certificate (PEM); `passphrase` is called for an encrypted key."""
+    found, read = read_key_pair(key, certificate, passphrase)
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+
+    if not isinstance(found, rsa.RSAPrivateKey) or found.key_size < _MIN_BITS:
+        raise OutputError.of(
+            codes.BAD_KEY,
+            f"{key} is not an RSA key of {_MIN_BITS} bits or more, and firmware takes no other",
+            "`dolmen keys generate DIR` makes a set of keys",
+        )
+    check_key_pair(key, found, certificate, read)
+    return Signer(found, read)
+
+
+def read_key_pair(
+    key: Path, certificate: Path, passphrase: Callable[[], str]
+) -> tuple[PrivateKeyTypes, Certificate]:
+    """Read a private key of any type, and a certificate (PEM)."""
     require_extra("secure-boot")
     from cryptography import x509  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
 
     data = _read(key)
@@ -67,15 +84,15 @@ def read_signer(key: Path, certificate: Path, passphrase: Callable[[], str]) -> 
             f"{certificate} cannot be read as a certificate",
             "it must be a PEM file (-----BEGIN CERTIFICATE-----)",
         ) from error
-    if not isinstance(found, rsa.RSAPrivateKey) or found.key_size < _MIN_BITS:
-        raise OutputError.of(
-            codes.BAD_KEY,
-            f"{key} is not an RSA key of {_MIN_BITS} bits or more, and firmware takes no other",
-            "`dolmen keys generate DIR` makes a set of keys",
-        )
-    if read.public_key() != found.public_key():
+    return found, read
+
+
+def check_key_pair(
+    key: Path, private: PrivateKeyTypes, certificate: Path, shown: Certificate
+) -> None:
+    """Refuse a certificate of another key."""
+    if shown.public_key() != private.public_key():
         raise OutputError.of(codes.BAD_KEY, f"{certificate} is not the certificate of {key}")
-    return Signer(found, read)
 
 
 def read_certificate(path: Path) -> Certificate:

@@ -53,7 +53,7 @@ def command_for_outputs(outputs: Sequence[Output], architecture: str = "") -> tu
         path = str(output.path or "")
         prefix = path.removesuffix(KERNEL)
         if output.role == "kernel" and prefix != path:
-            if output.format == "kernel+initrd":
+            if output.format in ("kernel+initrd", "microvm"):
                 return (*run, prefix)
             if output.format == "kernel+squashfs":
                 return (*run, "--squashfs", prefix)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.enclaves import CMDLINE, KERNEL, RAMDISK, read_enclave
+
 if TYPE_CHECKING:
     from boot.matrix import Row
 
@@ -25,6 +27,8 @@ _MACHINES = {
     "arm64": ("-machine", "virt", "-cpu", "max,pauth-impdef=on"),
     "riscv64": ("-machine", "virt", "-cpu", "rv64"),
 }
+# Without ACPI it has timers that need no KVM.
+_MICROVM = ("-machine", "microvm,acpi=off,pit=on,pic=on,rtc=on", "-cpu", "max,cx16=off")
 _SECURE = (
     *("-machine", "q35,smm=on", "-cpu", "max,cx16=off"),
     *("-global", "driver=cfi.pflash01,property=secure,value=on"),
@@ -69,11 +73,15 @@ def lacking(row: Row) -> str:
 
 def command(row: Row, outputs: Outputs, scratch: Path) -> list[str | Path]:
     """Return the command that starts the machine, its console on standard output."""
-    machine = _SECURE if _is_secure_pc(row) else _MACHINES[row.architecture]
+    machine, entropy = _MACHINES[row.architecture], "virtio-rng-pci"
+    if _is_secure_pc(row):
+        machine = _SECURE
+    elif row.medium in ("microvm", "enclave") and row.architecture == "amd64":
+        machine, entropy = _MICROVM, "virtio-rng-device"
     return [
         *(_PROGRAMS[row.architecture], *machine, "-accel", "tcg", "-smp", "2"),
         *("-m", str(row.memory), "-display", "none", "-no-reboot", "-serial", "stdio"),
-        *("-net", "none", "-device", "virtio-rng-pci"),
+        *("-net", "none", "-device", entropy),
         *_firmware(row, outputs, scratch),
         *_medium(row, outputs, scratch),
     ]
@@ -121,6 +129,8 @@ def _enrol(variables: Path, ours: Path, keys: Path, architecture: str) -> None:
 
 def _medium(row: Row, outputs: Outputs, scratch: Path) -> list[str | Path]:
     path = outputs.path(row.suffix)
+    if row.medium in ("vmlinux", "microvm", "enclave"):
+        return _kernel(row, path, outputs, scratch)
     if path.name.endswith(".tar.gz"):
         subprocess.run(["tar", "xzf", path, "-C", scratch], check=True)
         path = scratch / "disk.raw"
@@ -149,3 +159,16 @@ def _medium(row: Row, outputs: Outputs, scratch: Path) -> list[str | Path]:
             disk = ("-drive", f"{drive},readonly=on", "-device", "virtio-blk-pci,drive=boot")
             return [*kernel, *early, *disk]
     raise ValueError(row.medium)
+
+
+def _kernel(row: Row, path: Path, outputs: Outputs, scratch: Path) -> list[str | Path]:
+    """Return the options for a kernel with its initrd."""
+    if row.medium != "enclave":
+        line = outputs.path("-cmdline").read_text()
+        return ["-kernel", path, "-initrd", outputs.path("-initrd.img"), "-append", line]
+    enclave = read_enclave(path.read_bytes())
+    (kernel,), (line_of_enclave,) = enclave.all_of(KERNEL), enclave.all_of(CMDLINE)
+    (scratch / "kernel").write_bytes(kernel)
+    (scratch / "initrd").write_bytes(b"".join(enclave.all_of(RAMDISK)))
+    files = ("-kernel", scratch / "kernel", "-initrd", scratch / "initrd")
+    return [*files, "-append", line_of_enclave.decode()]

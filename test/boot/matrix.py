@@ -11,8 +11,9 @@ from dataclasses import dataclass
 # signed with our key, `bios` reads boot sectors, `kernel` is the emulator loading a kernel.
 FIRMWARES = ("uefi", "secure", "bios", "kernel")
 # How the file is given to the machine: as a hard disk, a CD, a USB stick, a file on a volume that
-# the emulator makes, or as kernel and disk.
-MEDIA = ("disk", "cd", "usb", "file", "root")
+# the emulator makes, as kernel and disk; as a plain kernel with an initrd, the same to a machine
+# without firmware and PCI, and to such a machine what is in an enclave image.
+MEDIA = ("disk", "cd", "usb", "file", "root", *("vmlinux", "microvm", "enclave"))
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,11 @@ ROWS = (
     Row("azure", "amd64", "bios", suffix="-azure.vhd", form="vpc"),
     Row("azure", "amd64", "uefi", suffix="-azure.vhd", form="vpc"),
     Row("azure", "arm64", "uefi", suffix="-azure.vhd", form="vpc"),
+    Row("microvm", "amd64", "kernel", "microvm", "-vmlinux", quick=True),
+    Row("microvm", "amd64", "kernel", "vmlinux", "-vmlinux"),
+    Row("microvm", "arm64", "kernel", "vmlinux", "-vmlinux"),
+    Row("eif", "amd64", "kernel", "enclave", ".eif"),
+    Row("eif", "arm64", "kernel", "enclave", ".eif"),
     Row("kernel+iso", "amd64", "kernel", "root", ".iso", cmdline="root=LABEL=DOLMEN"),
     Row("kernel+iso", "arm64", "kernel", "root", ".iso", cmdline="root=/dev/vda"),
     *(

@@ -27,6 +27,8 @@ def output(kind: str, role: str, name: str = "") -> Output:
             "dolmen run qemu out/web",
         ),
         ([output("kernel+squashfs", "kernel", "web-kernel")], "dolmen run qemu --squashfs web"),
+        ([output("microvm", "kernel", "out/web-kernel")], "dolmen run qemu out/web"),
+        ([output("eif", "image", __file__)], f"dolmen inspect {__file__}"),
         ([output("raw-efi", "disk", "web-efi.img")], "dolmen run qemu --arch arm64 web-efi.img"),
         ([output("qcow2-bios", "disk", "web.qcow2")], "dolmen run qemu --arch arm64 web.qcow2"),
         ([output("iso", "iso", "w.iso")], "dolmen run qemu --arch arm64 w.iso"),

@@ -224,13 +224,13 @@ def test_a_program_that_does_not_read_its_input_is_reported(
     system: SmallSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """It has ended before the first byte is written."""
-    feed = filesystems._feed_tar
+    feed = filesystem_programs._feed_tar
 
     def late(process: subprocess.Popen[bytes], tree: MergedTar) -> None:
         process.wait()
         feed(process, tree)
 
-    monkeypatch.setattr(filesystems, "_feed_tar", late)
+    monkeypatch.setattr(filesystem_programs, "_feed_tar", late)
     files = [E("init", b"x"), E("large", bytes(size)), *(E(f"{n}", b"1") for n in range(50))]
     image(system.store, "test/large:1", files)
     tools = _Programs((sys.executable, "-S", "-c", "import sys; sys.exit('no such option')"))
