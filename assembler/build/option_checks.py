@@ -50,6 +50,8 @@ def _problems(files: Sequence[str], options: BuildOptions) -> Iterator[tuple[str
         yield "--keys and --secure-boot-key contradict each other", "--keys DIR has db.key, too"
     if options.keys is not None and not options.keys.is_dir():
         yield f"--keys: there is no directory {options.keys}", "it has db.key, db.crt, update.key"
+    if (options.enclave_key is None) != (options.enclave_certificate is None):
+        yield "--enclave-key and --enclave-cert go together", "give both, or none"
     if sources.offline and (sources.pull or sources.docker):
         yield "--offline opens no socket; --pull and --docker need one", "leave one out"
     if options.architecture:

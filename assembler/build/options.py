@@ -66,6 +66,9 @@ class BuildOptions:
     secure_boot_certificate: Path | None = None
     # The directory with the keys of a verified system: db.key, db.crt, update.key.
     keys: Path | None = None
+    # They sign enclave images; the key is not encrypted.
+    enclave_key: Path | None = None
+    enclave_certificate: Path | None = None
     # Returns the passphrase of the key, if it needs one.
     passphrase: Callable[[], str] | None = None
     # Build even if nothing has changed.
@@ -115,6 +118,8 @@ class BuildKeywords(TypedDict, total=False):
     secure_boot_key: str | Path | None
     secure_boot_certificate: str | Path | None
     keys: str | Path | None
+    enclave_key: str | Path | None
+    enclave_certificate: str | Path | None
     passphrase: Callable[[], str] | None
     force: bool
     strict: bool
@@ -124,6 +129,7 @@ class BuildKeywords(TypedDict, total=False):
 _PATHS = (
     *("directory", "output", "input_tar"),
     *("secure_boot_key", "secure_boot_certificate", "keys"),
+    *("enclave_key", "enclave_certificate"),
 )
 
 

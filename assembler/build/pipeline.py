@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from assembler.config import ConfigInput
     from assembler.events import Event, Reporter
     from assembler.formats import Format, Target
-    from assembler.media import ReleaseKeys, Signer
+    from assembler.media import EnclaveSigner, ReleaseKeys, Signer
 
 
 def build(
@@ -140,6 +140,7 @@ def _build(
     from assembler.formats import (  # noqa: PLC0415
         FormatOptions,
         check_architecture,
+        check_enclave_signing,
         check_signing,
         write_formats,
     )
@@ -150,10 +151,13 @@ def _build(
     check_architecture(formats, normalize_architecture(architecture))
     if options.secure_boot_key is not None:
         check_signing(formats, normalize_architecture(architecture), reporter)
+    if options.enclave_key is not None:
+        check_enclave_signing(formats)
     is_automatic = options.compression == AUTOMATIC
     compression = Compression() if is_automatic else Compression.parse(options.compression)
     keys = _release_keys(options)
     signer = _signer(options) if keys is None else keys.programs
+    enclave_signer = _enclave_signer(options)
     store = options.sources.open_store()
     times = [time.perf_counter()]
     with store.in_use():
@@ -169,6 +173,7 @@ def _build(
                 helpers=prepared.helpers,
                 signer=signer,
                 release_keys=keys,
+                enclave_signer=enclave_signer,
                 origins=partial(origins, prepared, store),
                 before_writing=partial(refuse_warnings, reporter.warnings)
                 if options.strict
@@ -220,6 +225,16 @@ def _signer(options: BuildOptions) -> Signer | None:
     from assembler.media import read_signer  # noqa: PLC0415 - cryptography: 60 ms
 
     return read_signer(key, certificate, options.passphrase or (lambda: ""))
+
+
+def _enclave_signer(options: BuildOptions) -> EnclaveSigner | None:
+    """Return what enclave images are signed with."""
+    key, certificate = options.enclave_key, options.enclave_certificate
+    if key is None or certificate is None:
+        return None
+    from assembler.media import read_enclave_signer  # noqa: PLC0415 - cryptography: 60 ms
+
+    return read_enclave_signer(key, certificate, lambda: "")
 
 
 def _target(names: Sequence[str], options: BuildOptions) -> Target:

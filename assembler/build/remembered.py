@@ -59,7 +59,11 @@ def _inputs_of(files: Sequence[str], options: BuildOptions) -> dict[str, Any]:
     }
     keys = options.keys
     own = [] if keys is None else [keys / n for n in ("db.key", "db.crt", "update.key")]
-    for path in (options.secure_boot_key, options.secure_boot_certificate, *own):
+    for path in (
+        *(options.secure_boot_key, options.secure_boot_certificate),
+        *(options.enclave_key, options.enclave_certificate),
+        *own,
+    ):
         if path is not None and path.is_file():
             from assembler.formats import file_digest  # noqa: PLC0415 - few builds sign
 

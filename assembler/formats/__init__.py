@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     )
     from assembler.formats.iso_tree import MAX_ISO_ENTRIES
     from assembler.formats.protocol import Format, FormatOptions, Needs, Target
-    from assembler.formats.writer import check_architecture, check_signing, write_formats
+    from assembler.formats.writer import (
+        check_architecture,
+        check_enclave_signing,
+        check_signing,
+        write_formats,
+    )
     from assembler.formats.written_output import Output, file_digest
 
 _HOMES = {
@@ -40,6 +45,7 @@ _HOMES = {
     "VERIFIED": "format_list",
     "available_formats": "format_list",
     "check_architecture": "writer",
+    "check_enclave_signing": "writer",
     "check_signing": "writer",
     "file_digest": "written_output",
     "select_formats": "format_list",
@@ -57,6 +63,7 @@ __all__ = [
     "Target",
     "available_formats",
     "check_architecture",
+    "check_enclave_signing",
     "check_signing",
     "file_digest",
     "select_formats",

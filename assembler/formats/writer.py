@@ -81,6 +81,17 @@ def check_signing(formats: Sequence[Format], architecture: str, reporter: Report
     reporter.emit(WarningEmitted(problem))
 
 
+def check_enclave_signing(formats: Sequence[Format]) -> None:
+    """Refuse a key for enclave images if there is none."""
+    names = [one.name for one in formats]
+    if "eif" not in names:
+        raise OutputError.of(
+            codes.NOTHING_TO_SIGN,
+            f"--enclave-key has no effect on {', '.join(names)}: there is no enclave image to sign",
+            "leave the key out, or choose the format eif",
+        )
+
+
 def _check_requirements(one: Format, assembly: Assembly) -> None:
     """Refuse a format that cannot be written, before anything is encoded."""
     check_architecture([one], assembly.plan.architecture)

@@ -138,6 +138,9 @@ CASES = (
     build("arm64 signed", "uki,raw-efi", *SIGNED, *NONE, "--arch", "arm64", "machines.yml"),
     build("Raspberry Pi", "rpi3", *NONE, *FIRMWARE, "pi.yml"),
     build("unpacked for a Pi", "rpi3", *NONE, *FIRMWARE, "--decompress-kernel", "packed.yml"),
+    build("enclave", "eif", *SMALL),
+    build("enclave for arm64", "eif,microvm", *NONE, "--arch", "arm64", "pi.yml"),
+    build("unpacked for arm64", "eif,microvm", *NONE, "--arch", "arm64", "packed.yml"),
     Case(
         "documents",
         ((*BUILD, "--arch", "amd64", "--format", "tar", *HERE, "told.yml"),),

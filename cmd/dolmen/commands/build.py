@@ -130,6 +130,14 @@ def build(
             metavar="DIR",
         ),
     ] = None,
+    enclave_key: Annotated[
+        Path | None,
+        typer.Option(help="Private key to sign enclave images with (PEM).", metavar="FILE"),
+    ] = None,
+    enclave_cert: Annotated[
+        Path | None,
+        typer.Option(help="Certificate of the enclave key (PEM).", metavar="FILE"),
+    ] = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Parallel encoding processes.", min=1, max=64)
     ] = 2,
@@ -254,6 +262,8 @@ def build(
             secure_boot_certificate=secure_boot_cert,
             keys=keys,
             passphrase=partial(_passphrase, keys / "db.key" if keys else secure_boot_key),
+            enclave_key=enclave_key,
+            enclave_certificate=enclave_cert,
             force=force,
             strict=strict,
             remember=not sbom_current_time or "SOURCE_DATE_EPOCH" in os.environ,
