@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 CODECS = ("gzip", "zstd", "lz4", "xz", "none")
 TOGETHER = "kernel+initrd,tar-kernel-initrd,oci"
 # Those that need boot loaders, and a kernel that firmware can start.
-MEDIA = "uki,raw-efi,raw,iso,vmdk"
+MEDIA = "uki,raw-efi,raw,iso,vmdk,eif"
 SIGNED = ("--secure-boot-key=keys/db.key", "--secure-boot-cert=keys/db.crt")
 
 
@@ -117,7 +117,8 @@ def usual(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     # Whatever is compared below is really different from one option to the next.
     initrds = [v for k, v in found.items() if k.endswith("initrd.img")]
     assert len(set(initrds)) == len(initrds) == len(CODECS)
-    assert len(found) == 2 + 3 + len(CODECS) * 5 + 2 * len(MEDIA.split(","))
+    # An enclave image has its registers beside it.
+    assert len(found) == 2 + 3 + len(CODECS) * 5 + 2 * (len(MEDIA.split(",")) + 1)
     return found
 
 

@@ -37,6 +37,7 @@ def problems(options: BuildOptions, *files: str) -> list[tuple[str, str]]:
         BuildOptions(sources=ImageSources(offline=True)),
         BuildOptions(input_tar=Path(__file__)),
         BuildOptions(secure_boot_key=Path("k"), secure_boot_certificate=Path("c")),
+        BuildOptions(enclave_key=Path("k"), enclave_certificate=Path("c")),
     ],
 )
 def test_options_that_fit_each_other(options: BuildOptions) -> None:
@@ -90,6 +91,11 @@ def test_options_that_fit_each_other(options: BuildOptions) -> None:
             BuildOptions(secure_boot_certificate=Path("c")),
             "--secure-boot-key and --secure-boot-cert go together",
             "`dolmen keys generate DIR` makes both: DIR/db.key, DIR/db.crt",
+        ),
+        (
+            BuildOptions(enclave_certificate=Path("c")),
+            "--enclave-key and --enclave-cert go together",
+            "give both, or none",
         ),
         (BuildOptions(sources=ImageSources(offline=True, pull=True)), *OFFLINE_HINT),
         (BuildOptions(sources=ImageSources(offline=True, docker=True)), *OFFLINE_HINT),
