@@ -102,8 +102,8 @@ docs-check: setup
 bench: setup ## measure speed and memory as ratios, and keep bench/results.md (8 min)
 	@$(BIN)/python bench/run.py
 
-bench-boot: setup ## measure size, boot and memory of guests (10 min); BASE=DIR: beside another checkout
-	@$(BIN)/python bench/run.py boot $(if $(BASE),--base $(BASE))
+bench-boot: setup ## measure size, boot and memory of guests (10 min); BASE=DIR: beside another checkout; KERNEL=kernel/6.12-kvm
+	@$(BIN)/python bench/run.py boot $(if $(BASE),--base $(BASE)) $(if $(KERNEL),--kernel $(KERNEL))
 
 bench-first: wheel ## measure the first boot from nothing, downloads included (3 min); WAY=uvx
 	@$(BIN)/python bench/first.py --wheel dist/dolmen-*.whl $(if $(WAY),--way $(WAY))

@@ -6,6 +6,7 @@ booted by emulation, whatever the machine could do better: so results of differe
 Each checkout builds its own packages and systems with its own code. Boots of both take turns.
 
     bench/boot.py --base ../before     compare with another checkout
+    bench/boot.py --kernel kernel/6.12-kvm    with another kernel, too; it takes an hour to compile
     bench/boot.py --only size,time     without the least memory, which takes longest
 """
 
@@ -69,10 +70,14 @@ def dolmen(checkout: Path, *words: str | Path) -> None:
         sys.exit(f"dolmen {words[0]} of {checkout} failed:\n{done.stderr}")
 
 
-def build(checkout: Path, out: Path) -> Built:
-    """Build the packages and systems of a checkout."""
+def build(checkout: Path, out: Path, kernel: Path | None = None) -> Built:
+    """Build the packages and systems of a checkout, with its own kernels or another one."""
     HOME.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
+    more = []
+    if kernel is not None:
+        more.append(out / "kernel.yml")
+        more[0].write_text(f'kernel:\n  image: "@pkg:{kernel}"\n')
     examples = checkout / "examples"
     texts = [(examples / f"{name}.yml").read_text() for name in ("minimal", "nginx")]
     named = {n for text in texts for n in re.findall(r'"@pkg:([^"\s]+)', text)}
@@ -87,7 +92,7 @@ def build(checkout: Path, out: Path) -> Built:
         dolmen(
             checkout,
             *("build", "--arch", "amd64", "--format", kind, "--dir", out),
-            *("--name", f"{name}-{kind.partition('+')[2]}", examples / f"{name}.yml"),
+            *("--name", f"{name}-{kind.partition('+')[2]}", examples / f"{name}.yml", *more),
         )
     return Built(
         Machine(out, "minimal-initrd", initrd="initrd.img"),
@@ -161,6 +166,9 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=Path, help="a checkout of the state before")
+    parser.add_argument(
+        "--kernel", type=Path, help="a package of a kernel, for one more column with it"
+    )
     parser.add_argument("--only", default=",".join(PARTS), help="parts, separated by commas")
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument(
@@ -176,7 +184,12 @@ def main() -> None:
     if options.base:
         folders = {"before": options.base.resolve(), **folders}
     checkouts = [build(folder, WORK / name) for name, folder in folders.items()]
-    table = Table(list(folders))
+    columns = list(folders)
+    if options.kernel:
+        kernel = options.kernel.resolve()
+        columns.append(f"now, {kernel.parent.name}/{kernel.name}")
+        checkouts.append(build(CHECKOUT, WORK / "kernel", kernel))
+    table = Table(columns)
     if "size" in parts:
         add_sizes(table, checkouts)
     if "time" in parts:
