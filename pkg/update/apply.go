@@ -2,14 +2,18 @@ package main
 
 // Writing an update. At every moment the running release, or the new one, can be booted:
 //
-//  1. The new kernel goes to the system partition under a name that the boot loader does not know.
+//  1. The new kernel goes to the system partition without its first sector: the boot loader ignores it.
 //  2. Entries of the slot's older release are removed.
 //  3. The slot is marked as free.
 //  4. Root and hash tree are written, and read back from the medium.
 //  5. The slot gets its names, by which the new kernel finds it.
-//  6. The kernel gets its name.
+//  6. The kernel gets its first sector.
+//
+// A file that got its name last would not do: a rename on FAT takes several sectors, and a power cut
+// between them leaves an empty file, or two names of the same clusters.
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,11 +29,16 @@ import (
 // Bytes between two moments from which an update that was ended can go on.
 var stride int64 = 64 << 20
 
+// What a medium writes as a whole.
+const headSize = 512
+
 type updater struct {
 	*plan
 	from     source
 	settings settings
 	status   *status
+	// The first sector of the kernel.
+	head []byte
 }
 
 func (u *updater) say(format string, values ...any) { u.settings.say(format, values...) }
@@ -68,11 +77,17 @@ func (u *updater) stageKernel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gone := u.removable()
-	_, exists := files[partName]
-	if !exists || u.checkKernel(e) != nil {
+	name := u.entryName()
+	var gone []entry
+	for _, one := range u.removable() {
+		if one.file != name {
+			gone = append(gone, one)
+		}
+	}
+	_, exists := files[name]
+	if !exists || !u.isStaged(ctx, e) {
 		if exists {
-			if err := e.Remove(partName); err != nil {
+			if err := e.Remove(name); err != nil {
 				return err
 			}
 		}
@@ -80,7 +95,7 @@ func (u *updater) stageKernel(ctx context.Context) error {
 			return err
 		}
 		if err := u.writeKernel(ctx, e); err != nil {
-			_ = e.Remove(partName)
+			_ = e.Remove(name)
 			return err
 		}
 	}
@@ -98,7 +113,7 @@ func (u *updater) dropKernel(err error) {
 		return
 	}
 	if e, err := u.target.openESP(); err == nil {
-		_ = e.Remove(partName)
+		_ = e.Remove(u.entryName())
 		_ = e.Close()
 	}
 }
@@ -126,21 +141,66 @@ func (u *updater) remove(e esp, one entry) error {
 	return e.Remove(one.file)
 }
 
+func (u *updater) entryName() string { return freshEntry(u.machine.Product, u.release.Version) }
+
+// isStaged tells whether the kernel is there already, but for its first sector.
+func (u *updater) isStaged(ctx context.Context, e esp) bool {
+	f := u.release.Files.EFI
+	body, err := u.from.open(ctx, f.Name, 0)
+	if err != nil {
+		return false
+	}
+	defer body.Close()
+	u.head = make([]byte, headSize)
+	if _, err := io.ReadFull(body, u.head); err != nil {
+		return false
+	}
+	medium, err := e.Medium(u.entryName())
+	if err != nil {
+		return false
+	}
+	defer medium.Close()
+	first := make([]byte, headSize)
+	if _, err := medium.ReadAt(first, 0); err != nil || !bytes.Equal(first, make([]byte, headSize)) {
+		return false
+	}
+	return u.checkKernel(e, u.head) == nil
+}
+
+// writeKernel writes the kernel with zeros instead of its first sector.
 func (u *updater) writeKernel(ctx context.Context, e esp) error {
 	f := u.release.Files.EFI
-	out, err := e.Create(partName)
+	if f.Size < headSize {
+		return refuse("%s has %d bytes", f.Name, f.Size)
+	}
+	out, err := e.Create(u.entryName())
 	if err != nil {
 		return err
 	}
+	// The cluster may have the first sector of a kernel that was removed: it goes before the file grows.
+	if _, err = out.WriteAt(make([]byte, headSize), 0); err == nil {
+		err = out.Sync()
+	}
+	u.head = nil
 	sum := sha256.New()
 	done := int64(0)
-	err = fetch(ctx, u.from, u.settings, f, 0, func(data []byte) error {
-		sum.Write(data)
-		done += int64(len(data))
-		u.status.progress(f.Name, done, f.Size)
-		_, err := out.Write(data)
-		return err
-	})
+	if err == nil {
+		err = fetch(ctx, u.from, u.settings, f, 0, func(data []byte) error {
+			sum.Write(data)
+			at := done
+			done += int64(len(data))
+			u.status.progress(f.Name, done, f.Size)
+			if missing := headSize - len(u.head); missing > 0 {
+				if missing > len(data) {
+					missing = len(data)
+				}
+				u.head = append(u.head, data[:missing]...)
+				data, at = data[missing:], at+int64(missing)
+			}
+			_, err := out.WriteAt(data, at)
+			return err
+		})
+	}
 	if err == nil {
 		err = compareSum(f, sum, "was fetched")
 	}
@@ -153,26 +213,43 @@ func (u *updater) writeKernel(ctx context.Context, e esp) error {
 	if err != nil {
 		return err
 	}
-	return u.checkKernel(e)
+	return u.checkKernel(e, u.head)
 }
 
-// checkKernel reads the kernel back from the medium.
-func (u *updater) checkKernel(e esp) error {
-	f := u.release.Files.EFI
-	medium, err := e.Medium(partName)
+// headed is a file whose first sector is another one.
+type headed struct {
+	io.ReaderAt
+	head []byte
+}
+
+func (h headed) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := h.ReaderAt.ReadAt(p, offset)
+	if offset < int64(len(h.head)) {
+		copy(p[:n], h.head[offset:])
+	}
+	return n, err
+}
+
+// checkKernel reads the kernel back from the medium, with the first sector that it is to get.
+func (u *updater) checkKernel(e esp, head []byte) error {
+	medium, err := e.Medium(u.entryName())
 	if err != nil {
 		return err
 	}
 	defer medium.Close()
-	sum := sha256.New()
-	content := io.NewSectionReader(medium, 0, f.Size)
-	if _, err := io.CopyBuffer(sum, onlyReader{content}, make([]byte, piece)); err != nil {
-		return err
-	}
-	if err := compareSum(f, sum, "is on the system partition"); err != nil {
+	content := headed{medium, head}
+	if err := checkContent(content, u.release.Files.EFI, "is on the system partition"); err != nil {
 		return err
 	}
 	return checkKernel(content, u.machine.Product, u.release)
+}
+
+func checkContent(r io.ReaderAt, f file, where string) error {
+	sum := sha256.New()
+	if _, err := io.CopyBuffer(sum, onlyReader{io.NewSectionReader(r, 0, f.Size)}, make([]byte, piece)); err != nil {
+		return err
+	}
+	return compareSum(f, sum, where)
 }
 
 // onlyReader hides what else a reader can do, so that copies take the buffer they are given.
@@ -284,17 +361,34 @@ func (u *updater) check() error {
 	return compareSum(files.Root, sum, "is on the disk")
 }
 
-// enterKernel gives the kernel the name by which the boot loader finds it.
+// enterKernel gives the kernel its first sector: from then on the boot loader takes it.
 func (u *updater) enterKernel() error {
 	e, err := u.target.openESP()
 	if err != nil {
 		return err
 	}
-	err = e.Rename(partName, freshEntry(u.machine.Product, u.release.Version))
+	err = u.writeHead(e)
+	if err == nil {
+		err = u.checkKernel(e, nil)
+	}
 	if err == nil && u.older {
 		err = u.yield(e)
 	}
 	if failure := e.Close(); err == nil {
+		err = failure
+	}
+	return err
+}
+
+func (u *updater) writeHead(e esp) error {
+	out, err := e.Open(u.entryName())
+	if err != nil {
+		return err
+	}
+	if _, err = out.WriteAt(u.head, 0); err == nil {
+		err = out.Sync()
+	}
+	if failure := out.Close(); err == nil {
 		err = failure
 	}
 	return err

@@ -10,7 +10,6 @@ import (
 
 const (
 	entryEnding = ".efi"
-	partName    = "dolmen-update.part"
 	freshTries  = 3
 )
 

@@ -1,6 +1,6 @@
 package main
 
-// The system partition. A file there is complete under its name or is not there at all.
+// The system partition.
 
 import (
 	"errors"
@@ -23,8 +23,8 @@ type esp interface {
 	// List returns the files and their sizes.
 	List() (map[string]int64, error)
 	Free() (int64, error)
-	// Create makes a file or empties it.
 	Create(name string) (espFile, error)
+	Open(name string) (espFile, error)
 	// Medium reads a file past the cache.
 	Medium(name string) (mediumReader, error)
 	// Rename and Remove return when the directory is on the medium.
@@ -34,7 +34,7 @@ type esp interface {
 }
 
 type espFile interface {
-	io.Writer
+	io.WriterAt
 	Sync() error
 	Close() error
 }
@@ -91,7 +91,11 @@ func (m *mounted) Free() (int64, error) {
 }
 
 func (m *mounted) Create(name string) (espFile, error) {
-	return os.OpenFile(m.path(name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	return os.OpenFile(m.path(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+func (m *mounted) Open(name string) (espFile, error) {
+	return os.OpenFile(m.path(name), os.O_RDWR, 0)
 }
 
 func (m *mounted) Medium(name string) (mediumReader, error) { return openMedium(m.path(name)) }

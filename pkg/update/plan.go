@@ -26,6 +26,8 @@ type plan struct {
 	// The slot has the release, and its entry will be tried: only a reboot is missing.
 	applied bool
 	older   bool
+	// The slot has the release, and so has an entry.
+	complete bool
 }
 
 // errCurrent says that the release of the index runs already.
@@ -89,7 +91,7 @@ func makePlan(m machine, t *target, one release, o options) (*plan, error) {
 		return nil, refuse("the system partition has no entry of the %s that runs: nothing could be gone back to", m.Version)
 	case p.kept(one.Version):
 		return nil, refuse("another slot has a release %s with another root", one.Version)
-	case free.holds(one.RootHash) && theirs.present && !theirs.failed && (!p.older || own.failed):
+	case p.complete && (!p.older || own.failed):
 		p.applied = true
 	case theirs.failed && !o.again:
 		return nil, refuse("release %s has been tried on this machine and failed; --again would try it once more", one.Version)
@@ -109,23 +111,31 @@ func (p *plan) readEntries() error {
 	if p.entries, err = entriesOf(e, p.machine.Product); err != nil {
 		return err
 	}
-	files, err := e.List()
-	if err != nil {
-		return err
-	}
 	room, err := e.Free()
 	if err != nil {
 		return err
 	}
-	// What an update that was ended has left.
-	room += files[partName]
 	for _, one := range p.removable() {
 		room += one.size
 	}
 	if need := p.release.Files.EFI.Size + espSlack; room < need {
 		return refuse("the system partition has room for %d bytes, and %s needs %d", room, p.release.Files.EFI.Name, need)
 	}
+	for _, one := range p.entries {
+		if one.version == p.release.Version && p.slot.holds(p.release.RootHash) && !one.failed() {
+			p.complete = p.complete || isComplete(e, one, p.release.Files.EFI)
+		}
+	}
 	return nil
+}
+
+func isComplete(e esp, one entry, f file) bool {
+	medium, err := e.Medium(one.file)
+	if err != nil {
+		return false
+	}
+	defer medium.Close()
+	return checkContent(medium, f, "") == nil
 }
 
 // kept tells whether a release is in a slot that stays as it is.
