@@ -69,6 +69,8 @@ class BuildOptions:
     # They sign enclave images; the key is not encrypted.
     enclave_key: Path | None = None
     enclave_certificate: Path | None = None
+    # The key that signs policies of PCR 11.
+    pcr_key: Path | None = None
     # Returns the passphrase of the key, if it needs one.
     passphrase: Callable[[], str] | None = None
     # Build even if nothing has changed.
@@ -120,6 +122,7 @@ class BuildKeywords(TypedDict, total=False):
     keys: str | Path | None
     enclave_key: str | Path | None
     enclave_certificate: str | Path | None
+    pcr_key: str | Path | None
     passphrase: Callable[[], str] | None
     force: bool
     strict: bool
@@ -130,6 +133,7 @@ _PATHS = (
     *("directory", "output", "input_tar"),
     *("secure_boot_key", "secure_boot_certificate", "keys"),
     *("enclave_key", "enclave_certificate"),
+    "pcr_key",
 )
 
 

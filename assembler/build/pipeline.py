@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from assembler.build.system_plan import SystemPlan
     from assembler.config import ConfigInput
     from assembler.events import Event, Reporter
-    from assembler.formats import Format, Target
-    from assembler.media import EnclaveSigner, ReleaseKeys, Signer
+    from assembler.formats import Format, Output, Target
+    from assembler.media import EnclaveSigner, PcrSigner, ReleaseKeys, Signer
 
 
 def build(
@@ -130,6 +130,7 @@ def _build(
     options: BuildOptions,
     reporter: WarningRecorder,
 ) -> tuple[BuildResult, PreparedBuild]:
+    from assembler.build.predictions import write_predictions  # noqa: PLC0415
     from assembler.build.preparation import prepare  # noqa: PLC0415
     from assembler.build.salvage import origins  # noqa: PLC0415
     from assembler.encode import (  # noqa: PLC0415
@@ -141,6 +142,7 @@ def _build(
         FormatOptions,
         check_architecture,
         check_enclave_signing,
+        check_pcr_key,
         check_signing,
         write_formats,
     )
@@ -153,11 +155,18 @@ def _build(
         check_signing(formats, normalize_architecture(architecture), reporter)
     if options.enclave_key is not None:
         check_enclave_signing(formats)
+    if options.pcr_key is not None:
+        check_pcr_key(
+            formats,
+            normalize_architecture(architecture),
+            reporter,
+            signed=options.secure_boot_key is not None,
+        )
     is_automatic = options.compression == AUTOMATIC
     compression = Compression() if is_automatic else Compression.parse(options.compression)
     keys = _release_keys(options)
     signer = _signer(options) if keys is None else keys.programs
-    enclave_signer = _enclave_signer(options)
+    enclave_signer, pcr_signer = _enclave_signer(options), _pcr_signer(options)
     store = options.sources.open_store()
     times = [time.perf_counter()]
     with store.in_use():
@@ -174,6 +183,7 @@ def _build(
                 signer=signer,
                 release_keys=keys,
                 enclave_signer=enclave_signer,
+                pcr_signer=pcr_signer,
                 origins=partial(origins, prepared, store),
                 before_writing=partial(refuse_warnings, reporter.warnings)
                 if options.strict
@@ -181,6 +191,11 @@ def _build(
             )
             target = _target(names, options)
             outputs = write_formats(assembly, formats, target, format_options, reporter)
+        outputs += write_predictions(
+            [o for o in outputs if _holds_efi_program(o, formats, prepared.plan.architecture)],
+            target,
+            reporter,
+        )
         times.append(time.perf_counter())
     seconds = {"prepare": times[1] - times[0], "write": times[2] - times[1]}
     spent = ", ".join(f"{name} {s:.2f} s" for name, s in seconds.items())
@@ -235,6 +250,18 @@ def _enclave_signer(options: BuildOptions) -> EnclaveSigner | None:
     from assembler.media import read_enclave_signer  # noqa: PLC0415 - cryptography: 60 ms
 
     return read_enclave_signer(key, certificate, lambda: "")
+
+
+def _pcr_signer(options: BuildOptions) -> PcrSigner | None:
+    if options.pcr_key is None:
+        return None
+    from assembler.media import read_pcr_signer  # noqa: PLC0415 - cryptography
+
+    return read_pcr_signer(options.pcr_key)
+
+
+def _holds_efi_program(output: Output, formats: Sequence[Format], architecture: str) -> bool:
+    return any(one.name == output.format and architecture in one.signs_on for one in formats)
 
 
 def _target(names: Sequence[str], options: BuildOptions) -> Target:

@@ -62,6 +62,7 @@ def _inputs_of(files: Sequence[str], options: BuildOptions) -> dict[str, Any]:
     for path in (
         *(options.secure_boot_key, options.secure_boot_certificate),
         *(options.enclave_key, options.enclave_certificate),
+        options.pcr_key,
         *own,
     ):
         if path is not None and path.is_file():

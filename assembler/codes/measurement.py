@@ -24,7 +24,7 @@ BAD_FIRMWARE = Code(
 BAD_PCR_KEY = Code(
     1104,
     "The key for PCR policies cannot be used",
-    "A policy of PCR 11 is signed by an RSA key of 2048 bits or more as PEM, without a passphrase: "
+    "`--pcr-key FILE` is an RSA key of 2048 bits or more as PEM, without a passphrase: "
     "`openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out pcr.key` makes one. TPMs "
     "do not have to verify signatures of larger keys than 2048 bits.",
 )
@@ -33,4 +33,11 @@ SEVERAL_STATES = Code(
     "A lock file is for one state of Secure Boot",
     "A pcrlock file has the digests of one way to boot, and with Secure Boot other programs are "
     "measured. Add `--secure-boot` or `--no-secure-boot`, or `--vars FILE`, which says it.",
+)
+NO_SIGNED_POLICY = Code(
+    1106,
+    "A PCR key has no effect",
+    "The signed policy is of PCR 11, into which a unified kernel image measures itself. None of "
+    "the chosen formats has one, or not all of them: `uki`, `raw-efi`, `qcow2-efi` and `iso-efi` "
+    "do.",
 )

@@ -3,6 +3,7 @@
     available_formats()              all formats: names, descriptions, suffixes -> FormatEntry
     select_formats(names)            the formats of a run -> Format
     check_architecture(formats, …)   refuse formats that an architecture does not have
+    check_signing, check_pcr_key     refuse keys that formats have no use for
     write_formats(assembly, formats, target, options)   write them -> Output
     Target, FormatOptions, Needs     where outputs go, what a user chooses, what a format uses
     file_digest(path)                the digest of an output
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from assembler.formats.writer import (
         check_architecture,
         check_enclave_signing,
+        check_pcr_key,
         check_signing,
         write_formats,
     )
@@ -46,6 +48,7 @@ _HOMES = {
     "available_formats": "format_list",
     "check_architecture": "writer",
     "check_enclave_signing": "writer",
+    "check_pcr_key": "writer",
     "check_signing": "writer",
     "file_digest": "written_output",
     "select_formats": "format_list",
@@ -64,6 +67,7 @@ __all__ = [
     "available_formats",
     "check_architecture",
     "check_enclave_signing",
+    "check_pcr_key",
     "check_signing",
     "file_digest",
     "select_formats",

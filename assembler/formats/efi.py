@@ -5,12 +5,13 @@ Kernel, initrd and command line are one program, so that one signature covers al
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import output as codes
-from assembler.content import Content, content_size, read_content, slice_content
+from assembler.content import Content, content_size, iter_chunks, read_content, slice_content
 from assembler.errors import OutputError
 from assembler.formats.systems import EFI_NAMES, EfiSystem
 from assembler.media import (
@@ -22,8 +23,10 @@ from assembler.media import (
     GptDisk,
     GptPartition,
     add_pe_sections,
+    extend_register,
     gpt_partition_capacity,
     is_pe,
+    kernel_boot_digests,
     parse_pe_headers,
     seed_of,
 )
@@ -31,7 +34,7 @@ from assembler.media import (
 if TYPE_CHECKING:
     from assembler.encode import Assembly
     from assembler.formats.protocol import FormatOptions
-    from assembler.media import SparseImage
+    from assembler.media import PcrSigner, SparseImage
 
 ARCHITECTURES = frozenset(EFI_NAMES)
 _OS_RELEASE = b'ID=linux\nNAME=Linux\nPRETTY_NAME="Linux"\n'
@@ -61,12 +64,34 @@ def unified_kernel_image(assembly: Assembly, options: FormatOptions) -> SparseIm
         (".initrd", assembly.initrd()),
         (".linux", kernel),
     ]
+    if options.pcr_signer is not None:
+        sections = _with_policy(stub, sections, options.pcr_signer)
     program = add_pe_sections(stub, sections)
     if options.signer is None:
         return program
     from assembler.media import sign_program  # noqa: PLC0415 - not every build signs
 
     return sign_program(program, options.signer)
+
+
+def _with_policy(
+    stub: bytes, sections: list[tuple[str, Content]], signer: PcrSigner
+) -> list[tuple[str, Content]]:
+    """Return the sections with a signed policy of the PCR 11 that they make."""
+    sections = [*sections, (".pcrpkey", signer.public_pem())]
+    digests = {name: _digest_of(content) for name, content in sections if content_size(content)}
+    for section in parse_pe_headers(stub[:MAX_PE_HEADERS], "the stub").sections:
+        content = stub[section.offset : section.offset + section.size]
+        digests.setdefault(section.name, hashlib.sha256(content).digest())
+    value = extend_register(digest for _, digest in kernel_boot_digests(digests))
+    return [*sections, (".pcrsig", signer.signature_json(value))]
+
+
+def _digest_of(content: Content) -> bytes:
+    hasher = hashlib.sha256()
+    for chunk in iter_chunks(content):
+        hasher.update(chunk)
+    return hasher.digest()
 
 
 def required_kernel(assembly: Assembly) -> Content:

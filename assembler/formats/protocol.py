@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from assembler.encode import ArchiveRecordInputs, Assembly
     from assembler.formats.written_output import Output
     from assembler.helper_images import BootFiles, FilesystemTools, HelperImage, HelperImages
-    from assembler.media import EnclaveSigner, ReleaseKeys, Signer
+    from assembler.media import EnclaveSigner, PcrSigner, ReleaseKeys, Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ class FormatOptions:
     release_keys: ReleaseKeys | None = None
     # It signs enclave images.
     enclave_signer: EnclaveSigner | None = None
+    # It signs policies of PCR 11 into unified kernel images.
+    pcr_signer: PcrSigner | None = None
     # They describe the images of a tar in its record.
     origins: Callable[[], ArchiveRecordInputs] | None = None
     # Called before the first output is written; it may raise an error.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assembler.codes import measurement
 from assembler.codes import output as codes
 from assembler.consoles import SERIAL_CONSOLES
 from assembler.diagnostics import Diagnostic, Severity
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from assembler.encode import Assembly
     from assembler.events import Reporter
     from assembler.formats.written_output import Output
+
+# Formats with kernel and initrd as files, and those that have them unless they are signed.
+_NEVER_UNIFIED = frozenset({"iso-efi-initrd"})
+_UNIFIED_IF_SIGNED = frozenset({"raw", "iso", "azure"})
 
 
 def write_formats(
@@ -90,6 +95,30 @@ def check_enclave_signing(formats: Sequence[Format]) -> None:
             f"--enclave-key has no effect on {', '.join(names)}: there is no enclave image to sign",
             "leave the key out, or choose the format eif",
         )
+
+
+def check_pcr_key(
+    formats: Sequence[Format], architecture: str, reporter: Reporter, *, signed: bool
+) -> None:
+    """Refuse a key for formats without a unified kernel image; warn if only some have one."""
+    without = [
+        one.name
+        for one in formats
+        if architecture not in one.signs_on
+        or one.name in _NEVER_UNIFIED
+        or (one.name in _UNIFIED_IF_SIGNED and architecture == "amd64" and not signed)
+    ]
+    if not without:
+        return
+    problem = Diagnostic(
+        measurement.NO_SIGNED_POLICY,
+        f"--pcr-key has no effect on {', '.join(without)}: there is no unified kernel image in it",
+        hints=("leave the key out, or choose a format with one, such as uki, raw-efi or iso-efi",),
+        severity=Severity.WARNING if len(without) < len(formats) else Severity.ERROR,
+    )
+    if problem.severity is Severity.ERROR:
+        raise OutputError([problem])
+    reporter.emit(WarningEmitted(problem))
 
 
 def _check_requirements(one: Format, assembly: Assembly) -> None:

@@ -138,6 +138,13 @@ def build(
         Path | None,
         typer.Option(help="Certificate of the enclave key (PEM).", metavar="FILE"),
     ] = None,
+    pcr_key: Annotated[
+        Path | None,
+        typer.Option(
+            help="RSA key (PEM) that signs the policy of PCR 11 in unified kernel images.",
+            metavar="FILE",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option("-j", "--jobs", help="Parallel encoding processes.", min=1, max=64)
     ] = 2,
@@ -264,6 +271,7 @@ def build(
             passphrase=partial(_passphrase, keys / "db.key" if keys else secure_boot_key),
             enclave_key=enclave_key,
             enclave_certificate=enclave_cert,
+            pcr_key=pcr_key,
             force=force,
             strict=strict,
             remember=not sbom_current_time or "SOURCE_DATE_EPOCH" in os.environ,
