@@ -49,15 +49,21 @@ class Machine:
         return self.directory / f"{self.name}-{part}"
 
     @property
+    def initrd_path(self) -> Path | None:
+        """Return the path of the initrd; a kernel that mounts its root needs none."""
+        path = self.path(self.initrd)
+        return path if path.exists() else None
+
+    @property
     def loaded_bytes(self) -> int:
         """Return the size of the initrd, and of the disk with the root filesystem."""
-        parts = [self.initrd, *([self.root] if self.root else [])]
-        return sum(self.path(part).stat().st_size for part in parts)
+        parts = [self.initrd_path, self.path(self.root) if self.root else None]
+        return sum(path.stat().st_size for path in parts if path)
 
     @property
     def expected_memory(self) -> int:
         """Return the MiB that it should need: of the kernel, the initrd, and twice its content."""
-        initrd = self.path(self.initrd).read_bytes()
+        initrd = self.initrd_path.read_bytes() if self.initrd_path else b""
         return 49 + ((len(initrd) + 2 * len(unpacked(initrd))) >> 20)
 
 
@@ -121,7 +127,8 @@ def _command(machine: Machine, memory: int, port: int, *, counts: bool) -> list[
     command = [
         *(*_MACHINE, "-accel", "tcg", "-smp", "1", "-nodefaults", "-m", str(memory)),
         *("-display", "none", "-no-reboot", "-serial", "stdio"),
-        *("-kernel", str(machine.path("kernel")), "-initrd", str(machine.path(machine.initrd))),
+        *("-kernel", str(machine.path("kernel"))),
+        *(("-initrd", str(machine.initrd_path)) if machine.initrd_path else ()),
         *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:80"),
         *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-rng-pci"),
     ]
