@@ -85,6 +85,8 @@ _ENTRIES = (
     _kernel("kernel-full", "Debian's kernel with all modules"),
     _kernel("kernel-rt", "Debian's kernel for real time, with the drivers of virtual machines"),
     _kernel("kernel-6.12", "a small Linux 6.12 for virtual machines, compiled from source"),
+    _kernel("kernel-6.12-kvm", "kernel-6.12 for QEMU and KVM alone, compiled from source"),
+    _kernel("kernel-6.1", "a small Linux 6.1 for virtual machines, compiled from source"),
     _kernel("kernel-6.12-dbg", "kernel-6.12 with what finds mistakes, compiled from source"),
     _kernel("kernel-6.12-rt", "kernel-6.12 for real time, compiled from source"),
     _init("init", "the first process, and `service`", "init"),
