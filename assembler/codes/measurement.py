@@ -34,6 +34,19 @@ SEVERAL_STATES = Code(
     "A pcrlock file has the digests of one way to boot, and with Secure Boot other programs are "
     "measured. Add `--secure-boot` or `--no-secure-boot`, or `--vars FILE`, which says it.",
 )
+BAD_EVENT_LOG = Code(
+    1107,
+    "The event log cannot be read",
+    "`--event-log FILE` is a copy of /sys/kernel/security/tpm0/binary_bios_measurements of a "
+    "machine with a TPM 2.0, whose bank SHA-256 is in use.",
+)
+LOG_DIFFERS = Code(
+    1108,
+    "A machine has measured something else than was predicted",
+    "The message names the first event that differs in each register. The machine has booted "
+    "another image, has another firmware or other keys, or something between firmware and kernel "
+    "was changed. `dolmen pcrs --events` lists what was expected.",
+)
 NO_SIGNED_POLICY = Code(
     1106,
     "A PCR key has no effect",

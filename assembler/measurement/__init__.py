@@ -4,6 +4,7 @@
     read_secure_boot_variables(path)    the keys in a firmware's variables -> SecureBootVariables
     prediction_document(images)         the content of NAME-pcrs.json
     lock_file(state)                    the same for systemd-pcrlock
+    read_event_log(path), log_differences(registers, log)   what a machine has measured instead
     PredictionOptions                   the machine: firmware, variables, Secure Boot
 
 A register is known with all of its events, or it is unknown with the reason; nothing is guessed.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from assembler.fronts import front
 
 if TYPE_CHECKING:
+    from assembler.measurement.event_log import log_differences, read_event_log
     from assembler.measurement.events import MeasuredEvent, RegisterPrediction
     from assembler.measurement.predictions import (
         ASSUMPTIONS,
@@ -37,8 +39,10 @@ _HOMES = {
     "SecureBootVariables": "variables",
     "StatePrediction": "predictions",
     "lock_file": "predictions",
+    "log_differences": "event_log",
     "predict_registers": "predictions",
     "prediction_document": "predictions",
+    "read_event_log": "event_log",
     "read_secure_boot_variables": "variables",
 }
 
@@ -51,8 +55,10 @@ __all__ = [
     "SecureBootVariables",
     "StatePrediction",
     "lock_file",
+    "log_differences",
     "predict_registers",
     "prediction_document",
+    "read_event_log",
     "read_secure_boot_variables",
 ]
 

@@ -16,7 +16,7 @@ from dolmen.output import print_document, print_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from assembler.measurement import ImagePrediction, SecureBootVariables
+    from assembler.measurement import ImagePrediction, SecureBootVariables, StatePrediction
 
 app = command_app()
 
@@ -63,6 +63,15 @@ def pcrs(
     events: Annotated[
         bool, typer.Option("--events", help="Print the events of each register, too.")
     ] = False,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--event-log",
+            help="Fail unless a machine has measured the same: FILE is a copy of its "
+            "/sys/kernel/security/tpm0/binary_bios_measurements.",
+            metavar="FILE",
+        ),
+    ] = None,
     lock: Annotated[
         Path | None,
         typer.Option(
@@ -77,6 +86,7 @@ def pcrs(
     dolmen pcrs image-efi.img
     dolmen pcrs --events --vars /usr/share/OVMF/OVMF_VARS_4M.fd image-efi.img
     dolmen pcrs --secure-boot-keys keys --json image.efi | jq '.images[].states[].registers'
+    dolmen pcrs --no-secure-boot --event-log measurements image-efi.img
     dolmen pcrs --no-secure-boot --pcrlock 600-image.pcrlock image.efi
 
     PCR 4 has the programs that start, 5 the partition table and the boot loader's configuration,
@@ -94,22 +104,37 @@ def pcrs(
     known = _variables(variables, keys)
     options = PredictionOptions(known, secure_boot, firmware, architecture)
     found = predict_registers(path, options)
+    if len(found.states) > 1 and (lock or log):
+        raise UsageError.of(
+            codes.SEVERAL_STATES,
+            f"{'--pcrlock' if lock else '--event-log'} needs to know whether Secure Boot is on",
+            "add --secure-boot or --no-secure-boot",
+        )
     if lock is not None:
-        if len(found.states) > 1:
-            raise UsageError.of(
-                codes.SEVERAL_STATES,
-                "--pcrlock needs to know whether Secure Boot is on",
-                "add --secure-boot or --no-secure-boot",
-            )
         from assembler.files import atomic_write
 
         with atomic_write(lock) as file:
             file.write(lock_file(found.states[0]))
     if as_json:
         print_document(prediction_document({path.name: found}).decode())
-        return
-    for line in _lines(path, found, events=events):
-        print_line(line)
+    else:
+        for line in _lines(path, found, events=events):
+            print_line(line)
+    if log is not None:
+        _compare(log, found.states[0])
+
+
+def _compare(log: Path, state: StatePrediction) -> None:
+    from assembler.diagnostics import Diagnostic
+    from assembler.errors import OutputError
+    from assembler.measurement import log_differences, read_event_log
+
+    problems = [
+        Diagnostic(codes.LOG_DIFFERS, f"PCR {number}: {what}")
+        for number, what in log_differences(state.registers, read_event_log(log))
+    ]
+    if problems:
+        raise OutputError(problems)
 
 
 def _variables(variables: Path | None, keys: Path | None) -> SecureBootVariables | None:

@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +18,15 @@ from assembler.content import read_content
 from assembler.errors import DolmenError, OutputError
 from assembler.machine.secure_boot_keys import enroll_keys, read_key_lists
 from assembler.measurement import (
+    MeasuredEvent,
     PredictionOptions,
     SecureBootVariables,
     StatePrediction,
     lock_file,
+    log_differences,
     predict_registers,
     prediction_document,
+    read_event_log,
     read_secure_boot_variables,
 )
 from assembler.measurement.loader_entries import compare_versions
@@ -307,6 +311,54 @@ def test_the_documents_are_the_same_twice(tmp_path: Path) -> None:
     for number in (4, 9, 11):
         digests = [bytes.fromhex(r["digests"][0]["digest"]) for r in records if r["pcr"] == number]
         assert extend_register(digests) == predicted(path).register(number).value
+
+
+NUMBERS = {
+    "EV_EFI_ACTION": 0x80000007,
+    "EV_SEPARATOR": 4,
+    "EV_EFI_BOOT_SERVICES_APPLICATION": 0x80000003,
+    "EV_IPL": 13,
+    "EV_EVENT_TAG": 6,
+}
+
+
+def log_of(events: list[MeasuredEvent]) -> bytes:
+    """Return an event log of a TPM with two banks."""
+    head = b"Spec ID Event03\0" + bytes(17)
+    log = struct.pack("<II20xI", 0, 3, len(head)) + head
+    for event in events:
+        log += struct.pack("<III", event.register, NUMBERS[event.type], 2)
+        log += struct.pack("<H20xH32s", 4, 11, event.digest)
+        log += struct.pack("<I", 5) + b"what?"
+    return log
+
+
+def test_a_log_is_compared_event_by_event(tmp_path: Path) -> None:
+    state = predicted(written(unified(), tmp_path / "x.efi"))
+    path = tmp_path / "log"
+    known = [e for r in state.registers if r.value is not None for e in r.events]
+    path.write_bytes(log_of(known))
+    log = read_event_log(path)
+    assert [(e.register, e.type, e.digest) for e in log] == [
+        (e.register, e.type, e.digest) for e in known
+    ]
+    assert list(log_differences(state.registers, log)) == []
+    one = next(e for e in log if e.register == 9)
+    changed = [replace(e, digest=bytes(32)) if e is one else e for e in log]
+    assert [n for n, _ in log_differences(state.registers, changed)] == [9]
+    shorter = [e for e in log if e.register != 11]
+    assert [what for _, what in log_differences(state.registers, shorter)] == [
+        "EV_IPL '.linux' was not measured"
+    ]
+    ((number, what),) = log_differences(state.registers, [*log, replace(one, register=12)])
+    assert (number, "was measured besides" in what) == (12, True)
+    whole = path.read_bytes()
+    for size in range(0, len(whole) - 1, 7):
+        path.write_bytes(whole[:size])
+        try:
+            assert len(read_event_log(path)) < len(known)
+        except OutputError as error:
+            assert str(error.diagnostics[0].code) == "DM1107"  # noqa: PT017 - or it is shorter
 
 
 @pytest.mark.skipif(not CODE.is_file(), reason="OVMF is not installed")
