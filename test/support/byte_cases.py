@@ -27,7 +27,10 @@ INITRDS: Mapping[str, Digest] = {
     "-initrd.tar": contents.of_tar_with_initrd,
     "oci.tar": contents.of_layout,
 }
-DISKS: Mapping[str, Digest] = dict.fromkeys((".efi", ".img", ".iso"), contents.of_disk)
+DISKS: Mapping[str, Digest] = {
+    **dict.fromkeys((".efi", ".img", ".iso"), contents.of_disk),
+    "-pcrs.json": contents.of_predictions,
+}
 # These are compressed whatever --compression says.
 ALWAYS: Mapping[str, Digest] = {".vmdk": contents.of_vmdk, ".img.tar.gz": contents.of_gzip}
 

@@ -90,6 +90,11 @@ def of_vmdk(path: Path) -> str:
     return whole.hexdigest()
 
 
+def of_predictions(path: Path) -> str:
+    """Return the SHA-256 of predicted PCRs without their digests."""
+    return digest(re.sub(rb'"[0-9a-f]{64}"', b"DIGEST", path.read_bytes()))
+
+
 def of_layout(path: Path) -> str:
     """Return a digest of an OCI layout in a tar archive, with its layers decompressed.
 
