@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from assembler.codes import measurement as codes
-from assembler.errors import DolmenError, OutputError
-from assembler.inspection import CorruptDataError, read_chunks
+from assembler.errors import OutputError
+from assembler.inspection import read_chunks
 from assembler.measurement import secure_boot
 from assembler.measurement.events import (
     ACTION,
@@ -224,12 +224,10 @@ class _Boot:
         if kernel is None:
             self.log.doubt((BOOT_PROGRAMS, KERNEL_INPUTS), f"the kernel in {name} has no EFI stub")
             return
-        if self.secure:
-            # The stub has loaded it itself since its signature covers it.
-            self.result.programs.append(_description(kernel))
-        else:
+        self.result.programs.append(_description(kernel))
+        if not self.secure:
+            # With Secure Boot the stub loads it without the firmware: the signature covers it.
             self.log.add(BOOT_PROGRAMS, BOOT_PROGRAM, _description(kernel), kernel.authenticode)
-            self.result.programs.append(_description(kernel))
         self._run_kernel(kernel, _stub_options(program), delivered_initrd(program))
 
     def _doubt_extras(self, program: EfiProgram) -> None:
@@ -285,10 +283,3 @@ def _wide_digest(text: str) -> bytes:
 
 def _backslashes(path: str) -> str:
     return path.replace("/", "\\")
-
-
-def problem_of(error: Exception) -> str:
-    """Return the text of an error about data."""
-    if isinstance(error, DolmenError):
-        return error.diagnostics[0].message
-    return str(error) if isinstance(error, CorruptDataError) else f"it is corrupt: {error}"
