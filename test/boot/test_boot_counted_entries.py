@@ -132,11 +132,8 @@ def test_a_wrong_block_starts_the_system_before(
         assert content.count(b"needle") == 1
         flip(machine.disk, offset + content.index(b"needle"))
     with machine.booted() as guest:
-        guest.wait_for(
-            r"init: block \d+ of the root filesystem is not what was signed\n"
-            r"init: entry X_2 is marked as bad; the machine restarts with X_1\n",
-            LIMIT,
-        )
+        guest.wait_for(r"init: block \d+ of the root filesystem is not what was signed\n", LIMIT)
+        guest.wait_for(r"init: entry X_2 is marked as bad; the machine restarts with X_1\n", LIMIT)
         guest.wait_for(
             r"init: cannot go on: there is no other system to fall back to: "
             r"the ESP has no other entry that can be started\n",
