@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -227,6 +228,32 @@ func TestWhetherServicesAreHealthy(t *testing.T) {
 	s.awaitHealth(healthOptions{after: time.Second})
 	if took := time.Since(began); took < 1700*time.Millisecond {
 		t.Errorf("a service that was started again is healthy after %s", took)
+	}
+}
+
+func TestTheCommandForHealth(t *testing.T) {
+	s := &system{}
+	ask := func() (string, int) {
+		path := filepath.Join(t.TempDir(), "out")
+		out, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		status := s.perform(call{[]string{"health"}, []*os.File{out, out, out}})
+		content, _ := os.ReadFile(path)
+		return string(content), status
+	}
+	if text, status := ask(); status != 1 || !strings.HasPrefix(text, "nothing is watched") {
+		t.Errorf("%q, %d", text, status)
+	}
+	s.health.set("not healthy yet: web does not run", false)
+	if text, status := ask(); status != 1 || text != "not healthy yet: web does not run\n" {
+		t.Errorf("%q, %d", text, status)
+	}
+	s.health.set("entry x_2 is blessed", true)
+	if text, status := ask(); status != 0 || text != "entry x_2 is blessed\n" {
+		t.Errorf("%q, %d", text, status)
 	}
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from assembler.encode.early_initrd import ROOT_SIGNATURE
 from support.booting import archive
-from support.guests import boot_and, needs_qemu, system
+from support.guests import boot_and, needs_arm, needs_qemu, system
 from support.verified import (
     BLOCK,
     RootSigner,
@@ -92,6 +92,27 @@ def test_it_boots(root: VerifiedRoot, disk: Path) -> None:
         assert disk.read_bytes() == before
 
     boot(root, disk, check)
+
+
+@needs_arm
+def test_it_boots_on_arm(tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(content_with_needle(1))
+    yaml = tmp_path / "system.yml"
+    yaml.write_text(system(SYSTEM).replace("ttyS0", "ttyAMA0"))
+    root = verified_root(yaml, tmp_path, RootSigner().sign, "arm64")
+    path = tmp_path / "disk"
+    write_disk(path, *slot(root))
+
+    def check(guest: Guest) -> None:
+        guest.wait_for(
+            r"init: the kernel has no key for the signature of the root hash: "
+            r"only the root hash is checked\n"
+            r"init: the root filesystem /dev/vda1 is checked by the hashes of /dev/vda2\n",
+            LIMIT,
+        )
+        guest.wait_for(r"init: reader: all is read\n", LIMIT)
+
+    boot(root, path, check)
 
 
 def test_another_root_hash_is_refused(root: VerifiedRoot, disk: Path) -> None:

@@ -72,14 +72,17 @@ class Partition:
 
 
 def verified_root(
-    yaml: Path, folder: Path, sign: Callable[[str], bytes] | None = None
+    yaml: Path,
+    folder: Path,
+    sign: Callable[[str], bytes] | None = None,
+    architecture: str = "amd64",
 ) -> VerifiedRoot:
     """Make of a system a squashfs, its hashes by veritysetup, and the early initrd."""
-    files = assemble(yaml, folder)
+    files = assemble(yaml, folder, architecture)
     store = HOME / ".cache" / "dolmen"
     text = ConfigInput(str(yaml), yaml.read_bytes(), yaml.parent)
     sources = ImageSources(store=store, offline=True)
-    options = BuildOptions(sources=sources, architecture="amd64")
+    options = BuildOptions(sources=sources, architecture=architecture)
     prepared = prepare([text], options, (), NullReporter())
     data, hashes = folder / f"{yaml.stem}.root", folder / f"{yaml.stem}.verity"
     with Assembly(prepared.plan, Store(store)) as assembly:
