@@ -22,8 +22,25 @@ const usage = `usage: dolmen-update COMMAND [OPTION…]
   check     say whether the source has a newer release (status 3: yes)
   apply     write the newer release to the slot that does not run
   status    say what is in the slots, and what the service does
-  service   check again and again, and apply
+  service   apply again and again
 
+  --from SOURCE        the update set: an https:, http:, oci: or file: URL, a directory or a disk
+  --version VERSION    the release to take, instead of the newest
+  --allow-downgrade    take a release that is older than the one that runs
+  --again              take a release that has failed on this machine
+  --reboot             reboot when a release is written
+  --json               print the result as JSON
+  --auth FILE          credentials of registries, like Docker's config.json
+  --time-limit 4h      the longest time of an update
+  --stall 1m           how long a connection may be silent
+  --attempts 8         attempts in a row that may fail
+  --interval 6h        the time between two checks of the service
+  --jitter 30m         the longest random time added to that, and before the first check
+  --config DIRECTORY   where release.json and update.pub are: /etc/dolmen
+  --cmdline FILE       the kernel's command line: /proc/cmdline
+  --state DIRECTORY    where status.json is: /run/dolmen-update
+  --disk DISK          the disk, or a file with the image of one: the one that the system runs from
+  --esp DIRECTORY      the files of the system partition, if it is not to be mounted
 `
 
 // command is what the user has asked for.
@@ -47,27 +64,24 @@ func main() {
 func run(arguments []string) int {
 	c := command{}
 	flags := flag.NewFlagSet("dolmen-update", flag.ContinueOnError)
-	flags.Usage = func() {
-		fmt.Fprint(os.Stderr, usage)
-		flags.PrintDefaults()
-	}
-	flags.StringVar(&c.from, "from", "", "the update set: an https:, http:, oci: or file: `URL`, a directory or a disk")
-	flags.StringVar(&c.options.version, "version", "", "the `version` to take, instead of the newest")
-	flags.BoolVar(&c.options.downgrade, "allow-downgrade", false, "take a release that is older than the one that runs")
-	flags.BoolVar(&c.options.again, "again", false, "take a release that has failed on this machine")
-	flags.BoolVar(&c.reboot, "reboot", false, "reboot when a release is written")
-	flags.BoolVar(&c.json, "json", false, "print the result as JSON")
-	flags.StringVar(&c.settings.auth, "auth", "", "a `file` with credentials of registries, like Docker's config.json")
-	flags.DurationVar(&c.limit, "time-limit", 4*time.Hour, "the longest time of an update")
-	flags.DurationVar(&c.settings.stall, "stall", time.Minute, "how long a connection may be silent")
-	flags.IntVar(&c.settings.attempts, "attempts", 8, "attempts in a row that may fail")
-	flags.DurationVar(&c.interval, "interval", 6*time.Hour, "the time between two checks of the service")
-	flags.DurationVar(&c.jitter, "jitter", 30*time.Minute, "the longest random time added to that, and before the first check")
-	flags.StringVar(&c.paths.config, "config", "/etc/dolmen", "the `directory` with release.json and update.pub")
-	flags.StringVar(&c.paths.commandLine, "cmdline", "/proc/cmdline", "the kernel's command line")
-	flags.StringVar(&c.paths.state, "state", "/run/dolmen-update", "the `directory` of status.json")
-	flags.StringVar(&c.paths.disk, "disk", "", "the `disk`, or a file with the image of one; by default the one that runs")
-	flags.StringVar(&c.paths.esp, "esp", "", "a `directory` with the system partition's files; it is mounted by default")
+	flags.Usage = func() { fmt.Fprint(os.Stderr, usage) }
+	flags.StringVar(&c.from, "from", "", "")
+	flags.StringVar(&c.options.version, "version", "", "")
+	flags.BoolVar(&c.options.downgrade, "allow-downgrade", false, "")
+	flags.BoolVar(&c.options.again, "again", false, "")
+	flags.BoolVar(&c.reboot, "reboot", false, "")
+	flags.BoolVar(&c.json, "json", false, "")
+	flags.StringVar(&c.settings.auth, "auth", "", "")
+	flags.DurationVar(&c.limit, "time-limit", 4*time.Hour, "")
+	flags.DurationVar(&c.settings.stall, "stall", time.Minute, "")
+	flags.IntVar(&c.settings.attempts, "attempts", 8, "")
+	flags.DurationVar(&c.interval, "interval", 6*time.Hour, "")
+	flags.DurationVar(&c.jitter, "jitter", 30*time.Minute, "")
+	flags.StringVar(&c.paths.config, "config", "/etc/dolmen", "")
+	flags.StringVar(&c.paths.commandLine, "cmdline", "/proc/cmdline", "")
+	flags.StringVar(&c.paths.state, "state", "/run/dolmen-update", "")
+	flags.StringVar(&c.paths.disk, "disk", "", "")
+	flags.StringVar(&c.paths.esp, "esp", "", "")
 	verb := ""
 	for rest := arguments; ; {
 		if err := flags.Parse(rest); err != nil {
