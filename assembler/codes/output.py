@@ -187,43 +187,43 @@ DAMAGED_FILE = Code(
 # Verified systems
 
 NO_RELEASE_KEYS = Code(
-    624,
+    643,
     "A verified system has no keys",
     "Everything that a verified system starts is signed. `--keys DIR` names a directory with the "
     "key of Secure Boot's db (db.key, db.crt) and the key of updates (update.key).",
 )
 BAD_RELEASE_KEY = Code(
-    625,
+    644,
     "The key of updates cannot be used",
     "The index of updates is signed by ECDSA with the curve P-256 and SHA-256. `update.key` is a "
     "PEM file with such a private key.",
 )
 BAD_PRODUCT = Code(
-    626,
+    645,
     "A name that cannot be that of a product",
     "The name of the outputs is that of the product: the boot loader, updates and running systems "
     "tell by it what belongs together. It has letters, digits, `.`, `_` and `-`, at most 64.",
 )
 NO_VERITY = Code(
-    627,
+    646,
     "The system cannot open a verified root filesystem",
     "Before the root filesystem is there, the early initrd opens it: it needs Dolmen's init, and a "
     "kernel with dm-verity and the filesystem, built in or as modules.",
 )
 SLOT_TOO_SMALL = Code(
-    628,
+    647,
     "A slot is too small for the root filesystem",
     "The slots of a disk keep their sizes for all versions to come. The hint has a size that is "
     "enough for this version, and one that leaves room by the factor `growth`.",
 )
 ESP_TOO_SMALL = Code(
-    629,
+    648,
     "The EFI system partition is too small for updates",
     "During an update, the partition holds three kernels: the one that runs, the one to fall back "
     "to, and the new one. A partition without room for two more would end all updates.",
 )
 NO_DATA_FILESYSTEM = Code(
-    630,
+    649,
     "The filesystem of a partition for data cannot be made",
     "vfat has only files and directories, no links or devices. The programs that make the others "
     "run on Linux.",

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from assembler.config.conversion import yaml_fields
-from assembler.config.model import Config, Disk, Firewall, Healthy, Kernel, Slots, Verified
+from assembler.config.model import Config, DiskSection, Firewall, Healthy, Kernel, Slots, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from assembler.config.positions import Positions
 
-_Keys = TypeVar("_Keys", Disk, Healthy, Slots, Verified)
+_Keys = TypeVar("_Keys", DiskSection, Healthy, Slots, Verified)
 SECTIONS = ("init", "volumes", "onboot", "onshutdown", "services", "files")
 # An empty value of these keys replaces an earlier value: it turns the feature off.
 _REPLACED_BY_EMPTY = ("tar", "ucode")
@@ -103,7 +103,7 @@ def _merge_verified(one: Verified | None, two: Verified | None) -> Verified | No
     return _with_part(merged, "healthy", _merge_keys(one.healthy, two.healthy))
 
 
-def _merge_disks(one: Disk | None, two: Disk | None) -> Disk | None:
+def _merge_disks(one: DiskSection | None, two: DiskSection | None) -> DiskSection | None:
     if one is None or two is None:
         return one or two
     slots = _merge_keys(one.slots, two.slots)

@@ -223,7 +223,7 @@ class DataPartition:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
+class DiskSection:
     """The disk of a verified system."""
 
     size: str | None = None
@@ -314,6 +314,6 @@ class Config:
     files: tuple[RootfsFile, ...] = ()
     firewall: Firewall | None = None
     verified: Verified | None = None
-    disk: Disk | None = None
+    disk: DiskSection | None = None
     trust: TrustSection | None = None
     positions: Positions = _positions_field()

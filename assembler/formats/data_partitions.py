@@ -35,9 +35,13 @@ if TYPE_CHECKING:
 _NAMESPACE = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 _PAGE = 4096
 _SWAP = b"SWAPSPACE2"
+# Links that each volume has; FAT has none.
+_ADDED_LINKS = ("etc/mtab", "etc/resolv.conf")
 # Its own defaults, not those of the host.
 _EXT4_ENVIRONMENT = {
     "SOURCE_DATE_EPOCH": str(STANDARD_TIME),
+    # The same for versions before 1.47.1.
+    "E2FSPROGS_FAKE_TIME": str(STANDARD_TIME),
     "MKE2FS_CONFIG": "/nonexistent/mke2fs.conf",
 }
 _XFS_ENVIRONMENT = {"SOURCE_DATE_EPOCH": str(STANDARD_TIME), "DETERMINISTIC_SEED": "1"}
@@ -135,7 +139,7 @@ def _fat_files(tree: MergedTar, file: IO[bytes], spec: DataSpec) -> Iterator[Fat
     reader = TarReader(bytes(chunk) for chunk in tree.chunks())
     while reader.next():
         name = reader.name.decode("utf-8", "surrogateescape").strip("/")
-        if reader.kind == DIRECTORY:
+        if reader.kind == DIRECTORY or name in _ADDED_LINKS:
             continue
         if reader.kind != FILE:
             raise OutputError.of(

@@ -30,7 +30,7 @@ _PRODUCT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class SystemRelease:
     """A version of a product for an architecture."""
 
     product: str
@@ -80,7 +80,7 @@ class UpdateFile:
 
 
 def signed_index(
-    release: Release, root_hash: bytes, files: Mapping[str, UpdateFile], signer: IndexSigner
+    release: SystemRelease, root_hash: bytes, files: Mapping[str, UpdateFile], signer: IndexSigner
 ) -> bytes:
     """Return the index with a release, in its signed envelope."""
     payload = _json(

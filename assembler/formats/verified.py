@@ -24,7 +24,7 @@ from assembler.formats.update_set import (
     INDEX,
     RELEASE_PATH,
     UPDATE_KEY_PATH,
-    Release,
+    SystemRelease,
     UpdateFile,
     checksums,
     signed_index,
@@ -63,7 +63,7 @@ _ROLES = ("root", "verity", "efi")
 def _write(assembly: Assembly, target: Target, options: FormatOptions) -> list[Output]:
     system = _system_of(assembly)
     keys = _keys(options)
-    release = Release(target.name, system.version, assembly.plan.architecture)
+    release = SystemRelease(target.name, system.version, assembly.plan.architecture)
     release.check()
     early = require_verity(assembly, system, options)
     folder = target.path(FOLDER)
@@ -149,7 +149,7 @@ def _fill_root(
     path: Path,
     assembly: Assembly,
     system: VerifiedSystem,
-    release: Release,
+    release: SystemRelease,
     keys: ReleaseKeys,
     options: FormatOptions,
 ) -> bytes:
@@ -172,7 +172,7 @@ def _fill_root(
 
 
 def _hash_root(
-    files: dict[str, IO[bytes]], release: Release, seed: bytes, assembly: Assembly
+    files: dict[str, IO[bytes]], release: SystemRelease, seed: bytes, assembly: Assembly
 ) -> tuple[SlotContent, UpdateFile, UpdateFile]:
     """Make the hash tree of the root filesystem, which is read once."""
     handle = files["root"].fileno()
@@ -194,7 +194,7 @@ def _hash_root(
     )
 
 
-def _update_file(release: Release, role: str, file: IO[bytes]) -> UpdateFile:
+def _update_file(release: SystemRelease, role: str, file: IO[bytes]) -> UpdateFile:
     handle = file.fileno()
     content = FileRange(handle, os.fstat(handle).st_size)
     hasher = hashlib.sha256()
@@ -203,7 +203,7 @@ def _update_file(release: Release, role: str, file: IO[bytes]) -> UpdateFile:
     return UpdateFile(release.file_name(role), content.size, hasher.hexdigest())
 
 
-def _loader(release: Release, options: FormatOptions, keys: ReleaseKeys) -> SparseImage:
+def _loader(release: SystemRelease, options: FormatOptions, keys: ReleaseKeys) -> SparseImage:
     """Return systemd's boot loader, signed."""
     name = f"systemd/systemd-boot{EFI_NAMES[release.architecture]}.efi"
     program = options.boot_files.read(name)

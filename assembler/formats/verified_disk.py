@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from assembler.content import FileRange
-    from assembler.formats.update_set import Release
+    from assembler.formats.update_set import SystemRelease
     from assembler.media import SparseImage
     from assembler.rootfs import DataSpec, DiskSpec
 
@@ -79,7 +79,7 @@ class DiskSizes:
 
 
 def esp_files(
-    architecture: str, loader: SparseImage, release: Release, program: SparseImage
+    architecture: str, loader: SparseImage, release: SystemRelease, program: SparseImage
 ) -> list[FatFile]:
     """Return the files of the ESP: the boot loader, its configuration, and the program."""
     return [
@@ -119,7 +119,7 @@ def _slot_size(
     grown = least if is_derived else _grown(needed, spec.growth)
     if given is None:
         return grown
-    if given < needed:
+    if _rounded(given) < needed:
         what = "root filesystem" if key == "root" else "hash tree"
         raise OutputError.of(
             codes.SLOT_TOO_SMALL,
@@ -151,7 +151,7 @@ def data_sizes(spec: DiskSpec, sizes: DiskSizes, size: int | None) -> list[int]:
 
 
 def verified_disk(
-    release: Release,
+    release: SystemRelease,
     sizes: DiskSizes,
     content: SlotContent,
     files: Sequence[FatFile],

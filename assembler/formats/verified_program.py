@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from assembler.content import Content
     from assembler.encode import EarlyInitrd
     from assembler.formats.protocol import FormatOptions
-    from assembler.formats.update_set import Release
+    from assembler.formats.update_set import SystemRelease
     from assembler.media import ReleaseKeys
     from assembler.rootfs import VerifiedSystem
 
@@ -68,7 +68,7 @@ def verified_cmdline(assembly: Assembly, system: VerifiedSystem, root_hash: byte
 def verified_program(
     assembly: Assembly,
     early: EarlyInitrd,
-    release: Release,
+    release: SystemRelease,
     root_hash: bytes,
     options: FormatOptions,
     keys: ReleaseKeys,
@@ -105,7 +105,7 @@ def with_policy(sections: Sequence[tuple[str, Content]]) -> UkiSections:
     return list(sections)
 
 
-def _os_release(release: Release) -> bytes:
+def _os_release(release: SystemRelease) -> bytes:
     lines = (
         "ID=linux",
         f"NAME={release.product}",

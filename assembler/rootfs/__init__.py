@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         ArchiveTree,
         BootSpec,
         ContainerProgram,
+        DataSpec,
+        DiskSpec,
         EntryContent,
         EntryKind,
         GeneratedEntry,
@@ -51,11 +53,11 @@ if TYPE_CHECKING:
         Plan,
         StoreBlob,
         TreeRules,
+        VerifiedSystem,
     )
     from assembler.rootfs.plan_options import PlanOptions, ResolvedImages
     from assembler.rootfs.planner import append_file, installed_images, make_plan
     from assembler.rootfs.required_images import ImageRole, RequiredImage, find_required_images
-    from assembler.rootfs.verified import DataSpec, DiskSpec, VerifiedSystem
 
 _HOMES = {
     "ArchiveTree": "plan",
@@ -63,9 +65,9 @@ _HOMES = {
     "ByteSource": "kernel_decompression",
     "ContainerProgram": "plan",
     "DECOMPRESSORS": "kernel_decompression",
-    "DataSpec": "verified",
+    "DataSpec": "plan",
     "Decompressor": "kernel_decompression",
-    "DiskSpec": "verified",
+    "DiskSpec": "plan",
     "EntryContent": "plan",
     "EntryKind": "plan",
     "GeneratedEntry": "plan",
@@ -84,7 +86,7 @@ _HOMES = {
     "STANDARD_TIME": "plan",
     "StoreBlob": "plan",
     "TreeRules": "plan",
-    "VerifiedSystem": "verified",
+    "VerifiedSystem": "plan",
     "append_file": "planner",
     "decompress_kernel": "kernel_decompression",
     "detect_compression": "kernel_decompression",

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from fractions import Fraction
 from typing import TYPE_CHECKING
+
+from assembler.config import Positions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from assembler.diagnostics import Diagnostic, Place
     from assembler.oci import Descriptor, Image
-    from assembler.rootfs.verified import VerifiedSystem
 
 # 2017-04-18 16:30:00 UTC: the time of all generated entries, as in LinuxKit.
 STANDARD_TIME = 1492533000
+# Of a verified system that names none.
+DEFAULT_VERSION = "1"
 
 
 class EntryKind(Enum):
@@ -189,6 +193,49 @@ class ContainerProgram:
     # Destinations of mounts, which may supply programs.
     mounted: tuple[str, ...]
     place: Place | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSpec:
+    """A partition for data."""
+
+    label: str
+    type: str
+    # ext4, xfs, vfat or swap; empty for a partition that the machine encrypts and formats.
+    filesystem: str
+    # None for the rest of the disk.
+    size: int | None
+    grows: bool = False
+    # The content of its volume; None without one.
+    content: tuple[Part, ...] | None = None
+    place: Place | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpec:
+    """The sizes of a disk as far as they are given, in bytes."""
+
+    size: int | None = None
+    esp: int | None = None
+    root: int | None = None
+    hash: int | None = None
+    growth: Fraction = Fraction(2)
+    data: tuple[DataSpec, ...] = ()
+    positions: Positions = field(default_factory=Positions, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSystem:
+    """What `verified` and `disk` say."""
+
+    version: str = DEFAULT_VERSION
+    # squashfs or erofs.
+    filesystem: str = "squashfs"
+    # fallback, restart or panic.
+    on_corruption: str = "fallback"
+    # Words of the kernel's command line about the health of the system.
+    healthy: tuple[str, ...] = ()
+    disk: DiskSpec = field(default_factory=DiskSpec)
 
 
 @dataclass(frozen=True, slots=True)

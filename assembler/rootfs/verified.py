@@ -1,21 +1,18 @@
-"""Verified systems: what formats make their disks and command lines of."""
+"""Verified systems: from the config to what formats make their disks and command lines of."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from assembler.config import Positions, parse_size
+from assembler.config import parse_size
+from assembler.rootfs.plan import DEFAULT_VERSION, DataSpec, DiskSpec, VerifiedSystem
 from assembler.rootfs.volumes import volume_content
 
 if TYPE_CHECKING:
-    from assembler.config import Config, DataPartition, Disk, Healthy, Verified
-    from assembler.diagnostics import Place
-    from assembler.rootfs.plan import Part
+    from assembler.config import Config, DataPartition, DiskSection, Healthy, Verified
     from assembler.rootfs.plan_options import ResolvedImages
 
-DEFAULT_VERSION = "1"
 _DEFAULT_GROWTH = "2x"
 _LINUX = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 _SWAP = "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"
@@ -32,49 +29,6 @@ _TYPES = {
     "basic": _BASIC,
 }
 _OF_FILESYSTEM = {"swap": _SWAP, "vfat": _BASIC}
-
-
-@dataclass(frozen=True, slots=True)
-class DataSpec:
-    """A partition for data."""
-
-    label: str
-    type: str
-    # ext4, xfs, vfat or swap; empty for a partition that the machine encrypts and formats.
-    filesystem: str
-    # None for the rest of the disk.
-    size: int | None
-    grows: bool = False
-    # The content of its volume; None without one.
-    content: tuple[Part, ...] | None = None
-    place: Place | None = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class DiskSpec:
-    """The sizes of a disk as far as they are given, in bytes."""
-
-    size: int | None = None
-    esp: int | None = None
-    root: int | None = None
-    hash: int | None = None
-    growth: Fraction = Fraction(2)
-    data: tuple[DataSpec, ...] = ()
-    positions: Positions = field(default_factory=Positions, compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedSystem:
-    """What `verified` and `disk` say."""
-
-    version: str = DEFAULT_VERSION
-    # squashfs or erofs.
-    filesystem: str = "squashfs"
-    # fallback, restart or panic.
-    on_corruption: str = "fallback"
-    # Words of the kernel's command line about the health of the system.
-    healthy: tuple[str, ...] = ()
-    disk: DiskSpec = field(default_factory=DiskSpec)
 
 
 def verified_system(config: Config, resolved: ResolvedImages) -> VerifiedSystem | None:
@@ -107,7 +61,7 @@ def _healthy_words(verified: Verified) -> tuple[str, ...]:
     return tuple(f'"{word}"' if " " in word else word for word in words)
 
 
-def _disk(disk: Disk, config: Config, resolved: ResolvedImages) -> DiskSpec:
+def _disk(disk: DiskSection, config: Config, resolved: ResolvedImages) -> DiskSpec:
     slots = disk.slots
     return DiskSpec(
         _size(disk.size),

@@ -60,6 +60,7 @@ TOOLS: dict[str, Tool] = {
         Tool("qemu-img", "qemu-utils", "disks of machines in formats other than raw and qcow2"),
         Tool("mksquashfs", "squashfs-tools", "squashfs outputs", (4, 6), "-version"),
         Tool("mkfs.erofs", "erofs-utils", "erofs outputs", (1, 8)),
+        Tool("mkfs.xfs", "xfsprogs", "xfs partitions of verified systems", version_option="-V"),
         Tool("buildah", "buildah", "packages whose Dockerfile has RUN lines"),
         Tool(
             "docker",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assembler.config.checks.names import KnownNames
-    from assembler.config.model import Config, DataPartition, Disk, Healthy
+    from assembler.config.model import Config, DataPartition, DiskSection, Healthy
     from assembler.diagnostics import Diagnostic, Place
 
 # The names of partition types; the stage rootfs has their UUIDs.
@@ -24,6 +24,8 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _MAX_LABEL = {"ext4": 16, "xfs": 12, "vfat": 11, "swap": 15}
 # What the smallest filesystem needs, generously.
 _MIN_SIZE = {"ext4": 8 << 20, "xfs": 300 << 20, "vfat": 1 << 20, "swap": 1 << 20}
+# The header of LUKS has 16 MiB.
+_MIN_ENCRYPTED = 32 << 20
 # Labels of the slots.
 _SLOT_LABEL = re.compile(r"(root|hash)_.*|_empty|ESP|EFI.system", re.IGNORECASE)
 _RESERVED = re.compile(r"(roothash|root|dolmen\.verity|dolmen\.healthy(-\w+)?)=.*|rw")
@@ -85,7 +87,7 @@ def _check_cmdline(config: Config) -> Iterator[Diagnostic]:
             )
 
 
-def _check_disk(disk: Disk, known: KnownNames) -> Iterator[Diagnostic]:
+def _check_disk(disk: DiskSection, known: KnownNames) -> Iterator[Diagnostic]:
     labels: dict[str, Place | None] = {}
     partitions = disk.data or ()
     for number, partition in enumerate(partitions):
@@ -106,7 +108,9 @@ def _check_disk(disk: Disk, known: KnownNames) -> Iterator[Diagnostic]:
         yield from _check_place(disk, partition, is_last=number == len(partitions) - 1)
 
 
-def _check_place(disk: Disk, partition: DataPartition, *, is_last: bool) -> Iterator[Diagnostic]:
+def _check_place(
+    disk: DiskSection, partition: DataPartition, *, is_last: bool
+) -> Iterator[Diagnostic]:
     if partition.grow and not is_last:
         message = "only the last partition can grow"
         place = partition.positions.place_of("grow")
@@ -139,10 +143,12 @@ def _check_partition(partition: DataPartition, known: KnownNames) -> Iterator[Di
             positions.place_of("label"),
             f"{shorten(partition.label)!r} has {len(partition.label)}",
         )
-    if partition.size is not None and parse_size(partition.size) < _MIN_SIZE[filesystem]:
-        least = _MIN_SIZE[filesystem] >> 20
-        message = f"{partition.size} is too small for {filesystem}"
-        yield error(codes.BAD_DISK, message, positions.place_of("size"), f"write {least}M or more")
+    least = _MIN_ENCRYPTED if partition.encrypt else _MIN_SIZE[filesystem]
+    if partition.size is not None and parse_size(partition.size) < least:
+        what = "encryption" if partition.encrypt else filesystem
+        message = f"{partition.size} is too small for {what}"
+        hint = f"write {least >> 20}M or more"
+        yield error(codes.BAD_DISK, message, positions.place_of("size"), hint)
     if partition.volume is None:
         return
     place = positions.place_of("volume")

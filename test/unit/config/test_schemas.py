@@ -87,7 +87,7 @@ def test_the_whole_model_has_the_keys_of_the_schema() -> None:
     whole = load_schema("image")["properties"]
     assert {key for key, _ in yaml_fields(model.Config)} == set(whole)
     parts = {
-        "disk": model.Disk,
+        "disk": model.DiskSection,
         "firewall": model.Firewall,
         "kernel": model.Kernel,
         "trust": model.TrustSection,

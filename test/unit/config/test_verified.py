@@ -8,7 +8,7 @@ import pytest
 
 from assembler.config import (
     DataPartition,
-    Disk,
+    DiskSection,
     Healthy,
     Slots,
     Verified,
@@ -44,7 +44,7 @@ def test_a_mapping_has_all_details(load_text: Load) -> None:
     config = load_text(text).config
     healthy = Healthy(("web",), None, "5s", "2m")
     assert config.verified == Verified("1.2", "erofs", "panic", healthy)
-    assert config.disk == Disk(
+    assert config.disk == DiskSection(
         "8G",
         "256M",
         Slots("1G", "16M"),
@@ -127,6 +127,10 @@ def test_a_mapping_has_all_details(load_text: Load) -> None:
             "2:32 DM0144 1M is too small for ext4",
         ),
         (
+            ON + "disk: {data: [{label: a, encrypt: tpm, size: 16M}]}",
+            "2:46 DM0144 16M is too small for encryption",
+        ),
+        (
             ON + "disk: {data: [{label: a, size: 1G, type: varr}]}",
             "2:42 DM0104 there is no partition type 'varr'",
         ),
@@ -175,7 +179,7 @@ def test_files_are_merged(load_text: Load) -> None:
     config = load_text(first, second).config
     assert config.verified == Verified("2", None, "panic", Healthy(None, None, "5s", "9m"))
     assert config.disk is not None
-    assert config.disk == Disk(
+    assert config.disk == DiskSection(
         "8G",
         None,
         Slots("1G", "16M"),

@@ -18,7 +18,13 @@ from assembler.encode.compression import Compression
 from assembler.encode.early_initrd import MODULE_LIST
 from assembler.encode.encode_options import EncodeOptions
 from assembler.errors import DolmenError, HostError, OutputError
-from assembler.formats import FormatOptions, Target, filesystems, select_formats
+from assembler.formats import (
+    FormatOptions,
+    Target,
+    filesystem_programs,
+    filesystems,
+    select_formats,
+)
 from assembler.helper_images import HelperImages
 from assembler.rootfs.plan import STANDARD_TIME
 from support.archives import E, image, tar
