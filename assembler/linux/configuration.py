@@ -31,6 +31,8 @@ TREE_PREFIX = "tree:"
 _SOURCE = "linux"
 _ARCHIVE = re.compile(r"usr/src/linux-source-[\w.+~-]+\.tar\.xz")
 _FOR_ARCHITECTURES = re.compile(r"(?P<word>[^\[\]]+?)(?:\s+\[(?P<only>[a-z0-9 ]+)\])?")
+# The ids of commands are not those of this process.
+_READABLE = 0o644
 _ERROR = re.compile(r".*\b(?:error|Error)\b.*|make.*\*\*\*.*")
 _MAX_ERRORS = 12
 
@@ -149,6 +151,7 @@ def open_kernel_tree(
             raise PackageError.of(
                 packages.KERNEL_BUILD_FAILED, f"{package.name} has no source of a kernel"
             )
+        archive.chmod(_READABLE)
         tree.unpack(archive.name, reporter)
         archive.unlink()
     return tree
@@ -195,7 +198,9 @@ def configure_kernel(
     ]
     with task(reporter, "configure the kernel"):
         with wrap_os_errors(tree.root.build):
-            (tree.root.build / "wanted.config").write_text("\n".join(lines) + "\n")
+            wanted_path = tree.root.build / "wanted.config"
+            wanted_path.write_text("\n".join(lines) + "\n")
+            wanted_path.chmod(_READABLE)
         wanted_file = {"KCONFIG_ALLCONFIG": f"/{BUILD}/wanted.config"}
         tree.make("allnoconfig", reporter=reporter, environment=wanted_file)
         result = tree.output / ".config"

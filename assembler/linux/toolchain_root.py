@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 # /proc cannot be mounted where parts of that of the host are hidden.
 _ENTER = """set -e
+umask 022
 root=$1
 shift
 mount -n -t proc proc "$root/proc" 2>/dev/null || mount -n --rbind /proc "$root/proc"
@@ -96,7 +97,7 @@ def unpack_toolchain(
         LayerBlob(d.digest, d.size, partial(store.open, d, what)) for d in image.manifest.layers
     ]
     with wrap_os_errors(root):
-        root.mkdir()
+        _make_directory(root)
         writer = _TreeWriter(root)
         flatten_layers(what, layers, writer, limits=limits)
         writer.write_links()
@@ -107,8 +108,7 @@ def unpack_toolchain(
                 "name an image with what compiles a kernel, such as @dolmen:toolchain-kernel",
             )
         for name in ("proc", "dev", "tmp", BUILD):
-            if not (root / name).is_dir():
-                (root / name).mkdir()
+            _make_directory(root / name)
         for name in _DEVICES:
             (root / "dev" / name).touch()
         (root / "tmp").chmod(0o1777)
@@ -135,6 +135,14 @@ def _namespaces(root: Path) -> list[str]:
     return [*DEPENDENT, *unshare_words(*user, *own)]
 
 
+def _make_directory(path: Path) -> None:
+    """Make a directory, and those above it, that the ids of commands can read, too."""
+    if not path.is_dir():
+        _make_directory(path.parent)
+        path.mkdir()
+        path.chmod(0o755)
+
+
 class _TreeWriter:
     """Writes directories and files; symbolic links at the end, so that no file is behind one."""
 
@@ -150,25 +158,25 @@ class _TreeWriter:
     def add(self, name: bytes, reader: TarReader) -> None:
         path = self._path(name)
         if reader.kind == DIRECTORY:
-            path.mkdir(parents=True, exist_ok=True)
+            _make_directory(path)
         elif reader.kind == SYMLINK:
             self._links[name] = os.fsdecode(reader.link)
         elif reader.kind == FILE:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(path.parent)
             with path.open("wb") as file:
                 reader.write_to(file.write)
             path.chmod(0o755 if reader.mode & 0o100 else 0o644)
 
     def link(self, name: bytes, target: bytes, _reader: TarReader) -> None:
         path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(path.parent)
         os.link(self._path(target), path, follow_symlinks=False)
 
     def write_links(self) -> None:
         """Write the symbolic links, when all files are there."""
         for name, target in self._links.items():
             path = self._path(name)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(path.parent)
             path.symlink_to(target)
 
     def _path(self, name: bytes) -> Path:

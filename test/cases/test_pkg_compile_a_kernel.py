@@ -151,6 +151,15 @@ def test_a_kernel_is_compiled_once(packages: Packages, tmp_path: Path) -> None:
     assert kernel(packages, third) != kernel(packages, first)
 
 
+def test_a_strict_umask_keeps_no_compiler_out(packages: Packages, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        name = packages.build(tmp_path / "repository/kernel")
+    finally:
+        os.umask(before)
+    assert kernel(packages, name).startswith("2023-11-14 22:13:20 UTC dolmen ")
+
+
 def test_the_compiler_has_no_network_and_a_path_of_its_own(
     packages: Packages, tmp_path: Path
 ) -> None:
