@@ -64,7 +64,8 @@ class BuildOptions:
     helper_images: Mapping[str, str] = field(default_factory=dict)
     secure_boot_key: Path | None = None
     secure_boot_certificate: Path | None = None
-    # The directory with the keys of a verified system: db.key, db.crt, update.key.
+    # The directory with the keys of a verified system: db.key, db.crt, update.key, and pcr.key if
+    # there is one.
     keys: Path | None = None
     # They sign enclave images; the key is not encrypted.
     enclave_key: Path | None = None

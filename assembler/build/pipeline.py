@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from assembler.formats import Format, Output, Target
     from assembler.media import EnclaveSigner, PcrSigner, ReleaseKeys, Signer
 
+# In a directory of keys.
+_PCR_KEY = "pcr.key"
+# The files of an update: the disk beside them has the same program.
+_UPDATE_ROLES = frozenset({"root", "verity", "efi", "index", "checksums"})
+
 
 def build(
     files: str | Path | Sequence[str | Path],
@@ -253,14 +258,19 @@ def _enclave_signer(options: BuildOptions) -> EnclaveSigner | None:
 
 
 def _pcr_signer(options: BuildOptions) -> PcrSigner | None:
-    if options.pcr_key is None:
+    key = options.pcr_key
+    if key is None and options.keys is not None and (options.keys / _PCR_KEY).is_file():
+        key = options.keys / _PCR_KEY
+    if key is None:
         return None
     from assembler.media import read_pcr_signer  # noqa: PLC0415 - cryptography
 
-    return read_pcr_signer(options.pcr_key)
+    return read_pcr_signer(key)
 
 
 def _holds_efi_program(output: Output, formats: Sequence[Format], architecture: str) -> bool:
+    if output.role in _UPDATE_ROLES:
+        return False
     return any(one.name == output.format and architecture in one.signs_on for one in formats)
 
 

@@ -58,7 +58,7 @@ def _inputs_of(files: Sequence[str], options: BuildOptions) -> dict[str, Any]:
         "cwd": str(Path.cwd()),
     }
     keys = options.keys
-    own = [] if keys is None else [keys / n for n in ("db.key", "db.crt", "update.key")]
+    own = [] if keys is None else [keys / n for n in ("db.key", "db.crt", "update.key", "pcr.key")]
     for path in (
         *(options.secure_boot_key, options.secure_boot_certificate),
         *(options.enclave_key, options.enclave_certificate),

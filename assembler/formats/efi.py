@@ -65,7 +65,7 @@ def unified_kernel_image(assembly: Assembly, options: FormatOptions) -> SparseIm
         (".linux", kernel),
     ]
     if options.pcr_signer is not None:
-        sections = _with_policy(stub, sections, options.pcr_signer)
+        sections = with_policy(stub, sections, options.pcr_signer)
     program = add_pe_sections(stub, sections)
     if options.signer is None:
         return program
@@ -74,10 +74,10 @@ def unified_kernel_image(assembly: Assembly, options: FormatOptions) -> SparseIm
     return sign_program(program, options.signer)
 
 
-def _with_policy(
+def with_policy(
     stub: bytes, sections: list[tuple[str, Content]], signer: PcrSigner
 ) -> list[tuple[str, Content]]:
-    """Return the sections with a signed policy of the PCR 11 that they make."""
+    """Return the sections with a signed policy of the PCR 11 that they make (.pcrpkey, .pcrsig)."""
     sections = [*sections, (".pcrpkey", signer.public_pem())]
     digests = {name: _digest_of(content) for name, content in sections if content_size(content)}
     for section in parse_pe_headers(stub[:MAX_PE_HEADERS], "the stub").sections:

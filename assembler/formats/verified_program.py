@@ -15,7 +15,7 @@ from assembler.media import ExtentImage, add_pe_sections, detached_signature, si
 from assembler.rootfs import EntryKind, GeneratedEntry, GeneratedPart, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from assembler.content import Content
     from assembler.encode import EarlyInitrd
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from assembler.formats.update_set import SystemRelease
     from assembler.media import ReleaseKeys
     from assembler.rootfs import VerifiedSystem
-
-UkiSections = list[tuple[str, "Content"]]
 
 
 def require_verity(
@@ -86,23 +84,17 @@ def verified_program(
     kernel = efi.required_kernel(assembly)
     stub = options.boot_files.read(f"systemd/linux{EFI_NAMES[architecture]}.efi.stub")
     with Assembly(plan, assembly.store, assembly.options) as initrd:
-        sections: UkiSections = [
+        sections: list[tuple[str, Content]] = [
             (".osrel", _os_release(release)),
             (".cmdline", cmdline.encode()),
             (".uname", efi.kernel_version(kernel).encode()),
             (".initrd", initrd.initrd()),
             (".linux", kernel),
         ]
-        program = add_pe_sections(stub, with_policy(sections))
+        if options.pcr_signer is not None:
+            sections = efi.with_policy(stub, sections, options.pcr_signer)
+        program = add_pe_sections(stub, sections)
         yield sign_program(program, keys.programs)
-
-
-def with_policy(sections: Sequence[tuple[str, Content]]) -> UkiSections:
-    """Return the sections of the program with those that depend on all others.
-
-    Here the key and the signed policies for PCR 11 are added (.pcrpkey, .pcrsig).
-    """
-    return list(sections)
 
 
 def _os_release(release: SystemRelease) -> bytes:

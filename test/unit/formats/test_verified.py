@@ -32,7 +32,13 @@ from assembler.errors import OutputError
 from assembler.formats.update_set import pre_authentication
 from assembler.helper_images import HelperImages
 from assembler.inspection import inspect_file
-from assembler.media import KeySetOptions, ReleaseKeys, generate_keys, parse_pe_headers
+from assembler.media import (
+    KeySetOptions,
+    ReleaseKeys,
+    generate_keys,
+    parse_pe_headers,
+    read_pcr_signer,
+)
 from assembler.media.release_keys import read_release_keys
 from support.archives import E, image
 from support.formats import SYSTEM, SmallSystem
@@ -377,6 +383,18 @@ def test_another_version_has_other_identities(
     for number in range(1, 5):
         assert ours[number]["uuid"] != theirs[number]["uuid"]
     assert [p["uuid"] for p in ours[5:]] == [p["uuid"] for p in theirs[5:]]
+
+
+def test_the_program_can_have_a_signed_policy_for_pcr_11(
+    system: SmallSystem, release_keys: ReleaseKeys, keys: Path, tmp_path: Path
+) -> None:
+    signer = read_pcr_signer(keys / "db.key")
+    written = write(system, tmp_path, release_keys, pcr_signer=signer)
+    program = written.update("os_1.2_amd64.efi").read_bytes()
+    assert section(program, ".pcrpkey") == signer.public_pem()
+    (entry,) = json.loads(section(program, ".pcrsig"))["sha256"]
+    assert entry["pcrs"] == [11]
+    judge("sbverify", "--cert", keys / "db.crt", written.update("os_1.2_amd64.efi"))
 
 
 def test_a_disk_for_arm64_has_its_own_types(
