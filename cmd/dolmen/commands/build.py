@@ -126,8 +126,8 @@ def build(
     keys: Annotated[
         Path | None,
         typer.Option(
-            help="Directory with the keys of a verified system: db.key, db.crt, update.key; pcr.key "
-            "if there is one.",
+            help="Directory with the keys of a verified system: db.key, db.crt, update.key, and "
+            "pcr.key if there is one.",
             metavar="DIR",
         ),
     ] = None,
