@@ -38,8 +38,9 @@ LIMIT = 300.0
 SYSTEM = """
 services:
   - name: reader
-    image: SH "sleep 2; busybox cat /host/large >/dev/null && echo all is read; sleep 1000"
-    binds: [/:/host]
+    image: SH "sleep 2; busybox cat /host/large >/dev/null && echo all is read;\
+      busybox grep VmLck /machine/1/status; sleep 1000"
+    binds: ["/:/host", "/proc:/machine"]
 files:
   - {path: large, source: large}
 """
@@ -81,6 +82,8 @@ def test_it_boots(root: VerifiedRoot, disk: Path) -> None:
             LIMIT,
         )
         guest.wait_for(r"init: reader: all is read\n", LIMIT)
+        # The program of init is in memory, and stays there.
+        guest.wait_for(r"init: reader: VmLck:\s+[3-9]\d{3} kB\n", LIMIT)
         guest.wait_for(
             r"init: healthy: the system is healthy; there is no entry to bless: "
             r"the machine was not started by UEFI\n",
