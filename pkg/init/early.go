@@ -89,10 +89,11 @@ func goToRoot() {
 	checkUnpacking()
 	o := parseRootOptions(commandLine())
 	verified, err := parseVerityOptions(commandLine())
-	if err != nil {
-		lastWord("the command line: %v", err)
-	}
 	modules := openModules()
+	if err != nil {
+		// The system before may have a better one.
+		verityOptions{mode: modeFallback}.refuse(fmt.Errorf("the command line: %w", err), modules)
+	}
 	if verified.rootHash != "" {
 		time.Sleep(o.delay)
 		verified.refuse(goToVerifiedRoot(o, verified, modules), modules)

@@ -26,6 +26,7 @@ const (
 	verifiedSigned = "/sys/module/dm_verity/parameters/require_signatures"
 	// The keyring of the thread, which ends with it.
 	threadKeyring = ^uintptr(0)
+	espPatience   = 10 * time.Second
 )
 
 // veritySources are the partitions of a root filesystem, by name.
@@ -274,6 +275,10 @@ func fallBack(modules *moduleIndex) {
 	if err != nil {
 		say("cannot go on: there is no other system to fall back to: %v", err)
 		return
+	}
+	if modules != nil {
+		// A boot that has ended early has not looked at the disks yet.
+		awaitDevices("the ESP", espPatience, modules, func() bool { return len(partitionsOf(loader.partition)) > 0 })
 	}
 	var running, next bootEntry
 	err = withESP(loader, func(directory string) (err error) {

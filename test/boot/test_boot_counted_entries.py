@@ -162,3 +162,23 @@ def test_a_root_that_is_gone_starts_the_system_before(
         guest.wait_for(r"init: healthy: entry X_1 was blessed before\n", LIMIT)
         guest.wait_for(r"init: reader: one is read\n", LIMIT)
     assert machine.entries() == ["X_1.efi", "X_2+0-1.efi"]
+
+
+def test_a_mistake_on_the_command_line_starts_the_system_before(
+    loaders: BootFiles, roots: list[VerifiedRoot], tmp_path: Path
+) -> None:
+    machine = UefiMachine(tmp_path)
+    stub = loaders.read(STUB)
+    entries = {
+        "X_1.efi": unified_image(roots[0], stub, "1", SOON),
+        "X_2+3.efi": unified_image(roots[1], stub, "2", f"{SOON} dolmen.verity=maybe"),
+    }
+    machine.write(loaders.read(LOADER), entries, *slot(roots[0], "1"), *slot(roots[1], "2"))
+    with machine.booted() as guest:
+        guest.wait_for(
+            r"init: the verified root filesystem cannot be used: the command line: .*maybe.*\n"
+            r"init: entry X_2 is marked as bad; the machine restarts with X_1\n",
+            LIMIT,
+        )
+        guest.wait_for(r"init: healthy: entry X_1 was blessed before\n", LIMIT)
+    assert machine.entries() == ["X_1.efi", "X_2+0-1.efi"]
