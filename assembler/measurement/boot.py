@@ -30,7 +30,7 @@ from assembler.measurement.programs import INITRD_EVENT, OPTIONS_EVENT, EfiProgr
 from assembler.media import KERNEL_BOOT, kernel_boot_digests
 
 if TYPE_CHECKING:
-    from assembler.inspection import BootVolume
+    from assembler.inspection import BootVolume, DataSource
     from assembler.measurement.variables import SecureBootVariables
 
 BOOT_PROGRAMS, BOOT_CONFIGURATION, KERNEL_INPUTS, KERNEL_CONFIGURATION = 4, 5, 9, 12
@@ -45,6 +45,21 @@ _KNOWN_RELEASES = frozenset({257})
 _FIRST_WITH_SECTIONS = 252
 _CALLING = "Calling EFI Application from Boot Option"
 _EXITS = ("Exit Boot Services Invocation", "Exit Boot Services Returned with Success")
+
+
+@dataclass(slots=True)
+class ProgramCache:
+    """Programs of a volume by their paths, which several predictions hash only once."""
+
+    programs: dict[str, EfiProgram] = field(default_factory=dict)
+    # What stubs pass to their kernels.
+    initrds: dict[str, bytes | None] = field(default_factory=dict)
+
+    def read(self, path: str, source: DataSource) -> EfiProgram:
+        """Return the program in a file."""
+        if path not in self.programs:
+            self.programs[path] = EfiProgram.read(path, source)
+        return self.programs[path]
 
 
 @dataclass(slots=True)
@@ -64,9 +79,11 @@ def predict_boot(
     secure: bool,
     variables: SecureBootVariables | None,
     architecture: str = "",
+    programs: ProgramCache | None = None,
 ) -> BootPrediction:
     """Return what a machine measures that starts a volume."""
-    return _Boot(volume, secure, variables).run(architecture)
+    cache = ProgramCache() if programs is None else programs
+    return _Boot(volume, secure, variables, cache).run(architecture)
 
 
 @dataclass(slots=True)
@@ -74,6 +91,7 @@ class _Boot:
     volume: BootVolume
     secure: bool
     variables: SecureBootVariables | None
+    programs: ProgramCache
     result: BootPrediction = field(default_factory=BootPrediction)
 
     @property
@@ -109,7 +127,7 @@ class _Boot:
 
     def _first(self, architecture: str) -> EfiProgram:
         if self.volume.medium == "program":
-            return EfiProgram.read("", self.volume.files[""])
+            return self.programs.read("", self.volume.files[""])
         wanted = [_PATHS[architecture]] if architecture in _PATHS else list(_PATHS.values())
         found = [place for path in wanted if (place := self.volume.find(path))]
         if not found:
@@ -118,7 +136,7 @@ class _Boot:
                 f"the volume has no {' or '.join(wanted)}",
                 "boot entries in the firmware may start other programs of it",
             )
-        return EfiProgram.read(*found[0])
+        return self.programs.read(*found[0])
 
     def _note_partitions(self) -> None:
         table = self.volume.partition_table
@@ -177,7 +195,7 @@ class _Boot:
             )
         self.result.others = [e.path for e in entries if e.is_unified and e is not entry]
         if entry.is_unified:
-            unified = EfiProgram.read(entry.path, self.volume.files[entry.path])
+            unified = self.programs.read(entry.path, self.volume.files[entry.path])
             self._start(unified)
             self._run_stub(unified)
         else:
@@ -190,7 +208,7 @@ class _Boot:
             raise OutputError.of(
                 codes.NO_BOOT_PROGRAM, f"{entry.path} names {entry.kernel}, which does not exist"
             )
-        program = EfiProgram.read(*found)
+        program = self.programs.read(*found)
         options = [f"initrd={_backslashes(path)}" for path in entry.initrds]
         line = " ".join([*options, *([entry.options] if entry.options else [])])
         self._start(program)
@@ -220,7 +238,7 @@ class _Boot:
                 (BOOT_PROGRAMS, KERNEL_INPUTS),
                 f"how {version} starts its kernel is not known; known is {_known()}",
             )
-        kernel = program.inner_kernel()
+        kernel = program.inner_kernel
         if kernel is None:
             self.log.doubt((BOOT_PROGRAMS, KERNEL_INPUTS), f"the kernel in {name} has no EFI stub")
             return
@@ -228,7 +246,10 @@ class _Boot:
         if not self.secure:
             # With Secure Boot the stub loads it without the firmware: the signature covers it.
             self.log.add(BOOT_PROGRAMS, BOOT_PROGRAM, _description(kernel), kernel.authenticode)
-        self._run_kernel(kernel, _stub_options(program), delivered_initrd(program))
+        if program.path not in self.programs.initrds:
+            self.programs.initrds[program.path] = delivered_initrd(program)
+        initrd = self.programs.initrds[program.path]
+        self._run_kernel(kernel, _stub_options(program), initrd)
 
     def _doubt_extras(self, program: EfiProgram) -> None:
         """Note files beside the program that the stub reads."""

@@ -17,6 +17,7 @@ from assembler.measurement.boot import (
     KERNEL_CONFIGURATION,
     KERNEL_INPUTS,
     BootPrediction,
+    ProgramCache,
     predict_boot,
 )
 from assembler.measurement.events import BANK
@@ -100,9 +101,12 @@ class ImagePrediction:
 def predict_registers(path: Path, options: PredictionOptions | None = None) -> ImagePrediction:
     """Return what a machine measures that starts an image."""
     options = options or PredictionOptions()
+    programs = ProgramCache()
     with open_boot_volume(path) as volume:
         try:
-            states = tuple(_predict(volume, options, secure=s) for s in _states(volume, options))
+            states = tuple(
+                _predict(volume, options, programs, secure=s) for s in _states(volume, options)
+            )
         except CorruptDataError as error:
             raise OutputError.of(codes.DAMAGED_FILE, f"{path} is damaged: {error}") from error
         except (struct.error, IndexError, OverflowError) as error:
@@ -127,12 +131,18 @@ def _states(volume: BootVolume, options: PredictionOptions) -> tuple[bool, ...]:
     return (False, True) if signed else (False,)
 
 
-def _predict(volume: BootVolume, options: PredictionOptions, *, secure: bool) -> StatePrediction:
+def _predict(
+    volume: BootVolume, options: PredictionOptions, programs: ProgramCache, *, secure: bool
+) -> StatePrediction:
     variables = options.variables
     if variables is not None:
         variables = variables.with_state(enabled=secure)
     boot: BootPrediction = predict_boot(
-        volume, secure=secure, variables=variables, architecture=options.architecture
+        volume,
+        secure=secure,
+        variables=variables,
+        architecture=options.architecture,
+        programs=programs,
     )
     numbers = list(_REGISTERS)
     if options.firmware is not None:

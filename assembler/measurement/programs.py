@@ -161,6 +161,7 @@ class EfiProgram:
             raise CorruptDataError(f"{name} has {found.size} bytes")
         return found.read(0, found.size)
 
+    @cached_property
     def inner_kernel(self) -> EfiProgram | None:
         """Return the kernel in a unified kernel image, if firmware could start it."""
         source = self.window(".linux")
