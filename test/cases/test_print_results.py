@@ -17,6 +17,7 @@ from dolmen.lazy import load_command
 from support.booting import System, left_behind
 from support.faulty_registry import FaultyRegistry, faulty_registry
 from support.pictures import Painter
+from support.programs import program
 from support.recipes import commit, git
 from support.terminal import run_on_terminal
 
@@ -73,6 +74,7 @@ RESULTS = {
     "pkg builder": ("pkg builder du", r"(\S+ .*\n)*"),
     "metadata": ("metadata create {t}/m.iso x", NOTHING),
     "inspect": ("inspect a.tar", r"a.tar: .*\n(  .*\n)*"),
+    "pcrs": ("pcrs x.efi", r"x.efi: program\nwith Secure Boot off:\n(  .*\n)+"),
     "keys": ("keys generate {t}/keys", r"({t}/keys/\S+\n)+"),
     "schema": ("schema", r"\{{(.|\n)*\}}\n"),
     "explain": ("explain DM0114", r"DM0114: .*\n\n(.|\n)+"),
@@ -135,6 +137,7 @@ def place(dolmen: Dolmen, tmp_path: Path) -> Iterator[Place]:
     image = painter.image({"sbin/init": b"1"})
     painter.store.put("docker.io/example/init:1", image)
     (tmp_path / "i.yml").write_text("init: ['example/init:1']\n")
+    (tmp_path / "x.efi").write_bytes(program())
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "build.yml").write_text("image: p\norg: example\narches: [amd64]\n")
     (tmp_path / "p" / "Dockerfile").write_text("FROM scratch\nCOPY build.yml /\n")
