@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.boot,
     needs_qemu,
-    pytest.mark.timeout(int(3 * LIMIT)),
+    pytest.mark.timeout(int(6 * LIMIT)),
     pytest.mark.skipif(not shutil.which("swtpm"), reason="swtpm is not installed"),
     pytest.mark.skipif(
         find_firmware("amd64", secure=True) is None, reason="no firmware knows Secure Boot here"
@@ -50,7 +50,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def registers_of(dolmen: Dolmen, image: Path, *words: str | Path) -> dict[int, str]:
     """Boot an image, and return what the guest says."""
-    wait = ("--mem", "512", "--tpm", "--timeout", "150s", "--once")
+    wait = ("--mem", "512", "--tpm", "--timeout", "200s", "--once")
     command = ("run", "qemu", image, *words, *wait, "--wait-for", "measured: that is all")
     done = run_soundly(dolmen, *command)
     for _ in range(2):
