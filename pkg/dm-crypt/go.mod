@@ -1,0 +1,3 @@
+module dolmen/tpm-key
+
+go 1.19
