@@ -230,8 +230,34 @@ func enterRoot(modules *moduleIndex) error {
 			return fmt.Errorf("moving %s: %w", name, err)
 		}
 	}
+	carryStubFiles(root)
 	forgetInitrd()
 	return enter(root)
+}
+
+// Files of systemd's stub in the initrd, and where systemd has them in the running system.
+const (
+	stubFiles   = "/.extra"
+	policyFiles = "/run/systemd"
+	// More is not worth the memory.
+	largestStubFile = 64 << 10
+)
+
+// carryStubFiles copies the signed policies of PCR 11, and their key, to below a root.
+func carryStubFiles(root string) {
+	for _, name := range []string{"tpm2-pcr-signature.json", "tpm2-pcr-public-key.pem"} {
+		content, err := os.ReadFile(filepath.Join(stubFiles, name))
+		if err != nil || len(content) > largestStubFile {
+			continue
+		}
+		directory := root + policyFiles
+		if err = os.MkdirAll(directory, 0o755); err == nil {
+			err = os.WriteFile(filepath.Join(directory, name), content, 0o444)
+		}
+		if err != nil {
+			say("%s is not there in the system: %v", name, err)
+		}
+	}
 }
 
 // overlay lets a tree that cannot be written be written in memory; the outcome is below `place`.

@@ -56,6 +56,8 @@ func runInit() {
 		lastWord("the root filesystem cannot be prepared: %v", err)
 	}
 	mountBasics()
+	// Of a system that is in its initrd as a whole.
+	carryStubFiles("")
 	findConsoles()
 	options := readOptions()
 	keepInMemory()
