@@ -7,10 +7,12 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
+from assembler.codes import measurement
 from assembler.codes import output as codes
 from assembler.content import FileRange
+from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import OutputError, wrap_os_errors
-from assembler.events import task
+from assembler.events import WarningEmitted, task
 from assembler.formats import efi
 from assembler.formats.data_partitions import data_image
 from assembler.formats.filesystems import ROOT_FILESYSTEMS, check_kernel_support
@@ -216,6 +218,25 @@ def _check(assembly: Assembly, options: FormatOptions) -> None:
     efi.check_efi_kernel(efi.required_kernel(assembly), assembly.plan.architecture)
     check_kernel_support(ROOT_FILESYSTEMS[system.filesystem], assembly)
     require_verity(assembly, system, options)
+    _warn_of_values(assembly, system, options)
+
+
+def _warn_of_values(assembly: Assembly, system: VerifiedSystem, options: FormatOptions) -> None:
+    """Warn of data that no later version could open."""
+    keys = options.release_keys
+    if options.pcr_signer is not None or (keys is not None and keys.boot_policy is not None):
+        return
+    for data in system.disk.data:
+        if not data.filesystem:
+            problem = Diagnostic(
+                measurement.NO_SIGNED_POLICY,
+                f"the partition {data.label} opens with this version only, not after an update",
+                data.place,
+                ("put pcr.key into the directory of the keys, or name it by --pcr-key",),
+                severity=Severity.WARNING,
+            )
+            assembly.reporter.emit(WarningEmitted(problem))
+            return
 
 
 FORMAT = Format(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from assembler.config.checks.names import KnownNames
-    from assembler.config.model import Config, DataPartition, DiskSection, Healthy
+    from assembler.config.model import Config, Container, DataPartition, DiskSection, Healthy
     from assembler.diagnostics import Diagnostic, Place
 
 # The names of partition types; the stage rootfs has their UUIDs.
@@ -47,7 +47,7 @@ def check_verified(config: Config, known: KnownNames) -> Iterator[Diagnostic]:
         yield from _check_healthy(verified.healthy, config, known)
     yield from _check_cmdline(config)
     if config.disk is not None:
-        yield from _check_disk(config.disk, known)
+        yield from _check_disk(config.disk, config, known)
 
 
 def _check_healthy(healthy: Healthy, config: Config, known: KnownNames) -> Iterator[Diagnostic]:
@@ -87,7 +87,7 @@ def _check_cmdline(config: Config) -> Iterator[Diagnostic]:
             )
 
 
-def _check_disk(disk: DiskSection, known: KnownNames) -> Iterator[Diagnostic]:
+def _check_disk(disk: DiskSection, config: Config, known: KnownNames) -> Iterator[Diagnostic]:
     labels: dict[str, Place | None] = {}
     partitions = disk.data or ()
     for number, partition in enumerate(partitions):
@@ -105,7 +105,40 @@ def _check_disk(disk: DiskSection, known: KnownNames) -> Iterator[Diagnostic]:
             message = f"{shorten(partition.label)!r} is a label of the slots"
             yield error(codes.BAD_PARTITION, message, place, "rename the partition")
         yield from _check_partition(partition, known)
+        if known.containers_complete:
+            yield from _check_onboot(partition, config)
         yield from _check_place(disk, partition, is_last=number == len(partitions) - 1)
+
+
+def _check_onboot(partition: DataPartition, config: Config) -> Iterator[Diagnostic]:
+    """Warn of what the machine would have to do, and no container of onboot does."""
+    label = partition.label
+    device = f"PARTLABEL={label}"
+    commands = [container.command for container in config.onboot if container.command]
+    if partition.encrypt and not any("--tpm" in words and device in words for words in commands):
+        kind = ", --type, xfs" if partition.filesystem == "xfs" else ""
+        yield warning(
+            codes.NO_EFFECT,
+            f"`encrypt` has no effect: nothing in onboot encrypts the partition {shorten(label)!r}",
+            partition.positions.place_of("encrypt"),
+            f'add to `onboot`: {{name: {label}, image: "@dolmen:dm-crypt", '
+            f"command: [/usr/bin/crypto, --tpm{kind}, {label}, {device}]}}",
+        )
+    if partition.grow and not any(_grows(container) for container in config.onboot):
+        filesystem = "luks" if partition.encrypt else partition.filesystem or "ext4"
+        kind = "" if filesystem == "ext4" else f"-type, {filesystem}, "
+        yield warning(
+            codes.NO_EFFECT,
+            f"`grow` has no effect: nothing in onboot grows the partition {shorten(label)!r}",
+            partition.positions.place_of("grow"),
+            f'add to `onboot`: {{name: grow, image: "@dolmen:extend", '
+            f"command: [/usr/bin/extend, {kind}{device}]}}",
+        )
+
+
+def _grows(container: Container) -> bool:
+    command = container.command
+    return command[0].endswith("/extend") if command else "extend" in container.image
 
 
 def _check_place(

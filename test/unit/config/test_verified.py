@@ -17,6 +17,7 @@ from assembler.config import (
     render_config,
     render_metadata,
 )
+from assembler.diagnostics import Severity
 from assembler.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def test_mistakes_have_their_place(load_text: Load, text: str, expected: str) ->
     found = [
         f"{d.place.line}:{d.place.column} {d.code} {d.message}"
         for d in caught.value.diagnostics
-        if d.place
+        if d.place and d.severity is Severity.ERROR
     ]
     assert found == [expected]
 
@@ -165,6 +166,29 @@ def test_a_disk_without_verified_has_no_effect(load_text: Load) -> None:
     for text in ("disk: {growth: 2x}", "verified: false\ndisk: {growth: 2x}"):
         warnings = load_text(text).warnings
         assert [str(w.code) for w in warnings] == ["DM0128"]
+
+
+def test_data_that_nothing_in_onboot_prepares_is_warned_of(load_text: Load) -> None:
+    data = "disk: {data: [{label: b, size: 1G, encrypt: tpm, grow: true}]}\n"
+    found = load_text(ON + data).warnings
+    assert [(str(w.code), str(w.place), w.message) for w in found] == [
+        (
+            "DM0128",
+            "a.yml:2:45",
+            "`encrypt` has no effect: nothing in onboot encrypts the partition 'b'",
+        ),
+        (
+            "DM0128",
+            "a.yml:2:56",
+            "`grow` has no effect: nothing in onboot grows the partition 'b'",
+        ),
+    ]
+    # The hints are what to write.
+    containers = [hint.removeprefix("add to `onboot`: ") for w in found for hint in w.hints]
+    text = "onboot:\n" + "".join(f"  - {one}\n" for one in containers)
+    text = text.replace("@dolmen:", "dolmen/")
+    assert load_text(ON + data + text).warnings == ()
+    assert len(load_text(ON + data + text.replace("=b", "=c")).warnings) == 1
 
 
 def test_files_are_merged(load_text: Load) -> None:
