@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -230,7 +231,7 @@ func enterRoot(modules *moduleIndex) error {
 			return fmt.Errorf("moving %s: %w", name, err)
 		}
 	}
-	carryStubFiles(root)
+	carryStubFiles(stubFiles, root+policyFiles)
 	forgetInitrd()
 	return enter(root)
 }
@@ -243,16 +244,20 @@ const (
 	largestStubFile = 64 << 10
 )
 
-// carryStubFiles copies the signed policies of PCR 11, and their key, to below a root.
-func carryStubFiles(root string) {
+// carryStubFiles copies the signed policies of PCR 11, and their key, to a directory of the system.
+func carryStubFiles(source, target string) {
 	for _, name := range []string{"tpm2-pcr-signature.json", "tpm2-pcr-public-key.pem"} {
-		content, err := os.ReadFile(filepath.Join(stubFiles, name))
-		if err != nil || len(content) > largestStubFile {
+		file, err := os.Open(filepath.Join(source, name))
+		if err != nil {
 			continue
 		}
-		directory := root + policyFiles
-		if err = os.MkdirAll(directory, 0o755); err == nil {
-			err = os.WriteFile(filepath.Join(directory, name), content, 0o444)
+		content, err := io.ReadAll(io.LimitReader(file, largestStubFile))
+		file.Close()
+		if err == nil {
+			err = os.MkdirAll(target, 0o755)
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(target, name), content, 0o444)
 		}
 		if err != nil {
 			say("%s is not there in the system: %v", name, err)

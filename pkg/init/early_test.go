@@ -28,6 +28,25 @@ func TestWhereTheRootFilesystemIs(t *testing.T) {
 	}
 }
 
+func TestSignedPoliciesAreCarriedOver(t *testing.T) {
+	source, target := t.TempDir(), t.TempDir()+"/run/systemd"
+	carryStubFiles(source, target)
+	if exists(target) {
+		t.Error("nothing was there, and a directory is made")
+	}
+	write(t, source+"/tpm2-pcr-signature.json", "{}")
+	write(t, source+"/tpm2-pcr-public-key.pem", "a key")
+	write(t, source+"/os-release", "ID=linux")
+	carryStubFiles(source, target)
+	// Once more, as after a restart of init.
+	carryStubFiles(source, target)
+	for name, want := range map[string]string{"tpm2-pcr-signature.json": "{}", "tpm2-pcr-public-key.pem": "a key", "os-release": ""} {
+		if content, _ := os.ReadFile(target + "/" + name); string(content) != want {
+			t.Errorf("%s: %q", name, content)
+		}
+	}
+}
+
 func TestSuperblocks(t *testing.T) {
 	image := func(parts map[int]string) []byte {
 		data := make([]byte, superblockReach)

@@ -202,7 +202,7 @@ func FuzzDisk(f *testing.F) {
 		if block < 512 || block > 1<<16 {
 			block = 512
 		}
-		if id, label := tableNames(bytes.NewReader(data), number, block); strings.Contains(label, "\x00") || (id == "" && label != "") {
+		if id, label := tableNames(bytes.NewReader(data), number, block, int64(len(data))); strings.Contains(label, "\x00") || (id == "" && label != "") {
 			t.Errorf("%q %q", id, label)
 		}
 	})

@@ -57,7 +57,7 @@ func runInit() {
 	}
 	mountBasics()
 	// Of a system that is in its initrd as a whole.
-	carryStubFiles("")
+	carryStubFiles(stubFiles, policyFiles)
 	findConsoles()
 	options := readOptions()
 	keepInMemory()
