@@ -33,7 +33,11 @@ needs_arm = pytest.mark.skipif(
 
 
 def assemble(
-    yaml: Path, out: Path, architecture: str = "amd64", more: tuple[Path, ...] = ()
+    yaml: Path,
+    out: Path,
+    architecture: str = "amd64",
+    more: tuple[Path, ...] = (),
+    keys: Path | None = None,
 ) -> Files:
     """Build the packages that a file refers to, and then the system."""
     HOME.mkdir(parents=True, exist_ok=True)
@@ -44,8 +48,10 @@ def assemble(
     assert done.returncode == 0, done.stderr
     # To an emulator, unpacking the kernel is much of the work of a boot.
     options = ("--decompress-kernel",) if architecture == "amd64" else ()
+    # Of a verified system; firmware starts it, which takes kernels as they are.
+    signing = () if keys is None else ("--keys", keys)
     done = dolmen.run(
-        *("build", "--arch", architecture, *options),
+        *("build", "--arch", architecture, *(signing or options)),
         *("--dir", out, "--name", yaml.stem, yaml, *more),
     )
     assert done.returncode == 0, done.stderr
