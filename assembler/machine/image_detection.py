@@ -13,6 +13,7 @@ from assembler.data_files import open_data_file
 from assembler.errors import MachineError, wrap_os_errors
 from assembler.inspection import read_disk_head
 from assembler.machine.description import KernelBoot
+from assembler.machine.verified_disks import TABLE_SIZE, verified_architecture
 from assembler.suffixes import (
     CMDLINE,
     EROFS,
@@ -61,6 +62,8 @@ class BootImage:
     architecture: str = ""
     # Whether it boots by UEFI only.
     only_uefi: bool = False
+    # Whether it is the disk of a verified system.
+    verified: bool = False
 
 
 def detect_image(path: Path, *, kind: ImageKind | None = None, squashfs: bool = False) -> BootImage:
@@ -101,11 +104,22 @@ def _detect_file(path: Path, kind: ImageKind | None) -> BootImage:
         return BootImage(ImageKind.KERNEL, path, kernel=KernelBoot(path), architecture=architecture)
     container = _disk_container(head, path, size)
     if container:
-        only_uefi = _is_for_uefi(read_disk_head(path, _SECTOR))
-        return BootImage(ImageKind.DISK, path, container, only_uefi=only_uefi)
+        return _disk(path, read_disk_head(path, TABLE_SIZE), container)
     if kind is ImageKind.DISK or _has_boot_sector(head):
-        return BootImage(ImageKind.DISK, path, only_uefi=_is_for_uefi(head))
+        return _disk(path, head)
     raise _not_an_image(path, _describe_unsupported(head))
+
+
+def _disk(path: Path, head: bytes, form: str = "raw") -> BootImage:
+    architecture = verified_architecture(head)
+    return BootImage(
+        ImageKind.DISK,
+        path,
+        form,
+        architecture=architecture,
+        only_uefi=_is_for_uefi(head),
+        verified=bool(architecture),
+    )
 
 
 def _disk_container(head: bytes, path: Path, size: int) -> str:

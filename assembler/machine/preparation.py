@@ -37,9 +37,19 @@ from assembler.machine.option_checks import (
     target_architecture,
 )
 from assembler.machine.qemu import program_for
-from assembler.machine.secure_boot_keys import enroll_keys, has_keys, read_key_lists
+from assembler.machine.secure_boot_keys import (
+    enroll_keys,
+    has_keys,
+    lists_of_certificate,
+    read_key_lists,
+)
 from assembler.machine.ssh import SshAccess, prepare_ssh
 from assembler.machine.tpm import swtpm_process
+from assembler.machine.verified_disks import (
+    OwnCertificate,
+    options_for_verified,
+    own_certificate,
+)
 from assembler.machine.virtiofs import parse_shares, virtiofsd_processes
 from assembler.oci import host_platform
 
@@ -111,6 +121,11 @@ def prepare_machine(path: Path, options: RunOptions, folder: Path) -> PreparedMa
         target_architecture(options) or image.architecture or host_platform().architecture
     )
     _check_architecture(image, architecture)
+    own: OwnCertificate | None = None
+    if image.verified:
+        options = options_for_verified(options, architecture)
+        if options.secure_boot and options.secure_boot_keys is None:
+            own = own_certificate(path)
     if options.qemu is None:
         program_for(architecture)
     accelerator = choose_accelerator(architecture, options.accelerator)
@@ -142,7 +157,7 @@ def prepare_machine(path: Path, options: RunOptions, folder: Path) -> PreparedMa
         uuid=str(uuid.uuid5(_NAMESPACE, str(files.state or folder))),
         name=folder.name,
     )
-    _prepare_variables(options, machine.firmware, files)
+    _prepare_variables(options, machine.firmware, files, own)
     for port in machine.network.ports:
         check_port_free(port)
     helper_processes = [*virtiofsd_processes(machine.shares, options.virtiofsd)]
@@ -153,12 +168,17 @@ def prepare_machine(path: Path, options: RunOptions, folder: Path) -> PreparedMa
         accelerator.slow_because,
         tuple(helper_processes),
         ssh,
-        tuple(_notes(machine)),
+        tuple(_notes(machine, own)),
         () if doubt is None else (doubt,),
     )
 
 
-def _notes(machine: Machine) -> Iterator[str]:
+def _notes(machine: Machine, own: OwnCertificate | None) -> Iterator[str]:
+    if own is not None:
+        yield (
+            f"Secure Boot trusts the disk's own certificate, {own.subject}; --keys DIR trusts "
+            "those of a directory"
+        )
     for share in machine.shares:
         yield f"{share.folder} is shared: mount -t virtiofs {share.tag} /mnt"
 
@@ -272,7 +292,12 @@ def _firmware(options: RunOptions, image: BootImage, architecture: str) -> Firmw
     return require_firmware(architecture, options.firmware, secure=secure)
 
 
-def _prepare_variables(options: RunOptions, firmware: Firmware | None, files: MachineFiles) -> None:
+def _prepare_variables(
+    options: RunOptions,
+    firmware: Firmware | None,
+    files: MachineFiles,
+    own: OwnCertificate | None,
+) -> None:
     """Copy the firmware's variables to a file that the machine may write."""
     if firmware is None or firmware.variables is None:
         return
@@ -280,18 +305,22 @@ def _prepare_variables(options: RunOptions, firmware: Firmware | None, files: Ma
     saved = files.saved(VARIABLES)
     with wrap_os_errors(path):
         if saved is None:
-            path.write_bytes(_new_variables(options, firmware, firmware.variables))
+            path.write_bytes(_new_variables(options, firmware, firmware.variables, own))
         elif saved != path:
             shutil.copyfile(saved, path)
         if path.parent != files.folder:
             (files.folder / VARIABLES).symlink_to(path)
 
 
-def _new_variables(options: RunOptions, firmware: Firmware, template: Path) -> bytes:
+def _new_variables(
+    options: RunOptions, firmware: Firmware, template: Path, own: OwnCertificate | None
+) -> bytes:
     with wrap_os_errors(template, "read"):
         flash = template.read_bytes()
     if options.secure_boot_keys is not None:
         return enroll_keys(flash, read_key_lists(options.secure_boot_keys))
+    if own is not None:
+        return enroll_keys(flash, lists_of_certificate(own.encoded))
     if firmware.secure_boot and not has_keys(flash):
         raise MachineError.of(
             codes.BAD_KEYS,

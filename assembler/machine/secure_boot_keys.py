@@ -14,6 +14,7 @@ from uuid import UUID
 from assembler.codes import machine as codes
 from assembler.errors import MachineError
 from assembler.media import SECURE_BOOT_VARIABLES, read_certificate, signature_list
+from assembler.tools import require_extra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,6 +50,15 @@ def read_key_lists(folder: Path) -> dict[str, bytes]:
     return {
         v.name: signature_list(_certificate(folder, v.name), _OWNER) for v in SECURE_BOOT_VARIABLES
     }
+
+
+def lists_of_certificate(encoded: bytes) -> dict[str, bytes]:
+    """Return signature lists by which a certificate, given as DER, is PK, KEK and db."""
+    require_extra("secure-boot")
+    from cryptography.x509 import load_der_x509_certificate  # noqa: PLC0415 - takes time
+
+    content = signature_list(load_der_x509_certificate(encoded), _OWNER)
+    return {v.name: content for v in SECURE_BOOT_VARIABLES}
 
 
 def _certificate(folder: Path, name: str) -> Certificate:

@@ -44,7 +44,8 @@ def image_argument(
 
         with progress_reporter(settings) as reporter:
             options = replace(build_options(), name=_PREFIX, directory=directory)
-            build(files, options, progress=reporter.emit)
-        return directory / _PREFIX
+            result = build(files, options, progress=reporter.emit)
+        disk = next((o.path for o in result.outputs if o.role == "disk" and o.path), None)
+        return disk or directory / _PREFIX
 
     return ImageToBuild(files, build_image)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from assembler.machine import RunResult
 
 app = command_app()
-_DISK_SIZE = 1 << 30
 _KEYS_HINT = (
     "Ctrl-C ends the machine; Ctrl-] c sends Ctrl-C to the guest, Ctrl-] twice sends Ctrl-]"
 )
@@ -144,6 +143,14 @@ def qemu(
             metavar="DIR",
         ),
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory with the keys of a verified system: they sign what is built, and "
+            "Secure Boot trusts no others.  [default: the disk's own certificate]",
+            metavar="DIR",
+        ),
+    ] = None,
     tpm: Annotated[bool, typer.Option("--tpm", help="Add a TPM 2.0, emulated by swtpm.")] = False,
     iso: Annotated[bool, typer.Option("--iso", help="Treat PATH as an ISO.")] = False,
     kernel: Annotated[
@@ -242,6 +249,7 @@ def qemu(
     dolmen run qemu --disk data.qcow2,size=4G --mem 2G image.yml
     dolmen run qemu --wait-for 'login:' --timeout 90s --once image.yml   # a test
     dolmen run qemu --detached image.yml && dolmen logs -f
+    dolmen run qemu --keys keys image-verified.img   # Secure Boot, a TPM, a verified root
 
     Ctrl-C shuts the guest down; a second Ctrl-C ends the machine at once. On exit all files of the
     machine are removed, except disks with a path and the files in --state.
@@ -255,6 +263,8 @@ def qemu(
     from dolmen.run.report import RunReporter, failure_json, run_message
     from dolmen.run.terminal_console import SignalConsole, TerminalConsole
 
+    if keys is not None and secure_boot_keys is not None:
+        raise typer.BadParameter("--keys and --secure-boot-keys exclude each other")
     if iso and kernel:
         raise typer.BadParameter("--iso and --kernel exclude each other")
     settings = settings_of(ctx)
@@ -281,7 +291,7 @@ def qemu(
         uefi=uefi,
         firmware=fw,
         secure_boot=secure_boot,
-        secure_boot_keys=secure_boot_keys,
+        secure_boot_keys=secure_boot_keys or keys,
         tpm=tpm,
         accelerator=accel or text_of("run.accelerator"),
         qemu=program,
@@ -304,7 +314,7 @@ def qemu(
         return BuildOptions(
             formats=("kernel+squashfs",) if squashfs else (),
             architecture=arch,
-            disk_size=_DISK_SIZE,
+            keys=keys,
             sources=image_sources(
                 settings,
                 offline=offline,
