@@ -223,8 +223,7 @@ def _check(assembly: Assembly, options: FormatOptions) -> None:
 
 def _warn_of_values(assembly: Assembly, system: VerifiedSystem, options: FormatOptions) -> None:
     """Warn of data that no later version could open."""
-    keys = options.release_keys
-    if options.pcr_signer is not None or (keys is not None and keys.boot_policy is not None):
+    if options.pcr_signer is not None:
         return
     for data in system.disk.data:
         if not data.filesystem:
