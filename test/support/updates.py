@@ -101,6 +101,14 @@ class Signer:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
+    def private(self) -> bytes:
+        """Return the private key as PEM."""
+        return self._key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+
     def seal(self, payload: bytes) -> bytes:
         """Return a DSSE envelope."""
         kind = PAYLOAD_TYPE.encode()
