@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import sys
 from contextlib import contextmanager, suppress
@@ -25,6 +26,8 @@ _MIN_PREALLOCATION = 1 << 20
 _MIN_EXCESS = 64 << 10
 # From linux/falloc.h: allocate blocks without changing the size of the file.
 _FALLOC_FL_KEEP_SIZE = 1
+# The directory of a process's descriptors, as /dev/fd.
+_DESCRIPTORS = re.compile(r"/proc/(?:self|\d+)(?:/task/\d+)?/fd")
 
 
 @contextmanager
@@ -117,12 +120,24 @@ def _trim_excess(fd: int) -> None:
 
 
 def is_special_file(path: Path) -> bool:
-    """Tell whether a path is a device, a pipe or a socket, which is never replaced."""
+    """Tell whether a path is a device, a pipe, a socket or a descriptor: these are not replaced."""
+    # What /dev/stdout refers to may be a file. But the name of that is another one.
+    if _DESCRIPTORS.fullmatch(os.path.realpath(path.parent)) or _is_descriptor_link(path):
+        return True
     try:
         mode = path.stat().st_mode
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _is_descriptor_link(path: Path) -> bool:
+    """Tell whether a link, such as /dev/stdout, refers to a descriptor."""
+    try:
+        target = path.parent / path.readlink()
+    except OSError:
+        return False
+    return bool(_DESCRIPTORS.fullmatch(os.path.realpath(target.parent)))
 
 
 def sync_directory(path: Path) -> None:

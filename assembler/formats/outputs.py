@@ -41,7 +41,8 @@ def write_stream(
         return Output(format_name, role, _write_to_stream(target.output, fill))
     path = target.output or target.path(suffix)
     if is_special_file(path):
-        with wrap_os_errors(path), path.open("wb") as stream:
+        # A file there is that of a descriptor: what others have written to it stays.
+        with wrap_os_errors(path), path.open("ab" if path.is_file() else "wb") as stream:
             return Output(format_name, role, _write_to_stream(stream, fill))
     with output_file(path) as file:
         fill(file)

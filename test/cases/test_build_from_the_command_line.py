@@ -317,6 +317,27 @@ def test_when_the_sbom_was_made(desk: Desk) -> None:
     assert "SOURCE_DATE_EPOCH" in said
 
 
+def test_a_link_to_a_descriptor_is_written_through(desk: Desk) -> None:
+    """As /dev/stdout, when the standard output is a file; root could replace that link."""
+    link, out = desk.directory / "link", desk.directory / "out"
+    link.symlink_to("/proc/self/fd/1")
+    out.write_bytes(b"before")
+    words = ["build", "--offline", "--format", "tar", "--output", str(link), "image.yml"]
+    with out.open("ab") as stdout:
+        subprocess.run(
+            [sys.executable, "-m", "dolmen", *words],
+            cwd=desk.directory,
+            env=desk.dolmen.environment({"DOLMEN_CACHE": str(desk.store)}),
+            stdout=stdout,
+            check=True,
+        )
+    assert link.is_symlink()
+    content = out.read_bytes()
+    assert content.startswith(b"before")
+    with tarfile.open(fileobj=io.BytesIO(content.removeprefix(b"before"))) as archive:
+        assert archive.getnames()
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
 def test_outputs_obey_the_umask(desk: Desk, umask: int) -> None:
     formats = ("--format", "kernel+initrd,tar-kernel-initrd")
