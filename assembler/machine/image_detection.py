@@ -13,7 +13,7 @@ from assembler.data_files import open_data_file
 from assembler.errors import MachineError, wrap_os_errors
 from assembler.inspection import read_disk_head
 from assembler.machine.description import KernelBoot
-from assembler.machine.verified_disks import TABLE_SIZE, verified_architecture
+from assembler.machine.partition_types import TABLE_SIZE, verified_architecture
 from assembler.suffixes import (
     CMDLINE,
     EROFS,

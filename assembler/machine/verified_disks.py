@@ -1,14 +1,11 @@
-"""Disks of verified systems: how they are recognised, and the machine that verifies them."""
+"""Disks of verified systems: the machine that verifies them, and the certificate they bring."""
 
 from __future__ import annotations
 
 import hashlib
-import struct
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from uuid import UUID
 
-from assembler import magics
 from assembler.codes import machine as codes
 from assembler.errors import DolmenError, MachineError
 from assembler.inspection import SourceImage, open_boot_volume
@@ -27,16 +24,6 @@ if TYPE_CHECKING:
     from assembler.inspection import DataSource
     from assembler.machine.options import RunOptions
 
-# The partition table in front: a sector, the header, and 128 entries.
-TABLE_SIZE = 34 * 512
-_SECTOR, _ENTRY = 512, 128
-# The types of hash trees, by the Discoverable Partitions Specification.
-_HASH_TREES = {
-    UUID("2c7357ed-ebd2-46d9-aec1-23d437ec2bf5").bytes_le: "amd64",
-    UUID("df3300ce-d69f-4c92-978c-9bfb0f38d820").bytes_le: "arm64",
-    UUID("b6ed5582-440b-4209-b8da-5ff7c419ea3d").bytes_le: "riscv64",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class OwnCertificate:
@@ -44,16 +31,6 @@ class OwnCertificate:
 
     encoded: bytes
     subject: str
-
-
-def verified_architecture(head: bytes) -> str:
-    """Return the architecture of the verified system on a disk that begins so, or an empty text."""
-    if not magics.has_magic(head, magics.GPT, _SECTOR):
-        return ""
-    (table,) = struct.unpack_from("<Q", head, _SECTOR + 72)
-    entries = head[table * _SECTOR : TABLE_SIZE]
-    types = (entries[at : at + 16] for at in range(0, len(entries), _ENTRY))
-    return next((_HASH_TREES[t] for t in types if t in _HASH_TREES), "")
 
 
 def options_for_verified(options: RunOptions, architecture: str) -> RunOptions:
