@@ -28,6 +28,7 @@ _MAX_LISTED = 10_000
 _MAX_NAME = 4096
 _MAX_TEXT = 4096
 _MAX_RULES = 1 << 20
+_MAX_WANTED = 1 << 20
 _NEWC_HEADER = 110
 _NEWC_MAGICS = (magics.NEWC, magics.NEWC_CRC)
 _TRAILER = b"TRAILER!!!"
@@ -88,8 +89,11 @@ class _ChunkStream:
 class _InitrdCounter:
     """Counts archives, entries and content."""
 
-    def __init__(self, result: Inspection) -> None:
+    def __init__(self, result: Inspection, wanted: frozenset[str] = frozenset()) -> None:
         self._found = result
+        self._wanted = wanted
+        # The contents of the files that are wanted, by name; a later one replaces an earlier one.
+        self.contents: dict[str, bytes] = {}
         self.entries = 0
         self.content = 0
         self.archives = 0
@@ -120,6 +124,10 @@ class _InitrdCounter:
         is_file = mode & 0o170000 == 0o100000
         if is_file and printable_text(name) == RULES_PATH and size <= _MAX_RULES:
             self._found.facts["firewall"] = open_ports(flow.read(size))
+        elif is_file and printable_text(name) in self._wanted:
+            if size > _MAX_WANTED:
+                raise CorruptDataError(f"{printable_text(name)} in it has {size} bytes")
+            self.contents[printable_text(name)] = flow.read(size)
         else:
             flow.skip(size)
         flow.skip(-size % 4)
@@ -132,7 +140,18 @@ class _InitrdCounter:
 
 
 def _inspect_initrd(source: DataSource, result: Inspection, _inspector: Inspector) -> None:
-    state = _InitrdCounter(result)
+    _read_archives(source, result, _InitrdCounter(result))
+
+
+def initrd_contents(source: DataSource, wanted: frozenset[str]) -> dict[str, bytes]:
+    """Return the contents of small files of an initrd, by name."""
+    result = Inspection("initrd", source.size)
+    state = _InitrdCounter(result, wanted)
+    _read_archives(source, result, state)
+    return state.contents
+
+
+def _read_archives(source: DataSource, result: Inspection, state: _InitrdCounter) -> None:
     position = 0
     try:
         while position < source.size:

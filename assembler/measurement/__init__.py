@@ -5,6 +5,7 @@
     prediction_document(images)         the content of NAME-pcrs.json
     lock_file(state)                    the same for systemd-pcrlock
     read_event_log(path), log_differences(registers, log)   what a machine has measured instead
+    EfiProgram                          a program: signatures, sections, what is measured of it
     PredictionOptions                   the machine: firmware, variables, Secure Boot
 
 A register is known with all of its events, or it is unknown with the reason; nothing is guessed.
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
         predict_registers,
         prediction_document,
     )
+    from assembler.measurement.programs import EfiProgram
     from assembler.measurement.variables import SecureBootVariables, read_secure_boot_variables
 
 _HOMES = {
     "ASSUMPTIONS": "predictions",
+    "EfiProgram": "programs",
     "ImagePrediction": "predictions",
     "MeasuredEvent": "events",
     "PredictionOptions": "predictions",
@@ -48,6 +51,7 @@ _HOMES = {
 
 __all__ = [
     "ASSUMPTIONS",
+    "EfiProgram",
     "ImagePrediction",
     "MeasuredEvent",
     "PredictionOptions",

@@ -9,7 +9,8 @@
     pe                                  programs for UEFI, and unified kernel images
     PcrSigner, kernel_boot_digests, policy_digest, …    PCR 11 of these, and its signed policies
     Signer, sign_program, program_signatures    Authenticode signatures
-    VerityWriter, detached_signature    hash trees of dm-verity, and signatures of their root hashes
+    VerityWriter, VeritySuperblock, …   hash trees of dm-verity
+    detached_signature, detached_signers    signatures of root hashes, made and verified
     ReleaseKeys, read_release_keys      what a verified system and its updates are signed with
     enclave_image, EnclaveSigner    images of AWS Nitro Enclaves, and their signatures
     generate_keys, read_signer, read_certificate, signature_list, …    keys for Secure Boot
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         program_signatures,
         sign_program,
     )
+    from assembler.media.detached_signatures import detached_signers
     from assembler.media.disk_tar import write_disk_tar
     from assembler.media.eif import (
         EIF_HEADER_SIZE,
@@ -116,6 +118,8 @@ if TYPE_CHECKING:
     from assembler.media.verity import (
         VERITY_BLOCK,
         VerityIdentity,
+        VerityLayout,
+        VeritySuperblock,
         VerityWriter,
         root_hash_uuids,
         verity_capacity,
@@ -174,12 +178,15 @@ _HOMES = {
     "Syslinux": "syslinux",
     "VERITY_BLOCK": "verity",
     "VerityIdentity": "verity",
+    "VerityLayout": "verity",
+    "VeritySuperblock": "verity",
     "VerityWriter": "verity",
     "add_pe_sections": "pe",
     "certificate_fingerprint": "keys",
     "certificate_register": "eif",
     "check_enclave_signature": "enclave_signature",
     "detached_signature": "pkcs7",
+    "detached_signers": "detached_signatures",
     "embedded_certificates": "authenticode",
     "enclave_image": "eif",
     "extend_register": "pcr_policy",
@@ -267,12 +274,15 @@ __all__ = [
     "SparseImage",
     "Syslinux",
     "VerityIdentity",
+    "VerityLayout",
+    "VeritySuperblock",
     "VerityWriter",
     "add_pe_sections",
     "certificate_fingerprint",
     "certificate_register",
     "check_enclave_signature",
     "detached_signature",
+    "detached_signers",
     "embedded_certificates",
     "enclave_image",
     "extend_register",

@@ -70,6 +70,27 @@ class VerityLayout:
         return 1 + sum(self.levels[level + 1 :])
 
 
+@dataclass(frozen=True, slots=True)
+class VeritySuperblock:
+    """The superblock: nothing signs it, but other values lead to other hashes."""
+
+    data_blocks: int
+    salt: bytes
+    uuid: uuid.UUID
+
+    @classmethod
+    def parse(cls, data: bytes) -> VeritySuperblock:
+        """Read a superblock; ValueError says what is wrong with it."""
+        if len(data) < _SUPERBLOCK.size or not data.startswith(magics.VERITY):
+            raise ValueError("there is no superblock of dm-verity")
+        _, version, form, own, name, of, by, blocks, size, salt = _SUPERBLOCK.unpack_from(data)
+        if (version, form, name.rstrip(b"\0")) != (1, 1, b"sha256"):
+            raise ValueError("the superblock is not of version 1 with SHA-256")
+        if (of, by) != (VERITY_BLOCK, VERITY_BLOCK) or size > len(salt) or not blocks:
+            raise ValueError("the superblock has other blocks, or a salt that is too long")
+        return cls(blocks, salt[:size], uuid.UUID(bytes=own))
+
+
 class VerityWriter:
     """Writes superblock and tree to a file while the data of the volume passes by."""
 

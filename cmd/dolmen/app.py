@@ -32,6 +32,7 @@ COMMANDS = (
     LazyCommand("metadata", "dolmen.commands.metadata", "Create metadata CDs for guests."),
     LazyCommand("inspect", "dolmen.commands.inspect", "Show the contents of an image file."),
     LazyCommand("pcrs", "dolmen.commands.pcrs", "Predict the PCRs of a booted image."),
+    LazyCommand("verify", "dolmen.commands.verify", "Verify the chain of an image, offline."),
     LazyCommand("keys", "dolmen.commands.keys", "Create Secure Boot keys."),
     LazyCommand("serve", "dolmen.commands.serve", "Serve images over HTTP for network boot."),
     LazyCommand(
