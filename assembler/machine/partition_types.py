@@ -20,7 +20,7 @@ _HASH_TREES = {
 
 def verified_architecture(head: bytes) -> str:
     """Return the architecture of the verified system on a disk that begins so, or an empty text."""
-    if not magics.has_magic(head, magics.GPT, _SECTOR):
+    if len(head) < 2 * _SECTOR or not magics.has_magic(head, magics.GPT, _SECTOR):
         return ""
     (table,) = struct.unpack_from("<Q", head, _SECTOR + 72)
     entries = head[table * _SECTOR : TABLE_SIZE]

@@ -52,8 +52,9 @@ def check_partitions(checks: Checks, disk: DataSource) -> list[Slot]:
         checks.ok(_DISK, "copy of the partition table")
     roots = [e for e in entries if e.type in _ROOTS]
     trees = [e for e in entries if e.type in _ROOTS.values()]
+    slots: list[Slot] = []
     if not roots and not trees:
-        return []
+        return slots
     with checks.failing(_DISK, "slots"):
         if len(roots) != len(trees) or any(
             _ROOTS[root.type] != tree.type for root, tree in zip(roots, trees, strict=True)
@@ -68,8 +69,7 @@ def check_partitions(checks: Checks, disk: DataSource) -> list[Slot]:
         ]
         free = sum(slot.is_free for slot in slots)
         checks.ok(_DISK, "slots", f"{len(slots)}, {free} free")
-        return slots
-    return []
+    return slots
 
 
 def check_slots(checks: Checks, slots: Sequence[Slot], programs: Sequence[SystemProgram]) -> None:

@@ -76,6 +76,14 @@ def test_a_hash_tree_tells_that_a_disk_is_verified(
     assert image.only_uefi
 
 
+def test_a_partition_table_that_is_cut_short_tells_nothing(tmp_path: Path) -> None:
+    path = disk(tmp_path / "disk", TREE)
+    data = path.read_bytes()
+    for size in (520, 600, 1024, 1200):
+        path.write_bytes(data[:size])
+        assert not detect_image(path).verified
+
+
 def test_a_verified_system_gets_secure_boot_and_a_tpm(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = RunOptions()
     monkeypatch.setattr(verified_disks, "find_program", lambda _: None)
