@@ -97,12 +97,12 @@ def _check_programs(
 
 
 def _check_predictions(checks: Checks, path: Path, given: Path | None) -> None:
-    found = _prediction_of(path, [given] if given else sorted(path.parent.glob("*-pcrs.json")))
-    if found is None:
-        reason = f"no {given or 'NAME-pcrs.json beside the image'} has predictions of {path.name}"
-        checks.unchecked(path.name, _PCRS, reason)
-        return
     with checks.failing(path.name, _PCRS):
+        found = _prediction_in(given, path.name) if given else _prediction_beside(path)
+        if found is None:
+            reason = f"no {given or 'NAME-pcrs.json beside it'} has predictions of {path.name}"
+            checks.unchecked(path.name, _PCRS, reason)
+            return
         now = predict_registers(path).as_json()
         if (found["medium"], found["bank"]) != (now["medium"], now["bank"]):
             raise FailedCheckError("they are for another medium or bank")
@@ -122,16 +122,19 @@ def _different(told: list[dict[str, Any]], now: list[dict[str, Any]]) -> set[int
     return found
 
 
-def _prediction_of(path: Path, files: list[Path]) -> dict[str, Any] | None:
-    for file in files:
+def _prediction_beside(path: Path) -> dict[str, Any] | None:
+    """Return the prediction in a file beside the image; what is wrong with others is theirs."""
+    for file in sorted(path.absolute().parent.glob("*-pcrs.json")):
         try:
-            with wrap_os_errors(file, "read"), open_data_stream(file) as opened:
-                document = json.loads(opened.read(_MAX_PREDICTIONS))
-            for image in document["images"]:
-                if image["image"] == path.name:
-                    return dict(image)
-        except (ValueError, KeyError, TypeError):
+            found = _prediction_in(file, path.name)
+        except (DolmenError, ValueError, KeyError, TypeError, RecursionError):
             continue
-        except DolmenError:
-            continue
+        if found is not None:
+            return found
     return None
+
+
+def _prediction_in(file: Path, name: str) -> dict[str, Any] | None:
+    with wrap_os_errors(file, "read"), open_data_stream(file) as opened:
+        document = json.loads(opened.read(_MAX_PREDICTIONS))
+    return next((image for image in document["images"] if image["image"] == name), None)

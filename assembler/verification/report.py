@@ -103,6 +103,6 @@ class Checks:
             self.failed(part, name, error.diagnostics[0].message)
         except (struct.error, ValueError, IndexError, KeyError, OverflowError) as error:
             self.failed(part, name, f"it is corrupt: {error}")
-        except (TypeError, AttributeError) as error:
-            # JSON of another form.
+        except (TypeError, AttributeError, RecursionError) as error:
+            # JSON of another form, or nested too deeply.
             self.failed(part, name, f"it has an unusual form: {error}")

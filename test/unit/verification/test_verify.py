@@ -172,6 +172,25 @@ def test_the_signature_of_another_root_hash_is_refused(keys: Path, tmp_path: Pat
     assert "in the command line" in check(image.disk, keys)[PROGRAM, "signature of the root hash"]
 
 
+def test_a_disk_without_its_program_is_refused(image: VerifiedImage, keys: Path) -> None:
+    data = image.disk.read_bytes()
+    names = [f"{name}\0".encode("utf-16-le") for name in (".efi", ".old")]
+    image.disk.write_bytes(data.replace(*names))
+    assert ("disk", "system") in check(image.disk, keys)
+
+
+def test_predictions_that_are_named_must_be_there(
+    image: VerifiedImage, keys: Path, tmp_path: Path
+) -> None:
+    trusted = read_trusted_keys(keys)
+    given = tmp_path / "given"
+    assert failures(verify(image.disk, trusted, given))[PREDICTIONS]
+    given.write_text('{"images": []}')
+    assert failures(verify(image.disk, trusted, given)) == {}
+    given.write_text("[" * 9999)
+    assert failures(verify(image.disk, trusted, given))[PREDICTIONS]
+
+
 def test_a_slot_with_other_ids_or_labels_is_refused(image: VerifiedImage, keys: Path) -> None:
     _edit_entries(image.disk, lambda e: e[: 2 * 128 + 16] + b"x" + e[2 * 128 + 17 :])
     found = check(image.disk, keys)
@@ -260,6 +279,7 @@ def test_other_tools_read_the_same_checksums(image: VerifiedImage, keys: Path) -
     [
         "",
         "[]",
+        "[" * 9999,
         "{}",
         '{"payload": 7, "payloadType": "x"}',
         '{"payload": "W10=", "payloadType": "application/vnd.dolmen.update+json"}',
