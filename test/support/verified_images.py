@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from assembler.content import FileRange
 from assembler.formats.efi import with_policy
-from assembler.formats.update_set import Release, UpdateFile, checksums, signed_index
+from assembler.formats.update_set import SystemRelease, UpdateFile, checksums, signed_index
 from assembler.formats.verified_disk import SlotContent, esp_files, plan_sizes, verified_disk
 from assembler.measurement import predict_registers, prediction_document
 from assembler.media import (
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-RELEASE = Release("web", "7", "amd64")
+RELEASE = SystemRelease("web", "7", "amd64")
 LINE = "console=ttyS0 roothash={} dolmen.verity=fallback"
 
 
