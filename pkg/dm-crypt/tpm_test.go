@@ -335,6 +335,31 @@ func TestNewKeys(t *testing.T) {
 	}
 }
 
+func TestAnswersAreWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "device")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := openTPM(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.device.Close()
+	raw, err := opened.device.(*os.File).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = raw.Control(func(handle uintptr) {
+		flags, _, code := syscall.Syscall(syscall.SYS_FCNTL, handle, syscall.F_GETFL, 0)
+		if code != 0 || flags&syscall.O_NONBLOCK != 0 {
+			t.Errorf("flags %o, %v: reads do not wait", flags, code)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWrongWords(t *testing.T) {
 	for want, words := range map[string][]string{
 		"usage: ":               {},

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -153,8 +154,13 @@ func openTPM(path string) (*tpm, error) {
 		connection, err := net.Dial("unix", path)
 		return &tpm{device: connection}, err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	return &tpm{device: file}, err
+	// Not by os.OpenFile, which lets the kernel not wait: then an answer that is not there yet is
+	// read as nothing.
+	handle, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	return &tpm{device: os.NewFile(uintptr(handle), path)}, nil
 }
 
 // clear removes objects and sessions, of which a TPM has room for three.
