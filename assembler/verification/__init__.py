@@ -1,7 +1,7 @@
 """Verification: whether an image is what its keys have signed, from the firmware to the last block.
 
     verify(path, keys, predictions)    all checks of a disk, a program or an update set -> Report
-    Report, Check, Outcome             the checks by name, each with its outcome and the reason
+    Report, Check, CheckOutcome        the checks by name, each with its outcome and the reason
     read_trusted_keys(directory)       the public parts of a set of keys -> TrustedKeys
 
 Nothing is booted, and no private key is read. All content is hostile: whatever is wrong with it is
@@ -16,12 +16,12 @@ from assembler.fronts import front
 
 if TYPE_CHECKING:
     from assembler.verification.images import verify
-    from assembler.verification.report import Check, Outcome, Report
+    from assembler.verification.report import Check, CheckOutcome, Report
     from assembler.verification.trusted_keys import TrustedKeys, read_trusted_keys
 
 _HOMES = {
     "Check": "report",
-    "Outcome": "report",
+    "CheckOutcome": "report",
     "Report": "report",
     "TrustedKeys": "trusted_keys",
     "read_trusted_keys": "trusted_keys",
@@ -30,7 +30,7 @@ _HOMES = {
 
 __all__ = [
     "Check",
-    "Outcome",
+    "CheckOutcome",
     "Report",
     "TrustedKeys",
     "read_trusted_keys",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SCHEMA = 1
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """How a check ended."""
 
     OK = "ok"
@@ -31,7 +31,7 @@ class Check:
 
     part: str
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     detail: str = ""
 
     def as_json(self) -> dict[str, str]:
@@ -57,7 +57,7 @@ class Report:
     def failed(self) -> bool:
         """Tell whether a check failed, or none succeeded."""
         outcomes = {check.outcome for check in self.checks}
-        return Outcome.FAILED in outcomes or Outcome.OK not in outcomes
+        return CheckOutcome.FAILED in outcomes or CheckOutcome.OK not in outcomes
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON."""
@@ -82,15 +82,15 @@ class Checks:
 
     def ok(self, part: str, name: str, detail: str = "") -> None:
         """Note a check that succeeded."""
-        self.found.append(Check(part, name, Outcome.OK, detail))
+        self.found.append(Check(part, name, CheckOutcome.OK, detail))
 
     def failed(self, part: str, name: str, detail: str) -> None:
         """Note a check that failed."""
-        self.found.append(Check(part, name, Outcome.FAILED, detail))
+        self.found.append(Check(part, name, CheckOutcome.FAILED, detail))
 
     def unchecked(self, part: str, name: str, detail: str) -> None:
         """Note a check that was not made, with the reason."""
-        self.found.append(Check(part, name, Outcome.UNCHECKED, detail))
+        self.found.append(Check(part, name, CheckOutcome.UNCHECKED, detail))
 
     @contextmanager
     def failing(self, part: str, name: str) -> Iterator[None]:

@@ -68,12 +68,12 @@ def verify(
 
 def _lines(path: Path, report: Report) -> Iterator[str]:
     from assembler.printable import printable
-    from assembler.verification import Outcome
+    from assembler.verification import CheckOutcome
 
     yield f"{printable(str(path))}: {report.kind}"
     rows = []
     for check in report.checks:
-        is_failed = check.outcome is Outcome.FAILED
+        is_failed = check.outcome is CheckOutcome.FAILED
         shown = "FAILED" if is_failed else check.outcome.value
         rows.append((shown, check.part, check.name, check.detail))
     widths = [max((len(row[n]) for row in rows), default=0) for n in range(3)]
@@ -83,5 +83,5 @@ def _lines(path: Path, report: Report) -> Iterator[str]:
     yield "not covered:"
     for text in report.not_covered:
         yield f"  {text}"
-    failed = sum(check.outcome is Outcome.FAILED for check in report.checks)
+    failed = sum(check.outcome is CheckOutcome.FAILED for check in report.checks)
     yield f"{failed} of {len(rows)} checks failed" if report.failed else "no check failed"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from assembler.errors import OutputError, UsageError
-from assembler.verification import Outcome, Report, read_trusted_keys, verify
+from assembler.verification import CheckOutcome, Report, read_trusted_keys, verify
 from support.verified_images import VerifiedImage, make_image, make_keys
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def image(made: VerifiedImage, tmp_path: Path) -> VerifiedImage:
 
 def failures(report: Report) -> dict[tuple[str, str], str]:
     """Return the details of failed checks, by part and name."""
-    return {(c.part, c.name): c.detail for c in report.checks if c.outcome is Outcome.FAILED}
+    return {(c.part, c.name): c.detail for c in report.checks if c.outcome is CheckOutcome.FAILED}
 
 
 def check(path: Path, keys: Path) -> dict[tuple[str, str], str]:
@@ -78,7 +78,7 @@ def test_an_image_that_nothing_has_changed_passes(made: VerifiedImage, keys: Pat
     report = verify(made.disk, read_trusted_keys(keys))
     assert not report.failed
     found = {(c.part, c.name): c for c in report.checks}
-    assert {key for key, c in found.items() if c.outcome is Outcome.UNCHECKED} == {
+    assert {key for key, c in found.items() if c.outcome is CheckOutcome.UNCHECKED} == {
         ("loader/loader.conf", "signature"),
         ("slot B", "hash tree"),
     }
@@ -87,7 +87,7 @@ def test_an_image_that_nothing_has_changed_passes(made: VerifiedImage, keys: Pat
     assert found[PROGRAM, "slot"].detail == "slot A, version 7"
     assert any("dbx" in text for text in report.not_covered)
     update = verify(made.update, read_trusted_keys(keys))
-    assert {c.outcome for c in update.checks} == {Outcome.OK}
+    assert {c.outcome for c in update.checks} == {CheckOutcome.OK}
     program = verify(made.file("efi"), read_trusted_keys(keys))
     assert not program.failed
     assert program.kind == "program"
@@ -160,7 +160,7 @@ def test_missing_keys_are_said(image: VerifiedImage, keys: Path, tmp_path: Path)
     shutil.copy(keys / "db.crt", few)
     report = verify(image.disk, read_trusted_keys(few))
     assert not report.failed
-    unchecked = {c.name: c.detail for c in report.checks if c.outcome is Outcome.UNCHECKED}
+    unchecked = {c.name: c.detail for c in report.checks if c.outcome is CheckOutcome.UNCHECKED}
     assert unchecked["policy of PCR 11"] == "the keys have no pcr.pub"
     (few / "update.pub").write_bytes((keys / "pcr.pub").read_bytes())
     with pytest.raises(UsageError, match=r"update\.pub"):
