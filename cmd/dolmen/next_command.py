@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _STYLE = "1"
 # Formats whose output QEMU boots as it is.
-_BOOTABLE = ("uki", "raw", "iso", "qcow2", "vhd", "dynamic-vhd", "vmdk")
+_BOOTABLE = ("uki", "raw", "iso", "qcow2", "vhd", "dynamic-vhd", "vmdk", "verified")
 
 
 def show_next_command(settings: Settings, *words: str | Path, always: bool = False) -> None:

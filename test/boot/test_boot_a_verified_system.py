@@ -29,7 +29,8 @@ from support.verified import flip, partition_offsets
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-LIMIT = 280
+# Two starts of a machine by a firmware that is emulated.
+LIMIT = 900
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.boot,
@@ -151,6 +152,7 @@ def boot(dolmen: Dolmen, disk: Path, keys: Path, text: str) -> str:
     done = run_soundly(
         *(dolmen, "run", "qemu", "--keys", keys, "--once", "--timeout", f"{LIMIT}s"),
         *("--wait-for", text, disk),
+        timeout=LIMIT + 60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

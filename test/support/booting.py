@@ -215,14 +215,14 @@ EMULATOR_FAULT = re.compile(r"DM1031|PANIC: double fault|Oops: 0000|8254 timer n
 
 
 def run_soundly(
-    dolmen: Dolmen, *words: str | Path, attempts: int = 3
+    dolmen: Dolmen, *words: str | Path, attempts: int = 3, timeout: float = 300
 ) -> subprocess.CompletedProcess[str]:
     """Run a machine to its end; again if the emulator failed, which is reported."""
-    done = dolmen.run(*words)
+    done = dolmen.run(*words, timeout=timeout)
     while attempts > 1 and EMULATOR_FAULT.search(done.stdout + done.stderr):
         warnings.warn(f"the emulator failed: {done.stdout[-300:]}", stacklevel=2)
         attempts -= 1
-        done = dolmen.run(*words)
+        done = dolmen.run(*words, timeout=timeout)
     return done
 
 

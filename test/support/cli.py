@@ -25,6 +25,7 @@ class Dolmen:
         stdin: str | None = None,
         env: dict[str, str] | None = None,
         check: bool = False,
+        timeout: float = 300,
     ) -> subprocess.CompletedProcess[str]:
         """Run `dolmen ARGUMENTS` and return what it printed."""
         return subprocess.run(
@@ -35,7 +36,7 @@ class Dolmen:
             capture_output=True,
             text=True,
             check=check,
-            timeout=300,
+            timeout=timeout,
         )
 
     def environment(self, extra: dict[str, str] | None = None) -> dict[str, str]:

@@ -33,6 +33,7 @@ def output(kind: str, role: str, name: str = "") -> Output:
         ([output("qcow2-bios", "disk", "web.qcow2")], "dolmen run qemu --arch arm64 web.qcow2"),
         ([output("iso", "iso", "w.iso")], "dolmen run qemu --arch arm64 w.iso"),
         ([output("uki", "program", "w.efi")], "dolmen run qemu --arch arm64 w.efi"),
+        ([output("verified", "disk", "w.img")], "dolmen run qemu --arch arm64 w.img"),
         ([output("tar", "tar", __file__)], f"dolmen inspect {__file__}"),
         ([output("tar", "tar")], ""),
         (
