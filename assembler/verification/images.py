@@ -35,6 +35,7 @@ _ALWAYS = (
     "whether boot loader, kernel and services have weaknesses",
 )
 _OF_DISKS = (
+    "the filesystem of the ESP: only its files are checked, not its free space and directories",
     "partitions for data, free slots, and what follows the data in a partition",
     "the UUID in the superblock of a hash tree, which nothing signs",
     "whether the root filesystem has the key that updates are verified with",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         (("x", "--timeout", "soon"), 2, "invalid duration"),
         (("x", "--data", "a", "--data-file", "b"), 2, "exclude each other"),
         (("x", "--iso", "--kernel"), 2, "exclude each other"),
+        (("x", "--keys", "a", "--secure-boot-keys", "b"), 2, "exclude each other"),
         (("nothing-here",), 1, "nothing-here is not a bootable image"),
         (("missing.yml",), 1, "missing.yml"),
     ],
