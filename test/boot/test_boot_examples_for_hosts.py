@@ -203,6 +203,7 @@ def test_podman_runs_an_image_that_the_system_does_not_have(tmp_path: Path) -> N
 
     def check(guest: Guest) -> None:
         guest.wait_for(r"This is podman, Linux")
+        guest.wait_for(r"init: started in")
         guest.type(
             "service exec podman podman load -i /var/lib/images/web.tar </dev/null; echo loaded $?"
         )

@@ -85,6 +85,8 @@ def kept(tmp_path: Path) -> Files:
     return assemble(yaml, tmp_path)
 
 
+# Each source is unpacked once: 1.6 GB each.
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
 def test_every_option_is_as_the_fragments_ask() -> None:
     HOME.mkdir(parents=True, exist_ok=True)

@@ -176,7 +176,9 @@ def test_hosts_ask_and_services_answer(tmp_path: Path) -> None:
         assert ask(agent, "guest-get-host-name") == {"return": {"host-name": "asked"}}
         refused = ask(agent, "guest-exec", path="/usr/bin/sh")
         assert "has been disabled" in json.dumps(refused)
-        assert "failed" not in guest.text()
+        # The kernel may say so of clocks, if the emulator is slow.
+        own = [line for line in guest.text().splitlines() if "init: kmsg: kern" not in line]
+        assert "failed" not in "\n".join(own)
         with socket.socket(socket.AF_UNIX) as host:
             host.connect(str(agent))
             host.sendall(b'{"execute": "guest-shutdown"}\n')
