@@ -157,7 +157,7 @@ def prediction_document(images: dict[str, ImagePrediction]) -> bytes:
     document = {
         "schema": SCHEMA,
         "assumptions": list(ASSUMPTIONS),
-        "images": [{"image": name, **image.as_json()} for name, image in images.items()],
+        "images": [{"image": name, **image.as_json()} for name, image in sorted(images.items())],
     }
     return json.dumps(document, indent=2).encode() + b"\n"
 

@@ -117,8 +117,8 @@ def usual(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     # Whatever is compared below is really different from one option to the next.
     initrds = [v for k, v in found.items() if k.endswith("initrd.img")]
     assert len(set(initrds)) == len(initrds) == len(CODECS)
-    # An enclave image has its registers beside it.
-    assert len(found) == 2 + 3 + len(CODECS) * 5 + 2 * (len(MEDIA.split(",")) + 1)
+    # An enclave image has its registers beside it, and so have programs for UEFI.
+    assert len(found) == 2 + 3 + len(CODECS) * 5 + 2 * (len(MEDIA.split(",")) + 2)
     return found
 
 

@@ -89,9 +89,9 @@ def test_five_lines_build_a_disk(installed: Path, work: Path) -> None:
     assert first is not None
     done = run(installed, work, "-c", first[1])
     assert done.returncode == 0, done.stderr
-    path, size, digest = done.stdout.split()
-    assert (work / path).stat().st_size == int(size)
-    assert re.fullmatch("[0-9a-f]{64}", digest)
+    for path, size, digest in map(str.split, done.stdout.splitlines()):
+        assert (work / path).stat().st_size == int(size)
+        assert re.fullmatch("[0-9a-f]{64}", digest)
 
 
 def test_the_example_project_runs_and_has_the_right_types(installed: Path, work: Path) -> None:

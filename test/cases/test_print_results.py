@@ -75,6 +75,7 @@ RESULTS = {
     "metadata": ("metadata create {t}/m.iso x", NOTHING),
     "inspect": ("inspect a.tar", r"a.tar: .*\n(  .*\n)*"),
     "pcrs": ("pcrs x.efi", r"x.efi: program\nwith Secure Boot off:\n(  .*\n)+"),
+    "verify (fails)": ("verify none.img", NOTHING),
     "keys": ("keys generate {t}/keys", r"({t}/keys/\S+\n)+"),
     "schema": ("schema", r"\{{(.|\n)*\}}\n"),
     "explain": ("explain DM0114", r"DM0114: .*\n\n(.|\n)+"),

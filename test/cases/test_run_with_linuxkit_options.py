@@ -80,6 +80,7 @@ ROWS = (
 )
 # Only for what cannot be written down without a machine; each has tests that boot.
 BOOTED = {"--qemu", "--tpm", "--secure-boot", "--secure-boot-keys", "--ssh", "--name"}
+BOOTED |= {"--keys"}
 WAITING = {"--wait-for", "--wait-port", "--timeout", "--once", "--stop-timeout"}
 BUILDING = {"--offline", "--pull", "--docker", "--insecure", "--registry-creds", "--max-image-size"}
 BUILDING |= {"--help"}

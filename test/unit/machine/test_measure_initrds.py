@@ -106,4 +106,4 @@ def test_in_a_ramfs_an_initrd_may_fill_more_than_half_of_the_memory(tmp_path: Pa
     assert initrd_memory.check_initrd_memory(path, 186) is not None
     with pytest.raises(MachineError, match=r"unpacks to 60 MB or more") as caught:
         initrd_memory.check_initrd_memory(path, 160, command_line=line)
-    assert "half" not in caught.value.diagnostic.message
+    assert "half" not in caught.value.diagnostics[0].message
