@@ -72,7 +72,7 @@ def test_predictions_are_beside_the_outputs(dolmen: Dolmen, work: Path) -> None:
     path.unlink()
     assert build(dolmen, work, "--force", "--format", "raw-efi,uki").returncode == 0
     assert path.read_bytes() == before
-    again = build(dolmen, work, "--format", "uki,raw-efi")
+    again = build(dolmen, work, "--format", "raw-efi,uki")
     assert "unchanged" in again.stderr
     other = build(dolmen, work, "--format", "kernel+initrd", "--name", "other")
     assert other.returncode == 0, other.stderr
