@@ -155,7 +155,7 @@ def _fill_root(
     keys: ReleaseKeys,
     options: FormatOptions,
 ) -> bytes:
-    """Write the root filesystem, and return a seed that stands for its content."""
+    """Write the root filesystem; return a seed for its hash tree."""
     directory = UPDATE_KEY_PATH.rpartition("/")[0]
     entries = (
         GeneratedEntry(directory, EntryKind.DIRECTORY, 0o755, implied=True),

@@ -30,7 +30,7 @@ class VerityIdentity:
 
     @classmethod
     def of(cls, seed: bytes) -> VerityIdentity:
-        """Derive both from a seed that stands for the content.
+        """Derive both from a seed of the content.
 
         The salt is part of each hash, so a salt from the bytes of the volume would need a pass
         over them of its own. What the volume is made of is known before.

@@ -309,7 +309,7 @@ func restartNow() {
 	stayStopped()
 }
 
-// stayStopped keeps the machine on, whatever panic= says: to boot the same again helps nobody.
+// stayStopped keeps the machine on and ignores panic=: another boot would fail the same way.
 func stayStopped() {
 	say("the system stays as it is; the power button or the emulator ends it")
 	for {

@@ -320,7 +320,7 @@ func (u *updater) writeFile(ctx context.Context, f file, p partition) error {
 		return err
 	}
 	if err := compareSum(f, sum, "was fetched"); err != nil {
-		// What is there already may be wrong: the next attempt begins at the start.
+		// The partial file may be wrong, so the next attempt starts over.
 		u.forget()
 		return err
 	}
