@@ -7,6 +7,7 @@ was given instead of copying them.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING
@@ -86,6 +87,14 @@ def iter_chunks(content: Content) -> Iterator[bytes]:
 def read_content(content: Content) -> bytes:
     """Return all bytes of a content that is known to be small."""
     return content if isinstance(content, bytes) else b"".join(content.chunks())
+
+
+def content_digest(content: Content) -> bytes:
+    """Return the SHA-256 of a content."""
+    hasher = hashlib.sha256()
+    for chunk in iter_chunks(content):
+        hasher.update(chunk)
+    return hasher.digest()
 
 
 def slice_content(content: Content, start: int, size: int) -> Content:

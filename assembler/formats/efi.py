@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from assembler import magics
 from assembler.codes import output as codes
-from assembler.content import Content, content_size, iter_chunks, read_content, slice_content
+from assembler.content import Content, content_digest, content_size, read_content, slice_content
 from assembler.errors import OutputError
 from assembler.formats.systems import EFI_NAMES, EfiSystem
 from assembler.media import (
@@ -79,19 +79,12 @@ def with_policy(
 ) -> list[tuple[str, Content]]:
     """Return the sections with a signed policy of the PCR 11 that they make (.pcrpkey, .pcrsig)."""
     sections = [*sections, (".pcrpkey", signer.public_pem())]
-    digests = {name: _digest_of(content) for name, content in sections if content_size(content)}
+    digests = {name: content_digest(content) for name, content in sections if content_size(content)}
     for section in parse_pe_headers(stub[:MAX_PE_HEADERS], "the stub").sections:
         content = stub[section.offset : section.offset + section.size]
         digests.setdefault(section.name, hashlib.sha256(content).digest())
     value = extend_register(digest for _, digest in kernel_boot_digests(digests))
     return [*sections, (".pcrsig", signer.signature_json(value))]
-
-
-def _digest_of(content: Content) -> bytes:
-    hasher = hashlib.sha256()
-    for chunk in iter_chunks(content):
-        hasher.update(chunk)
-    return hasher.digest()
 
 
 def required_kernel(assembly: Assembly) -> Content:

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from assembler.codes import measurement
 from assembler.codes import output as codes
-from assembler.content import FileRange
+from assembler.content import FileRange, content_digest
 from assembler.diagnostics import Diagnostic, Severity
 from assembler.errors import OutputError, wrap_os_errors
 from assembler.events import WarningEmitted, task
@@ -199,10 +199,7 @@ def _hash_root(
 def _update_file(release: SystemRelease, role: str, file: IO[bytes]) -> UpdateFile:
     handle = file.fileno()
     content = FileRange(handle, os.fstat(handle).st_size)
-    hasher = hashlib.sha256()
-    for chunk in content.chunks():
-        hasher.update(chunk)
-    return UpdateFile(release.file_name(role), content.size, hasher.hexdigest())
+    return UpdateFile(release.file_name(role), content.size, content_digest(content).hex())
 
 
 def _loader(release: SystemRelease, options: FormatOptions, keys: ReleaseKeys) -> SparseImage:
